@@ -1,0 +1,1 @@
+"""Recipes, the command line, and Prefect: the only package that knows of it."""

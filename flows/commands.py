@@ -1,0 +1,183 @@
+"""What each command of `synth` does. Heavy modules are imported by the command that needs them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+from argparse import Namespace
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from synth.errors import ExitCode, InputError
+
+T = TypeVar("T")
+
+
+def run(arguments: Namespace) -> int:
+    """A flow run of the recipe, with the user's Prefect server or a temporary one."""
+    from flows.progress import Progress
+    from flows.recipe import load_recipe
+    from flows.temporary_server import prefect_api
+
+    plan = load_recipe(
+        arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
+    )
+    folder = arguments.out or Path("outputs") / plan.name
+    progress = Progress()
+    with prefect_api(progress.say):
+        from flows.pipeline import pipeline, watching
+
+        watching.set(progress)
+        _run(
+            pipeline(
+                recipe=arguments.recipe,
+                teacher=arguments.teacher,
+                limit=arguments.limit,
+                overrides=arguments.set,
+                out=str(folder),
+            )
+        )
+    _show(folder, rows=1)
+    return ExitCode.OK
+
+
+def preview(arguments: Namespace) -> int:
+    """The recipe's stages on a few rows, at once and without Prefect; nothing is kept."""
+    from dataclasses import replace
+
+    from flows.progress import Progress
+    from flows.recipe import load_recipe
+    from flows.samples import sample_rows
+    from synth.engine.line import open_workshop, run_line
+
+    plan = load_recipe(
+        arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.rows
+    )
+    stages = tuple(stage for stage in plan.stages if stage.name not in ("write", "push"))
+    plan = replace(plan, stages=stages)
+
+    with tempfile.TemporaryDirectory(prefix="synth-preview-") as folder:
+
+        async def go() -> None:
+            from flows.terminal import print_funnel, print_samples
+
+            async with open_workshop(plan, Path(folder), Progress()) as shop:
+                manifests = await run_line(shop)
+            print_samples(sample_rows(Path(folder), manifests, arguments.rows))
+            print_funnel(manifests)
+
+        _run(go())
+    return ExitCode.OK
+
+
+def check(arguments: Namespace) -> int:
+    """Says that the recipe is right, and what it will do."""
+    from flows.recipe import load_recipe
+
+    plan = load_recipe(
+        arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
+    )
+    line = " → ".join(stage.name for stage in plan.stages)
+    teacher = plan.teacher
+    who = "no teacher" if teacher is None else teacher.url or "the rehearsal teacher"
+    print(f"{plan.name} is a valid recipe: {line}; it asks {who}")
+    return ExitCode.OK
+
+
+def recipes(_arguments: Namespace) -> int:
+    """The shipped recipes with their descriptions."""
+    from flows.recipe import SHIPPED, load_recipe
+
+    for path in sorted(SHIPPED.glob("*.yaml")):
+        print(f"{path.stem:<18} {load_recipe(path.stem).recipe.get('description', '')}")
+    return ExitCode.OK
+
+
+def schema(arguments: Namespace) -> int:
+    """The recipe's JSON schema, or the reference made from it."""
+    from flows.recipe import Recipe
+    from flows.reference import reference
+
+    if arguments.markdown:
+        print(reference())
+    else:
+        print(json.dumps(Recipe.model_json_schema(), indent=2, ensure_ascii=False))
+    return ExitCode.OK
+
+
+def show(arguments: Namespace) -> int:
+    """The funnel and samples of a finished or interrupted run."""
+    _show(arguments.run, rows=arguments.rows)
+    return ExitCode.OK
+
+
+def push(arguments: Namespace) -> int:
+    """A flow run that publishes the release."""
+    from flows.temporary_server import prefect_api
+    from synth.hub import Push
+
+    settings = _settings(Push, arguments)
+    with prefect_api(_say):
+        from flows.pipeline import publish, watching
+        from flows.progress import Progress
+
+        watching.set(Progress())
+        receipt = _run(publish(str(arguments.run), settings))
+    state = "is already there" if receipt.already else "published"
+    print(f"{receipt.repo} {state}: {receipt.url} (commit {receipt.commit[:12]})")
+    return ExitCode.OK
+
+
+def serve(arguments: Namespace) -> int:
+    """The recipe, run on a schedule, until Ctrl-C."""
+    from flows.recipe import load_recipe
+    from flows.serving import serve_recipe
+
+    plan = load_recipe(
+        arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
+    )
+    serve_recipe(plan.name, arguments)
+    return ExitCode.OK
+
+
+def _settings(model: Any, arguments: Namespace) -> Any:
+    from pydantic import ValidationError
+
+    try:
+        return model(
+            repo=arguments.repo,
+            private=not arguments.public,
+            tag=arguments.tag,
+            allow_rehearsal=arguments.allow_rehearsal,
+        )
+    except ValidationError as error:
+        raise InputError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
+
+
+def _show(folder: Path, rows: int) -> None:
+    from flows.samples import run_manifests, sample_rows
+    from flows.terminal import print_funnel, print_samples, print_unfinished
+
+    if not folder.is_dir():
+        raise InputError(f"no run folder {folder}; a run makes one under outputs/")
+    manifests = run_manifests(folder)
+    if manifests:
+        print_samples(sample_rows(folder, manifests, rows))
+        print_funnel(manifests)
+    print_unfinished(folder, manifests)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    """Runs the coroutine, on uvloop where there is one: the client costs a third less there."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    return uvloop.run(work)

@@ -1,0 +1,162 @@
+"""The flows: `pipeline` runs a recipe; `evolve`, `rewrite`, `distill` one job; `publish` pushes.
+
+A flow does nothing that the engine could not do without it: it names the run, makes each job a
+task, and leaves artifacts. What is finished is known from the run folder, not from Prefect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, tags
+from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
+
+from flows.recipe import load_recipe
+from flows.tasks import Tasks
+from synth.engine.line import open_workshop, run_line
+from synth.engine.plan import RELEASE, Plan
+from synth.engine.watch import Watch
+from synth.generate.distill import Distill
+from synth.generate.evolve import Evolve
+from synth.generate.rewrite import Rewrite
+from synth.hub import Push, PushReceipt, push_release
+from synth.store.manifest import Manifest
+
+watching: ContextVar[Watch | None] = ContextVar("watching", default=None)
+"""Who is told of progress; a flow's parameters are plain values, so the caller sets this."""
+
+OUTPUTS = "outputs"
+
+
+@flow(name="pipeline", flow_run_name="{recipe}", persist_result=False)
+async def pipeline(
+    recipe: str = "quickstart",
+    teacher: str | None = None,
+    limit: int | None = None,
+    overrides: list[str] | None = None,
+    out: str | None = None,
+) -> dict[str, Any]:
+    """Runs a recipe to its end: a shipped one by name, or a file. Returns rows kept per stage.
+
+    Args:
+        recipe: Name of a shipped recipe, or path of a .yaml file.
+        teacher: Address of a served model, or `rehearsal`, in place of the recipe's.
+        limit: Reads at most so many rows.
+        overrides: Values set over the recipe's, like `stages.evolve.rounds=2`.
+        out: Folder of the run; by default `outputs/<name of the recipe>`.
+    """
+    plan = load_recipe(recipe, overrides=overrides or (), teacher=teacher, limit=limit)
+    return await _run(plan, out)
+
+
+@flow(name="evolve", flow_run_name="evolve", persist_result=False)
+async def evolve(
+    prompts: str = "seeds/starter/prompts.jsonl",
+    settings: Evolve = Evolve(),  # noqa: B008  frozen; Prefect makes a form of it
+    teacher: str = "rehearsal",
+    limit: int | None = None,
+    out: str | None = None,
+) -> dict[str, Any]:
+    """Evolves prompts into harder and more diverse ones, as the recipe `evolve-prompts` does."""
+    return await _one_job("evolve-prompts", "prompts", prompts, settings, teacher, limit, out)
+
+
+@flow(name="rewrite", flow_run_name="rewrite", persist_result=False)
+async def rewrite(
+    web: str = "seeds/starter/web_samples.jsonl",
+    settings: Rewrite = Rewrite(),  # noqa: B008  frozen; Prefect makes a form of it
+    teacher: str = "rehearsal",
+    limit: int | None = None,
+    out: str | None = None,
+) -> dict[str, Any]:
+    """Rewrites web samples so that they teach, as the recipe `textbook` does."""
+    return await _one_job("textbook", "web", web, settings, teacher, limit, out)
+
+
+@flow(name="distill", flow_run_name="distill", persist_result=False)
+async def distill(
+    prompts: str = "seeds/starter/prompts.jsonl",
+    settings: Distill = Distill(),  # noqa: B008  frozen; Prefect makes a form of it
+    teacher: str = "rehearsal",
+    limit: int | None = None,
+    out: str | None = None,
+) -> dict[str, Any]:
+    """Answers prompts, as the recipe `distill-answers` does."""
+    return await _one_job("distill-answers", "prompts", prompts, settings, teacher, limit, out)
+
+
+@flow(name="publish", flow_run_name="publish {run}", persist_result=False)
+async def publish(run: str, settings: Push) -> PushReceipt:
+    """Pushes the finished release of a run folder to the Hub, in one commit."""
+    import asyncio
+
+    watch = watching.get() or Watch()
+    receipt = await asyncio.to_thread(push_release, Path(run) / RELEASE, settings, say=watch.say)
+    await acreate_markdown_artifact(
+        f"[{receipt.repo}]({receipt.url}), commit `{receipt.commit[:12]}`, {receipt.files} files",
+        key="published",
+    )
+    return receipt
+
+
+async def _one_job(
+    recipe: str,
+    source: str,
+    path: str,
+    settings: Evolve | Rewrite | Distill,
+    teacher: str,
+    limit: int | None,
+    out: str | None,
+) -> dict[str, Any]:
+    """The shipped recipe of a job, with its input and the settings of its stage replaced."""
+    replaced = {("read", source): path, (settings.name, None): settings.model_dump(mode="json")}
+    plan = load_recipe(recipe, replaced=replaced, teacher=teacher, limit=limit)
+    return await _run(plan, out)
+
+
+async def _run(plan: Plan, out: str | None) -> dict[str, Any]:
+    run = Path(out or f"{OUTPUTS}/{plan.name}")
+    async with _opened(plan, run) as tasks:
+        manifests = await run_line(tasks.shop, tasks)
+    await _leave_artifacts(plan, run, manifests)
+    return {f"{m.index:02d}-{m.stage}": m.rows_kept for m in manifests}
+
+
+@asynccontextmanager
+async def _opened(plan: Plan, run: Path) -> AsyncIterator[Tasks]:
+    async with open_workshop(plan, run, watching.get()) as shop:
+        rehearsal = bool(shop.served and shop.served.identity.rehearsal)
+        with tags("synth", plan.name, *(["rehearsal"] if rehearsal else [])), Tasks(shop) as tasks:
+            yield tasks
+
+
+async def _leave_artifacts(plan: Plan, run: Path, manifests: Sequence[Manifest]) -> None:
+    """The funnel and some rows, for the page of the flow run."""
+    from flows.samples import sample_rows
+
+    key = plan.name.lower().replace("_", "-").replace(".", "-")
+    await acreate_table_artifact(
+        [
+            {
+                "stage": f"{m.index:02d}-{m.stage}",
+                "in": m.rows_in,
+                "made": m.rows_made,
+                "kept": m.rows_kept,
+                "rejected": m.rows_rejected,
+                "reasons": ", ".join(f"{r} {n}" for r, n in m.reasons.most_common(4)),
+            }
+            for m in manifests
+        ],
+        key=f"{key}-funnel",
+        description=f"Rows per stage of {plan.name}: in + made = kept + rejected",
+    )
+    rows = sample_rows(run, manifests, 3)
+    await acreate_table_artifact(
+        [{name: text[:600] for name, text in row.items()} for row in rows],
+        key=f"{key}-samples",
+        description=f"Some rows of {plan.name}, from seed to result",
+    )

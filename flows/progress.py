@@ -1,0 +1,117 @@
+"""Progress for people: a line per stage that renews itself on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from synth.engine.watch import Watch
+from synth.store.manifest import Manifest
+from synth.teacher.protocol import Reply
+
+TERMINAL_EVERY_S = 0.2
+PLAIN_EVERY_S = 10.0
+
+
+@dataclass(slots=True)
+class _Running:
+    name: str
+    rows: int | None
+    started: float
+    done: int = 0
+    tokens: int = 0
+    asked: int = 0
+    reused: int = 0
+    faults: int = 0
+
+
+@dataclass(slots=True)
+class Progress(Watch):
+    """Shows rows, tokens per second, yield so far and time left."""
+
+    out: TextIO = field(default_factory=lambda: sys.stderr)
+    _running: _Running | None = None
+    _shown: float = 0.0
+    _wide: int = 0
+
+    @property
+    def _terminal(self) -> bool:
+        return self.out.isatty()
+
+    def say(self, message: str) -> None:
+        self._clear()
+        print(message, file=self.out, flush=True)
+
+    def stage_starts(self, index: int, name: str, rows: int | None) -> None:
+        self._running = _Running(f"{index:02d}-{name}", rows, time.monotonic())
+        self._shown = time.monotonic()
+
+    def rows_done(self, index: int, rows: int) -> None:  # noqa: ARG002  one stage runs at a time
+        if self._running:
+            self._running.done += rows
+            self._maybe_show()
+
+    def reply(self, index: int, reply: Reply, reused: bool) -> None:  # noqa: ARG002  as above
+        if self._running:
+            self._running.asked += 1
+            self._running.reused += reused
+            self._running.faults += reply.fault is not None
+            self._running.tokens += 0 if reused else reply.tokens_out
+            self._maybe_show()
+
+    def stage_ends(self, manifest: Manifest, skipped: bool) -> None:
+        seconds = time.monotonic() - self._running.started if self._running else 0.0
+        self._running = None
+        name = f"{manifest.index:02d}-{manifest.stage}"
+        rows = manifest.rows_in + manifest.rows_made
+        if skipped:
+            self.say(f"{name:<14} {manifest.rows_kept:>7,} rows, finished before: nothing to do")
+            return
+        share = f"{manifest.rows_kept / rows:.0%}" if rows else "-"
+        tokens = sum(shard.tokens_out for shard in manifest.shards)
+        reused = sum(shard.reused for shard in manifest.shards)
+        speed = f", {tokens / max(seconds, 1e-9):,.0f} tokens/s" if tokens and not reused else ""
+        journal = f", {reused:,} replies from the journal" if reused else ""
+        self.say(
+            f"{name:<14} {manifest.rows_kept:>7,} kept of {rows:,} ({share})"
+            f"{speed}{journal}, {seconds:.1f} s"
+        )
+
+    def _maybe_show(self) -> None:
+        now = time.monotonic()
+        if now - self._shown >= (TERMINAL_EVERY_S if self._terminal else PLAIN_EVERY_S):
+            self._shown = now
+            self._show(now)
+
+    def _show(self, now: float) -> None:
+        stage = self._running
+        assert stage is not None
+        seconds = now - stage.started
+        parts = [f"{stage.done:,}" + (f"/{stage.rows:,} rows" if stage.rows else " rows")]
+        if stage.asked:
+            parts.append(f"{stage.tokens / seconds:,.0f} tokens/s")
+            parts.append(f"yield {1 - stage.faults / stage.asked:.0%}")
+        if stage.reused:
+            parts.append(f"{stage.reused:,} from the journal")
+        if stage.rows and stage.done:
+            parts.append(f"{_clock(seconds / stage.done * (stage.rows - stage.done))} left")
+        line = f"{stage.name:<14} {', '.join(parts)}"
+        if self._terminal:
+            self.out.write("\r" + line.ljust(self._wide))
+            self._wide = len(line)
+            self.out.flush()
+        else:
+            print(line, file=self.out, flush=True)
+
+    def _clear(self) -> None:
+        if self._wide:
+            self.out.write("\r" + " " * self._wide + "\r")
+            self._wide = 0
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,125 @@
+"""YAML without its traps: no duplicate keys, no aliases, no `no` that means False, at most 1 MB.
+
+Remembers the line of every key and item, so that a mistake found later can be shown in its place.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from synth.errors import RecipeError
+
+MAX_BYTES = 1_000_000
+Location = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a YAML file says, and where. `lines` maps the path of a value to its line, from 1."""
+
+    value: Any
+    lines: dict[Location, int]
+
+    def line(self, location: Location) -> int:
+        """The line of the value, or of the nearest one around it.
+
+        Parts of the location that the file does not have (defaults, short forms) are passed over.
+        """
+        found: Location = ()
+        for part in location:
+            if (*found, part) in self.lines:
+                found = (*found, part)
+        return self.lines.get(found, 1)
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe, and without YAML 1.1's surprises: only true/false are booleans, 12:30 is a string."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if tag
+        not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:int", "tag:yaml.org,2002:timestamp")
+    ]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_BOOL = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
+_INT = re.compile(r"^[-+]?[0-9][0-9_]*$")
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", _BOOL, list("tTfF"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INT, list("-+0123456789"))
+
+
+def load(path: Path) -> Document:
+    """The document in the file. Raises `RecipeError` with file and line."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RecipeError(f"cannot read {path}: {error.strerror}") from error
+    return parse(content, path.name)
+
+
+def parse(content: bytes, name: str) -> Document:
+    """The document in `content`; `name` is what errors call it."""
+    if len(content) > MAX_BYTES:
+        raise RecipeError(f"{name} has {len(content):,} bytes; a recipe has at most {MAX_BYTES:,}")
+    try:
+        text = content.decode("utf-8-sig")
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                line = event.start_mark.line + 1
+                raise RecipeError(
+                    f"{name}, line {line}: aliases (*name) are not allowed; write it out"
+                )
+        node = yaml.compose(text, Loader=_Loader)
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{name} is not UTF-8: {error.reason} at byte {error.start}") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f", line {mark.line + 1}" if mark is not None else ""
+        raise RecipeError(f"{name}{where}: {error.problem or error.context}") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{name}: {error}") from error
+    lines: dict[Location, int] = {}
+    return Document(_build(node, (), lines, name), lines)
+
+
+def _build(node: yaml.Node | None, at: Location, lines: dict[Location, int], name: str) -> Any:
+    if node is None:
+        return None
+    lines.setdefault(at, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        mapping: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise RecipeError(f"{name}, line {line}: a key must be a plain word")
+            key = str(key_node.value)
+            if key in mapping:
+                raise RecipeError(
+                    f"{name}, line {line}: the key {key!r} stands here a second time (first on "
+                    f"line {lines[(*at, key)]}); remove one"
+                )
+            lines[(*at, key)] = line
+            mapping[key] = _build(value_node, (*at, key), lines, name)
+        return mapping
+    if isinstance(node, yaml.SequenceNode):
+        return [_build(item, (*at, i), lines, name) for i, item in enumerate(node.value)]
+    return _scalar(node, name)
+
+
+def _scalar(node: yaml.Node, name: str) -> Any:
+    try:
+        return _CONSTRUCTOR.construct_object(node)
+    except (yaml.YAMLError, ValueError) as error:
+        line = node.start_mark.line + 1
+        raise RecipeError(f"{name}, line {line}: {node.value!r} cannot be read: {error}") from error
+
+
+_CONSTRUCTOR = yaml.constructor.SafeConstructor()

@@ -1,0 +1,61 @@
+"""What `synth` prints about a run: the funnel, samples side by side, where things are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from synth.engine.plan import RELEASE
+from synth.store.manifest import Manifest
+
+MAX_CHARS = 700
+
+
+def print_funnel(manifests: Sequence[Manifest]) -> None:
+    """Rows per stage and why some left. In + made = kept + rejected, in each line."""
+    table = Table(title="funnel", title_justify="left", box=None, pad_edge=False)
+    table.add_column("stage")
+    for column in ("in", "made", "kept", "rejected"):
+        table.add_column(column, justify="right")
+    table.add_column("why rows left", overflow="fold")
+    for stage in manifests:
+        reasons = ", ".join(f"{reason} {n}" for reason, n in stage.reasons.most_common())
+        counts = (stage.rows_in, stage.rows_made, stage.rows_kept, stage.rows_rejected)
+        table.add_row(f"{stage.index:02d}-{stage.stage}", *(f"{n:,}" for n in counts), reasons)
+    Console().print(table)
+
+
+def print_samples(rows: Sequence[dict[str, str]]) -> None:
+    """Rows side by side, from seed to result."""
+    if not rows:
+        return
+    columns = [name for name in ("seed", "prompt", "result", "how") if any(name in r for r in rows)]
+    table = Table(show_lines=True, expand=True)
+    for name in columns:
+        table.add_column(name, overflow="fold", ratio=1 if name == "how" else 3)
+    for row in rows:
+        table.add_row(*(Text(_short(row.get(name, ""))) for name in columns))
+    Console().print(table)
+
+
+def print_unfinished(run: Path, manifests: Sequence[Manifest]) -> None:
+    """Where the dataset is, or how far the run got."""
+    if manifests and manifests[-1].stage in ("write", "push"):
+        print(f'\ndataset: {run / RELEASE}  (datasets.load_dataset("{run / RELEASE}"))')
+        print(f"rejected rows, each with its reason: {run}/*/rejected/")
+        return
+    started = sorted(path for path in run.glob("[0-9][0-9]-*") if path.is_dir())
+    if len(started) > len(manifests):
+        done = len(list(started[-1].glob("receipts/*.json")))
+        print(f"\nunfinished: {started[-1].name} has {done} shards done.", end=" ")
+    else:
+        print("\nunfinished.", end=" ")
+    print("Run the recipe again to go on: what is done is kept.")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_CHARS else text[: MAX_CHARS - 1] + "…"

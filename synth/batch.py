@@ -1,0 +1,81 @@
+"""A batch: records with the views that filters share, each computed once.
+
+Filters look at `texts` or at `words`; whoever asks first pays, the next one reuses. What a text is
+depends on the place in the line: the last user turn of a prompt, else what the student would learn.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from synth.record import last_step, new_record, records_table
+
+if TYPE_CHECKING:
+    from typing import Any
+
+WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
+Subject = Literal["prompt", "text"]
+
+
+class Batch:
+    """A table of records and what is judged in them.
+
+    `subject` is "prompt" (the last user turn) or "text". The table is never changed.
+    """
+
+    def __init__(self, table: pa.Table, subject: Subject = "text") -> None:
+        self.table = table.combine_chunks()
+        self.subject = subject
+
+    @classmethod
+    def of_texts(cls, texts: Sequence[str]) -> Batch:
+        """A batch of documents, for tests and for trying a filter by hand."""
+        rows = [new_record(text=text, source=str(i)) for i, text in enumerate(texts)]
+        return cls(records_table(rows))
+
+    @classmethod
+    def of_prompts(cls, prompts: Sequence[str]) -> Batch:
+        """A batch of prompts, for tests and for trying a filter by hand."""
+        rows = [new_record(prompt=text, source=str(i)) for i, text in enumerate(prompts)]
+        return cls(records_table(rows), "prompt")
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @cached_property
+    def texts(self) -> list[str]:
+        """What is judged, one string a row, in row order."""
+        column = self.table["text"] if self.subject == "text" else last_user_turn(self.table)
+        texts: list[str] = column.to_pylist()
+        return texts
+
+    @cached_property
+    def words(self) -> list[list[str]]:
+        """The Unicode words of each text, lower case, in order."""
+        return [WORD.findall(text.lower()) for text in self.texts]
+
+    @cached_property
+    def finish_reasons(self) -> list[str]:
+        """Why the last step's reply ended ("" where no teacher was asked)."""
+        return last_step(self.table, "finish_reason")
+
+    @cached_property
+    def references(self) -> list[dict[str, Any] | None]:
+        """The gold answer, tests and source text of each row, where it has any."""
+        values: list[dict[str, Any] | None] = self.table["reference"].to_pylist()
+        return values
+
+
+def last_user_turn(table: pa.Table) -> pa.Array:
+    """The content of each row's last turn ("" for a document)."""
+    context = table["context"].combine_chunks()
+    offsets = context.offsets
+    has_turn = pc.greater(offsets[1:], offsets[:-1])
+    last = pc.if_else(has_turn, pc.subtract(offsets[1:], 1), None)
+    return pc.fill_null(pc.struct_field(context.values.take(last), "content"), "")

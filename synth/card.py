@@ -1,0 +1,126 @@
+"""The dataset card: what is in a release, how it came to be, and what was left out and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import yaml
+
+from synth.engine.plan import Plan
+from synth.store.formats import Format
+from synth.store.manifest import Manifest
+
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
+TASKS = {
+    Format.TEXT: ["text-generation"],
+    Format.MESSAGES: ["text-generation"],
+    Format.PROMPT_COMPLETION: ["text-generation"],
+    Format.PREFERENCE: ["text-generation"],
+    Format.PROMPT: [],
+}
+
+
+def card(plan: Plan, history: Sequence[Manifest], format_: Format) -> str:
+    """The README.md of a release, YAML metadata first. The same text for the same data."""
+    written = history[-1]
+    rows = written.rows_kept
+    teacher = written.teacher
+    metadata = {
+        "pretty_name": plan.name,
+        "size_categories": [next((size for n, size in SIZES if rows < n), "n>1M")],
+        "task_categories": TASKS[format_],
+        "tags": ["synthetic", *(["rehearsal"] if teacher and teacher.rehearsal else [])],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [{"split": "train", "path": "data/train-*.parquet"}],
+            }
+        ],
+    }
+    head = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)
+    return "\n".join(
+        [
+            f"---\n{head}---",
+            f"# {plan.name}",
+            "",
+            *_warning(written),
+            f"{rows} rows in the `{format_}` format, made by a `synth` pipeline "
+            f"(version {written.code}, seed {plan.seed}).",
+            _teacher(written),
+            "",
+            "## How the rows came to be",
+            "",
+            *funnel_table(history),
+            "",
+            "Every row that left stands in a `rejected/` shard of the run, with its reason.",
+            "",
+            "## Why rows left",
+            "",
+            *reasons_table(history),
+            "",
+            "## Columns",
+            "",
+            _COLUMNS[format_],
+            "- `id`: stands for the row and all it came from",
+            "- `reasoning`: the teacher's reasoning, where it gave any",
+            "- `reference`: gold answer, tests or source text, where there is one",
+            "- `meta`: the input's other columns, as a JSON object",
+            "- `trail`: each step from the seed to this row: operation, parent, prompt file, "
+            "request, model, tokens",
+            "- `scores`: what each filter and verifier measured",
+            "",
+            "## Recipe",
+            "",
+            "```yaml",
+            yaml.safe_dump(plan.recipe, sort_keys=False, allow_unicode=True).strip(),
+            "```",
+            "",
+        ]
+    )
+
+
+def funnel_table(history: Sequence[Manifest]) -> list[str]:
+    """The funnel as Markdown: in + made = kept + rejected, stage by stage."""
+    lines = ["| stage | in | made | kept | rejected |", "|---|--:|--:|--:|--:|"]
+    lines += [
+        f"| {stage.stage} | {stage.rows_in} | {stage.rows_made} | {stage.rows_kept} "
+        f"| {stage.rows_rejected} |"
+        for stage in history
+    ]
+    return lines
+
+
+def reasons_table(history: Sequence[Manifest]) -> list[str]:
+    """The reasons of rejected rows as Markdown, per stage, most frequent first."""
+    rows = [
+        f"| {stage.stage} | `{reason}` | {count} |"
+        for stage in history
+        for reason, count in sorted(stage.reasons.items(), key=lambda item: (-item[1], item[0]))
+    ]
+    return ["| stage | reason | rows |", "|---|---|--:|", *rows] if rows else ["None did."]
+
+
+def _warning(written: Manifest) -> list[str]:
+    if written.teacher is None or not written.teacher.rehearsal:
+        return []
+    return [
+        "> **Rehearsal data.** No model wrote these rows: they come from the built-in rehearsal "
+        "teacher and show how the recipe behaves. Do not train on them.",
+        "",
+    ]
+
+
+def _teacher(written: Manifest) -> str:
+    if written.teacher is None:
+        return "No teacher was asked."
+    revision = f" (server {written.teacher.revision})" if written.teacher.revision else ""
+    return f"Teacher: `{written.teacher.model}`{revision}."
+
+
+_COLUMNS = {
+    Format.PROMPT: "- `prompt`: the prompt",
+    Format.TEXT: "- `text`: the document",
+    Format.MESSAGES: "- `messages`: the conversation, ending in the answer (`role`, `content`)",
+    Format.PROMPT_COMPLETION: "- `prompt`, `completion`: the conversation and its answer, as turns",
+    Format.PREFERENCE: "- `prompt`, `chosen`, `rejected`: the conversation and two answers to it",
+}

@@ -1,0 +1,143 @@
+"""The ledger of a run: what is finished, and what a finished piece of work depends on.
+
+A receipt that does not fit the stage's settings and its input's content is stale, and the work is
+done again, from the journal as far as that reaches.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+import orjson
+
+from synth import __version__
+from synth.engine.plan import Plan, StageFolder
+from synth.engine.stage import CorpusStage, Source
+from synth.store.durable import sha256_file
+from synth.store.manifest import (
+    Manifest,
+    ShardFile,
+    TeacherRecord,
+    load_manifest,
+    load_shard_receipt,
+    save,
+)
+from synth.teacher.protocol import Identity
+
+
+class Ledger:
+    """What a run has done so far, by the receipts in its folder."""
+
+    def __init__(self, plan: Plan, run: Path, identity: Identity | None) -> None:
+        self.plan = plan
+        self.run = run
+        self.identity = identity
+
+    def folder(self, index: int) -> StageFolder:
+        """The folder of a stage."""
+        return StageFolder.of(self.run, index, self.plan.stages[index].name)
+
+    def finished(self, index: int, before: Manifest | None) -> Manifest | None:
+        """The stage's manifest, if it fits the settings, the input, and the files on disk."""
+        manifest = load_manifest(self.folder(index).manifest)
+        if manifest is None or manifest.fingerprint != self.fingerprint(index, before):
+            return None
+        files = [file for shard in manifest.shards for file in (shard.kept, shard.rejected)]
+        return manifest if self._present(index, files) else None
+
+    def shard_finished(self, index: int, shard: int, before: Manifest) -> bool:
+        """Whether the shard's receipt fits its input and its files are there."""
+        receipt = load_shard_receipt(self.folder(index).receipt(shard))
+        return (
+            receipt is not None
+            and receipt.fingerprint == self.shard_fingerprint(index, shard, before)
+            and self._present(index, [receipt.kept, receipt.rejected])
+        )
+
+    def _present(self, index: int, files: list[ShardFile]) -> bool:
+        folder = self.folder(index).path
+        sizes = ((folder / file.path, file.bytes) for file in files)
+        return all(path.is_file() and path.stat().st_size == size for path, size in sizes)
+
+    def before(self, index: int) -> Manifest:
+        """The manifest of the stage before `index`, which has ended."""
+        manifest = load_manifest(self.folder(index - 1).manifest)
+        assert manifest is not None, f"stage {index} starts before the one before it has ended"
+        return manifest
+
+    def fingerprint(self, index: int, before: Manifest | None) -> str:
+        """Of all that decides the stage's output."""
+        inputs = [shard.kept.sha256 for shard in before.shards] if before else []
+        return digest(self._own(index), inputs)
+
+    def shard_fingerprint(self, index: int, shard: int, before: Manifest | None) -> str:
+        """Of all that decides one shard's output: for a corpus stage that is every shard."""
+        inputs = [part.kept.sha256 for part in before.shards] if before else []
+        if before and not isinstance(self.plan.stages[index], CorpusStage):
+            return digest(self._own(index), inputs[shard])
+        return digest(self._own(index), inputs, shard)
+
+    def _own(self, index: int) -> str:
+        plan, stage = self.plan, self.plan.stages[index]
+        identity = self.identity if stage.asks_teacher else None
+        files = tuple(path for path in stage.files() if path.is_file())
+        return digest(
+            stage.name,
+            stage.model_dump(mode="json", exclude=set(stage.not_in_fingerprint)),
+            stage.identity(),
+            plan.seed,
+            plan.shard_rows if isinstance(stage, Source) else None,
+            plan.kind_before(index),
+            [identity.model, identity.revision] if identity else None,
+            [_content(path, path.stat().st_mtime_ns) for path in files],
+        )
+
+    def seal(
+        self, index: int, before: Manifest | None, shards: int, files: list[ShardFile] | None = None
+    ) -> Manifest:
+        """The stage's manifest, written last: with it the stage is finished."""
+        stage, identity = self.plan.stages[index], self.identity
+        found = [load_shard_receipt(self.folder(index).receipt(shard)) for shard in range(shards)]
+        manifest = Manifest(
+            stage=stage.name,
+            index=index,
+            fingerprint=self.fingerprint(index, before),
+            settings=stage.model_dump(mode="json"),
+            kind=self.plan.kind_before(index + 1),
+            code=__version__,
+            seed=self.plan.seed,
+            recipe=self.plan.name,
+            teacher=TeacherRecord(
+                model=identity.model, revision=identity.revision, rehearsal=identity.rehearsal
+            )
+            if identity
+            else None,
+            shards=[receipt for receipt in found if receipt is not None],
+            files=files or [],
+        )
+        assert len(manifest.shards) == shards, f"{stage.name} ended without all of its receipts"
+        self._sweep(index, shards)
+        save(manifest, self.folder(index).manifest)
+        return manifest
+
+    def _sweep(self, index: int, shards: int) -> None:
+        """Removes shards that an earlier, longer run left behind. Journals stay: they are paid."""
+        folder = self.folder(index).path
+        for part in ("kept", "rejected", "receipts"):
+            for path in sorted((folder / part).glob("[0-9]*")):
+                if int(path.name.split(".")[0]) >= shards:
+                    path.unlink()
+
+
+def digest(*parts: object) -> str:
+    """The sha256 of plain values, in hex."""
+    return sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+@cache
+def _content(path: Path, changed_ns: int) -> tuple[str, str]:
+    """An input file's name and hash; hashed again when the file was changed meanwhile."""
+    del changed_ns  # only part of the cache's key
+    return path.name, sha256_file(path)

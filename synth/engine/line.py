@@ -1,0 +1,131 @@
+"""The line: stages one after the other, the shards of a stage side by side.
+
+Prefect or not, this is the one place that decides what is done in which order; a caller only says
+how one job is carried out (`each`): straight away, or as a task of its orchestrator.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from synth.engine.plan import Plan
+from synth.engine.stage import CorpusStage, ShardStage
+from synth.engine.watch import Watch
+from synth.engine.workshop import Action, Job, Workshop
+from synth.errors import NoRowsError, RunLockedError
+from synth.generate.rows import together
+from synth.store.manifest import Manifest
+from synth.teacher.config import open_teacher
+
+Each = Callable[[Job], Awaitable[int]]
+SHARDS_AHEAD = 2  # further shards in flight, so that a shard's tail leaves no slot empty
+MAX_SHARDS_IN_FLIGHT = 8  # a bound on memory: shards are held whole
+
+
+@asynccontextmanager
+async def open_workshop(
+    plan: Plan, run: Path, watch: Watch | None = None
+) -> AsyncIterator[Workshop]:
+    """A workshop with its teacher up and identified; the run folder is made and locked after that.
+
+    Raises `TeacherFault` before anything is written, `RunLockedError` where another run is at work.
+    """
+    watch = watch or Watch()
+    async with contextlib.AsyncExitStack() as stack:
+        served = None
+        if plan.teacher is not None and plan.asks_teacher:
+            served = await stack.enter_async_context(open_teacher(plan.teacher))
+        stack.enter_context(_locked(run))
+        yield Workshop(plan, run, served, watch)
+
+
+@contextlib.contextmanager
+def _locked(run: Path) -> Iterator[None]:
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / ".lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # freed by the kernel, even on kill -9
+        except BlockingIOError:
+            file.seek(0)
+            raise RunLockedError(
+                f"{run} is in use by process {file.read().strip() or 'unknown'}; wait for it, or "
+                "choose another folder with --out"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+async def run_line(shop: Workshop, each: Each | None = None) -> list[Manifest]:
+    """The manifests of all stages, in order, each finished. Raises `NoRowsError` if none is left.
+
+    Stages whose manifest fits are skipped; of the others, only the shards without a receipt run.
+    """
+    manifests: list[Manifest] = []
+    before: Manifest | None = None
+    for index in range(len(shop.plan.stages)):
+        manifest = shop.ledger.finished(index, before)
+        if manifest is not None:
+            shop.watch.stage_ends(manifest, True)
+        else:
+            manifest = await _run_stage(shop, index, before, each or shop.perform)
+            shop.watch.stage_ends(manifest, False)
+        manifests.append(manifest)
+        if not manifest.rows_kept and shop.plan.stages[index].name != "push":
+            raise NoRowsError(_nothing_left(shop, manifest))
+        before = manifest
+    return manifests
+
+
+async def _run_stage(shop: Workshop, index: int, before: Manifest | None, each: Each) -> Manifest:
+    stage, ledger = shop.plan.stages[index], shop.ledger
+    shop.watch.stage_starts(index, stage.name, before.rows_kept if before else None)
+    ledger.folder(index).manifest.unlink(missing_ok=True)
+    if before is None or not isinstance(stage, ShardStage | CorpusStage):
+        action = Action.READ if before is None else Action.DELIVER
+        shards = await each(Job(index, stage.name, action))
+        return ledger.seal(index, before, shards)
+
+    shards = len(before.shards)
+    waiting = [n for n in range(shards) if not ledger.shard_finished(index, n, before)]
+    for shard in set(range(shards)) - set(waiting):
+        shop.watch.rows_done(index, before.shards[shard].kept.rows)
+    if isinstance(stage, ShardStage):
+        await _side_by_side(shop, each, index, Action.APPLY, waiting)
+    elif waiting:
+        await _side_by_side(shop, each, index, Action.SIGN, list(range(shards)))
+        await each(Job(index, stage.name, Action.DECIDE))
+        await _side_by_side(shop, each, index, Action.SPLIT, waiting)
+    return ledger.seal(index, before, shards)
+
+
+async def _side_by_side(
+    shop: Workshop, each: Each, index: int, action: Action, shards: list[int]
+) -> None:
+    stage, config = shop.plan.stages[index], shop.plan.teacher
+    in_flight = os.cpu_count() or 1
+    if stage.asks_teacher and config is not None:
+        in_flight = config.concurrency // shop.plan.shard_rows + SHARDS_AHEAD
+    slots = asyncio.Semaphore(min(in_flight, MAX_SHARDS_IN_FLIGHT))
+
+    async def one(shard: int) -> None:
+        async with slots:
+            await each(Job(index, stage.name, action, shard))
+
+    await together(one(shard) for shard in shards)
+
+
+def _nothing_left(shop: Workshop, manifest: Manifest) -> str:
+    reasons = ", ".join(f"{reason} {n}" for reason, n in manifest.reasons.most_common(5))
+    return (
+        f"no row is left after {manifest.stage}: all {manifest.rows_rejected} were rejected "
+        f"({reasons}). They are in {shop.ledger.folder(manifest.index).path / 'rejected'}, each "
+        "with its reason"
+    )

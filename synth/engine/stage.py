@@ -1,0 +1,145 @@
+"""What a stage is. A stage is a pydantic model: its fields are the recipe's, its methods the work.
+
+Four shapes, by how they meet the data: a source makes shards, a shard stage maps one shard to one,
+a corpus stage looks at all shards before it decides on any, a sink takes the whole line's result.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from synth.kind import Kind
+from synth.teacher.protocol import Teacher
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from synth.batch import Subject
+    from synth.engine.plan import Plan
+    from synth.store.manifest import Manifest, ShardReceipt
+
+
+class Model(BaseModel):
+    """A part of a recipe: unknown keys are errors, values do not change after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a stage made of a shard.
+
+    `kept` has the schema `RECORD`, `rejected` has `REJECT`. Every input row's id is the id or the
+    last parent of at least one row in them; the engine checks that before it writes.
+    """
+
+    kept: pa.Table
+    rejected: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a run a stage works: what it may use besides the shard in its hands."""
+
+    seed: int
+    kind: Kind
+    """What the incoming records are."""
+    shard: int = 0
+    teacher: Teacher | None = None
+    """The journaled teacher of this shard; None for a stage that does not ask one."""
+    done: Callable[[int], None] = lambda _rows: None
+    """Called with a number of input rows that are finished, for the progress line."""
+
+    @property
+    def subject(self) -> Subject:
+        """What a filter judges here: prompts until there is a text."""
+        return "prompt" if self.kind is Kind.PROMPTS else "text"
+
+
+class Stage(Model, ABC):
+    """One line of a recipe."""
+
+    name: ClassVar[str]
+    takes: ClassVar[frozenset[Kind]]
+    """The kinds of records it can follow."""
+    asks_teacher: ClassVar[bool] = False
+    not_in_fingerprint: ClassVar[tuple[str, ...]] = ()
+    """Fields that do not decide its output, such as absolute paths."""
+
+    def makes(self, kind: Kind) -> Kind:
+        """The kind of records behind it, given the kind before it."""
+        return kind
+
+    def files(self) -> list[Path]:
+        """The user's files that it reads: they must exist, and their content counts as input."""
+        return []
+
+    def identity(self) -> object:
+        """What besides its fields decides its output (prompt files, say); in the fingerprint."""
+        return None
+
+
+class Source(Stage):
+    """Makes the first shards."""
+
+    takes = frozenset({Kind.NOTHING})
+
+    @abstractmethod
+    def shards(self, rows: int) -> Iterator[Outcome]:
+        """The input, at most `rows` records (kept and rejected together) at a time, in order."""
+
+
+class ShardStage(Stage):
+    """Maps one shard to one: a pure function of the shard and the teacher's replies."""
+
+    @abstractmethod
+    async def apply(self, table: pa.Table, place: Place) -> Outcome:
+        """The outcome of one shard, rows in the order of their parents."""
+
+
+class CorpusStage(Stage):
+    """Decides over all shards: first a signature per shard, then one decision, then the shards."""
+
+    @abstractmethod
+    def sign(self, table: pa.Table, place: Place, folder: Path) -> None:
+        """What the decision needs to know of this shard, as files in `folder`."""
+
+    @abstractmethod
+    def decide(self, folders: list[Path]) -> None:
+        """One decision over all shards, in order; leaves each shard's part in its folder."""
+
+    @abstractmethod
+    def split(self, table: pa.Table, place: Place, folder: Path) -> Outcome:
+        """The outcome of one shard by the decision in its folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a sink is given."""
+
+    run: Path
+    folder: Path
+    """The sink's own stage folder."""
+    shards: list[Path]
+    """The shards that come in, in order."""
+    history: list[Manifest]
+    """The manifests of all stages before."""
+    plan: Plan
+    rehearsal: bool
+    """Whether the teacher was the rehearsal one."""
+    fingerprint: str
+    say: Callable[[str], None]
+
+
+class Sink(Stage):
+    """Takes the result of the line out of it."""
+
+    @abstractmethod
+    def deliver(self, delivery: Delivery) -> list[ShardReceipt]:
+        """The result is where it belongs; one receipt per shard that came to be."""

@@ -1,0 +1,28 @@
+"""What a run tells while it works. The engine calls a `Watch`; how it looks is the caller's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from synth.store.manifest import Manifest
+    from synth.teacher.protocol import Reply
+
+
+class Watch:
+    """Hears nothing of it. Subclass and override what you want to show."""
+
+    def say(self, message: str) -> None:
+        """A line that the user should read."""
+
+    def stage_starts(self, index: int, name: str, rows: int | None) -> None:
+        """A stage begins; `rows` come in (None: not known yet)."""
+
+    def rows_done(self, index: int, rows: int) -> None:
+        """So many more of its input rows are finished."""
+
+    def reply(self, index: int, reply: Reply, reused: bool) -> None:
+        """The teacher (or the journal) has answered."""
+
+    def stage_ends(self, manifest: Manifest, skipped: bool) -> None:
+        """A stage is finished; `skipped` when nothing had to be done."""

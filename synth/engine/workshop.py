@@ -1,0 +1,216 @@
+"""The workshop: does one job of a run and leaves its receipt.
+
+A receipt on disk means that its shards are on disk, whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from synth.engine.account import account
+from synth.engine.ledger import Ledger
+from synth.engine.plan import Plan
+from synth.engine.stage import CorpusStage, Delivery, Outcome, Place, ShardStage, Sink, Source
+from synth.engine.watch import Watch
+from synth.errors import InputError
+from synth.store.manifest import ShardReceipt, load_manifest, save
+from synth.teacher.journaled import JournaledTeacher, Served, Tally
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Action(StrEnum):
+    """What is to be done in a job."""
+
+    READ = "read"
+    APPLY = "apply"
+    SIGN = "sign"
+    DECIDE = "decide"
+    SPLIT = "split"
+    DELIVER = "deliver"
+
+
+class Job(NamedTuple):
+    """One piece of work: small enough to lose, large enough to schedule. Plain values only."""
+
+    stage: int
+    name: str
+    action: Action
+    shard: int = 0
+
+    @property
+    def label(self) -> str:
+        """How it is shown: `03-distill/00002`, `04-dedup/00000 sign`."""
+        action = f" {self.action}" if self.action in (Action.SIGN, Action.SPLIT) else ""
+        whole = self.action in (Action.READ, Action.DECIDE, Action.DELIVER)
+        part = f" {self.action}" if whole else f"/{self.shard:05d}{action}"
+        return f"{self.stage:02d}-{self.name}{part}"
+
+
+@dataclass(slots=True)
+class Workshop:
+    """A run's plan, folder and teacher, in one process."""
+
+    plan: Plan
+    run: Path
+    served: Served | None = None
+    watch: Watch = field(default_factory=Watch)
+    ledger: Ledger = field(init=False)
+
+    def __post_init__(self) -> None:
+        identity = self.served.identity if self.served else None
+        self.ledger = Ledger(self.plan, self.run, identity)
+
+    async def perform(self, job: Job) -> int:
+        """The job is done, its receipt on disk. Returns how many shards the job left."""
+        match self.plan.stages[job.stage]:
+            case Source() as source:
+                return await asyncio.to_thread(self._read, job, source)
+            case ShardStage() as stage:
+                await self._apply(job, stage)
+            case CorpusStage() as stage:
+                await asyncio.to_thread(self._corpus, job, stage)
+            case Sink() as sink:
+                return await asyncio.to_thread(self._deliver, job, sink)
+        return 1
+
+    def _read(self, job: Job, source: Source) -> int:
+        count = 0
+        for shard, outcome in enumerate(source.shards(self.plan.shard_rows)):
+            rows = len(outcome.kept) + len(outcome.rejected)
+            fingerprint = self.ledger.shard_fingerprint(job.stage, shard, None)
+            self._write(job._replace(shard=shard), fingerprint, outcome, rows_in=rows)
+            self.watch.rows_done(job.stage, rows)
+            count += 1
+        if not count:
+            raise InputError(f"nothing to read in {', '.join(map(str, source.files()))}")
+        return count
+
+    async def _apply(self, job: Job, stage: ShardStage) -> None:
+        started = time.monotonic()
+        table, fingerprint = await asyncio.to_thread(self._input, job)
+        place = Place(
+            seed=self.plan.seed,
+            kind=self.plan.kind_before(job.stage),
+            shard=job.shard,
+            done=partial(self.watch.rows_done, job.stage),
+        )
+        tally = Tally()
+        if stage.asks_teacher:
+            outcome, tally = await self._ask(job, stage, table, place)
+        else:
+            outcome = await stage.apply(table, place)
+            place.done(len(table))
+        await asyncio.to_thread(
+            self._write,
+            job,
+            fingerprint,
+            outcome,
+            rows_in=len(table),
+            ids=table["id"],
+            tally=tally,
+            seconds=time.monotonic() - started,
+        )
+
+    async def _ask(
+        self, job: Job, stage: ShardStage, table: pa.Table, place: Place
+    ) -> tuple[Outcome, Tally]:
+        from synth.teacher.journal import Journal
+
+        assert self.served is not None, f"{job.label} asks a teacher, and none was opened"
+        journal = await Journal.open(self.ledger.folder(job.stage).journal(job.shard))
+        try:
+            teacher = JournaledTeacher(
+                self.served, journal, heard=partial(self.watch.reply, job.stage)
+            )
+            outcome = await stage.apply(table, replace(place, teacher=teacher))
+        finally:
+            await journal.close()
+        return outcome, teacher.tally
+
+    def _corpus(self, job: Job, stage: CorpusStage) -> None:
+        folder = self.ledger.folder(job.stage)
+        if job.action is Action.DECIDE:
+            before = self.ledger.before(job.stage)
+            stage.decide([folder.work(shard.shard) for shard in before.shards])
+            return
+        table, fingerprint = self._input(job)
+        work = folder.work(job.shard)
+        place = Place(self.plan.seed, self.plan.kind_before(job.stage), job.shard)
+        if job.action is Action.SIGN:
+            work.mkdir(parents=True, exist_ok=True)
+            stage.sign(table, place, work)
+            return
+        outcome = stage.split(table, place, work)
+        self._write(job, fingerprint, outcome, rows_in=len(table), ids=table["id"])
+        self.watch.rows_done(job.stage, len(table))
+
+    def _deliver(self, job: Job, sink: Sink) -> int:
+        ledger, before = self.ledger, self.ledger.before(job.stage)
+        history = [load_manifest(ledger.folder(index).manifest) for index in range(job.stage)]
+        source = ledger.folder(job.stage - 1).path
+        receipts = sink.deliver(
+            Delivery(
+                run=self.run,
+                folder=ledger.folder(job.stage).path,
+                shards=[source / shard.kept.path for shard in before.shards],
+                history=[manifest for manifest in history if manifest is not None],
+                plan=self.plan,
+                rehearsal=bool(ledger.identity and ledger.identity.rehearsal),
+                fingerprint=ledger.fingerprint(job.stage, before),
+                say=self.watch.say,
+            )
+        )
+        for receipt in receipts:
+            save(receipt, ledger.folder(job.stage).receipt(receipt.shard))
+        return len(receipts)
+
+    def _input(self, job: Job) -> tuple[pa.Table, str]:
+        from synth.store.shards import read_shard
+
+        before = self.ledger.before(job.stage)
+        path = self.ledger.folder(job.stage - 1).path / before.shards[job.shard].kept.path
+        return read_shard(path), self.ledger.shard_fingerprint(job.stage, job.shard, before)
+
+    def _write(
+        self,
+        job: Job,
+        fingerprint: str,
+        outcome: Outcome,
+        *,
+        rows_in: int,
+        ids: pa.ChunkedArray | None = None,
+        tally: Tally | None = None,
+        seconds: float = 0.0,
+    ) -> None:
+        from synth.record import RECORD, REJECT
+        from synth.store.shards import write_shard
+
+        reasons = account(job.label, outcome, ids)
+        folder = self.ledger.folder(job.stage)
+        folder.receipt(job.shard).unlink(missing_ok=True)  # it speaks of the files replaced now
+        kept = write_shard(folder.path, folder.kept(job.shard), [outcome.kept], RECORD)
+        rejected = write_shard(folder.path, folder.rejected(job.shard), [outcome.rejected], REJECT)
+        tally = tally or Tally()
+        receipt = ShardReceipt(
+            shard=job.shard,
+            fingerprint=fingerprint,
+            rows_in=rows_in,
+            rows_made=kept.rows + rejected.rows - rows_in,
+            kept=kept,
+            rejected=rejected,
+            reasons=reasons,
+            requests=tally.requests,
+            reused=tally.reused,
+            tokens_in=tally.tokens_in,
+            tokens_out=tally.tokens_out,
+            seconds=round(seconds, 3),
+        )
+        save(receipt, folder.receipt(job.shard))

@@ -1,0 +1,78 @@
+"""The error model, once.
+
+Three things can go wrong, and each has one way out:
+
+- **A bad record is data.** An unparsable line, a refused request, an empty reply: the row goes to
+  a `rejected/` shard with a stable snake_case reason. Nothing is raised, nothing is lost.
+- **A wrong recipe, file or command** raises a `SynthError` that names the value, the place and the
+  choices. Nothing has been written yet.
+- **An infrastructure fault** (dead teacher, full disk, locked folder) raises `InfrastructureFault`
+  after retries. What is on disk stays valid, and the same command goes on from there.
+
+Anything else is a bug in this project and shows its traceback. `synth` exits with the code of the
+error that ended it; the codes are part of the interface.
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What `synth` exits with."""
+
+    OK = 0
+    BUG = 1
+    """An unexpected error: its traceback is printed, please report it."""
+    INVALID = 2
+    """A wrong command, recipe or input file: nothing was written."""
+    INFRASTRUCTURE = 3
+    """The teacher, the disk or Prefect failed: the same command resumes."""
+    LOCKED = 4
+    """Another run holds the run folder."""
+    EMPTY = 5
+    """The run ended, but no row survived: there is no release."""
+    INTERRUPTED = 130
+    """Ctrl-C or SIGTERM: the same command resumes."""
+
+
+class SynthError(Exception):
+    """An error that is told in one message, without a traceback."""
+
+    exit_code = ExitCode.INVALID
+
+
+class RecipeError(SynthError):
+    """The recipe is wrong; the message has one line per mistake, with file, line and choices."""
+
+
+class InputError(SynthError):
+    """An input as a whole cannot be used: missing, empty, or of an unknown format."""
+
+
+class RefusedError(SynthError):
+    """A rule of ours forbids the request (say, to publish rehearsal data unasked)."""
+
+
+class RunLockedError(SynthError):
+    """Another process works on the run folder."""
+
+    exit_code = ExitCode.LOCKED
+
+
+class NoRowsError(SynthError):
+    """Every row was rejected, so there is nothing to release."""
+
+    exit_code = ExitCode.EMPTY
+
+
+class InfrastructureFault(SynthError):  # noqa: N818  a fault, not a mistake: the distinction of the error model
+    """Something outside the data failed. Retried where it can pass; resumable when it cannot."""
+
+    exit_code = ExitCode.INFRASTRUCTURE
+
+
+class TeacherFault(InfrastructureFault):
+    """The teacher is unreachable, overloaded beyond patience, or not who the recipe names."""
+
+
+class StoreFault(InfrastructureFault):
+    """A shard, journal or manifest cannot be written, or does not match its checksum."""

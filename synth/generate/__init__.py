@@ -1,0 +1,1 @@
+"""What the teacher is asked for: evolved prompts, rewritten sources, distilled answers."""

@@ -1,0 +1,205 @@
+"""The one record that every stage reads and writes, as an Arrow schema, and how one is derived.
+
+A prompt is a record with `context` and an empty `text`; a document one with `text` and no context;
+an answer has both. A row after `distill`, shortened:
+
+    {"id": "5d0c…", "context": [{"role": "user", "content": "What is 6 * 7?"}], "text": "… 42",
+     "reasoning": None, "rejected": None, "reference": {"answer": "42", …},
+     "meta": '{"kind":"maths"}', "scores": [],
+     "trail": [{"stage": "read", …}, {"stage": "distill", "parent": "91aa…", …}]}
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+TURN = pa.struct([("role", pa.string()), ("content", pa.string())])
+REFERENCE = pa.struct([("answer", pa.string()), ("tests", pa.string()), ("source", pa.string())])
+STEP = pa.struct(
+    [
+        ("stage", pa.string()),  # "read", "evolve", …
+        ("operation", pa.string()),  # "jsonl", "constrain", "faq/college", "answer"
+        ("round", pa.int32()),
+        ("sample", pa.int32()),
+        ("parent", pa.string()),  # id of the record this one came from; for `read` file#row
+        ("template", pa.string()),  # sha256 of the prompt file, first 16 hex digits
+        ("request", pa.string()),  # the journal's key of the request
+        ("model", pa.string()),
+        ("revision", pa.string()),
+        ("finish_reason", pa.string()),
+        ("tokens_in", pa.int32()),
+        ("tokens_out", pa.int32()),
+        ("planted", pa.string()),  # the defect that the rehearsal teacher says it planted, else ""
+    ]
+)
+SCORE = pa.struct(
+    [
+        ("name", pa.string()),  # the filter or verifier: "repetition", "maths"
+        ("verdict", pa.string()),  # keep | pass | unverified (a record with any other one has left)
+        ("value", pa.float64()),
+        ("note", pa.string()),
+    ]
+)
+RECORD = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("context", pa.list_(TURN), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("reasoning", pa.string()),
+        pa.field("rejected", pa.string()),
+        pa.field("reference", REFERENCE),
+        pa.field("meta", pa.string(), nullable=False),  # a JSON object: the input's other columns
+        pa.field("trail", pa.list_(STEP), nullable=False),
+        pa.field("scores", pa.list_(SCORE), nullable=False),
+    ]
+)
+REJECT = pa.schema(
+    [
+        *RECORD,
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("by", pa.string(), nullable=False),  # the stage, filter or verifier that judged
+        pa.field("score", pa.float64()),
+        pa.field("raw", pa.string()),  # the reply or input line as it came, where there was one
+    ]
+)
+
+
+def record_id(*parts: object) -> str:
+    """The id of a record: 32 hex digits of the sha256 over its content and how it came to be.
+
+    A derived record passes its parent's id first, so an id stands for the whole trail behind it.
+    """
+    return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:32]
+
+
+def new_record(
+    *,
+    prompt: str | None = None,
+    text: str = "",
+    context: Sequence[Mapping[str, str]] | None = None,
+    reference: Mapping[str, str | None] | None = None,
+    meta: Mapping[str, Any] | None = None,
+    operation: str = "given",
+    source: str = "",
+) -> dict[str, Any]:
+    """A record as `read` makes it, one step in its trail. `prompt` is a last user turn."""
+    turns = list(context or [])
+    if prompt is not None:
+        turns.append({"role": "user", "content": prompt})
+    packed = orjson.dumps(meta or {}, option=orjson.OPT_SORT_KEYS).decode()
+    step = {**EMPTY_STEP, "stage": "read", "operation": operation, "parent": source}
+    full_reference = None
+    if reference and any(reference.values()):
+        full_reference = {"answer": None, "tests": None, "source": None, **reference}
+    return {
+        "id": record_id("read", source, turns, text, full_reference, packed),
+        "context": turns,
+        "text": text,
+        "reasoning": None,
+        "rejected": None,
+        "reference": full_reference,
+        "meta": packed,
+        "trail": [step],
+        "scores": [],
+    }
+
+
+EMPTY_STEP: dict[str, Any] = {
+    field.name: (0 if pa.types.is_integer(field.type) else "") for field in STEP
+}
+
+
+def records_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Rows as a table of `RECORD`."""
+    return pa.Table.from_pylist(list(rows), schema=RECORD)
+
+
+def append_to_lists(
+    lists: pa.ListArray, items: pa.StructArray, counts: NDArray[np.int64] | None = None
+) -> pa.ListArray:
+    """Each list with its new items at the end, in row order, without a Python object per row.
+
+    `counts` says how many of `items` go to each row; left out, it is one each.
+    """
+    lists = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
+    rows = len(lists)
+    added = np.ones(rows, np.int64) if counts is None else counts
+    starts = lists.offsets.to_numpy()[:-1].astype(np.int64)
+    lengths = np.diff(lists.offsets.to_numpy()).astype(np.int64)
+    offsets = np.zeros(rows + 1, np.int64)
+    np.cumsum(lengths + added, out=offsets[1:])
+    # take from [old values | new items]: every slot is first an old value, then the tail is new
+    row_of = np.repeat(np.arange(rows), lengths + added)
+    within = np.arange(offsets[-1]) - offsets[row_of]
+    item_starts = np.cumsum(added) - added
+    old = within < lengths[row_of]
+    new_slots = len(lists.values) + item_starts[row_of] + within - lengths[row_of]
+    index = np.where(old, starts[row_of] + within, new_slots)
+    pool = pa.concat_arrays([lists.values, items])
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pool.take(pa.array(index)))
+
+
+def derive(
+    parents: pa.Table, steps: Sequence[Mapping[str, Any]], ids: Sequence[str], **columns: pa.Array
+) -> pa.Table:
+    """The children of `parents`, one each in row order: a step longer, `columns` replaced.
+
+    Scores do not carry over: they judged the parent's text, not the child's.
+    """
+    children = parents.select(RECORD.names)
+    trail = append_to_lists(parents["trail"], pa.array(steps, type=STEP))
+    empty = pa.ListArray.from_arrays(
+        pa.array(np.zeros(len(parents) + 1, np.int32)), pa.array([], type=SCORE)
+    )
+    new = {"id": pa.array(ids, pa.string()), "trail": trail, "scores": empty, **columns}
+    for name, values in new.items():
+        children = children.set_column(RECORD.get_field_index(name), RECORD.field(name), values)
+    return children
+
+
+def add_scores(
+    table: pa.Table, scores: Sequence[Mapping[str, Any]], counts: NDArray[np.int64] | None = None
+) -> pa.Table:
+    """The table with new scores at the end of each row's list; `counts` as in `append_to_lists`."""
+    column = append_to_lists(table["scores"], pa.array(scores, type=SCORE), counts)
+    return table.set_column(RECORD.get_field_index("scores"), RECORD.field("scores"), column)
+
+
+def last_step(table: pa.Table, field: str) -> list[str]:
+    """A field of the last step of each row's trail, in row order."""
+    trail = table["trail"].combine_chunks()
+    last = pc.subtract(trail.offsets[1:], 1)
+    values: list[str] = pc.struct_field(trail.values.take(last), field).to_pylist()
+    return values
+
+
+def rejects(
+    table: pa.Table,
+    *,
+    reason: Sequence[str],
+    by: Sequence[str] | str,
+    score: Sequence[float | None] | None = None,
+    raw: Sequence[str | None] | None = None,
+) -> pa.Table:
+    """The rows of `table` as rejected records, with why, by whom and what the teacher said."""
+    rows = len(table)
+    return pa.Table.from_arrays(
+        [
+            *table.select(RECORD.names).columns,
+            pa.array(reason, pa.string()),
+            pa.array([by] * rows if isinstance(by, str) else by, pa.string()),
+            pa.array(score if score is not None else [None] * rows, pa.float64()),
+            pa.array(raw if raw is not None else [None] * rows, pa.string()),
+        ],
+        schema=REJECT,
+    )

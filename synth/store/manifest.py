@@ -1,0 +1,153 @@
+"""The receipts: one per shard, one per stage. A stage's manifest is written last; a reader trusts
+nothing else.
+
+`outputs/quickstart/03-distill/manifest.json`, shortened:
+
+    {"stage": "distill", "index": 3, "fingerprint": "9f…", "teacher": {"model": "rehearsal", …},
+     "shards": [{"shard": 0, "rows_in": 64, "rows_made": 64,
+                 "kept": {"path": "kept/00000.parquet", "rows": 121, "bytes": 40112, "sha256": "…"},
+                 "rejected": {…}, "reasons": {"reply_truncated": 7}, …}]}
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from synth.errors import StoreFault
+from synth.store.durable import sha256_file, write_bytes
+
+NAME = "manifest.json"
+
+
+class _Receipt(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ShardFile(_Receipt):
+    """One Parquet file. `path` is relative to the manifest's folder."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class ShardReceipt(_Receipt):
+    """What became of one shard: rows_in + rows_made = kept.rows + rejected.rows."""
+
+    shard: int
+    fingerprint: str
+    """Of the stage and of the input shard: a receipt with another one is stale."""
+    rows_in: int
+    rows_made: int
+    """Rows beyond the input's that the stage made: evolved prompts, further samples, chunks."""
+    kept: ShardFile
+    rejected: ShardFile
+    reasons: dict[str, int]
+    requests: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    reused: int = 0
+    """Requests answered by the journal in place of the teacher."""
+    seconds: float = 0.0
+
+
+class TeacherRecord(_Receipt):
+    """Who answered."""
+
+    model: str
+    revision: str = ""
+    rehearsal: bool = False
+
+
+class Manifest(_Receipt):
+    """The receipt of a stage."""
+
+    format: int = 1
+    stage: str
+    index: int
+    fingerprint: str
+    """sha256 over the stage's settings, its input, the seed, teacher and prompt files."""
+    settings: dict[str, Any]
+    kind: str
+    """What its kept records are: prompts, documents, answers, release."""
+    code: str
+    """Version of this package."""
+    seed: int
+    recipe: str = ""
+    """The recipe's name."""
+    teacher: TeacherRecord | None = None
+    shards: list[ShardReceipt]
+    files: list[ShardFile] = []
+    """A release's own files (card, data shards), relative to its folder."""
+
+    @property
+    def rows_in(self) -> int:
+        """Rows that came in."""
+        return sum(shard.rows_in for shard in self.shards)
+
+    @property
+    def rows_made(self) -> int:
+        """Rows made beyond those that came in."""
+        return sum(shard.rows_made for shard in self.shards)
+
+    @property
+    def rows_kept(self) -> int:
+        """Rows that went on."""
+        return sum(shard.kept.rows for shard in self.shards)
+
+    @property
+    def rows_rejected(self) -> int:
+        """Rows that left, each with its reason."""
+        return sum(shard.rejected.rows for shard in self.shards)
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """How many rows left for each reason."""
+        total: Counter[str] = Counter()
+        for shard in self.shards:
+            total.update(shard.reasons)
+        return total
+
+
+def save(receipt: Manifest | ShardReceipt, path: Path) -> None:
+    """The receipt is on disk, whole."""
+    write_bytes(path, receipt.model_dump_json(indent=1).encode() + b"\n")
+
+
+def load_manifest(path: Path) -> Manifest | None:
+    """The manifest in the file; None where there is none. Raises `StoreFault` on a damaged one."""
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise StoreFault(
+            f"{path} is damaged or of another version: {error.errors()[0]['msg']}; "
+            "move its folder away and run again: the journal beside it keeps the replies"
+        ) from error
+
+
+def load_shard_receipt(path: Path) -> ShardReceipt | None:
+    """The shard's receipt; None where there is none or it cannot be read: then it is made again."""
+    try:
+        return ShardReceipt.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def verify_file(folder: Path, file: ShardFile) -> Path:
+    """The file's path, once its content matches its receipt. Raises `StoreFault` else."""
+    path = folder / file.path
+    if not path.is_file():
+        raise StoreFault(f"{path} is missing, though its manifest lists it; run the recipe again")
+    if (found := sha256_file(path)) != file.sha256:
+        raise StoreFault(
+            f"{path} does not match its manifest (sha256 {found[:12]}…, expected "
+            f"{file.sha256[:12]}…): it was changed or damaged; remove it and run the recipe again"
+        )
+    return path

@@ -1,0 +1,180 @@
+"""Write: the end of a run's line. Makes `release/`, a Hugging Face dataset folder.
+
+    release/README.md  release/manifest.json  release/data/train-00000-of-00002.parquet  …
+
+The folder is built aside and takes the place of the one before at once.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from synth.engine.stage import Delivery, Sink
+from synth.kind import Kind
+from synth.store.manifest import Manifest, ShardFile, ShardReceipt, TeacherRecord, save
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from synth.store.formats import Format
+
+RELEASE = "release"
+DEFAULT_FORMAT = {Kind.PROMPTS: "prompt", Kind.DOCUMENTS: "text", Kind.ANSWERS: "messages"}
+FORMATS_OF = {
+    Kind.PROMPTS: ("prompt",),
+    Kind.DOCUMENTS: ("text",),
+    Kind.ANSWERS: ("messages", "prompt_completion", "preference"),
+}
+
+
+class Write(Sink):
+    """Writes what is left as a dataset folder that `datasets.load_dataset` reads."""
+
+    name = "write"
+    takes = frozenset({Kind.PROMPTS, Kind.DOCUMENTS, Kind.ANSWERS})
+
+    format: Literal["prompt", "text", "messages", "prompt_completion", "preference"] | None = None
+    """The columns; by default `prompt`, `text` or `messages`, as what is written."""
+    shard_rows: Annotated[int, Field(ge=1)] = 10_000
+    """Rows per Parquet file."""
+
+    def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  a release, whatever came
+        """A release."""
+        return Kind.RELEASE
+
+    def deliver(self, delivery: Delivery) -> list[ShardReceipt]:
+        """The release folder is in place; one receipt per data file."""
+        from synth.record import REJECT
+        from synth.store.formats import Format, fits, schema
+        from synth.store.shards import read_shard, write_shard
+
+        kind = delivery.plan.kind_before(len(delivery.history))
+        format_ = Format(self.format or DEFAULT_FORMAT[kind])
+        counts = [int(fits(read_shard(path), format_).true_count) for path in delivery.shards]
+        files = max(1, -(-sum(counts) // self.shard_rows))
+        aside = delivery.run / f".{RELEASE}.tmp"
+        shutil.rmtree(aside, ignore_errors=True)
+        rows = _exported(delivery.shards, format_, self.shard_rows)
+        receipts = []
+        for number in range(files):
+            name = f"data/train-{number:05d}-of-{files:05d}.parquet"
+            kept = write_shard(aside, name, next(rows, iter(())), schema(format_))
+            left = _misfits(delivery.shards, format_) if number == 0 else iter(())
+            path = f"rejected/{number:05d}.parquet"
+            rejected = write_shard(delivery.folder, path, left, REJECT)
+            receipts.append(
+                ShardReceipt(
+                    shard=number,
+                    fingerprint=delivery.fingerprint,
+                    rows_in=kept.rows + rejected.rows,
+                    rows_made=0,
+                    kept=kept.model_copy(update={"path": f"../{RELEASE}/{name}"}),
+                    rejected=rejected,
+                    reasons=dict.fromkeys(_reasons(rejected, format_), rejected.rows),
+                )
+            )
+        self._finish(delivery, aside, receipts, kind, format_)
+        return receipts
+
+    def _finish(
+        self,
+        delivery: Delivery,
+        aside: Path,
+        receipts: list[ShardReceipt],
+        kind: Kind,
+        format_: Format,
+    ) -> None:
+        """Card and manifest beside the data, then the folder in its place."""
+        from synth.card import card
+        from synth.store.durable import sha256_file, write_bytes
+
+        teachers = [past.teacher for past in delivery.history if past.teacher]
+        data = [
+            receipt.kept.model_copy(
+                update={"path": receipt.kept.path.removeprefix(f"../{RELEASE}/")}
+            )
+            for receipt in receipts
+        ]
+        manifest = Manifest(
+            stage=self.name,
+            index=len(delivery.history),
+            fingerprint=delivery.fingerprint,
+            settings=self.model_dump(mode="json"),
+            kind=kind,
+            code=delivery.history[-1].code,
+            seed=delivery.plan.seed,
+            recipe=delivery.plan.name,
+            teacher=teachers[-1] if teachers else None,
+            shards=receipts,
+        )
+        text = card(delivery.plan, [*delivery.history, manifest], format_).encode()
+        write_bytes(aside / "README.md", text)
+        readme = ShardFile(
+            path="README.md", rows=0, bytes=len(text), sha256=sha256_file(aside / "README.md")
+        )
+        save(manifest.model_copy(update={"files": [*data, readme]}), aside / "manifest.json")
+        target, old = delivery.run / RELEASE, delivery.run / f".{RELEASE}.old"
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            target.rename(old)
+        aside.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _reasons(rejected: ShardFile, format_: Format) -> list[str]:
+    from synth.store.formats import missing
+
+    return [missing(format_)] if rejected.rows else []
+
+
+def _exported(shards: list[Path], format_: Format, shard_rows: int) -> Iterator[Iterator[pa.Table]]:
+    """One iterator of tables per data file, each of `shard_rows` rows in all but the last.
+
+    An iterator must be used up before the next one is taken, as with itertools.groupby.
+    """
+    from synth.store.formats import export, fits
+    from synth.store.shards import read_shard
+
+    def tables() -> Iterator[pa.Table]:
+        for path in shards:
+            table = read_shard(path)
+            yield export(table.filter(fits(table, format_)), format_)
+
+    source = tables()
+    rest: list[pa.Table] = []
+
+    def one_file(first: pa.Table) -> Iterator[pa.Table]:
+        room, table = shard_rows, first
+        while True:
+            yield table.slice(0, room)
+            if len(table) > room:
+                rest.append(table.slice(room))
+                return
+            room -= len(table)
+            following = next(source, None) if room else None
+            if following is None:
+                return
+            table = following
+
+    while (table := rest.pop() if rest else next(source, None)) is not None:
+        if len(table):
+            yield one_file(table)
+
+
+def _misfits(shards: list[Path], format_: Format) -> Iterator[pa.Table]:
+    """The rows that do not have what the format needs."""
+    import pyarrow.compute as pc
+
+    from synth.record import rejects
+    from synth.store.formats import fits, missing
+    from synth.store.shards import read_shard
+
+    for path in shards:
+        table = read_shard(path)
+        left = table.filter(pc.invert(fits(table, format_)))
+        yield rejects(left, reason=[missing(format_)] * len(left), by=Write.name)

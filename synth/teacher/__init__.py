@@ -1,0 +1,1 @@
+"""The teacher: who is asked, how, and how its replies are kept for ever."""

@@ -1,0 +1,142 @@
+"""The journal: every reply is on disk before it is used, so that no token is paid for twice.
+
+One SQLite file per shard, in WAL mode, synced at each commit; a commit holds up to 64 replies or
+what came within 250 ms. What is kept is the HTTP answer as it came, under the request's key.
+`kill -9` loses the requests in flight, nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from synth.errors import StoreFault
+
+COMMIT_REPLIES = 64
+COMMIT_AFTER_S = 0.25
+
+_DISK = ThreadPoolExecutor(1, thread_name_prefix="journal")
+"""The one thread that touches SQLite: a commit waits for the disk, the event loop must not."""
+
+
+class Answer(NamedTuple):
+    """An HTTP answer of the teacher."""
+
+    status: int
+    body: bytes
+
+
+class Journal:
+    """The answers to one shard's requests, by key. Open with `Journal.open`, end with `close`."""
+
+    def __init__(self, path: Path, database: sqlite3.Connection, known: set[bytes]) -> None:
+        self.path = path
+        self._database = database
+        self._known = known
+        self._pending: list[tuple[bytes, int, bytes]] = []
+        self._committed: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._commits: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def open(cls, path: Path) -> Journal:
+        """The journal in the file, made where there is none. Raises `StoreFault`."""
+        loop = asyncio.get_running_loop()
+        try:
+            database, known = await loop.run_in_executor(_DISK, _connect, path)
+        except (sqlite3.Error, OSError) as error:
+            raise _fault(path, error) from error
+        return cls(path, database, known)
+
+    async def get(self, key: bytes) -> Answer | None:
+        """The answer under the key, or None. Raises `StoreFault`."""
+        if key not in self._known:
+            return None
+        query = "SELECT status, body FROM replies WHERE key = ?"
+        loop = asyncio.get_running_loop()
+        try:
+            row = await loop.run_in_executor(
+                _DISK, lambda: self._database.execute(query, (key,)).fetchone()
+            )
+        except sqlite3.Error as error:
+            raise _fault(self.path, error) from error
+        return Answer(*row) if row else None
+
+    async def put(self, key: bytes, answer: Answer) -> None:
+        """Returns once the answer is on disk. Raises `StoreFault` when it cannot be."""
+        loop = asyncio.get_running_loop()
+        self._pending.append((key, *answer))
+        if self._committed is None:
+            self._committed = loop.create_future()
+            self._timer = loop.call_later(COMMIT_AFTER_S, self._commit)
+        committed = self._committed
+        if len(self._pending) >= COMMIT_REPLIES:
+            self._commit()
+        await asyncio.shield(committed)  # one waiter's cancellation must not cancel the others'
+
+    async def close(self) -> None:
+        """What was put is on disk, the file is closed. Raises `StoreFault`."""
+        self._commit()
+        if self._commits:
+            await asyncio.gather(*self._commits, return_exceptions=True)
+        try:
+            await asyncio.get_running_loop().run_in_executor(_DISK, self._database.close)
+        except sqlite3.Error as error:
+            raise _fault(self.path, error) from error
+
+    def _commit(self) -> None:
+        if self._committed is None:
+            return
+        rows, committed = self._pending, self._committed
+        self._pending, self._committed = [], None
+        if self._timer:
+            self._timer.cancel()
+        task = asyncio.get_running_loop().create_task(self._write(rows, committed))
+        self._commits.add(task)
+        task.add_done_callback(self._commits.discard)
+
+    async def _write(
+        self, rows: list[tuple[bytes, int, bytes]], committed: asyncio.Future[None]
+    ) -> None:
+        try:
+            await asyncio.get_running_loop().run_in_executor(_DISK, _insert, self._database, rows)
+        except sqlite3.Error as error:
+            committed.set_exception(_fault(self.path, error))
+            committed.exception()  # seen: when every waiter was cancelled, nobody else looks
+            return
+        self._known.update(key for key, _, _ in rows)
+        committed.set_result(None)
+
+
+def _connect(path: Path) -> tuple[sqlite3.Connection, set[bytes]]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute(
+        "CREATE TABLE IF NOT EXISTS replies"
+        " (key BLOB PRIMARY KEY, status INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID"
+    )
+    known = {key for (key,) in database.execute("SELECT key FROM replies")}
+    return database, known
+
+
+def _insert(database: sqlite3.Connection, rows: list[tuple[bytes, int, bytes]]) -> None:
+    database.execute("BEGIN")
+    try:
+        database.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?, ?)", rows)
+        database.execute("COMMIT")
+    except sqlite3.Error:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
+
+
+def _fault(path: Path, error: Exception) -> StoreFault:
+    return StoreFault(
+        f"the journal {path} failed: {error}; the run stops, because an unjournaled reply would be "
+        "paid for twice. Free the disk or move the file away, then run the same command again"
+    )

@@ -1,0 +1,73 @@
+"""What a filter and a verifier answer, and the two protocols they fill.
+
+A filter gives each row of a batch a reason to leave or none; a verifier says pass, fail, error or
+unverified. "Could not check" is never "wrong": that is what `error` and `unverified` are for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from synth.batch import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """One verdict per row, in row order.
+
+    `reasons[i]` is None to keep row i, else a stable snake_case observation. `scores[i]` is what
+    was measured, on keep too, so that a threshold can be studied without generating again.
+    """
+
+    reasons: Sequence[str | None]
+    scores: Sequence[float]
+    notes: Sequence[str] = field(default=())
+
+    def __post_init__(self) -> None:
+        if len(self.scores) != len(self.reasons) or len(self.notes) not in (0, len(self.reasons)):
+            raise ValueError(
+                f"verdicts disagree on the number of rows: {len(self.reasons)} reasons, "
+                f"{len(self.scores)} scores, {len(self.notes)} notes"
+            )
+
+
+class Verdict(StrEnum):
+    """The four answers of a verifier."""
+
+    PASS = "pass"  # noqa: S105  a verdict, not a password
+    FAIL = "fail"
+    ERROR = "error"
+    """The check itself broke (its tool crashed)."""
+    UNVERIFIED = "unverified"
+    """There was nothing to check against, or the check gave up."""
+
+
+class Check(NamedTuple):
+    """A verifier's answer for one row, with its evidence."""
+
+    verdict: Verdict
+    note: str = ""
+
+
+class Filter(Protocol):
+    """Decides about records by looking at them: pure, no memory from one batch to the next."""
+
+    name: ClassVar[str]
+
+    def judge(self, batch: Batch) -> Verdicts:
+        """One verdict per row, in row order."""
+        ...
+
+
+class Verifier(Protocol):
+    """Decides whether an answer is right, by a rule that the answer cannot influence."""
+
+    name: ClassVar[str]
+
+    def check(self, batch: Batch) -> list[Check]:
+        """One check per row, in row order."""
+        ...
