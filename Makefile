@@ -1,0 +1,40 @@
+# Two commands for a new user: `make demo` makes a dataset, `make test` checks everything.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint types install pins clean
+
+demo: install  ## run the shipped quickstart recipe
+	$(BIN)/synth run quickstart
+
+test: install lint types  ## what .ci/run calls
+	$(BIN)/pytest
+
+lint: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: install
+	$(BIN)/mypy
+
+install: $(VENV)/.installed
+
+# Versions and hashes come from constraints.txt; Prefect's database is migrated now, not at a run.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "synth needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m flows.temporary_server prepare
+	@touch $@
+
+pins:  ## resolve the newest versions that fit pyproject.toml into constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	  --upgrade --generate-hashes --no-emit-index-url --no-annotate \
+	  --custom-compile-command "make pins" --quiet --output-file constraints.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,50 @@
+"""Small lines of stages for tests of the engine: a source with given prompts, and plans around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from synth.engine.plan import Plan
+from synth.engine.stage import Outcome, Source, Stage
+from synth.kind import Kind
+from synth.record import REJECT, new_record, records_table
+from synth.store.shards import read_shard
+from synth.teacher.config import TeacherConfig
+
+
+class Given(Source):
+    """Reads what the test gives it."""
+
+    name = "read"
+    prompts: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+
+    def makes(self, kind: Kind) -> Kind:
+        return Kind.PROMPTS if self.prompts else Kind.DOCUMENTS
+
+    def shards(self, rows: int) -> Iterator[Outcome]:
+        records = iter(
+            [new_record(prompt=p, source=f"given#{i}") for i, p in enumerate(self.prompts)]
+            + [new_record(text=t, source=f"given#{i}") for i, t in enumerate(self.texts)]
+        )
+        while part := list(islice(records, rows)):
+            yield Outcome(records_table(part), REJECT.empty_table())
+
+
+def plan(*stages: Stage, url: str = "", shard_rows: int = 4, **teacher: Any) -> Plan:
+    """A plan of these stages, asking the server at `url`."""
+    config = TeacherConfig(url=url, **teacher) if url else None
+    return Plan("test", 7, shard_rows, config, stages)
+
+
+def shard_bytes(run: Path) -> dict[str, bytes]:
+    """Every Parquet file of a run by its path in it."""
+    return {str(p.relative_to(run)): p.read_bytes() for p in sorted(run.rglob("*.parquet"))}
+
+
+def rows(run: Path, pattern: str) -> list[dict[str, Any]]:
+    """The rows of all shards that match, in order of the files' names."""
+    return [row for path in sorted(run.glob(pattern)) for row in read_shard(path).to_pylist()]

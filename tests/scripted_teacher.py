@@ -1,0 +1,90 @@
+"""A real HTTP server on loopback that answers as a test says, and remembers what it was asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+Script = Callable[[dict[str, Any], int], Any]
+"""(request body, how often this body was asked before) -> text, or (status, JSON or bytes)."""
+
+
+@dataclass
+class ScriptedTeacher:
+    """What the server was asked."""
+
+    url: str = ""
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    most_at_once: int = 0
+
+
+def completion(text: Any, finish: str | None = "stop", **message: Any) -> dict[str, Any]:
+    """A chat completion as vLLM sends it."""
+    return {
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": text, **message},
+                "finish_reason": finish,
+            }
+        ],
+        "usage": {"prompt_tokens": 7, "completion_tokens": 5},
+    }
+
+
+@asynccontextmanager
+async def scripted(script: Script, model: str = "scripted") -> AsyncIterator[ScriptedTeacher]:
+    """The server, for the length of the block."""
+    teacher = ScriptedTeacher()
+    times: dict[str, int] = {}
+    at_once = 0
+
+    async def chat(request: web.Request) -> web.Response:
+        nonlocal at_once
+        at_once += 1
+        teacher.most_at_once = max(teacher.most_at_once, at_once)
+        try:
+            raw = await request.text()
+            body = json.loads(raw)
+            teacher.asked.append(body)
+            teacher.headers.append(dict(request.headers))
+            before = times.get(raw, 0)
+            times[raw] = before + 1
+            answer = script(body, before)
+            if hasattr(answer, "__await__"):
+                answer = await answer
+        finally:
+            at_once -= 1
+        status, payload = answer if isinstance(answer, tuple) else (200, completion(answer))
+        headers = payload.pop("headers", {}) if isinstance(payload, dict) else {}
+        if isinstance(payload, bytes):
+            return web.Response(status=status, body=payload, headers=headers)
+        return web.json_response(payload, status=status, headers=headers)
+
+    async def models(_request: web.Request) -> web.Response:
+        return web.json_response({"data": [{"id": model, "owned_by": "tests"}]})
+
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", chat)
+    app.router.add_get("/v1/models", models)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    teacher.url = f"http://127.0.0.1:{port}/v1"
+    try:
+        yield teacher
+    finally:
+        await runner.cleanup()
+
+
+def asked_prompt(body: dict[str, Any]) -> str:
+    """The last turn of a request."""
+    return str(body["messages"][-1]["content"])

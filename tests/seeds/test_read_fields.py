@@ -1,0 +1,87 @@
+"""What a recipe may say of `read`, and that saying it costs next to nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from seeds.read import Read
+from synth.errors import InputError
+from synth.kind import Kind
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_prompts_make_prompts_and_web_makes_documents():
+    assert Read(prompts="a.jsonl").makes(Kind.NOTHING) is Kind.PROMPTS
+    assert Read(web="a.jsonl").makes(Kind.NOTHING) is Kind.DOCUMENTS
+
+
+def test_one_path_and_a_list_of_paths_are_both_recipes():
+    assert Read(prompts="a.jsonl").prompts == (Path("a.jsonl"),)
+    assert Read(prompts=["a.jsonl", "b.csv"]).prompts == (Path("a.jsonl"), Path("b.csv"))
+
+
+@pytest.mark.parametrize("fields", [{}, {"prompts": "a.jsonl", "web": "b.md"}, {"prompts": []}])
+def test_exactly_one_of_prompts_and_web_is_given(fields):
+    with pytest.raises(ValidationError, match="exactly one of `prompts` and `web`"):
+        Read(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"prompts": "a", "columns": {"text": "body"}}, "known: answer, messages, prompt"),
+        ({"web": "a", "columns": {"prompt": "body"}}, "known: text, title, url"),
+        ({"web": "a", "columns": {"body": "text"}}, "'text', 'title' or 'url'"),
+        ({"web": "a", "format": "text", "columns": {"text": "body"}}, "plain text has no columns"),
+        ({"web": "a", "format": "xml"}, "'jsonl', 'parquet', 'csv', 'text' or 'arrow'"),
+        ({"web": "a", "limit": 0}, "greater than or equal to 1"),
+        ({"web": "a", "limits": 5}, "limits"),
+    ],
+)
+def test_wrong_field_is_told_with_the_choices(fields, message):
+    with pytest.raises(ValidationError, match=message):
+        Read(**fields)
+
+
+def test_editor_accepts_a_path_and_a_list_of_paths():
+    schema = Read.model_json_schema()["properties"]["prompts"]
+    assert [choice["type"] for choice in schema["anyOf"]] == ["string", "array"]
+
+
+def test_files_names_every_file_in_reading_order(write, tmp_path):
+    write("pages/b.md", "b")
+    write("pages/a/z.md", "z")
+    one = write("one.md", "1")
+    names = [
+        path.relative_to(tmp_path).as_posix()
+        for path in Read(web=[tmp_path / "pages", one]).files()
+    ]
+    assert names == ["pages/a/z.md", "pages/b.md", "one.md"]
+
+
+def test_files_raises_for_a_missing_path(tmp_path):
+    with pytest.raises(InputError, match=r"gone\.jsonl does not exist"):
+        Read(prompts=tmp_path / "gone.jsonl").files()
+
+
+def test_check_of_a_recipe_loads_no_heavy_library(write):
+    path = write("a.jsonl", '{"prompt": "x"}\n')
+    code = (
+        "import sys; from seeds.read import Read; Read(prompts=sys.argv[1]).files();"
+        "heavy = {'pyarrow', 'datasets', 'numpy', 'pandas', 'synth.record'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"

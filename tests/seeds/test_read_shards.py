@@ -1,0 +1,117 @@
+"""Shards: their size, their order, the limit, and memory that does not grow with the input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import seeds.assemble
+from seeds.read import Read
+
+ROOT = Path(__file__).parents[2]
+PEAK = """
+import sys
+from pathlib import Path
+from seeds.read import Read
+rows = sum(len(o.kept) + len(o.rejected) for o in Read(prompts=sys.argv[1]).shards(2000))
+status = Path("/proc/self/status").read_text()  # ru_maxrss would count the parent's too
+print(rows, int(status.split("VmHWM:")[1].split()[0]) // 1024)
+"""
+
+
+def lines(count: int, bad_every: int = 0) -> str:
+    return "".join(
+        "oops\n" if bad_every and i % bad_every == 1 else json.dumps({"prompt": f"p{i}"}) + "\n"
+        for i in range(count)
+    )
+
+
+def test_shards_hold_exactly_the_rows_asked_for(write, read):
+    paths = [write("a.jsonl", lines(25, bad_every=4)), write("b.jsonl", lines(7))]
+    sizes = [len(o.kept) + len(o.rejected) for o in read(rows=10, prompts=paths).outcomes]
+    assert sizes == [10, 10, 10, 2]
+
+
+def test_last_shard_is_not_empty(write, read):
+    assert len(read(rows=10, prompts=write("a.jsonl", lines(20))).outcomes) == 2
+
+
+@pytest.mark.parametrize(("limit", "rows"), [(1, 1), (10, 10), (11, 11), (99, 32)])
+def test_limit_counts_kept_and_set_aside(write, read, limit, rows):
+    paths = [write("a.jsonl", lines(25, bad_every=4)), write("b.jsonl", lines(7))]
+    result = read(rows=10, prompts=paths, limit=limit)
+    assert len(result.kept) + len(result.rejected) == rows
+
+
+def test_shard_ends_early_where_its_text_would_fill_memory(write, monkeypatch):
+    monkeypatch.setattr(seeds.assemble, "SHARD_BYTES", 1000)
+    path = write("a.jsonl", (json.dumps({"prompt": "x" * 400}) + "\n") * 7)
+    assert [len(o.kept) for o in Read(prompts=path).shards(100)] == [3, 3, 1]
+
+
+def test_reading_twice_gives_the_same_tables(write):
+    path = write("a.jsonl", lines(500, bad_every=7))
+    first, second = (list(Read(prompts=path).shards(64)) for _ in range(2))
+    assert first == second
+
+
+def test_same_rows_have_the_same_ids_in_every_format(write, read, tmp_path):
+    rows = [{"prompt": f"What is {i}?", "answer": f"{i}", "kind": "maths, too"} for i in range(300)]
+    same = tmp_path / "same"
+    ids = set()
+    contents = {
+        "jsonl": "".join(json.dumps(row) + "\n" for row in rows).encode(),
+        "csv": b"prompt,answer,kind\n"
+        + b"".join(f'{r["prompt"]},{r["answer"]},"{r["kind"]}"\n'.encode() for r in rows),
+    }
+    pq.write_table(pa.Table.from_pylist(rows), same)
+    contents["parquet"] = same.read_bytes()
+    with pa.ipc.new_stream(str(same), pa.Table.from_pylist(rows).schema) as writer:
+        writer.write_table(pa.Table.from_pylist(rows))
+    contents["arrow"] = same.read_bytes()
+    for name, content in contents.items():
+        same.write_bytes(content)
+        ids.add(tuple(row["id"] for row in read(prompts=same, format=name).kept))
+    assert len(ids) == 1
+    assert len(ids.pop()) == 300
+
+
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/status").is_file(), reason="a process's peak memory is read from /proc"
+)
+
+
+def peak(path: Path) -> tuple[int, int]:
+    """Rows read, and the megabytes that it took a fresh process."""
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows, megabytes = map(int, done.stdout.split())
+    return rows, megabytes
+
+
+@needs_proc
+def test_memory_does_not_grow_with_the_input(write):
+    row = json.dumps({"prompt": "What is six times seven? " * 12, "kind": "maths"}) + "\n"
+    small = peak(write("small.jsonl", row * 4_000))
+    large = peak(write("large.jsonl", row * 200_000))  # 66 MB
+    assert (small[0], large[0]) == (4_000, 200_000)
+    assert large[1] - small[1] < 30
+
+
+@needs_proc
+def test_line_that_is_too_long_is_never_held(write):
+    path = write("a.jsonl", lines(1) + '{"prompt": "' + "x" * 100_000_000 + '"}\n' + lines(1))
+    rows, megabytes = peak(path)
+    assert rows == 3
+    assert megabytes - peak(write("b.jsonl", lines(1)))[1] < 30

@@ -1,0 +1,188 @@
+"""A line of stages, run for real over a loopback teacher: nothing is lost, nothing asked twice."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth.engine.line import open_workshop, run_line
+from synth.engine.plan import Plan
+from synth.engine.stage import Outcome, Place, ShardStage
+from synth.errors import NoRowsError, RunLockedError, TeacherFault
+from synth.generate.distill import Distill
+from synth.generate.evolve import Evolve
+from synth.kind import Kind
+from synth.record import REJECT, RECORD
+from synth.engine.account import RowsLostError
+from synth.store.manifest import Manifest
+from synth.store.write import Write
+from synth.teacher.protocol import Sampling
+from tests.lines import Given, plan, rows, shard_bytes
+from tests.scripted_teacher import asked_prompt, completion, scripted
+
+PROMPTS = tuple(f"What is {n} plus {n}?" for n in range(10))
+
+
+async def run(made: Plan, folder: Path) -> list[Manifest]:
+    async with open_workshop(made, folder) as shop:
+        return await run_line(shop)
+
+
+def echo(body: dict[str, Any], _before: int) -> str:
+    return f"You ask: {asked_prompt(body)} (seed {body['seed']})"
+
+
+def go(folder: Path, script: Any = echo, *stages: Any, **more: Any) -> tuple[list[Manifest], int]:
+    """Runs a line against a scripted teacher; the manifests, and how often it was asked."""
+
+    async def work() -> tuple[list[Manifest], int]:
+        async with scripted(script) as teacher:
+            line = stages or (Given(prompts=PROMPTS), Distill(samples=2), Write())
+            return await run(plan(*line, url=teacher.url, **more), folder), len(teacher.asked)
+
+    return asyncio.run(work())
+
+
+def test_every_row_is_accounted_for_at_every_stage(tmp_path: Path) -> None:
+    def script(body: dict[str, Any], _before: int) -> Any:
+        return (200, completion("  ")) if "3 plus" in asked_prompt(body) else echo(body, 0)
+
+    manifests, _ = go(tmp_path, script)
+    for stage in manifests:
+        assert stage.rows_in + stage.rows_made == stage.rows_kept + stage.rows_rejected
+    assert [stage.rows_kept for stage in manifests] == [10, 18, 18]
+    assert manifests[1].reasons == {"reply_empty": 2}
+    [first, _] = rows(tmp_path, "01-distill/rejected/*.parquet")
+    assert first["by"] == "distill"
+    assert '"content": "  "' in first["raw"]
+
+
+def test_a_finished_run_asks_nothing_and_touches_no_shard(tmp_path: Path) -> None:
+    go(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
+    _, asked = go(tmp_path)
+    assert asked == 0
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
+
+
+def test_a_lost_shard_is_made_again_from_the_journal_with_the_same_bytes(tmp_path: Path) -> None:
+    go(tmp_path)
+    whole = shard_bytes(tmp_path)
+    (tmp_path / "01-distill/kept/00001.parquet").unlink()
+    _, asked = go(tmp_path)
+    assert asked == 0
+    assert shard_bytes(tmp_path) == whole
+
+
+def test_concurrency_and_arrival_order_do_not_change_a_byte(tmp_path: Path) -> None:
+    async def late(body: dict[str, Any], _before: int) -> str:
+        await asyncio.sleep(body["seed"] % 7 / 100)
+        return echo(body, 0)
+
+    go(tmp_path / "one", echo, concurrency=1)
+    go(tmp_path / "many", lambda body, n: late(body, n), concurrency=64)
+    assert shard_bytes(tmp_path / "one") == shard_bytes(tmp_path / "many")
+
+
+def test_another_temperature_asks_anew_and_the_old_replies_stay_paid(tmp_path: Path) -> None:
+    cold = (Given(prompts=PROMPTS), Distill(sampling=Sampling(temperature=0.1)), Write())
+    warm = (Given(prompts=PROMPTS), Distill(sampling=Sampling(temperature=0.9)), Write())
+    assert go(tmp_path, echo, *cold)[1] == 10
+    assert go(tmp_path, echo, *warm)[1] == 10
+    assert go(tmp_path, echo, *cold)[1] == 0
+
+
+def test_the_number_of_requests_in_flight_stays_within_the_limit(tmp_path: Path) -> None:
+    async def work() -> int:
+        async def slow(body: dict[str, Any]) -> str:
+            await asyncio.sleep(0.01)
+            return echo(body, 0)
+
+        async with scripted(lambda body, _n: slow(body)) as teacher:
+            line = (Given(prompts=PROMPTS), Distill(samples=4))
+            await run(plan(*line, url=teacher.url, concurrency=3), tmp_path)
+            return teacher.most_at_once
+
+    assert asyncio.run(work()) == 3
+
+
+def test_a_second_run_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    async def work() -> None:
+        line = plan(Given(prompts=PROMPTS))
+        async with open_workshop(line, tmp_path):
+            with pytest.raises(RunLockedError, match="in use by process"):
+                await run(line, tmp_path)
+
+    asyncio.run(work())
+
+
+def test_a_dead_teacher_stops_the_run_before_any_file_is_written(tmp_path: Path) -> None:
+    line = plan(Given(prompts=PROMPTS), Distill(), url="http://127.0.0.1:9/v1")
+    with pytest.raises(TeacherFault, match=r"no teacher answers at http://127\.0\.0\.1:9/v1"):
+        asyncio.run(run(line, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_teacher_of_another_name_stops_the_run_before_any_file_is_written(tmp_path: Path) -> None:
+    with pytest.raises(TeacherFault, match="names the model 'qwen', but .* serves scripted"):
+        go(tmp_path / "run", model="qwen")
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_row_left_is_an_error_that_says_why_and_leaves_no_release(tmp_path: Path) -> None:
+    with pytest.raises(NoRowsError, match=r"after distill: all 20 were rejected \(reply_empty 20\)"):
+        go(tmp_path, lambda _body, _n: "")
+    assert not (tmp_path / "release").exists()
+
+
+class Forgetful(ShardStage):
+    """Loses a row."""
+
+    name = "forgetful"
+    takes = frozenset({Kind.PROMPTS})
+
+    async def apply(self, table: Any, place: Place) -> Outcome:
+        return Outcome(table.slice(1), REJECT.empty_table())
+
+
+def test_a_stage_that_loses_a_row_is_caught_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(RowsLostError, match="1 of 4 rows came in and did not come out"):
+        asyncio.run(run(plan(Given(prompts=PROMPTS), Forgetful()), tmp_path))
+    assert not list(tmp_path.glob("01-*/kept/*"))
+
+
+def test_a_shard_with_one_more_row_redoes_only_that_shard(tmp_path: Path) -> None:
+    go(tmp_path, echo, Given(prompts=PROMPTS), Distill())
+    untouched = (tmp_path / "01-distill/kept/00000.parquet").stat().st_mtime_ns
+    _, asked = go(tmp_path, echo, Given(prompts=(*PROMPTS, "One more?")), Distill())
+    assert asked == 1
+    assert (tmp_path / "01-distill/kept/00000.parquet").stat().st_mtime_ns == untouched
+
+
+def test_shards_have_the_one_schema(tmp_path: Path) -> None:
+    from synth.store.shards import read_shard
+
+    go(tmp_path)
+    for stage in ("00-read", "01-distill"):
+        assert read_shard(tmp_path / stage / "kept/00000.parquet").schema.equals(RECORD)
+        assert read_shard(tmp_path / stage / "rejected/00000.parquet").schema.equals(REJECT)
+
+
+def test_evolved_prompts_keep_their_whole_trail(tmp_path: Path) -> None:
+    def harder(body: dict[str, Any], _before: int) -> str:
+        prompt = asked_prompt(body).removeprefix("<prompt>\n").removesuffix("\n</prompt>")
+        return f"{prompt} Explain each step for a careful reader, number {body['seed']}."
+
+    go(tmp_path, harder, Given(prompts=PROMPTS), Evolve(rounds=3))
+    kept = rows(tmp_path, "01-evolve/kept/*.parquet")
+    assert len(kept) == 40
+    by_id = {row["id"]: row for row in kept}
+    eldest = [row for row in kept if len(row["trail"]) == 4]
+    assert len(eldest) == 10
+    for row in eldest:
+        assert [step["round"] for step in row["trail"]] == [0, 1, 2, 3]
+        for step, ancestor in zip(row["trail"][1:], [1, 2, 3], strict=True):
+            assert len(by_id[step["parent"]]["trail"]) == ancestor
