@@ -32,7 +32,7 @@ class Answer(NamedTuple):
 class Journal:
     """The answers to one shard's requests, by key. Open with `Journal.open`, end with `close`."""
 
-    def __init__(self, path: Path, database: sqlite3.Connection, known: set[bytes]) -> None:
+    def __init__(self, path: Path, database: sqlite3.Connection, known: dict[bytes, int]) -> None:
         self.path = path
         self._database = database
         self._known = known
@@ -53,13 +53,14 @@ class Journal:
 
     async def get(self, key: bytes) -> Answer | None:
         """The answer under the key, or None. Raises `StoreFault`."""
-        if key not in self._known:
+        row_id = self._known.get(key)
+        if row_id is None:
             return None
-        query = "SELECT status, body FROM replies WHERE key = ?"
+        query = "SELECT status, body FROM replies WHERE rowid = ?"
         loop = asyncio.get_running_loop()
         try:
             row = await loop.run_in_executor(
-                _DISK, lambda: self._database.execute(query, (key,)).fetchone()
+                _DISK, lambda: self._database.execute(query, (row_id,)).fetchone()
             )
         except sqlite3.Error as error:
             raise _fault(self.path, error) from error
@@ -102,37 +103,44 @@ class Journal:
         self, rows: list[tuple[bytes, int, bytes]], committed: asyncio.Future[None]
     ) -> None:
         try:
-            await asyncio.get_running_loop().run_in_executor(_DISK, _insert, self._database, rows)
+            loop = asyncio.get_running_loop()
+            last = await loop.run_in_executor(_DISK, _insert, self._database, rows)
         except sqlite3.Error as error:
             committed.set_exception(_fault(self.path, error))
             committed.exception()  # seen: when every waiter was cancelled, nobody else looks
             return
-        self._known.update(key for key, _, _ in rows)
+        first = last - len(rows) + 1
+        self._known.update((key, first + n) for n, (key, _, _) in enumerate(rows))
         committed.set_result(None)
 
 
-def _connect(path: Path) -> tuple[sqlite3.Connection, set[bytes]]:
+def _connect(path: Path) -> tuple[sqlite3.Connection, dict[bytes, int]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
+    # No index: a reply is appended, and its row is found through the keys held in memory. An index
+    # over hashes would touch a page of the file for each reply.
     database.execute(
         "CREATE TABLE IF NOT EXISTS replies"
-        " (key BLOB PRIMARY KEY, status INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID"
+        " (key BLOB NOT NULL, status INTEGER NOT NULL, body BLOB NOT NULL)"
     )
-    known = {key for (key,) in database.execute("SELECT key FROM replies")}
+    known = dict(database.execute("SELECT key, rowid FROM replies"))
     return database, known
 
 
-def _insert(database: sqlite3.Connection, rows: list[tuple[bytes, int, bytes]]) -> None:
+def _insert(database: sqlite3.Connection, rows: list[tuple[bytes, int, bytes]]) -> int:
+    """Appends the rows, one after the other; the last one's rowid."""
     database.execute("BEGIN")
     try:
-        database.executemany("INSERT OR IGNORE INTO replies VALUES (?, ?, ?)", rows)
+        database.executemany("INSERT INTO replies VALUES (?, ?, ?)", rows)
+        last: int = database.execute("SELECT max(rowid) FROM replies").fetchone()[0]
         database.execute("COMMIT")
     except sqlite3.Error:
         if database.in_transaction:
             database.execute("ROLLBACK")
         raise
+    return last
 
 
 def _fault(path: Path, error: Exception) -> StoreFault:

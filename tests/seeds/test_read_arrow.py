@@ -102,6 +102,27 @@ def test_page_damaged_in_the_middle_is_refused(tmp_path):
         list(Read(web=path).shards(1000))
 
 
+def test_column_name_that_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "a.arrow"
+    with pa.ipc.new_stream(str(path), pa.schema([("text", pa.string())])) as writer:
+        writer.write_table(pa.table({"text": ["x"]}))
+    path.write_bytes(path.read_bytes().replace(b"text", b"te\xfft"))
+    with pytest.raises(InputError, match="damaged"):
+        next(Read(web=path).shards(10))
+
+
+def test_wrong_offset_in_a_damaged_arrow_file_is_refused(tmp_path):
+    path = tmp_path / "a.arrow"
+    with pa.ipc.new_stream(str(path), pa.schema([("text", pa.string())])) as writer:
+        writer.write_table(pa.table({"text": ["abcdefgh", "ijklmnop"]}))
+    offsets = b"".join(n.to_bytes(4, "little") for n in (0, 8, 16))
+    wrong = b"".join(n.to_bytes(4, "little") for n in (0, 8_000_000, 16))
+    assert offsets in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(offsets, wrong))
+    with pytest.raises(InputError, match="damaged"):
+        next(Read(web=path).shards(10))
+
+
 def test_columns_are_checked_on_the_schema(tmp_path):
     pq.write_table(pa.table({"text": ["x"], "n": [1]}), tmp_path / "a.parquet")
     with pytest.raises(InputError, match=r"no column 'body'.* for text.*: 'text', 'n'"):

@@ -38,7 +38,8 @@ def test_dataset_folder_is_read_without_its_readme(tmp_path, write, read):
 
 
 @pytest.mark.parametrize(
-    "names", [("train", "test"), ("train-00000-of-00001", "math-00000-of-00001")]
+    "names",
+    [("train", "test"), ("train-00000-of-00001", "math-00000-of-00001"), ("train/a", "test/a")],
 )
 def test_splits_of_a_folder_are_never_mixed(write, read, tmp_path, names):
     for name in names:
@@ -64,6 +65,13 @@ def test_page_called_test_is_no_split(write, read, tmp_path):
     assert read(web=tmp_path / "pages").texts == ["a", "b"]
 
 
+def test_state_file_of_another_program_is_passed_over(write, read, tmp_path):
+    write("set/a.jsonl", ROW)
+    for content in ("{}", "[1]", "oops", '{"_data_files": [1]}'):
+        write("set/state.json", content)
+        assert read(prompts=tmp_path / "set").prompts == ["x"]
+
+
 def test_folder_of_two_formats_wants_a_choice(write, read, tmp_path):
     write("set/a.jsonl", ROW)
     write("set/a.csv", "prompt\ny\n")
@@ -75,6 +83,7 @@ def test_folder_of_two_formats_wants_a_choice(write, read, tmp_path):
 def test_format_reads_a_file_of_any_name(write, read, tmp_path):
     assert read(prompts=write("rows.json", ROW), format="jsonl").prompts == ["x"]
     write("set/part-00000", ROW)
+    write("set/LICENSE", "CC0")
     write("set/b.csv", "prompt\ny\n")
     assert read(prompts=tmp_path / "set", format="jsonl").prompts == ["x"]
 

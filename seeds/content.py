@@ -1,0 +1,181 @@
+"""A row's content by the roles of its columns, or the reason why it cannot be used.
+
+A row of the input, and what becomes of it:
+
+    {"instruction": "Add up.", "input": "3, 4", "answer": 7, "id": "q1"}
+    context: [user: "Add up.\\n\\n3, 4"], reference.answer: "7", meta: {"id": "q1"}
+
+Every column without a role goes to `meta` under its own name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SPEAKERS = {
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "model": "assistant",
+    "bot": "assistant",
+    "system": "system",
+    "developer": "developer",
+    "tool": "tool",
+}
+
+
+class UnusableError(Exception):
+    """A row that is set aside: `reason` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class Content:
+    """What a row says, by role."""
+
+    turns: list[dict[str, str]] = field(default_factory=list)
+    text: str = ""
+    answer: str | None = None
+    tests: str | None = None
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+def rest(values: Mapping[str, Any], roles: Mapping[str, str]) -> dict[str, Any]:
+    """The values of the columns that have no role."""
+    others = dict(values)
+    for column in roles.values():
+        others.pop(column, None)
+    return others
+
+
+def read_document(
+    values: Mapping[str, Any], roles: Mapping[str, str], max_chars: int | None
+) -> Content:
+    """The row as a web sample; its title and url stand in `meta` under these names."""
+    text = _present(values, roles["text"])
+    _check_text(text)
+    _check_length(len(text), max_chars)
+    meta = rest(values, roles)
+    for role in ("title", "url"):
+        if (column := roles.get(role)) and values.get(column) is not None:
+            meta[role] = values[column]
+    return Content(text=text, meta=meta)
+
+
+def read_prompt(
+    values: Mapping[str, Any], roles: Mapping[str, str], max_chars: int | None
+) -> Content:
+    """The row as a prompt: the system turn, then the turns given, then the prompt as the last one.
+
+    A conversation ends with its last user turn. Where that leaves out an answer, or turns say more
+    than who says what (tool calls, say), the column stays in `meta` as it came.
+    """
+    content = Content(meta=rest(values, roles))
+    if "messages" in roles:
+        given = _present(values, roles["messages"])
+        _add_turns(content, given, roles["messages"], last="prompt" not in roles)
+    if "prompt" in roles:
+        column = roles["prompt"]
+        prompt = _present(values, column)
+        if isinstance(prompt, list):
+            _add_turns(content, prompt, column, last=True)
+        else:
+            _check_text(prompt)
+            joined = prompt + _second_half(column, content.meta)
+            content.turns.append({"role": "user", "content": joined})
+    system = values.get(roles.get("system", ""))
+    if system not in (None, ""):
+        _check_text(system)
+        content.turns.insert(0, {"role": "system", "content": system})
+    _check_length(sum(len(turn["content"]) for turn in content.turns), max_chars)
+    content.answer = _gold(values.get(roles.get("answer", "")))
+    tests = values.get(roles.get("tests", ""))
+    if isinstance(tests, list) and all(isinstance(test, str) for test in tests):
+        tests = "\n".join(tests)  # MBPP: one assert each
+    content.tests = _gold(tests)
+    return content
+
+
+def _present(values: Mapping[str, Any], column: str) -> Any:
+    value = values.get(column)
+    if value is None:
+        raise UnusableError("missing_column")
+    return value
+
+
+def _check_text(text: object) -> None:
+    if not isinstance(text, str):
+        raise UnusableError("wrong_type")
+    if not text or text.isspace():
+        raise UnusableError("empty_text")
+    _check_nul(text)
+
+
+def _check_nul(text: str) -> None:
+    if "\0" in text:  # no tokenizer, database or C library down the line agrees on what it means
+        raise UnusableError("nul_byte")
+
+
+def _check_length(chars: int, max_chars: int | None) -> None:
+    if max_chars is not None and chars > max_chars:
+        raise UnusableError("text_too_long")
+
+
+def _second_half(column: str, meta: dict[str, Any]) -> str:
+    """Alpaca's `input` beside an `instruction`, set off by a blank line."""
+    more = meta.get("input")
+    if column != "instruction" or not isinstance(more, str):
+        return ""
+    _check_nul(more)
+    del meta["input"]
+    return f"\n\n{more}" if more and not more.isspace() else ""
+
+
+def _add_turns(content: Content, turns: object, column: str, *, last: bool) -> None:
+    if not isinstance(turns, list):
+        raise UnusableError("wrong_type")
+    if not turns:
+        raise UnusableError("empty_text")
+    read = [_turn(turn) for turn in turns]
+    if last:
+        while read and read[-1]["role"] != "user":
+            read.pop()
+        if not read:
+            raise UnusableError("no_user_turn")
+        _check_text(read[-1]["content"])
+    if len(read) < len(turns) or any(len(turn) > 2 for turn in turns):
+        content.meta[column] = turns
+    content.turns.extend(read)
+
+
+def _turn(turn: object) -> dict[str, str]:
+    """A turn as `{"role", "content"}`; ShareGPT's `{"from", "value"}` is one too."""
+    if not isinstance(turn, dict):
+        raise UnusableError("wrong_type")
+    speaker = turn.get("role") or turn.get("from")
+    said = turn["content"] if turn.get("content") is not None else turn.get("value")
+    if not isinstance(said, str) or not isinstance(speaker, str):
+        raise UnusableError("wrong_type")
+    if speaker not in SPEAKERS:
+        raise UnusableError("unknown_speaker")
+    _check_nul(said)
+    return {"role": SPEAKERS[speaker], "content": said}
+
+
+def _gold(value: object) -> str | None:
+    """A gold answer as text: a number as JSON writes it; None for nothing and for blank text."""
+    if isinstance(value, str):
+        _check_nul(value)
+        return value if value and not value.isspace() else None
+    if value is None or value != value:  # NaN: a hole in a column of numbers
+        return None
+    if isinstance(value, int | float):
+        return json.dumps(value)
+    raise UnusableError("wrong_type")

@@ -1,0 +1,122 @@
+"""CSV rows: a row with broken quotes is set aside, and reading goes on at the very next line.
+
+Not pyarrow's reader: it gives up the file at the first invalid byte or open quote.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+
+from seeds.lines import Line, Row, lines
+from synth.errors import InputError
+
+
+class _TooLongError(Exception):
+    pass
+
+
+class _Feed:
+    """Hands lines to `csv.reader`, and remembers those that the row at hand has taken."""
+
+    def __init__(self, source: Iterator[Line], max_bytes: int) -> None:
+        self.source = source
+        self.max_bytes = max_bytes
+        self.taken: list[Line] = []
+        self.again: deque[Line] = deque()
+        self.bytes = 0
+        self.valid = True
+
+    def __iter__(self) -> _Feed:
+        return self
+
+    def __next__(self) -> str:
+        line = self.again.popleft() if self.again else next(self.source)
+        self.taken.append(line)
+        self.bytes += len(line.content)
+        if line.too_long or self.bytes > self.max_bytes:
+            raise _TooLongError
+        try:
+            return line.content.decode() + "\n"
+        except UnicodeDecodeError:
+            self.valid = False
+            return line.content.decode(errors="replace") + "\n"
+
+    def next_row(self) -> None:
+        self.taken, self.bytes, self.valid = [], 0, True
+
+    def give_back_all_but_the_first(self) -> None:
+        self.again.extendleft(reversed(self.taken[1:]))
+        del self.taken[1:]
+
+    @property
+    def raw(self) -> bytes:
+        return b"\n".join(line.content for line in self.taken)
+
+
+def csv_rows(path: Path, max_bytes: int) -> Iterator[Row]:
+    """The rows below the header, numbered from 1; blank lines are none.
+
+    A row that does not end properly (an open quote, text behind a closing one) is given up at its
+    first line: what an open quote would have swallowed is read as rows of its own.
+    """
+    feed = _Feed(lines(path, max_bytes), max_bytes)
+    # The module's limit holds for the whole process and is 128 kB; ours is `max_bytes` per row.
+    csv.field_size_limit(max(csv.field_size_limit(), max_bytes))
+    columns, delimiter = _header(path, feed)
+    reader = csv.reader(feed, strict=True, delimiter=delimiter)
+    number = 0
+    while True:
+        feed.next_row()
+        reason = ""
+        cells: list[str] = []
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except _TooLongError:
+            reason = "line_too_long" if feed.taken[0].too_long else "broken_quotes"
+        except csv.Error:
+            reason = "broken_quotes"
+        if reason:
+            feed.give_back_all_but_the_first()
+        elif not cells:
+            continue
+        elif not feed.valid:
+            reason = "invalid_utf8"
+        elif len(cells) != len(columns):
+            reason = "wrong_column_count"
+        number += 1
+        if reason:
+            yield Row(number, None, reason, feed.raw)
+        else:
+            yield Row(number, dict(zip(columns, cells, strict=True)), "", feed.raw)
+
+
+def csv_columns(path: Path, max_bytes: int) -> list[str]:
+    """The header's columns, none for a file of blank lines."""
+    return _header(path, _Feed(lines(path, max_bytes), max_bytes))[0]
+
+
+def _header(path: Path, feed: _Feed) -> tuple[list[str], str]:
+    try:
+        for line in feed:
+            if line.strip():
+                delimiter = _delimiter(path, line)
+                feed.again.appendleft(feed.taken[-1])
+                feed.next_row()
+                return next(csv.reader(feed, strict=True, delimiter=delimiter)), delimiter
+    except (_TooLongError, csv.Error) as error:
+        raise InputError(
+            f"{path} does not start with a CSV header ({error or 'its first line is too long'}): "
+            "the first line must name the columns"
+        ) from error
+    return [], ","
+
+
+def _delimiter(path: Path, header: str) -> str:
+    if ".tsv" in (suffix.lower() for suffix in path.suffixes):
+        return "\t"
+    return next((mark for mark in ",;\t" if mark in header), ",")

@@ -1,0 +1,216 @@
+"""Which files an input path stands for, their formats, and their names in a record's trail.
+
+A name does not depend on the machine: `prompts.jsonl` for a file, `en/a.md` for a file below a
+given folder; where two inputs would share a name, as much of the paths before it as tells them
+apart. Standard library only, since `synth check` comes through here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from synth.errors import InputError
+
+
+class Format(StrEnum):
+    """How a file is read."""
+
+    JSONL = "jsonl"
+    """One JSON object per line."""
+    PARQUET = "parquet"
+    CSV = "csv"
+    """With a header; separated by commas, semicolons or tabs."""
+    TEXT = "text"
+    """A prompt per line that is not blank, or one web sample per file."""
+    ARROW = "arrow"
+    """Arrow IPC, as `datasets` saves it."""
+
+
+EXTENSIONS = {
+    ".jsonl": Format.JSONL,
+    ".ndjson": Format.JSONL,
+    ".parquet": Format.PARQUET,
+    ".csv": Format.CSV,
+    ".tsv": Format.CSV,
+    ".txt": Format.TEXT,
+    ".text": Format.TEXT,
+    ".md": Format.TEXT,
+    ".markdown": Format.TEXT,
+    ".arrow": Format.ARROW,
+}
+COMPRESSED = (".gz", ".zst")  # after any extension but .parquet and .arrow
+ABOUT_THE_DATA = re.compile(r"(?i)^(readme|licen[cs]e|notice|changelog|citation)\b")
+SPLIT_SHARD = re.compile(r"^(?P<split>.+)-\d{5}-of-\d{5}$")
+SPLIT_NAMES = frozenset({"train", "validation", "valid", "val", "dev", "test", "eval"})
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One file to read."""
+
+    path: Path
+    label: str
+    """Its name in provenance: `label#row`."""
+    format: Format
+    given: bool
+    """Named by the user, not found in a folder: then it may not be empty."""
+
+
+def find_inputs(paths: Sequence[Path], *, forced: Format | None, split: str | None) -> list[Input]:
+    """The files behind `paths`: in the order given, a folder's in sorted order.
+
+    Raises `InputError` for a path that is missing, of no known format, or read twice.
+    """
+    if split is not None and not any(path.is_dir() for path in paths):
+        raise InputError(
+            f"`split: {split}` chooses within a folder, and the recipe names files only"
+        )
+    found: list[Input] = []
+    for path in paths:
+        if path.is_dir():
+            for file in _files_below(path, forced, split):
+                label = file.relative_to(path).as_posix()
+                found.append(Input(file, label, forced or _format(file), given=False))
+        elif path.is_file():
+            found.append(Input(path, path.name, forced or _format(path), given=True))
+        elif path.exists():
+            raise InputError(f"{path} is neither a file nor a folder: copy its content to a file")
+        else:
+            raise InputError(f"{path} does not exist: correct the path in the recipe")
+    for path, times in Counter(file.path for file in found).items():
+        if times > 1:
+            raise InputError(f"{path} would be read {times} times: name it once")
+    return _told_apart(found)
+
+
+def format_of(path: Path) -> Format | None:
+    """The format that the file's name says, if it says any."""
+    suffixes = path.suffixes
+    if suffixes and suffixes[-1].lower() in COMPRESSED:
+        suffixes = suffixes[:-1]
+        inner = EXTENSIONS.get(suffixes[-1].lower()) if suffixes else None
+        return None if inner in (Format.PARQUET, Format.ARROW) else inner
+    return EXTENSIONS.get(suffixes[-1].lower()) if suffixes else None
+
+
+def _format(path: Path) -> Format:
+    known = format_of(path)
+    if known is not None:
+        return known
+    hint = "or say which it is with `format:`"
+    if path.suffix == ".json" or path.suffixes[-2:-1] == [".json"]:
+        hint = (
+            "if it has one object per line, say `format: jsonl`; if it is one array, make lines "
+            "of it with: jq -c '.[]' IN.json > OUT.jsonl"
+        )
+    raise InputError(
+        f"{path} has the unknown extension '{path.suffix}'; known: {', '.join(EXTENSIONS)}, "
+        f"the text ones also with {' or '.join(COMPRESSED)}; {hint}"
+    )
+
+
+def _files_below(folder: Path, forced: Format | None, split: str | None) -> list[Path]:
+    splits = _list_in(folder / "dataset_dict.json", "splits")
+    within = folder / _chosen_split(folder, splits, split) if splits else folder
+    if saved := _saved_dataset(within):
+        return saved
+    hidden = re.compile(r"(^|/)\.")
+    every = sorted(
+        (file for file in folder.rglob("*") if file.is_file()),
+        key=lambda file: file.relative_to(folder).as_posix(),
+    )
+    files = [file for file in every if not hidden.search(file.relative_to(folder).as_posix())]
+    if forced is not None:
+        files = [file for file in files if format_of(file) in (forced, None)]
+        if forced is not Format.TEXT:
+            files = [file for file in files if not ABOUT_THE_DATA.match(file.name)]
+    else:
+        files = _of_one_format(folder, files)
+    if not files:
+        seen = Counter(file.suffix or "no extension" for file in every).most_common(5)
+        what = ", ".join(f"{count} x {suffix}" for suffix, count in seen) or "nothing"
+        raise InputError(
+            f"{folder} holds no file that can be read (it holds {what}); "
+            f"known: {', '.join(EXTENSIONS)}; or say which format it is with `format:`"
+        )
+    return _of_one_split(folder, files, split)
+
+
+def _saved_dataset(folder: Path) -> list[Path]:
+    """The Arrow files that `save_to_disk` made, in the order of their rows; none elsewhere."""
+    files = _list_in(folder / "state.json", "_data_files")
+    names = [file.get("filename") for file in files if isinstance(file, dict)]
+    return [folder / name for name in names if isinstance(name, str)]
+
+
+def _list_in(path: Path, key: str) -> list[object]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return []  # a folder may well have a state.json of its own
+    value = content.get(key) if isinstance(content, dict) else None
+    return value if isinstance(value, list) else []
+
+
+def _of_one_format(folder: Path, files: Iterable[Path]) -> list[Path]:
+    """The files of a known format, without a readme beside data. Raises where formats are mixed."""
+    known = [(file, kind) for file in files if (kind := format_of(file)) is not None]
+    if any(kind is not Format.TEXT for _, kind in known):
+        known = [(f, kind) for f, kind in known if not ABOUT_THE_DATA.match(f.name)]
+    formats = Counter(kind for _, kind in known)
+    if len(formats) > 1:  # a folder often holds the same rows twice, say as jsonl and as parquet
+        what = ", ".join(f"{count} {kind}" for kind, count in sorted(formats.items()))
+        raise InputError(f"{folder} mixes formats ({what}): choose one with `format:`")
+    return [file for file, _ in known]
+
+
+def _of_one_split(folder: Path, files: list[Path], split: str | None) -> list[Path]:
+    """The files of one split. Files whose names tell no split belong to every one."""
+    splits = {file: _split_of(file.relative_to(folder)) for file in files}
+    named = sorted({name for name in splits.values() if name})
+    if not named and split is None:
+        return files
+    chosen = _chosen_split(folder, named, split)
+    return [file for file in files if splits[file] in ("", chosen)]
+
+
+def _split_of(file: Path) -> str:
+    if format_of(file) is Format.TEXT:
+        return ""  # a page may well be called test.md
+    *folders, stem = (*file.parts[:-1], file.name.split(".")[0])
+    shard = SPLIT_SHARD.match(stem)
+    if shard:
+        return shard["split"]
+    return next((name for name in (stem, *folders) if name in SPLIT_NAMES), "")
+
+
+def _chosen_split(folder: Path, splits: Sequence[object], wanted: str | None) -> str:
+    names = [str(name) for name in splits]
+    if wanted is None and len(names) == 1:
+        return names[0]
+    if wanted in names:
+        return str(wanted)
+    has = f"has the splits {', '.join(names)}" if names else "has no splits"
+    if wanted is not None:
+        raise InputError(f"{folder} {has}, and no split {wanted!r}: correct `split:`")
+    raise InputError(f"{folder} {has}: say which to read, as `split: {names[0]}`")
+
+
+def _told_apart(files: list[Input]) -> list[Input]:
+    """The files with labels that differ: those that collide grow by the folders before them."""
+    parts = [len(Path(file.label).parts) for file in files]
+    while True:
+        labels = [
+            file.label if n == len(Path(file.label).parts) else "/".join(file.path.parts[-n:])
+            for file, n in zip(files, parts, strict=True)
+        ]
+        times = Counter(labels)
+        if max(times.values(), default=0) <= 1:
+            return [replace(f, label=label) for f, label in zip(files, labels, strict=True)]
+        parts = [n + (times[label] > 1) for n, label in zip(parts, labels, strict=True)]

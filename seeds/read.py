@@ -1,0 +1,108 @@
+"""The `read` stage: the first of every recipe, from the user's files to shards of records.
+
+    - read: {prompts: seeds/starter/prompts.jsonl}
+    - read: {web: pages.parquet, columns: {text: body}, limit: 500}
+    - read: {prompts: [a.jsonl, b.csv], columns: {prompt: instruction, answer: output}}
+
+Only light imports stand at the top: a recipe is checked in well under a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, get_args
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from seeds.inputs import Format, Input, find_inputs
+from synth.engine.stage import Outcome, Source
+from synth.kind import Kind
+
+PromptRole = Literal["prompt", "messages", "system", "answer", "tests"]
+WebRole = Literal["text", "title", "url"]
+PROMPT_ROLES: frozenset[str] = frozenset(get_args(PromptRole))
+WEB_ROLES: frozenset[str] = frozenset(get_args(WebRole))
+
+
+def _one_or_many(value: object) -> object:
+    return [value] if isinstance(value, str | Path) else value
+
+
+Paths = Annotated[
+    tuple[Path, ...],
+    BeforeValidator(_one_or_many),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "path"},
+                {"type": "array", "items": {"type": "string", "format": "path"}, "minItems": 1},
+            ]
+        }
+    ),
+]
+
+
+class Read(Source):
+    """Reads prompts, or web samples, from files and folders; a bad row is set aside with a reason.
+
+    A folder is a saved `datasets` folder, a Hugging Face dataset folder, or any folder: its files
+    are read in sorted order, the folders below it included.
+    """
+
+    name: ClassVar[str] = "read"
+
+    prompts: Paths = ()
+    """Files or folders of prompts, each a path or a list of paths."""
+    web: Paths = ()
+    """Files or folders of web samples (documents). Exactly one of `prompts` and `web` is given."""
+    format: Format | None = None
+    """How to read the files, where their names do not say it."""
+    split: str | None = None
+    """Which split of a dataset folder to read. Needed only where a folder has several."""
+    columns: dict[PromptRole | WebRole, str] = Field(default_factory=dict)
+    """Role to the input's column. For prompts: prompt, messages, system, answer, tests; for web:
+    text, title, url. Without it the roles are found by common names; with it only the prompt or
+    the text still is. To a prompt from `instruction`, the row's `input` is added below."""
+    limit: Annotated[int, Field(ge=1)] | None = None
+    """The most rows read, those set aside included."""
+    max_line_bytes: Annotated[int, Field(ge=1)] = 4_000_000
+    """The longest line (or text file) that is read; a longer one is skipped without loading it."""
+    max_text_chars: Annotated[int, Field(ge=1)] | None = None
+    """The longest prompt or document that is kept."""
+
+    @model_validator(mode="after")
+    def _one_job(self) -> Read:
+        if bool(self.prompts) == bool(self.web):
+            raise ValueError("read wants exactly one of `prompts` and `web`")
+        job, roles = ("web", WEB_ROLES) if self.web else ("prompts", PROMPT_ROLES)
+        if strangers := sorted(set(self.columns) - roles):
+            raise ValueError(
+                f"`columns` names the role {strangers[0]!r}, which `{job}` does not have; "
+                f"known: {', '.join(sorted(roles))}"
+            )
+        if self.format is Format.TEXT and self.columns:
+            raise ValueError("plain text has no columns: leave `columns` out")
+        return self
+
+    def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  the first stage makes what its field says
+        """Prompts or documents, by the field that is given."""
+        return Kind.DOCUMENTS if self.web else Kind.PROMPTS
+
+    def files(self) -> list[Path]:
+        """Every file that is read, in reading order. Raises `InputError` as `shards` does."""
+        return [file.path for file in self.inputs()]
+
+    def inputs(self) -> list[Input]:
+        """Every file that is read, with its format and the name it has in the records' trails."""
+        return find_inputs(self.prompts or self.web, forced=self.format, split=self.split)
+
+    def shards(self, rows: int) -> Iterator[Outcome]:
+        """The input in order, `rows` records at a time (kept and rejected together).
+
+        Reads in bounded memory. Raises `InputError`, before the first shard, where a file as a
+        whole cannot be used. A shard ends early only where its text would fill memory.
+        """
+        from seeds.assemble import outcomes
+
+        return outcomes(self, rows)
