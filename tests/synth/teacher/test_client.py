@@ -86,9 +86,7 @@ def test_a_request_that_takes_too_long_is_asked_again(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_an_unusable_reply_is_data_with_its_reason(
-    tmp_path: Path, answer: Any, fault: str
-) -> None:
+def test_an_unusable_reply_is_data_with_its_reason(tmp_path: Path, answer: Any, fault: str) -> None:
     scripted_answer = answer if isinstance(answer, tuple) else (200, answer)
     reply, _ = ask(tmp_path, lambda _b, _n: scripted_answer)
     assert reply.fault == fault

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import pairwise
 
 import orjson
 import pytest
@@ -94,7 +95,7 @@ def test_default_rates_are_small_and_not_zero() -> None:
 
 
 def test_rates_that_exceed_one_in_all_are_refused() -> None:
-    with pytest.raises(ValidationError, match=r"add up to 1\.2"):
+    with pytest.raises(ValidationError, match=r"add up to 1\.48.*set those"):
         Defects(refusal=0.6, empty=0.6)
 
 
@@ -126,7 +127,7 @@ def test_refusals_open_with_different_words_and_some_help_first() -> None:
     assert len(openings) == len(wordings)
     texts = {flawed.text or "" for flawed in many("refusal", ESSAY, 200)}
     assert len(texts) > 60
-    assert sum(len(text.split()) > 30 for text in texts) > 20
+    assert sum(len(text.split()) > 30 for text in texts) > 10
 
 
 def test_preambles_and_signoffs_vary() -> None:
@@ -189,7 +190,7 @@ def test_repetition_loops() -> None:
     for job in (ESSAY, EVOLVE, REWRITE, MATHS):
         for flawed in many("repetition", job, 30):
             words = (flawed.text or "").split()
-            pairs = Counter(zip(words, words[1:], strict=False))
+            pairs = Counter(pairwise(words))
             assert pairs.most_common(1)[0][1] >= 5
 
 
@@ -222,3 +223,11 @@ def test_clean_text_is_the_same_at_any_rate() -> None:
     ]
     assert kept
     assert all(one == other for one, other in kept)
+
+
+def test_revision_tells_configurations_apart_but_not_their_delivery() -> None:
+    quiet = Rehearsal(defects=Defects.none())
+    assert quiet.revision() == Rehearsal(latency_ms=9, defects=Defects.none()).revision()
+    assert Rehearsal(defects=Defects(slow=0.9)).revision() == Rehearsal().revision()
+    others = {Rehearsal(seed=seed).revision() for seed in range(3)} | {quiet.revision()}
+    assert len(others) == 4

@@ -1,4 +1,4 @@
-"""The rehearsal teacher as a child process: quick to start, gone with its parent, clear when it fails."""
+"""The rehearsal teacher as a child process: gone with its parent, clear when it fails."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_failed_start_tells_the_childs_last_lines(monkeypatch: pytest.MonkeyPatc
 
     with pytest.warns(UserWarning, match="serializer"), pytest.raises(TeacherFault) as fault:
         asyncio.run(work())
-    assert "ended with code 1" in str(fault.value)
+    assert "ended with code 2" in str(fault.value)
     assert "seed" in str(fault.value)
 
 
@@ -108,7 +108,7 @@ def test_start_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path:
     sleeper = tmp_path / "python"
     sleeper.write_text("#!/bin/sh\necho thinking >&2\nexec sleep 30\n")
     sleeper.chmod(0o755)
-    monkeypatch.setattr(launch.sys, "executable", str(sleeper))
+    monkeypatch.setattr(sys, "executable", str(sleeper))
     monkeypatch.setattr(launch, "START_TIMEOUT_S", 0.3)
 
     async def work() -> None:

@@ -1,0 +1,100 @@
+"""One choice of a completion: composed, flawed at the configured rates, cut to its token limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any
+
+from synth.teacher.rehearsal.config import REPLY_DEFECTS, Defects, Rehearsal
+from synth.teacher.rehearsal.defects import Case, Flawed, plant
+from synth.teacher.rehearsal.dice import Dice
+from synth.teacher.rehearsal.replies import compose, read_job
+from synth.teacher.rehearsal.text import count_tokens, cut_tokens
+from synth.teacher.rehearsal.wire import Asked
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A choice as it is sent. `tokens` counts its reasoning and its content."""
+
+    index: int
+    content: str | None
+    reasoning: str | None
+    finish_reason: str
+    defect: str | None
+    tokens: int
+
+    def body(self) -> dict[str, Any]:
+        """The choice in the completion's JSON, with its label."""
+        return {
+            "index": self.index,
+            "message": {
+                "role": "assistant",
+                "content": self.content,
+                "reasoning": self.reasoning,
+            },
+            "logprobs": None,
+            "finish_reason": self.finish_reason,
+            "rehearsal": {"defect": self.defect},
+        }
+
+
+def sampling_key(seed: int, asked: Asked) -> bytes:
+    """What all chance in a reply comes from: the server's seed and the whole request.
+
+    At temperature 0 its own seed and n are left out, since a greedy reply depends on neither.
+    """
+    request = asked.greedy_digest if asked.greedy else asked.digest
+    return sha256(b"%d\0" % seed + request).digest()
+
+
+def make_choice(config: Rehearsal, asked: Asked, key: bytes, index: int) -> Choice:
+    """The choice with that index: the same key and index, the same choice."""
+    dice = Dice(key + b"/%d" % (0 if asked.greedy else index))
+    job = read_job(asked.turns, asked.schema)
+    draft = compose(job, dice.fork("reply"))
+    flawed, defect = Flawed(draft.text, draft.reasoning), drawn_defect(config.defects, dice)
+    if defect is not None:
+        planted = plant(defect, Case(job, draft, dice.fork("defect"), config.seed))
+        flawed, defect = (flawed, None) if planted is None else (planted, defect)
+    return _cut(flawed, defect, asked.max_tokens, index)
+
+
+def drawn_defect(defects: Defects, dice: Dice) -> str | None:
+    """The kind drawn for this reply, each with its rate, or None."""
+    roll = dice.roll()
+    for kind, threshold in _thresholds(defects):
+        if roll < threshold:
+            return kind
+    return None
+
+
+@lru_cache(maxsize=16)
+def _thresholds(defects: Defects) -> tuple[tuple[str, float], ...]:
+    """Where each kind's share of [0, 1) ends, without the kinds that are off."""
+    ends, end = [], 0.0
+    for kind in REPLY_DEFECTS:
+        if (rate := defects.rate(kind)) > 0:
+            end += rate
+            ends.append((kind, end))
+    return tuple(ends)
+
+
+def _cut(flawed: Flawed, defect: str | None, max_tokens: int, index: int) -> Choice:
+    """The choice within its limit, which counts the reasoning first, as vLLM does.
+
+    A reply that the limit cuts is labelled `truncation`, whatever was planted: that is what it is,
+    and what was planted further on is gone.
+    """
+    thought, said = count_tokens(flawed.reasoning or ""), count_tokens(flawed.text or "")
+    if thought + said <= max_tokens:
+        return Choice(
+            index, flawed.text, flawed.reasoning, flawed.finish_reason, defect, thought + said
+        )
+    reasoning = flawed.reasoning and cut_tokens(flawed.reasoning, max_tokens)
+    thought = count_tokens(reasoning or "")
+    text = cut_tokens(flawed.text or "", max_tokens - thought) or None
+    tokens = thought + count_tokens(text or "")
+    return Choice(index, text, reasoning, "length", "truncation", tokens)

@@ -1,0 +1,85 @@
+"""From the chat turns of a request to a clean reply. The system turn's first line names the job.
+
+    Task: evolve a prompt (deepen)      user: <prompt>\\n…\\n</prompt>
+    Task: rewrite a source (faq)        user: <title>…</title>\\n<source>\\n…\\n</source>
+    anything else                       the last user turn is answered
+
+Nothing but the request is read: the teacher cannot know more than a model would.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+
+from synth.teacher.rehearsal.answer import Draft, answer
+from synth.teacher.rehearsal.dice import Dice
+from synth.teacher.rehearsal.evolve import OPERATIONS, evolve
+from synth.teacher.rehearsal.instance import instance
+from synth.teacher.rehearsal.rewrite import STYLES, rewrite
+
+Task = Literal["evolve", "rewrite", "answer", "json"]
+TASK_LINE = re.compile(r"Task: (evolve a prompt|rewrite a source) \((\w+)\)\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a request asks for, as far as its text tells."""
+
+    task: Task
+    given: str
+    """The prompt to evolve or answer, or the source to rewrite."""
+    name: str = ""
+    """The operation or style."""
+    instructions: str = ""
+    """The system turn."""
+    title: str = ""
+    audience: str = ""
+    schema: dict[str, Any] = field(default_factory=dict)
+
+
+def read_job(turns: list[tuple[str, str]], schema: dict[str, Any] | None) -> Job:
+    """The job that the turns, (role, text) each, describe: an answer unless they say otherwise."""
+    system = next((text for role, text in turns if role in ("system", "developer")), "")
+    user = next((text for role, text in reversed(turns) if role == "user"), turns[-1][1])
+    if schema is not None:
+        return Job("json", user, instructions=system, schema=schema)
+    if (line := TASK_LINE.match(system.partition("\n")[0])) is not None:
+        name = line[2]
+        if line[1] == "evolve a prompt" and name in OPERATIONS:
+            return Job("evolve", _inside(user, "prompt"), name, system)
+        if line[1] == "rewrite a source" and name in STYLES:
+            title = _inside(user.partition("<source>")[0], "title", otherwise="")
+            return Job("rewrite", _inside(user, "source"), name, system, title, _audience(system))
+    return Job("answer", user, instructions=system)
+
+
+def _inside(text: str, tag: str, otherwise: str | None = None) -> str:
+    """What stands between the first opening and the last closing tag, as text may hold both."""
+    start, end = text.find(f"<{tag}>"), text.rfind(f"</{tag}>")
+    if start < 0 or end < start:
+        return text if otherwise is None else otherwise
+    return text[start + len(tag) + 2 : end].strip()
+
+
+def _audience(system: str) -> str:
+    for line in system.splitlines()[1:]:
+        if line.startswith("Audience:"):
+            return line.removeprefix("Audience:").strip()
+    return ""
+
+
+def compose(job: Job, dice: Dice) -> Draft:
+    """The clean reply to a job: the same job and dice, the same text."""
+    match job.task:
+        case "evolve":
+            return Draft(evolve(job.name, job.given, dice))
+        case "rewrite":
+            return Draft(rewrite(job.name, job.given, job.title, job.audience, dice))
+        case "json":
+            return Draft(orjson.dumps(instance(job.schema, job.given, dice)).decode())
+        case "answer":
+            return answer(job.given, dice)
