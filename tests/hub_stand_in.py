@@ -156,7 +156,7 @@ class HubStandIn:
                 return resolve(commit, "/".join(parts), request.http_range)
         raise Refusal(404, "no such address")
 
-    async def commit(self, repo: Repo, branch: str, body: bytes, line: Any) -> Commit:
+    async def commit(self, repo: Repo, branch: str, body: bytes, socket_: Any) -> Commit:
         fault = self.faults.popleft() if self.faults else None
         if isinstance(fault, int):
             raise Refusal(fault, "the Hub has a bad day")
@@ -166,16 +166,15 @@ class HubStandIn:
         if header["value"]["parentCommit"] != repo.at(branch).oid:
             raise Refusal(412, "A commit has happened since. Please refresh and try again.")
         files = dict(repo.at(branch).files)
-        for operation in lines:
-            match operation:
-                case {"key": "deletedFile", "value": {"path": path}}:
-                    del files[path]
-                case {"key": "file", "value": {"path": path, "content": content}}:
-                    files[path] = b64decode(content)
-                case {"key": "lfsFile", "value": {"path": path, "oid": oid}}:
-                    files[path] = self.objects[oid]
+        for value in (line["value"] for line in lines):
+            if "oid" in value:
+                files[value["path"]] = self.objects[value["oid"]]
+            elif "content" in value:
+                files[value["path"]] = b64decode(value["content"])
+            else:
+                del files[value["path"]]
         if fault == "drop":
-            line.abort()
+            socket_.abort()
         return repo.add(branch, header["value"]["summary"], files)
 
 

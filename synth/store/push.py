@@ -1,0 +1,242 @@
+"""The conversation with the Hub that makes a release one commit of a dataset.
+
+Everything up to the commit can be repeated without harm, and the commit is guarded: it names its
+parent, so it applies once or not at all, and before it is sent again the branch is searched for it.
+One attempt is therefore retried as a whole, with the state of the Hub read anew. Imported only when
+a release is pushed: it pulls in the Hub's client.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+from huggingface_hub import CommitOperationAdd as Add
+from huggingface_hub import CommitOperationDelete as Delete
+from huggingface_hub import HfApi, get_session, get_token
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
+
+from synth.errors import RefusedError, StoreFault, SynthError
+from synth.hub import CARD, LOGIN, Push, PushReceipt, causes, explain
+from synth.store.manifest import ShardFile
+
+WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Between tries. The client's own retries (five, over 23 s) cover uploads, but not the commit."""
+CONNECT_S = 10.0
+ANSWER_S = 180.0
+"""The client waits for ever. To give up early is safe: the next try looks for the commit first."""
+GROUP = 8
+"""Files per round of uploads: few requests, and a line of progress for each round."""
+NOTHING_IGNORED = "# every file of the manifest is meant to be here\n"
+"""In place of a .gitignore on the Hub, by which the client leaves files out without a word."""
+
+
+def logged_in() -> bool:
+    """Whether the Hub's client finds a token. Raises `RefusedError` where it fails to renew one."""
+    try:
+        return get_token() is not None
+    except Exception:  # of many kinds: OIDC, OAuth, files
+        raise RefusedError(f"the Hub's client cannot get its token: {LOGIN}") from None
+
+
+@dataclass
+class Publication:
+    """One release on its way to one branch of one dataset."""
+
+    folder: Path
+    settings: Push
+    files: list[ShardFile]
+    """Verified; the manifest itself is the last."""
+    run: str
+    """The commit's title. It names the manifest's sha256, so it finds this very release again."""
+    about: str
+    say: Callable[[str], None]
+    reached: bool = False
+    """The Hub has answered once, so an address that fails now may be well again soon."""
+    sent_on: str | None = None
+    """The parent of the first commit sent: it may have landed even though no answer came."""
+
+    def __post_init__(self) -> None:
+        # `token=True` insists on the token of the login, whatever the environment makes implicit.
+        self.api = HfApi(token=True, library_name="synth-pipeline")
+        self.repo = self.settings.repo
+
+    def publish(self) -> PushReceipt:
+        """The receipt, after as many tries as `WAITS_S` allows."""
+        waits = iter(WAITS_S)
+        while True:
+            try:
+                with disable_progress_bars(), _bounded_patience():  # `say` tells the progress
+                    return self._attempt()
+            except SynthError:
+                raise
+            except Exception as error:
+                fault, passing = explain(
+                    error, self.settings, self.api.endpoint, reached=self.reached
+                )
+                wait = next(waits, None) if passing else None
+                if wait is None:
+                    # `from None`, because the cause's text may hold a signed upload address.
+                    raise fault from None
+                pause = max(wait * random.uniform(0.75, 1.25), _asked_to_wait_s(error))
+                self.say(f"{str(fault).partition(';')[0]}; trying again in {pause:.0f} s")
+                time.sleep(pause)
+
+    def _attempt(self) -> PushReceipt:
+        tag = self.settings.tag
+        self._open()
+        head, tagged = self._refs()
+        there = self._tree(head)
+        commit = self._landed(head, there)
+        already = commit is not None and self.sent_on is None
+        if tag and tagged not in (None, commit):
+            raise RefusedError(
+                f"tag {tag!r} of {self.repo} marks another commit ({tagged}), and a published tag "
+                "is not moved; choose another `tag` under `push`"
+            )
+        if commit is None:
+            commit = self._commit(head, self._stale(there))
+        if tag and tagged is None:
+            self.api.create_tag(self.repo, tag=tag, revision=commit, repo_type="dataset")
+        url = f"{self.api.endpoint}/datasets/{self.repo}"
+        self.say(f"{url} {'already held' if already else 'holds'} the release, commit {commit}")
+        return PushReceipt(
+            repo=self.repo,
+            url=url,
+            commit=commit,
+            files=len(self.files),
+            bytes=sum(file.bytes for file in self.files),
+            tag=tag,
+            already=already,
+        )
+
+    def _open(self) -> None:
+        """The dataset exists, and is as private as asked."""
+        private = self.settings.private
+        self.api.create_repo(self.repo, repo_type="dataset", private=private, exist_ok=True)
+        self.reached = True
+        # `create_repo` does not change a dataset that exists: it answers well and stays public.
+        found = self.api.repo_info(self.repo, repo_type="dataset").private
+        if found is not private:
+            now, asked = ("private", "public") if found else ("public", "private")
+            raise RefusedError(
+                f"{self.repo} exists and is {now}, but `push` asks for {asked}; nothing was "
+                f"uploaded. Make it {asked} in its settings on the Hub, choose another `repo`, or "
+                f"set `private: {str(not private).lower()}` under `push`"
+            )
+
+    def _refs(self) -> tuple[str, str | None]:
+        """The head of the branch, and the commit that the tag marks already."""
+        branch = self.settings.revision
+        refs = self.api.list_repo_refs(self.repo, repo_type="dataset")
+        heads = {ref.name: ref.target_commit for ref in refs.branches}
+        if branch not in heads:
+            self.api.create_branch(self.repo, branch=branch, repo_type="dataset", exist_ok=True)
+            info = self.api.repo_info(self.repo, repo_type="dataset", revision=branch)
+            heads[branch] = str(info.sha)
+        tags = {ref.name: ref.target_commit for ref in refs.tags}
+        return heads[branch], tags.get(self.settings.tag or "")
+
+    def _landed(self, head: str, there: dict[str, RepoFile]) -> str | None:
+        """The commit that brought this release, if the branch has it.
+
+        After a commit was sent, its title decides: somebody may have committed on top. Else the
+        content does, except for the card, which people edit on the Hub.
+        """
+        ours = [file for file in self.files if file.path != CARD]
+        held = not self._stale(there) and all(self._same(there.get(f.path), f) for f in ours)
+        if not held and self.sent_on is None:
+            return None
+        for commit in self.api.list_repo_commits(self.repo, repo_type="dataset", revision=head):
+            if commit.commit_id == self.sent_on:
+                break  # what lies before was there before us
+            if commit.title == self.run:
+                return str(commit.commit_id)
+        return head if held else None
+
+    def _commit(self, head: str, stale: list[str]) -> str:
+        """The id of the one commit that makes the branch hold the release and nothing stale."""
+        branch = self.settings.revision
+        adds = [Add(file.path, self.folder / file.path) for file in self.files]
+        for add, file in zip(adds, self.files, strict=True):
+            # Known and just verified: the client need not read the file once more, and what changes
+            # from now on is refused by the Hub instead of published.
+            add.upload_info.sha256 = bytes.fromhex(file.sha256)
+        for start in range(0, len(adds), GROUP):
+            group = adds[start : start + GROUP]
+            self.api.preupload_lfs_files(
+                self.repo,
+                group,
+                repo_type="dataset",
+                revision=branch,
+                gitignore_content=NOTHING_IGNORED,
+                free_memory=False,
+            )
+            self.say(f"uploaded {start + len(group)} of {len(adds)} files to {self.repo}")
+        self.sent_on = self.sent_on or head
+        commit = self.api.create_commit(
+            self.repo,
+            [*adds, *(Delete(path, is_folder=False) for path in stale)],
+            commit_message=self.run,
+            commit_description=self.about,
+            repo_type="dataset",
+            revision=branch,
+            parent_commit=head,
+        ).oid
+        there = self._tree(commit)
+        if lost := [file.path for file in self.files if not self._same(there.get(file.path), file)]:
+            raise StoreFault(
+                f"commit {commit} of {self.repo} does not hold {lost[0]} as it is in {self.folder} "
+                f"({len(lost)} of {len(self.files)} files differ); run the same command again"
+            )
+        return commit
+
+    def _tree(self, revision: str) -> dict[str, RepoFile]:
+        entries = self.api.list_repo_tree(
+            self.repo, repo_type="dataset", revision=revision, recursive=True
+        )
+        return {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
+
+    def _stale(self, there: dict[str, RepoFile]) -> list[str]:
+        """Data of earlier releases, which `load_dataset` would read as part of this one."""
+        ours = {file.path for file in self.files}
+        return sorted(path for path in there if path.startswith("data/") and path not in ours)
+
+    def _same(self, there: RepoFile | None, file: ShardFile) -> bool:
+        if there is None or there.size != file.bytes:
+            return False
+        if there.lfs is not None:
+            return there.lfs.sha256 == file.sha256
+        content = (self.folder / file.path).read_bytes()  # plain git: a few MB at most
+        blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
+        return there.blob_id == blob.hexdigest()
+
+
+@contextlib.contextmanager
+def _bounded_patience() -> Iterator[None]:
+    """The client's connections time out, where the user has not said how."""
+    client = get_session()
+    before = client.timeout
+    if before.read is None:
+        client.timeout = httpx2.Timeout(ANSWER_S, connect=CONNECT_S)
+    try:
+        yield
+    finally:
+        client.timeout = before
+
+
+def _asked_to_wait_s(error: Exception) -> float:
+    """What the Hub asks for in `Retry-After`, at most its five-minute window."""
+    for cause in causes(error):
+        if isinstance(cause, HfHubHTTPError):
+            told = cause.response.headers.get("retry-after", "")
+            return min(float(told), 300.0) if told.isdecimal() else 0.0
+    return 0.0
