@@ -51,6 +51,8 @@ class Read(Source):
     """
 
     name: ClassVar[str] = "read"
+    not_in_fingerprint = ("prompts", "web")
+    """Where the files lie does not matter; their names and contents do."""
 
     prompts: Paths = ()
     """Files or folders of prompts, each a path or a list of paths."""
@@ -88,6 +90,10 @@ class Read(Source):
     def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  the first stage makes what its field says
         """Prompts or documents, by the field that is given."""
         return Kind.DOCUMENTS if self.web else Kind.PROMPTS
+
+    def identity(self) -> object:
+        """What the files are read as, and the names they have in the records' trails."""
+        return ["web" if self.web else "prompts", [file.label for file in self.inputs()]]
 
     def files(self) -> list[Path]:
         """Every file that is read, in reading order. Raises `InputError` as `shards` does."""
