@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from flows import loop
 from synth.errors import ExitCode, InputError
-
-T = TypeVar("T")
 
 
 def run(arguments: Namespace) -> int:
@@ -31,7 +28,7 @@ def run(arguments: Namespace) -> int:
         from flows.pipeline import pipeline, watching
 
         watching.set(progress)
-        _run(
+        loop.run(
             pipeline(
                 recipe=arguments.recipe,
                 teacher=arguments.teacher,
@@ -69,7 +66,7 @@ def preview(arguments: Namespace) -> int:
             print_samples(sample_rows(Path(folder), manifests, arguments.rows))
             print_funnel(manifests)
 
-        _run(go())
+        loop.run(go())
     return ExitCode.OK
 
 
@@ -125,7 +122,7 @@ def push(arguments: Namespace) -> int:
         from flows.progress import Progress
 
         watching.set(Progress())
-        receipt = _run(publish(str(arguments.run), settings))
+        receipt = loop.run(publish(str(arguments.run), settings))
     state = "is already there" if receipt.already else "published"
     print(f"{receipt.repo} {state}: {receipt.url} (commit {receipt.commit[:12]})")
     return ExitCode.OK
@@ -172,12 +169,3 @@ def _show(folder: Path, rows: int) -> None:
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr)
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs the coroutine, on uvloop where there is one: the client costs a third less there."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(work)
-    return uvloop.run(work)

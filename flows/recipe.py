@@ -16,17 +16,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from filters.dedup.stage import Dedup
-from filters.verify.stage import Verify
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from filters.dedup.stage import Dedup
 from filters.quality.stage import Quality
+from filters.verify.stage import Verify
 from flows import strict_yaml
 from flows.strict_yaml import Document, Location
 from seeds.read import Read
 from synth.engine.plan import Plan
 from synth.engine.stage import Model, Source, Stage
-from synth.errors import RecipeError
+from synth.errors import InputError, RecipeError
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.rewrite import Rewrite
@@ -174,9 +174,9 @@ def load_recipe(
 ) -> Plan:
     """The plan of a recipe: a file, or a shipped one by name, with values set over it.
 
-    `overrides` are like `stages.evolve.rounds=2` or `seed=7`. `replaced` puts a value in the place of
-    a setting (stage, key), or of all settings of a stage (stage, None). Raises `RecipeError`, one line per
-    mistake.
+    `overrides` are like `stages.evolve.rounds=2` or `seed=7`. `replaced` puts a value in the place
+    of a setting (stage, key), or of all settings of a stage (stage, None). Raises `RecipeError`,
+    one line per mistake.
     """
     path = find(name)
     document = strict_yaml.load(path)
@@ -224,10 +224,11 @@ def check(document: Document, path: Path) -> Plan:
         lines = [_tell(document, path, mistake) for mistake in error.errors()]
         raise RecipeError("\n".join(dict.fromkeys(lines))) from error
     for index, entry in enumerate(recipe.stages):
-        for file in entry.stage.files():
-            if not file.exists():
-                line = document.line(("stages", index, entry.stage.name))
-                raise RecipeError(f"{path.name}, line {line}: no file or folder {file}")
+        try:
+            entry.stage.files()
+        except InputError as error:
+            line = document.line(("stages", index, entry.stage.name))
+            raise RecipeError(f"{path.name}, line {line}: {error}") from error
     return recipe.plan(document.value)
 
 

@@ -34,6 +34,7 @@ class Ledger:
         self.plan = plan
         self.run = run
         self.identity = identity
+        self._own_digests: dict[int, str] = {}
 
     def folder(self, index: int) -> StageFolder:
         """The folder of a stage."""
@@ -80,6 +81,12 @@ class Ledger:
         return digest(self._own(index), inputs, shard)
 
     def _own(self, index: int) -> str:
+        """Of the stage alone: its settings, prompt files, input files, and its teacher."""
+        if index not in self._own_digests:
+            self._own_digests[index] = self._digest_of(index)
+        return self._own_digests[index]
+
+    def _digest_of(self, index: int) -> str:
         plan, stage = self.plan, self.plan.stages[index]
         identity = self.identity if stage.asks_teacher else None
         files = tuple(path for path in stage.files() if path.is_file())

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Model(BaseModel):
     """A part of a recipe: unknown keys are errors, values do not change after validation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from synth.engine.plan import RELEASE
 from synth.engine.stage import Delivery, Sink
 from synth.kind import Kind
 from synth.store.manifest import Manifest, ShardFile, ShardReceipt, TeacherRecord, save
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from synth.store.formats import Format
 
-RELEASE = "release"
 DEFAULT_FORMAT = {Kind.PROMPTS: "prompt", Kind.DOCUMENTS: "text", Kind.ANSWERS: "messages"}
 FORMATS_OF = {
     Kind.PROMPTS: ("prompt",),

@@ -115,8 +115,12 @@ class Client:
                 f"the recipe {wanted}, but {self.url} serves "
                 f"{', '.join(sorted(served)) or 'none'}; set `teacher.model` to a served one"
             )
-        own = served[model].get("owned_by") == "synth"
-        return Identity(model, await self._version(), rehearsal=own)
+        entry = served[model]
+        own = entry.get("owned_by") == "synth"
+        # A served name may stand for another model tomorrow; `root` says which it is today.
+        root = entry.get("root") or ""
+        parts = [root if root != model else "", await self._version()]
+        return Identity(model, " ".join(filter(None, parts)), rehearsal=own)
 
     async def _version(self) -> str:
         """vLLM tells its version beside /v1; other servers may not: then it is empty."""

@@ -1,0 +1,118 @@
+"""The recipe reference, made from the models: for the README and for `synth schema --markdown`."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flows.recipe import STAGES, Recipe
+
+Schema = dict[str, Any]
+
+
+def reference() -> str:
+    """Markdown: the keys of a recipe, then each stage with its settings, types and defaults."""
+    schema = Recipe.model_json_schema()
+    definitions: dict[str, Schema] = schema["$defs"]
+    lines = ["### A recipe", "", *_table(schema, definitions), ""]
+    lines += ["### `teacher`", "", *_section(definitions["TeacherConfig"], definitions)]
+    for name, stage in STAGES.items():
+        lines += [f"### `{name}`", "", *_section(definitions[stage.__name__], definitions)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _section(schema: Schema, definitions: dict[str, Schema]) -> list[str]:
+    """A model: what it says of itself, its settings, and the models that only it uses."""
+    lines = [*_plain(schema.get("description", "")), "", *_table(schema, definitions), ""]
+    for field, settings in schema.get("properties", {}).items():
+        inner = _model_of(settings, definitions)
+        if inner is not None and inner["title"] != "Sampling":
+            lines += [f"`{field}`: {_one_line(inner.get('description', ''))}", ""]
+            lines += [*_table(inner, definitions), ""]
+            for name, deeper in inner.get("properties", {}).items():
+                model = _model_of(deeper, definitions)
+                if model is not None and model.get("properties"):
+                    lines += [f"`{field}.{name}`: {_one_line(model.get('description', ''))}", ""]
+                    lines += [*_table(model, definitions), ""]
+    return lines
+
+
+def _table(schema: Schema, definitions: dict[str, Schema]) -> list[str]:
+    rows = [
+        f"| `{name}` | {_type(field, definitions)} | {_default(name, field, schema)} "
+        f"| {_one_line(_description(field, definitions))} |"
+        for name, field in schema.get("properties", {}).items()
+    ]
+    if not rows:
+        return ["No settings."]
+    return ["| key | type | default | |", "|---|---|---|---|", *rows]
+
+
+def _type(field: Schema, definitions: dict[str, Schema]) -> str:
+    if "$ref" in field:
+        name = field["$ref"].rsplit("/", 1)[-1]
+        choices = definitions[name].get("enum")
+        return _choices(choices) if choices else "settings"
+    if "enum" in field:
+        return _choices(field["enum"])
+    if "const" in field:
+        return f"`{field['const']}`"
+    if "anyOf" in field:
+        parts = [_type(part, definitions) for part in field["anyOf"] if part.get("type") != "null"]
+        return " or ".join(dict.fromkeys(parts))
+    if field.get("type") == "array":
+        return f"list of {_type(field.get('items', {}), definitions)}"
+    if field.get("type") == "object":
+        return "mapping"
+    return f"{field.get('type', 'any')}{_bounds(field)}"
+
+
+def _bounds(field: Schema) -> str:
+    signs = {
+        "minimum": "≥",
+        "exclusiveMinimum": ">",
+        "maximum": "≤",
+        "exclusiveMaximum": "<",
+    }
+    found = [f"{sign} {field[key]:g}" for key, sign in signs.items() if key in field]
+    return f" {', '.join(found)}" if found else ""
+
+
+def _choices(values: list[str]) -> str:
+    return ", ".join(f"`{value}`" for value in values)
+
+
+def _default(name: str, field: Schema, schema: Schema) -> str:
+    if name in schema.get("required", []):
+        return "required"
+    value = field.get("default")
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, dict):
+        return "see below" if value else "-"
+    if isinstance(value, list):
+        return ", ".join(f"`{item}`" for item in value) or "-"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _description(field: Schema, definitions: dict[str, Schema]) -> str:
+    model = _model_of(field, definitions)
+    return str(field.get("description") or (model or {}).get("description") or "")
+
+
+def _model_of(field: Schema, definitions: dict[str, Schema]) -> Schema | None:
+    """The model that a field holds: directly, or none, or in a list."""
+    for part in (field, field.get("items", {}), *field.get("anyOf", [])):
+        if "$ref" in part:
+            model = definitions[part["$ref"].rsplit("/", 1)[-1]]
+            return model if "properties" in model else None
+    return None
+
+
+def _plain(text: str) -> list[str]:
+    """A docstring as Markdown paragraphs."""
+    return [_one_line(part) for part in text.split("\n\n") for part in (part, "")][:-1]
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip().replace("|", "\\|")

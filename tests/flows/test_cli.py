@@ -1,0 +1,219 @@
+"""The command line as a user meets it: real processes, a real Prefect, a real `kill -9`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth.errors import ExitCode
+from tests.lines import shard_bytes
+from tests.scripted_teacher import ScriptedTeacher, asked_prompt, scripted
+
+SYNTH = [sys.executable, "-m", "flows.cli"]
+RECIPE = """\
+name: mine
+seed: 3
+shard_rows: 8
+teacher: {{url: {url}, concurrency: 4}}
+stages:
+  - read: {{prompts: prompts.jsonl}}
+  - distill: {{samples: 2}}
+  - dedup: {{exact: {{}}}}
+  - write
+"""
+PROMPTS = "".join(json.dumps({"prompt": f"What is {n} times {n}?"}) + "\n" for n in range(40))
+
+
+def synth(*arguments: str, env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*SYNTH, *arguments], env=env, cwd=cwd, capture_output=True, text=True, timeout=120
+    )
+
+
+@contextmanager
+def teacher_in_a_thread(delay_s: float = 0.0) -> Iterator[ScriptedTeacher]:
+    """The scripted teacher for other processes, while the test goes on."""
+    ready, stop, box = threading.Event(), threading.Event(), {}
+
+    async def answer(body: dict[str, Any]) -> str:
+        await asyncio.sleep(delay_s)
+        return f"{asked_prompt(body)} It depends on seed {body['seed']}."
+
+    async def serve() -> None:
+        async with scripted(lambda body, _n: answer(body)) as teacher:
+            box["teacher"] = teacher
+            ready.set()
+            while not stop.is_set():
+                await asyncio.sleep(0.02)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    ready.wait(10)
+    try:
+        yield box["teacher"]
+    finally:
+        stop.set()
+        thread.join()
+
+
+def write_recipe(folder: Path, url: str) -> None:
+    (folder / "mine.yaml").write_text(RECIPE.format(url=url))
+    (folder / "prompts.jsonl").write_text(PROMPTS)
+
+
+def journaled(run: Path) -> set[bytes]:
+    """The keys of all replies in the run's journals."""
+    keys: set[bytes] = set()
+    for path in run.glob("*/journal/*.sqlite"):
+        with contextlib.suppress(sqlite3.OperationalError), sqlite3.connect(path) as database:
+            keys |= {key for (key,) in database.execute("SELECT key FROM replies")}
+    return keys
+
+
+def key_of(body: dict[str, Any]) -> bytes:
+    compact = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+    return sha256(compact + b"\0").digest()
+
+
+def wait_for(condition: Any, seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "what the test waits for did not come about"
+        time.sleep(0.02)
+
+
+def processes_naming(text: str) -> list[int]:
+    """The processes whose environment or command line holds `text`."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            told = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if text.encode() in told and int(entry.name) != os.getpid():
+            found.append(int(entry.name))
+    return found
+
+
+def test_a_killed_run_resumes_without_asking_the_teacher_twice(
+    tmp_path: Path, quiet_env: dict[str, str]
+) -> None:
+    with teacher_in_a_thread(delay_s=0.05) as teacher:
+        write_recipe(tmp_path, teacher.url)
+        command = [*SYNTH, "run", "mine.yaml", "--out", "killed"]
+        child = subprocess.Popen(command, env=quiet_env, cwd=tmp_path, stderr=subprocess.PIPE)
+        wait_for(lambda: len(journaled(tmp_path / "killed")) >= 16)
+        child.kill()
+        child.communicate()
+        paid, asked_before = journaled(tmp_path / "killed"), len(teacher.asked)
+
+        done = synth("run", "mine.yaml", "--out", "killed", env=quiet_env, cwd=tmp_path)
+        assert done.returncode == ExitCode.OK, done.stderr
+        asked_again = {key_of(body) for body in teacher.asked[asked_before:]}
+        assert len(paid) >= 16
+        assert not asked_again & paid
+        assert len(asked_again) == 80 - len(paid)
+
+        done = synth("run", "mine.yaml", "--out", "undisturbed", env=quiet_env, cwd=tmp_path)
+        assert done.returncode == ExitCode.OK, done.stderr
+    assert shard_bytes(tmp_path / "killed") == shard_bytes(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_ends_cleanly_and_says_how_to_go_on(
+    tmp_path: Path, quiet_env: dict[str, str], sent: signal.Signals
+) -> None:
+    mark = f"SYNTH_TEST_MARK={tmp_path.name}-{sent.name}"
+    with teacher_in_a_thread(delay_s=0.2) as teacher:
+        write_recipe(tmp_path, teacher.url)
+        child = subprocess.Popen(
+            [*SYNTH, "run", "mine.yaml"],
+            env={**quiet_env, "SYNTH_TEST_MARK": mark.partition("=")[2]},
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        wait_for(lambda: len(teacher.asked) > 8)
+        child.send_signal(sent)
+        _, errors = child.communicate(timeout=30)
+    assert child.returncode == ExitCode.INTERRUPTED
+    assert "interrupted. Nothing is lost: run the same command again" in errors
+    assert "Traceback" not in errors
+    wait_for(lambda: not processes_naming(mark), 10)
+    shown = synth("show", "outputs/mine", env=quiet_env, cwd=tmp_path)
+    assert shown.returncode == ExitCode.OK
+    assert "unfinished: 01-distill" in shown.stdout
+
+
+def test_the_exit_codes_are_as_documented(tmp_path: Path, quiet_env: dict[str, str]) -> None:
+    write_recipe(tmp_path, "http://127.0.0.1:9/v1")
+    dead = synth("run", "mine.yaml", env=quiet_env, cwd=tmp_path)
+    assert dead.returncode == ExitCode.INFRASTRUCTURE
+    assert "no teacher answers at http://127.0.0.1:9/v1" in dead.stderr
+    assert "Traceback" not in dead.stderr
+    assert not (tmp_path / "outputs").exists()
+
+    wrong = synth("check", "nothing", env=quiet_env, cwd=tmp_path)
+    assert wrong.returncode == ExitCode.INVALID
+    assert "unknown recipe 'nothing'" in wrong.stderr
+
+    missing = synth("show", "nowhere", env=quiet_env, cwd=tmp_path)
+    assert missing.returncode == ExitCode.INVALID
+
+    empty = synth(
+        "preview",
+        "quickstart",
+        "--rows=2",
+        "--set=stages.2.quality=[{length: {min_words: 5000}}]",
+        env=quiet_env,
+        cwd=tmp_path,
+    )
+    assert empty.returncode == ExitCode.EMPTY, empty.stderr
+
+
+def test_progress_is_plain_lines_where_there_is_no_terminal(
+    tmp_path: Path, quiet_env: dict[str, str]
+) -> None:
+    done = synth("preview", "quickstart", "--rows", "3", env=quiet_env, cwd=tmp_path)
+    assert done.returncode == ExitCode.OK, done.stderr
+    lines = done.stderr.splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "00-read",
+        "01-evolve",
+        "02-quality",
+        "03-dedup",
+        "04-distill",
+        "05-quality",
+        "06-dedup",
+        "07-verify",
+    ]
+    assert "\r" not in done.stderr
+    assert "tokens/s" in lines[1]
+    assert "funnel" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_recipes_and_schema_tell_what_there_is(tmp_path: Path, quiet_env: dict[str, str]) -> None:
+    listed = synth("recipes", env=quiet_env, cwd=tmp_path).stdout
+    for name in ("quickstart", "evolve-prompts", "textbook", "distill-answers"):
+        assert name in listed
+    schema = json.loads(synth("schema", env=quiet_env, cwd=tmp_path).stdout)
+    assert set(schema["properties"]) >= {"name", "seed", "teacher", "stages"}
+    stages = schema["$defs"]["StageEntry"]["properties"]
+    assert {"read", "evolve", "rewrite", "distill", "dedup", "quality", "verify"} <= set(stages)

@@ -1,0 +1,205 @@
+"""A wrong recipe is told in one line a mistake, with file, line and choices, before anything runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows.recipe import SHIPPED, load_recipe
+from synth.errors import RecipeError
+from synth.generate.evolve import Evolve
+from synth.kind import Kind
+
+GOOD = """\
+name: mine
+teacher: rehearsal
+stages:
+  - read: {prompts: prompts.jsonl}
+  - evolve: {rounds: 2}
+  - distill: {samples: 2}
+  - verify: [maths]
+  - write: {format: messages}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "Why is the sky blue?"}\n')
+    path = tmp_path / "mine.yaml"
+    path.write_text(GOOD)
+    return path
+
+
+def told(recipe: Path, *replacements: tuple[str, str]) -> str:
+    """The error of the good recipe with some text replaced."""
+    text = GOOD
+    for old, new in replacements:
+        assert old in text
+        text = text.replace(old, new)
+    recipe.write_text(text)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(str(recipe))
+    return str(caught.value)
+
+
+def test_a_good_recipe_is_a_plan(recipe: Path) -> None:
+    plan = load_recipe(str(recipe))
+    assert [stage.name for stage in plan.stages] == ["read", "evolve", "distill", "verify", "write"]
+    assert plan.kind_before(len(plan.stages)) is Kind.RELEASE
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_recipe_is_right_and_says_what_it_does(path: Path) -> None:
+    plan = load_recipe(path.stem)
+    assert plan.name == path.stem
+    assert plan.recipe["description"]
+
+
+def test_an_unknown_stage_is_named_with_line_and_choices(recipe: Path) -> None:
+    message = told(recipe, ("evolve:", "evlove:"))
+    assert message.startswith("mine.yaml, line 5: unknown stage 'evlove'; known: read, evolve,")
+    assert "did you mean 'evolve'?" in message
+
+
+def test_an_unknown_key_is_named_with_line_and_choices(recipe: Path) -> None:
+    message = told(recipe, ("rounds: 2", "round: 2"))
+    assert message.startswith("mine.yaml, line 5: unknown key 'round' in ")
+    assert "known: rounds, operations, keep" in message
+
+
+def test_an_unknown_key_of_the_recipe_is_named(recipe: Path) -> None:
+    message = told(recipe, ("name: mine", "name: mine\nsed: 3"))
+    assert "line 2: unknown key 'sed' in the recipe; known: name, description, seed" in message
+
+
+@pytest.mark.parametrize(
+    ("new", "expected"),
+    [
+        ("rounds: many", "line 5: stages.evolve.rounds is 'many'"),
+        ("rounds: 0", "line 5: stages.evolve.rounds is 0"),
+        ("rounds: 2, operations: [fly]", "line 5: stages.evolve.operations is 'fly'"),
+        ("rounds: no", "line 5: stages.evolve.rounds is 'no'"),
+    ],
+)
+def test_a_wrong_value_is_shown_with_its_place(recipe: Path, new: str, expected: str) -> None:
+    assert expected in told(recipe, ("rounds: 2", new))
+
+
+def test_every_mistake_is_told_at_once(recipe: Path) -> None:
+    message = told(recipe, ("rounds: 2", "rounds: 0"), ("samples: 2", "sample: 2"))
+    assert [line.split(":")[0] for line in message.splitlines()] == [
+        "mine.yaml, line 5",
+        "mine.yaml, line 6",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("  - distill: {samples: 2}\n", "", "line 6: `verify` needs answers, but here are prompts"),
+        ("  - write: {format: messages}", "  - push: {repo: a/b}", "line 8: `push` needs release"),
+        ("  - evolve: {rounds: 2}", "  - rewrite", "line 5: `rewrite` needs documents"),
+        ("  - evolve: {rounds: 2}", "  - read: {web: prompts.jsonl}", "can only stand first"),
+        ("  - read: {prompts: prompts.jsonl}\n", "", "line 4: `evolve` stands first"),
+        ("messages}", "messages}\n  - dedup: {exact: {}}", "line 9: `dedup` cannot follow `write`"),
+        ("format: messages", "format: text", "`format: text` does not fit answers; choose one of"),
+        ("teacher: rehearsal\n", "", "`evolve` asks a teacher, and the recipe names none"),
+        ("  - read: {prompts: prompts.jsonl}", "  - read: {prompts: x.jsonl}", "line 4: no file"),
+        ("teacher: rehearsal", "teacher: qwen", "'qwen' is no address"),
+        ("teacher: rehearsal", "teacher: {model: qwen}", "name either `url` or `rehearsal`"),
+        ("name: mine", "name: ../mine", "name is '../mine'"),
+        ("[maths]", "[mathss]", "mathss"),
+    ],
+)
+def test_a_stage_in_an_impossible_place_is_told(
+    recipe: Path, old: str, new: str, expected: str
+) -> None:
+    assert expected in told(recipe, (old, new))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "name: a\nname: b\n",
+            "line 2: the key 'name' stands here a second time (first on line 1)",
+        ),
+        ("name: &a b\nx: *a\n", "line 2: aliases (*name) are not allowed"),
+        ("name: [1, 2\n", "line 2: "),
+        ("- 1\n", "is no mapping"),
+        ("name: !!python/object:os.system x\n", "line 1: "),
+        ("name: a\x00b\n", "mine.yaml: "),
+        ("#" * 1_000_001, "a recipe has at most 1,000,000"),
+        ("", "is no mapping"),
+    ],
+)
+def test_yaml_with_traps_is_refused(recipe: Path, text: str, expected: str) -> None:
+    recipe.write_text(text)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(str(recipe))
+    assert expected in str(caught.value)
+
+
+def test_a_recipe_that_is_not_utf8_is_told(recipe: Path) -> None:
+    recipe.write_bytes(b"name: \xff\n")
+    with pytest.raises(RecipeError, match=r"mine\.yaml is not UTF-8"):
+        load_recipe(str(recipe))
+
+
+def test_times_and_words_are_not_turned_into_numbers(recipe: Path) -> None:
+    recipe.write_text(GOOD.replace("name: mine", "name: mine\ndescription: 12:30:45"))
+    assert load_recipe(str(recipe)).recipe["description"] == "12:30:45"
+
+
+def test_values_are_set_over_the_recipe(recipe: Path) -> None:
+    plan = load_recipe(
+        str(recipe),
+        overrides=["stages.evolve.rounds=3", "seed=11"],
+        teacher="http://gpu:1/v1",
+        limit=9,
+    )
+    assert isinstance(plan.stages[1], Evolve)
+    assert plan.stages[1].rounds == 3
+    assert plan.seed == 11
+    assert plan.teacher is not None
+    assert plan.teacher.url == "http://gpu:1/v1"
+    assert plan.stages[0].model_dump()["limit"] == 9
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("stages.evlove.rounds=3", "no 'evlove' in stages; it has read, evolve, distill"),
+        ("stages.evolve.round=3", "unknown key 'round'"),
+        ("rounds", "is not like stages.evolve.rounds=2"),
+        ("name.x.y=3", "is no mapping"),
+    ],
+)
+def test_a_wrong_override_is_told(recipe: Path, change: str, expected: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(str(recipe), overrides=[change])
+    assert expected in str(caught.value)
+
+
+def test_an_unknown_recipe_is_told_with_the_shipped_ones() -> None:
+    with pytest.raises(RecipeError, match="unknown recipe 'quikstart'.*quickstart"):
+        load_recipe("quikstart")
+
+
+def test_a_teacher_address_with_a_password_is_refused(recipe: Path) -> None:
+    message = told(recipe, ("teacher: rehearsal", "teacher: http://me:secret@gpu/v1"))
+    assert "use `api_key_env`" in message
+    assert "secret" not in message
+
+
+def test_checking_a_recipe_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from flows.recipe import load_recipe; load_recipe('quickstart');"
+        "print([m for m in ('numpy', 'pyarrow', 'prefect', 'datasets', 'aiohttp', 'rapidfuzz')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

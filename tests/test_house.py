@@ -1,0 +1,54 @@
+"""The house stands as designed: imports point downhill, only `flows` knows Prefect."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MAY_IMPORT = {
+    "synth": {"synth"},
+    "filters": {"filters", "synth"},
+    "seeds": {"seeds", "synth"},
+    "flows": {"flows", "seeds", "filters", "synth"},
+}
+OURS = set(MAY_IMPORT)
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level names that a file imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", sorted(OURS))
+def test_imports_point_downhill(package: str) -> None:
+    files = sorted((ROOT / package).rglob("*.py"))
+    assert files
+    uphill = {
+        str(path.relative_to(ROOT)): wrong
+        for path in files
+        if (wrong := (imported(path) & OURS) - MAY_IMPORT[package])
+    }
+    assert not uphill
+
+
+def test_only_flows_imports_prefect() -> None:
+    files = [path for package in OURS - {"flows"} for path in (ROOT / package).rglob("*.py")]
+    assert not [path for path in files if "prefect" in imported(path)]
+
+
+def test_no_pin_names_an_address_and_each_has_a_hash() -> None:
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    assert "://" not in text
+    pins = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
+    assert pins
+    assert all("==" in pin and pin.endswith("\\") for pin in pins)
+    assert text.count("--hash=sha256:") >= len(pins)
