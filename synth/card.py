@@ -30,12 +30,8 @@ def card(plan: Plan, history: Sequence[Manifest], format_: Format) -> str:
         "size_categories": [next((size for n, size in SIZES if rows < n), "n>1M")],
         "task_categories": TASKS[format_],
         "tags": ["synthetic", *(["rehearsal"] if teacher and teacher.rehearsal else [])],
-        "configs": [
-            {
-                "config_name": "default",
-                "data_files": [{"split": "train", "path": "data/train-*.parquet"}],
-            }
-        ],
+        # No `configs`: `datasets` finds data/train-*.parquet by itself. With them, its cache knows a
+        # local folder by name and settings alone, and any two releases look the same to it.
     }
     head = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)
     return "\n".join(

@@ -1,0 +1,133 @@
+"""The three jobs of the project, on our own seeds and on real inputs, without Prefect."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from flows.recipe import load_recipe
+from synth.engine.line import open_workshop, run_line
+from synth.store.manifest import Manifest
+from synth.store.shards import read_shard
+from tests.lines import rows, shard_bytes
+
+
+def run(recipe: str, folder: Path, *overrides: str, limit: int | None = None) -> Sequence[Manifest]:
+    """A shipped recipe, run to its end with the rehearsal teacher."""
+
+    async def work() -> Sequence[Manifest]:
+        async with open_workshop(
+            load_recipe(recipe, overrides=overrides, limit=limit), folder
+        ) as shop:
+            return await run_line(shop)
+
+    manifests = asyncio.run(work())
+    assert_every_row_is_accounted_for(folder, manifests)
+    return manifests
+
+
+def assert_every_row_is_accounted_for(folder: Path, manifests: Sequence[Manifest]) -> None:
+    """By the shards themselves, not by what the manifests say of them."""
+    came_in: set[str] | None = None
+    for stage in manifests:
+        here = folder / f"{stage.index:02d}-{stage.stage}"
+        kept = [row for shard in stage.shards for row in _rows(here / shard.kept.path)]
+        left = [row for shard in stage.shards for row in _rows(here / shard.rejected.path)]
+        assert stage.rows_in + stage.rows_made == len(kept) + len(left)
+        assert all(row["reason"] and row["by"] for row in left)
+        ids = [row["id"] for row in (*kept, *left)]
+        assert len(ids) == len(set(ids))
+        if came_in is not None:
+            assert came_in <= {*ids, *(row["trail"][-1]["parent"] for row in (*kept, *left))}
+        came_in = {row["id"] for row in kept}
+
+
+def _rows(path: Path) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = read_shard(path).to_pylist()
+    return found
+
+
+RECIPES = ["quickstart", "evolve-prompts", "textbook", "distill-answers"]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_shipped_recipe_runs_to_its_end(recipe: str, tmp_path: Path) -> None:
+    manifests = run(recipe, tmp_path, limit=20)
+    assert manifests[-1].rows_kept > 10
+    assert (tmp_path / "release/README.md").read_text().startswith("---\n")
+
+
+def test_the_same_recipe_gives_the_same_bytes_whatever_the_concurrency(tmp_path: Path) -> None:
+    one = ("teacher={rehearsal: {}, concurrency: 1}",)
+    many = ("teacher={rehearsal: {latency_ms: 3}, concurrency: 64}",)
+    run("quickstart", tmp_path / "one", *one, "shard_rows=7", limit=24)
+    run("quickstart", tmp_path / "many", *many, "shard_rows=7", limit=24)
+    assert shard_bytes(tmp_path / "one") == shard_bytes(tmp_path / "many")
+
+
+def test_another_seed_gives_other_rows(tmp_path: Path) -> None:
+    run("quickstart", tmp_path / "a", "seed=1", limit=12)
+    run("quickstart", tmp_path / "b", "seed=2", limit=12)
+    assert shard_bytes(tmp_path / "a") != shard_bytes(tmp_path / "b")
+
+
+def test_an_evolved_maths_prompt_does_not_keep_its_parents_answer(tmp_path: Path) -> None:
+    run("quickstart", tmp_path, limit=24)
+    evolved = rows(tmp_path, "01-evolve/kept/*.parquet")
+    assert any(row["reference"] for row in evolved if len(row["trail"]) == 1)
+    assert not any(row["reference"] for row in evolved if len(row["trail"]) > 1)
+
+
+def test_the_release_loads_with_the_right_features(tmp_path: Path) -> None:
+    run("quickstart", tmp_path / "a", "stages.8.write.shard_rows=20", limit=24)
+    run("textbook", tmp_path / "b", limit=3)
+    code = """
+import json, sys
+from datasets import load_dataset
+a, b = (load_dataset(path, split="train") for path in sys.argv[1:3])  # both are named `release`
+print(json.dumps({
+    "messages": repr(a.features["messages"]), "text": repr(b.features["text"]),
+    "columns": [a.column_names, b.column_names], "rows": [len(a), len(b)],
+    "last": a[0]["messages"][-1]["role"], "source": b[0]["reference"]["source"],
+}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a/release"), str(tmp_path / "b/release")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": "/usr/bin:/bin", "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"},
+    )
+    told = json.loads(done.stdout)
+    beside = ["id", "reasoning", "reference", "meta", "trail", "scores"]
+    assert told["columns"] == [["messages", *beside], ["text", *beside]]
+    assert told["messages"] == "List({'role': Value('string'), 'content': Value('string')})"
+    assert told["text"] == "Value('string')"
+    assert told["last"] == "assistant"
+    assert told["source"]
+    for name, count in zip("ab", told["rows"], strict=True):
+        files = sorted((tmp_path / name / "release/data").iterdir())
+        assert files[0].name == f"train-00000-of-{len(files):05d}.parquet"
+        assert sum(len(read_shard(path)) for path in files) == count
+
+
+@pytest.mark.gold
+def test_evolve_and_distill_run_on_human_written_instructions(real: Path, tmp_path: Path) -> None:
+    source = f"stages.read.prompts={real / 'seed_tasks.jsonl'}"
+    for recipe in ("evolve-prompts", "distill-answers"):
+        manifests = run(recipe, tmp_path / recipe, source)
+        assert manifests[0].rows_in == 105
+        assert manifests[-1].rows_kept > 105
+
+
+@pytest.mark.gold
+def test_rewrite_runs_on_real_web_pages(real: Path, tmp_path: Path) -> None:
+    manifests = run("textbook", tmp_path, f"stages.read.web={real / 'plain_language_docs.jsonl'}")
+    assert manifests[0].rows_in == 68
+    assert manifests[-1].rows_kept > 68
