@@ -1,0 +1,1 @@
+"""What decides: quality (filters), verify (verifiers), dedup. Imports `synth`, nothing else."""

@@ -1,0 +1,24 @@
+"""The names that a recipe may use, and the class behind each. A new one is a new line here."""
+
+from typing import Final
+
+from filters.quality.boilerplate import Boilerplate
+from filters.quality.length import Length
+from filters.quality.preamble import Preamble
+from filters.quality.refusal import Refusal
+from filters.quality.repetition import Repetition
+from filters.quality.truncation import Truncation
+from filters.verify.maths import Maths
+from synth.engine.stage import Model
+
+FILTERS: Final[dict[str, type[Model]]] = {
+    "boilerplate": Boilerplate,
+    "length": Length,
+    "preamble": Preamble,
+    "refusal": Refusal,
+    "repetition": Repetition,
+    "truncation": Truncation,
+}
+VERIFIERS: Final[dict[str, type[Model]]] = {
+    "maths": Maths,
+}

@@ -1,0 +1,1 @@
+"""Duplicates: found over the whole corpus, decided in its order, so arrival changes nothing."""

@@ -1,0 +1,89 @@
+"""The signatures of all shards as one corpus, read from disk where they are looked at.
+
+A shard's folder, after `sign` of all three methods:
+
+    ids.npy  exact.npy  minhash-{flat,offsets,bands}.npy  fuzzy-{flat,offsets,bands}.npy
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def store(folder: Path, name: str, values: NDArray[Any]) -> None:
+    """One array as one file."""
+    np.save(folder / f"{name}.npy", values, allow_pickle=False)
+
+
+def stored(folder: Path, name: str) -> NDArray[Any]:
+    """The array, mapped into memory."""
+    values: NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r")
+    return values
+
+
+class Corpus:
+    """All rows of all shards, numbered through in corpus order."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders = folders
+        self._ids = [stored(folder, "ids") for folder in folders]
+        self.starts = np.concatenate(([0], np.cumsum([len(ids) for ids in self._ids], dtype=int)))
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def ids(self, rows: NDArray[np.int64]) -> NDArray[np.bytes_]:
+        """The ids of the rows; empty for a row of -1."""
+        shards = np.searchsorted(self.starts, rows, side="right") - 1
+        picked = [
+            self._ids[shard][row - self.starts[shard]] if row >= 0 else b""
+            for shard, row in zip(shards.tolist(), rows.tolist(), strict=True)
+        ]
+        return np.array(picked, dtype=np.bytes_)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """One value per row, in order."""
+        return self._joined([stored(folder, name) for folder in self.folders])
+
+    def bands(self, name: str) -> Iterator[NDArray[np.uint64]]:
+        """The bands one after the other, each with one value per row."""
+        parts = [stored(folder, name) for folder in self.folders]
+        for band in range(len(parts[0]) if parts else 0):
+            yield self._joined([part[band] for part in parts])
+
+    def ragged(self, name: str) -> RaggedRows:
+        """Rows of different length, found by their number."""
+        return RaggedRows(self, name)
+
+    def _joined(self, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        return np.concatenate(parts) if parts else np.zeros(0, np.uint64)
+
+
+class RaggedRows:
+    """Rows of different length in files: where they start is in memory, what they hold is not."""
+
+    def __init__(self, corpus: Corpus, name: str) -> None:
+        self.starts = corpus.starts.tolist()
+        # plain views: a slice of np.memmap costs ten times that of an array
+        self.flat = [np.asarray(stored(folder, f"{name}-flat")) for folder in corpus.folders]
+        self.offsets = [np.load(folder / f"{name}-offsets.npy") for folder in corpus.folders]
+
+    def lengths(self) -> NDArray[np.int64]:
+        """The length of each row."""
+        parts = [np.diff(offsets) for offsets in self.offsets]
+        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+    def row(self, row: int) -> NDArray[Any]:
+        """The values of one row."""
+        shard = bisect_right(self.starts, row) - 1
+        at = row - self.starts[shard]
+        offsets = self.offsets[shard]
+        return self.flat[shard][offsets[at] : offsets[at + 1]]

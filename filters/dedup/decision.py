@@ -1,0 +1,81 @@
+"""What `dedup` decided about one shard: which method drops which row, and for the sake of which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from filters.dedup.corpus import store, stored
+from synth.engine.stage import Outcome
+from synth.record import add_scores, rejects
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from filters.dedup.corpus import Corpus
+    from filters.dedup.order import Findings
+    from filters.dedup.stage import Method
+
+
+def save_decisions(corpus: Corpus, findings: Sequence[Findings]) -> None:
+    """Each shard's part of the findings, in its folder. One line per method."""
+    for shard, folder in enumerate(corpus.folders):
+        rows = slice(*corpus.starts[shard : shard + 2].tolist())
+        nearest = [corpus.ids(found.nearest[rows]) for found in findings]
+        store(folder, "dropped", np.array([found.dropped[rows] for found in findings]))
+        store(folder, "similarity", np.array([found.similarity[rows] for found in findings]))
+        store(folder, "nearest", np.array(nearest, dtype=np.bytes_))
+
+
+def load_decision(folder: Path) -> Decision:
+    """The shard's part of the decision."""
+    return Decision(*(stored(folder, name) for name in ("dropped", "similarity", "nearest")))
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One line per method, one column per row of the shard."""
+
+    dropped: NDArray[np.bool_]
+    similarity: NDArray[np.float64]
+    nearest: NDArray[np.bytes_]
+
+    def outcome(self, table: pa.Table, methods: Sequence[Method]) -> Outcome:
+        """The rows that stay and those that leave, with a score for each method that saw them."""
+        rows = len(table)
+        assert self.dropped.shape == (len(methods), rows), "the decision is of another shard"
+        leaves = self.dropped.any(axis=0)
+        by = self.dropped.argmax(axis=0)  # a row is dropped once: later methods do not see it
+        seen = np.where(leaves, by + 1, len(methods))
+        scores = [
+            self.score(methods[line], line, row)
+            for row, lines in enumerate(seen.tolist())
+            for line in range(lines)
+        ]
+        scored = add_scores(table, scores, seen.astype(np.int64))
+        gone = np.flatnonzero(leaves)
+        return Outcome(
+            kept=scored.filter(pa.array(~leaves)),
+            rejected=rejects(
+                scored.filter(pa.array(leaves)),
+                reason=[methods[line].reason for line in by[gone]],
+                by=[methods[line].name for line in by[gone]],
+                score=self.similarity[by[gone], gone].tolist(),
+            ),
+        )
+
+    def score(self, method: Method, line: int, row: int) -> dict[str, Any]:
+        """The entry of one method: how like the nearest earlier row that stays, and its id."""
+        similarity = float(self.similarity[line, row])
+        compared = not np.isnan(similarity)
+        return {
+            "name": method.name,
+            "verdict": "drop" if self.dropped[line, row] else "keep",
+            "value": similarity if compared else None,
+            "note": self.nearest[line, row].decode() if compared else "not compared",
+        }

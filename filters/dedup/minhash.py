@@ -1,0 +1,80 @@
+"""`minhash`: texts that share most of their word 5-grams, found by MinHash and then verified.
+
+Bands of MinHash only find candidates; what decides is the true Jaccard similarity of the sets, so
+nothing below the threshold is ever dropped.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from synth.engine.stage import Model
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from filters.dedup.corpus import Corpus
+    from filters.dedup.order import Findings
+    from synth.batch import Batch
+
+
+def flag_probability(similarity: float, bands: int = 14, rows: int = 8) -> float:
+    """How likely two texts of this Jaccard similarity become candidates, in closed form.
+
+    At .70 / .75 / .80 / .85 that is .565 / .772 / .924 / .988 for 14 bands of 8 rows.
+    """
+    return float(1 - (1 - similarity**rows) ** bands)
+
+
+class MinHash(Model):
+    """Finds texts whose sets of word n-grams have a Jaccard similarity of `threshold` and more.
+
+    Bands and rows: FineWeb (arXiv:2406.17557, section 3.4). A text of fewer words than an n-gram is
+    one shingle of all of them; a text without a word is like no other.
+    """
+
+    name: ClassVar[str] = "minhash"
+    reason: ClassVar[str] = "near_duplicate"
+    threshold: float = Field(0.8, gt=0, le=1, description="Jaccard similarity of a duplicate")
+    ngram_words: int = Field(5, ge=1, le=50, description="words in a shingle")
+    bands: int = Field(14, ge=1, le=256, description="more find more pairs, and cost more")
+    rows: int = Field(8, ge=1, le=64, description="hashes in a band; fewer find less similar pairs")
+
+    @model_validator(mode="after")
+    def _can_find(self) -> Self:
+        found = flag_probability(self.threshold, self.bands, self.rows)
+        if found < 0.5:
+            raise ValueError(
+                f"{self.bands} bands of {self.rows} rows find only {found:.0%} of the pairs at "
+                f"threshold {self.threshold}; take fewer rows or more bands"
+            )
+        return self
+
+    def sign(self, batch: Batch, folder: Path) -> None:
+        """The set of shingles of each text, and its bands."""
+        from filters.dedup.corpus import store
+        from filters.dedup.shingles import band_hashes, hashed_words, sets, windows
+
+        shingles = sets(windows(hashed_words(batch.words), self.ngram_words))
+        store(folder, "minhash-flat", shingles.flat)
+        store(folder, "minhash-offsets", shingles.offsets)
+        store(folder, "minhash-bands", band_hashes(shingles, self.bands, self.rows))
+
+    def decide(self, corpus: Corpus, alive: NDArray[np.bool_]) -> Findings:
+        """Similarity is the true Jaccard similarity, in [0, 1]."""
+        from filters.dedup.order import decide_in_order
+        from filters.dedup.shingles import jaccard
+
+        shingles = corpus.ragged("minhash")
+
+        def similarities(row: int, candidates: list[int]) -> list[float]:
+            return jaccard(shingles.row(row), [shingles.row(other) for other in candidates])
+
+        compared = alive & (shingles.lengths() > 0)
+        return decide_in_order(
+            corpus.bands("minhash-bands"), compared, similarities, self.threshold
+        )

@@ -1,0 +1,104 @@
+"""`truncation`: the text stops before its end.
+
+The finish reason "length" is proof. Without it the end of the text is read, and only clear cases
+count: a code fence or `\\boxed{` left open, or several sentences of which the last has no end.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from synth.engine.stage import Model
+from synth.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    from synth.batch import Batch
+
+TAIL_CHARS = 2_000
+FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
+SENTENCE_END = re.compile(
+    r"[.!?\u2026][\"'\u201d\u2019)\]*_]*(?:\s|$)|[\u3002\uff01\uff1f\u061f\u06d4\u0964]"
+)
+# Lines that may end as they like, by their beginning: code, list item, heading, quotation, table
+# row, link or image, formula, tag, "**Term:** …" and "A: …"; and by their end: formula or equation.
+FREE_START = re.compile(
+    r"(?: {4}|\t)|\s*(?:[-*+\u2022]\s|\(?(?:\d{1,3}|[a-zA-Z]|[ivx]{1,4})[.)]\s|#|>|\||!?\[|\$\$"
+    r"|\\|<|[*_]{2}[^*_]+:[*_]{0,2}|[A-Z]: )"
+)
+FREE_END = re.compile(r"(?:\$|\\\)|\\\]|\||=[^=]{0,40})$")
+MID_WORD_END = re.compile(r"[^\W\d_]$|[,;\u2013\u2014(\[{&]$|\s-$", re.UNICODE)
+DANGLING = re.compile(  # no English sentence or signature ends so
+    r"\b(?:the|an?|and|or|of|to|in|with|for|that|which|by|from|as|is|are|was|their|its|your|but)$",
+    re.IGNORECASE,
+)
+FEWEST_SENTENCES = 2  # finished ones, before an unfinished one says anything
+LONG_LINE_WORDS = 12  # a shorter line without a full stop may be a verse or a signature
+
+
+class Truncation(Model):
+    """Drops a text that was cut off. The score is 1 for a cut text, else 0."""
+
+    name: ClassVar[str] = "truncation"
+    read_end: bool = Field(
+        True, description="also read the end of the text, not only the reply's finish reason"
+    )
+
+    def judge(self, batch: Batch) -> Verdicts:
+        """`reply_truncated` by the teacher's word, `reply_cut` by the look of the end."""
+        reasons: list[str | None] = []
+        notes = []
+        for text, finish in zip(batch.texts, batch.finish_reasons, strict=True):
+            # people end their own prompts as they like; only a teacher's can be cut
+            readable = batch.subject == "text" or finish
+            how = cut_end(text) if self.read_end and readable and finish != "length" else ""
+            if finish == "length":
+                reasons.append("reply_truncated")
+            else:
+                reasons.append("reply_cut" if how else None)
+            notes.append(how)
+        return Verdicts(reasons, [float(reason is not None) for reason in reasons], notes)
+
+
+def cut_end(text: str) -> str:
+    """What shows that the text was cut, or "" where nothing does."""
+    if has_open_fence(text):
+        return "open code fence"
+    if has_open_box(text):
+        return "open formula box"
+    tail = text.rstrip()[-TAIL_CHARS:]
+    line = tail[tail.rfind("\n") + 1 :].rstrip("*_ ")
+    free = FREE_START.match(line) or FREE_END.search(line) or tail.endswith(("```", "~~~"))
+    if free or not MID_WORD_END.search(line):
+        return ""
+    if len(SENTENCE_END.findall(tail)) < FEWEST_SENTENCES:
+        return ""
+    words = line.split()
+    if len(words) > 3 and (DANGLING.search(line) or line[-1] in ",;("):
+        return "ends in the middle of a clause"
+    if SENTENCE_END.search(line) or len(words) >= LONG_LINE_WORDS:
+        return "ends in the middle of a sentence"
+    return ""
+
+
+def has_open_fence(text: str) -> bool:
+    """Whether a Markdown code fence is opened and not closed (CommonMark, section 4.5)."""
+    if "```" not in text and "~~~" not in text:
+        return False
+    opened = ""
+    for match in FENCE.finditer(text):
+        fence = match.group(1)
+        if not opened:
+            opened = fence
+        elif fence.startswith(opened):
+            opened = ""
+    return bool(opened)
+
+
+def has_open_box(text: str) -> bool:
+    """Whether the last `\\boxed{` is not closed."""
+    at = text.rfind("\\boxed{")
+    rest = text[at : at + TAIL_CHARS] if at >= 0 else ""
+    return rest.count("{") > rest.count("}")

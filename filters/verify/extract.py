@@ -1,0 +1,82 @@
+"""The final answer in a worked solution. Where none is marked there is none: nothing is guessed.
+
+"She has 2 + 3 = 5.\nA: 5"  ->  "5"        "so \\boxed{11}, no: \\boxed{12}"  ->  "12"
+"I don't know. 3+2"         ->  None
+"""
+
+from __future__ import annotations
+
+import re
+
+from filters.verify.plain import plain
+from filters.verify.quantity import NUMBER, read_quantity
+
+MOST_CHARS = 10_000  # a longer "answer" is an attack or an accident
+BRACE = re.compile(r"\\[{}]|[{}]")
+MARKED = (  # on the last line: "#### 5", "A: 5", "Final answer: 5", "The answer is 5."
+    re.compile(r"^\s*####\s*(.+)$"),
+    re.compile(r"^\s*(?:the )?(?:final |correct )?(?:answer|ans|a)\s*[:=]\s*(.+)$", re.IGNORECASE),
+    re.compile(
+        r"\b(?:the|our|final|correct) answer(?: to [^.:]{1,60})? (?:is|=)\s*:?\s*(.+)$",
+        re.IGNORECASE,
+    ),
+)
+SENTENCE_END = re.compile(r"\.(?:\s|$)")
+CONCLUDES = re.compile(
+    r"^\s*(?:so|therefore|thus|hence|in total|altogether|in all|in conclusion)\b", re.IGNORECASE
+)
+VALUE = re.compile(rf"(?<![\w.])-?[$\u20ac\u00a3]?(?:{NUMBER})(?:/\d+)?\s?%?(?![\w/])")
+
+
+def final_answer(text: str) -> str | None:
+    """The answer that the text ends with, as written, or None where no answer is marked.
+
+    In this order: the last `\\boxed{…}`; a marker on the last line; a last line that is nothing but
+    a quantity ("25", "x = 25 cm"); a last line that concludes ("Therefore …") and holds one number
+    or ends in an equation. A last box that is not closed is no answer.
+    """
+    at = text.rfind("\\boxed")
+    if at >= 0:
+        return boxed(text, at)
+    stripped = text.rstrip()
+    line = stripped[stripped.rfind("\n") + 1 :]
+    if len(line) > MOST_CHARS:
+        return None
+    line = line.replace("**", "").replace("__", "")
+    return marked(line) or stated(line)
+
+
+def boxed(text: str, at: int) -> str | None:
+    """What stands in the box that starts at `at`, if it is closed and not absurdly long."""
+    start = text.find("{", at, at + 20)
+    if start < 0:
+        return None
+    depth = 0
+    for brace in BRACE.finditer(text, start, start + MOST_CHARS + 2):
+        if brace.group() == "{":
+            depth += 1
+        elif brace.group() == "}":
+            depth -= 1
+            if depth == 0:
+                return text[start + 1 : brace.start()].strip() or None
+    return None
+
+
+def marked(line: str) -> str | None:
+    """What stands behind a marker on the line."""
+    for marker in MARKED:
+        match = marker.search(line)
+        if match:
+            return SENTENCE_END.split(match.group(1).strip())[0].strip() or None
+    return None
+
+
+def stated(line: str) -> str | None:
+    """The quantity that an unmarked last line states, if it states exactly one."""
+    alone = re.sub(r"^\s*[a-zA-Z]\s*=\s*", "", line).strip()
+    if read_quantity(plain(alone)) is not None:
+        return alone
+    if not CONCLUDES.match(line):
+        return None
+    values = [match.group() for match in VALUE.finditer(line.rpartition("=")[2])]
+    return values[0].strip(" .") if len(values) == 1 else None

@@ -1,0 +1,92 @@
+"""`maths`: the final answer of a solution against the reference answer.
+
+Plain numbers are compared as exact fractions; formulas by computer algebra in a process that can
+be killed. What cannot be compared is `unverified`, never `fail`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from synth.engine.stage import Model
+from synth.verdicts import Check, Verdict
+
+if TYPE_CHECKING:
+    from filters.verify.compare import Pair
+    from synth.batch import Batch
+
+NOTE_CHARS = 80
+
+
+class Maths(Model):
+    """Checks the answer that a text ends with against `reference.answer`.
+
+    An answer counts where it is marked: boxed, behind `A:`, `####` or "the answer is", or alone on
+    the last line. 1/3 is not 0.333, 10 cm is not 10 m, and 50% against 50 stays open.
+    """
+
+    name: ClassVar[str] = "maths"
+    timeout_s: float = Field(
+        15.0, gt=0, le=600, description="longest time for the algebra of one answer"
+    )
+
+    def check(self, batch: Batch) -> list[Check]:
+        """One check per row; the note says what was compared and how."""
+        from filters.verify.algebra import CHILDREN
+
+        checks: list[Check] = []
+        open_pairs: list[Pair] = []
+        rows_of_pairs: list[int] = []
+        for row, (text, reference) in enumerate(zip(batch.texts, batch.references, strict=True)):
+            found = check_text(text, (reference or {}).get("answer"))
+            if isinstance(found, Check):
+                checks.append(found)
+                continue
+            checks.append(Check(Verdict.PASS, "equal by algebra"))  # until one pair is not
+            open_pairs += found
+            rows_of_pairs += [row] * len(found)
+        for row, pair, check in zip(
+            rows_of_pairs,
+            open_pairs,
+            CHILDREN.compare(open_pairs, self.timeout_s) if open_pairs else [],
+            strict=True,
+        ):
+            if checks[row].verdict is Verdict.PASS:
+                checks[row] = Check(check.verdict, quoted(pair.gold, pair.given, check.note))
+        return checks
+
+
+def check_text(text: str, reference: str | None) -> Check | list[Pair]:
+    """The check of one text, or the pairs of formulas that decide it."""
+    from filters.verify.compare import compare
+    from filters.verify.extract import MOST_CHARS, final_answer
+
+    if not reference or not reference.strip():
+        return Check(Verdict.UNVERIFIED, "no reference answer")
+    gold = reference_answer(reference)
+    given = final_answer(text)
+    if given is None:
+        return Check(Verdict.UNVERIFIED, "no final answer")
+    if max(len(gold), len(given)) > MOST_CHARS:
+        return Check(Verdict.UNVERIFIED, "an answer longer than 10 kB")
+    found = compare(gold, given)
+    if isinstance(found, Check):
+        return Check(found.verdict, quoted(gold, given, found.note))
+    return found
+
+
+def reference_answer(reference: str) -> str:
+    """The answer in a reference, which may be a whole solution ("… #### 18") or the bare answer."""
+    from filters.verify.extract import boxed, marked
+
+    stripped = reference.strip()
+    at = stripped.rfind("\\boxed")
+    in_box = boxed(stripped, at) if at >= 0 else None
+    return in_box or marked(stripped[stripped.rfind("\n") + 1 :]) or stripped
+
+
+def quoted(gold: str, given: str, how: str) -> str:
+    """The evidence: both answers, shortened, and how they were compared."""
+    return f"{given[:NOTE_CHARS]!r} against {gold[:NOTE_CHARS]!r}: {how}"

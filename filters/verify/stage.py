@@ -1,0 +1,131 @@
+"""The `verify` stage: each answer is checked; the recipe says which verdicts make it leave.
+
+verify: [maths]
+verify: {checks: [maths], reject: [fail, error, unverified]}
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from filters.catalogue import VERIFIERS
+from filters.entry import Entry, entry_model, identities, list_schema
+from synth.engine.stage import Outcome, Place, ShardStage
+from synth.kind import Kind
+from synth.verdicts import Check, Verdict
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from synth.batch import Batch
+    from synth.verdicts import Verifier
+
+Rejectable = Literal[Verdict.FAIL, Verdict.ERROR, Verdict.UNVERIFIED]
+REASONS = {
+    Verdict.FAIL: "answer_wrong",
+    Verdict.ERROR: "check_failed",
+    Verdict.UNVERIFIED: "unverified",
+}
+VALUES = {Verdict.PASS: 1.0, Verdict.FAIL: 0.0}  # not measured otherwise
+
+
+class OneVerifier(Entry):
+    """A verifier of the catalogue, or a class of one's own with `check(batch) -> list[Check]`."""
+
+    role: ClassVar[str] = "verifier"
+    method: ClassVar[str] = "check"
+
+
+if TYPE_CHECKING:
+    VerifierEntry = OneVerifier
+else:
+    VerifierEntry = entry_model(OneVerifier, "VerifierEntry", VERIFIERS)
+
+
+class Verify(ShardStage):
+    """Checks answers and tags them; drops those with a verdict that `reject` names."""
+
+    model_config = ConfigDict(json_schema_extra=list_schema("checks"))
+    name: ClassVar[str] = "verify"
+    takes: ClassVar[frozenset[Kind]] = frozenset({Kind.ANSWERS})
+    checks: list[VerifierEntry] = Field(min_length=1, description="the verifiers")
+    reject: list[Rejectable] = Field(
+        [Verdict.FAIL, Verdict.ERROR],
+        description="the verdicts that make a row leave; `unverified` stays unless it is named",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_list(cls, value: object) -> object:
+        if isinstance(value, str):
+            value = [value]
+        return {"checks": value} if isinstance(value, list) else value
+
+    def identity(self) -> object:
+        """The source files of the user's own verifiers."""
+        return identities(self.checks)
+
+    async def apply(self, table: pa.Table, place: Place) -> Outcome:
+        """The outcome of one shard, worked out beside the event loop."""
+        return await asyncio.to_thread(self.decide, table, place)
+
+    def decide(self, table: pa.Table, place: Place) -> Outcome:
+        """Which rows stay and which leave, each with one score per verifier."""
+        import numpy as np
+
+        from synth.batch import Batch
+        from synth.record import add_scores, rejects
+
+        batch = Batch(table, place.subject)
+        verifiers: list[Verifier] = [entry.part for entry in self.checks]
+        found = [checked(one, batch) for one in verifiers]
+        scored = add_scores(
+            table,
+            [
+                score(one, checks[row])
+                for row in range(len(table))
+                for one, checks in zip(verifiers, found, strict=True)
+            ],
+            np.full(len(table), len(verifiers), np.int64),
+        )
+        decisions = [self._first_rejection(verifiers, found, row) for row in range(len(table))]
+        dropped = [decision for decision in decisions if decision is not None]
+        leaves = np.fromiter((decision is not None for decision in decisions), bool, len(table))
+        return Outcome(
+            kept=scored.filter(~leaves),
+            rejected=rejects(
+                scored.filter(leaves),
+                reason=[REASONS[verdict] for verdict, _ in dropped],
+                by=[by for _, by in dropped],
+                score=[VALUES.get(verdict) for verdict, _ in dropped],
+            ),
+        )
+
+    def _first_rejection(
+        self, verifiers: list[Verifier], found: list[list[Check]], row: int
+    ) -> tuple[Verdict, str] | None:
+        for one, checks in zip(verifiers, found, strict=True):
+            if checks[row].verdict in self.reject:
+                return checks[row].verdict, one.name
+        return None
+
+
+def checked(one: Verifier, batch: Batch) -> list[Check]:
+    """The verifier's checks, one per row or a ValueError that names it."""
+    checks = one.check(batch)
+    if len(checks) != len(batch):
+        raise ValueError(f"verifier {one.name!r} gave {len(checks)} checks for {len(batch)} rows")
+    return checks
+
+
+def score(one: Verifier, check: Check) -> dict[str, Any]:
+    """The entry in the row's scores: 1 for pass, 0 for fail, null where nothing was measured."""
+    return {
+        "name": one.name,
+        "verdict": str(check.verdict),
+        "value": VALUES.get(check.verdict),
+        "note": check.note,
+    }

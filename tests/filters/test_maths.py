@@ -1,0 +1,224 @@
+"""`maths`: gold, near miss, malformed, hostile."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from filters.verify.algebra import CHILDREN, Child
+from filters.verify.compare import Pair
+from filters.verify.extract import final_answer
+from filters.verify.maths import Maths
+from synth.batch import Batch
+from synth.record import new_record, records_table
+from synth.verdicts import Check, Verdict
+from tests.filters.rows import HOSTILE
+
+
+def checks(pairs: list[tuple[str, str | None]], **fields: float) -> list[Check]:
+    """The checks of (text, reference answer)."""
+    rows = [
+        new_record(prompt=str(i), text=text, reference={"answer": gold})
+        for i, (text, gold) in enumerate(pairs)
+    ]
+    return Maths(**fields).check(Batch(records_table(rows)))
+
+
+def verdict(given: str, gold: str) -> str:
+    """The verdict about a boxed answer."""
+    return checks([(rf"So it is $\boxed{{{given}}}$.", gold)])[0].verdict.value
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("She has 2 + 3 = 5.\nA: 5", "5"),
+        ("Work.\n#### 1,250", "1,250"),
+        ("The answer is 7.", "7"),
+        ("Work.\n**Final Answer:** $12$", "$12$"),
+        ("Answer: 3.5 apples", "3.5 apples"),
+        (r"so \boxed{11}, no: \boxed{12}", "12"),
+        (r"\boxed{\frac{1}{2}} is the answer. I hope it is right.", r"\frac{1}{2}"),
+        ("Work.\n25", "25"),
+        ("Work.\nx = 25 cm", "25 cm"),
+        ("Work.\nTherefore, she sold 72 clips.", "72"),
+        ("Work.\nSo 5 + 3 = 8.", "8"),
+        ("Therefore she has 12 apples and 3 pears.", None),
+        ("I don't know. 3+2", None),
+        ("There are 5 apples.", None),
+        (r"\boxed{11} and \boxed{12", None),
+        (r"\boxed{}", None),
+        ("", None),
+        ("A:", None),
+    ],
+)
+def test_only_a_marked_answer_is_one(text, answer):
+    assert final_answer(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("given", "gold"),
+    [
+        ("42", "42"),
+        ("3.0", "3"),
+        ("0.5", "1/2"),
+        (r"\frac{1}{2}", "0.5"),
+        (r"\dfrac13", "1/3"),
+        ("3\u00bd", "3.5"),
+        ("\u00be", "0.75"),
+        ("10\u00b2", "100"),
+        ("\u22125", "-5"),
+        ("\uff13\uff15", "35"),
+        ("1,000", "1000"),
+        ("1{,}000", "1000"),
+        ("1 000 000", "1000000"),
+        ("1e6", "1000000"),
+        (r"3 \times 10^6", "3,000,000"),
+        ("3 million", "3000000"),
+        (r"\$18", "18"),
+        ("18 dollars", "$18"),
+        ("5 apples", "5"),
+        ("100 cm", "1 m"),
+        ("90\u00b0", r"90^\circ"),
+        (r"50\%", "50%"),
+        (r"\text{A}", "A"),
+        ("(B)", "B"),
+        ("Yes", "yes"),
+        ("x = 5", "5"),
+        ("(1, 2)", "(1,2)"),
+        (r"\{2, 1\}", r"\{1, 2\}"),
+        ("2 and 1", "1, 2"),
+        ("[0, 1)", "[0,1)"),
+        ("12", "Two dozen is 24, half of it 12.\n#### 12"),
+        (r"2\sqrt{2}", r"\sqrt{8}"),
+        ("2\u03c0", r"2\pi"),
+        ("x^2+2x+1", "(x+1)^2"),
+        ("0.5x", r"\frac{x}{2}"),
+        ("sqrt(2)/2", r"\frac{1}{\sqrt{2}}"),
+        (r"x=2 \text{ or } x=-2", r"\pm 2"),
+    ],
+)
+def test_equal_answers_pass(given, gold):
+    assert verdict(given, gold) == "pass"
+
+
+@pytest.mark.parametrize(
+    ("given", "gold"),
+    [
+        ("43", "42"),
+        ("0.333", "1/3"),
+        ("1/3", "0.33333333"),
+        ("22/7", "3.142857"),
+        ("1.414214", r"\sqrt{2}"),
+        ("10 cm", "10 m"),
+        ("10 kg", "10 m"),
+        ("\u20ac5", "$5"),
+        ("C", "B"),
+        ("no", "yes"),
+        ("(2,1)", "(1,2)"),
+        ("(0,1)", "[0,1)"),
+        ("1, 2, 3", "1, 2"),
+        ("x+2", "x+1"),
+        (r"\boxed{11}", "12"),
+    ],
+)
+def test_near_misses_fail(given, gold):
+    assert verdict(given, gold) == "fail"
+
+
+@pytest.mark.parametrize(
+    ("given", "gold"),
+    [
+        ("50%", "50"),
+        ("50%", "0.5"),
+        ("5 apples", "5 oranges"),
+        ("18 a day", "18"),
+        ("[0,1)", r"0 \le x < 1"),
+        ("twelve", "12"),
+        ("Monday", "Tuesday"),
+        (r"e^{i\pi}", "-1"),
+        ("1/0", "5"),
+        (r"\frac{", "5"),
+        ("{" * 50 + "}" * 50, "5"),
+        ("9" * 9_000, "5"),
+        ("10+John's age", "50"),
+    ],
+)
+def test_what_cannot_be_compared_is_unverified(given, gold):
+    assert verdict(given, gold) == "unverified"
+
+
+def test_without_reference_or_answer_there_is_nothing_to_check():
+    found = checks([("A: 5", None), ("A: 5", " "), ("", "5"), ("Five or so.", "5")])
+    assert {check.verdict for check in found} == {Verdict.UNVERIFIED}
+    assert [check.note for check in found] == [
+        "no reference answer",
+        "no reference answer",
+        "no final answer",
+        "no final answer",
+    ]
+
+
+def test_the_note_is_the_evidence():
+    assert checks([("A: 6", "#### 5")])[0].note == "'6' against '5': another number"
+
+
+def test_a_tower_of_powers_is_killed_and_the_next_formula_checked():
+    started = time.monotonic()
+    tower, next_one = checks(
+        [(r"\boxed{9^{9^{9^9}}}", "5"), (r"\boxed{2\sqrt{2}}", r"\sqrt{8}")], timeout_s=1
+    )
+    assert tower == (Verdict.UNVERIFIED, r"'9^{9^{9^9}}' against '5': no result within 1 s")
+    assert next_one.verdict is Verdict.PASS
+    assert time.monotonic() - started < 10
+
+
+def test_a_child_that_died_while_it_was_idle_is_replaced():
+    assert verdict("x+1", "1+x") == "pass"
+    for child in CHILDREN.idle:
+        child.process.kill()
+        child.process.wait()
+    assert verdict("x+1", "1+x") == "pass"
+
+
+def test_a_child_that_dies_over_a_question_is_an_error_of_ours(monkeypatch):
+    def die(self: Child, pair: Pair, limit_s: float) -> Check:
+        self.process.kill()
+        return Child.ask(self, pair, limit_s)
+
+    monkeypatch.setattr(CHILDREN, "take", lambda: type("Dying", (Child,), {"ask": die})())
+    assert verdict("x+1", "1+x") == "error"
+
+
+def test_model_text_is_never_executed(tmp_path):
+    target = tmp_path / "executed"
+    code = f"__import__('pathlib').Path('{target}').touch()"
+    found = checks([(rf"\boxed{{{code}}}", "5"), (f"A: {code}", "5"), ("A: 5", code)])
+    assert not {check.verdict for check in found} & {Verdict.PASS, Verdict.ERROR}
+    assert not Path(target).exists()
+
+
+def test_hostile_texts_are_bounded():
+    hostile = [*HOSTILE, r"\boxed{" + "{" * 1_000_000, r"\boxed" * 200_000, "A: " + "9" * 10**6]
+    started = time.process_time()
+    found = checks([(text, "5") for text in hostile])
+    assert {check.verdict for check in found} == {Verdict.UNVERIFIED}
+    assert time.process_time() - started < 4
+
+
+@pytest.mark.gold
+def test_every_labelled_solution_is_judged_as_its_label_says(gold):
+    rows = gold("gsm8k_model_solutions.jsonl")
+    found = checks([(row["solution"], row["ground_truth"]) for row in rows])
+    assert [check.verdict is Verdict.PASS for check in found] == [r["is_correct"] for r in rows]
+    unverified = [check for check in found if check.verdict is Verdict.UNVERIFIED]
+    assert len(unverified) == 3  # two without a final answer, one "10+John's age"
+
+
+@pytest.mark.gold
+def test_every_reference_solution_passes_against_itself(gold):
+    rows = gold("gsm8k_test.jsonl")
+    found = checks([(row["answer"], row["answer"]) for row in rows])
+    assert {check.verdict for check in found} == {Verdict.PASS}

@@ -1,0 +1,110 @@
+"""`preamble` and `boilerplate`: stock phrases at the ends, self-talk anywhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from filters.quality.boilerplate import Boilerplate
+from filters.quality.preamble import Preamble
+from synth.batch import Batch
+from tests.filters.rows import reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Sure! Photosynthesis turns light into sugar.",
+        "Sure, here's a summary of the chapter.",
+        "Certainly, here is the text:\n\nLight.",
+        "Of course! Let's begin.",
+        "Great question! Plants need light.",
+        "That's a great question. Plants need light.",
+        "I'd be happy to help with that. Plants need light.",
+        "Here is the rewritten passage:\n\nPlants need light.",
+        "Here's a revised version of your prompt:\n\nWhy do plants need light?",
+        "**Sure!** Plants need light.",
+        "Thank you for asking! Plants need light.",
+    ],
+)
+def test_stock_openers_go(text):
+    assert reason(Preamble(), text) == "stock_opener"
+    assert reason(Preamble(openers=False), text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Plants need light.\n\nI hope this helps!",
+        "Plants need light. Let me know if you have any questions.",
+        "Plants need light.\n\nFeel free to ask for more detail. \U0001f60a",
+        "Plants need light. Is there anything else I can help you with?",
+        "Plants need light. Would you like me to explain the dark reaction?",
+    ],
+)
+def test_stock_sign_offs_go(text):
+    assert reason(Preamble(), text) == "stock_sign_off"
+    assert reason(Preamble(sign_offs=False), text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Sure-footed goats live in the Alps.",
+        "Of course, the river froze that winter.",
+        "Certainly the river froze that winter.",
+        "Good questions open a lesson.",
+        "Here are some tips to stay motivated:\n- rest",
+        "Here is Rome. There is Ostia.",
+        "She hoped that this would help, and it did.",
+        "I hope this helps, he said, and handed her the map. "
+        + "She walked on through the rain for hours and found the mill. " * 8,
+    ],
+)
+def test_texts_about_the_matter_stay(text):
+    assert reason(Preamble(), text) is None
+
+
+def test_a_prompt_may_say_what_an_answer_may_not():
+    prompts = [
+        "Here is an article: Plants need light. Summarise it.",
+        "Fix my essay, and let me know if it is too long.",
+        "Sure! Here is the rewritten prompt: why do plants need light?",
+    ]
+    verdicts = Preamble().judge(Batch.of_prompts(prompts))
+    assert verdicts.reasons == [None, None, "stock_opener"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "As an AI language model, I think that plants need light.",
+        "Plants need light. As of my last knowledge update, this holds.",
+        "My knowledge cutoff is September 2021.",
+        "I am just an AI, but plants need light.",
+        "I was trained by OpenAI to tell you that plants need light.",
+        "I don\u2019t have personal opinions about plants.",
+    ],
+)
+def test_self_talk_of_an_assistant_goes(text):
+    assert reason(Boilerplate(), text) == "assistant_boilerplate"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "An AI language model is trained on text, as an AI researcher told us.",
+        "I am an AI engineer from Oslo.",
+        "As of its last update, the map shows the new road.",
+    ],
+)
+def test_texts_about_models_stay(text):
+    assert reason(Boilerplate(), text) is None
+
+
+def test_phrases_up_to_the_limit_stay():
+    once = "I am just an AI. Plants need light."
+    assert reason(Boilerplate(max_phrases=1), once) is None
+    assert reason(Boilerplate(max_phrases=1), f"{once} {once}") == "assistant_boilerplate"
+    assert Boilerplate().judge(Batch.of_texts([once])).notes == ["i am just an ai"]

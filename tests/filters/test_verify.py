@@ -1,0 +1,125 @@
+"""The `verify` stage: verdicts are tagged, the recipe decides which leave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any, ClassVar
+
+import pytest
+from pydantic import ValidationError
+
+from filters.catalogue import VERIFIERS
+from filters.verify.stage import Verify
+from synth.batch import Batch
+from synth.engine.stage import Model, Place
+from synth.kind import Kind
+from synth.record import RECORD
+from synth.verdicts import Check, Verdict
+from tests.filters.rows import answers, assert_whole
+
+PLACE = Place(seed=0, kind=Kind.ANSWERS)
+ROWS = [("right", "A: 5"), ("wrong", "A: 6"), ("open", "Who knows?")]
+
+
+class Broken(Model):
+    """A verifier whose tool has crashed."""
+
+    name: ClassVar[str] = "broken"
+
+    def check(self, batch: Batch) -> list[Check]:
+        time.sleep(0.2)
+        return [Check(Verdict.ERROR, "no tool")] * len(batch)
+
+
+def apply(recipe: Any) -> Any:
+    """The stage's outcome for a right, a wrong and an open answer."""
+    table = answers(ROWS, reference={"answer": "5"})
+    outcome = asyncio.run(Verify.model_validate(recipe).apply(table, PLACE))
+    assert_whole(outcome, table)
+    return outcome
+
+
+def test_a_wrong_answer_leaves_and_an_open_one_stays_tagged():
+    outcome = apply(["maths"])
+    assert [row["scores"][-1] for row in outcome.kept.to_pylist()] == [
+        {
+            "name": "maths",
+            "verdict": "pass",
+            "value": 1.0,
+            "note": "'5' against '5': the same text",
+        },
+        {"name": "maths", "verdict": "unverified", "value": None, "note": "no final answer"},
+    ]
+    [rejected] = outcome.rejected.to_pylist()
+    assert (rejected["reason"], rejected["by"], rejected["score"]) == ("answer_wrong", "maths", 0.0)
+    assert rejected["scores"][-1]["verdict"] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("reject", "reasons"),
+    [
+        (["fail", "error", "unverified"], ["answer_wrong", "unverified"]),
+        (["unverified"], ["unverified"]),
+        ([], []),
+    ],
+)
+def test_the_recipe_says_which_verdicts_leave(reject, reasons):
+    outcome = apply({"checks": ["maths"], "reject": reject})
+    assert outcome.rejected["reason"].to_pylist() == reasons
+
+
+def test_a_broken_check_is_no_wrong_answer():
+    outcome = apply([{"use": f"{__name__}:Broken"}, "maths"])
+    assert outcome.rejected["reason"].to_pylist() == ["check_failed"] * 3
+    assert [len(row["scores"]) for row in outcome.rejected.to_pylist()] == [2, 2, 2]
+    assert outcome.rejected["score"].to_pylist() == [None] * 3
+
+
+def test_the_event_loop_stays_free_while_checks_run():
+    async def ticks() -> int:
+        task = asyncio.create_task(
+            Verify.model_validate([{"use": f"{__name__}:Broken"}]).apply(answers(ROWS), PLACE)
+        )
+        count = 0
+        while not task.done():
+            await asyncio.sleep(0.01)
+            count += 1
+        return count
+
+    assert asyncio.run(ticks()) >= 5
+
+
+def test_an_empty_shard_has_an_empty_outcome():
+    outcome = asyncio.run(Verify.model_validate("maths").apply(RECORD.empty_table(), PLACE))
+    assert (len(outcome.kept), len(outcome.rejected)) == (0, 0)
+
+
+def test_only_answers_can_be_verified():
+    assert Verify.takes == {Kind.ANSWERS}
+
+
+def test_what_is_dumped_can_be_read_again():
+    stage = Verify.model_validate({"checks": [{"maths": {"timeout_s": 3}}], "reject": ["fail"]})
+    dumped = json.loads(json.dumps(stage.model_dump(mode="json")))
+    assert dumped == {"checks": [{"maths": {"timeout_s": 3.0}}], "reject": ["fail"]}
+    assert Verify.model_validate(dumped) == stage
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (["math"], "unknown verifier 'math'; did you mean 'maths'"),
+        ({"checks": ["maths"], "reject": ["pass"]}, "reject"),
+        ([], "at least 1 item"),
+    ],
+)
+def test_a_wrong_recipe_names_the_mistake_and_the_choices(recipe, message):
+    with pytest.raises(ValidationError, match=message):
+        Verify.model_validate(recipe)
+
+
+@pytest.mark.parametrize("name", sorted(VERIFIERS))
+def test_a_verifier_is_named_as_in_the_catalogue(name):
+    assert VERIFIERS[name].name == name
