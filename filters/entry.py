@@ -7,7 +7,7 @@ A bare name takes the defaults; `use` names a class of the user's own by import 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from pydantic import (
@@ -116,7 +116,7 @@ def list_schema(field: str) -> Callable[[dict[str, Any]], None]:
     return add
 
 
-def identities(entries: list[Any]) -> object:
+def identities(entries: Sequence[Entry]) -> object:
     """What a change of a user's own class changes: the digest of the file that each comes from."""
     import inspect
     from hashlib import sha256
@@ -151,7 +151,7 @@ def load_part(path: str, parameters: Mapping[str, Any], role: str, method: str) 
         part = factory(**parameters)
     except (TypeError, ValueError) as error:
         raise ValueError(f"use {path!r} with {dict(parameters)}: {error}") from error
-    if not (isinstance(getattr(part, "name", ""), str) and callable(getattr(part, method, None))):
+    if not (isinstance(getattr(part, "name", None), str) and callable(getattr(part, method, None))):
         raise ValueError(  # noqa: TRY004  as above
             f"use {path!r}: a {role} has a `name` and a method `{method}(batch)`"
         )

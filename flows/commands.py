@@ -131,12 +131,25 @@ def push(arguments: Namespace) -> int:
 def serve(arguments: Namespace) -> int:
     """The recipe, run on a schedule, until Ctrl-C."""
     from flows.recipe import load_recipe
-    from flows.serving import serve_recipe
+    from flows.serving import serve as serve_on_schedule
 
     plan = load_recipe(
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
     )
-    serve_recipe(plan.name, arguments)
+    recipe = Path(arguments.recipe)
+    serve_on_schedule(
+        plan.name,
+        {
+            "recipe": str(recipe.resolve()) if recipe.is_file() else arguments.recipe,
+            "teacher": arguments.teacher,
+            "limit": arguments.limit,
+            "overrides": arguments.set,
+            "out": str((arguments.out or Path("outputs") / plan.name).resolve()),
+        },
+        cron=arguments.cron,
+        timezone=arguments.timezone,
+        say=_say,
+    )
     return ExitCode.OK
 
 

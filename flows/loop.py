@@ -13,6 +13,7 @@ import contextvars
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -24,12 +25,12 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     A second interrupt does not wait for it to end.
     """
     result: Future[T] = Future()
-    cancel: Future[Callable[[], None]] = Future()
+    cancel: Future[Callable[[], object]] = Future()
 
     async def cancellable() -> T:
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
         assert task is not None
-        cancel.set_result(lambda: loop.call_soon_threadsafe(task.cancel) and None)
+        cancel.set_result(partial(loop.call_soon_threadsafe, task.cancel))
         return await work
 
     def in_thread() -> None:

@@ -42,6 +42,10 @@ SETTINGS = {
 }
 
 
+# One that runs a schedule needs what makes and starts scheduled runs, and settings of its own.
+SCHEDULING = {"PREFECT__SERVER_EPHEMERAL": "0", "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "1"}
+
+
 class PrefectUnreachable(InfrastructureFault):
     """The configured Prefect API does not answer, or a temporary one did not start."""
 
@@ -59,10 +63,11 @@ class Server:
 
 
 @contextmanager
-def started(database: Path | None) -> Iterator[Server]:
+def started(database: Path | None, *, schedules: bool = False) -> Iterator[Server]:
     """A starting server on a copy of `database`, killed and cleared away at the end.
 
-    Without a database it migrates one of its own. `await_answer` waits until it is ready.
+    Without a database it migrates one of its own. With `schedules` it makes the runs of scheduled
+    deployments. `await_answer` waits until it is ready.
     """
     home = Path(tempfile.mkdtemp(prefix="synth-prefect-"))
     try:
@@ -75,7 +80,7 @@ def started(database: Path | None) -> Iterator[Server]:
             child = subprocess.Popen(  # noqa: S603  ourselves
                 [sys.executable, "-m", __name__, home, str(listener.fileno()), str(os.getpid())],
                 cwd=home,  # so that no prefect.toml or .env of the user is read
-                env=_environment(home, migrate=database is None),
+                env=_environment(home, migrate=database is None, schedules=schedules),
                 pass_fds=[listener.fileno()],
                 start_new_session=True,  # Ctrl-C ends the run, and then the run ends the server
                 stdin=subprocess.DEVNULL,
@@ -109,7 +114,7 @@ def _listener() -> socket.socket:
         listener.close()
 
 
-def _environment(home: Path, *, migrate: bool) -> dict[str, str]:
+def _environment(home: Path, *, migrate: bool, schedules: bool = False) -> dict[str, str]:
     """Our environment without the user's Prefect settings: those are for a server of theirs."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     root = str(Path(__file__).resolve().parents[1])
@@ -119,7 +124,7 @@ def _environment(home: Path, *, migrate: bool) -> dict[str, str]:
         "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": str(migrate),
         "PYTHONPATH": os.pathsep.join(filter(None, (root, env.get("PYTHONPATH")))),
     }
-    return env | SETTINGS | own
+    return env | SETTINGS | (SCHEDULING if schedules else {}) | own
 
 
 def await_answer(server: Server) -> None:

@@ -16,6 +16,7 @@ def reference() -> str:
     definitions: dict[str, Schema] = schema["$defs"]
     lines = ["### A recipe", "", *_table(schema, definitions), ""]
     lines += ["### `teacher`", "", *_section(definitions["TeacherConfig"], definitions)]
+    lines += ["### `sampling`", "", *_section(definitions["Sampling"], definitions)]
     for name, stage in STAGES.items():
         lines += [f"### `{name}`", "", *_section(definitions[stage.__name__], definitions)]
     return "\n".join(lines).rstrip() + "\n"
@@ -23,16 +24,17 @@ def reference() -> str:
 
 def _section(schema: Schema, definitions: dict[str, Schema]) -> list[str]:
     """A model: what it says of itself, its settings, and the models that only it uses."""
+    schema = _long_form(schema)
     lines = [*_plain(schema.get("description", "")), "", *_table(schema, definitions), ""]
     for field, settings in schema.get("properties", {}).items():
         inner = _model_of(settings, definitions)
         if inner is not None and inner["title"] != "Sampling":
-            lines += [f"`{field}`: {_one_line(inner.get('description', ''))}", ""]
+            lines += [f"`{field}`: {_one_line(inner.get('description') or 'each one of')}", ""]
             lines += [*_table(inner, definitions), ""]
             for name, deeper in inner.get("properties", {}).items():
                 model = _model_of(deeper, definitions)
                 if model is not None and model.get("properties"):
-                    lines += [f"`{field}.{name}`: {_one_line(model.get('description', ''))}", ""]
+                    lines += [f"`{name}`: {_one_line(model.get('description', ''))}", ""]
                     lines += [*_table(model, definitions), ""]
     return lines
 
@@ -104,9 +106,14 @@ def _model_of(field: Schema, definitions: dict[str, Schema]) -> Schema | None:
     """The model that a field holds: directly, or none, or in a list."""
     for part in (field, field.get("items", {}), *field.get("anyOf", [])):
         if "$ref" in part:
-            model = definitions[part["$ref"].rsplit("/", 1)[-1]]
+            model = _long_form(definitions[part["$ref"].rsplit("/", 1)[-1]])
             return model if "properties" in model else None
     return None
+
+
+def _long_form(schema: Schema) -> Schema:
+    """A model that may be written in a short form too, as it is in full."""
+    return next((part for part in schema.get("anyOf", []) if "properties" in part), schema)
 
 
 def _plain(text: str) -> list[str]:

@@ -71,12 +71,10 @@ def parse(content: bytes, name: str) -> Document:
         raise RecipeError(f"{name} has {len(content):,} bytes; a recipe has at most {MAX_BYTES:,}")
     try:
         text = content.decode("utf-8-sig")
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):
-                line = event.start_mark.line + 1
-                raise RecipeError(
-                    f"{name}, line {line}: aliases (*name) are not allowed; write it out"
-                )
+        alias = next((e for e in yaml.parse(text) if isinstance(e, yaml.AliasEvent)), None)
+        if alias is not None:
+            where = f", line {alias.start_mark.line + 1}" if alias.start_mark is not None else ""
+            raise RecipeError(f"{name}{where}: aliases (*name) are not allowed; write it out")
         node = yaml.compose(text, Loader=_Loader)
     except UnicodeDecodeError as error:
         raise RecipeError(f"{name} is not UTF-8: {error.reason} at byte {error.start}") from error

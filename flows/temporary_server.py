@@ -32,16 +32,20 @@ def _to_stderr(line: str) -> None:
 
 
 @contextmanager
-def prefect_api(say: Callable[[str], None] = _to_stderr) -> Iterator[str]:
+def prefect_api(
+    say: Callable[[str], None] = _to_stderr, *, schedules: bool = False
+) -> Iterator[str]:
     """A Prefect API for the length of the block: the one the user configured, else our own.
 
     Yields its URL; Prefect in this process, its threads and its children uses it. `say` hears
     one line when the database template must be made first. Raises `PrefectUnreachable` when
-    the API does not answer.
+    the API does not answer. With `schedules`, a server of our own runs scheduled deployments too.
     """
     with ExitStack() as stack:
         # Our server takes longer to start than Prefect to import, so it is started first.
-        server = None if _may_be_configured() else stack.enter_context(started(template(say)))
+        server = None
+        if not _may_be_configured():
+            server = stack.enter_context(started(template(say), schedules=schedules))
         with _environment({"DO_NOT_TRACK": "1"}):  # read, and acted on, at import
             configured = _configured_url()
         if configured:
@@ -49,7 +53,7 @@ def prefect_api(say: Callable[[str], None] = _to_stderr) -> Iterator[str]:
             _check(configured)
             yield configured
             return
-        server = server or stack.enter_context(started(template(say)))
+        server = server or stack.enter_context(started(template(say), schedules=schedules))
         await_answer(server)
         stack.enter_context(_client_of(server.url))
         yield server.url

@@ -30,8 +30,8 @@ def card(plan: Plan, history: Sequence[Manifest], format_: Format) -> str:
         "size_categories": [next((size for n, size in SIZES if rows < n), "n>1M")],
         "task_categories": TASKS[format_],
         "tags": ["synthetic", *(["rehearsal"] if teacher and teacher.rehearsal else [])],
-        # No `configs`: `datasets` finds data/train-*.parquet by itself. With them, its cache knows a
-        # local folder by name and settings alone, and any two releases look the same to it.
+        # No `configs`: `datasets` finds data/train-*.parquet by itself. With them, its cache knows
+        # a local folder by name and settings alone, and two releases look the same to it.
     }
     head = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)
     return "\n".join(
@@ -40,8 +40,7 @@ def card(plan: Plan, history: Sequence[Manifest], format_: Format) -> str:
             f"# {plan.name}",
             "",
             *_warning(written),
-            f"{rows} rows in the `{format_}` format, made by a `synth` pipeline "
-            f"(version {written.code}, seed {plan.seed}).",
+            f"{rows} rows in the `{format_}` format (synth {written.code}, seed {plan.seed}).",
             _teacher(written),
             "",
             "## How the rows came to be",
@@ -61,8 +60,7 @@ def card(plan: Plan, history: Sequence[Manifest], format_: Format) -> str:
             "- `reasoning`: the teacher's reasoning, where it gave any",
             "- `reference`: gold answer, tests or source text, where there is one",
             "- `meta`: the input's other columns, as a JSON object",
-            "- `trail`: each step from the seed to this row: operation, parent, prompt file, "
-            "request, model, tokens",
+            "- `trail`: each step from the seed to this row: operation, parent, request, model …",
             "- `scores`: what each filter and verifier measured",
             "",
             "## Recipe",
@@ -100,8 +98,7 @@ def _warning(written: Manifest) -> list[str]:
     if written.teacher is None or not written.teacher.rehearsal:
         return []
     return [
-        "> **Rehearsal data.** No model wrote these rows: they come from the built-in rehearsal "
-        "teacher and show how the recipe behaves. Do not train on them.",
+        _REHEARSAL,
         "",
     ]
 
@@ -113,6 +110,10 @@ def _teacher(written: Manifest) -> str:
     return f"Teacher: `{written.teacher.model}`{revision}."
 
 
+_REHEARSAL = (
+    "> **Rehearsal data.** No model wrote these rows: they come from the built-in rehearsal teacher "
+    "and show how the recipe behaves. Do not train on them."
+)
 _COLUMNS = {
     Format.PROMPT: "- `prompt`: the prompt",
     Format.TEXT: "- `text`: the document",

@@ -1,4 +1,4 @@
-"""Small lines of stages for tests of the engine: a source with given prompts, and plans around it."""
+"""Small lines of stages for tests of the engine: a source with given rows, and plans around it."""
 
 from __future__ import annotations
 

@@ -17,9 +17,8 @@ DEEPEST = 15  # parsers take exponential time on brackets in brackets
 CHOICE = re.compile(r"\(?([A-Ja-j])\)?(?:[).:]\s.*)?")
 DECIDED_WORDS = frozenset({"yes", "no", "true", "false"})
 WORDS = re.compile(r"[^\W\d_]{2,}(?:[\s'-]+[^\W\d_]+)*")
-PROSE = re.compile(
-    r"(?<![\\a-zA-Z])[a-zA-Z]{3,}(?:'s)?\s+(?!\\)[a-zA-Z]{2,}"
-)  # no formula has this
+# two words in a row, which no formula has
+PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}(?:'s)?\s+(?!\\)[a-zA-Z]{2,}")
 RELATION = re.compile(r"[<>]|\\(?:le|ge|leq|geq|lt|gt|neq|ne|in)\b")
 NUMBER_FIRST = re.compile(rf"[-+]?\s*[$\u20ac\u00a3]?\s*(?:{NUMBER})(?=\s*[A-Za-z(])")
 ASSIGNMENT = re.compile(r"^([a-zA-Z])(?:\s*\([a-zA-Z]\))?\s*=\s*(?=[^=]+$)")
@@ -110,21 +109,26 @@ def _order(element: str) -> tuple[bool, object]:
 
 
 def brackets_of(text: str) -> str:
-    """The brackets around the whole, as "[)", or ""."""
+    """The pair of brackets around the whole, as "[)", or "" ("(0,1) \\cup (2,3)" has none)."""
     text = text.replace("\\{", "{").replace("\\}", "}")
-    if len(text) > 2 and text[0] in OPENING and text[-1] in CLOSING:
-        return text[0] + text[-1]
-    return ""
+    if len(text) < 3 or text[0] not in OPENING or text[-1] not in CLOSING:
+        return ""
+    level = 0
+    for char in text[:-1]:
+        level += (char in OPENING) - (char in CLOSING)
+        if level == 0:
+            return ""
+    return text[0] + text[-1]
 
 
 def elements(text: str) -> list[str]:
     """The parts between the outermost commas (or "and", where there are no brackets)."""
     text = text.replace("\\{", "{").replace("\\}", "}")
     text = text[1:-1] if brackets_of(text) else re.sub(r",?\s+(?:and|or)\s+", ",", text)
-    parts, depth, start = [], 0, 0
+    parts, level, start = [], 0, 0
     for at, char in enumerate(text):
-        depth += (char in OPENING) - (char in CLOSING)
-        if char == "," and depth == 0:
+        level += (char in OPENING) - (char in CLOSING)
+        if char == "," and level == 0:
             parts.append(text[start:at])
             start = at + 1
     return [part.strip() for part in (*parts, text[start:])]

@@ -1,7 +1,10 @@
-"""The final answer in a worked solution. Where none is marked there is none: nothing is guessed.
+r"""The final answer in a worked solution. Where none is marked there is none: nothing is guessed.
 
-"She has 2 + 3 = 5.\nA: 5"  ->  "5"        "so \\boxed{11}, no: \\boxed{12}"  ->  "12"
-"I don't know. 3+2"         ->  None
+    …2 + 3 = 5.⏎A: 5               ->  5
+    so \boxed{11}, no: \boxed{12}  ->  12
+    I don't know. 3+2              ->  None
+
+The answer is given as it is written; `plain` makes it comparable.
 """
 
 from __future__ import annotations
@@ -21,9 +24,10 @@ MARKED = (  # on the last line: "#### 5", "A: 5", "Final answer: 5", "The answer
         re.IGNORECASE,
     ),
 )
+SEVERAL = re.compile(r"\b(?:and|or)\b|, ")
 SENTENCE_END = re.compile(r"\.(?:\s|$)")
 CONCLUDES = re.compile(
-    r"^\s*(?:so|therefore|thus|hence|in total|altogether|in all|in conclusion)\b", re.IGNORECASE
+    r"^\s*(?:so|therefore|thus|hence|in total|altogether|in all|in conclusion)\b,?", re.IGNORECASE
 )
 VALUE = re.compile(rf"(?<![\w.])-?[$\u20ac\u00a3]?(?:{NUMBER})(?:/\d+)?\s?%?(?![\w/])")
 
@@ -76,7 +80,8 @@ def stated(line: str) -> str | None:
     alone = re.sub(r"^\s*[a-zA-Z]\s*=\s*", "", line).strip()
     if read_quantity(plain(alone)) is not None:
         return alone
-    if not CONCLUDES.match(line):
+    said = CONCLUDES.sub("", line)
+    if said == line or ("=" in said and SEVERAL.search(said)):
         return None
-    values = [match.group() for match in VALUE.finditer(line.rpartition("=")[2])]
+    values = [match.group() for match in VALUE.finditer(said.rpartition("=")[2])]
     return values[0].strip(" .") if len(values) == 1 else None

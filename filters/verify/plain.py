@@ -1,6 +1,8 @@
-"""Answers made comparable: Unicode and LaTeX ways of writing the same thing become one.
+r"""Answers made comparable: Unicode and LaTeX ways of writing the same thing become one.
 
-"\\frac{1}{2}" -> "1/2"    "−５" -> "-5"    "3½" -> "3 1/2"    "\\text{12 cm}" -> "12 cm"
+    $\left(1,2\right)$ -> (1,2)    −５ -> -5    3½ -> 3 1/2    \text{12 cm} -> 12 cm
+
+No value changes: NFKC by itself would make 102 of 10² and 31/2 of 3½.
 """
 
 from __future__ import annotations
@@ -8,7 +10,6 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# Before NFKC, which would turn 10² into 102 and 3½ into 31/2.
 SUPERSCRIPTS = str.maketrans(
     "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b", "0123456789-"
 )

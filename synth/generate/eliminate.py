@@ -23,11 +23,12 @@ LIST_ITEM = re.compile(r"^\s*(?:[-*\u2022]|\d{1,2}[.)])\s", re.MULTILINE)
 MAX_LIST_ITEMS = 10
 REFUSAL_WORDS = 80
 STOP_WORDS = frozenset(
-    (
-        "a an and are as at be but by do for from has have how i if in is it its me my of on or "
-        "our so that the their then there these they this to was we were what when where which "
-        "who why will with would you your"
-    ).split(" ")
+    re.findall(
+        r"\w+",
+        "a an and are as at be but by do for from has have how i if in is it its me my of on or our "
+        "so that the their then there these they this to was we were what when where which who why "
+        "will with would you your",
+    )
 )
 
 

@@ -17,7 +17,7 @@ from pydantic import Field
 from synth.engine.plan import RELEASE
 from synth.engine.stage import Delivery, Sink
 from synth.kind import Kind
-from synth.store.manifest import Manifest, ShardFile, ShardReceipt, TeacherRecord, save
+from synth.store.manifest import Manifest, ShardFile, ShardReceipt, save
 
 if TYPE_CHECKING:
     import pyarrow as pa

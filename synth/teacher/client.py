@@ -96,7 +96,8 @@ class Client:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise TeacherFault(
                 f"no teacher answers at {self.url} ({type(error).__name__}: {error}); start one "
-                "with `vllm serve MODEL`, correct `teacher.url`, or rehearse with `--teacher rehearsal`"
+                "with `vllm serve MODEL`, correct `teacher.url`, or rehearse with "
+                "`--teacher rehearsal`"
             ) from error
         if status in HOPELESS:
             raise TeacherFault(f"the teacher at {self.url} answered {status}: {HOPELESS[status]}")

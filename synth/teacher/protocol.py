@@ -26,15 +26,18 @@ class Turn(TypedDict):
 class Sampling(BaseModel):
     """How the teacher samples. Part of the journal's key: change a value and it is asked anew."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     temperature: Annotated[float, Field(ge=0, le=5)] = 0.7
+    """0 takes the likeliest token each time."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
+    """Samples from the likeliest tokens that make up this share of the probability."""
     top_k: Annotated[int, Field(ge=1)] | None = None
-    """vLLM's extension; left out of the request when None."""
+    """Samples from so many tokens. vLLM's extension; left out of the request when not given."""
     repetition_penalty: Annotated[float, Field(gt=0)] | None = None
-    """vLLM's extension; left out of the request when None."""
+    """Above 1 discourages repetition. vLLM's extension; left out when not given."""
     max_tokens: Annotated[int, Field(ge=1)] = 2048
+    """The longest reply; a longer one is cut, with finish reason `length`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Identity:
     rehearsal: bool = False
 
     def key(self, body: bytes) -> bytes:
-        """The journal's key: sha256 over the request's body, which names the model, and revision."""
+        """The journal's key: sha256 of the request's body, which names the model, and revision."""
         return sha256(body + b"\0" + self.revision.encode()).digest()
 
 

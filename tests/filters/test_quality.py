@@ -38,6 +38,13 @@ class Half:
     name = "half"
 
 
+class Nameless:
+    """Not a filter either: its scores would have no name."""
+
+    def judge(self, batch: Batch) -> Verdicts:
+        return Verdicts([], [])
+
+
 OWN = f"{__name__}:Shouting"
 
 
@@ -127,6 +134,7 @@ def test_what_is_dumped_can_be_read_again_and_holds_only_what_was_given(recipe):
         ([{"use": "no_such_module:A"}], "importing no_such_module failed"),
         ([{"use": f"{__name__}:Nothing"}], "no class Nothing"),
         ([{"use": OWN, "with": {"loud": 1}}], "loud"),
+        ([{"use": f"{__name__}:Nameless"}], "a filter has a `name`"),
         ([{"use": f"{__name__}:Half"}], r"a filter has a `name` and a method `judge\(batch\)`"),
     ],
 )

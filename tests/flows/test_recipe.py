@@ -1,4 +1,4 @@
-"""A wrong recipe is told in one line a mistake, with file, line and choices, before anything runs."""
+"""A wrong recipe is told in one line a mistake, with file, line and choices."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_a_wrong_override_is_told(recipe: Path, change: str, expected: str) -> N
 
 
 def test_an_unknown_recipe_is_told_with_the_shipped_ones() -> None:
-    with pytest.raises(RecipeError, match="unknown recipe 'quikstart'.*quickstart"):
+    with pytest.raises(RecipeError, match=r"unknown recipe 'quikstart'.*quickstart"):
         load_recipe("quikstart")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from synth.engine.account import RowsLostError
 from synth.engine.line import open_workshop, run_line
 from synth.engine.plan import Plan
 from synth.engine.stage import Outcome, Place, ShardStage
@@ -15,8 +16,7 @@ from synth.errors import NoRowsError, RunLockedError, TeacherFault
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.kind import Kind
-from synth.record import REJECT, RECORD
-from synth.engine.account import RowsLostError
+from synth.record import RECORD, REJECT
 from synth.store.manifest import Manifest
 from synth.store.write import Write
 from synth.teacher.protocol import Sampling
@@ -133,7 +133,9 @@ def test_a_teacher_of_another_name_stops_the_run_before_any_file_is_written(tmp_
 
 
 def test_no_row_left_is_an_error_that_says_why_and_leaves_no_release(tmp_path: Path) -> None:
-    with pytest.raises(NoRowsError, match=r"after distill: all 20 were rejected \(reply_empty 20\)"):
+    with pytest.raises(
+        NoRowsError, match=r"after distill: all 20 were rejected \(reply_empty 20\)"
+    ):
         go(tmp_path, lambda _body, _n: "")
     assert not (tmp_path / "release").exists()
 

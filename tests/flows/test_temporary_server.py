@@ -1,0 +1,231 @@
+"""A temporary Prefect server works, is quiet, and leaves nothing behind, however the run ends."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from flows import temporary_server
+from flows.temporary_server import PrefectUnreachable, prefect_api
+
+ROOT = Path(__file__).parents[2]
+GONE_WITHIN_S = 10.0
+NOBODY = "http://127.0.0.1:9/api"  # the discard port: nothing listens there
+
+HELLO = """
+import asyncio
+from flows.temporary_server import prefect_api
+with prefect_api():
+    from prefect import flow, task
+    @task
+    async def double(i):
+        return 2 * i
+    @task
+    async def fail():
+        raise ValueError("raised to the caller, who tells it")
+    @flow
+    async def hello():
+        calls = [double(1), double(2), fail()]
+        print(await asyncio.gather(*calls, return_exceptions=True))
+    asyncio.run(hello())
+"""
+WAIT = """
+import time
+from flows.temporary_server import prefect_api
+with prefect_api() as url:
+    print(url, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache whose template was made by the command that `make install` runs; no user settings."""
+    cache = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("PREFECT_"):
+                patch.delenv(name)
+        patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("SYNTH_CACHE", str(cache))
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.chdir(tmp_path_factory.mktemp("elsewhere"))
+        prepare = [sys.executable, "-m", "flows.temporary_server", "prepare"]
+        said = subprocess.run(prepare, check=True, capture_output=True, text=True)
+        assert said.stdout == ""
+        assert said.stderr.startswith("preparing Prefect's database")
+        yield cache
+
+
+def children(parent: int) -> list[tuple[int, Path]]:
+    """The running servers that `parent` started, even if it is gone: process ids and homes."""
+    lines = subprocess.run(
+        ["ps", "-ww", "-eo", "pid,args"], check=True, capture_output=True, text=True
+    )
+    found = (line.split() for line in lines.stdout.splitlines() if "flows.prefect_server" in line)
+    return [(int(args[0]), Path(args[-3])) for args in found if args[-1] == str(parent)]
+
+
+@pytest.fixture(scope="module")
+def run(cache: Path) -> SimpleNamespace:
+    """What could be seen of one flow run inside the block, and what is there after it."""
+    before = dict(os.environ)
+    with prefect_api() as url:
+        from prefect import flow, get_client, tags, task
+        from prefect.artifacts import acreate_markdown_artifact
+
+        @task
+        async def double(number: int) -> int:
+            return 2 * number
+
+        @flow
+        async def hello() -> int:
+            await acreate_markdown_artifact("**six**", key="total")
+            return sum(await asyncio.gather(*(double(i) for i in range(3))))
+
+        async def seen() -> SimpleNamespace:
+            with tags("recipe:hello", "rehearsal"):
+                result = await hello.with_options(flow_run_name="hello-7")()
+            async with get_client() as client:
+                # Without arguments: the server of FastAPI 0.151 refuses the nulls that this sends.
+                flow_runs, artifacts = await client.read_flow_runs(), await client.read_artifacts()
+                deadline = time.monotonic() + GONE_WITHIN_S
+                task_runs = await client.read_task_runs()
+                # Task runs arrive as events and are stored once a second.
+                while len(task_runs) < 3 or not all(
+                    run.state_name == "Completed" for run in task_runs
+                ):
+                    assert time.monotonic() < deadline, task_runs
+                    await asyncio.sleep(0.1)
+                    task_runs = await client.read_task_runs()
+            return SimpleNamespace(
+                result=result, flow_runs=flow_runs, task_runs=task_runs, artifacts=artifacts
+            )
+
+        run = asyncio.run(seen())
+        with prefect_api() as inner:
+            pass
+        (run.server,) = children(os.getpid())
+        run.url, run.inner = url, inner
+        assert run.server[1].is_dir()
+    run.environment_restored = dict(os.environ) == before
+    return run
+
+
+def test_flow_run_is_seen_with_its_name_and_tags(run: SimpleNamespace) -> None:
+    assert run.result == 6
+    (flow_run,) = run.flow_runs
+    assert flow_run.name == "hello-7"
+    assert set(flow_run.tags) == {"recipe:hello", "rehearsal"}
+    assert flow_run.state_name == "Completed"
+
+
+def test_task_runs_and_artifacts_are_seen(run: SimpleNamespace) -> None:
+    assert len(run.task_runs) == 3
+    assert [artifact.key for artifact in run.artifacts] == ["total"]
+
+
+def test_port_is_none_of_vllm(run: SimpleNamespace) -> None:
+    port = int(run.url.split(":")[2].split("/")[0])
+    assert not 8000 <= port <= 8999
+
+
+def test_an_api_in_use_is_used_again(run: SimpleNamespace) -> None:
+    assert run.inner == run.url
+
+
+def test_nothing_is_left_after_the_block(run: SimpleNamespace) -> None:
+    assert children(os.getpid()) == []
+    assert not run.server[1].exists()
+    assert run.environment_restored
+
+
+def test_a_script_prints_its_own_lines_only() -> None:
+    script = subprocess.run([sys.executable, "-c", HELLO], capture_output=True, text=True)
+    assert script.stderr == ""
+    assert script.stdout == "[2, 4, ValueError('raised to the caller, who tells it')]\n"
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_server_and_home_end_with_the_process(ending: signal.Signals) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", WAIT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as script:
+        try:
+            assert script.stdout
+            assert script.stdout.readline().startswith("http://127.0.0.1:")
+            ((server, home),) = children(script.pid)
+            assert home.is_dir()
+            script.send_signal(ending)
+            script.wait(GONE_WITHIN_S)
+        finally:
+            script.kill()
+    deadline = time.monotonic() + GONE_WITHIN_S
+    while children(script.pid) or home.exists():
+        assert time.monotonic() < deadline, f"server {server} or {home} is still there"
+        time.sleep(0.1)
+
+
+def test_error_in_the_block_passes_and_ends_the_server() -> None:
+    def fail() -> None:
+        with prefect_api():
+            assert children(os.getpid())
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert children(os.getpid()) == []
+
+
+PLACES = {
+    "prefect.toml": '[api]\nurl = "{url}"\n',
+    "pyproject.toml": '[tool.prefect]\napi.url = "{url}"\n',
+    ".env": "PREFECT_API_URL={url}\n",
+    "profiles.toml": 'active = "team"\n[profiles.team]\nPREFECT_API_URL = "{url}"\n',
+}
+
+
+@pytest.mark.parametrize("place", ["environment", *PLACES])
+def test_configured_server_that_does_not_answer_is_a_clear_error(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    if place == "environment":
+        monkeypatch.setenv("PREFECT_API_URL", NOBODY)
+    else:
+        (tmp_path / place).write_text(PLACES[place].format(url=NOBODY))
+    monkeypatch.setattr(temporary_server, "started", pytest.fail)
+    with (
+        pytest.raises(PrefectUnreachable, match=f"Prefect API at {NOBODY} does not answer"),
+        prefect_api(),
+    ):
+        pytest.fail("entered")
+    monkeypatch.delitem(sys.modules, "prefect")  # before Prefect is imported, it is foreseen
+    assert temporary_server._may_be_configured()
+
+
+def test_other_settings_of_prefect_configure_no_api(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "prefect", raising=False)
+    (tmp_path / "prefect.toml").write_text("server.analytics_enabled = false\n")
+    assert not temporary_server._may_be_configured()
+
+
+def test_template_is_whole_and_alone_in_the_cache(cache: Path) -> None:
+    (template,) = cache.iterdir()
+    assert template.read_bytes().startswith(b"SQLite format 3")
+
+
+def test_import_loads_nothing_of_prefect() -> None:
+    code = "import sys, flows.temporary_server; sys.exit('prefect' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
