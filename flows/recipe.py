@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -218,6 +219,7 @@ def _choices() -> str:
 def check(document: Document, path: Path) -> Plan:
     """The document as a plan. Raises `RecipeError`, one line per mistake: file, line, choices."""
     resolved = _resolve(document, path)
+    _make_importable(path.parent)
     try:
         recipe = Recipe.model_validate(resolved)
     except ValidationError as error:
@@ -230,6 +232,13 @@ def check(document: Document, path: Path) -> Plan:
             line = document.line(("stages", index, entry.stage.name))
             raise RecipeError(f"{path.name}, line {line}: {error}") from error
     return recipe.plan(document.value)
+
+
+def _make_importable(folder: Path) -> None:
+    """A class that a recipe names may lie beside the recipe, or where the user works."""
+    for place in (str(Path.cwd()), str(folder.resolve())):
+        if place not in sys.path:
+            sys.path.append(place)
 
 
 def _tell(document: Document, path: Path, mistake: Any) -> str:

@@ -111,8 +111,8 @@ def _teacher(written: Manifest) -> str:
 
 
 _REHEARSAL = (
-    "> **Rehearsal data.** No model wrote these rows: they come from the built-in rehearsal teacher "
-    "and show how the recipe behaves. Do not train on them."
+    "> **Rehearsal data.** No model wrote these rows: they come from the built-in rehearsal "
+    "teacher and show how the recipe behaves. Do not train on them."
 )
 _COLUMNS = {
     Format.PROMPT: "- `prompt`: the prompt",

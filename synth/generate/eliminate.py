@@ -25,9 +25,9 @@ REFUSAL_WORDS = 80
 STOP_WORDS = frozenset(
     re.findall(
         r"\w+",
-        "a an and are as at be but by do for from has have how i if in is it its me my of on or our "
-        "so that the their then there these they this to was we were what when where which who why "
-        "will with would you your",
+        "a an and are as at be but by do for from has have how i if in is it its me my of on or "
+        "our so that the their then there these they this to was we were what when where which "
+        "who why will with would you your",
     )
 )
 

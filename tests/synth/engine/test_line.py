@@ -127,7 +127,7 @@ def test_a_dead_teacher_stops_the_run_before_any_file_is_written(tmp_path: Path)
 
 
 def test_a_teacher_of_another_name_stops_the_run_before_any_file_is_written(tmp_path: Path) -> None:
-    with pytest.raises(TeacherFault, match="names the model 'qwen', but .* serves scripted"):
+    with pytest.raises(TeacherFault, match=r"names the model 'qwen', but .* serves scripted"):
         go(tmp_path / "run", model="qwen")
     assert not (tmp_path / "run").exists()
 
