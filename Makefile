@@ -33,7 +33,7 @@ pins:  ## resolve the newest versions that fit pyproject.toml into constraints.t
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-	  --upgrade --generate-hashes --no-emit-index-url --no-annotate \
+	  --upgrade --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras \
 	  --custom-compile-command "make pins" --quiet --output-file constraints.txt
 
 clean:

@@ -18,7 +18,7 @@ import sys
 from importlib import import_module
 from typing import Any
 
-import sympy  # type: ignore[import-untyped]  # SymPy ships no types
+import sympy
 from math_verify import LatexExtractionConfig, parse, verify
 
 MEMORY_BYTES = 2 * 1024**3
