@@ -169,7 +169,7 @@ def _settings(model: Any, arguments: Namespace) -> Any:
 
 def _show(folder: Path, rows: int) -> None:
     from flows.samples import run_manifests, sample_rows
-    from flows.terminal import print_funnel, print_samples, print_unfinished
+    from flows.terminal import print_funnel, print_planted, print_samples, print_unfinished
 
     if not folder.is_dir():
         raise InputError(f"no run folder {folder}; a run makes one under outputs/")
@@ -177,6 +177,7 @@ def _show(folder: Path, rows: int) -> None:
     if manifests:
         print_samples(sample_rows(folder, manifests, rows))
         print_funnel(manifests)
+        print_planted(folder, manifests)
     print_unfinished(folder, manifests)
 
 

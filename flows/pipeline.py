@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, tags
+from prefect import flow, get_run_logger, tags
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 
 from flows.recipe import load_recipe
@@ -118,6 +118,23 @@ async def _one_job(
     return await _run(plan, out)
 
 
+class _RunLog(Watch):
+    """Tells the flow run's own log how it goes, where nobody watches (a worker, a served flow)."""
+
+    def say(self, message: str) -> None:
+        get_run_logger().info(message)
+
+    def stage_starts(self, index: int, name: str, rows: int | None) -> None:
+        self.say(f"{index:02d}-{name} starts" + (f" with {rows:,} rows" if rows else ""))
+
+    def stage_ends(self, manifest: Manifest, skipped: bool) -> None:
+        state = "was finished before" if skipped else "is finished"
+        self.say(
+            f"{manifest.index:02d}-{manifest.stage} {state}: {manifest.rows_kept:,} rows kept, "
+            f"{manifest.rows_rejected:,} rejected"
+        )
+
+
 async def _run(plan: Plan, out: str | None) -> dict[str, Any]:
     run = Path(out or f"{OUTPUTS}/{plan.name}")
     async with _opened(plan, run) as tasks:
@@ -128,7 +145,7 @@ async def _run(plan: Plan, out: str | None) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _opened(plan: Plan, run: Path) -> AsyncIterator[Tasks]:
-    async with open_workshop(plan, run, watching.get()) as shop:
+    async with open_workshop(plan, run, watching.get() or _RunLog()) as shop:
         rehearsal = bool(shop.served and shop.served.identity.rehearsal)
         with tags("synth", plan.name, *(["rehearsal"] if rehearsal else [])), Tasks(shop) as tasks:
             yield tasks

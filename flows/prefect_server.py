@@ -43,7 +43,7 @@ SETTINGS = {
 
 
 # One that runs a schedule needs what makes and starts scheduled runs, and settings of its own.
-SCHEDULING = {"PREFECT__SERVER_EPHEMERAL": "0", "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "1"}
+SCHEDULING = {"PREFECT__SERVER_EPHEMERAL": "", "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "1"}
 
 
 class PrefectUnreachable(InfrastructureFault):

@@ -25,7 +25,7 @@ def sample_rows(run: Path, manifests: Sequence[Manifest], rows: int) -> list[dic
     from synth.store.shards import read_shard
 
     last = next((m for m in reversed(manifests) if m.stage not in ("write", "push")), None)
-    if last is None or not last.rows_kept:
+    if last is None or not last.rows_kept or rows < 1:
         return []
     per_shard = -(-rows // len(last.shards))
     found = []

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.rehearsed import planted_defects
 from synth.engine.plan import RELEASE
 from synth.store.manifest import Manifest
 
@@ -40,6 +41,30 @@ def print_samples(rows: Sequence[dict[str, str]]) -> None:
     for row in rows:
         table.add_row(*(Text(_short(row.get(name, ""))) for name in columns))
     Console().print(table)
+
+
+def print_planted(run: Path, manifests: Sequence[Manifest]) -> None:
+    """What the recipe caught of the defects that the rehearsal teacher planted, if it was asked."""
+    if not any(manifest.teacher and manifest.teacher.rehearsal for manifest in manifests):
+        return
+    kinds, clean, clean_left = planted_defects(run, manifests)
+    table = Table(
+        title="planted defects that the recipe caught",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    table.add_column("defect")
+    for column in ("planted", "caught", "recall"):
+        table.add_column(column, justify="right")
+    table.add_column("by reason", overflow="fold")
+    for kind, caught in kinds.items():
+        reasons = ", ".join(f"{reason} {n}" for reason, n in caught.reasons.most_common())
+        recall = f"{caught.left / caught.planted:.2f}"
+        table.add_row(kind, f"{caught.planted:,}", f"{caught.left:,}", recall, reasons)
+    Console().print(table)
+    if clean:
+        print(f"of {clean:,} rows without a planted defect, {clean_left:,} left all the same")
 
 
 def print_unfinished(run: Path, manifests: Sequence[Manifest]) -> None:

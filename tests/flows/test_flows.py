@@ -1,0 +1,222 @@
+"""The flows on a real Prefect server: seen, named, tagged, with artifacts, and fired by a schedule."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.prefect_server import await_answer, started, template
+from synth.store.manifest import load_manifest
+
+ROOT = Path(__file__).parents[2]
+SYNTH = [sys.executable, "-m", "flows.cli"]
+PREFECT = [sys.executable, "-m", "prefect"]
+
+
+class Api:
+    """A Prefect server that runs schedules, and what it knows."""
+
+    def __init__(self, url: str, home: Path) -> None:
+        self.url = url
+        self.env = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")},
+            "PREFECT_API_URL": url,
+            "PREFECT_HOME": str(home),
+            "DO_NOT_TRACK": "1",
+            "NO_COLOR": "1",
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def filter(self, what: str, **body: Any) -> list[dict[str, Any]]:
+        request = urllib.request.Request(
+            f"{self.url}/{what}/filter",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=20) as response:
+            found: list[dict[str, Any]] = json.load(response)
+        return found
+
+    def wait_for(self, condition: Any, seconds: float) -> Any:
+        end = time.monotonic() + seconds
+        while not (found := condition()):
+            assert time.monotonic() < end, "what the test waits for did not come about"
+            time.sleep(0.5)
+        return found
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    with started(template(print), schedules=True) as server:
+        await_answer(server)
+        yield Api(server.url, tmp_path_factory.mktemp("prefect"))
+
+
+def test_a_run_is_named_and_tagged_with_a_task_per_shard_and_artifacts(
+    api: Api, tmp_path: Path
+) -> None:
+    subprocess.run(
+        [*SYNTH, "run", "quickstart", "--limit=20", "--set=shard_rows=10", "--set=name=seen"],
+        env=api.env,
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    [run] = api.filter("flow_runs", flow_runs={"tags": {"all_": ["seen"]}})
+    assert run["name"] == "quickstart"
+    assert set(run["tags"]) == {"synth", "seen", "rehearsal"}
+    assert run["state"]["type"] == "COMPLETED"
+    tasks = api.wait_for(
+        lambda: (
+            len(found := api.filter("task_runs", flow_runs={"id": {"any_": [run["id"]]}})) >= 17
+            and found
+        ),
+        20,
+    )
+    names = {task["name"] for task in tasks}
+    assert {"00-read read", "01-evolve/00000", "01-evolve/00001", "03-dedup decide"} <= names
+    artifacts = {a["key"]: a for a in api.filter("artifacts")}
+    funnel = json.loads(artifacts["seen-funnel"]["data"])
+    assert funnel[0] == {
+        "stage": "00-read",
+        "in": 20,
+        "made": 0,
+        "kept": 20,
+        "rejected": 0,
+        "reasons": "",
+    }
+    assert all(row["in"] + row["made"] == row["kept"] + row["rejected"] for row in funnel)
+    assert json.loads(artifacts["seen-samples"]["data"])[0]["seed"]
+
+
+JOBS = """
+import asyncio, sys
+from flows.pipeline import distill, evolve, rewrite
+from synth.generate.distill import Distill
+from synth.generate.evolve import Evolve
+
+async def main():
+    print(await evolve(limit=6, settings=Evolve(rounds=2), out="evolved"))
+    print(await rewrite(limit=2, out="rewritten"))
+    print(await distill(limit=6, settings=Distill(samples=2), out="answered"))
+
+asyncio.run(main())
+"""
+
+
+def test_each_job_is_a_flow_of_its_own(api: Api, tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-c", JOBS], env=api.env, cwd=tmp_path, check=True, capture_output=True
+    )
+    for job, out, kind in (
+        ("evolve", "evolved", "prompts"),
+        ("rewrite", "rewritten", "documents"),
+        ("distill", "answered", "answers"),
+    ):
+        manifest = load_manifest(tmp_path / out / "release/manifest.json")
+        assert manifest is not None
+        assert manifest.kind == kind
+        assert manifest.rows_kept > 0
+        [run] = api.filter("flow_runs", flows={"name": {"any_": [job]}})
+        assert run["state"]["type"] == "COMPLETED"
+
+
+def test_a_failed_run_tells_its_error_once_and_is_failed_on_the_server(
+    api: Api, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "name: dead\nteacher: http://127.0.0.1:9/v1\nstages:\n"
+        "  - read: {prompts: seeds/starter/prompts.jsonl}\n  - distill\n  - write\n"
+    )
+    done = subprocess.run(
+        [*SYNTH, "run", "mine.yaml"], env=api.env, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 3
+    assert done.stderr.count("synth: no teacher answers at http://127.0.0.1:9/v1") == 1
+    [run] = api.filter("flow_runs", flow_runs={"name": {"any_": ["mine.yaml"]}})
+    assert run["state"]["type"] == "FAILED"
+
+
+def test_schedules_fire_served_and_deployed(api: Api, tmp_path: Path) -> None:
+    """Both wait for the same full minute."""
+    served, deployed = tmp_path / "served", tmp_path / "deployed"
+    served.mkdir()
+    deployed.mkdir()
+    text = (ROOT / "prefect.yaml").read_text()
+    assert 'cron: "0 3 * * *"' in text
+    text = text.replace("0 3 * * *", "* * * * *").replace("out:", "limit: 4\n      out:")
+    (deployed / "prefect.yaml").write_text(text)
+    (deployed / "flows").symlink_to(ROOT / "flows")
+    env = {**api.env, "PWD": str(deployed)}
+
+    def prefect(*arguments: str) -> None:
+        subprocess.run(
+            [*PREFECT, "--no-prompt", *arguments],
+            env=env,
+            cwd=deployed,
+            check=True,
+            capture_output=True,
+        )
+
+    children = [
+        subprocess.Popen(
+            [*SYNTH, "serve", "quickstart", "--cron=* * * * *", "--limit=4"],
+            env=api.env,
+            cwd=served,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    ]
+    try:
+        prefect("work-pool", "create", "synth", "--type", "process")
+        prefect("deploy", "--name", "nightly")
+        children.append(
+            subprocess.Popen(
+                [*PREFECT, "worker", "start", "--pool", "synth", "--name", "one"],
+                env=env,
+                cwd=deployed,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        )
+        for out in (served / "outputs/quickstart", deployed / "outputs/nightly"):
+            release = out / "release/manifest.json"
+            manifest = api.wait_for(lambda at=release: load_manifest(at), 150)
+            assert manifest.rows_kept > 0
+        fired = api.filter("flow_runs", flow_runs={"tags": {"all_": ["auto-scheduled"]}})
+        done = [run for run in fired if run["state"]["type"] in ("RUNNING", "COMPLETED")]
+        assert len({run["deployment_id"] for run in done}) == 2
+        assert all(run["created_by"]["type"] == "SCHEDULE" for run in done)
+    finally:
+        for child in children:
+            child.send_signal(signal.SIGTERM)
+        codes = [child.wait(30) for child in children]
+    assert codes[0] in (0, 130)
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [("--cron=every day", "no schedule in --cron 'every day'"), ("--timezone=Mars", "'Mars'")],
+)
+def test_a_wrong_schedule_is_told(api: Api, tmp_path: Path, option: str, told: str) -> None:
+    done = subprocess.run(
+        [*SYNTH, "serve", "quickstart", "--cron=0 3 * * *", option],
+        env=api.env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
