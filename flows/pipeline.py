@@ -11,9 +11,11 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-from prefect import flow, get_run_logger, tags
+from prefect import flow, get_client, get_run_logger
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
+from prefect.runtime import flow_run
 
 from flows.recipe import load_recipe
 from flows.tasks import Tasks
@@ -147,8 +149,17 @@ async def _run(plan: Plan, out: str | None) -> dict[str, Any]:
 async def _opened(plan: Plan, run: Path) -> AsyncIterator[Tasks]:
     async with open_workshop(plan, run, watching.get() or _RunLog()) as shop:
         rehearsal = bool(shop.served and shop.served.identity.rehearsal)
-        with tags("synth", plan.name, *(["rehearsal"] if rehearsal else [])), Tasks(shop) as tasks:
+        await _tag("synth", plan.name, *(["rehearsal"] if rehearsal else []))
+        with Tasks(shop) as tasks:
             yield tasks
+
+
+async def _tag(*tags: str) -> None:
+    """Tags the flow run that is going on. From inside, so that a scheduled one has them too."""
+    own = flow_run.get_id()
+    if own is not None:
+        async with get_client() as client:
+            await client.update_flow_run(UUID(own), tags=sorted({*flow_run.get_tags(), *tags}))
 
 
 async def _leave_artifacts(plan: Plan, run: Path, manifests: Sequence[Manifest]) -> None:

@@ -40,7 +40,7 @@ STAGES: dict[str, type[Stage]] = {
     stage.name: stage
     for stage in (Read, Evolve, Rewrite, Distill, Dedup, Quality, Verify, Write, Push)
 }
-SHIPPED = Path(__file__).parent / "recipes"
+SHIPPED = Path(__file__).resolve().parent / "recipes"
 
 
 class StageEntry(Model):
@@ -348,7 +348,7 @@ def _resolve(document: Document, path: Path) -> dict[str, Any]:
 
 def _locate(written: str, document: Document, path: Path, index: int) -> str:
     given = Path(written).expanduser()
-    places = [path.parent / given, Path.cwd() / given, Path(__file__).parents[1] / given]
+    places = [path.parent / given, Path.cwd() / given, Path(__file__).resolve().parents[1] / given]
     for place in places:
         if place.exists():
             return str(place.resolve())

@@ -1,4 +1,4 @@
-"""The flows on a real Prefect server: seen, named, tagged, with artifacts, and fired by a schedule."""
+"""The flows on a real Prefect server: seen, named, tagged, with artifacts, fired by a schedule."""
 
 from __future__ import annotations
 

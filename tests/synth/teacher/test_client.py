@@ -61,7 +61,7 @@ def test_patience_ends_in_a_fault_that_says_the_run_can_go_on(tmp_path: Path) ->
 
 def test_a_request_that_takes_too_long_is_asked_again(tmp_path: Path) -> None:
     async def late(before: int) -> str:
-        await asyncio.sleep(0 if before else 5)
+        await asyncio.sleep(0 if before else 1)
         return "Because."
 
     reply, server = ask(tmp_path, lambda _b, n: late(n), timeout_s=0.3)
