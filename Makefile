@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint types install pins clean
+.PHONY: demo test lint types install pins docs clean
 
 demo: install  ## run the shipped quickstart recipe
 	$(BIN)/synth run quickstart
@@ -35,6 +35,9 @@ pins:  ## resolve the newest versions that fit pyproject.toml into constraints.t
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 	  --upgrade --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras \
 	  --custom-compile-command "make pins" --quiet --output-file constraints.txt
+
+docs: install  ## the recipe reference in the README
+	$(BIN)/python -m flows.reference README.md
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -23,8 +23,7 @@ def run(arguments: Namespace) -> int:
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
     )
     folder = arguments.out or Path("outputs") / plan.name
-    progress = Progress()
-    with prefect_api(progress.say):
+    with Progress() as progress, prefect_api(progress.say):
         from flows.pipeline import pipeline, watching
 
         watching.set(progress)
@@ -61,8 +60,9 @@ def preview(arguments: Namespace) -> int:
         async def go() -> None:
             from flows.terminal import print_funnel, print_samples
 
-            async with open_workshop(plan, Path(folder), Progress()) as shop:
-                manifests = await run_line(shop)
+            with Progress() as progress:
+                async with open_workshop(plan, Path(folder), progress) as shop:
+                    manifests = await run_line(shop)
             print_samples(sample_rows(Path(folder), manifests, arguments.rows))
             print_funnel(manifests)
 

@@ -44,8 +44,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return result.result()
     except KeyboardInterrupt:
-        cancel.result()()
-        with contextlib.suppress(BaseException):  # what cancellation looks like from inside
+        with contextlib.suppress(BaseException):  # cancellation as it looks from inside
+            cancel.result()()  # raises where the work has just ended and its loop is closed
             result.exception()
         raise
 

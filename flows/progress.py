@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import TextIO
+from typing import Self, TextIO
 
 from synth.engine.watch import Watch
 from synth.store.manifest import Manifest
@@ -20,6 +21,8 @@ class _Running:
     name: str
     rows: int | None
     started: float
+    found: int = 0
+    """Of the rows done, those that an earlier run finished: they say nothing about the speed."""
     done: int = 0
     tokens: int = 0
     asked: int = 0
@@ -29,12 +32,22 @@ class _Running:
 
 @dataclass(slots=True)
 class Progress(Watch):
-    """Shows rows, tokens per second, yield so far and time left."""
+    """Shows rows, tokens per second, yield so far and time left.
+
+    As a context manager it leaves no half-written line behind when a stage breaks off.
+    """
 
     out: TextIO = field(default_factory=lambda: sys.stderr)
     _running: _Running | None = None
     _shown: float = 0.0
     _wide: int = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._clear()
+        self.out.flush()
 
     @property
     def _terminal(self) -> bool:
@@ -48,7 +61,12 @@ class Progress(Watch):
         self._running = _Running(f"{index:02d}-{name}", rows, time.monotonic())
         self._shown = time.monotonic()
 
-    def rows_done(self, index: int, rows: int) -> None:  # noqa: ARG002  one stage runs at a time
+    def rows_found(self, index: int, rows: int) -> None:  # noqa: ARG002  one stage runs at a time
+        if self._running:
+            self._running.found += rows
+            self._running.done += rows
+
+    def rows_done(self, index: int, rows: int) -> None:  # noqa: ARG002  as above
         if self._running:
             self._running.done += rows
             self._maybe_show()
@@ -95,10 +113,13 @@ class Progress(Watch):
             parts.append(f"yield {1 - stage.faults / stage.asked:.0%}")
         if stage.reused:
             parts.append(f"{stage.reused:,} from the journal")
-        if stage.rows and stage.done:
-            parts.append(f"{_clock(seconds / stage.done * (stage.rows - stage.done))} left")
+        made = stage.done - stage.found
+        if stage.rows and made:
+            parts.append(f"{_clock(seconds / made * (stage.rows - stage.done))} left")
         line = f"{stage.name:<14} {', '.join(parts)}"
         if self._terminal:
+            columns = shutil.get_terminal_size().columns
+            line = line[: columns - 1]  # one that wraps cannot be renewed
             self.out.write("\r" + line.ljust(self._wide))
             self._wide = len(line)
             self.out.flush()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 from flows.recipe import STAGES, Recipe
 
 Schema = dict[str, Any]
+START = "<!-- reference: made by `synth schema --markdown`, held by a test -->\n"
+END = "<!-- /reference -->"
 
 
 def reference() -> str:
@@ -123,3 +127,15 @@ def _plain(text: str) -> list[str]:
 
 def _one_line(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip().replace("|", "\\|")
+
+
+def with_reference(readme: str) -> str:
+    """The README's text with the reference of today between its markers."""
+    before, _, rest = readme.partition(START)
+    _, _, after = rest.partition(END)
+    return f"{before}{START}\n{reference()}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.write_text(with_reference(path.read_text(encoding="utf-8")), encoding="utf-8")

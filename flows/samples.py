@@ -7,35 +7,47 @@ from pathlib import Path
 from typing import Any
 
 from synth.engine.plan import StageFolder
-from synth.store.manifest import Manifest, load_manifest
+from synth.store.manifest import NAME, Manifest, load_manifest
 
 
 def run_manifests(run: Path) -> list[Manifest]:
-    """The manifests of the stages that have ended, in order."""
-    found = [load_manifest(path) for path in sorted(run.glob("[0-9][0-9]-*/manifest.json"))]
-    return [manifest for manifest in found if manifest is not None]
+    """The manifests of the stages that have ended, in order, up to the first that has not."""
+    found: list[Manifest] = []
+    while manifest := _manifest(run, len(found)):
+        found.append(manifest)
+    return found
+
+
+def _manifest(run: Path, index: int) -> Manifest | None:
+    """A stage that is being made again has none; those after it may still have their old ones."""
+    path = next(run.glob(f"{index:02d}-*/{NAME}"), None)
+    return load_manifest(path) if path else None
 
 
 def sample_rows(run: Path, manifests: Sequence[Manifest], rows: int) -> list[dict[str, str]]:
-    """Up to `rows` of the last records, spread over the run: `seed`, `prompt`, `answer`, `verdict`.
+    """Up to `rows` of the last records, spread evenly: `seed`, `prompt`, `result`, `how`.
 
     Every row is followed back to its seed through the shards: a record stays in the shard, by
-    number, of the record it comes from.
+    number, of the record it comes from. Only the shards that it takes rows from are read.
     """
     from synth.store.shards import read_shard
 
     last = next((m for m in reversed(manifests) if m.stage not in ("write", "push")), None)
-    if last is None or not last.rows_kept or rows < 1:
+    if last is None:
         return []
-    per_shard = -(-rows // len(last.shards))
-    found = []
+    total = last.rows_kept
+    count = max(0, min(rows, total))
+    wanted = [(2 * n + 1) * total // (2 * count) for n in range(count)]
+    found: list[dict[str, str]] = []
+    start = 0
     for receipt in last.shards:
-        table = read_shard(_folder(run, last) / receipt.kept.path)
-        step = max(1, len(table) // per_shard)
-        records = table.take(list(range(step // 2, len(table), step))[:per_shard]).to_pylist()
-        seeds = _seeds(run, manifests[0], receipt.shard)
-        found += [_told(record, seeds) for record in records]
-    return found[:rows]
+        end = start + receipt.kept.rows
+        if here := [row - start for row in wanted if start <= row < end]:
+            table = read_shard(_folder(run, last) / receipt.kept.path)
+            seeds = _seeds(run, manifests[0], receipt.shard)
+            found += [_told(record, seeds) for record in table.take(here).to_pylist()]
+        start = end
+    return found
 
 
 def _folder(run: Path, manifest: Manifest) -> Path:

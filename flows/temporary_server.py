@@ -10,7 +10,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 from flows.prefect_server import PrefectUnreachable, await_answer, started, template
@@ -51,6 +51,7 @@ def prefect_api(
         if configured:
             stack.close()
             _check(configured)
+            stack.enter_context(_quiet_by_default())
             yield configured
             return
         server = server or stack.enter_context(started(template(say), schedules=schedules))
@@ -113,8 +114,7 @@ def _client_of(url: str) -> Iterator[None]:
     own = {"PREFECT_API_URL": url, "NO_PROXY": near, "no_proxy": near}
     with ExitStack() as stack:
         stack.callback(refresh_global_settings_context)
-        if "PREFECT_LOGGING_LEVEL" not in os.environ:  # or the user asks for Prefect's own log
-            stack.enter_context(_quiet())
+        stack.enter_context(_quiet_by_default())
         stack.enter_context(_environment(CLIENT_SETTINGS | own))
         refresh_global_settings_context()  # for threads
         # For this context. Heartbeats are for a server that outlives the run.
@@ -122,6 +122,11 @@ def _client_of(url: str) -> Iterator[None]:
         stack.enter_context(temporary_settings(updates))
         stack.callback(_drain)
         yield
+
+
+def _quiet_by_default() -> AbstractContextManager[None]:
+    """Quiet, unless the user asks for Prefect's own log by setting its level."""
+    return nullcontext() if "PREFECT_LOGGING_LEVEL" in os.environ else _quiet()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from synth.engine.plan import RELEASE
 from synth.store.manifest import Manifest
 
 MAX_CHARS = 700
+CONTROL = re.compile(r"[\x00-\x06\x0e-\x1f\x7f-\x9f]")  # rich itself strips 7, 8 and 11 to 13
 
 
 def print_funnel(manifests: Sequence[Manifest]) -> None:
@@ -73,14 +75,16 @@ def print_unfinished(run: Path, manifests: Sequence[Manifest]) -> None:
         print(f'\ndataset: {run / RELEASE}  (datasets.load_dataset("{run / RELEASE}"))')
         print(f"rejected rows, each with its reason: {run}/*/rejected/")
         return
-    started = sorted(path for path in run.glob("[0-9][0-9]-*") if path.is_dir())
-    if len(started) > len(manifests):
-        done = len(list(started[-1].glob("receipts/*.json")))
-        print(f"\nunfinished: {started[-1].name} has {done} shards done.", end=" ")
+    begun = list(run.glob(f"{len(manifests):02d}-*"))
+    if len(begun) == 1:
+        done = len(list(begun[0].glob("receipts/*.json")))
+        print(f"\nunfinished: {begun[0].name} has {done} shards done.", end=" ")
     else:
         print("\nunfinished.", end=" ")
     print("Run the recipe again to go on: what is done is kept.")
 
 
 def _short(text: str) -> str:
+    """As much of a text as is shown, without what would steer the terminal."""
+    text = CONTROL.sub("\ufffd", text)
     return text if len(text) <= MAX_CHARS else text[: MAX_CHARS - 1] + "…"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import yaml
@@ -10,7 +11,15 @@ from synth.engine.plan import Plan
 from synth.store.formats import Format
 from synth.store.manifest import Manifest
 
-SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
+SIZES = {  # the Hub's categories
+    10**3: "n<1K",
+    10**4: "1K<n<10K",
+    10**5: "10K<n<100K",
+    10**6: "100K<n<1M",
+    10**7: "1M<n<10M",
+    10**8: "10M<n<100M",
+    10**9: "100M<n<1B",
+}
 TASKS = {
     Format.TEXT: ["text-generation"],
     Format.MESSAGES: ["text-generation"],
@@ -27,7 +36,7 @@ def card(plan: Plan, history: Sequence[Manifest], format_: Format) -> str:
     teacher = written.teacher
     metadata = {
         "pretty_name": plan.name,
-        "size_categories": [next((size for n, size in SIZES if rows < n), "n>1M")],
+        "size_categories": [next(size for bound, size in SIZES.items() if rows < bound)],
         "task_categories": TASKS[format_],
         "tags": ["synthetic", *(["rehearsal"] if teacher and teacher.rehearsal else [])],
         # No `configs`: `datasets` finds data/train-*.parquet by itself. With them, its cache knows
@@ -65,9 +74,7 @@ def card(plan: Plan, history: Sequence[Manifest], format_: Format) -> str:
             "",
             "## Recipe",
             "",
-            "```yaml",
-            yaml.safe_dump(plan.recipe, sort_keys=False, allow_unicode=True).strip(),
-            "```",
+            *_block(yaml.safe_dump(plan.recipe, sort_keys=False, allow_unicode=True).strip()),
             "",
         ]
     )
@@ -94,13 +101,17 @@ def reasons_table(history: Sequence[Manifest]) -> list[str]:
     return ["| stage | reason | rows |", "|---|---|--:|", *rows] if rows else ["None did."]
 
 
+def _block(text: str) -> list[str]:
+    """A code block that ends where the text ends, whatever fences stand in it."""
+    longest = max((len(fence) for fence in re.findall("`{3,}", text)), default=2)
+    fence = "`" * (longest + 1)
+    return [f"{fence}yaml", text, fence]
+
+
 def _warning(written: Manifest) -> list[str]:
     if written.teacher is None or not written.teacher.rehearsal:
         return []
-    return [
-        _REHEARSAL,
-        "",
-    ]
+    return [_REHEARSAL, ""]
 
 
 def _teacher(written: Manifest) -> str:

@@ -20,6 +20,7 @@ from synth.errors import InfrastructureFault, InputError, RefusedError, SynthErr
 from synth.kind import Kind
 from synth.store.durable import sha256_file, write_bytes
 from synth.store.manifest import (
+    CARD,
     NAME,
     Manifest,
     ShardFile,
@@ -29,11 +30,7 @@ from synth.store.manifest import (
 )
 
 REPO = re.compile(r"[A-Za-z0-9][\w.-]*/(?!.*(--|\.\.|\.git$))\w([\w.-]{0,94}\w)?", re.ASCII)
-CARD = "README.md"
-LOGIN = (
-    "log in with `hf auth login`, or set HF_TOKEN, with a token that may write to it "
-    "(huggingface.co/settings/tokens)"
-)
+LOGIN = "log in with `hf auth login`, or set HF_TOKEN, with a token that may write to it"
 AGAIN = "run the same command again: what was uploaded is kept"
 PASSING = frozenset({408, 412, 425, 429, 500, 502, 503, 504})
 """Statuses worth another try. 412: somebody else committed meanwhile, so the parent is another."""

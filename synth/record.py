@@ -150,21 +150,26 @@ def append_to_lists(
 
 
 def derive(
-    parents: pa.Table, steps: Sequence[Mapping[str, Any]], ids: Sequence[str], **columns: pa.Array
+    parents: pa.Table,
+    rows: Sequence[int] | NDArray[np.int64],
+    steps: Sequence[Mapping[str, Any]],
+    ids: Sequence[str],
+    **columns: pa.Array,
 ) -> pa.Table:
-    """The children of `parents`, one each in row order: a step longer, `columns` replaced.
+    """A child of row `rows[i]` of `parents` for each i: a step longer, `columns` replaced.
 
     Scores do not carry over: they judged the parent's text, not the child's.
     """
-    children = parents.select(RECORD.names)
-    trail = append_to_lists(parents["trail"], pa.array(steps, type=STEP))
-    empty = pa.ListArray.from_arrays(
-        pa.array(np.zeros(len(parents) + 1, np.int32)), pa.array([], type=SCORE)
+    new = {"id": pa.array(ids, pa.string()), **columns}
+    # What is replaced is not copied: a long document has thousands of children.
+    carried = [name for name in RECORD.names if name not in new and name != "scores"]
+    children = parents.select(carried).take(pa.array(rows, pa.int64()))
+    new["trail"] = append_to_lists(children["trail"], pa.array(steps, type=STEP))
+    new["scores"] = pa.ListArray.from_arrays(
+        pa.array(np.zeros(len(rows) + 1, np.int32)), pa.array([], type=SCORE)
     )
-    new = {"id": pa.array(ids, pa.string()), "trail": trail, "scores": empty, **columns}
-    for name, values in new.items():
-        children = children.set_column(RECORD.get_field_index(name), RECORD.field(name), values)
-    return children
+    arrays = [new[name] if name in new else children[name] for name in RECORD.names]
+    return pa.Table.from_arrays(arrays, schema=RECORD)
 
 
 def add_scores(

@@ -6,6 +6,7 @@ done again, from the journal as far as that reaches.
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -14,9 +15,10 @@ import orjson
 
 from synth import __version__
 from synth.engine.plan import Plan, StageFolder
-from synth.engine.stage import CorpusStage, Source
-from synth.store.durable import sha256_file
+from synth.engine.stage import CorpusStage, Sink, Source
+from synth.store.durable import is_aside, sha256_file
 from synth.store.manifest import (
+    NAME,
     Manifest,
     ShardFile,
     TeacherRecord,
@@ -42,8 +44,10 @@ class Ledger:
 
     def finished(self, index: int, before: Manifest | None) -> Manifest | None:
         """The stage's manifest, if it fits the settings, the input, and the files on disk."""
-        manifest = load_manifest(self.folder(index).manifest)
+        manifest, stage = load_manifest(self.folder(index).manifest), self.plan.stages[index]
         if manifest is None or manifest.fingerprint != self.fingerprint(index, before):
+            return None
+        if isinstance(stage, Sink) and not all(path.is_file() for path in stage.leaves(self.run)):
             return None
         files = [file for shard in manifest.shards for file in (shard.kept, shard.rejected)]
         return manifest if self._present(index, files) else None
@@ -68,16 +72,30 @@ class Ledger:
         assert manifest is not None, f"stage {index} starts before the one before it has ended"
         return manifest
 
+    def history(self, index: int) -> list[Manifest]:
+        """The manifests of all stages before `index`, which have ended, in order."""
+        return [self.before(behind) for behind in range(1, index + 1)]
+
     def fingerprint(self, index: int, before: Manifest | None) -> str:
         """Of all that decides the stage's output."""
         inputs = [shard.kept.sha256 for shard in before.shards] if before else []
+        if isinstance(self.plan.stages[index], Sink):
+            return digest(self._own(index), inputs, self._told(index))
         return digest(self._own(index), inputs)
+
+    def _told(self, index: int) -> object:
+        """What a sink tells of the line before it, in the dataset's card."""
+        counts = [
+            [stage.stage, stage.rows_in, stage.rows_made, stage.rows_kept, stage.reasons]
+            for stage in self.history(index)
+        ]
+        return [self.plan.name, self.plan.recipe, counts]
 
     def shard_fingerprint(self, index: int, shard: int, before: Manifest | None) -> str:
         """Of all that decides one shard's output: for a corpus stage that is every shard."""
-        inputs = [part.kept.sha256 for part in before.shards] if before else []
         if before and not isinstance(self.plan.stages[index], CorpusStage):
-            return digest(self._own(index), inputs[shard])
+            return digest(self._own(index), before.shards[shard].kept.sha256)
+        inputs = [part.kept.sha256 for part in before.shards] if before else []
         return digest(self._own(index), inputs, shard)
 
     def _own(self, index: int) -> str:
@@ -97,15 +115,15 @@ class Ledger:
             plan.seed,
             plan.shard_rows if isinstance(stage, Source) else None,
             plan.kind_before(index),
+            _code(type(stage).__module__.partition(".")[0]),
             [identity.model, identity.revision] if identity else None,
             [_content(path, path.stat().st_mtime_ns) for path in files],
         )
 
-    def seal(
-        self, index: int, before: Manifest | None, shards: int, files: list[ShardFile] | None = None
-    ) -> Manifest:
+    def seal(self, index: int, before: Manifest | None, shards: int) -> Manifest:
         """The stage's manifest, written last: with it the stage is finished."""
-        stage, identity = self.plan.stages[index], self.identity
+        stage = self.plan.stages[index]
+        identity = self.identity if stage.asks_teacher else None
         found = [load_shard_receipt(self.folder(index).receipt(shard)) for shard in range(shards)]
         manifest = Manifest(
             stage=stage.name,
@@ -122,7 +140,6 @@ class Ledger:
             if identity
             else None,
             shards=[receipt for receipt in found if receipt is not None],
-            files=files or [],
         )
         assert len(manifest.shards) == shards, f"{stage.name} ended without all of its receipts"
         self._sweep(index, shards)
@@ -130,17 +147,41 @@ class Ledger:
         return manifest
 
     def _sweep(self, index: int, shards: int) -> None:
-        """Removes shards that an earlier, longer run left behind. Journals stay: they are paid."""
+        """Removes shards that an earlier, longer run left, and what a killed one was writing.
+        Journals stay: they are paid."""
         folder = self.folder(index).path
         for part in ("kept", "rejected", "receipts"):
-            for path in sorted((folder / part).glob("[0-9]*")):
-                if int(path.name.split(".")[0]) >= shards:
+            for path in sorted((folder / part).glob("*")):
+                longer = path.stem.isdecimal() and int(path.stem) >= shards
+                if longer or is_aside(path):
                     path.unlink()
+
+    def forget_other_stages(self) -> None:
+        """Stages of an earlier recipe that the plan does not have count as finished no more. Their
+        shards and journals stay, for the recipe that has them again."""
+        ours = {self.folder(index).manifest for index in range(len(self.plan.stages))}
+        for path in sorted(self.run.glob(f"[0-9][0-9]-*/{NAME}")):
+            if path not in ours:
+                path.unlink()
 
 
 def digest(*parts: object) -> str:
     """The sha256 of plain values, in hex."""
     return sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+@cache
+def _code(package: str) -> list[str]:
+    """The sources that a stage of this package runs on. Changed code redoes the stage: from the
+    journal, so that costs no token."""
+    names = sorted({package, __name__.partition(".")[0]})
+    folders = [Path(sys.modules[name].__file__ or "").parent for name in names]
+    return [
+        sha256_file(path)
+        for folder in folders
+        for path in sorted(folder.rglob("*.py"))
+        if path.is_file()
+    ]
 
 
 @cache

@@ -89,6 +89,7 @@ async def run_line(shop: Workshop, each: Each | None = None) -> list[Manifest]:
 async def _run_stages(shop: Workshop, each: Each) -> list[Manifest]:
     manifests: list[Manifest] = []
     before: Manifest | None = None
+    shop.ledger.forget_other_stages()
     for index in range(len(shop.plan.stages)):
         manifest = shop.ledger.finished(index, before)
         if manifest is not None:
@@ -115,7 +116,7 @@ async def _run_stage(shop: Workshop, index: int, before: Manifest | None, each: 
     shards = len(before.shards)
     waiting = [n for n in range(shards) if not ledger.shard_finished(index, n, before)]
     for shard in set(range(shards)) - set(waiting):
-        shop.watch.rows_done(index, before.shards[shard].kept.rows)
+        shop.watch.rows_found(index, before.shards[shard].kept.rows)
     if isinstance(stage, ShardStage):
         await _side_by_side(shop, each, index, Action.APPLY, waiting)
     elif waiting:

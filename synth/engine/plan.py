@@ -14,6 +14,7 @@ from typing import Any
 
 from synth.engine.stage import Stage
 from synth.kind import Kind
+from synth.store.manifest import NAME
 from synth.teacher.config import TeacherConfig
 
 RELEASE = "release"
@@ -59,7 +60,7 @@ class StageFolder:
     @property
     def manifest(self) -> Path:
         """The stage's receipt."""
-        return self.path / "manifest.json"
+        return self.path / NAME
 
     def kept(self, shard: int) -> str:
         """Path of a shard that goes on, relative to the folder."""

@@ -140,6 +140,10 @@ class Delivery:
 class Sink(Stage):
     """Takes the result of the line out of it."""
 
+    def leaves(self, run: Path) -> list[Path]:  # noqa: ARG002  a sink that leaves nothing else
+        """What it makes besides shards; it counts as finished only while these are there."""
+        return []
+
     @abstractmethod
     def deliver(self, delivery: Delivery) -> list[ShardReceipt]:
         """The result is where it belongs; one receipt per shard that came to be."""

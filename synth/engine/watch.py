@@ -18,6 +18,9 @@ class Watch:
     def stage_starts(self, index: int, name: str, rows: int | None) -> None:
         """A stage begins; `rows` come in (None: not known yet)."""
 
+    def rows_found(self, index: int, rows: int) -> None:
+        """So many of its input rows were finished by an earlier run."""
+
     def rows_done(self, index: int, rows: int) -> None:
         """So many more of its input rows are finished."""
 

@@ -19,7 +19,7 @@ from synth.engine.plan import Plan
 from synth.engine.stage import CorpusStage, Delivery, Outcome, Place, ShardStage, Sink, Source
 from synth.engine.watch import Watch
 from synth.errors import InputError
-from synth.store.manifest import ShardReceipt, load_manifest, save
+from synth.store.manifest import ShardReceipt, save
 from synth.teacher.journaled import JournaledTeacher, Served, Tally
 
 if TYPE_CHECKING:
@@ -154,14 +154,13 @@ class Workshop:
 
     def _deliver(self, job: Job, sink: Sink) -> int:
         ledger, before = self.ledger, self.ledger.before(job.stage)
-        history = [load_manifest(ledger.folder(index).manifest) for index in range(job.stage)]
         source = ledger.folder(job.stage - 1).path
         receipts = sink.deliver(
             Delivery(
                 run=self.run,
                 folder=ledger.folder(job.stage).path,
                 shards=[source / shard.kept.path for shard in before.shards],
-                history=[manifest for manifest in history if manifest is not None],
+                history=ledger.history(job.stage),
                 plan=self.plan,
                 rehearsal=bool(ledger.identity and ledger.identity.rehearsal),
                 fingerprint=ledger.fingerprint(job.stage, before),

@@ -75,7 +75,8 @@ class Distill(ShardStage):
                 [contexts[row] for row in rows], RECORD.field("context").type
             )
         answers = derive(
-            table.take(pa.array(rows)),
+            table,
+            rows,
             [
                 step("distill", "answer", ids[row], identity, reply, sample=sample)
                 for (row, sample), reply in zip(each, replies, strict=True)

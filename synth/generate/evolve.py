@@ -157,7 +157,8 @@ class Evolve(ShardStage):
                 for child in generation
             ]
             born = derive(
-                pool.take(pa.array(parents)),
+                pool,
+                parents,
                 [child.step for child in generation],
                 [child.id for child in generation],
                 context=pa.array(new_contexts, RECORD.field("context").type),

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import product
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -56,6 +57,8 @@ class _Piece:
     source: str
     style: Style
     audience: Audience
+    again: int
+    """How often this chunk was asked for in this style and for this audience before."""
 
 
 class Rewrite(ShardStage):
@@ -81,6 +84,7 @@ class Rewrite(ShardStage):
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """The rewrites of each document, in order of its chunks."""
+        import numpy as np
         import orjson
         import pyarrow as pa
 
@@ -96,9 +100,8 @@ class Rewrite(ShardStage):
         place.done(len(blank))
 
         async def ask(piece: _Piece) -> Reply:
-            seed = derive_seed(
-                place.seed, "rewrite", ids[piece.row], piece.number, piece.style, piece.audience
-            )
+            which = (piece.number, piece.style, piece.audience, piece.again)
+            seed = derive_seed(place.seed, "rewrite", ids[piece.row], *which)
             turns = shipped(f"rewrite/{piece.style}").turns(
                 {
                     "audience": piece.audience.replace("_", " "),
@@ -115,7 +118,8 @@ class Rewrite(ShardStage):
         replies = await together(ask(piece) for piece in pieces)
         judged = [_strip(reply, piece.style) for reply, piece in zip(replies, pieces, strict=True)]
         rewritten = derive(
-            table.take(pa.array([piece.row for piece in pieces], pa.int64())),
+            table,
+            [piece.row for piece in pieces],
             [
                 step(
                     self.name,
@@ -152,7 +156,9 @@ class Rewrite(ShardStage):
             reason=["empty_text"] * len(blank),
             by=self.name,
         )
-        return Outcome(rewritten.filter(good), pa.concat_tables([empty, failed]))
+        parents = np.array([*blank, *(pieces[index].row for index in bad)], np.int64)
+        in_order = pa.array(np.argsort(parents, kind="stable"))
+        return Outcome(rewritten.filter(good), pa.concat_tables([empty, failed]).take(in_order))
 
     def _pieces(
         self, texts: list[str], ids: list[str], seed: int
@@ -160,7 +166,7 @@ class Rewrite(ShardStage):
         """What to ask for, and the rows that hold nothing to rewrite."""
         from synth.generate.chunk import chunks
 
-        choices = [(style, audience) for style in self.styles for audience in self.audiences]
+        choices = list(dict.fromkeys(product(self.styles, self.audiences)))
         pieces: list[_Piece] = []
         blank: list[int] = []
         for row, text in enumerate(texts):
@@ -169,8 +175,10 @@ class Rewrite(ShardStage):
                 blank.append(row)
             for number, source in enumerate(found):
                 draw = derive_random(seed, "rewrite", ids[row], number)
-                for style, audience in draw.sample(choices, min(self.per_chunk, len(choices))):
-                    pieces.append(_Piece(row, number, source, style, audience))
+                drawn = draw.sample(choices, min(self.per_chunk, len(choices)))
+                for turn in range(self.per_chunk):
+                    again, which = divmod(turn, len(drawn))
+                    pieces.append(_Piece(row, number, source, *drawn[which], again))
         return pieces, blank
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from synth.errors import StoreFault
 
+ASIDE = ".tmp"
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -21,7 +23,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises `StoreFault` when the disk refuses.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    aside = path.with_name(f".{path.name}.{os.getpid()}{ASIDE}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield aside
@@ -34,7 +36,13 @@ def replacing(path: Path) -> Iterator[Path]:
             "command again: what is finished is kept"
         ) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where nothing can be written, there is nothing either
+            aside.unlink()
+
+
+def is_aside(path: Path) -> bool:
+    """Whether the file was being written, by a process that may have been killed meanwhile."""
+    return path.name.startswith(".") and path.suffix == ASIDE
 
 
 def write_bytes(path: Path, content: bytes) -> None:

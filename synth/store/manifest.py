@@ -21,6 +21,8 @@ from synth.errors import StoreFault
 from synth.store.durable import sha256_file, write_bytes
 
 NAME = "manifest.json"
+CARD = "README.md"
+"""Of a release: its dataset card."""
 
 
 class _Receipt(BaseModel):
@@ -128,7 +130,7 @@ def load_manifest(path: Path) -> Manifest | None:
     except ValidationError as error:
         raise StoreFault(
             f"{path} is damaged or of another version: {error.errors()[0]['msg']}; "
-            "move its folder away and run again: the journal beside it keeps the replies"
+            "remove it and run the recipe again: what is finished is kept"
         ) from error
 
 

@@ -25,8 +25,8 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 
 from synth.errors import RefusedError, StoreFault, SynthError
-from synth.hub import CARD, LOGIN, Push, PushReceipt, causes, explain
-from synth.store.manifest import ShardFile
+from synth.hub import LOGIN, Push, PushReceipt, causes, explain
+from synth.store.manifest import CARD, ShardFile
 
 WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Between tries. The client's own retries (five, over 23 s) cover uploads, but not the commit."""

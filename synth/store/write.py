@@ -16,8 +16,9 @@ from pydantic import Field
 
 from synth.engine.plan import RELEASE
 from synth.engine.stage import Delivery, Sink
+from synth.errors import NoRowsError
 from synth.kind import Kind
-from synth.store.manifest import Manifest, ShardFile, ShardReceipt, save
+from synth.store.manifest import CARD, NAME, Manifest, ShardFile, ShardReceipt, save
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,23 +48,35 @@ class Write(Sink):
         """A release."""
         return Kind.RELEASE
 
+    def leaves(self, run: Path) -> list[Path]:
+        """The card and the release's own manifest."""
+        return [run / RELEASE / CARD, run / RELEASE / NAME]
+
     def deliver(self, delivery: Delivery) -> list[ShardReceipt]:
-        """The release folder is in place; one receipt per data file."""
+        """The release folder is in place; one receipt per data file.
+
+        Raises `NoRowsError` where no row has what the format needs; the release stays as it was.
+        """
         from synth.record import REJECT
-        from synth.store.formats import Format, fits, schema
+        from synth.store.formats import Format, fits, missing, schema
         from synth.store.shards import read_shard, write_shard
 
         kind = delivery.plan.kind_before(len(delivery.history))
         format_ = Format(self.format or DEFAULT_FORMAT[kind])
         counts = [int(fits(read_shard(path), format_).true_count) for path in delivery.shards]
-        files = max(1, -(-sum(counts) // self.shard_rows))
+        if not any(counts):
+            raise NoRowsError(
+                f"no row can be written in the format `{format_}`: all of them are rejected "
+                f"({missing(format_)}); choose another `format` under `write`"
+            )
+        files = -(-sum(counts) // self.shard_rows)
         aside = delivery.run / f".{RELEASE}.tmp"
         shutil.rmtree(aside, ignore_errors=True)
         rows = _exported(delivery.shards, format_, self.shard_rows)
         receipts = []
         for number in range(files):
             name = f"data/train-{number:05d}-of-{files:05d}.parquet"
-            kept = write_shard(aside, name, next(rows, iter(())), schema(format_))
+            kept = write_shard(aside, name, next(rows), schema(format_))
             left = _misfits(delivery.shards, format_) if number == 0 else iter(())
             path = f"rejected/{number:05d}.parquet"
             rejected = write_shard(delivery.folder, path, left, REJECT)
@@ -75,7 +88,7 @@ class Write(Sink):
                     rows_made=0,
                     kept=kept.model_copy(update={"path": f"../{RELEASE}/{name}"}),
                     rejected=rejected,
-                    reasons=dict.fromkeys(_reasons(rejected, format_), rejected.rows),
+                    reasons={missing(format_): rejected.rows} if rejected.rows else {},
                 )
             )
         self._finish(delivery, aside, receipts, kind, format_)
@@ -113,23 +126,15 @@ class Write(Sink):
             shards=receipts,
         )
         text = card(delivery.plan, [*delivery.history, manifest], format_).encode()
-        write_bytes(aside / "README.md", text)
-        readme = ShardFile(
-            path="README.md", rows=0, bytes=len(text), sha256=sha256_file(aside / "README.md")
-        )
-        save(manifest.model_copy(update={"files": [*data, readme]}), aside / "manifest.json")
+        write_bytes(aside / CARD, text)
+        readme = ShardFile(path=CARD, rows=0, bytes=len(text), sha256=sha256_file(aside / CARD))
+        save(manifest.model_copy(update={"files": [*data, readme]}), aside / NAME)
         target, old = delivery.run / RELEASE, delivery.run / f".{RELEASE}.old"
         shutil.rmtree(old, ignore_errors=True)
         if target.exists():
             target.rename(old)
         aside.rename(target)
         shutil.rmtree(old, ignore_errors=True)
-
-
-def _reasons(rejected: ShardFile, format_: Format) -> list[str]:
-    from synth.store.formats import missing
-
-    return [missing(format_)] if rejected.rows else []
 
 
 def _exported(shards: list[Path], format_: Format, shard_rows: int) -> Iterator[Iterator[pa.Table]]:

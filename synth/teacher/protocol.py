@@ -126,11 +126,14 @@ def parse_reply(status: int, body: bytes, key: str = "") -> Reply:
         message = choice["message"]
         finish = choice.get("finish_reason") or ""
         content = message.get("content") or ""
-        reasoning = message.get("reasoning") or message.get("reasoning_content")
+        reasoning = message.get("reasoning") or message.get("reasoning_content") or None
         usage = payload.get("usage") or {}
         planted = (choice.get("rehearsal") or {}).get("defect") or ""
         tokens_in, tokens_out = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
-        if not isinstance(content, str) or not isinstance(reasoning, str | None):
+        texts, counts = (content, finish, planted, reasoning or ""), (tokens_in, tokens_out)
+        if not all(isinstance(n, int) for n in counts) or not all(
+            isinstance(t, str) for t in texts
+        ):
             return Reply("", raw, fault="reply_without_choice", key=key)
     except (KeyError, IndexError, TypeError, AttributeError):
         return Reply("", raw, fault="reply_without_choice", key=key)

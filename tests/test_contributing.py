@@ -1,0 +1,155 @@
+"""CONTRIBUTING.md is true: its examples apply and pass, what it names exists."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+PROSE = re.sub(r"(?ms)^```.*?^```$", "", TEXT)
+EXAMPLES: dict[str, str] = dict(
+    re.findall(r"(?ms)^## Add an? (\w+)\n(?:(?!^## ).)*?^```diff\n(.*?)^```$", TEXT)
+)
+NEEDED = ("filters", "flows", "seeds", "synth", "tests", "constraints.txt", "pyproject.toml")
+# tests that run for every operation, filter and verifier, the example's among them
+SHARED = {
+    "operation": "tests/synth/teacher/test_rehearsal_replies.py",
+    "filter": "tests/filters/test_hostile.py",
+    "verifier": "tests/filters/test_verify.py",
+}
+# the project may be installed from its own folder: the copy has to win
+RUN = """
+import sys
+import filters, flows, pytest, seeds, synth
+elsewhere = [m.__file__ for m in (filters, flows, seeds, synth) if sys.argv[1] not in m.__file__]
+assert not elsewhere, elsewhere
+sys.exit(pytest.main(sys.argv[2:]))
+"""
+
+needs_git = pytest.mark.skipif(not shutil.which("git"), reason="git applies the examples")
+
+
+def copy_of_the_house(folder: Path) -> Path:
+    """The packages, their tests and settings in a folder of their own."""
+    for name in NEEDED:
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        else:
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def run(command: list[str], folder: Path, text: str = "", modules: Path | None = None) -> str:
+    """What the command says, which has to succeed there, with the modules of that folder."""
+    env = {
+        key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "PYTEST"))
+    }
+    env |= {
+        "PYTHONPATH": str(modules or folder),
+        "GIT_CEILING_DIRECTORIES": str(folder),  # git applies to no repository around it
+        "NO_COLOR": "1",
+    }
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=env,
+        input=text,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def apply(patch: str, folder: Path) -> list[str]:
+    """Applies the patch; the files that it touches."""
+    run(["git", "apply", "-"], folder, patch)
+    return re.findall(r"(?m)^\+\+\+ b/(\S+)$", patch)
+
+
+def block(language: str) -> str:
+    """The one code block in this language."""
+    [found] = re.findall(rf"(?ms)^```{language}\n(.*?)^```$", TEXT)
+    return str(found)
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A copy with all examples in it, and the Python files that they touch."""
+    folder = copy_of_the_house(tmp_path_factory.mktemp("grown"))
+    touched = [path for patch in EXAMPLES.values() for path in apply(patch, folder)]
+    return folder, sorted({path for path in touched if path.endswith(".py")})
+
+
+def test_each_kind_has_one_example():
+    assert set(EXAMPLES) == set(SHARED)
+    assert TEXT.count("```diff") == len(EXAMPLES)
+
+
+@needs_git
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_an_example_applies_and_its_tests_pass(kind, tmp_path):
+    folder = copy_of_the_house(tmp_path)
+    touched = apply(EXAMPLES[kind], folder)
+    [own] = [path for path in touched if path.startswith("tests/")]
+    name = Path(own).stem.removeprefix("test_")
+    tests = [own, SHARED[kind], "tests/test_house.py"]
+    # addopts off: one process, since the modules of that one are known to be the copy's
+    options = ["-o", "addopts=", "-p", "no:cacheprovider", "-k", f"{name} or house"]
+    said = run([sys.executable, "-c", RUN, str(folder), *options, *tests], folder)
+    assert f"{own} ." in said
+
+
+@needs_git
+def test_the_examples_together_are_clean_for_ruff(grown):
+    folder, files = grown
+    run([sys.executable, "-m", "ruff", "format", "--no-cache", "--check", *files], folder)
+    run([sys.executable, "-m", "ruff", "check", "--no-cache", *files], folder)
+
+
+@needs_git
+@pytest.mark.skipif(
+    not (ROOT / ".mypy_cache").is_dir(), reason="mypy takes 20 s when it starts from nothing"
+)
+def test_the_examples_together_are_clean_for_mypy(grown):
+    folder, files = grown
+    with contextlib.suppress(shutil.Error):  # another mypy may be writing its files
+        shutil.copytree(ROOT / ".mypy_cache", folder / ".mypy_cache")
+    checked = [path for path in files if not path.startswith("tests/")]
+    run([sys.executable, "-m", "mypy", *checked], folder)
+
+
+def test_a_filter_of_ones_own_lies_beside_the_recipe(tmp_path):
+    [module] = re.findall(r"`(\w+/\w+\.py)` lies beside your recipe", TEXT)
+    (tmp_path / module).parent.mkdir()
+    (tmp_path / module).write_text(block("python"), encoding="utf-8")
+    (tmp_path / "recipe.yaml").write_text(block("yaml"), encoding="utf-8")
+    (tmp_path / "prompts.txt").write_text("WHY NOT NOW?\nWhy is the sky blue?\n", encoding="utf-8")
+    command = [sys.executable, "-m", "flows.cli", "preview", "recipe.yaml"]
+    assert "too_loud" in run(command, tmp_path, modules=ROOT)
+
+
+def test_what_it_names_exists():
+    targets = re.findall(r"(?m)^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert set(re.findall(r"(?m)(?:^|`)make ([a-z]+)", PROSE + block("bash"))) <= set(targets)
+    missing = {
+        path
+        for path in re.findall(r"`([\w./-]+\.(?:py|md|txt|toml|yaml))`", PROSE)
+        if not (ROOT / path).exists()
+    }
+    assert missing == {"my_pkg/my_mod.py"}
+    headings = re.findall(r"(?m)^#+ (.+)$", PROSE)
+    links = re.findall(r"\]\(#([\w-]+)\)", PROSE)
+    assert set(links) <= {heading.lower().replace(" ", "-") for heading in headings}

@@ -1,0 +1,101 @@
+"""The README is true: its commands run, its recipe is the shipped one, its reference is today's."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.prefect_server import await_answer, started, template
+from flows.recipe import SHIPPED
+from flows.reference import with_reference
+from tests.hub_stand_in import hub_stand_in
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+COMMANDS = [
+    line.partition(" #")[0].strip()
+    for language, block in BLOCKS
+    if language == "bash"
+    for line in block.splitlines()
+    if line.strip()
+]
+TEACHER = "http://127.0.0.1:8000/v1"
+
+
+@pytest.fixture(scope="module")
+def teacher() -> Iterator[str]:
+    """A served teacher, in the place of the vLLM that the README starts by hand."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "synth.teacher.rehearsal", "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    found = re.search(r"http://127\.0\.0\.1:\d+/v1", child.stdout.readline())
+    assert found
+    yield found[0]
+    child.send_signal(signal.SIGTERM)
+    child.wait(10)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A folder to work in and an environment: `synth` on the path, a Prefect server, a Hub."""
+    folder = tmp_path_factory.mktemp("readme")
+    with started(template(print)) as server, hub_stand_in() as hub:
+        await_answer(server)
+        env = {
+            **os.environ,
+            **hub.env(folder / "hf"),
+            "HF_TOKEN": "hf_of_the_readme",
+            "PREFECT_API_URL": server.url,
+            "DO_NOT_TRACK": "1",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        yield folder, env
+
+
+def test_its_commands_run_in_order(place: tuple[Path, dict[str, str]], teacher: str) -> None:
+    folder, env = place
+    commands = [command for command in COMMANDS if command.startswith("synth ")]
+    assert len(commands) >= 10
+    for command in commands:
+        words = shlex.split(command.replace(TEACHER, teacher))
+        done = subprocess.run(
+            words, cwd=folder, env=env, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+    [python] = [block for language, block in BLOCKS if language == "python"]
+    done = subprocess.run(
+        [sys.executable, "-c", python], cwd=folder, env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "'role': 'user'" in done.stdout
+
+
+def test_every_bash_command_is_one_that_a_test_or_ci_runs() -> None:
+    others = {command for command in COMMANDS if not command.startswith("synth ")}
+    assert others == {"make demo", "make test"}
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(r"^demo: install", makefile, re.MULTILINE)
+    assert re.search(r"^test: install lint types", makefile, re.MULTILINE)
+    assert "make test" in (ROOT / ".ci/run").read_text(encoding="utf-8")
+
+
+def test_its_recipe_is_the_shipped_one() -> None:
+    [recipe] = [block for language, block in BLOCKS if language == "yaml"]
+    assert recipe == (SHIPPED / "quickstart.yaml").read_text(encoding="utf-8")
+
+
+def test_its_reference_is_that_of_today() -> None:
+    assert with_reference(README) == README, "run `make docs`"
