@@ -20,12 +20,14 @@ types: install
 
 install: $(VENV)/.installed
 
-# Versions and hashes come from constraints.txt; Prefect's database is migrated now, not at a run.
+# constraints.txt holds the whole closure, with hashes, so nothing is resolved here (--no-deps), only
+# checked. Prefect's database is migrated now, not at a run.
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "synth needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/pip check
 	$(BIN)/python -m flows.temporary_server prepare
 	@touch $@
 
@@ -33,7 +35,7 @@ pins:  ## resolve the newest versions that fit pyproject.toml into constraints.t
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-	  --upgrade --generate-hashes --no-emit-index-url --no-annotate --no-strip-extras \
+	  --upgrade --generate-hashes --no-emit-index-url --no-annotate \
 	  --custom-compile-command "make pins" --quiet --output-file constraints.txt
 
 docs: install  ## the recipe reference in the README
