@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -124,10 +125,9 @@ def _cpu_s() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def measure(
-    kind: str, records: int, concurrency: int, mean_ms: float, sigma: float = 0.0
-) -> Measured:
-    """One loop in a process of its own, against a server of its own."""
+@contextmanager
+def mock_server(mean_ms: float, sigma: float = 0.0) -> Iterator[tuple[str, dict[str, float]]]:
+    """A server of its own: its address, and a tally that is filled when the block ends."""
     server = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.mock_server", str(mean_ms), str(sigma)],
         stdin=subprocess.PIPE,
@@ -135,19 +135,29 @@ def measure(
         text=True,
     )
     assert server.stdout is not None
-    url = f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
-    started = time.time()
-    options = [f"--loop={kind}", f"--url={url}", f"--records={records}"]
-    options.append(f"--concurrency={concurrency}")
-    child = subprocess.run(
-        [sys.executable, "-m", "benchmarks.generation_loop", *options],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
+    tally: dict[str, float] = {}
+    try:
+        yield f"http://127.0.0.1:{int(server.stdout.readline())}/v1", tally
+    finally:
+        told, _ = server.communicate("")
+        tally.update(json.loads(told.splitlines()[-1]))
+
+
+def measure(
+    kind: str, records: int, concurrency: int, mean_ms: float, sigma: float = 0.0
+) -> Measured:
+    """One loop in a process of its own, against a server of its own."""
+    with mock_server(mean_ms, sigma) as (url, tally):
+        started = time.time()
+        options = [f"--loop={kind}", f"--url={url}", f"--records={records}"]
+        options.append(f"--concurrency={concurrency}")
+        child = subprocess.run(
+            [sys.executable, "-m", "benchmarks.generation_loop", *options],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
     cost: dict[str, Any] = json.loads(child.stdout.splitlines()[-1])
-    told, _ = server.communicate("")
-    tally = json.loads(told.splitlines()[-1])
     assert tally["requests"] == records, f"{kind} sent {tally['requests']} for {records} records"
     return Measured(
         cost["cpu_s"],
@@ -156,6 +166,32 @@ def measure(
         cost["peak_mb"],
         tally["busy"],
     )
+
+
+def first_with_prefect() -> float:
+    """Seconds from `synth run` to its first request, a temporary Prefect server included."""
+    with mock_server(50) as (url, tally), tempfile.TemporaryDirectory() as folder:
+        prompts = "".join(json.dumps({"prompt": PROMPT.format(n=n)}) + "\n" for n in range(50))
+        Path(folder, "prompts.jsonl").write_text(prompts, encoding="utf-8")
+        Path(folder, "loop.yaml").write_text(
+            f"name: loop\nteacher: {url}\nstages:\n  - read: {{prompts: prompts.jsonl}}\n"
+            "  - distill\n  - write\n",
+            encoding="utf-8",
+        )
+        started = time.time()
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "flows.cli",
+                "run",
+                f"{folder}/loop.yaml",
+                f"--out={folder}/run",
+            ],
+            check=True,
+            capture_output=True,
+        )
+    return tally["first"] - started
 
 
 def main() -> None:
@@ -192,6 +228,8 @@ def main() -> None:
         slow = measure(kind, 1_000, 64, 2_000, 0.6)
         full[kind] = slow.busy_s / (64 * slow.asking_s)
 
+    prefect_s = statistics.median(first_with_prefect() for _ in range(arguments.runs))
+
     def middle(values: dict[str, list[float]], kind: str) -> float:
         return statistics.median(values[kind])
 
@@ -210,7 +248,10 @@ def main() -> None:
     )
     print(f"\nmarginal cost between {small:,} and {large:,} records, {arguments.runs} runs each,")
     print(f"ratio of CPU {middle(per_1000, 'ours') / middle(per_1000, 'bare'):.2f}, ratio of slots")
-    print(f"{full['ours'] / full['bare']:.3f}")
+    print(
+        f"{full['ours'] / full['bare']:.3f}; first request of `synth run`, which starts a Prefect"
+    )
+    print(f"server of its own: {prefect_s:.2f} s")
     result(
         "generation_loop",
         middle(per_1000, "ours"),
@@ -221,6 +262,7 @@ def main() -> None:
         slots_ratio=full["ours"] / full["bare"],
         growth_kb_per_record=middle(growth, "ours"),
         first_request_s=middle(first, "ours"),
+        first_request_with_prefect_s=prefect_s,
     )
 
 

@@ -16,7 +16,7 @@ from synth.errors import ExitCode, InputError
 def run(arguments: Namespace) -> int:
     """A flow run of the recipe, with the user's Prefect server or a temporary one."""
     from flows.progress import Progress
-    from flows.recipe import load_recipe
+    from flows.recipe_file import load_recipe
     from flows.temporary_server import prefect_api
 
     plan = load_recipe(
@@ -45,7 +45,7 @@ def preview(arguments: Namespace) -> int:
     from dataclasses import replace
 
     from flows.progress import Progress
-    from flows.recipe import load_recipe
+    from flows.recipe_file import load_recipe
     from flows.samples import sample_rows
     from synth.engine.line import open_workshop, run_line
 
@@ -72,7 +72,7 @@ def preview(arguments: Namespace) -> int:
 
 def check(arguments: Namespace) -> int:
     """Says that the recipe is right, and what it will do."""
-    from flows.recipe import load_recipe
+    from flows.recipe_file import load_recipe
 
     plan = load_recipe(
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
@@ -86,7 +86,7 @@ def check(arguments: Namespace) -> int:
 
 def recipes(_arguments: Namespace) -> int:
     """The shipped recipes with their descriptions."""
-    from flows.recipe import SHIPPED, load_recipe
+    from flows.recipe_file import SHIPPED, load_recipe
 
     for path in sorted(SHIPPED.glob("*.yaml")):
         print(f"{path.stem:<18} {load_recipe(path.stem).recipe.get('description', '')}")
@@ -130,7 +130,7 @@ def push(arguments: Namespace) -> int:
 
 def serve(arguments: Namespace) -> int:
     """The recipe, run on a schedule, until Ctrl-C."""
-    from flows.recipe import load_recipe
+    from flows.recipe_file import load_recipe
     from flows.serving import serve as serve_on_schedule
 
     plan = load_recipe(

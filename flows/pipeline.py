@@ -17,7 +17,7 @@ from prefect import flow, get_client, get_run_logger
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.runtime import flow_run
 
-from flows.recipe import load_recipe
+from flows.recipe_file import load_recipe
 from flows.tasks import Tasks
 from synth.engine.line import open_workshop, run_line
 from synth.engine.plan import RELEASE, Plan

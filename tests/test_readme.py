@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from flows.prefect_server import await_answer, started, template
-from flows.recipe import SHIPPED
+from flows.recipe_file import SHIPPED
 from flows.reference import with_reference
 from tests.hub_stand_in import hub_stand_in
 

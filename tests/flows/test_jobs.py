@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.recipe import load_recipe
+from flows.recipe_file import load_recipe
 from synth.engine.line import open_workshop, run_line
 from synth.store.manifest import Manifest
 from synth.store.shards import read_shard

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.recipe import SHIPPED, load_recipe
+from flows.recipe_file import SHIPPED, load_recipe
 from synth.errors import RecipeError
 from synth.generate.evolve import Evolve
 from synth.kind import Kind
@@ -197,7 +197,7 @@ def test_a_teacher_address_with_a_password_is_refused(recipe: Path) -> None:
 
 def test_checking_a_recipe_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from flows.recipe import load_recipe; load_recipe('quickstart');"
+        "import sys; from flows.recipe_file import load_recipe; load_recipe('quickstart');"
         "print([m for m in ('numpy', 'pyarrow', 'prefect', 'datasets', 'aiohttp', 'rapidfuzz')"
         " if m in sys.modules])"
     )
