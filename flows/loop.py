@@ -17,6 +17,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+START_S = 10.0
+"""How long to wait for the work to start, where it is interrupted before."""
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -40,12 +42,13 @@ def run(work: Coroutine[Any, Any, T]) -> T:
             result.set_exception(error)
 
     context = contextvars.copy_context()
-    threading.Thread(target=context.run, args=(in_thread,), daemon=True).start()
+    thread = threading.Thread(target=context.run, args=(in_thread,), daemon=True)
     try:
+        thread.start()
         return result.result()
     except KeyboardInterrupt:
         with contextlib.suppress(BaseException):  # cancellation as it looks from inside
-            cancel.result()()  # raises where the work has just ended and its loop is closed
+            cancel.result(START_S)()  # raises where the work has just ended, its loop being closed
             result.exception()
         raise
 

@@ -80,18 +80,16 @@ class Progress(Watch):
             self._maybe_show()
 
     def stage_ends(self, manifest: Manifest, skipped: bool) -> None:
-        seconds = time.monotonic() - self._running.started if self._running else 0.0
-        self._running = None
-        name = f"{manifest.index:02d}-{manifest.stage}"
+        now, name = time.monotonic(), f"{manifest.index:02d}-{manifest.stage}"
+        stage, self._running = self._running or _Running(name, None, now), None
+        seconds = now - stage.started
         rows = manifest.rows_in + manifest.rows_made
         if skipped:
             self.say(f"{name:<14} {manifest.rows_kept:>7,} rows, finished before: nothing to do")
             return
         share = f"{manifest.rows_kept / rows:.0%}" if rows else "-"
-        tokens = sum(shard.tokens_out for shard in manifest.shards)
-        reused = sum(shard.reused for shard in manifest.shards)
-        speed = f", {tokens / max(seconds, 1e-9):,.0f} tokens/s" if tokens and not reused else ""
-        journal = f", {reused:,} replies from the journal" if reused else ""
+        speed = f", {stage.tokens / max(seconds, 1e-9):,.0f} tokens/s" if stage.tokens else ""
+        journal = f", {stage.reused:,} replies from the journal" if stage.reused else ""
         self.say(
             f"{name:<14} {manifest.rows_kept:>7,} kept of {rows:,} ({share})"
             f"{speed}{journal}, {seconds:.1f} s"

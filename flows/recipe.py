@@ -91,7 +91,7 @@ class Recipe(Model):
     """Names the run folder, `outputs/<name>`, and the dataset."""
     description: str = ""
     """One sentence for those who choose a recipe."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
     """All of the run's randomness derives from it."""
     shard_rows: Annotated[int, Field(ge=1, le=100_000)] = 1_000
     """Records per shard inside the run: the unit of a task, of resume and of memory."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import yaml
 
 from synth.engine.plan import Plan
 from synth.store.formats import Format
-from synth.store.manifest import Manifest
+from synth.store.manifest import Manifest, TeacherRecord
 
 SIZES = {  # the Hub's categories
     10**3: "n<1K",
@@ -74,7 +75,9 @@ def card(plan: Plan, history: Sequence[Manifest], format_: Format) -> str:
             "",
             "## Recipe",
             "",
-            *_block(yaml.safe_dump(plan.recipe, sort_keys=False, allow_unicode=True).strip()),
+            *_block(
+                yaml.safe_dump(_public(plan, teacher), sort_keys=False, allow_unicode=True).strip()
+            ),
             "",
         ]
     )
@@ -99,6 +102,12 @@ def reasons_table(history: Sequence[Manifest]) -> list[str]:
         for reason, count in sorted(stage.reasons.items(), key=lambda item: (-item[1], item[0]))
     ]
     return ["| stage | reason | rows |", "|---|---|--:|", *rows] if rows else ["None did."]
+
+
+def _public(plan: Plan, teacher: TeacherRecord | None) -> dict[str, Any]:
+    """The recipe without what concerns only where it ran: the teacher by name, not by address."""
+    named = {"teacher": teacher.model} if teacher else {}
+    return {key: named.get(key, value) for key, value in plan.recipe.items()}
 
 
 def _block(text: str) -> list[str]:

@@ -19,7 +19,7 @@ from synth.engine.plan import Plan
 from synth.engine.stage import CorpusStage, Delivery, Outcome, Place, ShardStage, Sink, Source
 from synth.engine.watch import Watch
 from synth.errors import InputError
-from synth.store.manifest import ShardReceipt, save
+from synth.store.manifest import ShardReceipt, save, verify_file
 from synth.teacher.journaled import JournaledTeacher, Served, Tally
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class Workshop:
             Delivery(
                 run=self.run,
                 folder=ledger.folder(job.stage).path,
-                shards=[source / shard.kept.path for shard in before.shards],
+                shards=[verify_file(source, shard.kept) for shard in before.shards],
                 history=ledger.history(job.stage),
                 plan=self.plan,
                 rehearsal=bool(ledger.identity and ledger.identity.rehearsal),
@@ -175,7 +175,9 @@ class Workshop:
         from synth.store.shards import read_shard
 
         before = self.ledger.before(job.stage)
-        path = self.ledger.folder(job.stage - 1).path / before.shards[job.shard].kept.path
+        folder = self.ledger.folder(job.stage - 1).path
+        # Page checksums do not cover Parquet's footer: a flipped bit there can read as other data.
+        path = verify_file(folder, before.shards[job.shard].kept)
         return read_shard(path), self.ledger.shard_fingerprint(job.stage, job.shard, before)
 
     def _write(

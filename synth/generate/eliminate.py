@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from rapidfuzz import fuzz
+from rapidfuzz.distance import Indel
 
 from synth.teacher.protocol import Reply
 
@@ -22,6 +23,7 @@ ASSISTANT = re.compile(r"\bas an ai\b|how (?:can|may) i (?:assist|help)", re.IGN
 LIST_ITEM = re.compile(r"^\s*(?:[-*\u2022]|\d{1,2}[.)])\s", re.MULTILINE)
 MAX_LIST_ITEMS = 10
 REFUSAL_WORDS = 80
+CHANGED_CHARS = 40  # of about 60 in the shortest addition that is asked for, 10 words
 STOP_WORDS = frozenset(
     re.findall(
         r"\w+",
@@ -44,8 +46,9 @@ def eliminate(
     if reply.finish_reason == "length":
         return "reply_truncated", None
     text = reply.text
-    words = re.findall(r"\w+", text.lower())
-    similarity = float(fuzz.ratio(parent.strip().lower(), text.lower()))
+    before, after = parent.strip().lower(), text.lower()
+    words = re.findall(r"\w+", after)
+    similarity = float(fuzz.ratio(before, after))
     reason = None
     if not any(word not in STOP_WORDS for word in words):
         reason = "no_content"
@@ -53,7 +56,7 @@ def eliminate(
         reason = "instruction_copied"
     elif ("sorry" in words and len(words) < REFUSAL_WORDS) or ASSISTANT.search(text):
         reason = "refused"
-    elif similarity >= unchanged_ratio:
+    elif similarity >= unchanged_ratio and Indel.distance(before, after) < CHANGED_CHARS:
         reason = "unchanged"
     elif len(words) > max_words:
         reason = "too_many_words"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -41,6 +41,18 @@ class Operation(StrEnum):
     """Breadth: a new, rarer prompt of the same domain."""
 
 
+EVOL_INSTRUCT: Final = (
+    Operation.CONSTRAIN,
+    Operation.DEEPEN,
+    Operation.CONCRETIZE,
+    Operation.REASON,
+    Operation.COMPLICATE,
+    Operation.BROADEN,
+)
+"""The paper's six, for recipes that name none. A newer operation is not among them: a recipe opts
+in by its name, and one that was written before draws what it always drew."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Child:
     """One attempt. `parent` counts within the row: 0 is the row itself, n its n-th child."""
@@ -64,14 +76,15 @@ class Evolve(ShardStage):
 
     rounds: Annotated[int, Field(ge=1, le=10)] = 1
     """How often each prompt is evolved; 2 to 4 in the literature."""
-    operations: Annotated[tuple[Operation, ...], Field(min_length=1)] = tuple(Operation)
-    """One of these is drawn per prompt and round."""
+    operations: Annotated[tuple[Operation, ...], Field(min_length=1)] = EVOL_INSTRUCT
+    """One is drawn per prompt and round; the default stays as it is when others are added."""
     keep: Literal["all", "latest"] = "all"
     """All generations of a prompt go on, or only the last one that survived."""
     max_words: Annotated[int, Field(ge=5)] = 400
     """A longer child is eliminated: prompts that grow without end are not harder."""
     unchanged_ratio: Annotated[float, Field(ge=50, le=100)] = 95.0
-    """A child at least this similar to its parent (rapidfuzz ratio, 0 to 100) is eliminated."""
+    """A child at least this similar to its parent (rapidfuzz ratio, 0 to 100) is eliminated, if
+    less than 40 characters differ: a long prompt with one more demand is not the same prompt."""
     sampling: Sampling = Sampling(temperature=1.0, max_tokens=1024)
 
     def identity(self) -> object:

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import Field
 
@@ -39,6 +39,10 @@ class Style(StrEnum):
     """A maths problem made from the source's numbers, solved step by step."""
     TEXTBOOK = "textbook"
     """A passage of a textbook: concepts in order, terms explained."""
+
+
+STYLES: Final = (Style.FAQ, Style.TABLE, Style.TUTORIAL, Style.MATHS, Style.TEXTBOOK)
+"""For recipes that name none. A newer style is not among them: a recipe opts in by its name."""
 
 
 class Audience(StrEnum):
@@ -68,8 +72,8 @@ class Rewrite(ShardStage):
     takes = frozenset({Kind.DOCUMENTS})
     asks_teacher = True
 
-    styles: Annotated[tuple[Style, ...], Field(min_length=1)] = tuple(Style)
-    """The styles to draw from."""
+    styles: Annotated[tuple[Style, ...], Field(min_length=1)] = STYLES
+    """The styles to draw from; the default stays as it is when others are added."""
     audiences: Annotated[tuple[Audience, ...], Field(min_length=1)] = (Audience.COLLEGE,)
     """The audiences to draw from."""
     per_chunk: Annotated[int, Field(ge=1, le=16)] = 1

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from synth import __version__
 from synth.engine.plan import RELEASE
 from synth.engine.stage import Delivery, Sink
 from synth.errors import NoRowsError
@@ -66,8 +67,8 @@ class Write(Sink):
         counts = [int(fits(read_shard(path), format_).true_count) for path in delivery.shards]
         if not any(counts):
             raise NoRowsError(
-                f"no row can be written in the format `{format_}`: all of them are rejected "
-                f"({missing(format_)}); choose another `format` under `write`"
+                f"no row has what the format `{format_}` needs ({missing(format_)}); "
+                "choose another `format` under `write`"
             )
         files = -(-sum(counts) // self.shard_rows)
         aside = delivery.run / f".{RELEASE}.tmp"
@@ -119,7 +120,7 @@ class Write(Sink):
             fingerprint=delivery.fingerprint,
             settings=self.model_dump(mode="json"),
             kind=kind,
-            code=delivery.history[-1].code,
+            code=__version__,
             seed=delivery.plan.seed,
             recipe=delivery.plan.name,
             teacher=teachers[-1] if teachers else None,

@@ -100,7 +100,8 @@ class Teacher(Protocol):
         ...
 
 
-THINK = re.compile(r"^\s*<think>(.*?)</think>\s*", re.DOTALL)
+THINK = re.compile(r"^\s*(?:<think>)?(.*?)</think>\s*", re.DOTALL)
+"""Reasoning that the server left in the text; some chat templates open the tag in the prompt."""
 
 
 def parse_reply(status: int, body: bytes, key: str = "") -> Reply:

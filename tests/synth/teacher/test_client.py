@@ -125,6 +125,11 @@ def test_reasoning_in_think_tags_is_kept_apart(tmp_path: Path) -> None:
     assert (reply.text, reply.reasoning) == ("42", "6 * 7")
 
 
+def test_reasoning_whose_tag_the_template_opened_is_kept_apart(tmp_path: Path) -> None:
+    reply, _ = ask(tmp_path, lambda _b, _n: "6 * 7\n</think>\n42")
+    assert (reply.text, reply.reasoning) == ("42", "6 * 7")
+
+
 def test_the_key_is_sent_and_stands_nowhere_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,120 @@
+"""What is printed about a run: the funnel adds up, samples stay text, the next step is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flows.terminal import MAX_CHARS, print_funnel, print_samples, print_unfinished
+from synth.store.manifest import Manifest, ShardFile, ShardReceipt
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+def stage(name: str, index: int, came: int, kept: int, **reasons: int) -> Manifest:
+    left = sum(reasons.values())
+    file = ShardFile(path="x", rows=kept, bytes=1, sha256="")
+    shard = ShardReceipt(
+        shard=0,
+        fingerprint="",
+        rows_in=came,
+        rows_made=kept + left - came,
+        kept=file,
+        rejected=file.model_copy(update={"rows": left}),
+        reasons=reasons,
+    )
+    return Manifest(
+        stage=name,
+        index=index,
+        fingerprint="",
+        settings={},
+        kind="prompts",
+        code="",
+        seed=7,
+        shards=[shard],
+    )
+
+
+HISTORY = [
+    stage("read", 0, 1_000, 990, not_json=10),
+    stage("evolve", 1, 990, 2_900, refused=60, unchanged=10),
+    stage("write", 2, 2_900, 2_900),
+]
+
+
+def test_each_line_of_the_funnel_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
+    print_funnel(HISTORY)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].strip() == "funnel"
+    assert lines[1].split()[:5] == ["stage", "in", "made", "kept", "rejected"]
+    for line, name in zip(lines[2:], ["00-read", "01-evolve", "02-write"], strict=True):
+        told, came, made, kept, left = line.replace(",", "").split()[:5]
+        assert told == name
+        assert int(came) + int(made) == int(kept) + int(left)
+    assert lines[3].split()[1:5] == ["990", "1,980", "2,900", "70"]
+    assert lines[3].strip().endswith("refused 60, unchanged 10")
+
+
+def test_samples_stand_side_by_side_from_seed_to_result(capsys: pytest.CaptureFixture[str]) -> None:
+    print_samples([{"seed": "Why?", "prompt": "Why, in detail?", "result": "So.", "how": "x: y"}])
+    told = capsys.readouterr().out
+    at = [told.index(word) for word in ("seed", "prompt", "result", "how", "Why?", "in detail")]
+    assert at == sorted(at)
+
+
+def test_a_column_that_no_sample_has_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    print_samples([{"seed": "A page.", "result": "Q: Why?", "how": ""}])
+    assert "prompt" not in capsys.readouterr().out
+
+
+def test_no_samples_print_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    print_samples([])
+    assert capsys.readouterr().out == ""
+
+
+def test_a_sample_is_text_and_steers_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    print_samples(
+        [{"seed": "[bold]x[/bold] \x1b[31mred\x1b]0;title\x07 \x9b2J\r\nnext", "how": ""}]
+    )
+    told = capsys.readouterr().out
+    assert "[bold]x[/bold]" in told
+    assert "next" in told
+    assert not [letter for letter in told if not letter.isprintable() and letter != "\n"]
+
+
+def test_a_long_sample_is_cut_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    for length, shown in ((MAX_CHARS, MAX_CHARS), (MAX_CHARS + 1, MAX_CHARS - 1)):
+        print_samples([{"seed": "x" * length, "how": ""}])
+        told = capsys.readouterr().out
+        assert told.count("x") == shown
+        assert ("…" in told) is (length > MAX_CHARS)
+
+
+def test_a_finished_run_tells_where_the_dataset_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_unfinished(tmp_path, HISTORY)
+    told = capsys.readouterr().out
+    assert f'dataset: {tmp_path}/release  (datasets.load_dataset("{tmp_path}/release"))' in told
+    assert "unfinished" not in told
+
+
+def test_an_unfinished_run_tells_how_far_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("00-read", "01-evolve", "02-write"):  # the last one is of an earlier run
+        (tmp_path / name / "receipts").mkdir(parents=True)
+    for shard in range(3):
+        (tmp_path / f"01-evolve/receipts/{shard:05d}.json").write_text("{}")
+    print_unfinished(tmp_path, HISTORY[:1])
+    assert capsys.readouterr().out == (
+        "\nunfinished: 01-evolve has 3 shards done. "
+        "Run the recipe again to go on: what is done is kept.\n"
+    )
+    print_unfinished(tmp_path / "nothing", [])
+    assert capsys.readouterr().out.startswith("\nunfinished. Run the recipe again")

@@ -1,0 +1,74 @@
+"""Every row that came in comes out, once, or the stage is caught."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from synth.engine.account import RowsLostError, account
+from synth.engine.stage import Outcome
+from synth.record import EMPTY_STEP, RECORD, REJECT, derive, new_record, records_table, rejects
+
+GIVEN = records_table([new_record(prompt=f"{n}?", source=f"f#{n}") for n in range(4)])
+IDS = GIVEN["id"]
+NONE, NONE_LEFT = RECORD.empty_table(), REJECT.empty_table()
+
+
+def left(table: pa.Table, *reasons: str) -> pa.Table:
+    return rejects(table, reason=reasons, by="x")
+
+
+def children(*rows: int) -> pa.Table:
+    steps = [{**EMPTY_STEP, "parent": IDS[row].as_py()} for row in rows]
+    return derive(GIVEN, rows, steps, [f"child {n}" for n in range(len(rows))])
+
+
+def test_kept_and_rejected_rows_together_are_all_rows() -> None:
+    outcome = Outcome(GIVEN.slice(0, 2), left(GIVEN.slice(2), "refused", "copied"))
+    assert account("01-x/00000", outcome, IDS) == {"copied": 1, "refused": 1}
+
+
+def test_a_row_is_there_by_its_child() -> None:
+    outcome = Outcome(children(0, 0, 1), left(children(2, 3).slice(0, 0)))
+    with pytest.raises(RowsLostError, match="2 of 4 rows"):
+        account("01-x/00000", outcome, IDS)
+    failed = derive(GIVEN, [2, 3], [{**EMPTY_STEP, "parent": one} for one in ids(2, 3)], ["a", "b"])
+    outcome = Outcome(children(0, 0, 1), left(failed, "refused", "refused"))
+    assert account("01-x/00000", outcome, IDS) == {"refused": 2}
+
+
+def ids(*rows: int) -> list[str]:
+    return [IDS[row].as_py() for row in rows]
+
+
+def test_a_lost_row_is_named_with_its_stage() -> None:
+    with pytest.raises(RowsLostError, match=rf"^01-x/00000: 1 of 4 rows .* is {ids(3)[0]};"):
+        account("01-x/00000", Outcome(GIVEN.slice(0, 3), NONE_LEFT), IDS)
+    with pytest.raises(RowsLostError, match="4 of 4 rows"):
+        account("01-x/00000", Outcome(NONE, NONE_LEFT), IDS)
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome(pa.concat_tables([GIVEN, GIVEN.slice(1, 1)]), NONE_LEFT),
+        Outcome(GIVEN, left(GIVEN.slice(1, 1), "refused")),
+        Outcome(GIVEN.slice(0, 1), left(GIVEN.take([1, 1, 2, 3]), *"abcd")),
+    ],
+)
+def test_a_row_that_comes_out_twice_is_named(outcome: Outcome) -> None:
+    with pytest.raises(RowsLostError, match="1 ids occur twice, the first is"):
+        account("01-x/00000", outcome, IDS)
+
+
+def test_a_source_has_no_rows_coming_in() -> None:
+    outcome = Outcome(GIVEN.slice(1), left(GIVEN.slice(0, 1), "not_json"))
+    assert account("00-read", outcome, None) == {"not_json": 1}
+    assert account("00-read", Outcome(NONE, NONE_LEFT), None) == {}
+    with pytest.raises(RowsLostError, match="twice"):
+        account("00-read", Outcome(GIVEN, left(GIVEN.slice(0, 1), "not_json")), None)
+
+
+def test_reasons_are_counted_in_order_of_their_names() -> None:
+    outcome = Outcome(NONE, left(GIVEN, "b", "a", "b", "c"))
+    assert list(account("01-x/00000", outcome, IDS).items()) == [("a", 1), ("b", 2), ("c", 1)]

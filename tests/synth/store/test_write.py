@@ -1,0 +1,286 @@
+"""The release: right columns, right files, every row written or rejected, replaced as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth.engine.line import open_workshop, run_line
+from synth.engine.stage import Outcome, Source
+from synth.errors import NoRowsError
+from synth.kind import Kind
+from synth.record import RECORD, REJECT, new_record, records_table
+from synth.store.formats import TURNS, Format, schema
+from synth.store.manifest import Manifest, load_manifest, verify_file
+from synth.store.shards import read_shard
+from synth.store.write import DEFAULT_FORMAT, FORMATS_OF, Write
+from tests.lines import plan, rows, shard_bytes
+
+CHAT = [{"role": "system", "content": "Be brief."}]
+BESIDE = ["id", "reasoning", "reference", "meta", "trail", "scores"]
+
+
+class Made(Source):
+    """Shards as the test gives them."""
+
+    name = "read"
+    parts: tuple[tuple[dict[str, Any], ...], ...]
+    kind: Kind
+
+    def makes(self, kind: Kind) -> Kind:
+        return self.kind
+
+    def shards(self, rows: int) -> Iterator[Outcome]:
+        for part in self.parts:
+            yield Outcome(records_table(part), REJECT.empty_table())
+
+
+def answer(number: int, **fields: Any) -> dict[str, Any]:
+    row = new_record(context=CHAT, prompt=f"Q{number}", text=f"A{number}", source=f"f#{number}")
+    return {**row, **fields}
+
+
+def release(
+    run: Path,
+    parts: Sequence[Sequence[dict[str, Any]]],
+    *,
+    kind: Kind = Kind.ANSWERS,
+    **settings: Any,
+) -> list[Manifest]:
+    """A line of nothing but these shards and `write`, run to its end."""
+    made = Made(parts=tuple(map(tuple, parts)), kind=kind)
+
+    async def work() -> list[Manifest]:
+        async with open_workshop(plan(made, Write(**settings)), run) as shop:
+            return await run_line(shop)
+
+    return asyncio.run(work())
+
+
+def answers(count: int, first: int = 0) -> list[dict[str, Any]]:
+    return [answer(first + n) for n in range(count)]
+
+
+def files(run: Path) -> dict[str, int]:
+    """The names of the release's data files, and their rows."""
+    return {p.name: len(read_shard(p)) for p in sorted((run / "release/data").iterdir())}
+
+
+def names(*sizes: int) -> dict[str, int]:
+    return {f"train-{n:05d}-of-{len(sizes):05d}.parquet": size for n, size in enumerate(sizes)}
+
+
+@pytest.mark.parametrize(
+    ("shards", "sizes"),
+    [
+        ([1], [1]),
+        ([3], [3]),
+        ([4], [4]),
+        ([5], [4, 1]),
+        ([8], [4, 4]),
+        ([9], [4, 4, 1]),
+        ([1, 1, 1, 1], [4]),
+        ([0, 3, 0, 0, 1, 0], [4]),
+        ([0, 2, 0, 5, 0], [4, 3]),
+        ([4, 4], [4, 4]),
+        ([4, 0, 4, 0], [4, 4]),
+        ([3, 10, 2], [4, 4, 4, 3]),
+        ([0, 0, 17], [4, 4, 4, 4, 1]),
+    ],
+)
+def test_data_files_have_as_many_rows_as_asked_whatever_the_shards(
+    tmp_path: Path, shards: list[int], sizes: list[int]
+) -> None:
+    starts = [sum(shards[:n]) for n in range(len(shards))]
+    parts = [answers(count, first) for count, first in zip(shards, starts, strict=True)]
+    manifests = release(tmp_path, parts, shard_rows=4)
+    assert files(tmp_path) == names(*sizes)
+    written = rows(tmp_path, "release/data/*.parquet")
+    assert [row["id"] for row in written] == [row["id"] for part in parts for row in part]
+    assert (manifests[1].rows_in, manifests[1].rows_kept) == (sum(shards), sum(shards))
+    assert not list(tmp_path.glob(".release*"))
+
+
+def test_the_same_rows_are_the_same_release_however_they_were_sharded(tmp_path: Path) -> None:
+    release(tmp_path / "a", [answers(9)], shard_rows=4)
+    release(tmp_path / "b", [answers(2), [], answers(7, 2)], shard_rows=4)
+    data = [shard_bytes(tmp_path / run / "release") for run in "ab"]
+    assert data[0] == data[1]
+
+
+@pytest.mark.parametrize("format_", list(Format))
+def test_a_release_has_the_columns_of_its_format_and_the_records_beside(
+    tmp_path: Path, format_: Format
+) -> None:
+    kind = next(kind for kind, formats in FORMATS_OF.items() if format_ in formats)
+    one = {
+        Kind.PROMPTS: new_record(context=CHAT, prompt="Q"),
+        Kind.DOCUMENTS: new_record(text="T", meta={"title": "On T"}),
+        Kind.ANSWERS: answer(0, rejected="B0", reasoning="Hm."),
+    }[kind]
+    release(tmp_path, [[one]], kind=kind, format=str(format_))
+    table = read_shard(tmp_path / "release/data/train-00000-of-00001.parquet")
+    assert table.schema.equals(schema(format_))
+    [row] = table.to_pylist()
+    own = {name: value for name, value in row.items() if name not in BESIDE}
+    chat = [*CHAT, {"role": "user", "content": "Q0"}]
+
+    def said(text: str) -> list[dict[str, str]]:
+        return [{"role": "assistant", "content": text}]
+
+    assert (
+        own
+        == {
+            Format.PROMPT: {"prompt": "Q"},
+            Format.TEXT: {"text": "T"},
+            Format.MESSAGES: {"messages": [*chat, *said("A0")]},
+            Format.PROMPT_COMPLETION: {"prompt": chat, "completion": said("A0")},
+            Format.PREFERENCE: {"prompt": chat, "chosen": said("A0"), "rejected": said("B0")},
+        }[format_]
+    )
+    assert {name: row[name] for name in BESIDE} == {name: one[name] for name in BESIDE}
+
+
+def test_every_format_of_turns_has_one_type_of_turns() -> None:
+    columns = [schema(f) for f in (Format.MESSAGES, Format.PROMPT_COMPLETION, Format.PREFERENCE)]
+    assert all(
+        one.field(name).type == TURNS for one in columns for name in one.names if name not in BESIDE
+    )
+
+
+def test_each_kind_of_records_has_a_format_of_its_own() -> None:
+    assert all(DEFAULT_FORMAT[kind] == formats[0] for kind, formats in FORMATS_OF.items())
+    assert {Format(name) for names in FORMATS_OF.values() for name in names} == set(Format)
+
+
+@pytest.mark.parametrize(
+    ("kind", "format_", "misfit", "reason"),
+    [
+        (Kind.ANSWERS, "messages", answer(9, text=""), "empty_text"),
+        (Kind.ANSWERS, "prompt_completion", answer(9, text=""), "empty_text"),
+        (Kind.ANSWERS, "preference", answer(9), "no_rejected_answer"),
+        (Kind.DOCUMENTS, "text", new_record(source="f#9"), "empty_text"),
+        (Kind.PROMPTS, "prompt", new_record(prompt="", source="f#9"), "empty_prompt"),
+        (Kind.PROMPTS, "prompt", new_record(source="f#9"), "empty_prompt"),
+    ],
+)
+def test_a_row_without_what_the_format_needs_is_rejected_with_a_reason(
+    tmp_path: Path, kind: Kind, format_: str, misfit: dict[str, Any], reason: str
+) -> None:
+    good = [answer(n, rejected="B") for n in range(5)]
+    parts = [[misfit], good[:3], [{**misfit, "id": "other"}, *good[3:]]]
+    made = release(tmp_path, parts, kind=kind, format=format_, shard_rows=2)[1]
+    assert (made.rows_in, made.rows_kept, made.rows_rejected) == (7, 5, 2)
+    assert made.reasons == {reason: 2}
+    assert files(tmp_path) == names(2, 2, 1)
+    left = rows(tmp_path, "01-write/rejected/*.parquet")
+    assert [row["id"] for row in left] == [misfit["id"], "other"]
+    assert {(row["reason"], row["by"]) for row in left} == {(reason, "write")}
+    assert read_shard(tmp_path / "01-write/rejected/00002.parquet").schema.equals(REJECT)
+
+
+def test_where_no_row_fits_there_is_no_release_and_the_old_one_stays(tmp_path: Path) -> None:
+    release(tmp_path, [answers(3)])
+    before = shard_bytes(tmp_path / "release")
+    for _ in range(2):
+        with pytest.raises(NoRowsError, match=r"format `preference` needs \(no_rejected_answer\)"):
+            release(tmp_path, [answers(3)], format="preference")
+    assert shard_bytes(tmp_path / "release") == before
+    with pytest.raises(NoRowsError):
+        release(tmp_path / "new", [answers(3)], format="preference")
+    assert not (tmp_path / "new/release").exists()
+
+
+def test_a_shorter_release_leaves_nothing_of_the_longer_one(tmp_path: Path) -> None:
+    release(tmp_path, [answers(9)], shard_rows=2)
+    (tmp_path / "release/data/stray.parquet").write_bytes(b"by hand")
+    release(tmp_path, [answers(3)], shard_rows=2)
+    assert files(tmp_path) == names(2, 1)
+    assert sorted(p.name for p in (tmp_path / "release").iterdir()) == [
+        "README.md",
+        "data",
+        "manifest.json",
+    ]
+    assert len(list((tmp_path / "01-write/rejected").iterdir())) == 2
+    assert len(list((tmp_path / "01-write/receipts").iterdir())) == 2
+
+
+def test_an_aside_folder_of_a_killed_run_is_no_part_of_the_release(tmp_path: Path) -> None:
+    for name in (".release.tmp", ".release.old"):
+        (tmp_path / name / "data").mkdir(parents=True)
+        (tmp_path / name / "data/stray.parquet").write_bytes(b"half")
+    release(tmp_path, [answers(3)])
+    assert files(tmp_path) == names(3)
+    assert not list(tmp_path.glob(".release*"))
+
+
+def test_the_releases_manifest_lists_every_file_with_its_hash(tmp_path: Path) -> None:
+    release(tmp_path, [answers(5)], shard_rows=2)
+    manifest = load_manifest(tmp_path / "release/manifest.json")
+    assert manifest is not None
+    folder = tmp_path / "release"
+    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert {file.path for file in manifest.files} == there - {"manifest.json"}
+    for file in manifest.files:
+        path = verify_file(folder, file)
+        assert file.bytes == path.stat().st_size
+        assert file.rows == (len(read_shard(path)) if path.suffix == ".parquet" else 0)
+    assert (manifest.rows_kept, manifest.stage, manifest.kind) == (5, "write", Kind.ANSWERS)
+
+
+def test_a_finished_release_is_left_alone(tmp_path: Path) -> None:
+    release(tmp_path, [answers(5)])
+    before = (tmp_path / "release").stat().st_mtime_ns
+    release(tmp_path, [answers(5)])
+    assert (tmp_path / "release").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    "lost", ["README.md", "manifest.json", "data/train-00000-of-00001.parquet", "."]
+)
+def test_what_is_missing_from_a_release_is_made_again(tmp_path: Path, lost: str) -> None:
+    release(tmp_path, [answers(5)])
+    path = tmp_path / "release" / lost
+    whole = {p: p.read_bytes() for p in (tmp_path / "release").rglob("*") if p.is_file()}
+    path.rename(tmp_path / "lost")
+    release(tmp_path, [answers(5)])
+    assert whole == {p: p.read_bytes() for p in (tmp_path / "release").rglob("*") if p.is_file()}
+
+
+def test_the_card_follows_what_left_though_the_rows_are_the_same(tmp_path: Path) -> None:
+    class Wasteful(Made):
+        """Rejects one row of its own."""
+
+        def shards(self, rows: int) -> Iterator[Outcome]:
+            from synth.record import rejects
+
+            for part in self.parts:
+                table = records_table(part)
+                left = rejects(table.slice(0, 1), reason=["not_json"], by="read")
+                yield Outcome(table.slice(1), left)
+
+    release(tmp_path, [answers(4, 1)])
+    card = tmp_path / "release/README.md"
+    assert "not_json" not in card.read_text()
+
+    async def work() -> None:
+        line = plan(Wasteful(parts=(tuple(answers(5)),), kind=Kind.ANSWERS), Write())
+        async with open_workshop(line, tmp_path) as shop:
+            await run_line(shop)
+
+    asyncio.run(work())
+    assert "| read | `not_json` | 1 |" in card.read_text()
+
+
+def test_a_release_is_read_without_this_package(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    release(tmp_path, [answers(5)], shard_rows=2)
+    table = pq.read_table(tmp_path / "release/data")
+    assert table.column_names == ["messages", *BESIDE]
+    assert table["messages"][4][-1].as_py() == {"role": "assistant", "content": "A4"}
+    assert RECORD.field("trail").type == table.schema.field("trail").type

@@ -1,0 +1,142 @@
+"""The dataset card: metadata for the Hub, a funnel that adds up, a warning where it is due."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from synth import card as cards
+from synth.card import card
+from synth.engine.plan import Plan
+from synth.store.formats import Format
+from synth.store.manifest import Manifest, ShardFile, ShardReceipt, TeacherRecord
+
+MODEL = TeacherRecord(model="Qwen/Qwen3-8B", revision="0.12.0")
+REHEARSAL = TeacherRecord(model="rehearsal", revision="rehearsal-1", rehearsal=True)
+RECIPE = {"name": "maths", "stages": [{"read": {"prompts": "p.jsonl"}}, {"write": {}}]}
+
+
+def stage(
+    name: str, index: int, kept: int, *, teacher: TeacherRecord | None = None, **reasons: int
+) -> Manifest:
+    left = sum(reasons.values())
+    file = ShardFile(path="x", rows=kept, bytes=1, sha256="")
+    return Manifest(
+        stage=name,
+        index=index,
+        fingerprint="",
+        settings={},
+        kind="answers",
+        code="0.1.0",
+        seed=7,
+        teacher=teacher,
+        shards=[
+            ShardReceipt(
+                shard=0,
+                fingerprint="",
+                rows_in=100,
+                rows_made=kept + left - 100,
+                kept=file,
+                rejected=file.model_copy(update={"rows": left}),
+                reasons=reasons,
+            )
+        ],
+    )
+
+
+def text(
+    kept: int = 90,
+    *,
+    teacher: TeacherRecord | None = MODEL,
+    format_: Format = Format.MESSAGES,
+    recipe: dict[str, Any] = RECIPE,
+) -> str:
+    history = [
+        stage("read", 0, 95, not_json=5),
+        stage("distill", 1, kept, refused=3, reply_empty=60, copied=60),
+        stage("write", 2, kept, teacher=teacher),
+    ]
+    return card(Plan("maths", 7, 1_000, None, (), recipe), history, format_)
+
+
+def head(told: str) -> dict[str, Any]:
+    nothing, metadata, _ = told.split("---\n", 2)
+    assert nothing == ""
+    found: dict[str, Any] = yaml.safe_load(metadata)
+    return found
+
+
+@pytest.mark.parametrize("format_", list(Format))
+def test_the_head_is_yaml_and_every_format_has_its_columns_told(format_: Format) -> None:
+    told = text(format_=format_)
+    assert head(told)["pretty_name"] == "maths"
+    assert head(told)["task_categories"] == (
+        [] if format_ is Format.PROMPT else ["text-generation"]
+    )
+    assert f"90 rows in the `{format_}` format" in told
+    assert told.count("\n- `") == 7
+
+
+@pytest.mark.parametrize(
+    ("rows", "size"),
+    [
+        (0, "n<1K"),
+        (999, "n<1K"),
+        (1_000, "1K<n<10K"),
+        (999_999, "100K<n<1M"),
+        (1_000_000, "1M<n<10M"),
+        (30_000_000, "10M<n<100M"),
+    ],
+)
+def test_the_size_is_one_of_the_hubs_categories(rows: int, size: str) -> None:
+    assert head(text(rows))["size_categories"] == [size]
+
+
+def test_rehearsal_rows_are_told_and_tagged() -> None:
+    told = text(teacher=REHEARSAL)
+    assert head(told)["tags"] == ["synthetic", "rehearsal"]
+    assert "**Rehearsal data.** No model wrote these rows" in told
+    assert "Teacher: `rehearsal` (server rehearsal-1)." in told
+
+
+@pytest.mark.parametrize("teacher", [MODEL, None])
+def test_other_rows_carry_no_warning(teacher: TeacherRecord | None) -> None:
+    told = text(teacher=teacher)
+    assert head(told)["tags"] == ["synthetic"]
+    assert "ehearsal" not in told
+    assert ("Teacher: `Qwen/Qwen3-8B` (server 0.12.0)." in told) is (teacher is not None)
+    assert ("No teacher was asked." in told) is (teacher is None)
+
+
+def test_the_funnel_adds_up_and_reasons_come_most_frequent_first() -> None:
+    lines = text().splitlines()
+    for line in lines[lines.index("| stage | in | made | kept | rejected |") + 2 :][:3]:
+        came, made, kept, left = map(int, line.strip("| ").split(" | ")[1:])
+        assert came + made == kept + left
+    at = lines.index("| stage | reason | rows |")
+    assert lines[at + 2 : at + 6] == [
+        "| read | `not_json` | 5 |",
+        "| distill | `copied` | 60 |",
+        "| distill | `reply_empty` | 60 |",
+        "| distill | `refused` | 3 |",
+    ]
+
+
+def test_where_no_row_left_the_card_says_so() -> None:
+    assert cards.reasons_table([stage("read", 0, 100)]) == ["None did."]
+
+
+def test_the_same_data_has_the_same_card() -> None:
+    assert text() == text()
+
+
+def test_the_recipe_stands_in_it_whatever_it_holds() -> None:
+    recipe = {"name": "é", "stages": [{"distill": {"system": "Use\n```python\n```\n---\n"}}]}
+    told = text(recipe=recipe)
+    assert head(told)["pretty_name"] == "maths"
+    block = told.split("\n## Recipe\n\n")[1].strip().splitlines()
+    assert (block[0], block[-1]) == ("````yaml", "````")
+    assert yaml.safe_load("\n".join(block[1:-1])) == recipe
+    assert text().split("\n## Recipe\n\n")[1].startswith("```yaml\n")
