@@ -3,6 +3,7 @@
 from typing import Final
 
 from filters.quality.boilerplate import Boilerplate
+from filters.quality.echo import Echo
 from filters.quality.length import Length
 from filters.quality.preamble import Preamble
 from filters.quality.refusal import Refusal
@@ -13,6 +14,7 @@ from synth.engine.stage import Model
 
 FILTERS: Final[dict[str, type[Model]]] = {
     "boilerplate": Boilerplate,
+    "echo": Echo,
     "length": Length,
     "preamble": Preamble,
     "refusal": Refusal,

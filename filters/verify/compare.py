@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from filters.verify.notation import notation
 from filters.verify.plain import plain
 from filters.verify.quantity import NUMBER, compare_quantities, read_quantity
 from synth.verdicts import Check, Verdict
@@ -15,7 +16,13 @@ from synth.verdicts import Check, Verdict
 OPENING, CLOSING = "([{", ")]}"
 DEEPEST = 15  # parsers take exponential time on brackets in brackets
 CHOICE = re.compile(r"\(?([A-Ja-j])\)?(?:[).:]\s.*)?")
-DECIDED_WORDS = frozenset({"yes", "no", "true", "false"})
+# only these exclude each other by their meaning; for other words it depends on what was asked:
+# "car" may do for "automobile", and a list of labels is not known here
+OPPOSITES = (
+    frozenset({"yes", "no"}),
+    frozenset({"true", "false"}),
+    frozenset({"positive", "negative"}),
+)
 WORDS = re.compile(r"[^\W\d_]{2,}(?:[\s'-]+[^\W\d_]+)*")
 # two words in a row, which no formula has
 PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}(?:'s)?\s+(?!\\)[a-zA-Z]{2,}")
@@ -43,6 +50,10 @@ def compare_plain(gold: str, given: str) -> Check | list[Pair]:
         return Check(Verdict.UNVERIFIED, "an empty answer")
     if squeezed(gold) == squeezed(given):
         return Check(Verdict.PASS, "the same text")
+    written = notation(gold) or notation(given)
+    if written is not None:
+        same = squeezed(gold).casefold() == squeezed(given).casefold()
+        return Check(Verdict.PASS if same else Verdict.UNVERIFIED, f"{written}, by spelling alone")
     amounts = read_quantity(gold), read_quantity(given)
     if amounts[0] is not None and amounts[1] is not None:
         return compare_quantities(amounts[0], amounts[1])
@@ -73,8 +84,8 @@ def compare_words(gold: str, given: str) -> Check | None:
     if all(WORDS.fullmatch(side) for side in words):
         if words[0] == words[1]:
             return Check(Verdict.PASS, "the same words")
-        if DECIDED_WORDS.issuperset(words):
-            return Check(Verdict.FAIL, "another word")
+        if any(pair.issuperset(words) for pair in OPPOSITES):
+            return Check(Verdict.FAIL, "the opposite")
     if any(WORDS.fullmatch(side) or PROSE.search(side) for side in words):
         return Check(Verdict.UNVERIFIED, "words cannot be compared")
     return None
@@ -88,6 +99,8 @@ def compare_lists(gold: str, given: str) -> Check | list[Pair]:
     brackets = brackets_of(gold), brackets_of(given)
     parts = elements(gold), elements(given)
     if len(parts[0]) != len(parts[1]):
+        if any(WORDS.fullmatch(part) for part in (*parts[0], *parts[1])):
+            return Check(Verdict.UNVERIFIED, "words cannot be compared")
         return Check(Verdict.FAIL, f"{len(parts[1])} values where {len(parts[0])} are right")
     if brackets[0] and brackets[1] and brackets[0] != brackets[1]:
         return Check(Verdict.FAIL, f"{brackets[1]} is not {brackets[0]}")

@@ -25,7 +25,12 @@ MARKED = (  # on the last line: "#### 5", "A: 5", "Final answer: 5", "The answer
     ),
 )
 SEVERAL = re.compile(r"\b(?:and|or)\b|, ")
-SENTENCE_END = re.compile(r"\.(?:\s|$)")
+SENTENCE_END = re.compile(r"(?<![\w.])([\w.]*)\.(?:\s|$)")
+# "Jan. 5" is not "Jan", nor "St. Louis" the same as "St. Paul"
+ABBREVIATED = frozenset({
+    "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec",
+    "a.m", "p.m", "st", "mt", "mr", "mrs", "dr", "prof",
+})  # fmt: skip
 CONCLUDES = re.compile(
     r"^\s*(?:so|therefore|thus|hence|in total|altogether|in all|in conclusion)\b,?", re.IGNORECASE
 )
@@ -50,6 +55,14 @@ def final_answer(text: str) -> str | None:
     return marked(line) or stated(line)
 
 
+def reference_answer(reference: str) -> str:
+    """The answer in a reference, which may be a whole solution ("… #### 18") or the bare answer."""
+    stripped = reference.strip()
+    at = stripped.rfind("\\boxed")
+    in_box = boxed(stripped, at) if at >= 0 else None
+    return in_box or marked(stripped[stripped.rfind("\n") + 1 :]) or stripped
+
+
 def boxed(text: str, at: int) -> str | None:
     """What stands in the box that starts at `at`, if it is closed and not absurdly long."""
     start = text.find("{", at, at + 20)
@@ -71,8 +84,16 @@ def marked(line: str) -> str | None:
     for marker in MARKED:
         match = marker.search(line)
         if match:
-            return SENTENCE_END.split(match.group(1).strip())[0].strip() or None
+            return first_sentence(match.group(1).strip()) or None
     return None
+
+
+def first_sentence(text: str) -> str:
+    """The text up to its first full stop that does not shorten a word."""
+    for end in SENTENCE_END.finditer(text):
+        if end.group(1).lower() not in ABBREVIATED:
+            return text[: end.end(1)].strip()
+    return text
 
 
 def stated(line: str) -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from filters.verify.evidence import quoted
 from synth.engine.stage import Model
 from synth.verdicts import Check, Verdict
 
@@ -17,14 +18,13 @@ if TYPE_CHECKING:
     from filters.verify.compare import Pair
     from synth.batch import Batch
 
-NOTE_CHARS = 80
-
 
 class Maths(Model):
     """Checks the answer that a text ends with against `reference.answer`.
 
     An answer counts where it is marked: boxed, behind `A:`, `####` or "the answer is", or alone on
-    the last line. 1/3 is not 0.333, 10 cm is not 10 m, and 50% against 50 stays open.
+    the last line. 1/3 is not 0.333, 10 cm is not 10 m, and 50% against 50 stays open. So do words,
+    dates, times, versions and ranges that are spelled otherwise; yes against no fails.
     """
 
     name: ClassVar[str] = "maths"
@@ -61,7 +61,7 @@ class Maths(Model):
 def check_text(text: str, reference: str | None) -> Check | list[Pair]:
     """The check of one text, or the pairs of formulas that decide it."""
     from filters.verify.compare import compare
-    from filters.verify.extract import MOST_CHARS, final_answer
+    from filters.verify.extract import MOST_CHARS, final_answer, reference_answer
 
     if not reference or not reference.strip():
         return Check(Verdict.UNVERIFIED, "no reference answer")
@@ -75,18 +75,3 @@ def check_text(text: str, reference: str | None) -> Check | list[Pair]:
     if isinstance(found, Check):
         return Check(found.verdict, quoted(gold, given, found.note))
     return found
-
-
-def reference_answer(reference: str) -> str:
-    """The answer in a reference, which may be a whole solution ("… #### 18") or the bare answer."""
-    from filters.verify.extract import boxed, marked
-
-    stripped = reference.strip()
-    at = stripped.rfind("\\boxed")
-    in_box = boxed(stripped, at) if at >= 0 else None
-    return in_box or marked(stripped[stripped.rfind("\n") + 1 :]) or stripped
-
-
-def quoted(gold: str, given: str, how: str) -> str:
-    """The evidence: both answers, shortened, and how they were compared."""
-    return f"{given[:NOTE_CHARS]!r} against {gold[:NOTE_CHARS]!r}: {how}"

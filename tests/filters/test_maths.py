@@ -54,6 +54,9 @@ def verdict(given: str, gold: str) -> str:
         (r"\boxed{}", None),
         ("", None),
         ("A:", None),
+        ("A: Jan. 5, 1789. It rained.", "Jan. 5, 1789"),
+        ("A: 5 p.m. on Monday.", "5 p.m. on Monday"),
+        ("A: St. Louis.", "St. Louis"),
     ],
 )
 def test_only_a_marked_answer_is_one(text, answer):
@@ -121,6 +124,8 @@ def test_equal_answers_pass(given, gold):
         ("\u20ac5", "$5"),
         ("C", "B"),
         ("no", "yes"),
+        ("False.", "true"),
+        ("negative", "Positive"),
         ("(2,1)", "(1,2)"),
         ("(0,1)", "[0,1)"),
         ("1, 2, 3", "1, 2"),
@@ -142,6 +147,12 @@ def test_near_misses_fail(given, gold):
         ("[0,1)", r"0 \le x < 1"),
         ("twelve", "12"),
         ("Monday", "Tuesday"),
+        ("neutral", "positive"),
+        ("not positive", "positive"),
+        ("positive on the whole", "positive"),
+        ("yes", "true"),
+        ("automobile", "car"),
+        ("John, 25", "25"),
         (r"e^{i\pi}", "-1"),
         ("1/0", "5"),
         (r"\frac{", "5"),
@@ -152,6 +163,53 @@ def test_near_misses_fail(given, gold):
 )
 def test_what_cannot_be_compared_is_unverified(given, gold):
     assert verdict(given, gold) == "unverified"
+
+
+SPELLINGS = [
+    "1789-07-14", "1789/07/14", "14/07/1789", "07/14/1789", "14.07.1789", "14-7-1789", "14/7/89",
+    "14 July 1789", "July 14, 1789", "Jul. 14 1789", "the 14th of July", "14-Jul-1789", "July 1789",
+    "12:30", "12:30 pm", "5 p.m.", "2:30:15", "1.2.3", "v1.10", "192.168.0.1", "1.234.567",
+    "10-15", "10\u201315 minutes", "$10-$15", "555-1234", "(555) 123-4567", "+1 555 123 4567",
+    "978-3-16-148410-0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_what_is_written_in_digits_and_is_no_number_passes_as_it_is_spelled(spelling):
+    assert verdict(spelling, spelling) == "pass"
+    assert verdict(f"**{spelling.upper()}**", spelling) == "pass"
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("other", ["1789-08-13", "13:45", "2.0.1", "5-10", "1768", "5 May", "soon"])
+def test_what_is_written_in_digits_and_is_no_number_is_never_worked_out(spelling, other):
+    assert verdict(spelling, other) == verdict(other, spelling) == "unverified"
+    differently = spelling.translate(str.maketrans("12345", "23451"))
+    assert verdict(differently, spelling) == "unverified"
+
+
+def test_the_note_says_that_only_the_spelling_was_compared():
+    [check] = checks([("A: 14 July 1789", "1789-07-14")])
+    assert check.note == "'14 July 1789' against '1789-07-14': a date, by spelling alone"
+
+
+@pytest.mark.parametrize(
+    ("given", "gold"),
+    [
+        ("6:8", "3:4"),  # a ratio: one digit behind the colon
+        ("10 - 4", "6"),
+        ("10-4x", "-4x+10"),
+        ("(10-4)/3", "2"),
+        ("2^{10-4}", "64"),
+        ("x = 10-4i", "10-4i"),
+        ("1,-2", "-2, 1"),
+        ("31.1416", "31.14160"),
+        ("1/2/3", "1/6"),
+        ("maybe 5", "maybe 5"),
+    ],
+)
+def test_formulas_that_look_a_little_like_dates_are_worked_out(given, gold):
+    assert verdict(given, gold) == "pass"
 
 
 def test_without_reference_or_answer_there_is_nothing_to_check():
@@ -206,6 +264,9 @@ def test_model_text_is_never_executed(tmp_path):
 
 def test_hostile_texts_are_bounded():
     hostile = [*HOSTILE, r"\boxed{" + "{" * 1_000_000, r"\boxed" * 200_000, "A: " + "9" * 10**6]
+    hostile += [
+        "A: " + part * (9_000 // len(part)) for part in ("5-", "may ", "5 may-", "1.", "x.")
+    ]
     started = time.process_time()
     found = checks([(text, "5") for text in hostile])
     assert {check.verdict for check in found} == {Verdict.UNVERIFIED}

@@ -4,6 +4,7 @@
         "Plan a three-day walking weekend. Refer to walking weekend at least three times, and …"
 
 Only `broaden` writes a new prompt, from the given one's key terms; `complicate` adds a small input.
+An operation without code here adds a phrase of its section of the wording, or of `constraints`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from synth.teacher.rehearsal.dice import Dice
 from synth.teacher.rehearsal.phrases import bank, capital, pick, say
 from synth.teacher.rehearsal.text import SENTENCE_END, key_terms
 
-OPERATIONS = ("constrain", "deepen", "concretize", "reason", "complicate", "broaden")
 SMALL = ("two", "three", "four", "five")
 LENGTHS = ("80", "90", "100", "120", "150", "180", "200", "240")
 SHORT_LENGTHS = ("fifteen", "eighteen", "twenty", "twenty-five")
@@ -32,7 +32,7 @@ END = (".", "!", "?", '"', "”", "'", ")", ":", "|", "`", "}", "]")
 
 
 def evolve(operation: str, prompt: str, dice: Dice) -> str:
-    """The new prompt, and nothing else. Raises KeyError for an unknown operation."""
+    """The new prompt, and nothing else, for an operation of any name."""
     prompt = prompt.strip()
     slots = _slots(prompt, dice)
     match operation:
@@ -40,8 +40,6 @@ def evolve(operation: str, prompt: str, dice: Dice) -> str:
             if dice.chance(0.2) and (clause := _before(prompt, dice, slots)):
                 return clause
             return _insert(prompt, _fresh("constraints", prompt, dice, slots), dice)
-        case "deepen" | "reason":
-            return _insert(prompt, _fresh(operation, prompt, dice, slots), dice)
         case "concretize":
             return _insert(_specific(prompt, dice), _fresh("concretize", prompt, dice, slots), dice)
         case "complicate":
@@ -54,7 +52,8 @@ def evolve(operation: str, prompt: str, dice: Dice) -> str:
             said = [capital(say(phrase, dice, slots)) for phrase in limits]
             said.insert(dice.between(0, 1), ask)
             return " ".join(said)
-    raise KeyError(operation)
+        case _:
+            return _insert(prompt, _fresh(operation, prompt, dice, slots), dice)
 
 
 def _slots(prompt: str, dice: Dice) -> dict[str, str]:
@@ -74,7 +73,7 @@ def _slots(prompt: str, dice: Dice) -> dict[str, str]:
 
 def _fresh(section: str, prompt: str, dice: Dice, slots: dict[str, str]) -> str:
     """A phrase of the section that an earlier round has not put into this prompt already."""
-    phrases = bank("evolve", section)
+    phrases = bank("evolve", section, otherwise="constraints")
     for phrase in dice.draw(phrases, 4):
         text = say(phrase, dice, slots)
         if text[:16] not in prompt:

@@ -43,9 +43,10 @@ def _sections(file: str) -> dict[str, tuple[Phrase, ...]]:
 
 
 @cache
-def bank(file: str, section: str) -> tuple[Phrase, ...]:
-    """All phrases of a section of `wording/FILE.txt`."""
-    return _sections(file)[section]
+def bank(file: str, section: str, otherwise: str = "") -> tuple[Phrase, ...]:
+    """All phrases of a section of `wording/FILE.txt`, or of the section `otherwise`."""
+    found = _sections(file)
+    return found[section if section in found or not otherwise else otherwise]
 
 
 def say(phrase: Phrase, dice: Dice, slots: dict[str, str]) -> str:

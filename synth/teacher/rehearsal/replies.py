@@ -17,9 +17,9 @@ import orjson
 
 from synth.teacher.rehearsal.answer import Draft, answer
 from synth.teacher.rehearsal.dice import Dice
-from synth.teacher.rehearsal.evolve import OPERATIONS, evolve
+from synth.teacher.rehearsal.evolve import evolve
 from synth.teacher.rehearsal.instance import instance
-from synth.teacher.rehearsal.rewrite import STYLES, rewrite
+from synth.teacher.rehearsal.rewrite import rewrite
 
 Task = Literal["evolve", "rewrite", "answer", "json"]
 TASK_LINE = re.compile(r"Task: (evolve a prompt|rewrite a source) \((\w+)\)\s*$")
@@ -49,11 +49,10 @@ def read_job(turns: list[tuple[str, str]], schema: dict[str, Any] | None) -> Job
         return Job("json", user, instructions=system, schema=schema)
     if (line := TASK_LINE.match(system.partition("\n")[0])) is not None:
         name = line[2]
-        if line[1] == "evolve a prompt" and name in OPERATIONS:
+        if line[1] == "evolve a prompt":
             return Job("evolve", _inside(user, "prompt"), name, system)
-        if line[1] == "rewrite a source" and name in STYLES:
-            title = _inside(user.partition("<source>")[0], "title", otherwise="")
-            return Job("rewrite", _inside(user, "source"), name, system, title, _audience(system))
+        title = _inside(user.partition("<source>")[0], "title", otherwise="")
+        return Job("rewrite", _inside(user, "source"), name, system, title, _audience(system))
     return Job("answer", user, instructions=system)
 
 

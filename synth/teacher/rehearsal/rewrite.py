@@ -12,6 +12,7 @@ Every name and number comes from the source; only the result of a maths problem 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -20,7 +21,6 @@ from synth.teacher.rehearsal.phrases import capital, pick
 from synth.teacher.rehearsal.problem import problem
 from synth.teacher.rehearsal.text import key_terms, numbers, sentences
 
-STYLES = ("faq", "table", "tutorial", "maths", "textbook")
 MAX_SENTENCES = 14
 """A rewrite of a long page keeps its best sentences: about as long as a teacher's reply."""
 CHATTER = re.compile(
@@ -105,14 +105,8 @@ class _Page:
 
 
 def rewrite(style: str, source: str, title: str, audience: str, dice: Dice) -> str:
-    """The rewritten source, its style on the first line. Raises KeyError for an unknown style."""
-    write = {
-        "faq": _faq,
-        "table": _table,
-        "tutorial": _tutorial,
-        "maths": _maths,
-        "textbook": _textbook,
-    }[style]
+    """The rewritten source, its style on the first line; one without code here is a textbook's."""
+    shape = style if style in WRITERS else "textbook"
     found = prose(source) or sentences(source)
     terms = key_terms(" ".join(found))
     title = " ".join(title.split()) or terms[0]
@@ -124,8 +118,8 @@ def rewrite(style: str, source: str, title: str, audience: str, dice: Dice) -> s
     page.chosen = [
         sentence for sentence in found[start : start + MAX_SENTENCES] if dice.chance(0.92)
     ] or [found[0]]
-    heading = f"# {page.say(f'titles_{style}')}"
-    return "\n".join([f"=== {style} ===", heading, "", *write(page)])
+    heading = f"# {page.say(f'titles_{shape}')}"
+    return "\n".join([f"=== {style} ===", heading, "", *WRITERS[shape](page)])
 
 
 def _grouped(page: _Page, low: int, high: int) -> list[list[str]]:
@@ -199,3 +193,12 @@ def _maths(page: _Page) -> list[str]:
     passage = " ".join(page.chosen[start : start + count])
     lines = [page.say(f"intro_{page.group}"), "", passage, ""]
     return lines + problem(passage, page.slots(passage), page.dice)
+
+
+WRITERS: dict[str, Callable[[_Page], list[str]]] = {
+    "faq": _faq,
+    "table": _table,
+    "tutorial": _tutorial,
+    "maths": _maths,
+    "textbook": _textbook,
+}

@@ -8,12 +8,14 @@ from itertools import combinations
 import pytest
 from rapidfuzz import fuzz
 
+from synth.generate.eliminate import eliminate
+from synth.generate.evolve import Operation
+from synth.generate.rewrite import Style
+from synth.teacher.protocol import Reply
 from synth.teacher.rehearsal.answer import answer
 from synth.teacher.rehearsal.dice import Dice
-from synth.teacher.rehearsal.evolve import OPERATIONS
 from synth.teacher.rehearsal.instance import instance
 from synth.teacher.rehearsal.replies import Job, compose, read_job
-from synth.teacher.rehearsal.rewrite import STYLES
 from synth.teacher.rehearsal.text import count_tokens, cut_tokens, key_terms
 
 PROMPTS = [
@@ -44,7 +46,7 @@ def clean(job: Job, key: str = "0") -> str:
     return compose(job, Dice(key.encode())).text
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("operation", Operation)
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_evolved_prompt_is_new_and_about_the_same(operation: str, prompt: str) -> None:
     evolved = clean(Job("evolve", prompt, operation))
@@ -62,6 +64,27 @@ def test_evolved_prompt_is_new_and_about_the_same(operation: str, prompt: str) -
         assert 10 <= added <= 22
 
 
+@pytest.mark.parametrize("operation", Operation)
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_evolved_prompt_survives_elimination(operation: str, prompt: str) -> None:
+    for number in range(10):
+        child = Reply(clean(Job("evolve", prompt, operation), str(number)), "")
+        assert eliminate(child, prompt, max_words=400, unchanged_ratio=95.0)[0] is None
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_operation_without_wording_adds_a_constraint(prompt: str) -> None:
+    evolved = clean(Job("evolve", prompt, "unheard_of"))
+    assert 10 <= len(evolved.split()) - len(prompt.split()) <= 22
+    assert eliminate(Reply(evolved, ""), prompt, max_words=400, unchanged_ratio=95.0)[0] is None
+
+
+def test_style_without_code_is_written_as_a_textbook() -> None:
+    first, _, text = clean(Job("rewrite", SOURCE, "unheard_of")).partition("\n")
+    assert first == "=== unheard_of ==="
+    assert text == clean(Job("rewrite", SOURCE, "textbook")).partition("\n")[2]
+
+
 def test_evolving_again_adds_something_else() -> None:
     prompt = PROMPTS[0]
     for round_number in range(6):
@@ -73,7 +96,7 @@ def test_evolving_again_adds_something_else() -> None:
 
 
 def test_no_two_evolved_prompts_or_answers_are_near_duplicates() -> None:
-    for task, names in (("evolve", OPERATIONS), ("answer", ("",))):
+    for task, names in (("evolve", tuple(Operation)), ("answer", ("",))):
         for name in names:
             job = [Job("evolve" if task == "evolve" else "answer", text, name) for text in PROMPTS]
             texts = [clean(each, f"{task}{name}{at}") for at, each in enumerate(job)]
@@ -87,7 +110,7 @@ def test_samples_of_one_prompt_differ() -> None:
         assert len(set(samples)) == 4
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", Style)
 @pytest.mark.parametrize("audience", ["children", "middle school", "college", "professionals", ""])
 def test_rewrite_opens_with_its_style_and_is_grounded(style: str, audience: str) -> None:
     job = Job("rewrite", SOURCE, style, title="The seed library", audience=audience)
@@ -105,7 +128,7 @@ def test_rewrite_opens_with_its_style_and_is_grounded(style: str, audience: str)
 
 
 def test_styles_have_their_shapes() -> None:
-    text = {style: clean(Job("rewrite", SOURCE, style)) for style in STYLES}
+    text = {style: clean(Job("rewrite", SOURCE, style)) for style in Style}
     assert text["faq"].count("?**") >= 2
     assert "|---|---|---|" in text["table"]
     assert re.search(r"(?m)^2\. \*\*", text["tutorial"])
@@ -115,7 +138,7 @@ def test_styles_have_their_shapes() -> None:
 
 
 @pytest.mark.parametrize("source", ["", "   ", "Menu\nHome\nAbout", "one", "1 2 3"])
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", Style)
 def test_source_without_prose_still_gets_a_reply(style: str, source: str) -> None:
     assert clean(Job("rewrite", source, style)).startswith(f"=== {style} ===\n")
 
@@ -187,8 +210,14 @@ def test_title_and_audience_are_read() -> None:
     assert job.given == "A text with <title>x</title>."
 
 
+@pytest.mark.parametrize("system", ["Task: evolve a prompt (fly)", "Task: rewrite a source (fly)"])
+def test_job_may_have_a_name_that_is_new_here(system: str) -> None:
+    job = read_job([("system", system), ("user", "First")], None)
+    assert (job.task, job.name) == (system.split()[1], "fly")
+
+
 @pytest.mark.parametrize(
-    "system", ["", "Task: evolve a prompt (fly)", "Please\nTask: evolve a prompt (reason)"]
+    "system", ["", "Task: brew some tea (fly)", "Please\nTask: evolve a prompt (reason)"]
 )
 def test_anything_else_is_answered(system: str) -> None:
     turns = [("system", system), ("user", "First"), ("assistant", "x"), ("user", "Second")]

@@ -1,0 +1,108 @@
+"""`echo`: an answer that is its prompt over again, or a rewrite that is its source.
+
+    "Why is the sky blue?"  ->  "You asked: Why is the sky blue?"
+
+Words are compared, without case, punctuation and white space. A word that the prompt does not have
+is the answer's own, unless it announces the prompt: what completes, corrects or quotes it stays.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from itertools import islice
+from math import nan
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from filters.quality.length import unspaced_words
+from synth.engine.stage import Model
+from synth.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    from synth.batch import Batch
+
+MIN_WORDS = 3  # as a prompt's in `length`; "Hello!" may be answered by "Hello!"
+MOST_CHARS = 100_000  # longer texts are compared for verbatim repeats only
+ANNOUNCES = re.compile(r"[:.!?\n\"\u201c\u00ab]")
+
+
+class Echo(Model):
+    """Drops an answer that gives its prompt back, and a rewrite that gives its source back.
+
+    The score, in percent: how much of the text is the prompt, verbatim up to the end of the text;
+    else how like the prompt it is, if it opens and ends as the prompt and has no word of its own.
+    Leave it out where an answer may be its input, as under a system turn that wants corrections.
+    """
+
+    name: ClassVar[str] = "echo"
+    min_share: float = Field(
+        80,  # "The task is as follows. …", before a prompt of 20 words
+        gt=0,
+        le=100,
+        description="smallest share of verbatim repeats that drops, in percent of the words",
+    )
+    min_ratio: float = Field(
+        90,
+        gt=0,
+        le=100,
+        description="smallest likeness that drops (rapidfuzz ratio of the words, 0 to 100)",
+    )
+
+    def judge(self, batch: Batch) -> Verdicts:
+        """`prompt_repeated` or `source_repeated`; prompts and other documents have no score."""
+        if batch.subject == "prompt":
+            return Verdicts([None] * len(batch), [nan] * len(batch))
+        from synth.batch import WORD, last_user_turn
+
+        reasons: list[str | None] = []
+        scores: list[float] = []
+        prompts: list[str] = last_user_turn(batch.table).to_pylist()
+        rows = zip(batch.texts, batch.words, prompts, batch.references, strict=True)
+        for text, words, prompt, reference in rows:
+            original = prompt or (reference or {}).get("source") or ""
+            before = WORD.findall(original.lower())
+            if not words or len(before) + unspaced_words(original, before) < MIN_WORDS:
+                reasons.append(None)
+                scores.append(nan)
+                continue
+            share = repeated_share(text, words, before)
+            ratio = 0.0 if share else likeness(words, before)
+            echoed = share >= self.min_share or ratio >= self.min_ratio
+            repeated = "prompt_repeated" if prompt else "source_repeated"
+            reasons.append(repeated if echoed else None)
+            scores.append(share or ratio)
+        return Verdicts(reasons, scores)
+
+
+def repeated_share(text: str, words: list[str], before: list[str]) -> float:
+    """Percent of the words that are `before`, once or more, up to the end; 0 for a lead of its own.
+
+    "Girls" is a word of its own before "are better at maths", "You asked:" is not.
+    """
+    from synth.batch import WORD
+
+    said, original = "".join(f" {word}" for word in words), "".join(f" {word}" for word in before)
+    end = len(said)
+    while said.endswith(original, 0, end):
+        end -= len(original)
+    lead = said.count(" ", 0, end)
+    if 0 < lead < len(words):
+        low = text.lower()
+        last, first = islice(WORD.finditer(low), lead - 1, lead + 1)
+        if not ANNOUNCES.search(low, last.end(), first.start()):
+            return 0.0
+    return 100 * (1 - lead / len(words))
+
+
+def likeness(words: list[str], before: list[str]) -> float:
+    """How alike both are, 0 to 100; 0 where the ends differ or the text has a word of its own."""
+    if (words[0], words[-1]) != (before[0], before[-1]) or Counter(words) - Counter(before):
+        return 0.0
+    text, original = " ".join(words), " ".join(before)
+    if len(original) > MOST_CHARS:
+        return 0.0
+    from rapidfuzz import fuzz
+
+    return float(fuzz.ratio(text, original))
