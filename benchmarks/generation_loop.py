@@ -197,7 +197,7 @@ def first_with_prefect() -> float:
 def main() -> None:
     """Measures and reports."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=int, default=5_000)
+    parser.add_argument("--records", type=int, default=15_000)
     parser.add_argument("--concurrency", type=int, default=256)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--loop", choices=["bare", "ours"], help=argparse.SUPPRESS)
