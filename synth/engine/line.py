@@ -41,7 +41,8 @@ async def open_workshop(
     async with contextlib.AsyncExitStack() as stack:
         served = None
         if plan.teacher is not None and plan.asks_teacher:
-            served = await stack.enter_async_context(open_teacher(plan.teacher))
+            teacher = open_teacher(plan.teacher, say=watch.say)
+            served = await stack.enter_async_context(teacher)
         stack.enter_context(_locked(run))
         yield Workshop(plan, run, served, watch)
 
@@ -132,7 +133,7 @@ async def _side_by_side(
     stage, config = shop.plan.stages[index], shop.plan.teacher
     in_flight = os.cpu_count() or 1
     if stage.asks_teacher and config is not None:
-        in_flight = config.concurrency // shop.plan.shard_rows + SHARDS_AHEAD
+        in_flight = config.most_in_flight // shop.plan.shard_rows + SHARDS_AHEAD
     slots = asyncio.Semaphore(min(in_flight, MAX_SHARDS_IN_FLIGHT))
 
     async def one(shard: int) -> None:

@@ -1,148 +1,119 @@
-"""Asks an OpenAI-compatible server (vLLM, or the rehearsal teacher) over HTTP.
+"""Asks a teacher (vLLM, or the rehearsal teacher) over HTTP, at one address or at several.
 
-What may pass is retried with full jitter for minutes, so that a server's restart is survived; what
-cannot pass stops the run at once; what is the request's own fault is an answer like any other.
+What may pass is asked again with full jitter, so that a server's restart is survived; what cannot
+pass stops the run at once; what is the request's own fault is an answer like any other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+import resource
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from math import inf
 
 import aiohttp
-import orjson
 
 from synth.errors import TeacherFault
+from synth.teacher.exchange import HOPELESS, Heard, Kind, Secret, Wire
+from synth.teacher.guard import Guard, Restart, Say
+from synth.teacher.identify import Card, identify_all
 from synth.teacher.journal import Answer
-from synth.teacher.protocol import Identity
+from synth.teacher.pool import Pool
+from synth.teacher.replica import Replica
 
-RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-HOPELESS = {
-    401: "it wants an API key: set `api_key_env` in the recipe's teacher and export that variable",
-    403: "the API key is not allowed to ask it",
-    404: "it does not know the path or the model: check `url` (it ends in /v1) and `model`",
-}
 BACKOFF_BASE_S = 0.25
 BACKOFF_CAP_S = 20.0
+OWN_FAULT_TRIES = {Kind.FAILED: 8, Kind.UNREACHED: 8, Kind.LATE: 2}
+"""Asked so often in vain, for all its patience and while others were answered, it is at fault."""
+OTHER_FILES = 256  # what the process opens besides connections to the teacher
 
 
 class Client:
-    """One server, at most `concurrency` requests in flight. Close it by leaving `connected`."""
+    """A teacher that is up. Close it by leaving `connected`."""
 
-    def __init__(
-        self,
-        url: str,
-        session: aiohttp.ClientSession,
-        *,
-        concurrency: int,
-        patience_s: float,
-    ) -> None:
-        self.url = url.rstrip("/")
-        self._session = session
-        self._slots = asyncio.Semaphore(concurrency)
+    def __init__(self, pool: Pool, card: Card, wire: Wire, patience_s: float) -> None:
+        self.card = card
+        self.pool = pool
+        self._wire = wire
         self._patience_s = patience_s
         self._jitter = random.Random()  # decides only when to ask again, never what comes out
 
     async def ask(self, body: bytes) -> Answer:
-        """The server's answer: 200, or a 4xx that is the request's own fault.
+        """The answer: 200, a 4xx that is the request's own fault, or the 5xx that it met all along
+        while others were answered (502 and 504 where the server said nothing).
 
-        Raises `TeacherFault` at once for 401, 403 and 404, and when nothing else came for
+        Raises `TeacherFault` at once for 401, 403 and 404, and when nobody was answered for
         `patience_s` seconds.
         """
+        replica = await self.pool.take()
         failing_since: float | None = None
         attempt = 0
         while True:
             try:
-                async with (
-                    self._slots,
-                    self._session.post(f"{self.url}/chat/completions", data=body) as response,
-                ):
-                    answer = Answer(response.status, await response.read())
-                    retry_after = response.headers.get("Retry-After", "")
-                if answer.status in HOPELESS:
-                    raise TeacherFault(
-                        f"the teacher at {self.url} answered {answer.status}: "
-                        f"{HOPELESS[answer.status]}. It said: {_excerpt(answer.body)}"
-                    )
-                if answer.status not in RETRIED:
-                    return answer
-                trouble = f"status {answer.status}: {_excerpt(answer.body)}"
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                trouble, retry_after = f"{type(error).__name__}: {error}", ""
-            now = time.monotonic()
-            failing_since = now if failing_since is None else failing_since
-            if now - failing_since > self._patience_s:
-                raise TeacherFault(
-                    f"the teacher at {self.url} has not answered for {now - failing_since:.0f} s "
-                    f"(last: {trouble}). Start it again, then run the same command: replies so far "
-                    "are kept"
-                )
-            await asyncio.sleep(self._pause(attempt, retry_after))
-            attempt += 1
+                heard = await replica.post(body)
+                if heard.kind is Kind.ANSWERED:
+                    if heard.answer.status in HOPELESS:
+                        raise self._hopeless(replica, heard.answer)
+                    return heard.answer
+                if heard.kind is not Kind.CUT:
+                    failing_since = max(failing_since or time.monotonic(), self.pool.back_at)
+                    attempt += 1
+                    if self._in_vain(heard, attempt, failing_since):
+                        return heard.answer
+                    # with the slot in hand: who refuses, or fails fast, is not to be asked more
+                    await asyncio.sleep(self._pause_s(attempt, heard))
+            finally:
+                self.pool.give(replica)
+            avoid = replica if heard.kind is not Kind.CUT else None
+            replica = await self.pool.take(again=True, avoid=avoid)
 
-    def _pause(self, attempt: int, retry_after: str) -> float:
-        if retry_after.isdecimal():
-            return min(float(retry_after), self._patience_s) + self._jitter.uniform(0, 0.05)
-        return self._jitter.uniform(0, min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2**attempt))
+    def _in_vain(self, heard: Heard, attempt: int, since: float) -> bool:
+        """Whether the request is why it fails. Raises `TeacherFault` where the teacher is."""
+        if time.monotonic() - since <= self._patience_s:
+            return False
+        if self.pool.answered_at <= since:
+            raise self.pool.silence(heard.trouble)
+        return attempt >= OWN_FAULT_TRIES.get(heard.kind, inf)
 
-    async def identify(self, model: str | None) -> Identity:
-        """Who answers there. Raises `TeacherFault` when nobody does, or somebody else."""
-        try:
-            async with self._session.get(f"{self.url}/models") as response:
-                status, body = response.status, await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise TeacherFault(
-                f"no teacher answers at {self.url} ({type(error).__name__}: {error}); start one "
-                "with `vllm serve MODEL`, correct `teacher.url`, or rehearse with "
-                "`--teacher rehearsal`"
-            ) from error
-        if status in HOPELESS:
-            raise TeacherFault(f"the teacher at {self.url} answered {status}: {HOPELESS[status]}")
-        try:
-            served = {entry["id"]: entry for entry in orjson.loads(body)["data"]}
-        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-            raise TeacherFault(
-                f"{self.url}/models answered {status} and no list of models: {_excerpt(body)}; is "
-                "this an OpenAI-compatible server, and does the address end in /v1?"
-            ) from error
-        if model is None and len(served) == 1:
-            model = next(iter(served))
-        if model is None or model not in served:
-            wanted = "names no model" if model is None else f"names the model {model!r}"
-            raise TeacherFault(
-                f"the recipe {wanted}, but {self.url} serves "
-                f"{', '.join(sorted(served)) or 'none'}; set `teacher.model` to a served one"
-            )
-        entry = served[model]
-        own = entry.get("owned_by") == "synth"
-        # A served name may stand for another model tomorrow; `root` says which it is today.
-        root = entry.get("root") or ""
-        parts = [root if root != model else "", await self._version()]
-        return Identity(model, " ".join(filter(None, parts)), rehearsal=own)
+    def _hopeless(self, replica: Replica, answer: Answer) -> TeacherFault:
+        return TeacherFault(
+            f"the teacher at {replica.url} answered {answer.status}: {HOPELESS[answer.status]}. "
+            f"It said: {self._wire.excerpt(answer.body)}"
+        )
 
-    async def _version(self) -> str:
-        """vLLM tells its version beside /v1; other servers may not: then it is empty."""
-        try:
-            async with self._session.get(f"{self.url.removesuffix('/v1')}/version") as response:
-                found = orjson.loads(await response.read())["version"]
-        except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError, KeyError, TypeError):
-            return ""
-        return str(found)
+    def _pause_s(self, attempt: int, heard: Heard) -> float:
+        if heard.pause_s is not None:
+            return min(heard.pause_s, self._patience_s) + self._jitter.uniform(0, 0.05)
+        # 2 ** attempt alone would one day be too large for a float
+        return self._jitter.uniform(
+            0, min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(attempt - 1, 10))
+        )
 
 
 @asynccontextmanager
 async def connected(
-    url: str,
+    urls: Sequence[str],
     *,
+    model: str | None = None,
     api_key: str | None = None,
     concurrency: int = 64,
     timeout_s: float = 600,
     patience_s: float = 600,
+    stall_s: float = 60,
+    say: Say = lambda _line: None,
+    restart: Restart | None = None,
 ) -> AsyncIterator[Client]:
-    """A client for the length of the block. `timeout_s` bounds one request, all of it."""
+    """The teacher at these addresses, identified, for the length of the block.
+
+    `concurrency` is the most in flight at each address, `timeout_s` bounds one attempt at a
+    request, all of it. `say` hears when a replica goes down and comes back; `restart` starts one
+    again, where we can. Raises `TeacherFault` where an address does not answer, or serves another
+    model than the first.
+    """
+    _allow_open_files(concurrency * len(urls) + OTHER_FILES)
     headers: Mapping[str, str] = {
         "Content-Type": "application/json",
         **({"Authorization": f"Bearer {api_key}"} if api_key else {}),
@@ -152,8 +123,27 @@ async def connected(
         timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(30, timeout_s)),
         headers=headers,
     ) as session:
-        yield Client(url, session, concurrency=concurrency, patience_s=patience_s)
+        wire = Wire(session, Secret(api_key))
+        addresses = [url.rstrip("/") for url in urls]
+        card = await identify_all(wire, addresses, model)
+        replicas = [
+            Replica(url, card, wire, most=concurrency, timeout_s=timeout_s, stall_s=stall_s)
+            for url in addresses
+        ]
+        pool = Pool(replicas)
+        guard = Guard(pool, patience_s=patience_s, say=say, restart=restart)
+        async with guard.watching():
+            yield Client(pool, card, wire, patience_s)
 
 
-def _excerpt(body: bytes) -> str:
-    return " ".join(body[:300].decode("utf-8", "replace").split()) or "nothing"
+def _allow_open_files(needed: int) -> None:
+    """Each request in flight is an open file; most systems allow 1,024 until asked for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise TeacherFault(
+            f"the recipe's concurrency needs {needed} open files, and this system allows {hard} "
+            "(`ulimit -Hn`): lower `teacher.concurrency`, or raise the limit"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

@@ -28,6 +28,8 @@ class Served:
 
     transport: Transport
     identity: Identity
+    names: frozenset[str] = frozenset()
+    """The names under which the model may answer; empty: any."""
 
 
 @dataclass(slots=True)
@@ -51,6 +53,7 @@ class JournaledTeacher:
     ) -> None:
         self.identity: Identity = served.identity
         self.tally = Tally()
+        self._names = served.names
         self._transport = served.transport
         self._journal = journal
         self._heard = heard
@@ -64,13 +67,13 @@ class JournaledTeacher:
         if answer is None:
             for _ in range(GARBLED_TRIES):
                 answer = await self._transport.ask(body)
-                reply = parse_reply(*answer, key.hex())
+                reply = parse_reply(*answer, key.hex(), self._names)
                 if reply.fault not in GARBLED:
                     break
             assert answer is not None
             await self._journal.put(key, answer)
         else:
-            reply = parse_reply(*answer, key.hex())
+            reply = parse_reply(*answer, key.hex(), self._names)
         tally = self.tally
         tally.requests += 1
         tally.reused += reused

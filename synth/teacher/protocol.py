@@ -104,13 +104,19 @@ THINK = re.compile(r"^\s*(?:<think>)?(.*?)</think>\s*", re.DOTALL)
 """Reasoning that the server left in the text; some chat templates open the tag in the prompt."""
 
 
-def parse_reply(status: int, body: bytes, key: str = "") -> Reply:
+def parse_reply(
+    status: int, body: bytes, key: str = "", names: frozenset[str] = frozenset()
+) -> Reply:
     """The reply in a chat completion's HTTP response. Never raises: a bad body is a `fault`.
 
-    Faults: `request_refused` (4xx), `context_too_long`, `reply_not_json`, `reply_without_choice`,
-    `reply_without_finish_reason`, `reply_empty`, `reply_lone_surrogate`.
+    `names` are those under which the model may answer; empty: any. Faults: `request_refused` (4xx),
+    `request_failed` (5xx, time and again), `context_too_long`, `reply_not_json`,
+    `reply_without_choice`, `reply_without_finish_reason`, `reply_empty`, `reply_lone_surrogate`,
+    `reply_from_another_model`, `reply_with_extra_choices`.
     """
     raw = body.decode("utf-8", "replace")
+    if status >= 500:
+        return Reply("", raw, fault="request_failed", key=key)
     if status != 200:
         too_long = "context length" in raw or "max_model_len" in raw
         return Reply("", raw, fault="context_too_long" if too_long else "request_refused", key=key)
@@ -124,6 +130,8 @@ def parse_reply(status: int, body: bytes, key: str = "") -> Reply:
         )
     try:
         choice = payload["choices"][0]
+        extra = len(payload["choices"]) > 1  # one is asked for
+        another = bool(names) and (payload.get("model") or next(iter(names))) not in names
         message = choice["message"]
         finish = choice.get("finish_reason") or ""
         content = message.get("content") or ""
@@ -141,7 +149,11 @@ def parse_reply(status: int, body: bytes, key: str = "") -> Reply:
     if reasoning is None and (thought := THINK.match(content)):
         reasoning, content = thought[1].strip(), content[thought.end() :]
     fault: str | None = None
-    if not finish:
+    if another:
+        fault = "reply_from_another_model"
+    elif extra:
+        fault = "reply_with_extra_choices"
+    elif not finish:
         fault = "reply_without_finish_reason"
     elif not content.strip():
         fault = "reply_empty"

@@ -90,7 +90,7 @@ def key_of(body: dict[str, Any]) -> bytes:
     return sha256(compact + b"\0").digest()
 
 
-def wait_for(condition: Any, seconds: float = 60.0) -> None:
+def wait_for(condition: Any, seconds: float = 180.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "what the test waits for did not come about"

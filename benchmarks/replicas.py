@@ -1,0 +1,97 @@
+"""What two replicas of unequal speed do together, over the sum of what each does alone.
+
+Two mock servers in processes of their own, one four times as slow as the other (log-normal
+latencies), asked through one client without a pause. Answers per second are counted over a window
+in the middle, so that neither the start nor the slow one's last replies count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import time
+from contextlib import ExitStack
+
+import orjson
+import uvloop
+
+from benchmarks.generation_loop import PROMPT, mock_server
+from benchmarks.report import result, table
+from synth.teacher.client import connected
+
+GOAL = 0.9
+SIGMA = 0.6
+
+
+async def per_second(urls: list[str], concurrency: int, warm_s: float, seconds: float) -> float:
+    """Answers per second, with twice as many asking as there are slots."""
+    answered = 0
+    async with connected(urls, concurrency=concurrency) as client:
+
+        async def lane(number: int) -> None:
+            nonlocal answered
+            body = {"messages": [{"role": "user", "content": PROMPT.format(n=number)}]}
+            while True:
+                await client.ask(orjson.dumps(body))
+                answered += 1
+
+        lanes = [asyncio.create_task(lane(n)) for n in range(2 * concurrency * len(urls))]
+        await asyncio.sleep(warm_s)
+        begin, before = time.monotonic(), answered
+        await asyncio.sleep(seconds)
+        rate = (answered - before) / (time.monotonic() - begin)
+        for task in lanes:
+            task.cancel()
+        await asyncio.gather(*lanes, return_exceptions=True)
+    return rate
+
+
+def main() -> None:
+    """Measures and reports."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--concurrency", type=int, default=64, help="at each replica")
+    parser.add_argument(
+        "--latency-ms", type=float, default=200, help="of the faster one, on average"
+    )
+    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--runs", type=int, default=3)
+    arguments = parser.parse_args()
+    concurrency, fast_ms = arguments.concurrency, arguments.latency_ms
+    latencies = {"fast": fast_ms, "slow": 4 * fast_ms}
+    rates: dict[str, list[float]] = {"fast": [], "slow": [], "both": []}
+    with ExitStack() as stack:
+        urls = {
+            name: stack.enter_context(mock_server(mean_ms, SIGMA))[0]
+            for name, mean_ms in latencies.items()
+        }
+        for _ in range(arguments.runs):
+            for name in rates:  # in turn: the machine's speed drifts
+                asked = [urls[name]] if name in urls else list(urls.values())
+                work = per_second(asked, concurrency, 8 * fast_ms / 1000, arguments.seconds)
+                rates[name].append(uvloop.run(work))
+
+    middle = {name: statistics.median(found) for name, found in rates.items()}
+    allowed = {name: concurrency / (mean_ms / 1000) for name, mean_ms in latencies.items()}
+    allowed["both"] = sum(allowed.values())
+    shares = [both / (fast + slow) for fast, slow, both in zip(*rates.values(), strict=True)]
+    table(
+        ["replicas", "answers / s", "of what latency and slots allow"],
+        [[name, f"{rate:.0f}", f"{rate / allowed[name]:.3f}"] for name, rate in middle.items()],
+    )
+    share = statistics.median(shares)
+    print(f"\ntogether over the sum of both alone: {share:.3f}, {arguments.runs} runs of each")
+    result(
+        "replicas",
+        share,
+        "answers per second over the sum of both alone",
+        "higher",
+        GOAL,
+        {"sum of both alone": 1.0},
+        together_per_s=middle["both"],
+        of_what_is_allowed=middle["both"] / allowed["both"],
+    )
+
+
+if __name__ == "__main__":
+    main()

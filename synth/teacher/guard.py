@@ -1,0 +1,137 @@
+"""Looks after the replicas: the dead and the hung lose their requests, and may return.
+
+Each has a watcher that looks at it once a second, and probes it when its breaker asks. With every
+replica down, requests wait; after `patience_s` they fail, and the run stops resumable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from math import inf
+
+from synth.errors import TeacherFault
+from synth.teacher.breaker import State
+from synth.teacher.pool import Pool
+from synth.teacher.replica import Replica
+
+LOOK_EVERY_S = 1.0
+PROBE_BASE_S = 0.5
+PROBE_CAP_S = 5.0
+TOKEN_S = 10.0
+TOKEN_CAP_S = 80.0
+SAY_EVERY_S = 60.0
+
+Say = Callable[[str], None]
+Restart = Callable[[str, str], Awaitable[None]]
+"""(address, why): returns once it answers again, raises `TeacherFault` if it never will."""
+
+
+class Guard:
+    """Watches a pool's replicas for as long as `watching` lasts."""
+
+    def __init__(
+        self, pool: Pool, *, patience_s: float, say: Say, restart: Restart | None = None
+    ) -> None:
+        self._pool = pool
+        self._patience_s = patience_s
+        self._say = say
+        self._restart = restart
+        self._outage: asyncio.Task[None] | None = None
+        self._given_up: set[Replica] = set()
+        self._jitter = random.Random()  # decides only when to probe, never what comes out
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """The replicas are looked after for the length of the block."""
+        watchers = [asyncio.create_task(self._watch(replica)) for replica in self._pool.replicas]
+        for watcher in watchers:
+            watcher.add_done_callback(self._task_ended)
+        try:
+            yield
+        finally:
+            if self._outage:
+                watchers.append(self._outage)
+            for watcher in watchers:
+                watcher.cancel()
+            await asyncio.gather(*watchers, return_exceptions=True)
+
+    async def _watch(self, replica: Replica) -> None:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await replica.breaker.doubted.wait()
+            if replica.asked:
+                await replica.look()
+            if not replica.asked:
+                try:
+                    await self._revive(replica)
+                except TeacherFault as fault:  # it cannot be restarted
+                    self._given_up.add(replica)
+                    if len(self._given_up) == len(self._pool.replicas):
+                        self._pool.end(fault)
+                    return
+            self._pool.hand_out()
+
+    async def _revive(self, replica: Replica) -> None:
+        """Returns once a probe succeeds; when the first one fails, the replica is down until then.
+
+        Raises `TeacherFault` where `restart` does.
+        """
+        wrong = await replica.probe(TOKEN_S)
+        attempt = 0
+        while wrong:
+            if replica.breaker.state is State.DOWN:
+                replica.breaker.open(wrong)
+            else:
+                self._goes_down(replica, wrong)
+            if self._restart is not None:
+                await self._restart(replica.url, replica.breaker.why)
+            pause_s = min(PROBE_CAP_S, PROBE_BASE_S * 2 ** min(attempt, 10))
+            await asyncio.sleep(self._jitter.uniform(0.5, 1) * pause_s)
+            attempt += 1
+            # a queue may be why the token was late: one that lives is not to be missed for ever
+            wrong = await replica.probe(min(TOKEN_CAP_S, TOKEN_S * 2 ** min(attempt, 10)))
+        was_down = replica.breaker.state is State.DOWN
+        replica.came_back()
+        if was_down:
+            self._comes_back(replica)
+
+    def _goes_down(self, replica: Replica, wrong: str) -> None:
+        before = replica.breaker.why
+        replica.breaker.open(wrong if wrong in before else f"{before}; {wrong}")
+        taken = replica.cut_off()
+        line = f"the teacher at {replica.url} is down ({replica.breaker.why})"
+        if any(other.breaker.state is not State.DOWN for other in self._pool.replicas):
+            self._say(f"{line}; its {taken} requests in flight are asked elsewhere")
+        else:
+            self._outage = asyncio.create_task(self._wait_out(line))
+            self._outage.add_done_callback(self._task_ended)
+
+    def _comes_back(self, replica: Replica) -> None:
+        self._say(f"the teacher at {replica.url} answers again")
+        if self._outage:
+            self._outage.cancel()
+            self._outage = None
+            self._pool.reopen()
+
+    async def _wait_out(self, line: str) -> None:
+        # who can restart it knows how long that takes, and gives it up by itself
+        patience_s = inf if self._restart else self._patience_s
+        until = time.monotonic() + patience_s
+        if len(self._pool.replicas) > 1:
+            line += "; it was the last replica"
+        while (left_s := until - time.monotonic()) > 0:
+            most = f", at most {left_s:.0f} s more" if left_s < inf else ""
+            self._say(f"{line}; waiting for it{most}")
+            await asyncio.sleep(min(left_s, SAY_EVERY_S))
+            line = "the teacher is still down"
+        self._pool.end(self._pool.silence())
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        """A bug in a task of ours must not look like a teacher that is silent."""
+        if not task.cancelled() and (error := task.exception()):
+            self._pool.end(error)

@@ -1,0 +1,201 @@
+"""One replica of the teacher: what it is asked, what it holds, and whether it lives."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from synth.errors import TeacherFault
+from synth.teacher.breaker import Breaker, State
+from synth.teacher.exchange import (
+    ASIDE,
+    HOPELESS,
+    TROUBLES,
+    Heard,
+    Kind,
+    Wire,
+    kind_of,
+    retry_after_s,
+)
+from synth.teacher.identify import Card, identify
+from synth.teacher.journal import Answer
+from synth.teacher.pressure import Limit, Pressure, read_pressure
+
+HEALTH_S = 5.0
+METRICS_S = 2.0
+NO_HEALTH = frozenset({404, 405})  # only vLLM and its like have /health
+
+
+class Replica:
+    """A server at an address. The pool decides what it gets; this counts, sends and probes."""
+
+    def __init__(
+        self, url: str, card: Card, wire: Wire, *, most: int, timeout_s: float, stall_s: float
+    ) -> None:
+        self.url = url
+        self.limit = Limit(most)
+        self.breaker = Breaker()
+        self.in_flight = 0
+        self.answered_at = self.alive_at = time.monotonic()
+        self._card = card
+        self._wire = wire
+        self._completions = URL(f"{url}/chat/completions")
+        self._root = url.removesuffix("/v1")
+        self._timeout_s = timeout_s
+        self._stall_s = stall_s
+        self._flights: set[asyncio.Task[object]] = set()
+        self._cut: set[asyncio.Task[object]] = set()
+        self._answered = self._refused = 0  # since the last look
+        self._tells_metrics = True
+        self._tokens = 0.0
+        self._stalled = False
+
+    @property
+    def asked(self) -> bool:
+        """Whether requests may go there."""
+        return self.breaker.state is State.TRUSTED
+
+    def admit(self) -> None:
+        """A request takes a slot."""
+        if not self.in_flight:
+            self.alive_at = time.monotonic()
+        self.in_flight += 1
+
+    async def post(self, body: bytes) -> Heard:
+        """One attempt at a chat completion; nothing but our own cancellation is raised."""
+        task = asyncio.current_task()
+        assert task is not None
+        cancels = task.cancelling()
+        self._flights.add(task)
+        try:
+            async with self._wire.session.post(self._completions, data=body) as response:
+                answer = Answer(response.status, await response.read())
+                asks_s = retry_after_s(response.headers.get("Retry-After"))
+        except asyncio.CancelledError:
+            if task not in self._cut or task.cancelling() > cancels + 1:
+                raise  # somebody else's, who wants the row to end
+            return Heard(Kind.CUT, Answer(502, b""), self.breaker.why)
+        except TROUBLES as error:
+            return self._silent(error)
+        finally:
+            self._flights.discard(task)
+            if task in self._cut:
+                self._cut.discard(task)
+                task.uncancel()
+        return self._heard(self._wire.discreet(answer), asks_s)
+
+    def cut_off(self) -> int:
+        """Takes back the requests in flight: each attempt ends as `CUT`. Returns how many."""
+        for task in self._flights - self._cut:
+            self._cut.add(task)
+            task.cancel()
+        return len(self._flights)
+
+    def _heard(self, answer: Answer, asks_s: float | None) -> Heard:
+        self.alive_at = time.monotonic()
+        kind = kind_of(answer.status, asks_s is not None)
+        if kind is Kind.ANSWERED:
+            self.answered_at = self.alive_at
+            self._answered += 1
+            self.breaker.answered()
+            return Heard(kind, answer)
+        trouble = f"status {answer.status}: {self._wire.excerpt(answer.body)}"
+        if kind is Kind.FAILED:
+            self.breaker.failed(trouble)
+        self._refused += 1
+        return Heard(kind, answer, trouble, asks_s)
+
+    def _silent(self, error: BaseException) -> Heard:
+        trouble = self._wire.told(error)
+        self.breaker.failed(trouble)
+        # a connection that takes too long is a TimeoutError as well, but nothing was asked yet
+        late = isinstance(error, TimeoutError) and not isinstance(
+            error, aiohttp.ConnectionTimeoutError
+        )
+        if late:
+            self._refused += 1
+            trouble = f"no answer within {self._timeout_s:g} s"
+        said = orjson.dumps({"error": {"message": trouble, "type": "client"}})
+        return Heard(
+            Kind.LATE if late else Kind.UNREACHED, Answer(504 if late else 502, said), trouble
+        )
+
+    async def look(self) -> None:
+        """Once a second: adjusts the limit to the load, and doubts a replica that stalls."""
+        pressure = await self._pressure()
+        if pressure is not None:
+            if pressure.tokens > self._tokens:
+                self.alive_at = time.monotonic()  # long replies are being generated
+            self._tokens = pressure.tokens
+        self.limit.look(pressure, self.in_flight, self._answered, self._refused)
+        self._answered = self._refused = 0
+        silent_s = time.monotonic() - self.alive_at
+        if self.in_flight and silent_s > self._stall_s:
+            self._stalled = True
+            self.breaker.doubt(f"{self.in_flight} requests and no answer for {silent_s:.0f} s")
+
+    def came_back(self) -> None:
+        """A probe succeeded: it is asked again."""
+        if self.breaker.state is State.DOWN and self._stalled:
+            # it may be slow and not have hung, and would finish no reply if it were cut off again
+            self._stall_s = min(2 * self._stall_s, self._timeout_s)
+        self._stalled = False
+        self.alive_at = time.monotonic()
+        self._tells_metrics = True
+        self.breaker.close()
+
+    async def probe(self, token_s: float) -> str:
+        """Empty when it answers as the teacher that the run began with; otherwise what is wrong.
+
+        A 200 from /health says little (an engine can hang behind it), so a token is asked for, and
+        has to come within `token_s`.
+        """
+        try:
+            status, _ = await self._wire.send(f"{self._root}/health", HEALTH_S)
+        except TROUBLES as error:
+            return self._wire.told(error)
+        if status != 200 and status not in NO_HEALTH:
+            return f"/health answers {status}"
+        try:
+            card = await identify(self._wire, self.url, self._card.identity.model, HEALTH_S)
+        except TeacherFault as fault:
+            return str(fault)
+        if card != self._card:
+            return f"it serves {card} now, and the run began with {self._card}"
+        return await self._token(token_s)
+
+    async def _token(self, within_s: float) -> str:
+        before = await self._pressure()
+        body = {
+            "model": self._card.identity.model,
+            "messages": [{"role": "user", "content": "Hi"}],
+            "max_tokens": 1,
+            "temperature": 0,
+        }
+        try:
+            answer = await self._wire.send(str(self._completions), within_s, orjson.dumps(body))
+        except TimeoutError:
+            after = await self._pressure()
+            if before and after and after.tokens > before.tokens:
+                return ""  # it generates, and has a long queue
+            return f"no token within {within_s:g} s"
+        except TROUBLES as error:
+            return self._wire.told(error)
+        if answer.status >= 500 or answer.status in HOPELESS or answer.status in ASIDE - {429}:
+            return f"one token asked, it answers {answer.status}: {self._wire.excerpt(answer.body)}"
+        return ""
+
+    async def _pressure(self) -> Pressure | None:
+        if not self._tells_metrics:
+            return None
+        with suppress(*TROUBLES):
+            status, body = await self._wire.send(f"{self._root}/metrics", METRICS_S)
+            pressure = read_pressure(body.decode("utf-8", "replace"))
+            self._tells_metrics = pressure is not None or status >= 500
+            return pressure
+        return None
