@@ -49,7 +49,7 @@ class TeacherConfig(Model):
     """The served model's name; may be left out where the server has only one."""
     api_key_env: str | None = None
     """Name of the environment variable that holds the API key."""
-    concurrency: Annotated[int, Field(ge=1, le=4096)] = 64
+    concurrency: Annotated[int, Field(ge=1, le=4096)] = 256
     """Requests in flight at most, at each address; fewer while they queue there."""
     timeout_s: Annotated[float, Field(gt=0)] = 600
     """A request that takes longer is asked again."""

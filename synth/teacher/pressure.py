@@ -56,7 +56,10 @@ def read_pressure(text: str) -> Pressure | None:
 
 
 class Limit:
-    """The most requests in flight: cut by a quarter while crowded, raised by a step while not."""
+    """The most requests in flight: cut by a quarter while crowded, raised by a step while not.
+
+    Never cut below what runs there, nor below a sixteenth of what the recipe says.
+    """
 
     def __init__(self, most: int) -> None:
         self.now = most
@@ -66,10 +69,13 @@ class Limit:
         self._step = max(1.0, most * STEP_SHARE)
         self._crowded_looks = 0
 
-    def look(self, pressure: Pressure | None, in_flight: int, answered: int, refused: int) -> None:
+    def look(
+        self, pressure: Pressure | None, in_flight: int, answered: int, refused: int, *, moves: bool
+    ) -> None:
         """Adjusts the limit to what was seen since the last look.
 
-        `refused` counts 429, 5xx and late replies; `pressure` is None where the server tells none.
+        `refused` counts 429, 5xx and late replies; `pressure` is None where the server tells none;
+        `moves` where there was an answer or a token.
         """
         seen = pressure or Pressure()
         crowded = seen.waiting > max(1.0, QUEUE_SHARE * seen.running) or refused > QUEUE_SHARE * (
@@ -77,11 +83,13 @@ class Limit:
         )
         if not crowded:
             self._crowded_looks = 0
-            if not seen.waiting and seen.cache < FULL_CACHE:
+            if moves and not seen.waiting and seen.cache < FULL_CACHE:
                 self._exact = min(self._most, self._exact + self._step)
         else:
             self._crowded_looks += 1
             # the last cut shows only once as many have left: cutting meanwhile would go too far
             if self._crowded_looks >= PATIENT_LOOKS and in_flight <= self.now:
-                self._exact = max(self._floor, self._exact * CUT)
+                # what runs there has room; with fewer, its seats would stand empty for a moment
+                least = max(self._floor, seen.running)
+                self._exact = min(self._exact, max(least, self._exact * CUT))
         self.now = int(self._exact)

@@ -128,11 +128,13 @@ class Replica:
     async def look(self) -> None:
         """Once a second: adjusts the limit to the load, and doubts a replica that stalls."""
         pressure = await self._pressure()
+        moves = bool(self._answered)
         if pressure is not None:
             if pressure.tokens > self._tokens:
-                self.alive_at = time.monotonic()  # long replies are being generated
+                moves = True  # long replies are being generated
+                self.alive_at = time.monotonic()
             self._tokens = pressure.tokens
-        self.limit.look(pressure, self.in_flight, self._answered, self._refused)
+        self.limit.look(pressure, self.in_flight, self._answered, self._refused, moves=moves)
         self._answered = self._refused = 0
         silent_s = time.monotonic() - self.alive_at
         if self.in_flight and silent_s > self._stall_s:

@@ -246,7 +246,7 @@ def test_after_three_failures_a_replica_is_left_alone_until_a_probe_succeeds() -
         async with standing(a, b), teaching(a.url, b.url, concurrency=4) as teacher:
             assert await teacher.ask_all(prompts(20)) == answers(20)
             failed = len(a.asked)
-            assert 3 <= failed <= 4, "four had been sent before the third failed"
+            assert 3 <= failed < 8, "four are sent at once, before the third has failed"
             assert await teacher.ask_all(prompts(20)) == answers(20)
             assert len(a.asked) == failed
             a.status = 200

@@ -30,7 +30,8 @@ vllm:generation_tokens_created{engine="0",model_name="Qwen/Qwen3-8B"} 1.7e+09
 
 def looked(limit: Limit, times: int, **seen: Any) -> int:
     """The limit after so many looks at the same."""
-    seen = {"in_flight": 0, "answered": 100, "refused": 0, "pressure": None} | seen
+    usual = {"in_flight": 0, "answered": 100, "refused": 0, "pressure": None, "moves": True}
+    seen = usual | seen
     for _ in range(times):
         limit.look(**seen)
     return limit.now
@@ -57,23 +58,24 @@ def test_a_cut_is_awaited_before_the_next_one() -> None:
     assert looked(limit, 50, pressure=Pressure(64, 192), in_flight=256) == 192
 
 
-def test_the_limit_never_falls_below_a_sixteenth() -> None:
-    assert looked(Limit(256), 100, pressure=Pressure(64, 192)) == 16
-    assert looked(Limit(1), 100, pressure=Pressure(64, 192)) == 1
+def test_the_limit_never_falls_below_what_runs_there_or_a_sixteenth() -> None:
+    assert looked(Limit(256), 100, pressure=Pressure(64, 192)) == 64
+    assert looked(Limit(256), 100, pressure=Pressure(2, 192)) == 16
+    assert looked(Limit(64), 100, pressure=Pressure(100, 192)) == 64
+    assert looked(Limit(1), 100, pressure=Pressure(0, 192)) == 1
 
 
 @pytest.mark.parametrize(("waiting", "moves"), [(0, "up"), (1, "stays"), (6, "stays"), (7, "down")])
 def test_a_short_queue_is_left_as_it_is(waiting: int, moves: str) -> None:
     limit = Limit(256)
-    looked(limit, 4, pressure=Pressure(64, 192))
-    before = limit.now
+    before = looked(limit, 4, pressure=Pressure(64, 192))
     after = looked(limit, 2, pressure=Pressure(64, waiting))
     assert {"up": after > before, "stays": after == before, "down": after < before}[moves]
 
 
 def test_the_limit_is_back_at_the_top_after_a_minute_without_a_queue() -> None:
     limit = Limit(256)
-    looked(limit, 100, pressure=Pressure(64, 192))
+    looked(limit, 100, pressure=Pressure(0, 192))
     assert looked(limit, 60, pressure=Pressure(64, 0)) == 256
     assert looked(limit, 60, pressure=Pressure(64, 0)) == 256
 
@@ -81,7 +83,13 @@ def test_the_limit_is_back_at_the_top_after_a_minute_without_a_queue() -> None:
 def test_a_full_cache_lets_no_more_in() -> None:
     limit = Limit(256)
     looked(limit, 100, pressure=Pressure(64, 192))
-    assert looked(limit, 10, pressure=Pressure(64, 0, cache=0.97)) == 16
+    assert looked(limit, 10, pressure=Pressure(64, 0, cache=0.97)) == 64
+
+
+def test_a_server_that_stands_still_is_given_no_more() -> None:
+    limit = Limit(256)
+    looked(limit, 100, pressure=Pressure(64, 192))
+    assert looked(limit, 10, pressure=Pressure(64, 0), answered=0, moves=False) == 64
 
 
 @pytest.mark.parametrize(("refused", "falls"), [(11, False), (12, True)])
@@ -95,8 +103,8 @@ def test_a_limit_of_one_stays_one() -> None:
     assert looked(limit, 10) == 1
 
 
-def held(server: StandIn, until: Callable[[], bool], **config: Any) -> StandIn:
-    """Keeps a replica busy until something holds, for five seconds at most."""
+def busy(server: StandIn, until: Callable[[int], bool], **config: Any) -> None:
+    """Keeps a replica busy until something holds of its limit, for twenty seconds at most."""
 
     async def work() -> None:
         async with standing(server), connected([server.url], **config) as client:
@@ -107,8 +115,8 @@ def held(server: StandIn, until: Callable[[], bool], **config: Any) -> StandIn:
 
             lanes = [asyncio.create_task(lane()) for _ in range(128)]
             try:
-                async with asyncio.timeout(5):
-                    while not until():
+                async with asyncio.timeout(20):
+                    while not until(client.pool.replicas[0].limit.now):
                         await asyncio.sleep(0.01)
             finally:
                 for task in lanes:
@@ -116,39 +124,35 @@ def held(server: StandIn, until: Callable[[], bool], **config: Any) -> StandIn:
                 await asyncio.gather(*lanes, return_exceptions=True)
 
     asyncio.run(work())
-    return server
 
 
 def test_a_replica_with_few_seats_gets_few_requests_and_more_when_it_has_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(guard, "LOOK_EVERY_S", 0.03)
-    server = StandIn(latency_s=0.02, seats=8)
-    fell = False
+    monkeypatch.setattr(guard, "LOOK_EVERY_S", 0.02)
+    server = StandIn(latency_s=0.1, seats=8)
 
-    def falls_then_recovers() -> bool:
-        nonlocal fell
-        at_it = server.running + server.waiting
-        if not fell and server.running == 8 and at_it <= 12:
-            fell = True
-            server.seats = 64
-        return fell and at_it >= 60
+    def falls_then_recovers(limit: int) -> bool:
+        if limit <= 10:
+            server.seats = 128
+        return server.seats == 128 and limit == 64
 
-    held(server, falls_then_recovers, concurrency=64)
+    busy(server, falls_then_recovers, concurrency=64)
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_replica_that_refuses_gets_fewer_requests(
     monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    monkeypatch.setattr(guard, "LOOK_EVERY_S", 0.03)
-    server = StandIn(latency_s=0.02, tells_metrics=False, room=12, refusal=status)
+    monkeypatch.setattr(guard, "LOOK_EVERY_S", 0.02)
+    server = StandIn(latency_s=0.03, tells_metrics=False, room=12, refusal=status)
     seen: list[tuple[int, int]] = []
 
-    def few_are_refused() -> bool:
-        """In the last fifth of a second; untamed, three of four would be."""
+    def few_are_refused(_limit: int) -> bool:
+        """Of the last 200 or so; untamed, three of four would be."""
         seen.append((len(server.asked), server.refused))
-        asked, refused = (new - old for new, old in zip(seen[-1], seen[-20:][0], strict=True))
-        return len(seen) > 20 and asked > 50 and refused < 0.2 * asked
+        before = next((old for old in reversed(seen) if seen[-1][0] - old[0] > 200), seen[-1])
+        asked, refused = (new - old for new, old in zip(seen[-1], before, strict=True))
+        return asked > 200 and refused < 0.2 * asked
 
-    held(server, few_are_refused, concurrency=64)
+    busy(server, few_are_refused, concurrency=64)
