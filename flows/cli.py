@@ -85,6 +85,21 @@ def _parser() -> argparse.ArgumentParser:
         "--allow-rehearsal", action="store_true", help="push data that no model wrote"
     )
 
+    teacher = commands.add_parser(
+        "teacher", help="keep a launched teacher up, or see how one fares"
+    )
+    actions = teacher.add_subparsers(dest="action", required=True, metavar="ACTION")
+    start = actions.add_parser(
+        "start", help="launch a recipe's teacher and keep it up until Ctrl-C"
+    )
+    _add_recipe(start, limit=False, teacher=False)
+    start.add_argument(
+        "--logs", type=Path, help="folder of its logs (default: outputs/NAME/teacher)"
+    )
+    status = actions.add_parser("status", help="do teachers answer, and how busy are they")
+    status.add_argument("url", nargs="+", help="address of a server, e.g. http://127.0.0.1:8000/v1")
+    status.add_argument("--api-key-env", metavar="NAME", help="environment variable with its key")
+
     serve = commands.add_parser("serve", help="run a recipe on a schedule until stopped")
     _add_recipe(serve)
     serve.add_argument("--cron", required=True, help='when to run, e.g. "0 3 * * *"')
@@ -93,9 +108,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_recipe(parser: argparse.ArgumentParser, *, limit: bool = True) -> None:
+def _add_recipe(
+    parser: argparse.ArgumentParser, *, limit: bool = True, teacher: bool = True
+) -> None:
     parser.add_argument("recipe", help="a shipped recipe's name, or the path of a .yaml file")
-    parser.add_argument("--teacher", help="address of a served model, or `rehearsal`")
+    if teacher:
+        parser.add_argument("--teacher", help="address of a served model, or `rehearsal`")
     if limit:
         parser.add_argument("--limit", type=_positive, help="read at most so many rows")
     parser.add_argument(

@@ -78,8 +78,7 @@ def check(arguments: Namespace) -> int:
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
     )
     line = " → ".join(stage.name for stage in plan.stages)
-    teacher = plan.teacher
-    who = "no teacher" if teacher is None else teacher.url or "the rehearsal teacher"
+    who = plan.teacher.who if plan.teacher else "no teacher"
     print(f"{plan.name} is a valid recipe: {line}; it asks {who}")
     return ExitCode.OK
 
@@ -151,6 +150,13 @@ def serve(arguments: Namespace) -> int:
         say=_say,
     )
     return ExitCode.OK
+
+
+def teacher(arguments: Namespace) -> int:
+    """Keeps a recipe's teacher up, or tells how teachers fare."""
+    from flows import teacher_command
+
+    return int(getattr(teacher_command, arguments.action)(arguments))
 
 
 def _settings(model: Any, arguments: Namespace) -> Any:

@@ -36,14 +36,20 @@ async def open_workshop(
     """A workshop with its teacher up and identified; the run folder is made and locked after that.
 
     Raises `TeacherFault` before anything is written, `RunLockedError` where another run is at work.
+    With a teacher to be launched the folder is locked first: it gets the logs, and a second run
+    must not load the model in vain.
     """
     watch = watch or Watch()
     async with contextlib.AsyncExitStack() as stack:
-        served = None
-        if plan.teacher is not None and plan.asks_teacher:
-            teacher = open_teacher(plan.teacher, say=watch.say)
+        served, config = None, plan.teacher if plan.asks_teacher else None
+        launches = config is not None and config.launch is not None
+        if launches:
+            stack.enter_context(_locked(run))
+        if config is not None:
+            teacher = open_teacher(config, run / "teacher" if launches else None, watch.say)
             served = await stack.enter_async_context(teacher)
-        stack.enter_context(_locked(run))
+        if not launches:
+            stack.enter_context(_locked(run))
         yield Workshop(plan, run, served, watch)
 
 

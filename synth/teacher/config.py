@@ -6,14 +6,15 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from synth.engine.stage import Model
 from synth.errors import TeacherFault
 from synth.teacher.rehearsal.config import Rehearsal
+from synth.teacher.vllm.config import Launch, LaunchSettings
 
 if TYPE_CHECKING:
     from synth.teacher.journaled import Served
@@ -33,10 +34,11 @@ def _address(value: str) -> str:
 Address = Annotated[str, AfterValidator(_address)]
 
 
-class TeacherConfig(Model):
-    """Who is asked: the address of a served model, or the rehearsal teacher.
+class TeacherConfig(LaunchSettings):
+    """Who is asked: a served model by its address, one that the run launches, or the rehearsal one.
 
-    Short forms: `teacher: rehearsal`, `teacher: http://127.0.0.1:8000/v1`.
+    Short forms: `teacher: rehearsal`, `teacher: http://127.0.0.1:8000/v1`. With `model` and no
+    address the run serves that model itself with vLLM, and ends it when it is done.
     """
 
     url: Address | None = None
@@ -45,8 +47,9 @@ class TeacherConfig(Model):
     """Several addresses in place of `url`: replicas of one model, which share the requests."""
     rehearsal: Rehearsal | None = None
     """The built-in teacher without a model; its rows are marked and cannot be pushed unasked."""
-    model: str | None = None
-    """The served model's name; may be left out where the server has only one."""
+    model: Annotated[str, Field(min_length=1)] | None = None
+    """With an address: the served model's name, if it has several. Without one: the model to
+    launch, by its name on the Hugging Face Hub or its folder."""
     api_key_env: str | None = None
     """Name of the environment variable that holds the API key."""
     concurrency: Annotated[int, Field(ge=1, le=4096)] = 256
@@ -79,50 +82,95 @@ class TeacherConfig(Model):
 
     @model_validator(mode="after")
     def _one(self) -> TeacherConfig:
-        if sum(choice is not None for choice in (self.url, self.urls, self.rehearsal)) != 1:
+        if sum(choice is not None for choice in (self.url, self.urls, self.rehearsal)) > 1:
+            raise ValueError("name only one of `url`, `urls` and `rehearsal`")
+        if self.addresses or self.rehearsal is not None:
+            of_launch = [key for key in LaunchSettings.model_fields if key in self.model_fields_set]
+            if of_launch:
+                raise ValueError(
+                    f"`{of_launch[0]}` is for a teacher that the run launches: leave it out, or "
+                    "leave out the address and name the `model`"
+                )
+            return self
+        if self.model is None:
             raise ValueError(
-                "name either `url` or `rehearsal` (or `urls`, for several replicas), and only one "
-                "of them"
+                "name the `model` that the run shall launch, or the `url` (or `urls`) of a served "
+                "one, or `rehearsal`"
             )
+        if self.api_key_env:
+            raise ValueError(
+                "`api_key_env` is for servers of others; a launched teacher takes its key, if any, "
+                "from $VLLM_API_KEY"
+            )
+        if self.model.startswith("-"):
+            raise ValueError(f"model {self.model!r} is an option, not a model's name")
         return self
 
     @property
+    def launch(self) -> Launch | None:
+        """What the run launches; None where it asks a teacher that is up, or rehearses."""
+        if self.model is None or self.addresses or self.rehearsal is not None:
+            return None
+        settings = {key: getattr(self, key) for key in LaunchSettings.model_fields}
+        return Launch.model_construct(model=self.model, **settings)
+
+    @property
     def addresses(self) -> tuple[str, ...]:
-        """Where the served replicas are; none for the rehearsal teacher."""
+        """Where the served replicas are; none for a teacher that the run starts itself."""
         return (self.url,) if self.url is not None else self.urls or ()
 
     @property
     def most_in_flight(self) -> int:
         """Requests in flight at most, at all replicas together."""
-        return self.concurrency * max(1, len(self.addresses))
+        replicas = self.launch.replicas if self.launch else len(self.addresses)
+        return self.concurrency * max(1, replicas)
+
+    @property
+    def who(self) -> str:
+        """Who is asked, for people."""
+        if self.launch:
+            times = f", {self.launch.replicas} times" if self.launch.replicas > 1 else ""
+            return f"{self.launch.name}, which it launches with vLLM{times}"
+        return " and ".join(self.addresses) or "the rehearsal teacher"
 
 
 @asynccontextmanager
 async def open_teacher(
-    config: TeacherConfig, log: Path | None = None, say: Callable[[str], None] = lambda _line: None
+    config: TeacherConfig, logs: Path | None = None, say: Callable[[str], None] = lambda _line: None
 ) -> AsyncIterator[Served]:
     """The teacher, identified, for the length of the block. Raises `TeacherFault` in preflight.
 
-    `say` hears when a replica goes down or comes back.
+    One that the run starts itself writes its logs into the folder `logs`, or into a temporary one.
+    `say` hears how its loading goes, and when a replica goes down or comes back.
     """
     from synth.teacher.client import connected
     from synth.teacher.journaled import Served
     from synth.teacher.rehearsal.launch import rehearsal_server
 
     async with AsyncExitStack() as stack:
-        addresses = config.addresses
+        addresses, model, restart = config.addresses, config.model, None
+        api_key = _key(config.api_key_env)
         if config.rehearsal is not None:
+            log = logs / "rehearsal.log" if logs else None
             addresses = (await stack.enter_async_context(rehearsal_server(config.rehearsal, log)),)
+        elif config.launch is not None:
+            from synth.teacher.vllm.server import launched
+
+            folder = logs or Path(stack.enter_context(TemporaryDirectory(prefix="synth-teacher-")))
+            fleet = await stack.enter_async_context(launched(config.launch, folder, say))
+            addresses, model, api_key = tuple(fleet.urls), fleet.model, fleet.api_key
+            restart = fleet.restart
         client = await stack.enter_async_context(
             connected(
                 addresses,
-                model=config.model,
-                api_key=_key(config.api_key_env),
+                model=model,
+                api_key=api_key,
                 concurrency=config.concurrency,
                 timeout_s=config.timeout_s,
                 patience_s=config.patience_s,
                 stall_s=config.stall_s,
                 say=say,
+                restart=restart,
             )
         )
         yield Served(client, client.card.identity, client.card.names)

@@ -109,7 +109,11 @@ def test_every_mistake_is_told_at_once(recipe: Path) -> None:
         ("teacher: rehearsal\n", "", "`evolve` asks a teacher, and the recipe names none"),
         ("  - read: {prompts: prompts.jsonl}", "  - read: {prompts: x.jsonl}", "line 4: no file"),
         ("teacher: rehearsal", "teacher: qwen", "'qwen' is no address"),
-        ("teacher: rehearsal", "teacher: {model: qwen}", "name either `url` or `rehearsal`"),
+        (
+            "teacher: rehearsal",
+            "teacher: {replicas: 2}",
+            "name the `model` that the run shall launch",
+        ),
         ("name: mine", "name: ../mine", "name is '../mine'"),
         ("[maths]", "[mathss]", "mathss"),
     ],

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from synth.teacher.config import TeacherConfig
+from synth.teacher.vllm.config import Launch
 
 A, B = "http://a:8000/v1", "http://b:8000/v1"
 
@@ -23,15 +24,28 @@ def test_several_addresses_multiply_the_requests_in_flight() -> None:
     assert TeacherConfig.model_validate("rehearsal").addresses == ()
 
 
+def test_a_model_without_an_address_is_launched() -> None:
+    config = TeacherConfig(model="org/m", replicas=2, tensor_parallel=4, concurrency=8)
+    assert config.launch == Launch(model="org/m", replicas=2, tensor_parallel=4)
+    assert config.most_in_flight == 16
+    assert config.who == "org/m, which it launches with vLLM, 2 times"
+    assert TeacherConfig(url=A, model="org/m").launch is None
+    assert TeacherConfig.model_validate("rehearsal").launch is None
+
+
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({}, "name either `url` or `rehearsal`"),
-        ({"url": A, "urls": [B]}, "only one of them"),
-        ({"urls": [A], "rehearsal": {}}, "only one of them"),
+        ({}, "name the `model` that the run shall launch, or the `url`"),
+        ({"url": A, "urls": [B]}, "name only one of"),
+        ({"urls": [A], "rehearsal": {}}, "name only one of"),
         ({"urls": []}, "at least 1 item"),
         ({"urls": [A, "b:8000"]}, "'b:8000' is no address"),
         ({"urls": [A, "http://me:secret@b/v1"]}, "must not hold a password"),
+        ({"model": "--help"}, "is an option, not a model's name"),
+        ({"model": "org/m", "api_key_env": "KEY"}, "from \\$VLLM_API_KEY"),
+        ({"url": A, "model": "org/m", "replicas": 2}, "`replicas` is for a teacher that the run"),
+        ({"rehearsal": {}, "max_model_len": 9}, "`max_model_len` is for a teacher that the run"),
         ({"urls": [A, B, f"{A}/"]}, f"{A} stands there twice"),
     ],
 )

@@ -1,0 +1,129 @@
+"""`synth teacher`: keeps a recipe's teacher up for several runs, and tells how teachers fare."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flows import loop
+from synth.errors import ExitCode, InputError, RecipeError
+
+if TYPE_CHECKING:
+    from synth.engine.plan import Plan
+    from synth.teacher.vllm.config import Launch
+    from synth.teacher.vllm.status import Status
+
+MIN_COLUMNS = 140
+
+
+def start(arguments: Namespace) -> int:
+    """The recipe's launched teacher, up until Ctrl-C. Prints its addresses, one per line."""
+    from flows.recipe_file import load_recipe
+    from synth.teacher.vllm.server import KEY, launched
+
+    plan = load_recipe(arguments.recipe, overrides=arguments.set)
+    launch = _launch(plan, arguments.recipe)
+    logs = arguments.logs or Path("outputs") / plan.name / "teacher"
+
+    async def go() -> None:
+        async with launched(launch, logs, _say) as fleet:
+            print(*fleet.urls, sep="\n", flush=True)
+            command = how_to_use(arguments.recipe, fleet.urls, KEY if fleet.api_key else None)
+            _say(f"use it from another terminal; Ctrl-C here ends it:\n  {command}")
+            raise await fleet.lost()
+
+    try:
+        loop.run(go())
+    except KeyboardInterrupt:
+        _say("the teacher is ended")
+    return ExitCode.OK
+
+
+def _launch(plan: Plan, recipe: str) -> Launch:
+    launch = plan.teacher.launch if plan.teacher else None
+    if launch is None:
+        raise RecipeError(
+            f"{recipe} launches no teacher; expected `teacher: {{model: …}}` without an address: "
+            "write it so, or add `--set 'teacher={model: …}'`"
+        )
+    return launch
+
+
+def how_to_use(recipe: str, urls: Sequence[str], api_key_env: str | None) -> str:
+    """The command that runs the recipe with this teacher."""
+    if len(urls) == 1 and api_key_env is None:
+        use = f"--teacher {urls[0]}"
+    else:
+        key = f", api_key_env: {api_key_env}" if api_key_env else ""
+        use = f"--set 'teacher={{urls: [{', '.join(urls)}]{key}}}'"
+    return f"synth run {shlex.quote(recipe)} {use}"
+
+
+def status(arguments: Namespace) -> int:
+    """A table of the servers at these addresses; the exit code says whether all answer."""
+    key = os.environ.get(arguments.api_key_env) if arguments.api_key_env else None
+    if arguments.api_key_env and not key:
+        raise InputError(f"${arguments.api_key_env} is not set, so there is no key to ask with")
+
+    async def go() -> list[Status]:
+        from synth.teacher.vllm.status import status as status_of
+
+        return await asyncio.gather(*(status_of(_address(url), key) for url in arguments.url))
+
+    found = loop.run(go())
+    print_status(found)
+    return ExitCode.INFRASTRUCTURE if any(server.trouble for server in found) else ExitCode.OK
+
+
+def _address(url: str) -> str:
+    """As people write it: `127.0.0.1:8000`, with or without scheme and /v1."""
+    url = url if "://" in url else f"http://{url}"
+    return url.rstrip("/") if url.rstrip("/").endswith("/v1") else f"{url.rstrip('/')}/v1"
+
+
+def print_status(servers: list[Status]) -> None:
+    """One line per server; `-` is what it does not tell."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("teacher", "answers", "model", "version"):
+        table.add_column(column, overflow="fold")
+    for column in ("max_model_len", "running", "waiting", "KV cache", "prefix hits"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for server in servers:
+        load = server.load
+        cells = (
+            server.url,
+            server.trouble or f"a token in {server.token_s:.2f} s",
+            server.model or "-",
+            server.version or "-",
+            _number(server.max_model_len),
+            _number(load.running if load else None),
+            _number(load.waiting if load else None),
+            _share(load.cache if load else None),
+            _share(server.prefix_hits),
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+    console = Console()
+    console.width = max(console.width, MIN_COLUMNS)  # an address in pieces cannot be copied
+    console.print(table)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,154 @@
+"""What a recipe may say about a teacher that the run launches. Read whenever a recipe is checked.
+
+teacher: {model: Qwen/Qwen3-8B, replicas: 2, max_model_len: 8192}
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from synth.engine.stage import Model
+
+SECRETIVE = frozenset({"KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS"})
+"""Parts of the names of environment variables that hold secrets, like HF_TOKEN's second."""
+
+_EXPORT = "a recipe is published with its data: export {} instead, the engine inherits it"
+_LISTENS = "the run decides where its teacher listens"
+_SPREAD = "raise `replicas`, or serve the model by hand and give the recipe its address"
+REFUSED_ARGS = {
+    "--model": "that is the setting `model`",
+    "--served-model-name": "that is the setting `served_name`",
+    "--tensor-parallel-size": "that is the setting `tensor_parallel`",
+    "-tp": "that is the setting `tensor_parallel`",
+    "--max-model-len": "that is the setting `max_model_len`",
+    "--api-key": _EXPORT.format("VLLM_API_KEY"),
+    "--hf-token": _EXPORT.format("HF_TOKEN"),
+    **dict.fromkeys(("--host", "--port", "--uds", "--ssl-keyfile", "--ssl-certfile"), _LISTENS),
+    **dict.fromkeys(("--pipeline-parallel-size", "-pp", "--nnodes", "--headless"), _SPREAD),
+    **dict.fromkeys(("--data-parallel-size", "-dp"), _SPREAD),
+}
+
+
+def secretive(name: str) -> bool:
+    """Whether an environment variable of this name holds a secret, as far as a name can tell."""
+    return not SECRETIVE.isdisjoint(name.upper().split("_"))
+
+
+class LaunchSettings(Model):
+    """How a teacher is launched, whichever model it is."""
+
+    served_name: Annotated[str, Field(min_length=1)] | None = None
+    """What requests, rows and the card call it: the model's name, or its folder's, if not given."""
+    replicas: Annotated[int, Field(ge=1, le=256)] = 1
+    """Servers side by side, each with GPUs of its own."""
+    tensor_parallel: Annotated[int, Field(ge=1, le=64)] = 1
+    """GPUs that hold one replica together."""
+    max_model_len: Annotated[int, Field(ge=1)] | None = None
+    """Longest prompt and reply together, in tokens; the model's own limit if not given. A smaller
+    one leaves room for more requests at once."""
+    gpus: tuple[int | str, ...] | None = None
+    """The GPUs to use, as nvidia-smi numbers them or by UUID. If not given: those that
+    CUDA_VISIBLE_DEVICES names, or else all."""
+    extra_args: tuple[str, ...] = ()
+    """Further arguments of `vllm serve`, such as `--gpu-memory-utilization`, `0.8`."""
+    command: Annotated[tuple[str, ...], Field(min_length=1)] = ("vllm", "serve")
+    """What is run. One that does not end in `serve` is given `--model MODEL`, like `python -m
+    vllm.entrypoints.openai.api_server`."""
+    start_timeout_s: Annotated[float, Field(gt=0)] = 900
+    """How long a replica may load. The first time, it downloads the model as well."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Environment variables set for the engine. No secrets: those it inherits."""
+
+    @field_validator("extra_args", "command", mode="before")
+    @classmethod
+    def _words(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            raise ValueError(f"write a list of words, like [{', '.join(value.split())}]")  # noqa: TRY004  pydantic's
+        return [_text(word) for word in value] if isinstance(value, list | tuple) else value
+
+    @field_validator("extra_args")
+    @classmethod
+    def _nothing_of_ours(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        for word in words:
+            option = word.partition("=")[0].replace("_", "-")
+            if option in REFUSED_ARGS:
+                raise ValueError(f"extra_args cannot hold {option}: {REFUSED_ARGS[option]}")
+        return words
+
+    @field_validator("env", mode="before")
+    @classmethod
+    def _no_secrets(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        for name, given in value.items():
+            # the messages name the variable only: a value may be what nobody should read
+            if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_]\w*", name):
+                raise ValueError("env: each key is the name of an environment variable")
+            if isinstance(given, bool) or not isinstance(given, str | int | float):
+                raise ValueError(f"env: {name} must be text or a number")  # noqa: TRY004  as above
+            if secretive(name):
+                raise ValueError(f"env: {name} looks like a secret; {_EXPORT.format(name)}")
+            if name == "CUDA_VISIBLE_DEVICES":
+                raise ValueError("env: use `gpus` in place of CUDA_VISIBLE_DEVICES")
+        return {name: _text(given) for name, given in value.items()}
+
+    @model_validator(mode="after")
+    def _enough_gpus(self) -> Self:
+        if self.gpus is None:
+            return self
+        if len(set(map(str, self.gpus))) < len(self.gpus):
+            raise ValueError(f"gpus: {self.gpus} names one twice")
+        if any(not re.fullmatch(r"[\w./-]+", str(gpu)) or str(gpu) == "-1" for gpu in self.gpus):
+            raise ValueError(f"gpus: {self.gpus}; expected numbers as in nvidia-smi, or UUIDs")
+        if (needed := self.replicas * self.tensor_parallel) > len(self.gpus):
+            raise ValueError(
+                f"gpus: {self.replicas} replicas of {self.tensor_parallel} need {needed} GPUs, and "
+                f"{self.gpus} are {len(self.gpus)}"
+            )
+        return self
+
+
+class Launch(LaunchSettings):
+    """A teacher that the run starts itself, and that ends with it: `vllm serve`, per replica."""
+
+    model: Annotated[str, Field(min_length=1)]
+    """The model: its name on the Hugging Face Hub, or a folder."""
+
+    @property
+    def name(self) -> str:
+        """What requests call the model. A folder's path stays out of requests, rows and card."""
+        is_path = self.model.startswith((".", "/", "~"))
+        return self.served_name or (Path(self.model).resolve().name if is_path else self.model)
+
+    @property
+    def arguments(self) -> list[str]:
+        """Command and arguments, without the address to listen at."""
+        model = str(Path(self.model).expanduser()) if self.model[0] == "~" else self.model
+        positional = self.command[-1] == "serve"
+        length = [] if self.max_model_len is None else ["--max-model-len", str(self.max_model_len)]
+        return [
+            *self.command,
+            *([model] if positional else ["--model", model]),
+            *("--served-model-name", self.name),
+            *("--tensor-parallel-size", str(self.tensor_parallel)),
+            *length,
+            "--disable-uvicorn-access-log",  # a line per request fills the disk and costs 1-2 %
+            *self.extra_args,
+        ]
+
+    @field_validator("model", "served_name")
+    @classmethod
+    def _no_option(cls, value: str | None) -> str | None:
+        if value is not None and value.startswith("-"):
+            raise ValueError(f"{value!r} is an option, not a model's name")
+        return value
+
+
+def _text(value: Any) -> Any:
+    """A number as YAML reads it, as the word that was meant."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if number else value

@@ -1,0 +1,145 @@
+"""Stands between a run and the engine that it launched, so that no engine outlives the run.
+
+    python -I -S watchdog.py 10 vllm serve … (seconds of grace, then the command)
+
+It runs the command as its child. Once the command ends, its standard input closes, or the run is
+gone, however that came about, it asks every process that came of the command to end, kills what is
+left after the grace time, and exits with the command's code (128 + N for signal N), or with
+`TOLD` where the command had not ended by itself.
+
+vLLM's engine and workers are grandchildren, and outlive a killed parent. Here they cannot hide: as
+their subreaper this process becomes the parent of every orphan, whatever its session. Started by
+its path, with the standard library alone, so that the command's environment is the user's own.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
+PR_SET_CHILD_SUBREAPER = 36
+POLL_S = 0.1
+ENDING_POLL_S = 0.03
+LINUX = sys.platform == "linux"
+CANNOT_RUN = 127  # as a shell says it
+TOLD = 120  # none that engines use
+
+asked = 0
+"""How often we were told to end; the second time, there is no grace."""
+
+
+def main() -> int:
+    """Runs the command until it or the run ends; its exit code."""
+    global asked
+    grace_s, command, run = float(sys.argv[1]), sys.argv[2:], os.getppid()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _told)  # a handler, since the command would inherit `ignore`
+    if LINUX:
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        # kept, though only its id is used: a Popen that is dropped takes the exit code with it
+        child = subprocess.Popen(  # noqa: S603  what the recipe's owner wants run
+            command,
+            stdin=subprocess.DEVNULL,  # ours is the pipe that tells of the run's end
+            start_new_session=True,
+            preexec_fn=_end_with_parent if LINUX else None,
+        )
+    except OSError as error:
+        print(f"cannot run {command[0]}: {error}", file=sys.stderr)
+        return CANNOT_RUN
+    engine, code = child.pid, None
+    while code is None and not asked:
+        # a process that the run forked may hold the pipe open, so its id is watched as well
+        if _closed(0) or os.getppid() != run:
+            asked += 1
+        code = _reap(engine)
+    _end(engine, grace_s)
+    return TOLD if code is None else code
+
+
+def _told(_signal: int, _frame: FrameType | None) -> None:
+    global asked
+    asked += 1
+
+
+def _end_with_parent() -> None:
+    """Should someone kill this very process, the engine's first process is told to end."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def _closed(pipe: int) -> bool:
+    """Waits a moment for the other end to close."""
+    return bool(select.select([pipe], [], [], POLL_S)[0]) and not os.read(pipe, 4096)
+
+
+def _reap(engine: int) -> int | None:
+    """Takes leave of all children that have ended; the engine's exit code if it was among them."""
+    code = None
+    with suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            if ended[0] == engine:
+                code = os.waitstatus_to_exitcode(ended[1])
+    return code if code is None or code >= 0 else 128 - code
+
+
+def _end(engine: int, grace_s: float) -> None:
+    """No process that came of the command is left."""
+    _signal_all(engine, signal.SIGTERM)
+    until = time.monotonic() + grace_s
+    while True:
+        _reap(engine)
+        if not (_descendants() if LINUX else _alive(engine)):
+            return
+        if asked > 1 or time.monotonic() >= until:
+            _signal_all(engine, signal.SIGKILL)  # again and again: one may just have forked
+        time.sleep(ENDING_POLL_S)
+
+
+def _alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _signal_all(engine: int, number: signal.Signals) -> None:
+    if not LINUX:
+        with suppress(OSError):
+            os.killpg(engine, number)
+        return
+    for process in _descendants():
+        with suppress(OSError):  # it has just ended, or is another user's
+            os.kill(process, number)
+
+
+def _descendants() -> set[int]:
+    """Every process that has this one among its ancestors."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                # "PID (NAME) STATE PARENT …", where the name may hold spaces and brackets
+                stat = (entry / "stat").read_bytes()
+                parent = int(stat[stat.rindex(b")") + 1 :].split()[1])
+                children.setdefault(parent, []).append(int(entry.name))
+    found: set[int] = set()
+    ahead = [os.getpid()]
+    while ahead:
+        below = children.get(ahead.pop(), [])
+        found.update(below)
+        ahead += below
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,193 @@
+"""`synth teacher`: a recipe's teacher that stays up for several runs, and how teachers fare."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows import teacher_command
+from flows.cli import main
+from synth.errors import ExitCode
+from tests.synth.teacher.fleets import FAKE, alive, new_mark, wait_for
+
+SYNTH = [sys.executable, "-m", "flows.cli"]
+PROMPTS = "".join(json.dumps({"prompt": f"What is {n} times {n}?"}) + "\n" for n in range(6))
+RECIPE = """\
+name: mine
+teacher: {{model: org/fake, replicas: {replicas}, command: [{python}, {fake}, serve]}}
+stages:
+  - read: {{prompts: prompts.jsonl}}
+  - distill: {{}}
+  - write
+"""
+
+
+@pytest.fixture
+def mark(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Names the test's processes, whose engines end when they are told to."""
+    name = new_mark()
+    monkeypatch.setenv("FAKE_MARK", name)
+    monkeypatch.setenv("FAKE_POLITE", "1")
+    return name
+
+
+def write_recipe(folder: Path, replicas: int = 1) -> Path:
+    path = folder / "mine.yaml"
+    path.write_text(RECIPE.format(replicas=replicas, python=sys.executable, fake=FAKE))
+    (folder / "prompts.jsonl").write_text(PROMPTS)
+    return path
+
+
+@pytest.fixture
+def server(mark: str) -> Iterator[str]:
+    """A server that somebody else runs."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = f"serve org/fake --host 127.0.0.1 --port {port} --served-model-name org/fake"
+    options += " --tensor-parallel-size 1 --max-model-len 8192"
+    child = subprocess.Popen(
+        [sys.executable, str(FAKE), *options.split()], stdout=subprocess.DEVNULL
+    )
+    try:
+        wait_for(lambda: _listens(port))
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        child.kill()
+        child.wait()
+        for process in set(alive(mark)) - {os.getpid()}:
+            os.kill(process, signal.SIGKILL)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
+
+
+def status(*urls: str, api_key_env: str | None = None) -> int:
+    return teacher_command.status(Namespace(url=list(urls), api_key_env=api_key_env))
+
+
+def test_status_shows_what_a_server_tells(
+    server: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert status(server) == ExitCode.OK
+    heading, row = capsys.readouterr().out.splitlines()
+    assert heading.split("  ")[0] == "teacher"
+    assert row.startswith(server)
+    assert " a token in 0." in row
+    assert row.split()[-7:] == ["org/fake", "0.0.fake", "8,192", "5", "4", "25%", "75%"]
+
+
+def test_status_of_a_server_that_is_down_is_a_line_and_an_exit_code(
+    server: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    bare = server.removeprefix("http://").removesuffix("/v1")
+    assert status(bare, "127.0.0.1:9") == ExitCode.INFRASTRUCTURE
+    _, up, down = capsys.readouterr().out.splitlines()
+    assert up.startswith(server)
+    assert "unreachable" in down
+    assert down.split()[-7:] == ["-"] * 7
+
+
+def test_status_asks_with_the_key_that_is_named(
+    server: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    with pytest.raises(teacher_command.InputError, match=r"\$NO_SUCH_KEY is not set"):
+        status(server, api_key_env="NO_SUCH_KEY")
+    monkeypatch.setenv("MY_KEY", "planted")
+    assert status(server, api_key_env="MY_KEY") == ExitCode.OK
+    assert "planted" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("urls", "key", "words"),
+    [
+        (["http://a/v1"], None, ["--teacher", "http://a/v1"]),
+        (
+            ["http://a/v1", "http://b/v1"],
+            None,
+            ["--set", "teacher={urls: [http://a/v1, http://b/v1]}"],
+        ),
+        (["http://a/v1"], "KEY", ["--set", "teacher={urls: [http://a/v1], api_key_env: KEY}"]),
+    ],
+)
+def test_how_to_use_it_is_one_command(urls: list[str], key: str | None, words: list[str]) -> None:
+    command = teacher_command.how_to_use("my recipe.yaml", urls, key)
+    assert shlex.split(command) == ["synth", "run", "my recipe.yaml", *words]
+
+
+def test_start_keeps_the_teacher_up_until_it_is_stopped(tmp_path: Path, mark: str) -> None:
+    write_recipe(tmp_path)
+    child = subprocess.Popen(
+        [*SYNTH, "teacher", "start", "mine.yaml", "--logs", "logs"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    url = child.stdout.readline().strip()
+    assert url.startswith("http://127.0.0.1:2")
+    assert status(url) == ExitCode.OK
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=20)
+    assert child.returncode == ExitCode.OK, said
+    assert f"synth run mine.yaml --teacher {url}" in said
+    assert said.endswith("the teacher is ended\n")
+    assert not alive(mark)
+    assert (tmp_path / "logs/teacher-1.log").is_file()
+
+
+def test_start_needs_a_recipe_that_launches(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["teacher", "start", "quickstart"]) == ExitCode.INVALID
+    assert "quickstart launches no teacher; expected `teacher: {model: …}` without an address" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_recipe_with_a_launched_teacher_runs_and_leaves_none(tmp_path: Path, mark: str) -> None:
+    write_recipe(tmp_path, replicas=2)
+    done = subprocess.run(
+        [*SYNTH, "preview", "mine.yaml"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert "teacher 2 of 2 is ready" in done.stderr
+    assert "01-distill" in done.stdout
+    assert not alive(mark)
+
+
+def test_a_run_survives_that_its_teacher_dies_again_and_again(
+    tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_EXIT_AFTER", "4")  # each time, the first questions are the probes'
+    write_recipe(tmp_path)
+    command = [*SYNTH, "preview", "mine.yaml", "--rows=6", "--set=teacher.concurrency=1"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert "it ended with code 9; starting it again (1 of 3 times in 30 minutes)" in done.stderr
+    assert "01-distill           6 kept of 6 (100%)" in done.stderr
+    assert not alive(mark)
+
+
+def test_a_launch_that_cannot_work_is_told_with_its_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_recipe(tmp_path)
+    argument = "--set=teacher.env={HF_TOKEN: planted}"
+    assert main(["check", str(path), argument]) == ExitCode.INVALID
+    said = capsys.readouterr().err
+    assert "mine.yaml, line 2: env: HF_TOKEN looks like a secret" in said
+    assert "planted" not in said

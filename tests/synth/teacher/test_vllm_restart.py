@@ -1,0 +1,107 @@
+"""A replica that dies or hangs is started again on its port; too often, and it is given up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from synth.errors import TeacherFault
+from synth.teacher.vllm.server import Fleet, launched
+from tests.synth.teacher.fleets import alive, ask, in_a_hurry, launch, until
+
+
+@pytest.fixture
+def mark(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Names the test's processes."""
+    return in_a_hurry(monkeypatch)
+
+
+def test_a_replica_that_dies_is_started_again_on_its_port(tmp_path: Path, mark: str) -> None:
+    said: list[str] = []
+
+    async def work() -> None:
+        async with launched(launch(mark, replicas=2), tmp_path, said.append) as fleet:
+            urls = fleet.urls
+            first, second = [(await ask(url))["pid"] for url in urls]
+            os.kill(first, signal.SIGKILL)
+            await until(lambda: sum("is ready" in line for line in said) == 3)
+            assert fleet.urls == urls
+            assert (await ask(urls[0]))["pid"] != first
+            assert (await ask(urls[1]))["pid"] == second
+            assert len(alive(mark)) == 6  # the dead one's engine is gone
+            assert fleet.fault is None
+
+    asyncio.run(work())
+    assert not alive(mark)
+    [told] = [line for line in said if "starting it again" in line]
+    assert told.startswith(
+        "teacher 1 of 2: it was killed by SIGKILL, maybe for want of main memory; "
+    )
+    assert "(1 of 3 times in 30 minutes)" in told
+
+
+def test_a_replica_that_hangs_is_started_again_on_demand(tmp_path: Path, mark: str) -> None:
+    said: list[str] = []
+
+    async def work() -> None:
+        async with launched(launch(mark), tmp_path, said.append) as fleet:
+            [url] = fleet.urls
+            hung = (await ask(url))["pid"]
+            os.kill(hung, signal.SIGSTOP)
+            await asyncio.gather(*(fleet.restart(url) for _ in range(5)))
+            assert (await ask(url))["pid"] != hung
+            assert len(alive(mark)) == 3
+
+    asyncio.run(work())
+    [told] = [line for line in said if "starting it again" in line]  # five asked, one restart
+    assert told.startswith("the teacher: it does not answer; starting it again")
+
+
+def test_a_caller_that_is_cancelled_does_not_stop_the_restart(tmp_path: Path, mark: str) -> None:
+    async def work() -> None:
+        async with launched(launch(mark), tmp_path, lambda line: None) as fleet:
+            [url] = fleet.urls
+            before = (await ask(url))["pid"]
+            impatient = asyncio.create_task(fleet.restart(url))
+            await asyncio.sleep(0.05)
+            impatient.cancel()
+            await fleet.restart(url)
+            assert (await ask(url))["pid"] != before
+
+    asyncio.run(work())
+    assert not alive(mark)
+
+
+async def given_up(fleet: Fleet, crash: Path) -> TeacherFault:
+    """From now on it crashes whenever it is started."""
+    crash.touch()
+    os.kill((await ask(fleet.urls[0]))["pid"], signal.SIGKILL)
+    async with asyncio.timeout(15):
+        return await fleet.lost()
+
+
+def test_one_that_dies_over_and_over_is_given_up(
+    tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    crash = tmp_path / "crash"
+    monkeypatch.setenv("FAKE_CRASH", "ValueError: the moon is full")
+    monkeypatch.setenv("FAKE_CRASH_IF", str(crash))
+
+    async def work() -> None:
+        async with launched(launch(mark), tmp_path, said.append) as fleet:
+            fault = await given_up(fleet, crash)
+            assert fleet.fault is fault
+            assert not alive(mark)
+            with pytest.raises(TeacherFault, match="it is given up after 3 restarts"):
+                await fleet.restart(fleet.urls[0])
+            raise fault
+
+    with pytest.raises(TeacherFault, match="it says: ValueError: the moon is full"):
+        asyncio.run(work())
+    assert sum("starting it again" in line for line in said) == 3
+    assert said[-1].endswith("it is given up, 0 of 1 left")
