@@ -76,6 +76,16 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("run", type=Path, help="folder of the run, e.g. outputs/quickstart")
     show.add_argument("--rows", type=int, default=3, help="samples to show (default: 3)")
 
+    trace = commands.add_parser("trace", help="show how a row came to be, with prompts and replies")
+    trace.add_argument("id", help="id of the row, or how it begins")
+    trace.add_argument("--run", type=Path, help="folder of its run (default: the one in outputs/)")
+    trace.add_argument("--json", action="store_true", help="as one JSON object")
+
+    prompts = commands.add_parser("prompts", help="show what a recipe asks of a row, asking nobody")
+    _add_recipe(prompts, limit=False)
+    prompts.add_argument("--row", type=_positive, default=1, help="row of the input (default: 1)")
+    prompts.add_argument("--json", action="store_true", help="one request body per line")
+
     push = commands.add_parser("push", help="publish a run's release on the Hugging Face Hub")
     push.add_argument("run", type=Path, help="folder of the run, e.g. outputs/quickstart")
     push.add_argument("--repo", required=True, help="organisation/name of the dataset")

@@ -110,6 +110,30 @@ def show(arguments: Namespace) -> int:
     return ExitCode.OK
 
 
+def trace(arguments: Namespace) -> int:
+    """How a row came to be: seed, each step with its prompt and reply, row."""
+    from flows.trace import run_of, trace
+    from flows.trace_terminal import print_trace, trace_as_json
+
+    run, manifests = run_of(arguments.id, arguments.run)
+    traced = loop.run(trace(run, manifests, arguments.id))
+    if arguments.json:
+        print(trace_as_json(traced))
+    else:
+        print_trace(traced)
+    return ExitCode.OK
+
+
+def prompts(arguments: Namespace) -> int:
+    """What the recipe asks of one row of its input."""
+    from flows.prompts import print_prompts
+    from flows.recipe_file import load_recipe
+
+    plan = load_recipe(arguments.recipe, overrides=arguments.set, teacher=arguments.teacher)
+    loop.run(print_prompts(plan, arguments.row, as_json=arguments.json))
+    return ExitCode.OK
+
+
 def push(arguments: Namespace) -> int:
     """A flow run that publishes the release."""
     from flows.temporary_server import prefect_api

@@ -1,0 +1,93 @@
+"""`synth prompts`: what a recipe asks of one input row, rendered without a teacher."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from synth.engine.replay import Exchange, unanswered
+from synth.engine.stage import Outcome, Place, ShardStage, Source
+from synth.errors import InputError
+from synth.teacher.protocol import Identity
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from synth.engine.plan import Plan
+
+ANY_MODEL = "MODEL"
+"""Stands for the name of a model that only its server knows."""
+
+
+def input_row(plan: Plan, row: int) -> pa.Table:
+    """The record of input row `row`, counted from 1 over those that can be read, in a table.
+
+    Raises `InputError` where the input has fewer.
+    """
+    source = plan.stages[0]
+    assert isinstance(source, Source)
+    before = 0
+    for outcome in source.shards(plan.shard_rows):
+        if before + len(outcome.kept) >= row:
+            return outcome.kept.slice(row - before - 1, 1)
+        before += len(outcome.kept)
+    raise InputError(f"there is no row {row}: the input has {before} that can be read")
+
+
+async def prompts(plan: Plan, row: int) -> AsyncIterator[tuple[str, list[Exchange] | str]]:
+    """Stage by stage (`01-evolve`): the requests it makes of the row, or why it makes none.
+
+    What a reply would decide is taken as if no reply could be used: an evolved prompt is
+    eliminated, and its parent goes on.
+    """
+    identity = Identity(_model(plan))
+    table = input_row(plan, row)
+    for index, stage in enumerate(plan.stages[1:], 1):
+        if not isinstance(stage, ShardStage):
+            continue  # what looks at all rows, or writes, changes none
+        label = f"{index:02d}-{stage.name}"
+        place = Place(plan.seed, plan.kind_before(index))
+        if stage.asks_teacher:
+            exchanges, outcome = await unanswered(stage, table, place, identity)
+            yield label, exchanges
+        else:
+            outcome = await stage.apply(table, place)
+        if not len(outcome.kept):
+            if any(later.asks_teacher for later in plan.stages[index + 1 :]):
+                yield label, _why_it_ends(outcome, asked=stage.asks_teacher)
+            return
+        table = outcome.kept
+
+
+async def print_prompts(plan: Plan, row: int, *, as_json: bool) -> None:
+    """Prints them: for people, or as one request body a line, as it is sent."""
+    from flows.told import exchange_title, print_turns
+
+    async for label, made in prompts(plan, row):
+        if as_json:
+            for exchange in made if not isinstance(made, str) else ():
+                print(exchange.request.body(_model(plan)).decode())
+            continue
+        if isinstance(made, str):
+            print(f"{label}: {made}")
+            continue
+        for number, exchange in enumerate(made, 1):
+            print(f"{label}, request {number} of {len(made)}: {exchange_title(exchange.request)}")
+            print_turns(exchange.request.turns)
+            print()
+
+
+def _why_it_ends(outcome: Outcome, *, asked: bool) -> str:
+    if asked:
+        return "what follows depends on the replies"
+    reasons = sorted(set(outcome.rejected["reason"].to_pylist()))
+    return f"the row is rejected here: {', '.join(reasons)}"
+
+
+def _model(plan: Plan) -> str:
+    config = plan.teacher
+    if config is None:
+        return ANY_MODEL
+    if config.launch:
+        return config.launch.name
+    return config.model or ("rehearsal" if config.rehearsal is not None else ANY_MODEL)

@@ -1,0 +1,119 @@
+"""What `synth trace` prints: the seed, each step with its prompt and reply, the row."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flows.told import exchange_title, print_text, print_turns
+from flows.trace import Traced
+from synth.engine.replay import Exchange
+
+
+def print_trace(traced: Traced) -> None:
+    """The way of a record, from its seed to where it stands, nothing shortened."""
+    record = traced.found.record
+    print(f"record {record['id']}: {_fate(traced)}")
+    for number, step in enumerate(record["trail"], 1):
+        print(f"\n{number}. {_step_title(step)}")
+        if number == 1:
+            _print_seed(traced)
+        elif step["request"]:
+            _print_exchange(traced.exchanges.get(step["request"]), traced.changed)
+    print("\nthe row")
+    print_turns(record["context"])
+    if record["reasoning"]:
+        print("  [reasoning]")
+        print_text(record["reasoning"])
+    if record["text"]:
+        print("  [text]")
+        print_text(record["text"])
+    for score in record["scores"]:
+        print(f"  {_score_line(score)}")
+
+
+def trace_as_json(traced: Traced) -> str:
+    """The same as one JSON object: record, where it stands, seed, and an exchange per step."""
+    steps = []
+    for step in traced.found.record["trail"]:
+        exchange = traced.exchanges.get(step["request"]) if step["request"] else None
+        steps.append({**step, "exchange": _exchange_as_dict(exchange, step["model"])})
+    told = {
+        "record": traced.found.record,
+        "fate": _fate(traced),
+        "seed": traced.seed,
+        "steps": steps,
+        "changed": traced.changed or None,
+    }
+    return json.dumps(told, ensure_ascii=False, indent=1)
+
+
+def _fate(traced: Traced) -> str:
+    record, where = traced.found.record, traced.found.path
+    if "reason" not in record:
+        return f"kept, in {where}"
+    score = "" if record["score"] is None else f" ({record['score']:.4g})"
+    return f"rejected by {record['by']}: {record['reason']}{score}, in {where}"
+
+
+def _step_title(step: dict[str, Any]) -> str:
+    parts = [f"{step['stage']}: {step['operation']}"]
+    if step["stage"] == "read":
+        return f"{parts[0]} of {step['parent']}"
+    if step["round"]:
+        parts.append(f"round {step['round']}")
+    if step["sample"]:
+        parts.append(f"sample {step['sample']}")
+    parts.append(f"from {step['parent']}")
+    if step["request"]:
+        revision = f" ({step['revision']})" if step["revision"] else ""
+        parts.append(f"{step['model']}{revision}")
+        parts.append(f"{step['tokens_in']:,} tokens in, {step['tokens_out']:,} out")
+        parts.append(f"finish reason {step['finish_reason'] or 'none'}")
+    if step["planted"]:
+        parts.append(f"planted by the rehearsal: {step['planted']}")
+    return ", ".join(parts)
+
+
+def _print_seed(traced: Traced) -> None:
+    if traced.seed is None:
+        print("  its seed is not in the run folder any more")
+        return
+    print_turns(traced.seed["context"])
+    if traced.seed["text"]:
+        print_text(traced.seed["text"])
+
+
+def _print_exchange(exchange: Exchange | None, changed: str) -> None:
+    if exchange is None:
+        why = f" ({changed})" if changed else ""
+        print(f"  the request cannot be rendered: code, prompts or settings have changed{why}")
+        return
+    print(f"  asked, with {exchange_title(exchange.request)}:")
+    print_turns(exchange.request.turns)
+    print("  replied:" if exchange.reply.fault is None else f"  replied ({exchange.reply.fault}):")
+    if exchange.reply.reasoning:
+        print("  [reasoning]")
+        print_text(exchange.reply.reasoning)
+        print("  [text]")
+    print_text(exchange.reply.text or exchange.reply.raw)
+
+
+def _exchange_as_dict(exchange: Exchange | None, model: str) -> dict[str, Any] | None:
+    if exchange is None:
+        return None
+    return {
+        "request": json.loads(exchange.request.body(model)),
+        "reply": {
+            "text": exchange.reply.text,
+            "reasoning": exchange.reply.reasoning,
+            "finish_reason": exchange.reply.finish_reason,
+            "fault": exchange.reply.fault,
+        },
+    }
+
+
+def _score_line(score: dict[str, Any]) -> str:
+    value = "" if score["value"] is None else f" {score['value']:.4g}"
+    note = f" ({score['note']})" if score["note"] else ""
+    return f"{score['name']}: {score['verdict']}{value}{note}"

@@ -1,0 +1,212 @@
+"""`synth trace` and `synth prompts`: the requests that are shown are the ones that are sent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.cli import main
+from flows.prompts import prompts
+from flows.samples import run_manifests
+from flows.trace import Traced, trace
+from flows.trace_terminal import trace_as_json
+from synth.engine.line import open_workshop, run_line
+from synth.engine.stage import Stage
+from synth.errors import ExitCode, InputError
+from synth.generate.distill import Distill
+from synth.generate.evolve import Evolve
+from synth.generate.rewrite import Rewrite, Style
+from synth.store.write import Write
+from tests.lines import Given, plan, rows
+from tests.scripted_teacher import asked_prompt, scripted
+
+PROMPTS = tuple(f"Why is number {n} odd?" for n in range(6))
+TEXTS = tuple(f"Page {n}. " + "Plants need light to grow, and water. " * 12 for n in range(5))
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal does not wait for company, so that the tests do not either."""
+    monkeypatch.setattr("synth.teacher.journal.COMMIT_AFTER_S", 0.01)
+
+
+def say(body: dict[str, Any], _before: int) -> str:
+    told = asked_prompt(body)
+    if "<source>" in told:
+        return f"=== faq ===\nQ: Why? A: {told[-40:]}"
+    if body["seed"] % 5 == 0:
+        return "Sorry, I cannot."
+    return told.removeprefix("<prompt>\n").removesuffix("\n</prompt>") + f" See {body['seed']}."
+
+
+def run(folder: Path, *stages: Stage) -> list[dict[str, Any]]:
+    """The bodies that the teacher was sent."""
+
+    async def work() -> list[dict[str, Any]]:
+        async with (
+            scripted(say) as teacher,
+            open_workshop(plan(*stages, url=teacher.url), folder) as shop,
+        ):
+            await run_line(shop)
+        return [body for body in teacher.asked if body["max_tokens"] > 1]
+
+    return asyncio.run(work())
+
+
+def traced(folder: Path, wanted: str) -> Traced:
+    return asyncio.run(trace(folder, run_manifests(folder), wanted))
+
+
+LINES = {
+    "answers": (Given(prompts=PROMPTS), Evolve(rounds=2), Distill(samples=2), Write()),
+    "documents": (Given(texts=TEXTS), Rewrite(styles=(Style.FAQ,)), Write()),
+}
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_every_step_is_shown_with_the_request_that_was_sent(tmp_path: Path, line: str) -> None:
+    sent = run(tmp_path, *LINES[line])
+    last = run_manifests(tmp_path)[-2]
+    records = rows(tmp_path, f"{last.index:02d}-*/kept/*.parquet")
+    assert records
+    for record in records:
+        found = traced(tmp_path, record["id"])
+        assert found.found.record == record
+        assert found.seed is not None
+        assert found.seed["trail"] == record["trail"][:1]
+        assert not found.changed
+        steps = [step for step in record["trail"] if step["request"]]
+        for step in steps:
+            exchange = found.exchanges[step["request"]]
+            assert json.loads(exchange.request.body("scripted")) in sent
+        assert (
+            found.exchanges[steps[-1]["request"]].reply.text == record["text"] or line != "answers"
+        )
+
+
+def test_a_rejected_row_is_traced_with_its_reason(tmp_path: Path) -> None:
+    run(tmp_path, *LINES["answers"])
+    rejected = rows(tmp_path, "01-evolve/rejected/*.parquet")
+    record = next(row for row in rejected if row["reason"] != "superseded")
+    found = traced(tmp_path, record["id"])
+    assert found.found.record["reason"] == record["reason"]
+    assert (
+        found.exchanges[record["trail"][-1]["request"]].reply.text
+        == record["context"][-1]["content"]
+    )
+
+
+def test_the_beginning_of_an_id_is_enough_where_it_is_the_only_one(tmp_path: Path) -> None:
+    run(tmp_path, *LINES["answers"])
+    ids = [row["id"] for row in rows(tmp_path, "02-distill/kept/*.parquet")]
+    assert traced(tmp_path, ids[0][:10]).found.record["id"] == ids[0]
+    with pytest.raises(InputError, match="too short"):
+        traced(tmp_path, "ab")
+    with pytest.raises(InputError, match=r"no record of .* begins with 'zzzz'"):
+        traced(tmp_path, "zzzz")
+
+
+def test_what_cannot_be_rendered_any_more_is_said_and_the_rest_is_shown(tmp_path: Path) -> None:
+    run(tmp_path, *LINES["answers"])
+    record = rows(tmp_path, "02-distill/kept/*.parquet")[-1]
+    shutil.rmtree(tmp_path / "01-evolve/journal")
+    found = traced(tmp_path, record["id"])
+    assert "evolve: its journal" in found.changed
+    assert list(found.exchanges) == [record["trail"][-1]["request"]]
+    journal = sorted((tmp_path / "02-distill/journal").glob("*.sqlite"))
+    for path in journal:
+        path.unlink()
+    assert not traced(tmp_path, record["id"]).exchanges
+
+
+def test_a_trace_asks_nobody_and_changes_nothing(tmp_path: Path) -> None:
+    run(tmp_path, *LINES["answers"])
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
+    record = rows(tmp_path, "02-distill/kept/*.parquet")[0]
+    told = json.loads(trace_as_json(traced(tmp_path, record["id"])))
+    assert told["record"]["id"] == record["id"]
+    assert told["steps"][-1]["exchange"]["request"]["messages"] == record["context"]
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")} == before
+
+
+RECIPE = """\
+name: mine
+seed: 7
+teacher: {url: "http://127.0.0.1:9/v1", model: scripted}
+stages:
+  - read: {prompts: prompts.txt}
+  - quality: [{length: {min_words: 3}}]
+  - evolve: {rounds: 2}
+  - dedup: {exact: {}}
+  - distill: {samples: 2, system: Be brief.}
+  - write
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> str:
+    (tmp_path / "prompts.txt").write_text("\n\n".join([*PROMPTS, "Why?"]))
+    (tmp_path / "mine.yaml").write_text(RECIPE)
+    return str(tmp_path / "mine.yaml")
+
+
+def bodies(recipe: str, capsys: pytest.CaptureFixture[str], row: int) -> list[dict[str, Any]]:
+    assert main(["prompts", recipe, "--row", str(row), "--json"]) == ExitCode.OK
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_prompts_are_rendered_through_the_whole_line_without_a_teacher(
+    recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rendered = [body for row in range(1, 7) for body in bodies(recipe, capsys, row)]
+    assert len(rendered) == 6 * (2 + 2)
+    assert {body["model"] for body in rendered} == {"scripted"}
+    evolved, distilled = rendered[0], rendered[2]
+    assert evolved["messages"][-1]["content"] == f"<prompt>\n{PROMPTS[0]}\n</prompt>"
+    assert [turn["content"] for turn in distilled["messages"]] == ["Be brief.", PROMPTS[0]]
+
+
+def test_a_first_request_is_the_one_that_a_run_sends(tmp_path: Path) -> None:
+    line = (Given(prompts=PROMPTS), Distill(samples=2), Write())
+    sent = run(tmp_path, *line)
+
+    async def rendered() -> list[dict[str, Any]]:
+        found = []
+        for row in range(1, 1 + len(PROMPTS)):
+            async for _, made in prompts(plan(*line), row):
+                assert not isinstance(made, str)
+                found += [json.loads(exchange.request.body("scripted")) for exchange in made]
+        return found
+
+    def by_seed(some: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return sorted(some, key=lambda body: (body["seed"], str(body["messages"])))
+
+    assert by_seed(asyncio.run(rendered())) == by_seed(sent)
+
+
+def test_a_row_that_a_filter_rejects_is_told(
+    recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["prompts", recipe, "--row", "7"]) == ExitCode.OK
+    assert capsys.readouterr().out == "01-quality: the row is rejected here: too_few_words\n"
+
+
+def test_a_row_beyond_the_input_is_told(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prompts", recipe, "--row", "8"]) == ExitCode.INVALID
+    assert "there is no row 8: the input has 7 that can be read" in capsys.readouterr().err
+
+
+def test_control_characters_do_not_reach_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tmp_path, Given(prompts=("Why \x1b[31mred\x1b[0m?",)), Distill(), Write())
+    record = rows(tmp_path, "01-distill/kept/*.parquet")[0]
+    assert main(["trace", record["id"], "--run", str(tmp_path)]) == ExitCode.OK
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert "Why \ufffd[31mred" in said
