@@ -9,6 +9,7 @@ from filters.quality.preamble import Preamble
 from filters.quality.refusal import Refusal
 from filters.quality.repetition import Repetition
 from filters.quality.truncation import Truncation
+from filters.verify.consistency import Consistency
 from filters.verify.maths import Maths
 from synth.engine.stage import Model
 
@@ -22,5 +23,6 @@ FILTERS: Final[dict[str, type[Model]]] = {
     "truncation": Truncation,
 }
 VERIFIERS: Final[dict[str, type[Model]]] = {
+    "consistency": Consistency,
     "maths": Maths,
 }

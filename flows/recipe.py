@@ -17,6 +17,8 @@ from pydantic import Field, field_validator, model_validator
 
 from filters.dedup.stage import Dedup
 from filters.quality.stage import Quality
+from filters.samples.prefer import Prefer
+from filters.samples.select import Select
 from filters.verify.stage import Verify
 from seeds.read import Read
 from synth.engine.plan import Plan
@@ -31,7 +33,19 @@ from synth.teacher.config import TeacherConfig
 
 STAGES: dict[str, type[Stage]] = {
     stage.name: stage
-    for stage in (Read, Evolve, Rewrite, Distill, Dedup, Quality, Verify, Write, Push)
+    for stage in (
+        Read,
+        Evolve,
+        Rewrite,
+        Distill,
+        Dedup,
+        Quality,
+        Verify,
+        Select,
+        Prefer,
+        Write,
+        Push,
+    )
 }
 
 
@@ -52,6 +66,10 @@ class StageEntry(Model):
     """Drops what rules find bad."""
     verify: Verify | None = None
     """Checks answers."""
+    select: Select | None = None
+    """Keeps the best samples of each prompt."""
+    prefer: Prefer | None = None
+    """Makes preference pairs of the samples of each prompt."""
     write: Write | None = None
     """Writes the dataset folder."""
     push: Push | None = None

@@ -46,7 +46,10 @@ else:
 
 
 class Verify(ShardStage):
-    """Checks answers and tags them; drops those with a verdict that `reject` names."""
+    """Checks answers and tags them; drops those with a verdict that `reject` names.
+
+    Every row also gets the score `pass_rate`: the share of passes among its prompt's samples.
+    """
 
     model_config = ConfigDict(json_schema_extra=list_schema("checks"))
     name: ClassVar[str] = "verify"
@@ -76,20 +79,25 @@ class Verify(ShardStage):
         """Which rows stay and which leave, each with one score per verifier."""
         import numpy as np
 
+        from filters.samples.groups import groups, overall, pass_rate_score
         from synth.batch import Batch
         from synth.record import add_scores, rejects
 
         batch = Batch(table, place.subject)
         verifiers: list[Verifier] = [entry.part for entry in self.checks]
         found = [checked(one, batch) for one in verifiers]
+        scores = [
+            [score(one, checks[row]) for one, checks in zip(verifiers, found, strict=True)]
+            for row in range(len(table))
+        ]
+        for rows in groups(table):
+            rate = pass_rate_score([overall(scores[row]) for row in rows])
+            for row in rows:
+                scores[row].append(rate)
         scored = add_scores(
             table,
-            [
-                score(one, checks[row])
-                for row in range(len(table))
-                for one, checks in zip(verifiers, found, strict=True)
-            ],
-            np.full(len(table), len(verifiers), np.int64),
+            [entry for row in scores for entry in row],
+            np.full(len(table), len(verifiers) + 1, np.int64),
         )
         decisions = [self._first_rejection(verifiers, found, row) for row in range(len(table))]
         dropped = [decision for decision in decisions if decision is not None]

@@ -43,7 +43,7 @@ def apply(recipe: Any) -> Any:
 
 def test_a_wrong_answer_leaves_and_an_open_one_stays_tagged():
     outcome = apply(["maths"])
-    assert [row["scores"][-1] for row in outcome.kept.to_pylist()] == [
+    assert [row["scores"][-2] for row in outcome.kept.to_pylist()] == [
         {
             "name": "maths",
             "verdict": "pass",
@@ -54,7 +54,19 @@ def test_a_wrong_answer_leaves_and_an_open_one_stays_tagged():
     ]
     [rejected] = outcome.rejected.to_pylist()
     assert (rejected["reason"], rejected["by"], rejected["score"]) == ("answer_wrong", "maths", 0.0)
-    assert rejected["scores"][-1]["verdict"] == "fail"
+    assert rejected["scores"][-2]["verdict"] == "fail"
+
+
+def test_every_sample_is_tagged_with_the_pass_rate_of_its_prompt():
+    texts = ["A: 5", "A: 6", "A: 5", "Who knows?"]
+    pairs = [("six?", "A: 6"), *(("five?", text) for text in texts), ("what?", "Who knows?")]
+    table = answers(pairs, reference={"answer": "5"})
+    stage = Verify.model_validate({"checks": ["maths"], "reject": []})
+    outcome = asyncio.run(stage.apply(table, PLACE))
+    rates = [row["scores"][-1] for row in outcome.kept.to_pylist()]
+    assert {rate["name"] for rate in rates} == {"pass_rate"}
+    assert [rate["value"] for rate in rates] == [0.0, *[2 / 3] * 4, None]
+    assert rates[1]["note"] == "of 4: 2 pass, 1 fail, 1 unverified"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +85,7 @@ def test_the_recipe_says_which_verdicts_leave(reject, reasons):
 def test_a_broken_check_is_no_wrong_answer():
     outcome = apply([{"use": f"{__name__}:Broken"}, "maths"])
     assert outcome.rejected["reason"].to_pylist() == ["check_failed"] * 3
-    assert [len(row["scores"]) for row in outcome.rejected.to_pylist()] == [2, 2, 2]
+    assert [len(row["scores"]) for row in outcome.rejected.to_pylist()] == [3, 3, 3]
     assert outcome.rejected["score"].to_pylist() == [None] * 3
 
 

@@ -211,7 +211,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(
 
 def test_recipes_and_schema_tell_what_there_is(tmp_path: Path, quiet_env: dict[str, str]) -> None:
     listed = synth("recipes", env=quiet_env, cwd=tmp_path).stdout
-    for name in ("quickstart", "evolve-prompts", "textbook", "distill-answers"):
+    for name in ("quickstart", "evolve-prompts", "textbook", "distill-answers", "preference-pairs"):
         assert name in listed
     schema = json.loads(synth("schema", env=quiet_env, cwd=tmp_path).stdout)
     assert set(schema["properties"]) >= {"name", "seed", "teacher", "stages"}

@@ -63,6 +63,17 @@ def test_every_shipped_recipe_runs_to_its_end(recipe: str, tmp_path: Path) -> No
     assert (tmp_path / "release/README.md").read_text().startswith("---\n")
 
 
+def test_preference_pairs_set_a_right_answer_against_a_wrong_one(tmp_path: Path) -> None:
+    wrong = "teacher={rehearsal: {defects: {wrong_answer: 0.4}}}"
+    manifests = run("preference-pairs", tmp_path, wrong, limit=20)
+    pairs = rows(tmp_path, "release/data/*.parquet")
+    assert len(pairs) == manifests[-1].rows_kept > 3
+    for pair in pairs:
+        assert pair["chosen"][0]["content"] != pair["rejected"][0]["content"]
+        assert pair["prompt"][-1]["role"] == "user"
+        assert next(s for s in pair["scores"] if s["name"] == "maths")["verdict"] == "pass"
+
+
 def test_the_same_recipe_gives_the_same_bytes_whatever_the_concurrency(tmp_path: Path) -> None:
     one = ("teacher={rehearsal: {}, concurrency: 1}",)
     many = ("teacher={rehearsal: {latency_ms: 3}, concurrency: 64}",)

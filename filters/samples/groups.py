@@ -1,0 +1,61 @@
+"""The samples of a prompt: which rows of a shard answer the same one, and what was found of each.
+
+All samples of a prompt come to be in one shard and stay there, so a shard is enough to see them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from synth.verdicts import Verdict
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PASS_RATE = "pass_rate"  # noqa: S105  a score's name, not a password
+"""The score's name: `value` is the share of passes among the samples with a pass or a fail."""
+VERDICTS = frozenset(Verdict)
+
+
+def groups(table: pa.Table) -> list[list[int]]:
+    """The rows of each prompt, in row order; prompts in the order of their first row."""
+    import orjson
+
+    found: dict[bytes, list[int]] = {}
+    for row, context in enumerate(table["context"].to_pylist()):
+        found.setdefault(orjson.dumps(context), []).append(row)
+    return list(found.values())
+
+
+def overall(scores: Sequence[Mapping[str, Any]]) -> Verdict:
+    """Of all verifiers that checked a row: `fail` and `error` outweigh `pass`, one `pass` is enough
+    where nothing speaks against it."""
+    verdicts = {score["verdict"] for score in scores} & VERDICTS
+    for verdict in (Verdict.FAIL, Verdict.ERROR, Verdict.PASS):
+        if verdict in verdicts:
+            return verdict
+    return Verdict.UNVERIFIED
+
+
+def pass_rate(verdicts: Sequence[Verdict]) -> float | None:
+    """Passes over passes and fails; None where there are neither: not checked is not wrong."""
+    passes, fails = verdicts.count(Verdict.PASS), verdicts.count(Verdict.FAIL)
+    return passes / (passes + fails) if passes + fails else None
+
+
+def pass_rate_score(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """The entry in the scores of each sample of a prompt."""
+    told = [f"{verdicts.count(verdict)} {verdict}" for verdict in Verdict if verdict in verdicts]
+    return {
+        "name": PASS_RATE,
+        "verdict": "keep",
+        "value": pass_rate(verdicts),
+        "note": f"of {len(verdicts)}: {', '.join(told)}",
+    }
+
+
+def value_of(scores: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    """The last score of that name; None where there is none, or nothing was measured."""
+    found = [score["value"] for score in scores if score["name"] == name]
+    return found[-1] if found else None

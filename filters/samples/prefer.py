@@ -1,0 +1,161 @@
+"""The `prefer` stage: the samples of a prompt become preference pairs, one chosen, one rejected.
+
+verify: {checks: [maths], reject: []}     the wrong answers are needed here
+prefer: {by: verdict}                     verified-right against plausible-wrong
+prefer: {by: judge, min_margin: 1}        by a score: the best against one near mean - 2 sigma
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from synth.engine.stage import Outcome, Place, ShardStage
+from synth.kind import Kind
+from synth.verdicts import Verdict
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+VERDICT = "verdict"
+SIGMAS = 2.0  # arXiv:2502.16825: the rejected one at mean - 2 sigma, not the worst
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two rows of one prompt."""
+
+    chosen: int
+    rejected: int
+    margin: float
+    """By how much the chosen one's score is higher; 1 for right against wrong."""
+
+
+class Prefer(ShardStage):
+    """Makes preference pairs: the chosen sample's row gets the other's text as `rejected`.
+
+    By verdict, a sample that passes is set against the wrong answer that most samples give: the
+    mistake that is easiest to make. By a score, the best sample is set against the one nearest to
+    mean - 2 sigma of its prompt's samples. Source: arXiv:2502.16825.
+    """
+
+    name: ClassVar[str] = "prefer"
+    takes: ClassVar[frozenset[Kind]] = frozenset({Kind.ANSWERS})
+    by: Annotated[str, Field(min_length=1)] = "verdict"
+    """`verdict`, or the name of a score of which more is better."""
+    min_margin: Annotated[float, Field(ge=0)] = 0
+    """By a score: the least by which the chosen one must be better; equal ones make no pair."""
+    max_pairs: Annotated[int, Field(ge=1)] = 1
+    """Pairs of each prompt at most; no sample is in two. By a score there is one."""
+
+    async def apply(self, table: pa.Table, place: Place) -> Outcome:  # noqa: ARG002  no randomness
+        """The outcome of one shard, worked out beside the event loop."""
+        return await asyncio.to_thread(self.decide, table)
+
+    def decide(self, table: pa.Table) -> Outcome:
+        """A row per pair, child of the chosen sample. The rejected samples leave as
+        `paired_as_rejected`, those in no pair as `not_paired`."""
+        import pyarrow as pa
+
+        from filters.samples.groups import groups
+        from synth.record import EMPTY_STEP, RECORD, add_scores, derive, record_id, rejects
+
+        ids: list[str] = table["id"].to_pylist()
+        texts: list[str] = table["text"].to_pylist()
+        scores: list[list[dict[str, Any]]] = table["scores"].to_pylist()
+        pairs = [
+            pair
+            for rows in groups(table)
+            for pair in (
+                by_verdict(rows, scores, texts)[: self.max_pairs]
+                if self.by == VERDICT
+                else by_score(rows, scores, self.by, self.min_margin)
+            )
+        ]
+        pairs.sort(key=lambda pair: pair.chosen)
+        made = derive(
+            table,
+            [pair.chosen for pair in pairs],
+            [
+                {**EMPTY_STEP, "stage": self.name, "operation": self.by, "parent": ids[pair.chosen]}
+                for pair in pairs
+            ],
+            [record_id(ids[pair.chosen], self.name, ids[pair.rejected]) for pair in pairs],
+            rejected=pa.array([texts[pair.rejected] for pair in pairs], pa.string()),
+        )
+        # a child starts without scores, but this one's text is its parent's
+        of_chosen = table["scores"].take(pa.array([pair.chosen for pair in pairs], pa.int64()))
+        scores_at = RECORD.get_field_index("scores")
+        made = made.set_column(scores_at, RECORD.field(scores_at), of_chosen)
+        made = add_scores(
+            made,
+            [
+                {
+                    "name": self.name,
+                    "verdict": "keep",
+                    "value": pair.margin,
+                    "note": f"over {ids[pair.rejected]}",
+                }
+                for pair in pairs
+            ],
+        )
+        chosen, rejected = {p.chosen for p in pairs}, {p.rejected for p in pairs}
+        others = [row for row in range(len(table)) if row not in chosen]
+        return Outcome(
+            made,
+            rejects(
+                table.take(pa.array(others, pa.int64())),
+                reason=[
+                    "paired_as_rejected" if row in rejected else "not_paired" for row in others
+                ],
+                by=self.name,
+            ),
+        )
+
+
+def by_verdict(rows: list[int], scores: list[list[dict[str, Any]]], texts: list[str]) -> list[Pair]:
+    """Samples that pass against samples that fail, the commonest mistake first; of several samples
+    with it, the one nearest in length to the chosen one, since length alone must not tell them
+    apart."""
+    from filters.samples.groups import overall
+    from filters.verify.extract import final_answer
+
+    verdicts = {row: overall(scores[row]) for row in rows}
+    right = [row for row in rows if verdicts[row] is Verdict.PASS]
+    wrong = [row for row in rows if verdicts[row] is Verdict.FAIL]
+    answers = {row: final_answer(texts[row]) or texts[row] for row in wrong}
+    commonness = Counter(answers.values())
+    pairs = []
+    for row in right:
+        if not wrong:
+            break
+        length = len(texts[row])
+        best = min(wrong, key=lambda w: (-commonness[answers[w]], abs(len(texts[w]) - length), w))
+        wrong.remove(best)
+        pairs.append(Pair(row, best, 1.0))
+    return pairs
+
+
+def by_score(
+    rows: list[int], scores: list[list[dict[str, Any]]], name: str, min_margin: float
+) -> list[Pair]:
+    """The best sample against the one nearest to mean - 2 sigma; none where they are equal."""
+    from statistics import fmean, pstdev
+
+    from filters.samples.groups import value_of
+
+    values = {row: value for row in rows if (value := value_of(scores[row], name)) is not None}
+    if len(values) < 2:
+        return []
+    chosen = max(values, key=lambda row: (values[row], -row))
+    target = fmean(values.values()) - SIGMAS * pstdev(values.values())
+    rest = [row for row in values if values[row] < values[chosen]]
+    if not rest:
+        return []
+    rejected = min(rest, key=lambda row: (abs(values[row] - target), row))
+    margin = values[chosen] - values[rejected]
+    return [Pair(chosen, rejected, margin)] if margin >= min_margin else []

@@ -1,0 +1,114 @@
+"""The `select` stage: some of the samples of each prompt go on, by what was found of them.
+
+select: {best: 1}                                      best of n, by the verifiers' verdicts
+select: {best: 2, by: [verdict, -repetition]}          then by the score of a filter, low is good
+select: {best: all, min_pass_rate: 0.1, max_pass_rate: 0.9}   neither hopeless nor too easy
+"""
+
+from __future__ import annotations
+
+import asyncio
+from math import inf
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from synth.engine.stage import Outcome, Place, ShardStage
+from synth.kind import Kind
+from synth.verdicts import Verdict
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+VERDICT = "verdict"
+RANK = {Verdict.PASS: 2.0, Verdict.UNVERIFIED: 1.0, Verdict.ERROR: 1.0, Verdict.FAIL: 0.0}
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Select(ShardStage):
+    """Keeps the best samples of each prompt, and prompts that are neither too hard nor too easy.
+
+    Source of the pass rate's bounds: phi-4 (arXiv:2412.08905) leaves out questions on which all
+    answers agree, or none do.
+    """
+
+    name: ClassVar[str] = "select"
+    takes: ClassVar[frozenset[Kind]] = frozenset({Kind.ANSWERS})
+    best: Annotated[int, Field(ge=1)] | Literal["all"] = 1
+    """So many samples of each prompt go on."""
+    by: Annotated[tuple[str, ...], Field(min_length=1)] = (VERDICT,)
+    """What decides which is better, first to last: `verdict` (pass, then not checked, then fail),
+    or the name of a score, where `-` in front says that low is good. Then the earlier sample."""
+    min_pass_rate: Share | None = None
+    """The smallest share of passes among a prompt's samples with which they go on."""
+    max_pass_rate: Share | None = None
+    """The largest. 0.99 leaves out prompts that every sample answers rightly."""
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Select:
+        low, high = self.min_pass_rate, self.max_pass_rate
+        if low is not None and high is not None and low > high:
+            raise ValueError(f"min_pass_rate {low:g} is above max_pass_rate {high:g}")
+        return self
+
+    async def apply(self, table: pa.Table, place: Place) -> Outcome:  # noqa: ARG002  no randomness
+        """The outcome of one shard, worked out beside the event loop."""
+        return await asyncio.to_thread(self.decide, table)
+
+    def decide(self, table: pa.Table) -> Outcome:
+        """Which samples go on. `not_the_best_sample`, `pass_rate_too_low`, `pass_rate_too_high`;
+        a prompt of which no sample was checked has no pass rate, and its samples stay."""
+        import numpy as np
+
+        from filters.samples.groups import PASS_RATE, groups, value_of
+        from synth.record import rejects
+
+        scores: list[list[dict[str, Any]]] = table["scores"].to_pylist()
+        reasons: list[str | None] = [None] * len(table)
+        values: list[float | None] = [None] * len(table)
+        for rows in groups(table):
+            rate = value_of(scores[rows[0]], PASS_RATE)
+            reason = self._rate_reason(rate)
+            ranked = sorted(rows, key=lambda row: self._key(scores[row]), reverse=True)
+            for position, row in enumerate(ranked):
+                if reason is not None:
+                    reasons[row], values[row] = reason, rate
+                elif self.best != "all" and position >= self.best:
+                    reasons[row] = "not_the_best_sample"
+        leaves = np.fromiter((reason is not None for reason in reasons), bool, len(table))
+        return Outcome(
+            table.filter(~leaves),
+            rejects(
+                table.filter(leaves),
+                reason=[reason for reason in reasons if reason is not None],
+                by=self.name,
+                score=[
+                    value
+                    for value, reason in zip(values, reasons, strict=True)
+                    if reason is not None
+                ],
+            ),
+        )
+
+    def _rate_reason(self, rate: float | None) -> str | None:
+        if rate is None:
+            return None
+        if self.min_pass_rate is not None and rate < self.min_pass_rate:
+            return "pass_rate_too_low"
+        if self.max_pass_rate is not None and rate > self.max_pass_rate:
+            return "pass_rate_too_high"
+        return None
+
+    def _key(self, scores: list[dict[str, Any]]) -> tuple[float, ...]:
+        """Larger is better; sorting keeps equal rows in their order, reversed or not."""
+        from filters.samples.groups import overall, value_of
+
+        keys = []
+        for name in self.by:
+            if name == VERDICT:
+                keys.append(RANK[overall(scores)])
+                continue
+            value = value_of(scores, name.removeprefix("-"))
+            sign = -1 if name.startswith("-") else 1
+            keys.append(-inf if value is None else sign * value)
+        return tuple(keys)

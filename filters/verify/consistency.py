@@ -1,0 +1,113 @@
+"""`consistency`: the final answer of a sample against that of most samples of its prompt.
+
+    three of four samples end in 12, one in 13  ->  pass, pass, pass, fail
+
+Source: self-consistency, arXiv:2203.11171. A majority is not a proof: it tells where a teacher
+agrees with itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from synth.engine.stage import Model
+from synth.verdicts import Check, Verdict
+
+if TYPE_CHECKING:
+    from filters.verify.compare import Pair
+    from synth.batch import Batch
+
+
+class Consistency(Model):
+    """Checks the answer that a text ends with against the majority of its prompt's samples.
+
+    Answers are compared as `maths` does it, so 0.5 and 1/2 vote together. Without a majority, and
+    for a sample that cannot be compared with it, it is `unverified`.
+    """
+
+    name: ClassVar[str] = "consistency"
+    min_samples: int = Field(3, ge=2, description="fewer samples of a prompt decide nothing")
+    min_share: float = Field(
+        0.5, ge=0.5, lt=1, description="the majority is more than this share of all its samples"
+    )
+    timeout_s: float = Field(
+        15.0, gt=0, le=600, description="longest time for the algebra of one comparison"
+    )
+
+    def check(self, batch: Batch) -> list[Check]:
+        """One check per row; the note says how many agree on what."""
+        from filters.samples.groups import groups
+        from filters.verify.extract import MOST_CHARS, final_answer
+
+        answers = [
+            answer if answer is not None and len(answer) <= MOST_CHARS else None
+            for answer in map(final_answer, batch.texts)
+        ]
+        checks: dict[int, Check] = {}
+        votes = [rows for rows in groups(batch.table) if len(rows) >= self.min_samples]
+        verdicts = self._compared([_distinct(rows, answers) for rows in votes])
+        for rows in votes:
+            checks |= self._counted(rows, answers, verdicts)
+        few = Check(Verdict.UNVERIFIED, f"fewer than {self.min_samples} samples")
+        return [checks.get(row, few) for row in range(len(batch))]
+
+    def _compared(self, ballots: list[list[str]]) -> dict[tuple[str, str], Verdict]:
+        """What every two different answers to the same prompt are to each other."""
+        from filters.verify.algebra import CHILDREN
+        from filters.verify.compare import compare
+
+        found: dict[tuple[str, str], Verdict] = {}
+        pairs: list[Pair] = []
+        names: list[tuple[str, str]] = []
+        for ballot in ballots:
+            for position, one in enumerate(ballot):
+                for other in ballot[position + 1 :]:
+                    if (one, other) in found:
+                        continue
+                    compared = compare(one, other)
+                    if isinstance(compared, Check):
+                        found[one, other] = compared.verdict
+                        continue
+                    found[one, other] = Verdict.PASS  # until one of its pairs is not
+                    pairs += compared
+                    names += [(one, other)] * len(compared)
+        by_algebra = CHILDREN.compare(pairs, self.timeout_s) if pairs else []
+        for name, check in zip(names, by_algebra, strict=True):
+            if found[name] is Verdict.PASS:
+                found[name] = check.verdict
+        return found | {(other, one): verdict for (one, other), verdict in found.items()}
+
+    def _counted(
+        self,
+        rows: list[int],
+        answers: list[str | None],
+        verdicts: dict[tuple[str, str], Verdict],
+    ) -> dict[int, Check]:
+        """The vote of one prompt's samples."""
+
+        def relation(one: str, other: str) -> Verdict:
+            return Verdict.PASS if one == other else verdicts[one, other]
+
+        given = [answer for row in rows if (answer := answers[row]) is not None]
+        agreeing = {
+            answer: sum(relation(answer, other) is Verdict.PASS for other in given)
+            for answer in dict.fromkeys(given)
+        }
+        leader = max(agreeing, key=lambda answer: agreeing[answer], default=None)
+        if leader is None:
+            return dict.fromkeys(rows, Check(Verdict.UNVERIFIED, "no final answers"))
+        told = f"{agreeing[leader]} of {len(rows)} samples say {leader[:80]!r}"
+        if agreeing[leader] <= self.min_share * len(rows):
+            return dict.fromkeys(rows, Check(Verdict.UNVERIFIED, f"no majority: {told}"))
+        found = {}
+        for row in rows:
+            answer = answers[row]
+            verdict = Verdict.UNVERIFIED if answer is None else relation(leader, answer)
+            found[row] = Check(verdict, told)
+        return found
+
+
+def _distinct(rows: list[int], answers: list[str | None]) -> list[str]:
+    return list(dict.fromkeys(answer for row in rows if (answer := answers[row]) is not None))
