@@ -10,6 +10,7 @@ from filters.quality.refusal import Refusal
 from filters.quality.repetition import Repetition
 from filters.quality.truncation import Truncation
 from filters.verify.consistency import Consistency
+from filters.verify.instructions.verifier import Instructions
 from filters.verify.maths import Maths
 from synth.engine.stage import Model
 
@@ -24,5 +25,6 @@ FILTERS: Final[dict[str, type[Model]]] = {
 }
 VERIFIERS: Final[dict[str, type[Model]]] = {
     "consistency": Consistency,
+    "instructions": Instructions,
     "maths": Maths,
 }

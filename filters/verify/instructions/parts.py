@@ -1,0 +1,106 @@
+"""The parts of a text that instructions count: words, sentences, paragraphs, lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+WORD = re.compile(r"\w+")
+SENTENCE_END = re.compile(r"(?<=[.!?\u3002\uff01\uff1f])[\"'\u201d\u2019)\]*_]*\s+(?=[^\sa-z])")
+PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+# what ends in a full stop and ends no sentence
+SHORTENED = re.compile(
+    r"\b(?:mr|mrs|ms|dr|prof|st|mt|sr|jr|vs|etc|e\.g|i\.e|cf|no|fig|inc|ltd|co|[a-z])\.$",
+    re.IGNORECASE,
+)
+SHORT_CHARS = 12
+NUMBERED = re.compile(r"\s*\d+\.")
+
+
+class UnreadableError(ValueError):
+    """The instruction's parameters cannot be read; the message says which."""
+
+
+def words(text: str) -> list[str]:
+    """Runs of letters, digits and underscores. As IFEval counts words."""
+    return WORD.findall(text)
+
+
+def bare_words(text: str) -> list[str]:
+    """What stands between blanks, in lower case, without punctuation around it."""
+    stripped = (
+        word.strip(f"{PUNCTUATION}\u201c\u201d\u2018\u2019\u2026").lower() for word in text.split()
+    )
+    return [word for word in stripped if word]
+
+
+def sentences(text: str) -> list[str]:
+    """Up to a full stop, question or exclamation mark before what is no small letter.
+
+    Lines alone end no sentence: IFEval counts so, and a list is as long as its full stops.
+    """
+    found: list[str] = []
+    held: list[str] = []
+    for part in SENTENCE_END.split(text):
+        held.append(part.strip())
+        end = part[-SHORT_CHARS:]
+        if not SHORTENED.search(end) and not NUMBERED.fullmatch(part):
+            found.append(" ".join(held).strip())
+            held = []
+    return [sentence for sentence in (*found, " ".join(held)) if sentence]
+
+
+def paragraphs(text: str) -> list[str]:
+    """What empty lines divide."""
+    return [part.strip() for part in re.split(r"\n\s*\n", text) if part.strip()]
+
+
+def unfenced(text: str) -> str:
+    """Without the code fence around the whole, if there is one."""
+    fenced = re.fullmatch(r"```\w*\s*\n(.*?)\n?```", text.strip(), re.DOTALL)
+    return fenced[1].strip() if fenced else text.strip()
+
+
+def number(given: Mapping[str, Any], name: str) -> int:
+    """A parameter that is a number. Raises `UnreadableError`."""
+    value = given.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UnreadableError(f"`{name}` is {value!r}; expected a number")
+    return int(value)
+
+
+def string(given: Mapping[str, Any], name: str) -> str:
+    """A parameter that is a text. Raises `UnreadableError`."""
+    value = given.get(name)
+    if not isinstance(value, str) or not value.strip():
+        raise UnreadableError(f"`{name}` is {value!r}; expected a text")
+    return value
+
+
+def strings(given: Mapping[str, Any], name: str) -> list[str]:
+    """A parameter that is a list of texts. Raises `UnreadableError`."""
+    value = given.get(name)
+    if (
+        not isinstance(value, list)
+        or not value
+        or not all(isinstance(one, str) and one for one in value)
+    ):
+        raise UnreadableError(f"`{name}` is {value!r}; expected a list of texts")
+    return value
+
+
+def related(found: int, relation: object, wanted: int) -> bool:
+    """`at least`, `at most`, `exactly` or `less than`. Raises `UnreadableError`."""
+    match relation:
+        case "at least":
+            return found >= wanted
+        case "at most":
+            return found <= wanted
+        case "exactly":
+            return found == wanted
+        case "less than":
+            return found < wanted
+    raise UnreadableError(
+        f"the relation is {relation!r}; known: at least, at most, exactly, less than"
+    )

@@ -1,0 +1,282 @@
+"""The rules: for each kind of instruction whether a text follows it.
+
+Source: IFEval (arXiv:2311.07911) for the names and parameters up to `startend:`, IFBench
+(arXiv:2507.02833) for those behind. Ours differ where a note says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Any, Final
+
+from filters.verify.instructions.parts import (
+    PUNCTUATION,
+    UnreadableError,
+    bare_words,
+    number,
+    paragraphs,
+    related,
+    sentences,
+    string,
+    strings,
+    unfenced,
+    words,
+)
+
+Given = Mapping[str, Any]
+Rule = Callable[[str, Given], bool]
+"""(text, parameters) -> whether it follows. Raises `UnreadableError` for bad parameters."""
+
+CONJUNCTIONS = frozenset({"and", "but", "for", "nor", "or", "so", "yet"})
+PRONOUNS = frozenset({
+    "i", "me", "my", "mine", "myself", "we", "us", "our", "ours", "ourselves",
+    "you", "your", "yours", "yourself", "yourselves", "he", "him", "his", "himself",
+    "she", "her", "hers", "herself", "it", "its", "itself",
+    "they", "them", "their", "theirs", "themselves",
+})  # fmt: skip
+OPEN, CLOSE = "([{", ")]}"
+
+
+def number_words(text: str, given: Given) -> bool:
+    return related(len(words(text)), given.get("relation"), number(given, "num_words"))
+
+
+def number_sentences(text: str, given: Given) -> bool:
+    return related(len(sentences(text)), given.get("relation"), number(given, "num_sentences"))
+
+
+def number_paragraphs(text: str, given: Given) -> bool:
+    """Paragraphs divided by `***`, as IFEval has them; by empty lines with `divider: blank`."""
+    if given.get("divider") == "blank":
+        return len(paragraphs(text)) == number(given, "num_paragraphs")
+    parts = re.split(r"\s?\*\*\*\s?", text)
+    inner = parts[1:-1]
+    found = sum(bool(part.strip()) for part in parts)
+    return all(part.strip() for part in inner) and found == number(given, "num_paragraphs")
+
+
+def nth_paragraph_first_word(text: str, given: Given) -> bool:
+    parts, nth = paragraphs(text), number(given, "nth_paragraph")
+    if len(parts) != number(given, "num_paragraphs") or not 1 <= nth <= len(parts):
+        return False
+    first = re.split(r"[.,?!'\"]", parts[nth - 1].split()[0].lstrip("'\""))[0]
+    return first.lower() == string(given, "first_word").lower()
+
+
+def keywords(text: str, given: Given) -> bool:
+    return all(_count(text, keyword) for keyword in strings(given, "keywords"))
+
+
+def forbidden_words(text: str, given: Given) -> bool:
+    return not any(
+        re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE)
+        for word in strings(given, "forbidden_words")
+    )
+
+
+def keyword_frequency(text: str, given: Given) -> bool:
+    found = _count(text, string(given, "keyword"))
+    return related(found, given.get("relation"), number(given, "frequency"))
+
+
+def letter_frequency(text: str, given: Given) -> bool:
+    found = text.lower().count(string(given, "letter").lower())
+    return related(found, given.get("let_relation"), number(given, "let_frequency"))
+
+
+def placeholders(text: str, given: Given) -> bool:
+    return len(re.findall(r"\[[^\]\n]*\]", text)) >= number(given, "num_placeholders")
+
+
+def postscript(text: str, given: Given) -> bool:
+    marker = string(given, "postscript_marker").lower().rstrip(".")
+    spaced = r"\.\s?".join(map(re.escape, marker.split(".")))
+    return re.search(rf"(?m)(?<!\w){spaced}", text.lower()) is not None
+
+
+def bullets(text: str, given: Given) -> bool:
+    """Lines that begin with `*` or `-`; `**bold**` and a rule of `---` are none."""
+    found = re.findall(r"(?m)^[ \t]*(?:\*(?!\*)|-(?!-))[ \t]*\S", text)
+    return related(len(found), given.get("relation", "exactly"), number(given, "num_bullets"))
+
+
+def one_of(text: str, given: Given) -> bool:
+    """One of the three answers of IFEval, or of `options`."""
+    usual = ["My answer is yes.", "My answer is no.", "My answer is maybe."]
+    return any(option in text for option in given.get("options") or usual)
+
+
+def highlights(text: str, given: Given) -> bool:
+    """`*so*` or `**so**`, each counted once, where IFEval counts the second kind twice."""
+    found = re.findall(r"\*\*([^\n*]+)\*\*|\*([^\n*]+)\*", text)
+    filled = sum(bool("".join(groups).strip()) for groups in found)
+    return filled >= number(given, "num_highlights")
+
+
+def sections(text: str, given: Given) -> bool:
+    name = re.escape(string(given, "section_spliter"))
+    return len(re.findall(rf"\b{name}\s?\d+", text)) >= number(given, "num_sections")
+
+
+def json_format(text: str) -> bool:
+    import orjson
+
+    try:
+        orjson.loads(unfenced(text))
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def title(text: str) -> bool:
+    return re.search(r"<<[^\n<>]*[^\s<>][^\n<>]*>>", text) is not None
+
+
+def two_responses(text: str) -> bool:
+    parts = [part.strip() for part in text.split("******")]
+    filled = [part for part in parts if part]
+    return all(parts[1:-1]) and len(filled) == 2 and filled[0] != filled[1]
+
+
+def repeat_prompt(text: str, given: Given) -> bool:
+    wanted = " ".join(string(given, "prompt_to_repeat").lower().split())
+    return " ".join(text.lower().split()).startswith(wanted)
+
+
+def lowercase(text: str) -> bool:
+    return text.islower()
+
+
+def uppercase(text: str) -> bool:
+    return text.isupper()
+
+
+def capital_words(text: str, given: Given) -> bool:
+    found = sum(word.isupper() for word in re.findall(r"[^\W_]+(?:[-'][^\W_]+)*", text))
+    return related(found, given.get("capital_relation"), number(given, "capital_frequency"))
+
+
+def no_comma(text: str) -> bool:
+    return not re.search("[,\uff0c\u060c]", text)
+
+
+def end_phrase(text: str, given: Given) -> bool:
+    return text.strip().strip('"').lower().endswith(string(given, "end_phrase").strip().lower())
+
+
+def quotation(text: str) -> bool:
+    stripped = text.strip()
+    return len(stripped) > 1 and stripped[0] in '"\u201c' and stripped[-1] in '"\u201d'
+
+
+def word_count_range(text: str, given: Given) -> bool:
+    return number(given, "min_words") <= len(words(text)) <= number(given, "max_words")
+
+
+def unique_words(text: str, given: Given) -> bool:
+    return len(set(bare_words(text))) >= number(given, "N")
+
+
+def exact_numbers(text: str, given: Given) -> bool:
+    bare = text.translate(str.maketrans("", "", PUNCTUATION))
+    return len(re.findall(r"\b\d+\b", bare)) == number(given, "N")
+
+
+def keyword_counts(text: str, given: Given) -> bool:
+    wanted = given.get("counts")
+    if not isinstance(wanted, Mapping) or not wanted:
+        raise UnreadableError(f"`counts` is {wanted!r}; expected keyword: how often")
+    return all(_count(text, keyword) == count for keyword, count in wanted.items())
+
+
+def no_whitespace(text: str) -> bool:
+    return bool(text) and not re.search(r"\s", text)
+
+
+def word_a_line(text: str) -> bool:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return bool(lines) and all(len(line.split()) == 1 for line in lines)
+
+
+def nested_brackets(text: str, given: Given) -> bool:
+    level = deepest = 0
+    for char in text:
+        level = max(0, level + (char in OPEN) - (char in CLOSE))
+        deepest = max(deepest, level)
+    return deepest >= number(given, "depth")
+
+
+def word_repeats(text: str, given: Given) -> bool:
+    counts = Counter(bare_words(text))
+    return max(counts.values(), default=0) <= number(given, "small_n")
+
+
+def sentence_keyword(text: str, given: Given) -> bool:
+    parts, nth = sentences(text), number(given, "N")
+    return 1 <= nth <= len(parts) and bool(_count(parts[nth - 1], string(given, "word")))
+
+
+def last_first(text: str) -> bool:
+    ends = [bare for sentence in sentences(text) if (bare := bare_words(sentence))]
+    return all(one[-1] == other[0] for one, other in pairwise(ends))
+
+
+def conjunctions(text: str, given: Given) -> bool:
+    return len(CONJUNCTIONS & set(bare_words(text))) >= number(given, "small_n")
+
+
+def pronouns(text: str, given: Given) -> bool:
+    return sum(word.lower() in PRONOUNS for word in words(text)) >= number(given, "N")
+
+
+def _count(text: str, keyword: str) -> int:
+    """How often it stands in the text, in whatever case, inside of words too, as IFEval counts."""
+    return text.lower().count(keyword.lower())
+
+
+def _bare(rule: Callable[[str], bool]) -> Rule:
+    """A rule without parameters."""
+    return lambda text, _given: rule(text)
+
+
+RULES: Final[dict[str, Rule]] = {
+    "length_constraints:number_words": number_words,
+    "length_constraints:number_sentences": number_sentences,
+    "length_constraints:number_paragraphs": number_paragraphs,
+    "length_constraints:nth_paragraph_first_word": nth_paragraph_first_word,
+    "keywords:existence": keywords,
+    "keywords:forbidden_words": forbidden_words,
+    "keywords:frequency": keyword_frequency,
+    "keywords:letter_frequency": letter_frequency,
+    "detectable_content:number_placeholders": placeholders,
+    "detectable_content:postscript": postscript,
+    "detectable_format:number_bullet_lists": bullets,
+    "detectable_format:constrained_response": one_of,
+    "detectable_format:number_highlighted_sections": highlights,
+    "detectable_format:multiple_sections": sections,
+    "detectable_format:json_format": _bare(json_format),
+    "detectable_format:title": _bare(title),
+    "combination:two_responses": _bare(two_responses),
+    "combination:repeat_prompt": repeat_prompt,
+    "change_case:english_lowercase": _bare(lowercase),
+    "change_case:english_capital": _bare(uppercase),
+    "change_case:capital_word_frequency": capital_words,
+    "punctuation:no_comma": _bare(no_comma),
+    "startend:end_checker": end_phrase,
+    "startend:quotation": _bare(quotation),
+    "count:word_count_range": word_count_range,
+    "count:unique_word_count": unique_words,
+    "count:numbers": exact_numbers,
+    "count:keywords_multiple": keyword_counts,
+    "count:conjunctions": conjunctions,
+    "count:pronouns": pronouns,
+    "format:no_whitespace": _bare(no_whitespace),
+    "format:newline": _bare(word_a_line),
+    "format:parentheses": nested_brackets,
+    "words:repeats": word_repeats,
+    "words:last_first": _bare(last_first),
+    "sentence:keyword": sentence_keyword,
+}

@@ -1,0 +1,80 @@
+"""`instructions`: whether an answer does what its prompt asked for, where a program can tell.
+
+"… in at most 30 words, without commas." -> "It grew, and grew."   fail: punctuation:no_comma
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+import orjson
+from pydantic import Field
+
+from filters.verify.instructions.given import Instruction
+from synth.engine.stage import Model
+from synth.verdicts import Check, Verdict
+
+if TYPE_CHECKING:
+    from synth.batch import Batch
+
+MOST_CHARS = 1_000_000
+"""A longer text is not searched: patterns are linear, but there are many."""
+
+
+class Instructions(Model):
+    """Checks answers against the instructions of their prompts: length, keywords, format, case.
+
+    They stand in the row's `meta`, as `instructions` or as IFEval's two columns, or are read from
+    the prompt. One that is broken fails the row; one that is not known leaves it `unverified`.
+    """
+
+    name: ClassVar[str] = "instructions"
+    read_prompt: bool = Field(
+        True, description="where none are attached, those that the prompt states in plain words"
+    )
+
+    def check(self, batch: Batch) -> list[Check]:
+        """One check per row; the note names what is followed, broken or unknown."""
+        from filters.verify.instructions.given import instructions_of
+        from synth.batch import last_user_turn
+
+        metas: list[str] = batch.table["meta"].to_pylist()
+        prompts: list[str] = last_user_turn(batch.table).to_pylist()
+        return [
+            check_text(
+                text, instructions_of(orjson.loads(meta), prompt, read_prompt=self.read_prompt)
+            )
+            for text, meta, prompt in zip(batch.texts, metas, prompts, strict=True)
+        ]
+
+
+def check_text(text: str, instructions: Iterable[Instruction]) -> Check:
+    """The check of one text against its instructions."""
+    from filters.verify.instructions.parts import UnreadableError
+    from filters.verify.instructions.rules import RULES
+
+    followed: list[str] = []
+    broken: list[str] = []
+    unknown: list[str] = []
+    for one in instructions:
+        rule = RULES.get(one.id)
+        if rule is None or len(text) > MOST_CHARS:
+            unknown.append(
+                one.id if rule is None else f"{one.id} (a text of {len(text):,} letters)"
+            )
+            continue
+        try:
+            # an empty text follows "no commas", but it is no answer
+            holds = bool(text.strip()) and rule(text, one.given)
+        except UnreadableError as error:
+            unknown.append(f"{one.id} ({error})")
+            continue
+        (followed if holds else broken).append(one.id)
+    if broken:
+        return Check(Verdict.FAIL, f"broken: {', '.join(broken)}")
+    if unknown:
+        return Check(Verdict.UNVERIFIED, f"not known: {', '.join(unknown)}")
+    if not followed:
+        return Check(Verdict.UNVERIFIED, "no instructions")
+    return Check(Verdict.PASS, f"followed: {', '.join(followed)}")
