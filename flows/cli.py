@@ -67,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="check a recipe without running it")
     _add_recipe(check)
 
+    some = commands.add_parser("filter", help="run filters alone over a file or dataset folder")
+    _add_alone(some, "filters", "'refusal, length: {min_words: 20}, minhash'")
+
     commands.add_parser("recipes", help="list the shipped recipes")
 
     schema = commands.add_parser("schema", help="print the recipe's JSON schema")
@@ -133,6 +136,38 @@ def _add_recipe(
         metavar="PATH=VALUE",
         help="set a value of the recipe, e.g. stages.evolve.rounds=2 (may be repeated)",
     )
+
+
+def _add_alone(parser: argparse.ArgumentParser, parts: str, example: str) -> None:
+    """The arguments of a command that runs a part of the line over any data."""
+    parser.add_argument(
+        "input", nargs="+", help="JSONL, Parquet, CSV, Arrow or text: files, or dataset folders"
+    )
+    parser.add_argument(
+        "--with",
+        dest="parts",
+        required=True,
+        action="append",
+        metavar="NAMES",
+        help=f"the {parts}, with parameters as in a recipe, e.g. {example} (may be repeated)",
+    )
+    parser.add_argument(
+        "--as",
+        dest="job",
+        choices=("prompts", "web", "answers"),
+        help="what the rows are (default: what their columns say)",
+    )
+    parser.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="ROLE=NAME",
+        help="which column is the text, prompt, response …, e.g. text=body (may be repeated)",
+    )
+    parser.add_argument("--split", help="which split of a dataset folder")
+    parser.add_argument("--format", help="how to read files whose names do not say it")
+    parser.add_argument("--limit", type=_positive, help="read at most so many rows")
+    parser.add_argument("--out", type=Path, help="folder of the result (default: under outputs/)")
 
 
 def _positive(text: str) -> int:

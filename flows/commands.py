@@ -83,6 +83,13 @@ def check(arguments: Namespace) -> int:
     return ExitCode.OK
 
 
+def filter(arguments: Namespace) -> int:  # noqa: A001  a command's function bears its name
+    """Filters alone over files or dataset folders."""
+    from flows.alone import filter_stages, run_alone
+
+    return run_alone(arguments, filter_stages(arguments.parts))
+
+
 def recipes(_arguments: Namespace) -> int:
     """The shipped recipes with their descriptions."""
     from flows.recipe_file import SHIPPED, load_recipe

@@ -53,7 +53,7 @@ class StageEntry(Model):
     """One line of `stages`: exactly one of these keys, with the stage's settings."""
 
     read: Read | None = None
-    """Reads prompts or web samples."""
+    """Reads prompts, web samples or answers."""
     evolve: Evolve | None = None
     """Makes prompts harder and more diverse."""
     rewrite: Rewrite | None = None
@@ -167,7 +167,7 @@ def _misplaced(stage: Stage, kind: Kind) -> str:
     makers = {
         Kind.PROMPTS: "`read: {prompts: …}`",
         Kind.DOCUMENTS: "`read: {web: …}` or `rewrite`",
-        Kind.ANSWERS: "`distill`",
+        Kind.ANSWERS: "`read: {answers: …}` or `distill`",
         Kind.RELEASE: "`write`",
     }
     wanted = " or ".join(makers[kind] for kind in makers if kind in stage.takes)

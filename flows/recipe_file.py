@@ -87,8 +87,8 @@ def check(document: Document, path: Path) -> Plan:
         try:
             entry.stage.files()
         except InputError as error:
-            line = document.line(("stages", index, entry.stage.name))
-            raise RecipeError(f"{path.name}, line {line}: {error}") from error
+            where = _where(document, path, ("stages", index, entry.stage.name))
+            raise RecipeError(f"{where}: {error}") from error
     return recipe.plan(document.value)
 
 
@@ -99,12 +99,17 @@ def _make_importable(folder: Path) -> None:
             sys.path.append(place)
 
 
+def _where(document: Document, path: Path, location: Location) -> str:
+    """File and line; of a document that is in no file, its name alone."""
+    return f"{path.name}, line {document.line(location)}" if document.lines else path.name
+
+
 def _tell(document: Document, path: Path, mistake: Any) -> str:
     location: Location = mistake["loc"]
     cause = mistake.get("ctx", {}).get("error")
     if isinstance(cause, Misplaced):
         location = (*location, cause.position)
-    where = f"{path.name}, line {document.line(location)}"
+    where = _where(document, path, location)
     key = location[-1] if location else ""
     at = ".".join(str(part) for part in location if not isinstance(part, int))
     match mistake["type"]:
@@ -191,7 +196,7 @@ def _resolve(document: Document, path: Path) -> dict[str, Any]:
         settings = entry.get("read") if isinstance(entry, dict) else None
         if isinstance(settings, dict):
             settings = dict(settings)
-            for key in ("prompts", "web"):
+            for key in ("prompts", "web", "answers"):
                 if isinstance(settings.get(key), str):
                     settings[key] = _locate(settings[key], document, path, index)
                 elif isinstance(settings.get(key), list):
@@ -210,8 +215,6 @@ def _locate(written: str, document: Document, path: Path, index: int) -> str:
     for place in places:
         if place.exists():
             return str(place.resolve())
-    line = document.line(("stages", index, "read"))
-    looked = ", ".join(str(place.parent.resolve()) for place in places[:2])
-    raise RecipeError(
-        f"{path.name}, line {line}: no file or folder {written!r} (looked in {looked})"
-    )
+    where = _where(document, path, ("stages", index, "read"))
+    looked = ", ".join(dict.fromkeys(str(place.parent.resolve()) for place in places[:2]))
+    raise RecipeError(f"{where}: no file or folder {written!r} (looked in {looked})")

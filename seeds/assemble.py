@@ -3,7 +3,7 @@
 Why a row is set aside: `not_json`, `not_an_object`, `line_too_long`, `invalid_utf8`,
 `lone_surrogate`, `nul_byte`, `nested_too_deep` (its line); `wrong_column_count`, `broken_quotes`
 (its CSV row); `missing_column`, `wrong_type`, `empty_text`, `text_too_long`, `no_user_turn`,
-`unknown_speaker` (its values).
+`no_assistant_turn`, `unknown_speaker` (its values).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from seeds.content import UnusableError, read_document, read_prompt, rest
+from seeds.content import UnusableError, read_answer, read_document, read_prompt, rest
 from seeds.formats import rows_of
 from seeds.inputs import Format, Input
 from seeds.roles import roles_of_all
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from seeds.read import Read
 
 RAW_BYTES = 64 << 10
+READERS = {"prompts": read_prompt, "web": read_document, "answers": read_answer}
 SHARD_BYTES = 256 << 20  # a shard is held in memory, and an Arrow string column ends at 2 GB
 
 
@@ -98,8 +99,7 @@ def _add(shard: _Shard, read: Read, file: Input, roles: dict[str, str], row: Row
 def _record(
     read: Read, file: Input, roles: dict[str, str], values: dict[str, Any], source: str
 ) -> dict[str, Any]:
-    reader = read_document if read.web else read_prompt
-    content = reader(values, roles, read.max_text_chars)
+    content = READERS[read.job](values, roles, read.max_text_chars)
     return new_record(
         context=content.turns,
         text=content.text,

@@ -78,6 +78,7 @@ def read_prompt(
     than who says what (tool calls, say), the column stays in `meta` as it came.
     """
     content = Content(meta=rest(values, roles))
+    _read_beside(content, values, roles)
     if "messages" in roles:
         given = _present(values, roles["messages"])
         _add_turns(content, given, roles["messages"], last="prompt" not in roles)
@@ -90,17 +91,57 @@ def read_prompt(
             _check_text(prompt)
             joined = prompt + _second_half(column, content.meta)
             content.turns.append({"role": "user", "content": joined})
+    _check_length(sum(len(turn["content"]) for turn in content.turns), max_chars)
+    return content
+
+
+def _read_beside(content: Content, values: Mapping[str, Any], roles: Mapping[str, str]) -> None:
+    """What stands beside the turns: the system turn, the gold answer and the tests."""
     system = values.get(roles.get("system", ""))
     if system not in (None, ""):
         _check_text(system)
-        content.turns.insert(0, {"role": "system", "content": system})
-    _check_length(sum(len(turn["content"]) for turn in content.turns), max_chars)
-    content.answer = _gold(values.get(roles.get("answer", "")))
-    tests = values.get(roles.get("tests", ""))
+        content.turns.append({"role": "system", "content": system})
+    answer, tests = values.get(roles.get("answer", "")), values.get(roles.get("tests", ""))
+    if isinstance(answer, dict) and answer.keys() == {"answer", "tests", "source"}:
+        answer, tests = answer["answer"], answer["tests"]  # `reference` of a release of ours
+    content.answer = _gold(answer)
     if isinstance(tests, list) and all(isinstance(test, str) for test in tests):
         tests = "\n".join(tests)  # MBPP: one assert each
     content.tests = _gold(tests)
+
+
+def read_answer(
+    values: Mapping[str, Any], roles: Mapping[str, str], max_chars: int | None
+) -> Content:
+    """The row as a prompt with its answer: the column of the response, else the last turn."""
+    if "response" in roles:
+        content = read_prompt(values, roles, None)
+        content.text = _response(_present(values, roles["response"]))
+    else:
+        content = Content(meta=rest(values, roles))
+        _read_beside(content, values, roles)
+        given = _present(values, roles["messages"])
+        _add_turns(content, given, roles["messages"], last=False)
+        content.text = _said_last(content.turns)
+    if not any(turn["role"] == "user" for turn in content.turns):
+        raise UnusableError("no_user_turn")
+    _check_length(sum(len(turn["content"]) for turn in content.turns), max_chars)
+    _check_length(len(content.text), max_chars)
     return content
+
+
+def _response(value: object) -> str:
+    """An answer as text, or as TRL writes completions: turns, of which the last is it."""
+    if isinstance(value, list):
+        return _said_last([_turn(turn) for turn in value])
+    return _checked_text(value)
+
+
+def _said_last(turns: list[dict[str, str]]) -> str:
+    """The assistant's words at the end, taken off the turns."""
+    if not turns or turns[-1]["role"] != "assistant":
+        raise UnusableError("no_assistant_turn")
+    return _checked_text(turns.pop()["content"])
 
 
 def _present(values: Mapping[str, Any], column: str) -> Any:
@@ -116,6 +157,12 @@ def _check_text(text: object) -> None:
     if not text or text.isspace():
         raise UnusableError("empty_text")
     _check_nul(text)
+
+
+def _checked_text(text: object) -> str:
+    _check_text(text)
+    assert isinstance(text, str)
+    return text
 
 
 def _check_nul(text: str) -> None:

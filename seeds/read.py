@@ -3,6 +3,7 @@
     - read: {prompts: seeds/starter/prompts.jsonl}
     - read: {web: pages.parquet, columns: {text: body}, limit: 500}
     - read: {prompts: [a.jsonl, b.csv], columns: {prompt: instruction, answer: output}}
+    - read: {answers: chats.parquet, columns: {messages: turns}}
 
 Only light imports stand at the top: a recipe is checked in well under a second.
 """
@@ -21,8 +22,14 @@ from synth.kind import Kind
 
 PromptRole = Literal["prompt", "messages", "system", "answer", "tests"]
 WebRole = Literal["text", "title", "url"]
+AnswerRole = Literal["response"]
 PROMPT_ROLES: frozenset[str] = frozenset(get_args(PromptRole))
-WEB_ROLES: frozenset[str] = frozenset(get_args(WebRole))
+ROLES: dict[str, frozenset[str]] = {
+    "prompts": PROMPT_ROLES,
+    "web": frozenset(get_args(WebRole)),
+    "answers": PROMPT_ROLES | frozenset(get_args(AnswerRole)),
+}
+KINDS = {"prompts": Kind.PROMPTS, "web": Kind.DOCUMENTS, "answers": Kind.ANSWERS}
 
 
 def _one_or_many(value: object) -> object:
@@ -44,28 +51,33 @@ Paths = Annotated[
 
 
 class Read(Source):
-    """Reads prompts, or web samples, from files and folders; a bad row is set aside with a reason.
+    """Reads prompts, web samples or answers, from files and folders; a bad row is set aside with a
+    reason.
 
     A folder is a saved `datasets` folder, a Hugging Face dataset folder, or any folder: its files
     are read in sorted order, the folders below it included.
     """
 
     name: ClassVar[str] = "read"
-    not_in_fingerprint = ("prompts", "web")
+    not_in_fingerprint = ("prompts", "web", "answers")
     """Where the files lie does not matter; their names and contents do."""
 
     prompts: Paths = ()
     """Files or folders of prompts, each a path or a list of paths."""
     web: Paths = ()
-    """Files or folders of web samples (documents). Exactly one of `prompts` and `web` is given."""
+    """Files or folders of web samples (documents)."""
+    answers: Paths = ()
+    """Files or folders of prompts with their answers. Exactly one of these three is given."""
     format: Format | None = None
     """How to read the files, where their names do not say it."""
     split: str | None = None
     """Which split of a dataset folder to read. Needed only where a folder has several."""
-    columns: dict[PromptRole | WebRole, str] = Field(default_factory=dict)
-    """Role to the input's column. For prompts: prompt, messages, system, answer, tests; for web:
-    text, title, url. Without it the roles are found by common names; with it only the prompt or
-    the text still is. To a prompt from `instruction`, the row's `input` is added below."""
+    columns: dict[PromptRole | WebRole | AnswerRole, str] = Field(default_factory=dict)
+    """Role to the input's column. For prompts: prompt, messages, system, answer (the gold one),
+    tests; for web: text, title, url; for answers those of prompts and response, which is the last
+    turn of `messages` where it is no column. Without it the roles are found by common names; with
+    it only the prompt, the text and the response still are. To a prompt from `instruction`, the
+    row's `input` is added below."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """The most rows read, those set aside included."""
     max_line_bytes: Annotated[int, Field(ge=1)] = 4_000_000
@@ -75,25 +87,29 @@ class Read(Source):
 
     @model_validator(mode="after")
     def _one_job(self) -> Read:
-        if bool(self.prompts) == bool(self.web):
-            raise ValueError("read wants exactly one of `prompts` and `web`")
-        job, roles = ("web", WEB_ROLES) if self.web else ("prompts", PROMPT_ROLES)
-        if strangers := sorted(set(self.columns) - roles):
+        if len([given for given in (self.prompts, self.web, self.answers) if given]) != 1:
+            raise ValueError("read wants exactly one of `prompts`, `web` and `answers`")
+        if strangers := sorted(set(self.columns) - ROLES[self.job]):
             raise ValueError(
-                f"`columns` names the role {strangers[0]!r}, which `{job}` does not have; "
-                f"known: {', '.join(sorted(roles))}"
+                f"`columns` names the role {strangers[0]!r}, which `{self.job}` does not have; "
+                f"known: {', '.join(sorted(ROLES[self.job]))}"
             )
         if self.format is Format.TEXT and self.columns:
             raise ValueError("plain text has no columns: leave `columns` out")
         return self
 
+    @property
+    def job(self) -> str:
+        """`prompts`, `web` or `answers`: the field that is given."""
+        return "web" if self.web else "answers" if self.answers else "prompts"
+
     def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  the first stage makes what its field says
-        """Prompts or documents, by the field that is given."""
-        return Kind.DOCUMENTS if self.web else Kind.PROMPTS
+        """Prompts, documents or answers, by the field that is given."""
+        return KINDS[self.job]
 
     def identity(self) -> object:
         """What the files are read as, and the names they have in the records' trails."""
-        return ["web" if self.web else "prompts", [file.label for file in self.inputs()]]
+        return [self.job, [file.label for file in self.inputs()]]
 
     def files(self) -> list[Path]:
         """Every file that is read, in reading order. Raises `InputError` as `shards` does."""
@@ -101,7 +117,8 @@ class Read(Source):
 
     def inputs(self) -> list[Input]:
         """Every file that is read, with its format and the name it has in the records' trails."""
-        return find_inputs(self.prompts or self.web, forced=self.format, split=self.split)
+        paths = self.prompts or self.web or self.answers
+        return find_inputs(paths, forced=self.format, split=self.split)
 
     def shards(self, rows: int) -> Iterator[Outcome]:
         """The input in order, `rows` records at a time (kept and rejected together).

@@ -20,18 +20,28 @@ if TYPE_CHECKING:
 PROMPT_COLUMNS = ("prompt", "instruction", "question", "problem", "query")
 TURN_COLUMNS = ("messages", "conversations")
 LAST_RESORT = "input"  # beside `instruction` it is the second half of the prompt
+RESPONSE_COLUMNS = ("response", "completion", "output", "generation", "solution")
 TEXT_COLUMNS = ("text", "content", "body", "markdown", "page_content")
 OPTIONAL = {
     "answer": ("answer", "reference_answer", "ground_truth", "reference"),
     "tests": ("tests", "test_list"),
     "system": ("system", "system_prompt"),
 }
+# For each job: of these roles one at least must be found, among columns of these names.
+MAIN_ROLES: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "web": [(("text",), TEXT_COLUMNS)],
+    "prompts": [(("prompt", "messages"), (*PROMPT_COLUMNS, *TURN_COLUMNS, LAST_RESORT))],
+    "answers": [
+        (("prompt", "messages"), (*PROMPT_COLUMNS, *TURN_COLUMNS, LAST_RESORT)),
+        (("response", "messages"), (*RESPONSE_COLUMNS, *TURN_COLUMNS)),
+    ],
+}
 
 
 def roles_of_all(read: Read, files: list[Input]) -> dict[str, dict[str, str]]:
     """Label to roles. Raises `InputError` for what makes a file, or all of them, unusable."""
-    web = bool(read.web)
     roles: dict[str, dict[str, str]] = {}
+    web = bool(read.web)
     wanted = {str(role): column for role, column in read.columns.items()}
     columns: dict[str, None] = {}
     has_rows = False
@@ -39,7 +49,7 @@ def roles_of_all(read: Read, files: list[Input]) -> dict[str, dict[str, str]]:
         ahead = look_ahead(file, web=web, max_line_bytes=read.max_line_bytes)
         if file.given and not ahead.has_rows:
             raise InputError(f"{file.path} has no rows: leave it out, or fetch it again")
-        roles[file.label] = find_roles(ahead.columns, wanted, web=web)
+        roles[file.label] = find_roles(ahead.columns, wanted, read.job)
         columns.update(dict.fromkeys(ahead.columns))
         has_rows = has_rows or ahead.has_rows
         if ahead.has_rows:
@@ -55,18 +65,16 @@ def roles_of_all(read: Read, files: list[Input]) -> dict[str, dict[str, str]]:
 def _check_main_role(read: Read, file: Input, roles: dict[str, str], columns: list[str]) -> None:
     if file.format is Format.TEXT and read.columns:
         raise InputError(f"{file.path} is plain text, which has no columns: leave `columns` out")
-    main = ("text",) if read.web else ("prompt", "messages")
-    for role in main:
-        if role in roles and roles[role] not in columns:
-            raise InputError(_no_such_column(str(file.path), role, roles[role], columns))
-    if not any(role in roles for role in main):
-        names = TEXT_COLUMNS if read.web else (*PROMPT_COLUMNS, *TURN_COLUMNS, LAST_RESORT)
-        known = ", ".join(names)
-        raise InputError(
-            f"{file.path} has no column that is known to hold the {main[0]}; it has: "
-            f"{_listed(columns)}; known: {known}; name yours with "
-            f"`columns: {{{main[0]}: <column>}}`{_about_header(file)}"
-        )
+    for either, names in MAIN_ROLES[read.job]:
+        for role in either:
+            if role in roles and roles[role] not in columns:
+                raise InputError(_no_such_column(str(file.path), role, roles[role], columns))
+        if not any(role in roles for role in either):
+            raise InputError(
+                f"{file.path} has no column that is known to hold the {either[0]}; it has: "
+                f"{_listed(columns)}; known: {', '.join(names)}; name yours with "
+                f"`columns: {{{either[0]}: <column>}}`{_about_header(file)}"
+            )
 
 
 def _no_such_column(where: str, role: str, column: str, columns: Iterable[str]) -> str:
@@ -88,15 +96,30 @@ def _names(files: list[Input]) -> str:
     return str(files[0].path) if len(files) == 1 else f"any of the {len(files)} files"
 
 
-def find_roles(columns: Iterable[str], wanted: Mapping[str, str], *, web: bool) -> dict[str, str]:
+def job_of(columns: Iterable[str], wanted: Mapping[str, str]) -> str:
+    """What rows with these columns are, by the roles named and by common names: `web`, `answers`,
+    or else `prompts`."""
+    from seeds.read import ROLES
+
+    seen = set(columns)
+    for job in ("web", "answers"):
+        roles = find_roles(seen, wanted, job)
+        if ROLES[job] >= set(wanted) and all(
+            any(role in roles for role in either) for either, _ in MAIN_ROLES[job]
+        ):
+            return job
+    return "prompts"
+
+
+def find_roles(columns: Iterable[str], wanted: Mapping[str, str], job: str) -> dict[str, str]:
     """Role to column: as `wanted`, and what is not said there by common names.
 
     The answer, tests and system columns are looked for only where nothing at all is wanted. The
-    result has no main role ("text", or "prompt" or "messages") where no column fits.
+    result lacks what `MAIN_ROLES` asks for where no column fits.
     """
     seen = set(columns)
     found = dict(wanted)
-    if web:
+    if job == "web":
         if "text" not in found and (name := _first(TEXT_COLUMNS, seen)):
             found["text"] = name
         return found
@@ -112,6 +135,13 @@ def find_roles(columns: Iterable[str], wanted: Mapping[str, str], *, web: bool) 
             found["messages"] = name
         elif LAST_RESORT in free:
             found["prompt"] = LAST_RESORT
+    if job == "answers" and "response" not in found:
+        free = seen - set(found.values())
+        if name := _first(RESPONSE_COLUMNS, free):
+            found["response"] = name
+        elif not wanted and "messages" not in found and (name := _first(TURN_COLUMNS, free)):
+            found.pop("prompt")  # the turns that end in the answer hold it too
+            found["messages"] = name
     return found
 
 

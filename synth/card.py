@@ -35,11 +35,12 @@ def card(plan: Plan, history: Sequence[Manifest], format_: Format) -> str:
     written = history[-1]
     rows = written.rows_kept
     teacher = written.teacher
+    tags = ["synthetic"] if teacher else []  # what was only filtered may be anybody's
     metadata = {
         "pretty_name": plan.name,
         "size_categories": [next(size for bound, size in SIZES.items() if rows < bound)],
         "task_categories": TASKS[format_],
-        "tags": ["synthetic", *(["rehearsal"] if teacher and teacher.rehearsal else [])],
+        "tags": [*tags, *(["rehearsal"] if teacher and teacher.rehearsal else [])],
         # No `configs`: `datasets` finds data/train-*.parquet by itself. With them, its cache knows
         # a local folder by name and settings alone, and two releases look the same to it.
     }

@@ -26,9 +26,12 @@ def test_one_path_and_a_list_of_paths_are_both_recipes():
     assert Read(prompts=["a.jsonl", "b.csv"]).prompts == (Path("a.jsonl"), Path("b.csv"))
 
 
-@pytest.mark.parametrize("fields", [{}, {"prompts": "a.jsonl", "web": "b.md"}, {"prompts": []}])
-def test_exactly_one_of_prompts_and_web_is_given(fields):
-    with pytest.raises(ValidationError, match="exactly one of `prompts` and `web`"):
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"prompts": []}, {"prompts": "a.jsonl", "web": "b.md"}, {"web": "a", "answers": "b"}],
+)
+def test_exactly_one_of_prompts_web_and_answers_is_given(fields):
+    with pytest.raises(ValidationError, match="exactly one of `prompts`, `web` and `answers`"):
         Read(**fields)
 
 

@@ -1,0 +1,160 @@
+"""A part of the line on its own, over any data, without a recipe file and without Prefect.
+
+    synth filter pages.parquet --with 'refusal, length: {min_words: 20}, minhash'
+
+The parts are written as in a recipe. They become a recipe of their own (read, the stages, write),
+which runs as any other: resumable, in bounded memory, every row kept or rejected with its reason.
+"""
+
+from __future__ import annotations
+
+import re
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from filters.catalogue import FILTERS
+from filters.dedup.stage import METHODS
+from filters.entry import OWN
+from flows import loop, strict_yaml
+from flows.recipe import STAGES
+from flows.recipe_file import check
+from flows.strict_yaml import Document
+from seeds.read import Read
+from synth.engine.plan import RELEASE, Plan
+from synth.engine.stage import CorpusStage, ShardStage
+from synth.errors import ExitCode, NoRowsError, RecipeError
+
+SHARD_ROWS = 5_000  # larger than where a teacher answers: no row takes longer than milliseconds
+Part = str | dict[str, Any]
+
+
+def run_alone(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> int:
+    """The stages over the input that the arguments name; what is kept is a dataset folder.
+
+    The funnel is shown, also where no row is left (`NoRowsError`).
+    """
+    from flows.progress import Progress
+    from flows.samples import run_manifests
+    from flows.terminal import print_funnel
+    from synth.engine.line import open_workshop, run_line
+
+    plan = plan_of(arguments, stages)
+    out = arguments.out or Path("outputs") / plan.name
+
+    async def go() -> None:
+        with Progress() as progress:
+            async with open_workshop(plan, out, progress) as shop:
+                await run_line(shop)
+
+    try:
+        loop.run(go())
+    except NoRowsError:
+        print_funnel(run_manifests(out))
+        raise
+    print_funnel(run_manifests(out))
+    print(f"\nkept, each row with its scores: {out / RELEASE}")
+    print(f"rejected, each row with its reason: {out}/*/rejected/")
+    return ExitCode.OK
+
+
+def plan_of(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> Plan:
+    """The plan: read the input, the stages, write. Raises `RecipeError`, a line per mistake, and
+    `InputError` for input that cannot be used."""
+    from seeds.roles import roles_of_all
+
+    columns = dict(_role_and_column(text) for text in arguments.column)
+    read = {
+        arguments.job or _job(arguments, columns): arguments.input,
+        "columns": columns,
+        "format": arguments.format,
+        "split": arguments.split,
+        "limit": arguments.limit,
+    }
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(arguments.input[0]).resolve().name).strip(".-")
+    recipe = {
+        "name": f"{arguments.command}-{stem.split('.')[0] or 'input'}",
+        "shard_rows": SHARD_ROWS,
+        "stages": [
+            {"read": {key: value for key, value in read.items() if value}},
+            *stages,
+            {"write": {}},
+        ],
+    }
+    plan = check(Document(recipe, {}), Path(arguments.command))
+    source = plan.stages[0]
+    assert isinstance(source, Read)
+    roles_of_all(
+        source, source.inputs()
+    )  # a column that is not there is told before a file is made
+    return plan
+
+
+def filter_stages(given: Sequence[str]) -> list[dict[str, Any]]:
+    """The stages for the parts that `--with` names, in the order given: neighbours that belong to
+    one stage share it. A filter, a method of `dedup`, or a whole stage that asks no teacher."""
+    whole = [
+        name
+        for name, stage in STAGES.items()
+        if issubclass(stage, ShardStage | CorpusStage) and not stage.asks_teacher
+    ]
+    stages: list[dict[str, Any]] = []
+    for part in parts(given):
+        name, settings = (part, None) if isinstance(part, str) else next(iter(part.items()))
+        last = stages[-1] if stages else {}
+        if name in METHODS:
+            if name in last.get("dedup", (name,)):
+                stages.append({"dedup": {}})
+            stages[-1]["dedup"][name] = settings
+        elif name in FILTERS or name in OWN:
+            if "quality" not in last:
+                stages.append({"quality": []})
+            stages[-1]["quality"].append(part)
+        elif name in whole:
+            stages.append({name: settings})
+        else:
+            raise RecipeError(_unknown(name, [*FILTERS, *METHODS, *whole]))
+    return stages
+
+
+def parts(given: Sequence[str]) -> list[Part]:
+    """What `--with` names, as a recipe's list has it: names, and names with their parameters."""
+    found: list[Part] = []
+    for text in given:
+        items = strict_yaml.parse(f"[{text}]".encode(), f"--with {text!r}").value
+        for item in items[0] if len(items) == 1 and isinstance(items[0], list) else items:
+            if not isinstance(item, str | dict) or not item:
+                raise RecipeError(f"--with {text!r}: {item!r} is no name; write it as in a recipe")
+            found.append(item)
+    return found
+
+
+def _role_and_column(text: str) -> tuple[str, str]:
+    role, separator, column = text.partition("=")
+    if not separator or not role or not column:
+        raise RecipeError(f"--column {text!r} is not like text=body")
+    return role, column
+
+
+def _job(arguments: Namespace, columns: Mapping[str, str]) -> str:
+    """What the rows are, by the columns of the first file."""
+    from seeds.formats import look_ahead
+    from seeds.inputs import Format, find_inputs
+    from seeds.roles import job_of
+
+    forced = Format(arguments.format) if arguments.format in set(Format) else None
+    paths = [Path(path).expanduser() for path in arguments.input]
+    files = find_inputs(paths, forced=forced, split=arguments.split)
+    most = Read.model_fields["max_line_bytes"].default
+    return job_of(look_ahead(files[0], web=True, max_line_bytes=most).columns, columns)
+
+
+def _unknown(name: object, known: Sequence[str]) -> str:
+    close = get_close_matches(str(name), known, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return (
+        f"--with: unknown filter {str(name)!r}; {hint}known: {', '.join(known)}, or "
+        "{use: 'package.module:Class'}"
+    )
