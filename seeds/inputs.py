@@ -82,7 +82,7 @@ def find_inputs(paths: Sequence[Path], *, forced: Format | None, split: str | No
         elif path.exists():
             raise InputError(f"{path} is neither a file nor a folder: copy its content to a file")
         else:
-            raise InputError(f"{path} does not exist: correct the path in the recipe")
+            raise InputError(f"{path} does not exist: correct the path")
     for path, times in Counter(file.path for file in found).items():
         if times > 1:
             raise InputError(f"{path} would be read {times} times: name it once")

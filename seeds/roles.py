@@ -55,7 +55,7 @@ def roles_of_all(read: Read, files: list[Input]) -> dict[str, dict[str, str]]:
         if ahead.has_rows:
             _check_main_role(read, file, roles[file.label], ahead.columns)
     if not has_rows:
-        raise InputError(f"no rows in {_names(files)}: correct the path in the recipe")
+        raise InputError(f"no rows in {_names(files)}: correct the path")
     for role, column in wanted.items():
         if column not in columns:
             raise InputError(_no_such_column(_names(files), role, column, columns))
