@@ -5,6 +5,7 @@ from typing import Final
 from filters.quality.boilerplate import Boilerplate
 from filters.quality.echo import Echo
 from filters.quality.length import Length
+from filters.quality.pii import Pii
 from filters.quality.preamble import Preamble
 from filters.quality.refusal import Refusal
 from filters.quality.repetition import Repetition
@@ -18,6 +19,7 @@ FILTERS: Final[dict[str, type[Model]]] = {
     "boilerplate": Boilerplate,
     "echo": Echo,
     "length": Length,
+    "pii": Pii,
     "preamble": Preamble,
     "refusal": Refusal,
     "repetition": Repetition,

@@ -11,11 +11,12 @@ stages:
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from filters.dedup.stage import Dedup
+from filters.pii.stage import Redact
 from filters.quality.stage import Quality
 from filters.samples.prefer import Prefer
 from filters.samples.select import Select
@@ -31,23 +32,6 @@ from synth.kind import Kind
 from synth.store.write import FORMATS_OF, Write
 from synth.teacher.config import TeacherConfig
 
-STAGES: dict[str, type[Stage]] = {
-    stage.name: stage
-    for stage in (
-        Read,
-        Evolve,
-        Rewrite,
-        Distill,
-        Dedup,
-        Quality,
-        Verify,
-        Select,
-        Prefer,
-        Write,
-        Push,
-    )
-}
-
 
 class StageEntry(Model):
     """One line of `stages`: exactly one of these keys, with the stage's settings."""
@@ -60,6 +44,8 @@ class StageEntry(Model):
     """Rewrites documents so that they teach."""
     distill: Distill | None = None
     """Answers prompts."""
+    redact: Redact | None = None
+    """Replaces personal data and secrets by placeholders."""
     dedup: Dedup | None = None
     """Drops duplicates and near-duplicates."""
     quality: Quality | None = None
@@ -94,6 +80,11 @@ class StageEntry(Model):
         return found
 
 
+STAGES: dict[str, type[Stage]] = {
+    name: next(stage for stage in get_args(field.annotation) if issubclass(stage, Stage))
+    for name, field in StageEntry.model_fields.items()
+}
+"""Every stage that a recipe may name."""
 _EXAMPLE = "distill: {samples: 2}"
 
 

@@ -1,0 +1,1 @@
+"""Personal data and secrets: found by pattern, checksum and the words before them."""

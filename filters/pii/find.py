@@ -1,0 +1,80 @@
+"""All findings in a text, none over another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+
+from filters.pii.kinds import Kind, Span
+from filters.pii.numbers import (
+    FEWEST_ID_DIGITS,
+    RUN,
+    cards,
+    ibans,
+    ids,
+    ip_addresses,
+    ipv6_addresses,
+)
+from filters.pii.phones import phones
+from filters.pii.secrets import secrets
+
+# Domain first: it refuses most `@` at once. RFC 5321 allows 64 characters before the `@`.
+AT_DOMAIN = re.compile(r"@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W\d_]{2,24}(?![\w@])")
+LOCAL = re.compile(r"[\w.+%&'-]{1,64}")
+OF_DIGITS = (
+    (Kind.CARD, cards),
+    (Kind.ID_NUMBER, ids),
+    (Kind.IP_ADDRESS, ip_addresses),
+    (Kind.PHONE, phones),
+)
+NO_DIGIT = re.compile("[^0-9]+")
+ALL = tuple(Kind)
+PLAIN = {0xA0: " ", 0x2007: " ", 0x202F: " ", **dict.fromkeys(range(0x2010, 0x2014), "-")}
+
+
+def find(text: str, kinds: Collection[Kind] = ALL) -> list[Span]:
+    """The findings of these kinds, in order; of two that overlap, the longer one.
+
+    Linear in the text's length.
+    """
+    if not text.isascii():
+        text = text.translate(PLAIN)  # as long as before, so that places stay
+    taken: list[Span] = []
+    for span in sorted(_found(text, kinds), key=lambda span: span.start):
+        if not taken or span.start >= taken[-1].end:
+            taken.append(span)
+        elif span.end - span.start > taken[-1].end - taken[-1].start:
+            taken[-1] = span
+    return taken
+
+
+def _found(text: str, kinds: Collection[Kind]) -> Iterator[Span]:
+    if Kind.EMAIL in kinds and "@" in text:
+        yield from emails(text)
+    if Kind.SECRET in kinds:
+        yield from secrets(text)
+    if Kind.IBAN in kinds:
+        yield from ibans(text)
+    if Kind.IP_ADDRESS in kinds and text.count(":") > 2:
+        yield from ipv6_addresses(text)
+    readers = [reader for kind, reader in OF_DIGITS if kind in kinds]
+    if readers:
+        for run in RUN.finditer(text):
+            if len(NO_DIGIT.sub("", run[0])) < FEWEST_ID_DIGITS:
+                continue
+            for reader in readers:
+                yield from reader(text, run)
+
+
+def emails(text: str) -> Iterator[Span]:
+    """Addresses with a domain that has a top level."""
+    for domain in AT_DOMAIN.finditer(text):
+        at = domain.start()
+        backwards = LOCAL.match(text[max(0, at - 64) : at][::-1])
+        if backwards is None:
+            continue
+        local = backwards[0][::-1].lstrip(".'%&+-")
+        start = at - len(local)
+        password = text[start - 1 : start] == ":" and "://" in text[max(0, start - 70) : start]
+        if local and not local.endswith(".") and not password:
+            yield Span(Kind.EMAIL, start, domain.end())

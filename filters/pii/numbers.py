@@ -1,0 +1,173 @@
+"""Numbers that belong to somebody: cards, bank accounts, ids, addresses on the net.
+
+A text is scanned once for runs of digits; each run is then read for what it may be. What a checksum
+confirms needs no words around it; a bare number counts only behind words that announce it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+from filters.pii.kinds import Kind, Span
+
+# Opens with the digit itself, so that the scan skips to digits; possessive, so that it is linear.
+RUN = re.compile(r"[0-9][0-9 ()./-]{4,}+")
+CONTEXT_CHARS = 60
+
+CARD = re.compile(  # not the digits behind a decimal point
+    r"(?<![0-9.])(?:[0-9]{12,19}|[0-9]{4}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{1,7}"
+    r"|[0-9]{4}([ -])[0-9]{6}\2[0-9]{4,5})(?![0-9])"
+)
+# First digits, from and to, and the lengths. Source: ISO/IEC 7812, as the networks publish theirs.
+NETWORKS = (
+    (4, 4, {13, 16, 19}),  # Visa
+    (51, 55, {16}),  # Mastercard
+    (2221, 2720, {16}),
+    (34, 34, {15}),  # American Express
+    (37, 37, {15}),
+    (300, 305, set(range(14, 20))),  # Diners Club
+    (309, 309, set(range(14, 20))),
+    (36, 36, set(range(14, 20))),
+    (38, 39, set(range(14, 20))),
+    (1800, 1800, {15}),  # JCB
+    (2131, 2131, {15}),
+    (3528, 3589, {16, 17, 18, 19}),
+    (6011, 6011, {16, 17, 18, 19}),  # Discover
+    (644, 659, {16, 17, 18, 19}),
+    (62, 62, {16, 17, 18, 19}),  # UnionPay
+    (50, 50, set(range(12, 20))),  # Maestro
+    (56, 69, set(range(12, 20))),
+)
+SURE_CARD_DIGITS = (15, 16)  # of other lengths too many numbers pass by chance: words must say it
+ABOUT_CARDS = re.compile(r"\b(?:cards?|cc|visa|mastercard|amex|maestro)\b", re.IGNORECASE)
+
+SSN = re.compile(r"(?<![0-9-])(?!000|666|9)[0-9]{3}-(?!00)[0-9]{2}-(?!0000)[0-9]{4}(?![0-9-])")
+ABOUT_IDS = re.compile(
+    r"\b(?:ssn|social security|passport|driv(?:er|ing)(?:['\u2019]?s)? licen[cs]e|"
+    r"national (?:id|insurance|identity)|identity card|tax(?:payer)? (?:id|number)|nhs number|"
+    r"account (?:number|no\b)|routing number|medical record|policy (?:number|no\b))"
+    r"(?:[^.!?\n0-9]|\b(?:no|nr)\.){0,30}$",
+    re.IGNORECASE,
+)
+ID_TOKEN = re.compile(r"[A-Za-z]{0,3}[0-9][0-9A-Za-z]*(?:[ -][0-9]{2,}){0,4}(?![\w])")
+FEWEST_ID_DIGITS = 6
+
+# Country and length. Source: SWIFT, IBAN registry.
+IBAN_LENGTHS = {
+    one[:2]: int(one[2:])
+    for one in (
+        "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 "
+        "EE20 EG29 ES24 FI18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 "
+        "IT27 JO30 KW30 KZ20 LB28 LC32 LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MR27 MT31 MU30 "
+        "NL18 NO15 PK24 PL28 PS29 PT25 QA29 RO24 RS22 SA24 SC31 SE24 SI19 SK24 SM27 ST25 SV28 TL23 "
+        "TN24 TR26 UA29 VA22 VG24 XK20"
+    ).split()
+}
+IBAN = re.compile(r"[0-9]{2}(?<=(?<!\w)[A-Za-z]{2}[0-9]{2})(?:[ -]?[A-Za-z0-9]){11,30}")
+IPV4 = re.compile(r"(?<![0-9.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9.]*[0-9])")
+ABOUT_VERSIONS = re.compile(r"(?:version|release|\bv)\s?$", re.IGNORECASE)
+IPV6 = re.compile(r"[23][0-9A-Fa-f]{0,3}:(?:[0-9A-Fa-f]{0,4}:){1,6}[0-9A-Fa-f]{0,4}(?!\w)")
+
+
+def cards(text: str, run: re.Match[str]) -> Iterator[Span]:
+    """Card numbers in a run of digits, in one piece or in groups."""
+    for match in CARD.finditer(text, *run.span()):
+        digits = re.sub(r"[ -]", "", match[0])
+        divided = len(digits) < len(match[0])
+        if luhn(digits) and (
+            ((divided or len(digits) in SURE_CARD_DIGITS) and has_network(digits))
+            or ABOUT_CARDS.search(before(text, match.start()))
+        ):
+            yield Span(Kind.CARD, *match.span())
+
+
+def has_network(digits: str) -> bool:
+    """Whether a network has cards of this length with these first digits."""
+    return any(
+        len(digits) in lengths and low <= int(digits[: len(str(low))]) <= high
+        for low, high, lengths in NETWORKS
+    )
+
+
+def luhn(digits: str) -> bool:
+    """Whether the check digit is right. Source: ISO/IEC 7812-1, annex B."""
+    doubled = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+    values = [int(digit) for digit in reversed(digits)]
+    return (sum(values[::2]) + sum(doubled[value] for value in values[1::2])) % 10 == 0
+
+
+def ids(text: str, run: re.Match[str]) -> Iterator[Span]:
+    """US social security numbers, and numbers that words announce as an id."""
+    found = False
+    for match in SSN.finditer(text, *run.span()):
+        found = True
+        yield Span(Kind.ID_NUMBER, *match.span())
+    start = run.start()
+    while start and text[start - 1].isalpha() and run.start() - start < 3:
+        start -= 1
+    token = ID_TOKEN.match(text, start)
+    if found or token is None or (start and text[start - 1].isalnum()):
+        return
+    digits = sum(character.isdigit() for character in token[0])
+    if digits >= FEWEST_ID_DIGITS and ABOUT_IDS.search(before(text, start)):
+        yield Span(Kind.ID_NUMBER, *token.span())
+
+
+def ip_addresses(text: str, run: re.Match[str]) -> Iterator[Span]:
+    """Public IPv4 addresses. Versions and section numbers (207.5.2.1) look the same, but for their
+    small numbers; so does 8.8.8.8, which is nobody's."""
+    for match in IPV4.finditer(text, *run.span()):
+        large = sum(len(octet) > 1 for octet in match[0].split("."))
+        if (
+            large > 1
+            and is_public(match[0])
+            and not ABOUT_VERSIONS.search(before(text, match.start()))
+        ):
+            yield Span(Kind.IP_ADDRESS, *match.span())
+
+
+def ipv6_addresses(text: str) -> Iterator[Span]:
+    """Public IPv6 addresses."""
+    for match in IPV6.finditer(text):
+        address = match[0].rstrip(":") if not match[0].endswith("::") else match[0]
+        alone = not re.match(r"[\w:]", text[match.start() - 1 : match.start()])
+        if alone and is_public(address):
+            yield Span(Kind.IP_ADDRESS, match.start(), match.start() + len(address))
+
+
+def is_public(address: str) -> bool:
+    """Whether it can be somebody's: not private, not kept for examples, and an address at all."""
+    try:
+        return ip_address(address).is_global
+    except ValueError:
+        return False
+
+
+def ibans(text: str) -> Iterator[Span]:
+    """Bank accounts, in one piece or in groups, in either case."""
+    for match in IBAN.finditer(text):
+        start = match.start() - 2
+        written = text[start : match.end()]
+        length = IBAN_LENGTHS.get(written[:2].upper(), 0)
+        end, seen = start, 0
+        for character in written:
+            seen += character not in " -"
+            end += 1
+            if seen == length:
+                break
+        whole = seen == length and not text[end : end + 1].isalnum()
+        if whole and is_iban(re.sub("[ -]", "", text[start:end])):
+            yield Span(Kind.IBAN, start, end)
+
+
+def is_iban(compact: str) -> bool:
+    """Whether the check digits are right. Source: ISO 7064, mod 97-10."""
+    moved = compact[4:] + compact[:4]
+    return int("".join(str(int(character, 36)) for character in moved)) % 97 == 1
+
+
+def before(text: str, start: int) -> str:
+    """The words before a finding."""
+    return text[max(0, start - CONTEXT_CHARS) : start]

@@ -1,0 +1,140 @@
+"""The `redact` stage: personal data and secrets give way to a placeholder, and the row stays.
+
+    - redact: {kinds: [email, phone, secret]}
+
+    "Write to ann@mail.org." becomes "Write to [EMAIL].", in a row of its own id whose trail has the
+    step {"stage": "redact", "operation": "email 1", "parent": …}
+
+Every column that is published is redacted: turns, answer, reasoning, reference and metadata.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import ConfigDict, Field, model_validator
+
+from filters.entry import list_schema
+from filters.pii.find import find
+from filters.pii.kinds import Kind, Span
+from filters.quality.pii import counted
+from synth.engine.stage import Outcome, Place, ShardStage
+from synth.kind import Kind as Records
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMNS = ("context", "text", "reasoning", "rejected", "reference")
+"""What is redacted besides `meta`, which is JSON."""
+
+
+class Redact(ShardStage):
+    """Replaces personal data and secrets by placeholders; no row leaves.
+
+    A row that is changed is a new one, with a step in its trail, and the scores that its old text
+    got are not carried over: put `redact` before the stages whose scores you want to keep.
+    """
+
+    model_config = ConfigDict(json_schema_extra=list_schema("kinds"))
+    name: ClassVar[str] = "redact"
+    takes: ClassVar[frozenset[Records]] = frozenset(
+        {Records.PROMPTS, Records.DOCUMENTS, Records.ANSWERS}
+    )
+    kinds: tuple[Kind, ...] = Field(tuple(Kind), min_length=1, description="what is replaced")
+    mask: str = Field("[{kind}]", description="what stands there then; {kind} is EMAIL, PHONE …")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_list(cls, value: object) -> object:
+        return {"kinds": value} if isinstance(value, list) else value
+
+    async def apply(self, table: pa.Table, place: Place) -> Outcome:  # noqa: ARG002  the same everywhere
+        """The outcome of one shard, worked out beside the event loop."""
+        return await asyncio.to_thread(self.redact, table)
+
+    def redact(self, table: pa.Table) -> Outcome:
+        """All rows in their order, each with the number of its findings as a score."""
+        import pyarrow as pa
+
+        from synth.record import RECORD, REJECT, add_scores, derive
+
+        rows = table.to_pylist()
+        found: list[list[Span]] = []
+        changed: list[int] = []
+        for at, row in enumerate(rows):
+            spans: list[Span] = []
+            for column in COLUMNS:
+                row[column] = self._clean(row[column], spans)
+            row["meta"] = self._clean_json(row["meta"], spans)
+            found.append(spans)
+            if spans:
+                changed.append(at)
+        made = derive(
+            table,
+            changed,
+            [_step(rows[at], found[at]) for at in changed],
+            [_id(rows[at]) for at in changed],
+            **{
+                name: pa.array([rows[at][name] for at in changed], RECORD.field(name).type)
+                for name in (*COLUMNS, "meta")
+            },
+        )
+        order = list(range(len(table)))
+        for new, at in enumerate(changed):
+            order[at] = len(table) + new
+        whole = pa.concat_tables([table.select(RECORD.names), made]).take(order)
+        scores = [
+            {"name": self.name, "verdict": "keep", "value": float(len(s)), "note": counted(s)}
+            for s in found
+        ]
+        return Outcome(add_scores(whole.combine_chunks(), scores), REJECT.empty_table())
+
+    def _clean(self, value: Any, spans: list[Span]) -> Any:
+        """The value with all strings in it redacted; what was found is added to `spans`."""
+        if isinstance(value, str):
+            return self._masked(value, spans)
+        if isinstance(value, Mapping):
+            return {key: self._clean(item, spans) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._clean(item, spans) for item in value]
+        return value
+
+    def _clean_json(self, packed: str, spans: list[Span]) -> str:
+        import orjson
+
+        if packed == "{}":
+            return packed
+        clean = self._clean(orjson.loads(packed), spans)
+        return orjson.dumps(clean, option=orjson.OPT_SORT_KEYS).decode()
+
+    def _masked(self, text: str, spans: list[Span]) -> str:
+        parts = []
+        end = 0
+        for span in find(text, self.kinds):
+            parts += [text[end : span.start], self.mask.replace("{kind}", span.kind.upper())]
+            end = span.end
+            spans.append(span)
+        return "".join([*parts, text[end:]]) if parts else text
+
+
+def _step(row: Mapping[str, Any], spans: list[Span]) -> dict[str, Any]:
+    """The step in the trail. How the text ended before is known behind it as well."""
+    from synth.record import EMPTY_STEP
+
+    before = row["trail"][-1]
+    return {
+        **EMPTY_STEP,
+        "stage": Redact.name,
+        "operation": counted(spans),
+        "parent": row["id"],
+        "finish_reason": before["finish_reason"],
+        "planted": before["planted"],
+    }
+
+
+def _id(row: Mapping[str, Any]) -> str:
+    from synth.record import record_id
+
+    return record_id(row["id"], Redact.name, *(row[name] for name in (*COLUMNS, "meta")))

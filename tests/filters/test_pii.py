@@ -1,0 +1,178 @@
+"""`pii`: what is found by form, checksum and announcing words, and what only looks like it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+import pytest
+
+from filters.pii.find import find
+from filters.pii.kinds import Kind
+from filters.quality.pii import Pii
+from synth.batch import Batch
+from tests.filters.rows import reason
+
+FOUND = {
+    Kind.EMAIL: [
+        "write to <jane.doe+news@mail.example.org>, please",
+        "mailto:J\u00fcrgen@b\u00fccher.de",
+        "(a_b-c@x-y.co.uk)",
+    ],
+    Kind.PHONE: [
+        "+44 20 7946 0958",
+        "+41 (0)96 471 07 95",
+        "0041964710795",
+        "(602)272-9781",
+        "602-272-9781x123",
+        "1-800-662-HELP",
+        "0345 854 7777",
+        "03.93.92.16.85",
+        "Call me on 9472 7916?",
+        "Fax: 9498777106",
+        "you can reach me at 555 0123 today",
+        "416 60 039 office",
+        "phone 555\u2011123\u20114567",
+    ],
+    Kind.CARD: [
+        "4111111111111111",
+        "4111 1111 1111 1111",
+        "5500-0000-0000-0004",
+        "3782 822463 10005",
+        "my card 30569309025904",
+        "card no 501864667909",
+    ],
+    Kind.IBAN: ["GB82WEST12345698765432", "DE89 3704 0044 0532 0130 00.", "gb82west12345698765432"],
+    Kind.ID_NUMBER: [
+        "853-37-1694",
+        "My driver's license number is U62928788557186",
+        "passport no. X1234567",
+        "SSN: 853 37 1694",
+    ],
+    Kind.IP_ADDRESS: ["from 41.173.96.26:8080", "2001:4860:4860::8888"],
+    Kind.SECRET: [
+        "AKIAIOSFODNN7EXAMPLE",
+        "token ghp_" + "a1B2" * 9,
+        "sk-proj-" + "aB3d" * 8,
+        "hf_" + "aBcD" * 8 + "ef",
+        "xoxb-123456789012-abcdefABCDEF",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
+        "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\n-----END RSA PRIVATE KEY-----",
+        "postgres://admin:s3cr3tPw@db.host/x",
+        'password = "hunter2hunter2x9Q"',
+        "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI/K7MDENG/bPxRfiCYzzzzKEY",
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [(kind, text) for kind, texts in FOUND.items() for text in texts]
+)
+def test_each_form_is_found_once(kind, text):
+    assert [span.kind for span in find(text)] == [kind]
+    expected = "secret_found" if kind is Kind.SECRET else "pii_found"
+    assert reason(Pii(), f"Hello. {text}") == expected
+    others = [other for other in Kind if other is not kind]
+    assert all(span.kind is not kind for span in find(text, others))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a @ b, user@host, @handle, x@y.",
+        "4111111111111112",  # no check digit
+        "6.666666666666667+1.666666666666667",
+        "1234567890123456",
+        "GB82WEST12345698765433",
+        "XX82WEST12345698765432",
+        "000-12-3456, 900-12-3456, 123-00-4567",
+        "version 12.34.56.78, section 207.5.2.1, 127.0.0.1, 192.168.100.100, 300.100.100.100",
+        "std::vector<int> a::b, 12:30:45, fe80::1",
+        "2024-01-01 to 2025-10-10, 6/24/1991, 01.02.2023",
+        "between 1990-1995 we called 100 people",
+        "$1,000,000 or 1 000 000 or 1.000.000",
+        "ISBN 978-3-16-148410-0, order 9498777106, 123e4567-e89b-12d3-a456-426614174000",
+        "she needs to work 2000/1000 and 6000-3000 hours",
+        "password = os.environ['PASSWORD']; token = get_token(request)",
+        "api_key = 'your-api-key-0123', password: correcthorsebattery",
+        "sk-learn, hf_hub_download, the key: 1984",
+    ],
+)
+def test_what_only_looks_like_it_is_left_alone(text):
+    assert find(text) == []
+    assert reason(Pii(), text) is None
+
+
+def test_a_finding_is_the_data_and_no_more():
+    text = "Ann (ann@mail.org, 602-272-9781 x12) pays DE89370400440532013000 with 4111111111111111."
+    assert [text[span.start : span.end] for span in find(text)] == [
+        "ann@mail.org",
+        "602-272-9781 x12",
+        "DE89370400440532013000",
+        "4111111111111111",
+    ]
+
+
+def test_score_and_note_count_the_findings_and_never_tell_them():
+    texts = ["a@b.org and c@d.org", "Plants need light."]
+    verdicts = Pii(max_found=1).judge(Batch.of_texts(texts))
+    assert (verdicts.reasons, verdicts.scores) == (["pii_found", None], [2.0, 0.0])
+    assert list(verdicts.notes) == ["email 2", ""]
+    assert Pii(max_found=2).judge(Batch.of_texts(texts)).reasons == [None, None]
+
+
+def test_only_the_kinds_asked_for_are_judged():
+    assert reason(Pii(kinds=[Kind.SECRET]), "ann@mail.org") is None
+
+
+@pytest.mark.parametrize(
+    "unit", ["12-", "(1", "1 1", "a@b.", "://a:b@", "DE12 ", "password=", "2:", "sk-", "+1 "]
+)
+def test_texts_made_against_the_patterns_take_linear_time(unit):
+    started = time.process_time()
+    find(unit * (200_000 // len(unit)))
+    assert time.process_time() - started < 1
+
+
+def test_open_private_keys_are_bounded():
+    started = time.process_time()
+    find("-----BEGIN PRIVATE KEY----- " * 10_000)
+    find("-----BEGIN PRIVATE KEY-----" + "x" * 1_000_000)
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.gold
+def test_precision_and_recall_on_labelled_spans(gold):
+    named = {
+        "CREDIT_CARD": Kind.CARD,
+        "PHONE_NUMBER": Kind.PHONE,
+        "EMAIL_ADDRESS": Kind.EMAIL,
+        "IBAN_CODE": Kind.IBAN,
+        "US_SSN": Kind.ID_NUMBER,
+        "US_DRIVER_LICENSE": Kind.ID_NUMBER,
+        "IP_ADDRESS": Kind.IP_ADDRESS,
+    }
+    counts: Counter[str] = Counter()
+    for row in gold("pii_spans.jsonl"):
+        labelled = {
+            (named[span["entity_type"]], span["start_position"], span["end_position"])
+            for span in row["spans"]
+            if span["entity_type"] in named
+        }
+        found = {tuple(span) for span in find(row["full_text"])}
+        counts.update(hit=len(found & labelled), missed=len(labelled - found))
+        counts.update(wrong=len(found - labelled))
+    precision = counts["hit"] / (counts["hit"] + counts["wrong"])
+    recall = counts["hit"] / (counts["hit"] + counts["missed"])
+    print(f"precision {precision:.3f}, recall {recall:.3f}")
+    assert precision >= 0.97
+    assert recall >= 0.97
+
+
+@pytest.mark.gold
+def test_no_false_alarm_where_there_is_only_maths_and_code(gold):
+    texts = [row["solution"] for row in gold("gsm8k_model_solutions.jsonl")]
+    texts += [row["question"] for row in gold("gsm8k_test.jsonl")]
+    texts += [row["canonical_solution"] + row["test"] for row in gold("humaneval.jsonl")]
+    assert not any(Pii().judge(Batch.of_texts(texts)).reasons)
