@@ -73,6 +73,7 @@ def card(plan: Plan, history: Sequence[Manifest], format_: Format) -> str:
             "- `meta`: the input's other columns, as a JSON object",
             "- `trail`: each step from the seed to this row: operation, parent, request, model …",
             "- `scores`: what each filter and verifier measured",
+            "- `logprobs`: of each token of the reply, where they were asked for",
             "",
             "## Recipe",
             "",

@@ -5,7 +5,7 @@ an answer has both. A row after `distill`, shortened:
 
     {"id": "5d0c…", "context": [{"role": "user", "content": "What is 6 * 7?"}], "text": "… 42",
      "reasoning": None, "rejected": None, "reference": {"answer": "42", …},
-     "meta": '{"kind":"maths"}', "scores": [],
+     "meta": '{"kind":"maths"}', "scores": [], "logprobs": None,
      "trail": [{"stage": "read", …}, {"stage": "distill", "parent": "91aa…", …}]}
 """
 
@@ -61,6 +61,7 @@ RECORD = pa.schema(
         pa.field("meta", pa.string(), nullable=False),  # a JSON object: the input's other columns
         pa.field("trail", pa.list_(STEP), nullable=False),
         pa.field("scores", pa.list_(SCORE), nullable=False),
+        pa.field("logprobs", pa.list_(pa.float32())),  # of each token of the reply, on request
     ]
 )
 REJECT = pa.schema(
@@ -111,6 +112,7 @@ def new_record(
         "meta": packed,
         "trail": [step],
         "scores": [],
+        "logprobs": None,
     }
 
 
@@ -158,16 +160,18 @@ def derive(
 ) -> pa.Table:
     """A child of row `rows[i]` of `parents` for each i: a step longer, `columns` replaced.
 
-    Scores do not carry over: they judged the parent's text, not the child's.
+    Scores and log probabilities do not carry over: they are of the parent's text, not the child's.
     """
     new = {"id": pa.array(ids, pa.string()), **columns}
     # What is replaced is not copied: a long document has thousands of children.
-    carried = [name for name in RECORD.names if name not in new and name != "scores"]
+    own = {*new, "scores", "logprobs"}
+    carried = [name for name in RECORD.names if name not in own]
     children = parents.select(carried).take(pa.array(rows, pa.int64()))
     new["trail"] = append_to_lists(children["trail"], pa.array(steps, type=STEP))
     new["scores"] = pa.ListArray.from_arrays(
         pa.array(np.zeros(len(rows) + 1, np.int32)), pa.array([], type=SCORE)
     )
+    new.setdefault("logprobs", pa.nulls(len(rows), RECORD.field("logprobs").type))
     arrays = [new[name] if name in new else children[name] for name in RECORD.names]
     return pa.Table.from_arrays(arrays, schema=RECORD)
 

@@ -1,14 +1,16 @@
 """Distill: the teacher answers each prompt, several times if asked; its reasoning is kept apart.
 
 A prompt becomes `samples` answers, each a record of its own with the prompt as parent. What cannot
-be used (empty, cut off by the protocol, refused by the server) is rejected with the raw reply.
+be used (empty, cut off, refused by the server, JSON that breaks its schema) is rejected with the
+raw reply.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.kind import Kind
@@ -25,18 +27,36 @@ class Distill(ShardStage):
     name = "distill"
     takes = frozenset({Kind.PROMPTS})
     asks_teacher = True
+    not_in_fingerprint = ("json_schema",)
+    """Where its file lies does not matter; what it says does, see `identity`."""
 
     samples: Annotated[int, Field(ge=1, le=64)] = 1
-    """Answers per prompt, each sampled with a seed of its own."""
+    """Answers per prompt, asked for in one request, each sampled with a seed of its own."""
     reasoning: Literal["keep", "drop"] = "keep"
     """The teacher's reasoning goes to a column of its own, or is left out."""
     system: str | None = None
     """A system prompt put before the conversation; it becomes part of the record."""
+    json_schema: dict[str, Any] | Path | None = None
+    """A JSON schema, or the path of a .json file: each answer is JSON that follows it. One that
+    does not is shown its mistake once, then rejected as `reply_breaks_schema`."""
+    logprobs: bool = False
+    """Keeps the log probability of each token of the reply, reasoning included, in a column."""
     sampling: Sampling = Sampling()
+
+    @field_validator("json_schema")
+    @classmethod
+    def _is_schema(cls, value: dict[str, Any] | Path | None) -> dict[str, Any] | Path | None:
+        if value is not None:
+            _read_schema(value)
+        return value
 
     def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  answers, whatever came
         """Answers."""
         return Kind.ANSWERS
+
+    def identity(self) -> object:
+        """The schema."""
+        return self.json_schema and _read_schema(self.json_schema)
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """`samples` answers a prompt, in the prompts' order, samples together."""
@@ -50,16 +70,20 @@ class Distill(ShardStage):
         assert teacher is not None
         ids: list[str] = table["id"].to_pylist()
         contexts = [self._turns(turns) for turns in table["context"].to_pylist()]
+        schema = _read_schema(self.json_schema) if self.json_schema else None
 
-        async def answer(row: int, sample: int) -> Reply:
-            seed = derive_seed(place.seed, "distill", ids[row], sample)
-            reply = await teacher.reply(Request(contexts[row], self.sampling, seed))
-            if sample == self.samples - 1:
-                place.done(1)
-            return reply
+        async def answer(row: int) -> list[Reply]:
+            # the first answer's; those of the others are counted on from it, as vLLM does
+            seed = derive_seed(place.seed, "distill", ids[row], 0)
+            replies = await teacher.replies(
+                Request(contexts[row], self.sampling, seed, self.samples, schema, self.logprobs)
+            )
+            place.done(1)
+            return replies
 
+        answered = await together(answer(row) for row in range(len(ids)))
+        replies = [reply for samples in answered for reply in samples]
         each = [(row, sample) for row in range(len(ids)) for sample in range(self.samples)]
-        replies = await together(answer(row, sample) for row, sample in each)
 
         rows = np.repeat(np.arange(len(ids)), self.samples)
         identity = teacher.identity
@@ -68,6 +92,9 @@ class Distill(ShardStage):
             "text": pa.array([reply.text for reply in replies], pa.string()),
             "reasoning": pa.array(
                 [reply.reasoning if keep_reasoning else None for reply in replies], pa.string()
+            ),
+            "logprobs": pa.array(
+                [reply.logprobs for reply in replies], RECORD.field("logprobs").type
             ),
         }
         if self.system is not None:
@@ -104,3 +131,21 @@ class Distill(ShardStage):
             return context
         rest = [turn for turn in context if turn["role"] != "system"]
         return [Turn(role="system", content=self.system), *rest]
+
+
+def _read_schema(given: dict[str, Any] | Path) -> dict[str, Any]:
+    """The schema, checked. Raises `ValueError`."""
+    import json
+
+    from synth.teacher.schema import check_schema
+
+    schema = given
+    if isinstance(given, Path):
+        try:
+            schema = json.loads(given.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{given} holds no JSON schema: {error}") from error
+    if not isinstance(schema, dict):
+        raise ValueError(f"{given} holds no JSON schema, which is an object")  # noqa: TRY004  pydantic's
+    check_schema(schema)
+    return schema

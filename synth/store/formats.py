@@ -1,6 +1,6 @@
 """The columns that a student's trainer expects, made from records at the last moment.
 
-Behind them stand the same columns in every format: id, reasoning, reference, meta, trail, scores.
+Behind them stand the same columns in every format: `BESIDE`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from synth.batch import last_user_turn
 from synth.record import RECORD, TURN, append_to_lists
 
 TURNS = pa.list_(TURN)
-BESIDE = ("id", "reasoning", "reference", "meta", "trail", "scores")
+BESIDE = ("id", "reasoning", "reference", "meta", "trail", "scores", "logprobs")
 
 
 class Format(StrEnum):

@@ -22,6 +22,7 @@ from synth.teacher.guard import Guard, Restart, Say
 from synth.teacher.identify import Card, identify_all
 from synth.teacher.journal import Answer
 from synth.teacher.pool import Pool
+from synth.teacher.protocol import CHAT
 from synth.teacher.replica import Replica
 
 BACKOFF_BASE_S = 0.25
@@ -41,9 +42,11 @@ class Client:
         self._patience_s = patience_s
         self._jitter = random.Random()  # decides only when to ask again, never what comes out
 
-    async def ask(self, body: bytes) -> Answer:
-        """The answer: 200, a 4xx that is the request's own fault, or the 5xx that it met all along
-        while others were answered (502 and 504 where the server said nothing).
+    async def ask(self, body: bytes, path: str = CHAT, request_id: str = "") -> Answer:
+        """The answer to the body at `path`.
+
+        It is a 200, a 4xx that is the request's own fault, or the 5xx that it met all along while
+        others were answered (502 and 504 where the server said nothing).
 
         Raises `TeacherFault` at once for 401, 403 and 404, and when nobody was answered for
         `patience_s` seconds.
@@ -53,7 +56,7 @@ class Client:
         attempt = 0
         while True:
             try:
-                heard = await replica.post(body)
+                heard = await replica.post(body, path, request_id and f"{request_id}-{attempt}")
                 if heard.kind is Kind.ANSWERED:
                     if heard.answer.status in HOPELESS:
                         raise self._hopeless(replica, heard.answer)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from synth.teacher.journal import Answer, Journal
-from synth.teacher.protocol import Identity, Reply, Request, parse_reply
+from synth.teacher.parse import parse_replies, request_id
+from synth.teacher.protocol import CHAT, Identity, Reply, Request
 
-GARBLED = frozenset({"reply_not_json", "reply_without_choice"})
+GARBLED = frozenset(
+    {"reply_not_json", "reply_without_choice", "reply_to_another_request", "reply_aborted"}
+)
 """A 200 that is no completion: a proxy's page, a server going down. Worth asking again."""
 GARBLED_TRIES = 3
 
@@ -17,8 +21,11 @@ GARBLED_TRIES = 3
 class Transport(Protocol):
     """Carries a request's body to a server."""
 
-    async def ask(self, body: bytes) -> Answer:
-        """The answer; raises `TeacherFault` when there is none to be had."""
+    async def ask(self, body: bytes, path: str = CHAT, request_id: str = "") -> Answer:
+        """The answer to the body at `path`; raises `TeacherFault` when there is none to be had.
+
+        `request_id` names the request to the server, which may name it in its answer.
+        """
         ...
 
 
@@ -30,6 +37,8 @@ class Served:
     identity: Identity
     names: frozenset[str] = frozenset()
     """The names under which the model may answer; empty: any."""
+    several: bool = True
+    """Whether it gives several answers to one request; if not, each is a request of its own."""
 
 
 @dataclass(slots=True)
@@ -53,32 +62,82 @@ class JournaledTeacher:
     ) -> None:
         self.identity: Identity = served.identity
         self.tally = Tally()
-        self._names = served.names
-        self._transport = served.transport
+        self._served = served
         self._journal = journal
         self._heard = heard
 
     async def reply(self, request: Request) -> Reply:
         """As the protocol's; raises `StoreFault` too, when the journal fails."""
+        assert request.n == 1, "several answers are asked for with `replies`"
+        [reply] = await self._ask(request)
+        return await self._second_chance(request, reply)
+
+    async def replies(self, request: Request) -> list[Reply]:
+        """As the protocol's; raises as `reply` does, in a group."""
+        alone = [request.alone(index) for index in range(request.n)]
+        # vLLM refuses several greedy answers, which would all be the same
+        if request.n == 1 or not self._served.several or not request.sampling.temperature:
+            return await _all(self.reply(one) for one in alone)
+        first = await self._ask(request)
+        return await _all(map(self._second_chance, alone, first))
+
+    async def _second_chance(self, request: Request, reply: Reply) -> Reply:
+        """What a reply comes to that was cut, or breaks its schema: asked for once more, each time
+        as a request of its own."""
+        sampling = request.sampling
+        if reply.fault == "reply_truncated" and sampling.retry_max_tokens:
+            [reply] = await self._ask(replace(request, sampling=sampling.roomier))
+        if request.schema is None or reply.fault:
+            return reply
+        from synth.teacher.schema import BrokenError, conformed, shown
+
+        try:
+            return replace(reply, text=conformed(reply.text, request.schema))
+        except BrokenError as wrong:
+            reply = replace(reply, fault="reply_breaks_schema")
+            if request.prompt is not None:  # no conversation in which to show it
+                return reply
+            turns = [*request.turns, *shown(reply.text, wrong)]
+        [again] = await self._ask(replace(request, turns=turns, sampling=sampling.roomier))
+        if again.fault:
+            return reply
+        try:
+            return replace(again, text=conformed(again.text, request.schema))
+        except BrokenError:
+            return replace(again, fault="reply_breaks_schema")
+
+    async def _ask(self, request: Request) -> list[Reply]:
+        """The replies to a request, from the journal or else from the server."""
         body = request.body(self.identity.model)
         key = self.identity.key(body)
         answer = await self._journal.get(key)
         reused = answer is not None
         if answer is None:
             for _ in range(GARBLED_TRIES):
-                answer = await self._transport.ask(body)
-                reply = parse_reply(*answer, key.hex(), self._names)
-                if reply.fault not in GARBLED:
+                answer = await self._served.transport.ask(body, request.path, request_id(key))
+                replies = self._parse(answer, key, request)
+                if not any(reply.fault in GARBLED for reply in replies):
                     break
             assert answer is not None
             await self._journal.put(key, answer)
         else:
-            reply = parse_reply(*answer, key.hex(), self._names)
+            replies = self._parse(answer, key, request)
         tally = self.tally
         tally.requests += 1
         tally.reused += reused
-        tally.tokens_in += reply.tokens_in
-        tally.tokens_out += reply.tokens_out
-        if self._heard:
-            self._heard(reply, reused)
-        return reply
+        for reply in replies:
+            tally.tokens_in += reply.tokens_in
+            tally.tokens_out += reply.tokens_out
+            if self._heard:
+                self._heard(reply, reused)
+        return replies
+
+    def _parse(self, answer: Answer, key: bytes, request: Request) -> list[Reply]:
+        names = self._served.names
+        return parse_replies(*answer, key.hex(), names, n=request.n, logprobs=request.logprobs)
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, Reply]]) -> list[Reply]:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one) for one in work]
+    return [task.result() for task in tasks]

@@ -6,14 +6,13 @@ reason, and the journal keeps it so that it is not paid for again.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Annotated, Any, Protocol, TypedDict
+from typing import Annotated, Any, Protocol, Self, TypedDict
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 
 class Turn(TypedDict):
@@ -24,7 +23,10 @@ class Turn(TypedDict):
 
 
 class Sampling(BaseModel):
-    """How the teacher samples. Part of the journal's key: change a value and it is asked anew."""
+    """How the teacher samples. Part of the journal's key: change a value and it is asked anew.
+
+    What is not given is left out of the request; the server's own default counts then.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -33,11 +35,46 @@ class Sampling(BaseModel):
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Samples from the likeliest tokens that make up this share of the probability."""
     top_k: Annotated[int, Field(ge=1)] | None = None
-    """Samples from so many tokens. vLLM's extension; left out of the request when not given."""
+    """Samples from so many tokens. vLLM's extension."""
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Leaves out tokens less likely than this share of the likeliest. vLLM's extension."""
     repetition_penalty: Annotated[float, Field(gt=0)] | None = None
-    """Above 1 discourages repetition. vLLM's extension; left out when not given."""
+    """Above 1 discourages repetition, the prompt's words included. vLLM's extension."""
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    """Above 0 discourages tokens that the reply has already."""
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    """Above 0 discourages tokens the more, the more often the reply has them."""
+    stop: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """The reply ends before the first of these texts."""
     max_tokens: Annotated[int, Field(ge=1)] = 2048
-    """The longest reply; a longer one is cut, with finish reason `length`."""
+    """The longest reply, its reasoning included; a longer one is cut, and rejected as
+    `reply_truncated`."""
+    retry_max_tokens: Annotated[int, Field(ge=1)] | None = None
+    """A reply that was cut is asked for once more, with so much room."""
+    chat_template_kwargs: dict[str, JsonValue] | None = None
+    """Options of the model's chat template, such as `enable_thinking: false`. vLLM's extension."""
+
+    @model_validator(mode="after")
+    def _more_room(self) -> Self:
+        if self.retry_max_tokens is not None and self.retry_max_tokens <= self.max_tokens:
+            raise ValueError(
+                f"retry_max_tokens is {self.retry_max_tokens}, which is no more room than the "
+                f"max_tokens of {self.max_tokens} that cut the reply"
+            )
+        return self
+
+    @property
+    def most_tokens(self) -> int:
+        """The longest reply that it may come to."""
+        return self.retry_max_tokens or self.max_tokens
+
+    @property
+    def roomier(self) -> Sampling:
+        """The same with the retry's room."""
+        return self.model_copy(update={"max_tokens": self.most_tokens, "retry_max_tokens": None})
+
+
+CHAT, RAW = "chat/completions", "completions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +84,44 @@ class Request:
     turns: Sequence[Turn]
     sampling: Sampling
     seed: int
+    n: int = 1
+    """Answers wanted to this one prompt."""
+    schema: Mapping[str, Any] | None = None
+    """A JSON schema: the text of each reply is JSON that follows it, or the reply has a fault."""
+    logprobs: bool = False
+    """Whether each token's log probability is wanted."""
+    prompt: str | None = None
+    """Text to go on from as it is, in place of `turns`: no chat template is put around it."""
+
+    @property
+    def path(self) -> str:
+        """Where it is sent, below the server's address."""
+        return CHAT if self.prompt is None else RAW
 
     def body(self, model: str) -> bytes:
-        """The JSON body of the chat completion request, the same bytes for the same request."""
-        payload: dict[str, Any] = {
-            "model": model,
-            "messages": self.turns,
-            "seed": self.seed,
-            **self.sampling.model_dump(exclude_none=True),
-        }
+        """The JSON body of the HTTP request, the same bytes for the same request."""
+        sampling = self.sampling.model_dump(exclude_none=True, exclude={"retry_max_tokens"})
+        payload: dict[str, Any] = {"model": model}
+        if self.prompt is None:
+            payload["messages"] = self.turns
+        else:
+            payload["prompt"] = self.prompt
+            sampling.pop("chat_template_kwargs", None)
+        payload |= {"seed": self.seed, **sampling}
+        if self.n > 1:
+            payload["n"] = self.n
+        if self.schema is not None:
+            payload["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "reply", "schema": self.schema},
+            }
+        if self.logprobs:  # the raw endpoint wants the number of further tokens, the chat a boolean
+            payload["logprobs"] = True if self.prompt is None else 0
         return orjson.dumps(payload)
+
+    def alone(self, index: int) -> Request:
+        """The request for the answer `index` alone. vLLM samples that of several with this seed."""
+        return self if self.n == 1 else replace(self, n=1, seed=self.seed + index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +147,12 @@ class Reply:
     reasoning: str | None = None
     finish_reason: str = ""
     tokens_in: int = 0
+    """The prompt's. Of several answers to one prompt the first has them: they are paid once."""
     tokens_out: int = 0
+    """The reply's, reasoning included. Several answers are counted together by the server, and
+    share the sum by the length of what they say."""
+    logprobs: Sequence[float] | None = None
+    """Of each token, where they were asked for: reasoning and the end of the text included."""
     planted: str = ""
     """The defect that a rehearsal teacher says it planted; filters never see it."""
     fault: str | None = None
@@ -96,75 +166,13 @@ class Teacher(Protocol):
     identity: Identity
 
     async def reply(self, request: Request) -> Reply:
-        """The answer; a reply with a `fault` where the request itself is at fault."""
+        """The answer; a reply with a `fault` where the request itself is at fault.
+
+        What the request allows was tried: a cut reply was asked for once more with more room, JSON
+        that breaks its schema was shown its mistake once.
+        """
         ...
 
-
-THINK = re.compile(r"^\s*(?:<think>)?(.*?)</think>\s*", re.DOTALL)
-"""Reasoning that the server left in the text; some chat templates open the tag in the prompt."""
-
-
-def parse_reply(
-    status: int, body: bytes, key: str = "", names: frozenset[str] = frozenset()
-) -> Reply:
-    """The reply in a chat completion's HTTP response. Never raises: a bad body is a `fault`.
-
-    `names` are those under which the model may answer; empty: any. Faults: `request_refused` (4xx),
-    `request_failed` (5xx, time and again), `context_too_long`, `reply_not_json`,
-    `reply_without_choice`, `reply_without_finish_reason`, `reply_empty`, `reply_lone_surrogate`,
-    `reply_from_another_model`, `reply_with_extra_choices`.
-    """
-    raw = body.decode("utf-8", "replace")
-    if status >= 500:
-        return Reply("", raw, fault="request_failed", key=key)
-    if status != 200:
-        too_long = "context length" in raw or "max_model_len" in raw
-        return Reply("", raw, fault="context_too_long" if too_long else "request_refused", key=key)
-    try:
-        payload = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        # orjson refuses lone surrogates, which later crash Arrow and SQLite; a page of HTML too
-        surrogate = "\\ud" in raw.lower() and raw.lstrip().startswith("{")
-        return Reply(
-            "", raw, fault="reply_lone_surrogate" if surrogate else "reply_not_json", key=key
-        )
-    try:
-        choice = payload["choices"][0]
-        extra = len(payload["choices"]) > 1  # one is asked for
-        another = bool(names) and (payload.get("model") or next(iter(names))) not in names
-        message = choice["message"]
-        finish = choice.get("finish_reason") or ""
-        content = message.get("content") or ""
-        reasoning = message.get("reasoning") or message.get("reasoning_content") or None
-        usage = payload.get("usage") or {}
-        planted = (choice.get("rehearsal") or {}).get("defect") or ""
-        tokens_in, tokens_out = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
-        texts, counts = (content, finish, planted, reasoning or ""), (tokens_in, tokens_out)
-        if not all(isinstance(n, int) for n in counts) or not all(
-            isinstance(t, str) for t in texts
-        ):
-            return Reply("", raw, fault="reply_without_choice", key=key)
-    except (KeyError, IndexError, TypeError, AttributeError):
-        return Reply("", raw, fault="reply_without_choice", key=key)
-    if reasoning is None and (thought := THINK.match(content)):
-        reasoning, content = thought[1].strip(), content[thought.end() :]
-    fault: str | None = None
-    if another:
-        fault = "reply_from_another_model"
-    elif extra:
-        fault = "reply_with_extra_choices"
-    elif not finish:
-        fault = "reply_without_finish_reason"
-    elif not content.strip():
-        fault = "reply_empty"
-    return Reply(
-        text=content.strip(),
-        raw=raw if fault else content,
-        reasoning=reasoning,
-        finish_reason=finish,
-        tokens_in=tokens_in,
-        tokens_out=tokens_out,
-        planted=planted,
-        fault=fault,
-        key=key,
-    )
+    async def replies(self, request: Request) -> list[Reply]:
+        """`request.n` answers, in order, each as `reply` gives one."""
+        ...

@@ -25,6 +25,7 @@ from synth.teacher.exchange import (
 from synth.teacher.identify import Card, identify
 from synth.teacher.journal import Answer
 from synth.teacher.pressure import Limit, Pressure, read_pressure
+from synth.teacher.protocol import CHAT, RAW
 
 HEALTH_S = 5.0
 METRICS_S = 2.0
@@ -44,7 +45,7 @@ class Replica:
         self.answered_at = self.alive_at = time.monotonic()
         self._card = card
         self._wire = wire
-        self._completions = URL(f"{url}/chat/completions")
+        self._urls = {path: URL(f"{url}/{path}") for path in (CHAT, RAW)}
         self._root = url.removesuffix("/v1")
         self._timeout_s = timeout_s
         self._stall_s = stall_s
@@ -66,14 +67,17 @@ class Replica:
             self.alive_at = time.monotonic()
         self.in_flight += 1
 
-    async def post(self, body: bytes) -> Heard:
-        """One attempt at a chat completion; nothing but our own cancellation is raised."""
+    async def post(self, body: bytes, path: str = CHAT, request_id: str = "") -> Heard:
+        """One attempt at a completion; nothing but our own cancellation is raised."""
         task = asyncio.current_task()
         assert task is not None
         cancels = task.cancelling()
         self._flights.add(task)
         try:
-            async with self._wire.session.post(self._completions, data=body) as response:
+            named = {"X-Request-Id": request_id} if request_id else None
+            async with self._wire.session.post(
+                self._urls[path], data=body, headers=named
+            ) as response:
                 answer = Answer(response.status, await response.read())
                 asks_s = retry_after_s(response.headers.get("Retry-After"))
         except asyncio.CancelledError:
@@ -180,7 +184,7 @@ class Replica:
             "temperature": 0,
         }
         try:
-            answer = await self._wire.send(str(self._completions), within_s, orjson.dumps(body))
+            answer = await self._wire.send(str(self._urls[CHAT]), within_s, orjson.dumps(body))
         except TimeoutError:
             after = await self._pressure()
             if before and after and after.tokens > before.tokens:

@@ -29,6 +29,9 @@ class Saying:
         self.asked: list[Request] = []
         self._script = script
 
+    async def replies(self, request: Request) -> list[Reply]:
+        return [await self.reply(request.alone(index)) for index in range(request.n)]
+
     async def reply(self, request: Request) -> Reply:
         before = len(self.asked)
         self.asked.append(request)

@@ -88,10 +88,11 @@ def test_an_unusable_reply_is_rejected_with_what_was_said() -> None:
     assert [row["trail"][-1]["sample"] for row in outcome.rejected.to_pylist()] == [0, 1]
 
 
-def test_an_answer_cut_for_length_is_kept_and_says_so() -> None:
-    cut = said("It is because", finish_reason="length")
+def test_an_answer_that_was_cut_is_rejected_with_what_there_is_of_it() -> None:
+    cut = said("It is because", finish_reason="length", fault="reply_truncated")
     outcome, _, _ = apply(Distill(), prompts(1), lambda _r, _n: cut)
-    [row] = outcome.kept.to_pylist()
+    [row] = outcome.rejected.to_pylist()
+    assert (row["reason"], row["raw"]) == ("reply_truncated", "It is because")
     assert row["trail"][-1]["finish_reason"] == "length"
 
 

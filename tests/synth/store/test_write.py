@@ -21,7 +21,7 @@ from synth.store.write import DEFAULT_FORMAT, FORMATS_OF, Write
 from tests.lines import plan, rows, shard_bytes
 
 CHAT = [{"role": "system", "content": "Be brief."}]
-BESIDE = ["id", "reasoning", "reference", "meta", "trail", "scores"]
+BESIDE = ["id", "reasoning", "reference", "meta", "trail", "scores", "logprobs"]
 
 
 class Made(Source):

@@ -17,7 +17,7 @@ from synth.errors import TeacherFault
 from synth.teacher import guard, replica
 from synth.teacher.client import Client, connected
 from synth.teacher.config import TeacherConfig, open_teacher
-from synth.teacher.protocol import parse_reply
+from synth.teacher.parse import parse_replies
 from tests.stand_in_vllm import StandIn, process, standing
 
 T = TypeVar("T")
@@ -43,7 +43,7 @@ class Teacher:
     async def ask(self, prompt: str) -> str:
         body = {"model": "stand-in", "messages": [{"role": "user", "content": prompt}]}
         answer = await self.client.ask(orjson.dumps(body))
-        reply = parse_reply(*answer)
+        [reply] = parse_replies(*answer)
         return reply.text or f"{answer.status} {reply.fault}"
 
     async def ask_all(self, prompts: Iterable[str]) -> list[str]:

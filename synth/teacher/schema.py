@@ -1,0 +1,86 @@
+"""JSON schemas: whether a reply follows one, and what the teacher is told when it does not.
+
+A reply that does is kept in one form: no spaces, UTF-8, the keys in the teacher's order. Servers
+that constrain the reply leave its white space to chance, and a student should not learn that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from synth.teacher.protocol import Turn
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+
+NOT_YET = "That is not what was asked for: "
+"""How the teacher is shown its mistake; the rehearsal teacher knows a second try by it."""
+SHOWN_CHARS = 300
+
+
+class BrokenError(ValueError):
+    """A text breaks its schema; the message says where."""
+
+
+def check_schema(schema: Mapping[str, Any]) -> None:
+    """Raises `ValueError`, in one line, where it is no JSON schema."""
+    from jsonschema.exceptions import SchemaError
+    from referencing.exceptions import Unresolvable
+
+    try:
+        validator = _validator(orjson.dumps(schema))
+        validator.check_schema(schema)
+        next(validator.iter_errors(None), None)  # finds a `$ref` at the top that leads nowhere
+    except SchemaError as error:
+        raise ValueError(f"no JSON schema: {_place(error.absolute_path)}{error.message}") from error
+    except Unresolvable as error:
+        raise ValueError(f"no JSON schema that stands alone: {error} cannot be found") from error
+
+
+def conformed(text: str, schema: Mapping[str, Any]) -> str:
+    """The JSON in the text, in its one form. Raises `BrokenError` where it breaks the schema."""
+    from jsonschema.exceptions import best_match
+    from referencing.exceptions import Unresolvable
+
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise BrokenError(f"it is no valid JSON, {error}") from error
+    try:
+        wrong = best_match(_validator(orjson.dumps(schema)).iter_errors(value))
+    except (RecursionError, Unresolvable) as error:
+        raise BrokenError(f"it cannot be checked, {type(error).__name__}") from error
+    if wrong is not None:
+        raise BrokenError(f"{_place(wrong.absolute_path)}{wrong.message[:SHOWN_CHARS]}")
+    return orjson.dumps(value).decode()
+
+
+def shown(reply: str, wrong: BrokenError) -> list[Turn]:
+    """The turns that show the teacher its reply and the mistake in it."""
+    told = (
+        f"{NOT_YET}{wrong}. Write the whole JSON again, so that it follows the schema, and nothing "
+        "else."
+    )
+    return [Turn(role="assistant", content=reply), Turn(role="user", content=told)]
+
+
+@lru_cache(maxsize=16)
+def _validator(schema: bytes) -> Validator:
+    """What checks against the schema, made once: a schema is the same for all rows of a stage."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import validator_for
+    from referencing import Registry
+
+    read = orjson.loads(schema)
+    # an empty registry: a schema that names others by their address is not fetched from there
+    made: Validator = validator_for(read, default=Draft202012Validator)(read, registry=Registry())
+    return made
+
+
+def _place(path: Any) -> str:
+    place = ".".join(map(str, path))
+    return f"at {place}: " if place else ""
