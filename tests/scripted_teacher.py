@@ -11,7 +11,8 @@ from typing import Any
 from aiohttp import web
 
 Script = Callable[[dict[str, Any], int], Any]
-"""(request body, how often this body was asked before) -> text, or (status, JSON or bytes)."""
+"""(request body, how often this body was asked before) -> text, or (status, JSON or bytes). Of
+several answers in one request each is asked of the script, with the seed that vLLM gives it."""
 
 
 @dataclass
@@ -21,7 +22,14 @@ class ScriptedTeacher:
     url: str = ""
     asked: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     most_at_once: int = 0
+
+
+def several(texts: list[str]) -> dict[str, Any]:
+    """A chat completion with a choice for each text."""
+    choices = [completion(text)["choices"][0] | {"index": n} for n, text in enumerate(texts)]
+    return {"choices": choices, "usage": {"prompt_tokens": 7, "completion_tokens": 5 * len(texts)}}
 
 
 def completion(text: Any, finish: str | None = "stop", **message: Any) -> dict[str, Any]:
@@ -54,14 +62,20 @@ async def scripted(script: Script, model: str = "scripted") -> AsyncIterator[Scr
             body = json.loads(raw)
             teacher.asked.append(body)
             teacher.headers.append(dict(request.headers))
+            teacher.paths.append(request.path)
             before = times.get(raw, 0)
             times[raw] = before + 1
-            answer = script(body, before)
-            if hasattr(answer, "__await__"):
-                answer = await answer
+            answers = []
+            for index in range(body.get("n", 1)):
+                answer = script({**body, "seed": body.get("seed", 0) + index}, before)
+                if hasattr(answer, "__await__"):
+                    answer = await answer
+                if isinstance(answer, tuple):
+                    break
+                answers.append(answer)
         finally:
             at_once -= 1
-        status, payload = answer if isinstance(answer, tuple) else (200, completion(answer))
+        status, payload = answer if isinstance(answer, tuple) else (200, several(answers))
         headers = payload.pop("headers", {}) if isinstance(payload, dict) else {}
         if isinstance(payload, bytes):
             return web.Response(status=status, body=payload, headers=headers)
@@ -72,6 +86,7 @@ async def scripted(script: Script, model: str = "scripted") -> AsyncIterator[Scr
 
     app = web.Application()
     app.router.add_post("/v1/chat/completions", chat)
+    app.router.add_post("/v1/completions", chat)
     app.router.add_get("/v1/models", models)
     runner = web.AppRunner(app)
     await runner.setup()

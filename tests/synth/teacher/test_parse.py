@@ -28,8 +28,8 @@ MODEL = "This model's maximum context length is 4096 tokens"
         ),
         (
             (
-                f"{MODEL}. However, your prompt contains 99999 characters (more than 65536 characters, "
-                "which is the upper bound for 4096 input tokens). Please reduce the length"
+                f"{MODEL}. However, your prompt contains 99999 characters (more than 65536 "
+                "characters, which is the upper bound for 4096 input tokens). Please reduce the length"
             ),
             "prompt of 99,999 characters > 4,096 tokens",
         ),
@@ -43,22 +43,22 @@ MODEL = "This model's maximum context length is 4096 tokens"
         ),
         (
             (
-                "The decoder prompt (length 4096) plus the number of requested output tokens (at least "
-                "1) is longer than the maximum model length of 4096. Make sure that `max_model_len`"
+                "The decoder prompt (length 4096) plus the number of requested output tokens (at "
+                "least 1) is longer than the maximum model length of 4096. Make sure that `max_model_len`"
             ),
             "prompt of 4,096 tokens > 4,096 of the model",
         ),
         (
             (
-                f"{MODEL}. However, you requested 2048 output tokens and your prompt contains at least "
-                "5210 input tokens, for a total of at least 7258 tokens."
+                f"{MODEL}. However, you requested 2048 output tokens and your prompt contains "
+                "at least 5210 input tokens, for a total of at least 7258 tokens."
             ),
             "prompt of at least 5,210 + reply of 2,048 tokens > 4,096 of the model",
         ),
         (
             (
-                f"'max_tokens' or 'max_completion_tokens' is too large: 4000. {MODEL} and your request "
-                "has 500 input tokens (4000 > 4096 - 500)."
+                f"'max_tokens' or 'max_completion_tokens' is too large: 4000. {MODEL} and your "
+                "request has 500 input tokens (4000 > 4096 - 500)."
             ),
             "prompt of 500 + reply of 4,000 tokens > 4,096 of the model",
         ),
