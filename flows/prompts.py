@@ -61,7 +61,7 @@ async def prompts(plan: Plan, row: int) -> AsyncIterator[tuple[str, list[Exchang
 
 async def print_prompts(plan: Plan, row: int, *, as_json: bool) -> None:
     """Prints them: for people, or as one request body a line, as it is sent."""
-    from flows.told import exchange_title, print_turns
+    from flows.told import exchange_title, print_request
 
     async for label, made in prompts(plan, row):
         if as_json:
@@ -73,7 +73,7 @@ async def print_prompts(plan: Plan, row: int, *, as_json: bool) -> None:
             continue
         for number, exchange in enumerate(made, 1):
             print(f"{label}, request {number} of {len(made)}: {exchange_title(exchange.request)}")
-            print_turns(exchange.request.turns)
+            print_request(exchange.request)
             print()
 
 

@@ -14,7 +14,18 @@ def exchange_title(request: Request) -> str:
     """How the reply is sampled: `temperature 0.7, top_p 0.95, max_tokens 2048, seed 81…`."""
     settings = request.sampling.model_dump(exclude_none=True, exclude_defaults=False)
     told = [f"{name} {value}" for name, value in settings.items()]
-    return ", ".join([*told, f"seed {request.seed}"])
+    several = [f"{request.n} answers"] if request.n > 1 else []
+    schema = ["JSON by a schema"] if request.schema is not None else []
+    return ", ".join([*told, f"seed {request.seed}", *several, *schema])
+
+
+def print_request(request: Request) -> None:
+    """What is asked, whole: a conversation, or the text to go on from."""
+    if request.prompt is None:
+        print_turns(request.turns)
+    else:
+        print("  [raw]")
+        print_text(request.prompt)
 
 
 def print_turns(turns: Sequence[Turn]) -> None:

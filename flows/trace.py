@@ -103,6 +103,7 @@ async def trace(run: Path, manifests: Sequence[Manifest], wanted: str) -> Traced
     found = find(run, manifests, wanted)
     trail = found.record["trail"]
     keys = {step["request"] for step in trail if step["request"]}
+    samples = {step["request"]: step["sample"] for step in trail}
     stages = {step["stage"] for step in trail if step["request"]}
     shard = found.receipt.shard  # a record stays in the shard, by number, of its seed
     exchanges: dict[str, Exchange] = {}
@@ -112,7 +113,9 @@ async def trace(run: Path, manifests: Sequence[Manifest], wanted: str) -> Traced
             continue
         try:
             for exchange in await _replay(run, before, manifest, shard, keys - exchanges.keys()):
-                exchanges[exchange.reply.key] = exchange
+                key = exchange.reply.key
+                if exchange.request.n == 1 or exchange.index == samples[key]:
+                    exchanges[key] = exchange
         except (NotJournaledError, InputError) as error:
             changed = f"{manifest.stage}: {error}"
     return Traced(found, _seed(run, manifests[0], shard, found.record), exchanges, changed)

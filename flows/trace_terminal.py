@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from flows.told import exchange_title, print_text, print_turns
+from flows.told import exchange_title, print_request, print_text, print_turns
 from flows.trace import Traced
 from synth.engine.replay import Exchange
 
@@ -90,7 +90,7 @@ def _print_exchange(exchange: Exchange | None, changed: str) -> None:
         print(f"  the request cannot be rendered: code, prompts or settings have changed{why}")
         return
     print(f"  asked, with {exchange_title(exchange.request)}:")
-    print_turns(exchange.request.turns)
+    print_request(exchange.request)
     print("  replied:" if exchange.reply.fault is None else f"  replied ({exchange.reply.fault}):")
     if exchange.reply.reasoning:
         print("  [reasoning]")

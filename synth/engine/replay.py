@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.errors import SynthError
 from synth.teacher.journaled import JournaledTeacher, Served
-from synth.teacher.protocol import Identity, Reply, Request, Teacher
+from synth.teacher.protocol import CHAT, Identity, Reply, Request
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,36 +31,36 @@ class NotJournaledError(SynthError):
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request with its reply."""
+    """A request with its reply, or one of its replies."""
 
     request: Request
     reply: Reply
+    index: int = 0
+    """Which of the request's answers it is."""
 
 
-@dataclass(slots=True)
-class Overheard:
-    """A teacher whose exchanges are noted down, those under `keys` or all."""
+class _Overheard(JournaledTeacher):
+    """Answers from the journal; the exchanges under `keys` are noted down."""
 
-    teacher: Teacher
-    keys: Collection[str] | None = None
-    exchanges: list[Exchange] = field(default_factory=list)
-    identity: Identity = field(init=False)
+    def __init__(self, served: Served, journal: Journal, keys: Collection[str]) -> None:
+        super().__init__(served, journal)
+        self.exchanges: list[Exchange] = []
+        self._keys = keys
 
-    def __post_init__(self) -> None:
-        self.identity = self.teacher.identity
-
-    async def reply(self, request: Request) -> Reply:
-        """The teacher's."""
-        reply = await self.teacher.reply(request)
-        if self.keys is None or reply.key in self.keys:
-            self.exchanges.append(Exchange(request, reply))
-        return reply
+    async def ask(self, request: Request) -> list[Reply]:
+        replies = await super().ask(request)
+        self.exchanges += [
+            Exchange(request, reply, index)
+            for index, reply in enumerate(replies)
+            if reply.key in self._keys
+        ]
+        return replies
 
 
 class _Absent:
     """Where a teacher was; asked only for what its journal lacks."""
 
-    async def ask(self, body: bytes) -> Answer:
+    async def ask(self, body: bytes, path: str = CHAT, request_id: str = "") -> Answer:  # noqa: ARG002  as a transport's
         raise NotJournaledError(f"not in the journal: {body[:200]!r}")
 
 
@@ -69,10 +69,16 @@ class _Silent:
     """A teacher that never answers, so that every reply is one that cannot be used."""
 
     identity: Identity
+    exchanges: list[Exchange] = field(default_factory=list)
 
     async def reply(self, request: Request) -> Reply:
+        return (await self.replies(request))[0]
+
+    async def replies(self, request: Request) -> list[Reply]:
         key = self.identity.key(request.body(self.identity.model))
-        return Reply("", "", fault=NOT_ASKED, key=key.hex())
+        reply = Reply("", "", fault=NOT_ASKED, key=key.hex())
+        self.exchanges.append(Exchange(request, reply))
+        return [reply] * request.n
 
 
 async def replayed(
@@ -88,7 +94,7 @@ async def replayed(
     `table` and `place` are those of the run. Raises `NotJournaledError` where the stage of today
     asks something else.
     """
-    teacher = Overheard(JournaledTeacher(Served(_Absent(), identity), journal), keys)
+    teacher = _Overheard(Served(_Absent(), identity), journal, keys)
     await stage.apply(table, replace(place, teacher=teacher))
     return teacher.exchanges
 
@@ -97,6 +103,6 @@ async def unanswered(
     stage: ShardStage, table: pa.Table, place: Place, identity: Identity
 ) -> tuple[list[Exchange], Outcome]:
     """What the stage would ask for these records, and what it would make of no usable reply."""
-    teacher = Overheard(_Silent(identity))
+    teacher = _Silent(identity)
     outcome = await stage.apply(table, replace(place, teacher=teacher))
     return teacher.exchanges, outcome

@@ -69,7 +69,7 @@ class JournaledTeacher:
     async def reply(self, request: Request) -> Reply:
         """As the protocol's; raises `StoreFault` too, when the journal fails."""
         assert request.n == 1, "several answers are asked for with `replies`"
-        [reply] = await self._ask(request)
+        [reply] = await self.ask(request)
         return await self._second_chance(request, reply)
 
     async def replies(self, request: Request) -> list[Reply]:
@@ -78,7 +78,7 @@ class JournaledTeacher:
         # vLLM refuses several greedy answers, which would all be the same
         if request.n == 1 or not self._served.several or not request.sampling.temperature:
             return await _all(self.reply(one) for one in alone)
-        first = await self._ask(request)
+        first = await self.ask(request)
         return await _all(map(self._second_chance, alone, first))
 
     async def _second_chance(self, request: Request, reply: Reply) -> Reply:
@@ -86,7 +86,7 @@ class JournaledTeacher:
         as a request of its own."""
         sampling = request.sampling
         if reply.fault == "reply_truncated" and sampling.retry_max_tokens:
-            [reply] = await self._ask(replace(request, sampling=sampling.roomier))
+            [reply] = await self.ask(replace(request, sampling=sampling.roomier))
         if request.schema is None or reply.fault:
             return reply
         from synth.teacher.schema import BrokenError, conformed, shown
@@ -98,7 +98,7 @@ class JournaledTeacher:
             if request.prompt is not None:  # no conversation in which to show it
                 return reply
             turns = [*request.turns, *shown(reply.text, wrong)]
-        [again] = await self._ask(replace(request, turns=turns, sampling=sampling.roomier))
+        [again] = await self.ask(replace(request, turns=turns, sampling=sampling.roomier))
         if again.fault:
             return reply
         try:
@@ -106,8 +106,8 @@ class JournaledTeacher:
         except BrokenError:
             return replace(again, fault="reply_breaks_schema")
 
-    async def _ask(self, request: Request) -> list[Reply]:
-        """The replies to a request, from the journal or else from the server."""
+    async def ask(self, request: Request) -> list[Reply]:
+        """One exchange: the replies to this very request, from the journal or else the server."""
         body = request.body(self.identity.model)
         key = self.identity.key(body)
         answer = await self._journal.get(key)

@@ -164,7 +164,7 @@ def test_prompts_are_rendered_through_the_whole_line_without_a_teacher(
     recipe: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rendered = [body for row in range(1, 7) for body in bodies(recipe, capsys, row)]
-    assert len(rendered) == 6 * (2 + 2)
+    assert len(rendered) == 6 * (2 + 1)  # two samples are one request
     assert {body["model"] for body in rendered} == {"scripted"}
     evolved, distilled = rendered[0], rendered[2]
     assert evolved["messages"][-1]["content"] == f"<prompt>\n{PROMPTS[0]}\n</prompt>"

@@ -21,7 +21,7 @@ from synth.store.manifest import Manifest
 from synth.store.write import Write
 from synth.teacher.protocol import Sampling
 from tests.lines import Given, plan, rows, shard_bytes
-from tests.scripted_teacher import asked_prompt, completion, scripted
+from tests.scripted_teacher import asked_prompt, scripted
 
 PROMPTS = tuple(f"What is {n} plus {n}?" for n in range(10))
 

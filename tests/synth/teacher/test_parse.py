@@ -29,7 +29,7 @@ MODEL = "This model's maximum context length is 4096 tokens"
         (
             (
                 f"{MODEL}. However, your prompt contains 99999 characters (more than 65536 "
-                "characters, which is the upper bound for 4096 input tokens). Please reduce the length"
+                "characters, which is the upper bound for 4096 input tokens). Please"
             ),
             "prompt of 99,999 characters > 4,096 tokens",
         ),
@@ -44,7 +44,7 @@ MODEL = "This model's maximum context length is 4096 tokens"
         (
             (
                 "The decoder prompt (length 4096) plus the number of requested output tokens (at "
-                "least 1) is longer than the maximum model length of 4096. Make sure that `max_model_len`"
+                "least 1) is longer than the maximum model length of 4096. Make sure"
             ),
             "prompt of 4,096 tokens > 4,096 of the model",
         ),
