@@ -56,7 +56,7 @@ class Client:
         attempt = 0
         while True:
             try:
-                heard = await replica.post(body, path, request_id and f"{request_id}-{attempt}")
+                heard = await replica.post(body, path, _name(request_id, attempt))
                 if heard.kind is Kind.ANSWERED:
                     if heard.answer.status in HOPELESS:
                         raise self._hopeless(replica, heard.answer)
@@ -94,6 +94,11 @@ class Client:
         return self._jitter.uniform(
             0, min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(attempt - 1, 10))
         )
+
+
+def _name(request_id: str, attempt: int) -> str:
+    """Of one attempt: a server may still be busy with the one before."""
+    return f"{request_id}-{attempt}" if request_id and attempt else request_id
 
 
 @asynccontextmanager

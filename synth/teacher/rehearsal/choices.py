@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
@@ -25,6 +26,8 @@ class Choice:
     finish_reason: str
     defect: str | None
     tokens: int
+    logprobs: tuple[float, ...] | None = None
+    """One for each token, where they are asked for."""
 
     def body(self) -> dict[str, Any]:
         """The choice in the completion's JSON, with its label."""
@@ -35,7 +38,7 @@ class Choice:
                 "content": self.content,
                 "reasoning": self.reasoning,
             },
-            "logprobs": None,
+            "logprobs": self.logprobs and {"content": [_told(value) for value in self.logprobs]},
             "finish_reason": self.finish_reason,
             "rehearsal": {"defect": self.defect},
         }
@@ -59,7 +62,19 @@ def make_choice(config: Rehearsal, asked: Asked, key: bytes, index: int) -> Choi
     if defect is not None:
         planted = plant(defect, Case(job, draft, dice.fork("defect"), config.seed))
         flawed, defect = (flawed, None) if planted is None else (planted, defect)
-    return _cut(flawed, defect, asked.max_tokens, index)
+    choice = _cut(flawed, defect, asked.max_tokens, index)
+    return replace(choice, logprobs=_logprobs(choice, dice)) if asked.logprobs else choice
+
+
+def _logprobs(choice: Choice, dice: Dice) -> tuple[float, ...]:
+    """Made up: mostly close to 0, as those of a model that is sure of itself."""
+    rolls = dice.fork("logprobs")
+    return tuple(round(math.log(1 - rolls.roll() ** 3), 4) for _ in range(choice.tokens))
+
+
+def _told(logprob: float) -> dict[str, Any]:
+    # no token has a text here: words are counted, and not cut into tokens
+    return {"token": "", "logprob": logprob, "bytes": None, "top_logprobs": []}
 
 
 def drawn_defect(defects: Defects, dice: Dice) -> str | None:

@@ -20,6 +20,7 @@ from synth.teacher.rehearsal.dice import Dice
 from synth.teacher.rehearsal.evolve import evolve
 from synth.teacher.rehearsal.instance import instance
 from synth.teacher.rehearsal.rewrite import rewrite
+from synth.teacher.schema import NOT_YET
 
 Task = Literal["evolve", "rewrite", "answer", "json"]
 TASK_LINE = re.compile(r"Task: (evolve a prompt|rewrite a source) \((\w+)\)\s*$")
@@ -46,6 +47,8 @@ def read_job(turns: list[tuple[str, str]], schema: dict[str, Any] | None) -> Job
     system = next((text for role, text in turns if role in ("system", "developer")), "")
     user = next((text for role, text in reversed(turns) if role == "user"), turns[-1][1])
     if schema is not None:
+        if user.startswith(NOT_YET):  # a second try is about what the first was about
+            user = [text for role, text in turns if role == "user"][-2:][0]
         return Job("json", user, instructions=system, schema=schema)
     if (line := TASK_LINE.match(system.partition("\n")[0])) is not None:
         name = line[2]

@@ -14,6 +14,8 @@ MODEL = "rehearsal"
 MAX_MODEL_LEN = 8192
 TURN_TOKENS = 4
 """What a chat template adds to each turn."""
+BESIDE = frozenset({"logprobs", "top_logprobs", "priority", "request_id"})
+"""What changes how a reply is delivered, or what is told with it, and not the reply."""
 
 
 class BadRequestError(Exception):
@@ -37,13 +39,15 @@ class Asked:
     turns: list[tuple[str, str]]
     """(role, text) of each."""
     schema: dict[str, Any] | None
+    logprobs: bool
     n: int
     greedy: bool
     """Temperature 0: the samples of a request are all the same."""
     max_tokens: int
     prompt_tokens: int
     digest: bytes
-    """sha256 of the body with sorted keys: two spellings of one request are one request."""
+    """sha256 of the body with sorted keys, without what no reply depends on: two spellings of one
+    request are one request."""
     greedy_digest: bytes
     """The same without what a greedy reply does not depend on: the seed and n."""
 
@@ -79,33 +83,41 @@ def read_request(body: bytes) -> Asked:
     tokens = sum(count_tokens(text) + TURN_TOKENS for _, text in turns)
     wanted = payload.get("max_completion_tokens")
     name = "max_tokens" if wanted is None else "max_completion_tokens"
-    room = max(MAX_MODEL_LEN - tokens, 0)
-    max_tokens = _whole(payload, name, max(room, 1), 1, 2**31)
-    if tokens + max_tokens > MAX_MODEL_LEN:
+    max_tokens = _whole(payload, name, MAX_MODEL_LEN, 1, 2**31)
+    if max_tokens > MAX_MODEL_LEN:
         raise BadRequestError(
-            f"This model's maximum context length is {MAX_MODEL_LEN} tokens. However, you "
-            f"requested {max_tokens} output tokens and your prompt contains at least {tokens} "
-            f"input tokens, for a total of at least {tokens + max_tokens} tokens. Please reduce "
-            "the length of the input prompt or the number of requested output tokens.",
+            f"{name}={max_tokens} cannot be greater than max_model_len={MAX_MODEL_LEN}. "
+            "Please request fewer output tokens.",
+            param=name,
+        )
+    if tokens >= MAX_MODEL_LEN:
+        raise BadRequestError(
+            f"This model's maximum context length is {MAX_MODEL_LEN} tokens. However, your prompt "
+            f"contains at least {tokens} input tokens, which exceeds this limit even without any "
+            "output tokens. Please reduce the length of the input prompt.",
             param="input_tokens",
         )
     temperature = payload.get("temperature")
     if temperature is not None and not (_is_number(temperature) and temperature >= 0):
         raise BadRequestError("temperature must be non-negative.", param="temperature")
+    if n > 1 and temperature == 0:
+        raise BadRequestError(f"n must be 1 when using greedy sampling, got {n}.", param="n")
     return Asked(
         turns=turns,
         schema=_schema(payload.get("response_format")),
+        logprobs=bool(payload.get("logprobs")),
         n=n,
         greedy=temperature == 0,
-        max_tokens=max_tokens,
+        max_tokens=min(max_tokens, MAX_MODEL_LEN - tokens),  # cut and not refused, as vLLM does
         prompt_tokens=tokens,
-        digest=_digest(payload),
-        greedy_digest=_digest({key: payload[key] for key in payload.keys() - {"seed", "n"}}),
+        digest=_digest(payload, BESIDE),
+        greedy_digest=_digest(payload, BESIDE | {"seed", "n"}),
     )
 
 
-def _digest(payload: dict[str, Any]) -> bytes:
-    return sha256(orjson.dumps(payload, option=orjson.OPT_SORT_KEYS)).digest()
+def _digest(payload: dict[str, Any], without: frozenset[str]) -> bytes:
+    kept = {key: value for key, value in payload.items() if key not in without}
+    return sha256(orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)).digest()
 
 
 def _turns(messages: Any) -> list[tuple[str, str]]:

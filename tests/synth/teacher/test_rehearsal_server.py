@@ -71,8 +71,8 @@ def test_choices_differ_and_greedy_ones_do_not() -> None:
         _, warm = await ask(client, n=4)
         assert [choice["index"] for choice in warm["choices"]] == [0, 1, 2, 3]
         assert len({choice["message"]["content"] for choice in warm["choices"]}) == 4
-        _, cold = await ask(client, n=3, temperature=0)
-        _, other = await ask(client, n=1, temperature=0, seed=2)
+        _, cold = await ask(client, temperature=0)
+        _, other = await ask(client, temperature=0, seed=2)
         greedy = {choice["message"]["content"] for choice in cold["choices"] + other["choices"]}
         assert len(greedy) == 1
 
@@ -116,7 +116,8 @@ def test_max_tokens_cuts_and_says_so() -> None:
         ({"model": None}, 404, "does not exist"),
         ({"messages": []}, 400, "messages"),
         ({"messages": [{"role": "user"}]}, 400, "content"),
-        ({"max_tokens": 9000}, 400, "This model's maximum context length is 8192 tokens."),
+        ({"max_tokens": 9000}, 400, "max_tokens=9000 cannot be greater than max_model_len=8192."),
+        ({"n": 2, "temperature": 0}, 400, "n must be 1 when using greedy sampling, got 2."),
         ({"max_tokens": 0}, 400, "max_tokens"),
         ({"n": 0}, 400, "n must"),
         ({"temperature": -1}, 400, "temperature"),
@@ -159,6 +160,52 @@ def test_json_schema_reply_is_json() -> None:
         assert orjson.loads(body["choices"][0]["message"]["content"])["score"] <= 5
         _, body = await ask(client, response_format={"type": "json_object"})
         assert isinstance(orjson.loads(body["choices"][0]["message"]["content"]), dict)
+
+    serve(QUIET, work)
+
+
+def test_a_json_schema_reply_is_malformed_at_its_rate_and_labelled() -> None:
+    schema = {"type": "object", "properties": {"why": {"type": "string"}}, "required": ["why"]}
+    asked = {"type": "json_schema", "json_schema": {"name": "judge", "schema": schema}}
+    told: Counter[tuple[str | None, bool]] = Counter()
+
+    async def work(client: Client) -> None:
+        for seed in range(10):
+            _, body = await ask(client, response_format=asked, n=20, seed=seed)
+            for choice in body["choices"]:
+                try:
+                    orjson.loads(choice["message"]["content"])
+                except orjson.JSONDecodeError:
+                    told[choice["rehearsal"]["defect"], False] += 1
+                else:
+                    told[choice["rehearsal"]["defect"], True] += 1
+
+    rates = Defects.none().model_dump() | {"malformed": 0.2}
+    serve(Rehearsal(defects=Defects.model_validate(rates)), work)
+    assert told.keys() == {(None, True), ("malformed", False)}
+    assert 20 < told["malformed", False] < 60
+
+
+def test_logprobs_come_one_a_token_and_change_no_reply() -> None:
+    async def work(client: Client) -> None:
+        _, plain = await ask(client)
+        _, told = await ask(client, logprobs=True, priority=3)
+        (choice,) = told["choices"]
+        content = choice["logprobs"]["content"]
+        assert len(content) == told["usage"]["completion_tokens"]
+        assert all(token["logprob"] <= 0 for token in content)
+        assert choice["message"] == plain["choices"][0]["message"]
+        assert plain["choices"][0]["logprobs"] is None
+
+    serve(QUIET, work)
+
+
+def test_a_reply_has_the_room_that_its_prompt_leaves() -> None:
+    async def work(client: Client) -> None:
+        long = [{"role": "user", "content": "word " * 6290}]
+        _, body = await ask(client, messages=long, max_tokens=1000)
+        assert body["choices"][0]["finish_reason"] == "length"
+        assert body["usage"]["total_tokens"] <= 8192
 
     serve(QUIET, work)
 
