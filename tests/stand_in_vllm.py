@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -12,7 +13,11 @@ from typing import Any
 
 from aiohttp import web
 
+from synth.teacher.rehearsal.dice import Dice
+from synth.teacher.rehearsal.instance import instance
 from tests.scripted_teacher import completion
+
+MOST_OF_A_PROBE = 8  # tokens
 
 
 @dataclass
@@ -35,9 +40,21 @@ class StandIn:
     hung: bool = False
     """Requests come in and nothing comes out, behind a 200 at /health."""
     tells_metrics: bool = True
+    refuses: frozenset[str] = frozenset()
+    """Settings that it answers with 400."""
+    ignores: frozenset[str] = frozenset()
+    """Settings that it takes and does not heed."""
+    echoes: bool = False
+    """Whether its answers, errors above all, hold the headers that they came with."""
+    completions: bool = True
+    """Whether it has /v1/completions."""
+    prefix_hits: int = 0
+    prefix_queries: int = 0
     tokens: int = 0
     asked: list[str] = field(default_factory=list)
     """The prompts of all requests, probes apart."""
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    """All requests."""
     refused: int = 0
     probes: int = 0
     most_at_once: int = 0
@@ -58,6 +75,8 @@ class StandIn:
         """Listens, on the port that it had before or on a free one."""
         app = web.Application()
         app.router.add_post("/v1/chat/completions", self._chat)
+        if self.completions:
+            app.router.add_post("/v1/completions", self._chat)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/version", self._version)
         app.router.add_get("/health", self._health)
@@ -84,14 +103,20 @@ class StandIn:
         if request.transport is not None:
             self._transports.add(request.transport)
         body = await request.json()
-        prompt = body["messages"][-1]["content"]
-        one_token = body.get("max_tokens") == 1
+        raw = "messages" not in body
+        prompt = body["prompt"] if raw else body["messages"][-1]["content"]
+        one_token = body.get("max_tokens", 99) <= MOST_OF_A_PROBE
+        self.bodies.append(body)
+        echo = dict(request.headers) if self.echoes else {}
         if one_token:
             self.probes += 1
         else:
             self.asked.append(prompt)
         if self.status != 200:
-            return _json({"error": "told to"}, self.status, self.headers)
+            return _json({"error": "told to", "echo": echo}, self.status, self.headers)
+        if refused := self.refuses & body.keys():
+            message = f"{min(refused)} is not supported"
+            return _json({"error": {"message": message, "echo": echo}}, 400)
         if self.running + self.waiting >= self.room:
             self.refused += 1
             return _json({"error": "full"}, self.refusal, {"Retry-After": "0"})
@@ -110,7 +135,28 @@ class StandIn:
             async with self._free:
                 self._free.notify_all()
         self.tokens += 10
-        return _json({**completion(f"{prompt}!"), "model": self.model})
+        self.prefix_queries += 16
+        self.prefix_hits += 12
+        said = self._said({key: body[key] for key in body.keys() - self.ignores}, f"{prompt}!")
+        name = request.headers.get("X-Request-Id", "its-own")
+        return _json({**said, "id": f"chatcmpl-{name}", "model": self.model, "echo": echo})
+
+    def _said(self, body: dict[str, Any], text: str) -> dict[str, Any]:
+        """The completion, as far as it heeds what is asked."""
+        form = body.get("response_format")
+        if form is not None:
+            value = instance(form["json_schema"]["schema"], text, Dice(b"stand-in"))
+            text = json.dumps(value)
+        choices = []
+        for index in range(body.get("n", 1)):
+            choice = completion(text)["choices"][0] | {"index": index}
+            if body.get("logprobs"):
+                choice["logprobs"] = {"content": [{"token": "x", "logprob": -0.5}] * 5}
+            if "messages" not in body:
+                choice["text"] = choice.pop("message")["content"]
+            choices.append(choice)
+        usage = {"prompt_tokens": 7, "completion_tokens": 5 * len(choices)}
+        return {"choices": choices, "usage": usage}
 
     async def _models(self, _request: web.Request) -> web.Response:
         return _json({"data": [{"id": self.model, "root": self.root, "max_model_len": 8192}]})
@@ -131,6 +177,8 @@ class StandIn:
             f"vllm:num_requests_waiting{labels} {float(self.waiting)}",
             f"vllm:kv_cache_usage_perc{labels} 0.25",
             f"vllm:generation_tokens_total{labels} {float(self.tokens)}",
+            f"vllm:prefix_cache_queries_total{labels} {float(self.prefix_queries)}",
+            f"vllm:prefix_cache_hits_total{labels} {float(self.prefix_hits)}",
         ]
         return web.Response(text="\n".join(lines) + "\n")
 

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from synth.engine.needs import check_needs, needs
 from synth.engine.plan import Plan
 from synth.engine.stage import CorpusStage, ShardStage
 from synth.engine.watch import Watch
@@ -46,8 +47,10 @@ async def open_workshop(
         if launches:
             stack.enter_context(_locked(run))
         if config is not None:
-            teacher = open_teacher(config, run / "teacher" if launches else None, watch.say)
+            logs = run / "teacher" if launches else None
+            teacher = open_teacher(config, logs, watch.say, needs(plan))
             served = await stack.enter_async_context(teacher)
+            check_needs(plan, served, watch.say)
         if not launches:
             stack.enter_context(_locked(run))
         yield Workshop(plan, run, served, watch)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from synth.kind import Kind
+from synth.teacher.need import Need
 from synth.teacher.protocol import Teacher
 
 if TYPE_CHECKING:
@@ -75,6 +76,10 @@ class Stage(Model, ABC):
     def makes(self, kind: Kind) -> Kind:
         """The kind of records behind it, given the kind before it."""
         return kind
+
+    def needs(self) -> frozenset[Need]:
+        """What it wants of a teacher's server beyond plain chat completions."""
+        return frozenset()
 
     def files(self) -> list[Path]:
         """The user's files that it reads: they must exist, and their content counts as input."""

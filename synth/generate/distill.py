@@ -15,6 +15,7 @@ from pydantic import Field, field_validator
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.kind import Kind
 from synth.randomness import derive_seed
+from synth.teacher.need import Need
 from synth.teacher.protocol import Reply, Request, Sampling, Turn
 
 if TYPE_CHECKING:
@@ -57,6 +58,15 @@ class Distill(ShardStage):
     def identity(self) -> object:
         """The schema."""
         return self.json_schema and _read_schema(self.json_schema)
+
+    def needs(self) -> frozenset[Need]:
+        """By its settings."""
+        wanted = {
+            Need.SEVERAL: self.samples > 1 and self.sampling.temperature > 0,
+            Need.SCHEMA: self.json_schema is not None,
+            Need.LOGPROBS: self.logprobs,
+        }
+        return frozenset(need for need, wants in wanted.items() if wants)
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """`samples` answers a prompt, in the prompts' order, samples together."""

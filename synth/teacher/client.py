@@ -38,9 +38,14 @@ class Client:
     def __init__(self, pool: Pool, card: Card, wire: Wire, patience_s: float) -> None:
         self.card = card
         self.pool = pool
-        self._wire = wire
+        self.wire = wire
         self._patience_s = patience_s
         self._jitter = random.Random()  # decides only when to ask again, never what comes out
+
+    @property
+    def urls(self) -> list[str]:
+        """Where its replicas are."""
+        return [replica.url for replica in self.pool.replicas]
 
     async def ask(self, body: bytes, path: str = CHAT, request_id: str = "") -> Answer:
         """The answer to the body at `path`.
@@ -84,7 +89,7 @@ class Client:
     def _hopeless(self, replica: Replica, answer: Answer) -> TeacherFault:
         return TeacherFault(
             f"the teacher at {replica.url} answered {answer.status}: {HOPELESS[answer.status]}. "
-            f"It said: {self._wire.excerpt(answer.body)}"
+            f"It said: {self.wire.excerpt(answer.body)}"
         )
 
     def _pause_s(self, attempt: int, heard: Heard) -> float:
@@ -111,15 +116,16 @@ async def connected(
     timeout_s: float = 600,
     patience_s: float = 600,
     stall_s: float = 60,
+    priority: int | None = None,
     say: Say = lambda _line: None,
     restart: Restart | None = None,
 ) -> AsyncIterator[Client]:
     """The teacher at these addresses, identified, for the length of the block.
 
     `concurrency` is the most in flight at each address, `timeout_s` bounds one attempt at a
-    request, all of it. `say` hears when a replica goes down and comes back; `restart` starts one
-    again, where we can. Raises `TeacherFault` where an address does not answer, or serves another
-    model than the first.
+    request, all of it, and `priority` goes with each. `say` hears when a replica goes down and
+    comes back; `restart` starts one again, where we can. Raises `TeacherFault` where an address
+    does not answer, or serves another model than the first.
     """
     _allow_open_files(concurrency * len(urls) + OTHER_FILES)
     headers: Mapping[str, str] = {
@@ -131,7 +137,7 @@ async def connected(
         timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(30, timeout_s)),
         headers=headers,
     ) as session:
-        wire = Wire(session, Secret(api_key))
+        wire = Wire(session, Secret(api_key), priority)
         addresses = [url.rstrip("/") for url in urls]
         card = await identify_all(wire, addresses, model)
         replicas = [

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from synth.errors import TeacherFault
+from synth.teacher.need import Need
 from synth.teacher.rehearsal.config import Rehearsal
 from synth.teacher.vllm.config import Launch, LaunchSettings
 
@@ -58,6 +59,9 @@ class TeacherConfig(LaunchSettings):
     """A request that takes longer is asked again."""
     stall_s: Annotated[float, Field(gt=0)] = 60
     """A replica that answers nothing for so long, and then no probe, is given up until it does."""
+    priority: int | None = None
+    """Requests of a lower number are served first, where vLLM was started with
+    `--scheduling-policy priority`. Changes no reply."""
     patience_s: Annotated[float, Field(ge=0)] = 600
     """How long a teacher may fail before the run stops (resumable)."""
 
@@ -136,13 +140,19 @@ class TeacherConfig(LaunchSettings):
 
 @asynccontextmanager
 async def open_teacher(
-    config: TeacherConfig, logs: Path | None = None, say: Callable[[str], None] = lambda _line: None
+    config: TeacherConfig,
+    logs: Path | None = None,
+    say: Callable[[str], None] = lambda _line: None,
+    needs: frozenset[Need] = frozenset(),
 ) -> AsyncIterator[Served]:
     """The teacher, identified, for the length of the block. Raises `TeacherFault` in preflight.
+
+    It is asked which of the `needs` it meets.
 
     One that the run starts itself writes its logs into the folder `logs`, or into a temporary one.
     `say` hears how its loading goes, and when a replica goes down or comes back.
     """
+    from synth.teacher.capability import find
     from synth.teacher.client import connected
     from synth.teacher.journaled import Served
     from synth.teacher.rehearsal.launch import rehearsal_server
@@ -169,11 +179,20 @@ async def open_teacher(
                 timeout_s=config.timeout_s,
                 patience_s=config.patience_s,
                 stall_s=config.stall_s,
+                priority=config.priority,
                 say=say,
                 restart=restart,
             )
         )
-        yield Served(client, client.card.identity, client.card.names)
+        card = client.card
+        yield Served(
+            client,
+            card.identity,
+            card.names,
+            told=f"{card} at {' and '.join(client.urls)}",
+            context=card.max_model_len,
+            findings=await find(client.wire, client.urls, card.identity, needs),
+        )
 
 
 def _key(variable: str | None) -> str | None:

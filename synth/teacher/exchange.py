@@ -103,6 +103,14 @@ class Wire:
 
     session: aiohttp.ClientSession
     secret: Secret
+    priority: int | None = None
+    """Sent with each request, and no part of it: it decides when it is answered, not how."""
+
+    def sealed(self, body: bytes) -> bytes:
+        """A request's body as it is sent."""
+        if self.priority is None:
+            return body
+        return b'%b,"priority":%d}' % (body.removesuffix(b"}"), self.priority)
 
     async def send(self, url: str, within_s: float, body: bytes | None = None) -> Answer:
         """The answer to a GET, or to a POST of the body. Raises `TROUBLES`."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from synth.teacher.journal import Answer, Journal
+from synth.teacher.need import YES, Findings, Need
 from synth.teacher.parse import parse_replies, request_id
 from synth.teacher.protocol import CHAT, Identity, Reply, Request
 
@@ -37,8 +38,17 @@ class Served:
     identity: Identity
     names: frozenset[str] = frozenset()
     """The names under which the model may answer; empty: any."""
-    several: bool = True
-    """Whether it gives several answers to one request; if not, each is a request of its own."""
+    told: str = ""
+    """Who it is, for people."""
+    context: int | None = None
+    """The longest prompt and reply together, in tokens, where it tells."""
+    findings: Findings = field(default_factory=dict)
+    """What it was asked whether it has it."""
+
+    @property
+    def several(self) -> bool:
+        """Whether it gives several answers to one request; if not, each is one of its own."""
+        return self.findings.get(Need.SEVERAL, YES).has
 
 
 @dataclass(slots=True)

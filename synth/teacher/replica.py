@@ -76,7 +76,7 @@ class Replica:
         try:
             named = {"X-Request-Id": request_id} if request_id else None
             async with self._wire.session.post(
-                self._urls[path], data=body, headers=named
+                self._urls[path], data=self._wire.sealed(body), headers=named
             ) as response:
                 answer = Answer(response.status, await response.read())
                 asks_s = retry_after_s(response.headers.get("Retry-After"))

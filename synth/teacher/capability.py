@@ -1,0 +1,111 @@
+"""What a server can do beyond plain chat completions, asked with requests of a token or a few.
+
+    POST /v1/chat/completions {"n": 2, "max_tokens": 1, …} → 200 with two choices: it gives several
+
+A server that does not know an option may refuse it (a plain no) or take it and do nothing. Where
+the answer shows which, it is read; where nothing can show it, the option is told as `accepted`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from synth.errors import TeacherFault
+from synth.teacher.exchange import ASIDE, HOPELESS, TROUBLES, Wire
+from synth.teacher.need import ACCEPTED, YES, Finding, Findings, Need
+from synth.teacher.protocol import CHAT, RAW, Identity
+
+PROBE_S = 30.0
+TRIES = 3
+PAUSE_S = 1.0
+NOT_IMPLEMENTED = 501
+
+
+class _Probe(NamedTuple):
+    asks: dict[str, Any]
+    shows: Callable[[dict[str, Any]], bool] | None = None
+    """Whether the answer shows it; None where no answer can."""
+    path: str = CHAT
+
+
+SEVEN = {"name": "seven", "schema": {"enum": [7]}}  # what nobody says unless they must
+PROBES = {
+    Need.SEVERAL: _Probe({"n": 2, "temperature": 1}, lambda said: len(said["choices"]) == 2),
+    Need.SCHEMA: _Probe(
+        {"response_format": {"type": "json_schema", "json_schema": SEVEN}, "max_tokens": 8},
+        lambda said: said["choices"][0]["message"]["content"].strip().startswith("7"),
+    ),
+    Need.LOGPROBS: _Probe(
+        {"logprobs": True},
+        lambda said: isinstance(said["choices"][0]["logprobs"]["content"][0]["logprob"], float),
+    ),
+    Need.SEED: _Probe({"seed": 7}),
+    Need.TEMPLATE: _Probe({"chat_template_kwargs": {"enable_thinking": False}}),
+    Need.RAW: _Probe({}, lambda said: isinstance(said["choices"][0]["text"], str), RAW),
+    Need.PRIORITY: _Probe({"priority": 1}),
+}
+
+
+REHEARSED = {need: YES for need in Need if need is not Need.RAW} | {
+    Need.RAW: Finding(False, "no, the rehearsal teacher has none")
+}
+"""Known without asking: it might plant a defect in the answer that shows it."""
+
+
+async def find(wire: Wire, urls: Sequence[str], who: Identity, needs: frozenset[Need]) -> Findings:
+    """Which of the needs the servers meet, all of them; one that does not decides.
+
+    Raises `TeacherFault` where one cannot be asked.
+    """
+    if who.rehearsal:
+        return {need: REHEARSED[need] for need in Need if need in needs}
+    wanted = [(need, url) for need in Need if need in needs for url in urls]
+    found = await asyncio.gather(*(probe(wire, url, who.model, need) for need, url in wanted))
+    findings: dict[Need, Finding] = {}
+    for (need, url), finding in zip(wanted, found, strict=True):
+        if not finding.has and len(urls) > 1:
+            finding = Finding(False, f"{finding.told}, at {url}")
+        if need not in findings or findings[need].has:
+            findings[need] = finding
+    return findings
+
+
+async def probe(wire: Wire, url: str, model: str, need: Need) -> Finding:
+    """Whether the server meets the need. Raises `TeacherFault` where it cannot be asked."""
+    asks, shows, path = PROBES[need]
+    begin: dict[str, Any] = {"model": model, "max_tokens": 1, "temperature": 0}
+    if path == CHAT:
+        begin["messages"] = [{"role": "user", "content": "Hi"}]
+    else:
+        begin["prompt"] = "Hi"
+    body = orjson.dumps(begin | asks)
+    for left in reversed(range(TRIES)):
+        try:
+            status, said = await wire.send(f"{url}/{path}", PROBE_S, body)
+        except TROUBLES as error:
+            trouble = wire.told(error)
+        else:
+            if status == 200:
+                return _seen(said, shows)
+            lasting = status < 500 and status not in ASIDE
+            if status == NOT_IMPLEMENTED or (lasting and status not in HOPELESS):
+                return Finding(False, f"no, it answers {status}: {wire.excerpt(said)}")
+            if status == 404 and path != CHAT:
+                return Finding(False, f"no, there is no {path}")
+            trouble = f"status {status}: {wire.excerpt(said)}"
+        if left:
+            await asyncio.sleep(PAUSE_S)
+    raise TeacherFault(f"the teacher at {url} could not be asked whether it has {need}: {trouble}")
+
+
+def _seen(body: bytes, shows: Callable[[dict[str, Any]], bool] | None) -> Finding:
+    if shows is None:
+        return ACCEPTED
+    try:
+        return YES if shows(orjson.loads(body)) else Finding(False, "no, it takes no notice")
+    except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
+        return Finding(False, "no, it takes no notice")

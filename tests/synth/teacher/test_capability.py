@@ -1,0 +1,175 @@
+"""What a server can do is found out with requests of a few tokens, and only what a recipe needs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from synth.engine.line import open_workshop, run_line
+from synth.engine.stage import Stage
+from synth.engine.watch import Watch
+from synth.errors import TeacherFault
+from synth.generate.distill import Distill
+from synth.teacher import capability
+from synth.teacher.capability import PROBES, find
+from synth.teacher.exchange import Secret, Wire
+from synth.teacher.need import Need
+from synth.teacher.protocol import Identity, Sampling
+from tests.lines import Given, plan, rows
+from tests.stand_in_vllm import StandIn, standing
+
+ALL = frozenset(Need)
+SCHEMA = {"type": "object", "properties": {"why": {"type": "string"}}, "required": ["why"]}
+
+
+def found(*replicas: StandIn, needs: frozenset[Need] = ALL) -> dict[Need, str]:
+    """What is told of each need, `+` before what the servers have."""
+
+    async def work() -> dict[Need, str]:
+        async with standing(*replicas), aiohttp.ClientSession() as session:
+            wire, urls = Wire(session, Secret(None)), [replica.url for replica in replicas]
+            findings = await find(wire, urls, Identity("stand-in"), needs)
+            return {need: "+-"[not one.has] + one.told for need, one in findings.items()}
+
+    return asyncio.run(work())
+
+
+def test_a_server_like_vllm_has_everything() -> None:
+    server = StandIn()
+    told = found(server)
+    assert list(told) == list(Need)
+    unseen = {Need.SEED, Need.TEMPLATE, Need.PRIORITY}
+    assert told == {need: "+accepted" if need in unseen else "+yes" for need in Need}
+    assert len(server.bodies) == len(Need)
+    assert all(body["max_tokens"] <= 8 for body in server.bodies)
+
+
+def test_only_what_is_needed_is_asked() -> None:
+    server = StandIn()
+    assert list(found(server, needs=frozenset({Need.LOGPROBS}))) == [Need.LOGPROBS]
+    assert len(server.bodies) == 1
+    assert not found(StandIn(), needs=frozenset())
+
+
+SETTING = {need: next(iter(one.asks)) for need, one in PROBES.items() if need is not Need.RAW}
+
+
+@pytest.mark.parametrize("need", SETTING)
+def test_what_is_refused_is_not_there(need: Need) -> None:
+    told = found(StandIn(refuses=frozenset({SETTING[need]})), needs=frozenset({need}))[need]
+    assert told.startswith("-no, it answers 400: ")
+    assert f"{SETTING[need]} is not supported" in told
+
+
+@pytest.mark.parametrize("need", [Need.SEVERAL, Need.SCHEMA, Need.LOGPROBS])
+def test_what_is_taken_without_notice_is_not_there(need: Need) -> None:
+    server = StandIn(ignores=frozenset({SETTING[need]}))
+    assert found(server, needs=frozenset({need})) == {need: "-no, it takes no notice"}
+
+
+def test_a_server_without_raw_completions_is_told() -> None:
+    told = found(StandIn(completions=False), needs=frozenset({Need.RAW}))
+    assert told == {Need.RAW: "-no, there is no completions"}
+
+
+def test_one_replica_that_lacks_it_decides_and_is_named() -> None:
+    weak = StandIn(refuses=frozenset({"logprobs"}))
+    told = found(StandIn(), weak, StandIn(), needs=frozenset({Need.LOGPROBS}))[Need.LOGPROBS]
+    assert told.startswith("-no")
+    assert told.endswith(f", at {weak.url}")
+
+
+def test_a_server_that_fails_is_not_taken_for_one_that_lacks_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(capability, "PAUSE_S", 0)
+    with pytest.raises(TeacherFault, match="could not be asked whether it has JSON by a schema"):
+        found(StandIn(status=503), needs=frozenset({Need.SCHEMA}))
+
+
+class Listening(Watch):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+
+def run(folder: Path, server: StandIn, *stages: Stage, **teacher: object) -> list[str]:
+    """Runs a line against the server; what was said."""
+    watch = Listening()
+
+    async def work() -> None:
+        async with standing(server):
+            line = plan(Given(prompts=("Why?", "How?")), *stages, url=server.url, **teacher)
+            async with open_workshop(line, folder, watch) as shop:
+                await run_line(shop)
+
+    asyncio.run(work())
+    return watch.said
+
+
+def test_a_run_begins_with_who_answers_and_what_it_uses_of_them(tmp_path: Path) -> None:
+    server = StandIn(ignores=frozenset({"n"}))
+    said = run(tmp_path, server, Distill(samples=2, logprobs=True))
+    assert said == [
+        f"teacher: stand-in (0.12.0, context 8192) at {server.url}",
+        "  several answers a request  no, it takes no notice; each answer is asked for by itself",
+        "  log probabilities          yes",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stage", "lacks", "told"),
+    [
+        (
+            Distill(json_schema=SCHEMA),
+            "response_format",
+            "01-distill needs JSON by a schema.*leave",
+        ),
+        (Distill(logprobs=True), "logprobs", "01-distill needs log probabilities, and"),
+        (
+            Distill(sampling=Sampling(chat_template_kwargs={"enable_thinking": False})),
+            "chat_template_kwargs",
+            "01-distill needs chat-template options, and .* is not supported",
+        ),
+        (Distill(sampling=Sampling(max_tokens=9000)), "-", "replies of 9,000 tokens, .* has 8,192"),
+    ],
+)
+def test_a_recipe_that_needs_more_stops_before_anything_is_written(
+    tmp_path: Path, stage: Stage, lacks: str, told: str
+) -> None:
+    server = StandIn(refuses=frozenset({lacks}))
+    with pytest.raises(TeacherFault, match=told):
+        run(tmp_path / "run", server, stage)
+    assert not (tmp_path / "run").exists()
+    assert not server.asked
+
+
+def test_priority_goes_with_every_request_and_is_no_part_of_it(tmp_path: Path) -> None:
+    server = StandIn()
+    run(tmp_path, server, Distill(), priority=-5)
+    assert [body["priority"] for body in server.bodies if body["max_tokens"] > 1] == [-5, -5]
+    server = StandIn()
+    run(tmp_path, server, Distill())
+    assert not server.asked  # the journal has the replies
+    refusing = StandIn(refuses=frozenset({"priority"}))
+    with pytest.raises(TeacherFault, match=r"needs priority.*--scheduling-policy priority"):
+        run(tmp_path / "other", refusing, Distill(), priority=1)
+
+
+def test_a_server_of_single_answers_is_asked_for_each(tmp_path: Path) -> None:
+    server = StandIn(ignores=frozenset({"n"}))
+    run(tmp_path, server, Distill(samples=3))
+    assert len(server.asked) == 6
+    assert len(rows(tmp_path, "01-distill/kept/*.parquet")) == 6
+
+
+def test_logprobs_and_json_reach_the_shard(tmp_path: Path) -> None:
+    run(tmp_path, StandIn(), Distill(samples=2, json_schema=SCHEMA, logprobs=True))
+    kept = rows(tmp_path, "01-distill/kept/*.parquet")
+    assert [row["logprobs"] for row in kept] == [[-0.5] * 5] * 4
+    assert all(row["text"].startswith('{"why":"') for row in kept)
