@@ -15,9 +15,7 @@ from aiohttp import web
 
 from synth.teacher.rehearsal.dice import Dice
 from synth.teacher.rehearsal.instance import instance
-from tests.scripted_teacher import completion
-
-MOST_OF_A_PROBE = 8  # tokens
+from tests.scripted_teacher import MOST_OF_A_PROBE, completion
 
 
 @dataclass

@@ -116,7 +116,7 @@ print(json.dumps({
         env={"PATH": "/usr/bin:/bin", "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"},
     )
     told = json.loads(done.stdout)
-    beside = ["id", "reasoning", "reference", "meta", "trail", "scores"]
+    beside = ["id", "reasoning", "reference", "meta", "trail", "scores", "logprobs"]
     assert told["columns"] == [["messages", *beside], ["text", *beside]]
     assert told["messages"] == "List({'role': Value('string'), 'content': Value('string')})"
     assert told["text"] == "Value('string')"
