@@ -90,9 +90,11 @@ class Progress(Watch):
         share = f"{manifest.rows_kept / rows:.0%}" if rows else "-"
         speed = f", {stage.tokens / max(seconds, 1e-9):,.0f} tokens/s" if stage.tokens else ""
         journal = f", {stage.reused:,} replies from the journal" if stage.reused else ""
+        hits = manifest.prefix_hit_rate
+        cache = f", prefix cache {hits:.0%}" if stage.tokens and hits is not None else ""
         self.say(
             f"{name:<14} {manifest.rows_kept:>7,} kept of {rows:,} ({share})"
-            f"{speed}{journal}, {seconds:.1f} s"
+            f"{speed}{cache}{journal}, {seconds:.1f} s"
         )
 
     def _maybe_show(self) -> None:

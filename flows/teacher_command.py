@@ -15,6 +15,8 @@ from flows import loop
 from synth.errors import ExitCode, InputError, RecipeError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from synth.engine.plan import Plan
     from synth.teacher.vllm.config import Launch
     from synth.teacher.vllm.status import Status
@@ -114,6 +116,25 @@ def print_status(servers: list[Status]) -> None:
         table.add_row(*(Text(cell) for cell in cells))
     console = Console()
     console.width = max(console.width, MIN_COLUMNS)  # an address in pieces cannot be copied
+    console.print(table)
+    _print_abilities(console, [server for server in servers if server.findings])
+
+
+def _print_abilities(console: Console, servers: list[Status]) -> None:
+    """What the servers can do that a recipe may need, a column for each."""
+    from rich.table import Table
+    from rich.text import Text
+
+    if not servers:
+        return
+    table = Table(box=None, pad_edge=False, title="\nwhat a recipe may need", title_justify="left")
+    table.add_column("")
+    for server in servers:
+        table.add_column(server.url, overflow="fold")
+    for need in servers[0].findings:
+        table.add_row(need, *(Text(server.findings[need].told) for server in servers))
+    told = ("-" if server.load is None else "yes" for server in servers)
+    table.add_row("metrics, prefix cache", *told)
     console.print(table)
 
 

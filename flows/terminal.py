@@ -30,6 +30,13 @@ def print_funnel(manifests: Sequence[Manifest]) -> None:
         counts = (stage.rows_in, stage.rows_made, stage.rows_kept, stage.rows_rejected)
         table.add_row(f"{stage.index:02d}-{stage.stage}", *(f"{n:,}" for n in counts), reasons)
     Console().print(table)
+    told = [
+        f"{stage.index:02d}-{stage.stage} {stage.prefix_hit_rate:.0%}"
+        for stage in manifests
+        if stage.prefix_hit_rate is not None
+    ]
+    if told:
+        print(f"prompt tokens that the prefix cache had: {', '.join(told)}")
 
 
 def print_samples(rows: Sequence[dict[str, str]]) -> None:

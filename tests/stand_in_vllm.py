@@ -46,6 +46,8 @@ class StandIn:
     """Whether its answers, errors above all, hold the headers that they came with."""
     completions: bool = True
     """Whether it has /v1/completions."""
+    hits_each: int = 12
+    """Of 16 tokens of each prompt, so many are in its prefix cache."""
     prefix_hits: int = 0
     prefix_queries: int = 0
     tokens: int = 0
@@ -134,7 +136,7 @@ class StandIn:
                 self._free.notify_all()
         self.tokens += 10
         self.prefix_queries += 16
-        self.prefix_hits += 12
+        self.prefix_hits += self.hits_each
         said = self._said({key: body[key] for key in body.keys() - self.ignores}, f"{prompt}!")
         name = request.headers.get("X-Request-Id", "its-own")
         return _json({**said, "id": f"chatcmpl-{name}", "model": self.model, "echo": echo})

@@ -131,9 +131,12 @@ class Workshop:
                 self.served, journal, heard=partial(self.watch.reply, job.stage)
             )
             outcome = await stage.apply(table, replace(place, teacher=teacher))
+            tally = teacher.tally
+            if self.served.prefix_use and tally.requests > tally.reused:
+                tally.prefixes = await self.served.prefix_use()
         finally:
             await journal.close()
-        return outcome, teacher.tally
+        return outcome, tally
 
     def _corpus(self, job: Job, stage: CorpusStage) -> None:
         folder = self.ledger.folder(job.stage)
@@ -212,6 +215,8 @@ class Workshop:
             reused=tally.reused,
             tokens_in=tally.tokens_in,
             tokens_out=tally.tokens_out,
+            prefix_queries=tally.prefixes.queries,
+            prefix_hits=tally.prefixes.hits,
             seconds=round(seconds, 3),
         )
         save(receipt, folder.receipt(job.shard))

@@ -55,6 +55,11 @@ class ShardReceipt(_Receipt):
     tokens_out: int = 0
     reused: int = 0
     """Requests answered by the journal in place of the teacher."""
+    prefix_queries: int = 0
+    """Prompt tokens looked up in the servers' prefix caches, as far as they tell …"""
+    prefix_hits: int = 0
+    """… and those found there, which were not computed again. Shards that are asked side by side
+    share the sum."""
     seconds: float = 0.0
 
 
@@ -106,6 +111,12 @@ class Manifest(_Receipt):
     def rows_rejected(self) -> int:
         """Rows that left, each with its reason."""
         return sum(shard.rejected.rows for shard in self.shards)
+
+    @property
+    def prefix_hit_rate(self) -> float | None:
+        """The share of prompt tokens that the prefix cache had, 0 to 1; None: nobody told."""
+        queries = sum(shard.prefix_queries for shard in self.shards)
+        return sum(shard.prefix_hits for shard in self.shards) / queries if queries else None
 
     @property
     def reasons(self) -> Counter[str]:

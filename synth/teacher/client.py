@@ -22,6 +22,7 @@ from synth.teacher.guard import Guard, Restart, Say
 from synth.teacher.identify import Card, identify_all
 from synth.teacher.journal import Answer
 from synth.teacher.pool import Pool
+from synth.teacher.pressure import PrefixUse
 from synth.teacher.protocol import CHAT
 from synth.teacher.replica import Replica
 
@@ -40,12 +41,26 @@ class Client:
         self.pool = pool
         self.wire = wire
         self._patience_s = patience_s
+        self._prefixes_taken = PrefixUse()
         self._jitter = random.Random()  # decides only when to ask again, never what comes out
 
     @property
     def urls(self) -> list[str]:
         """Where its replicas are."""
         return [replica.url for replica in self.pool.replicas]
+
+    async def prefix_use(self) -> PrefixUse:
+        """Of the prefix caches of all replicas, since it was last asked.
+
+        Where shards are asked side by side, each call gets what none before it got: the sum over
+        the shards is right, and not their parts.
+        """
+        await asyncio.gather(*(replica.count() for replica in self.pool.replicas))
+        use = PrefixUse()
+        for replica in self.pool.replicas:
+            use = use.plus(replica.prefixes)
+        taken, self._prefixes_taken = self._prefixes_taken, use
+        return use.since(taken)
 
     async def ask(self, body: bytes, path: str = CHAT, request_id: str = "") -> Answer:
         """The answer to the body at `path`.
@@ -145,6 +160,7 @@ async def connected(
             for url in addresses
         ]
         pool = Pool(replicas)
+        await asyncio.gather(*(replica.count() for replica in replicas))  # from here on it is ours
         guard = Guard(pool, patience_s=patience_s, say=say, restart=restart)
         async with guard.watching():
             yield Client(pool, card, wire, patience_s)

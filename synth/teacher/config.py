@@ -191,6 +191,7 @@ async def open_teacher(
             card.names,
             told=f"{card} at {' and '.join(client.urls)}",
             context=card.max_model_len,
+            prefix_use=client.prefix_use,
             findings=await find(client.wire, client.urls, card.identity, needs),
         )
 

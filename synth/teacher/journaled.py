@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from synth.teacher.journal import Answer, Journal
 from synth.teacher.need import YES, Findings, Need
 from synth.teacher.parse import parse_replies, request_id
+from synth.teacher.pressure import PrefixUse
 from synth.teacher.protocol import CHAT, Identity, Reply, Request
 
 GARBLED = frozenset(
@@ -42,6 +43,8 @@ class Served:
     """Who it is, for people."""
     context: int | None = None
     """The longest prompt and reply together, in tokens, where it tells."""
+    prefix_use: Callable[[], Awaitable[PrefixUse]] | None = None
+    """What was looked up in its prefix cache since this was last called."""
     findings: Findings = field(default_factory=dict)
     """What it was asked whether it has it."""
 
@@ -59,6 +62,8 @@ class Tally:
     reused: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
+    prefixes: PrefixUse = field(default_factory=PrefixUse)
+    """What was looked up in the prefix cache meanwhile; several shards at once share the sum."""
 
 
 class JournaledTeacher:

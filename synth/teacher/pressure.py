@@ -10,7 +10,8 @@ is never empty keeps the engine full. So the limit comes to rest where a few wai
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 QUEUE_SHARE = 0.1
 """So many may wait for each that runs (one always may); so many answers may be refusals."""
@@ -22,9 +23,32 @@ FULL_CACHE = 0.95  # above it vLLM soon takes requests out again, and computes t
 
 GAUGE = re.compile(
     r"^vllm:(num_requests_running|num_requests_waiting|kv_cache_usage_perc"
-    r"|prompt_tokens_total|generation_tokens_total)(?:\{.*\})? ([0-9.eE+]+)$",
+    r"|prompt_tokens_total|generation_tokens_total|prefix_cache_queries_total"
+    r"|prefix_cache_hits_total)(?:\{.*\})? ([0-9.eE+]+)$",
     re.MULTILINE,
 )
+
+
+class PrefixUse(NamedTuple):
+    """Prompt tokens looked up in the prefix cache, and those found there."""
+
+    queries: int = 0
+    hits: int = 0
+
+    @property
+    def share(self) -> float | None:
+        """Of the tokens that were found, 0 to 1; None where none was looked up."""
+        return self.hits / self.queries if self.queries else None
+
+    def since(self, before: PrefixUse) -> PrefixUse:
+        """What came in between; all of it where the server was started again meanwhile."""
+        if self.queries < before.queries:
+            return self
+        return PrefixUse(self.queries - before.queries, self.hits - before.hits)
+
+    def plus(self, other: PrefixUse) -> PrefixUse:
+        """Both together."""
+        return PrefixUse(self.queries + other.queries, self.hits + other.hits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +61,8 @@ class Pressure:
     """The fullest KV cache, 1 is full."""
     tokens: float = 0
     """Read and generated since it started: while this grows, it lives."""
+    prefixes: PrefixUse = field(default_factory=PrefixUse)
+    """Since it started."""
 
 
 def read_pressure(text: str) -> Pressure | None:
@@ -52,6 +78,10 @@ def read_pressure(text: str) -> Pressure | None:
         cache=max(found.get("kv_cache_usage_perc", (0,))),
         tokens=sum(found.get("prompt_tokens_total", ()))
         + sum(found.get("generation_tokens_total", ())),
+        prefixes=PrefixUse(
+            int(sum(found.get("prefix_cache_queries_total", ()))),
+            int(sum(found.get("prefix_cache_hits_total", ()))),
+        ),
     )
 
 

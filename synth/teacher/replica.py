@@ -24,7 +24,7 @@ from synth.teacher.exchange import (
 )
 from synth.teacher.identify import Card, identify
 from synth.teacher.journal import Answer
-from synth.teacher.pressure import Limit, Pressure, read_pressure
+from synth.teacher.pressure import Limit, PrefixUse, Pressure, read_pressure
 from synth.teacher.protocol import CHAT, RAW
 
 HEALTH_S = 5.0
@@ -54,6 +54,10 @@ class Replica:
         self._answered = self._refused = 0  # since the last look
         self._tells_metrics = True
         self._tokens = 0.0
+        self.prefixes = PrefixUse()
+        """Of the prefix cache, since this run began to count."""
+        self._prefixes_told: PrefixUse | None = None
+        self._reading = asyncio.Lock()
         self._stalled = False
 
     @property
@@ -155,6 +159,10 @@ class Replica:
         self._tells_metrics = True
         self.breaker.close()
 
+    async def count(self) -> None:
+        """Brings `prefixes` up to now, where the server tells."""
+        await self._pressure()
+
     async def probe(self, token_s: float) -> str:
         """Empty when it answers as the teacher that the run began with; otherwise what is wrong.
 
@@ -199,9 +207,19 @@ class Replica:
     async def _pressure(self) -> Pressure | None:
         if not self._tells_metrics:
             return None
+        # one after the other: an old reading behind a new one would look like a restart
+        async with self._reading:
+            return await self._read_pressure()
+
+    async def _read_pressure(self) -> Pressure | None:
         with suppress(*TROUBLES):
             status, body = await self._wire.send(f"{self._root}/metrics", METRICS_S)
             pressure = read_pressure(body.decode("utf-8", "replace"))
             self._tells_metrics = pressure is not None or status >= 500
+            if pressure is not None:
+                # what was there at the first look is not ours
+                before = self._prefixes_told or pressure.prefixes
+                self.prefixes = self.prefixes.plus(pressure.prefixes.since(before))
+                self._prefixes_told = pressure.prefixes
             return pressure
         return None

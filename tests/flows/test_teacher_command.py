@@ -82,11 +82,15 @@ def test_status_shows_what_a_server_tells(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert status(server) == ExitCode.OK
-    heading, row = capsys.readouterr().out.splitlines()
+    heading, row, *abilities = capsys.readouterr().out.splitlines()
     assert heading.split("  ")[0] == "teacher"
     assert row.startswith(server)
     assert " a token in 0." in row
     assert row.split()[-7:] == ["org/fake", "0.0.fake", "8,192", "5", "4", "25%", "75%"]
+    can = {line[:25].strip(): line[25:].strip() for line in abilities[3:]}
+    assert can["several answers a request"] == "no, it takes no notice"
+    assert can["chat-template options"] == "accepted"
+    assert can["metrics, prefix cache"] == "yes"
 
 
 def test_status_of_a_server_that_is_down_is_a_line_and_an_exit_code(
@@ -95,7 +99,7 @@ def test_status_of_a_server_that_is_down_is_a_line_and_an_exit_code(
     monkeypatch.setenv("COLUMNS", "80")
     bare = server.removeprefix("http://").removesuffix("/v1")
     assert status(bare, "127.0.0.1:9") == ExitCode.INFRASTRUCTURE
-    _, up, down = capsys.readouterr().out.splitlines()
+    _, up, down, *_ = capsys.readouterr().out.splitlines()
     assert up.startswith(server)
     assert "unreachable" in down
     assert down.split()[-7:] == ["-"] * 7

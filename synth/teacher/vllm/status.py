@@ -5,21 +5,23 @@ vllm:prefix_cache_hits_total{engine="0",model_name="Qwen/Qwen3-8B"} 4096.0
 
 from __future__ import annotations
 
-import re
 import time
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 import aiohttp
 import orjson
 
+from synth.errors import TeacherFault
+from synth.teacher.capability import find
+from synth.teacher.exchange import Secret, Wire
+from synth.teacher.need import Findings, Need
 from synth.teacher.pressure import Pressure, read_pressure
+from synth.teacher.protocol import Identity
 from synth.teacher.vllm.probe import probe
 
 TOKEN_TIMEOUT_S = 30.0
 SHORT_S = 10.0
-PREFIX_CACHE = re.compile(
-    r"^vllm:prefix_cache_(queries|hits)_total(?:\{.*\})? ([0-9.eE+]+)$", re.MULTILINE
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class Status:
     load: Pressure | None = None
     prefix_hits: float | None = None
     """The share of prompt tokens found in the prefix cache since its start, 0 to 1."""
+    findings: Findings = field(default_factory=dict)
+    """What it can do beyond plain chat completions; empty where it could not be asked."""
 
 
 async def status(url: str, api_key: str | None = None) -> Status:
@@ -50,8 +54,15 @@ async def status(url: str, api_key: str | None = None) -> Status:
         took = time.monotonic() - begin
         metrics = await _get(session, f"{root}/metrics")
         version = await _get(session, f"{root}/version")
+        findings: Findings = {}
+        if not found.trouble and found.model is not None:
+            who = Identity(found.model["id"], rehearsal=found.model.get("owned_by") == "synth")
+            with suppress(TeacherFault):
+                wire = Wire(session, Secret(api_key))
+                findings = await find(wire, [url], who, frozenset(Need))
     entry = found.model or {}
     length = entry.get("max_model_len")
+    load = read_pressure(metrics)
     return Status(
         url=url,
         trouble=found.trouble,
@@ -59,8 +70,9 @@ async def status(url: str, api_key: str | None = None) -> Status:
         model=str(entry["id"]) if "id" in entry else None,
         version=_version(version),
         max_model_len=length if isinstance(length, int) else None,
-        load=read_pressure(metrics),
-        prefix_hits=_prefix_hits(metrics),
+        load=load,
+        prefix_hits=load.prefixes.share if load else None,
+        findings=findings,
     )
 
 
@@ -72,14 +84,6 @@ async def _get(session: aiohttp.ClientSession, url: str) -> str:
             return text if response.status == 200 else ""
     except (aiohttp.ClientError, TimeoutError, OSError):
         return ""
-
-
-def _prefix_hits(metrics: str) -> float | None:
-    """Over all engines; None where nothing has been asked, or it does not tell."""
-    totals = {"queries": 0.0, "hits": 0.0}
-    for what, value in PREFIX_CACHE.findall(metrics):
-        totals[what] += float(value)
-    return totals["hits"] / totals["queries"] if totals["queries"] else None
 
 
 def _version(page: str) -> str | None:

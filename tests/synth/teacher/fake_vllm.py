@@ -78,6 +78,9 @@ class Handler(BaseHTTPRequestHandler):
         if key and self.headers.get("Authorization") != f"Bearer {key}":
             self.send(401, {"error": "Unauthorized"})
             return
+        if self.path != "/v1/chat/completions":
+            self.send(404, {"detail": "Not Found"})
+            return
         if told("REFUSE"):
             self.send(400, {"message": told("REFUSE")})
             return

@@ -13,12 +13,13 @@ from synth.engine.stage import Stage
 from synth.engine.watch import Watch
 from synth.errors import TeacherFault
 from synth.generate.distill import Distill
+from synth.store.manifest import load_manifest
 from synth.teacher import capability
 from synth.teacher.capability import PROBES, find
 from synth.teacher.exchange import Secret, Wire
 from synth.teacher.need import Need
 from synth.teacher.protocol import Identity, Sampling
-from tests.lines import Given, plan, rows
+from tests.lines import Given, plan, rows, shard_bytes
 from tests.stand_in_vllm import StandIn, standing
 
 ALL = frozenset(Need)
@@ -173,3 +174,20 @@ def test_logprobs_and_json_reach_the_shard(tmp_path: Path) -> None:
     kept = rows(tmp_path, "01-distill/kept/*.parquet")
     assert [row["logprobs"] for row in kept] == [[-0.5] * 5] * 4
     assert all(row["text"].startswith('{"why":"') for row in kept)
+
+
+def test_the_share_of_prompts_that_the_cache_had_stands_in_the_manifest_and_in_no_shard(
+    tmp_path: Path,
+) -> None:
+    for folder, hits in (("one", 12), ("two", 4)):
+        server = StandIn(hits_each=hits)
+        run(tmp_path / folder, server, Distill())
+        manifest = load_manifest(tmp_path / folder / "01-distill/manifest.json")
+        assert manifest is not None
+        assert manifest.prefix_hit_rate == hits / 16
+    assert shard_bytes(tmp_path / "one") == shard_bytes(tmp_path / "two")
+    blind = StandIn(tells_metrics=False)
+    run(tmp_path / "blind", blind, Distill())
+    manifest = load_manifest(tmp_path / "blind/01-distill/manifest.json")
+    assert manifest is not None
+    assert manifest.prefix_hit_rate is None

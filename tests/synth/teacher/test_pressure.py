@@ -10,7 +10,7 @@ import pytest
 
 from synth.teacher import guard
 from synth.teacher.client import connected
-from synth.teacher.pressure import Limit, Pressure, read_pressure
+from synth.teacher.pressure import Limit, PrefixUse, Pressure, read_pressure
 from tests.stand_in_vllm import StandIn, standing
 
 EXPOSITION = """\
@@ -25,6 +25,10 @@ vllm:kv_cache_usage_perc{engine="1",model_name="Qwen/Qwen3-8B"} 0.75
 vllm:prompt_tokens_total{engine="0",model_name="Qwen/Qwen3-8B"} 1.2e+06
 vllm:generation_tokens_total{engine="0",model_name="Qwen/Qwen3-8B"} 500.0
 vllm:generation_tokens_created{engine="0",model_name="Qwen/Qwen3-8B"} 1.7e+09
+vllm:prefix_cache_queries_total{engine="0",model_name="Qwen/Qwen3-8B"} 300.0
+vllm:prefix_cache_queries_total{engine="1",model_name="Qwen/Qwen3-8B"} 100.0
+vllm:prefix_cache_hits_total{engine="0",model_name="Qwen/Qwen3-8B"} 240.0
+vllm:external_prefix_cache_hits_total{engine="0",model_name="Qwen/Qwen3-8B"} 7.0
 """
 
 
@@ -38,12 +42,27 @@ def looked(limit: Limit, times: int, **seen: Any) -> int:
 
 
 def test_the_load_is_read_from_vllms_metrics_all_engines_together() -> None:
-    assert read_pressure(EXPOSITION) == Pressure(64, 128, 0.75, 1_200_500)
+    assert read_pressure(EXPOSITION) == Pressure(64, 128, 0.75, 1_200_500, PrefixUse(400, 240))
 
 
 @pytest.mark.parametrize("text", ["", "<html>404</html>", "process_cpu_seconds_total 3.0\n"])
 def test_metrics_that_are_not_vllms_tell_nothing(text: str) -> None:
     assert read_pressure(text) is None
+
+
+def test_the_prefix_cache_is_counted_over_all_replicas_and_their_restarts() -> None:
+    async def work() -> None:
+        a, b = StandIn(prefix_queries=1000, prefix_hits=1000), StandIn()
+        async with standing(a, b), connected([a.url, b.url]) as client:
+            assert await client.prefix_use() == PrefixUse(0, 0), "what was before is not ours"
+            a.prefix_queries, a.prefix_hits, b.prefix_queries = 1100, 1050, 100
+            assert await client.prefix_use() == PrefixUse(200, 50)
+            a.prefix_queries, a.prefix_hits = 30, 20  # it was started again
+            use = await client.prefix_use()
+            assert (use, use.share) == (PrefixUse(30, 20), 2 / 3)
+            assert (await client.prefix_use()).share is None
+
+    asyncio.run(work())
 
 
 def test_requests_that_wait_lower_the_limit_by_a_quarter_at_the_second_look() -> None:
