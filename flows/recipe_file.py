@@ -21,6 +21,8 @@ from synth.engine.plan import Plan
 from synth.errors import InputError, RecipeError
 
 SHIPPED = Path(__file__).resolve().parent / "recipes"
+PATHS = {"read": ("prompts", "web", "answers"), "distill": ("json_schema",)}
+"""The settings, by stage, that name files or folders."""
 
 
 def load_recipe(
@@ -193,28 +195,34 @@ def _resolve(document: Document, path: Path) -> dict[str, Any]:
         return recipe
     resolved = []
     for index, entry in enumerate(stages):
-        settings = entry.get("read") if isinstance(entry, dict) else None
-        if isinstance(settings, dict):
-            settings = dict(settings)
-            for key in ("prompts", "web", "answers"):
-                if isinstance(settings.get(key), str):
-                    settings[key] = _locate(settings[key], document, path, index)
-                elif isinstance(settings.get(key), list):
-                    settings[key] = [
-                        _locate(item, document, path, index) if isinstance(item, str) else item
-                        for item in settings[key]
-                    ]
-            entry = {**entry, "read": settings}
+        for stage, keys in PATHS.items():
+            settings = entry.get(stage) if isinstance(entry, dict) else None
+            if isinstance(settings, dict):
+                place = (index, stage)
+                found = {
+                    key: _located(settings[key], document, path, place)
+                    for key in keys
+                    if key in settings
+                }
+                entry = {**entry, stage: {**settings, **found}}
         resolved.append(entry)
     return {**recipe, "stages": resolved}
 
 
-def _locate(written: str, document: Document, path: Path, index: int) -> str:
+def _located(value: Any, document: Document, path: Path, stage: tuple[int, str]) -> Any:
+    if isinstance(value, str):
+        return _locate(value, document, path, stage)
+    if isinstance(value, list):
+        return [_located(item, document, path, stage) for item in value]
+    return value
+
+
+def _locate(written: str, document: Document, path: Path, stage: tuple[int, str]) -> str:
     given = Path(written).expanduser()
     places = [path.parent / given, Path.cwd() / given, Path(__file__).resolve().parents[1] / given]
     for place in places:
         if place.exists():
             return str(place.resolve())
-    where = _where(document, path, ("stages", index, "read"))
+    where = _where(document, path, ("stages", *stage))
     looked = ", ".join(dict.fromkeys(str(place.parent.resolve()) for place in places[:2]))
     raise RecipeError(f"{where}: no file or folder {written!r} (looked in {looked})")

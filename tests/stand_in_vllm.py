@@ -40,10 +40,13 @@ class StandIn:
     tells_metrics: bool = True
     refuses: frozenset[str] = frozenset()
     """Settings that it answers with 400."""
+    refuses_prompts: frozenset[str] = frozenset()
+    """Prompts that it answers with 400."""
     ignores: frozenset[str] = frozenset()
     """Settings that it takes and does not heed."""
     echoes: bool = False
-    """Whether its answers, errors above all, hold the headers that they came with."""
+    """Whether its answers hold the headers that they came with."""
+    echoed: int = 0
     completions: bool = True
     """Whether it has /v1/completions."""
     hits_each: int = 12
@@ -108,12 +111,15 @@ class StandIn:
         one_token = body.get("max_tokens", 99) <= MOST_OF_A_PROBE
         self.bodies.append(body)
         echo = dict(request.headers) if self.echoes else {}
+        self.echoed += "Authorization" in echo
         if one_token:
             self.probes += 1
         else:
             self.asked.append(prompt)
         if self.status != 200:
             return _json({"error": "told to", "echo": echo}, self.status, self.headers)
+        if prompt in self.refuses_prompts:
+            return _json({"error": {"message": "no", "echo": echo}}, 400)
         if refused := self.refuses & body.keys():
             message = f"{min(refused)} is not supported"
             return _json({"error": {"message": message, "echo": echo}}, 400)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from flows.recipe_file import SHIPPED, load_recipe
 from synth.errors import RecipeError
+from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.kind import Kind
 
@@ -186,6 +188,30 @@ def test_a_wrong_override_is_told(recipe: Path, change: str, expected: str) -> N
     with pytest.raises(RecipeError) as caught:
         load_recipe(str(recipe), overrides=[change])
     assert expected in str(caught.value)
+
+
+def test_a_schema_may_be_a_file_beside_the_recipe(recipe: Path) -> None:
+    (recipe.parent / "answer.json").write_text('{"type": "object", "required": ["why"]}')
+    recipe.write_text(GOOD.replace("{samples: 2}", "{json_schema: answer.json}"))
+    stage = load_recipe(str(recipe)).stages[2]
+    assert stage.identity() == {"type": "object", "required": ["why"]}
+    inline = Distill(json_schema={"type": "object", "required": ["why"]})
+    assert stage.identity() == inline.identity()
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("{json_schema: {type: objct}}", "line 6: no JSON schema: at type: 'objct' is not valid"),
+        ("{json_schema: missing.json}", "line 6: no file or folder 'missing.json'"),
+        ("{json_schema: mine.yaml}", "line 6: .*mine.yaml holds no JSON schema"),
+        ("{sampling: {max_tokens: 9, retry_max_tokens: 9}}", "line 6: retry_max_tokens is 9"),
+    ],
+)
+def test_a_wrong_schema_or_room_is_told_with_its_line(
+    recipe: Path, written: str, expected: str
+) -> None:
+    assert re.search(expected, told(recipe, ("{samples: 2}", written)))
 
 
 def test_an_unknown_recipe_is_told_with_the_shipped_ones() -> None:
