@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -124,3 +125,24 @@ def test_the_step_names_teacher_request_and_tokens() -> None:
 def test_no_prompts_give_no_answers() -> None:
     outcome, _, _ = apply(Distill(samples=2, system="New."), [], echo)
     assert (len(outcome.kept), len(outcome.rejected)) == (0, 0)
+
+
+def test_what_is_the_same_for_all_rows_comes_first_so_that_the_prefix_cache_hits() -> None:
+    rows = [new_record(context=BEFORE, prompt="Why?"), *prompts(2)]
+    _, teacher, _ = apply(Distill(system="Be brief."), rows, echo)
+    assert {request.turns[0]["content"] for request in teacher.asked} == {"Be brief."}
+    bodies = [request.body("m") for request in teacher.asked]
+    shared = os.path.commonprefix([body.decode() for body in bodies])
+    assert shared.startswith('{"model":"m","messages":[{"role":"system","content":"Be brief."}')
+
+
+def test_log_probabilities_and_several_answers_are_asked_for_as_the_recipe_says() -> None:
+    schema = {"type": "object"}
+    stage = Distill(samples=3, json_schema=schema, logprobs=True)
+    reply = said("{}", logprobs=[-0.5, -1.0])
+    outcome, teacher, _ = apply(stage, prompts(1), lambda _r, _n: reply)
+    assert outcome.kept["logprobs"].to_pylist() == [[-0.5, -1.0]] * 3
+    [first, *_] = teacher.asked
+    assert (first.schema, first.logprobs) == (schema, True)
+    plain, _, _ = apply(Distill(), prompts(1), echo)
+    assert plain.kept["logprobs"].to_pylist() == [None]

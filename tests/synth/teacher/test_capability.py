@@ -13,7 +13,7 @@ from synth.engine.stage import Stage
 from synth.engine.watch import Watch
 from synth.errors import TeacherFault
 from synth.generate.distill import Distill
-from synth.store.manifest import load_manifest
+from synth.store.manifest import TeacherRecord, load_manifest
 from synth.teacher import capability
 from synth.teacher.capability import PROBES, find
 from synth.teacher.exchange import Secret, Wire
@@ -191,3 +191,22 @@ def test_the_share_of_prompts_that_the_cache_had_stands_in_the_manifest_and_in_n
     manifest = load_manifest(tmp_path / "blind/01-distill/manifest.json")
     assert manifest is not None
     assert manifest.prefix_hit_rate is None
+
+
+def test_the_models_root_and_the_engines_version_are_in_each_trail_and_the_manifest(
+    tmp_path: Path,
+) -> None:
+    # GET /v1/models and /version as vLLM 0.32 answers them: `--served-model-name qwen`
+    server = StandIn(model="qwen", root="Qwen/Qwen3-8B", version="0.32.0")
+    run(tmp_path, server, Distill(samples=2))
+    manifest = load_manifest(tmp_path / "01-distill/manifest.json")
+    assert manifest is not None
+    assert manifest.teacher == TeacherRecord(model="qwen", revision="Qwen/Qwen3-8B 0.32.0")
+    steps = [row["trail"][-1] for row in rows(tmp_path, "01-distill/kept/*.parquet")]
+    assert {(step["model"], step["revision"]) for step in steps} == {
+        ("qwen", "Qwen/Qwen3-8B 0.32.0")
+    }
+    asked = len(server.asked)
+    server.version = "0.33.0"  # may answer otherwise: nothing of the old one is passed off as its
+    run(tmp_path, server, Distill(samples=2))
+    assert len(server.asked) == 2 * asked

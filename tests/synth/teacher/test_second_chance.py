@@ -155,7 +155,7 @@ def test_a_reply_that_breaks_its_schema_is_shown_its_mistake_once(
     [reply], server, tally = ask(tmp_path, script, RATED)
     assert (reply.text, reply.fault) == ('{"score":4}', None)
     first, assistant, user = server.asked[1]["messages"]
-    assert (first, assistant["content"]) == (TURNS[0], bad)
+    assert (first, assistant["content"]) == (TURNS[0], bad), "the prefix cache has the first turns"
     assert mistake in user["content"]
     assert tally.requests == 2
     [again], server, _ = ask(tmp_path, lambda _b, _n: "nobody asks", RATED)
