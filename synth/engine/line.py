@@ -15,15 +15,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from synth.engine.ledger import Ledger
 from synth.engine.needs import check_needs, needs
-from synth.engine.plan import Plan
+from synth.engine.plan import Plan, StageFolder
 from synth.engine.stage import CorpusStage, ShardStage
 from synth.engine.watch import Watch
 from synth.engine.workshop import Action, Job, Workshop
 from synth.errors import NoRowsError, RunLockedError
 from synth.generate.rows import together
-from synth.store.manifest import Manifest
+from synth.store.manifest import Manifest, load_manifest
 from synth.teacher.config import open_teacher
+from synth.teacher.protocol import Identity
 
 Each = Callable[[Job], Awaitable[int]]
 SHARDS_AHEAD = 2  # further shards in flight, so that a shard's tail leaves no slot empty
@@ -38,22 +40,51 @@ async def open_workshop(
 
     Raises `TeacherFault` before anything is written, `RunLockedError` where another run is at work.
     With a teacher to be launched the folder is locked first: it gets the logs, and a second run
-    must not load the model in vain.
+    must not load the model in vain. Nor does a run that is finished: its own manifests say who
+    answered. (Behind an address only the server knows who it is today, so it is always asked.)
     """
     watch = watch or Watch()
     async with contextlib.AsyncExitStack() as stack:
         served, config = None, plan.teacher if plan.asks_teacher else None
         launches = config is not None and config.launch is not None
+        answered = None
         if launches:
             stack.enter_context(_locked(run))
-        if config is not None:
+            answered = _answered(plan, run)
+        if config is not None and answered is None:
             logs = run / "teacher" if launches else None
             teacher = open_teacher(config, logs, watch.say, needs(plan))
             served = await stack.enter_async_context(teacher)
             check_needs(plan, served, watch.say)
         if not launches:
             stack.enter_context(_locked(run))
-        yield Workshop(plan, run, served, watch)
+        yield Workshop(plan, run, served, watch, answered)
+
+
+def _answered(plan: Plan, run: Path) -> Identity | None:
+    """Who answered a run in which nothing is left to be asked, if it is the model to be launched.
+
+    None else. That vLLM is of a newer version by now makes no finished work stale.
+    """
+    asking = next(index for index, stage in enumerate(plan.stages) if stage.asks_teacher)
+    folder = StageFolder.of(run, asking, plan.stages[asking].name)
+    manifest = load_manifest(folder.manifest)
+    launch = plan.teacher.launch if plan.teacher else None
+    if manifest is None or manifest.teacher is None or launch is None:
+        return None
+    told = manifest.teacher
+    root = "" if launch.model == launch.name else f"{launch.model} "
+    if told.model != launch.name or not told.revision.startswith(root):
+        return None
+    identity = Identity(told.model, told.revision, told.rehearsal)
+    ledger = Ledger(plan, run, identity)
+    before: Manifest | None = None
+    for index, _ in enumerate(plan.stages):
+        before = ledger.finished(index, before)
+        if before is None:
+            left = any(stage.asks_teacher for stage in plan.stages[index:])
+            return None if left else identity
+    return identity
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from synth.engine.watch import Watch
 from synth.errors import InputError
 from synth.store.manifest import ShardReceipt, save, verify_file
 from synth.teacher.journaled import JournaledTeacher, Served, Tally
+from synth.teacher.protocol import Identity
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,10 +63,12 @@ class Workshop:
     run: Path
     served: Served | None = None
     watch: Watch = field(default_factory=Watch)
+    answered: Identity | None = None
+    """Who answered a run in which nothing is left to be asked, where no teacher was opened."""
     ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
-        identity = self.served.identity if self.served else None
+        identity = self.served.identity if self.served else self.answered
         self.ledger = Ledger(self.plan, self.run, identity)
 
     async def perform(self, job: Job) -> int:

@@ -11,7 +11,7 @@ import pytest
 from synth.engine.account import RowsLostError
 from synth.engine.line import open_workshop, run_line
 from synth.engine.plan import Plan
-from synth.engine.stage import Outcome, Place, ShardStage
+from synth.engine.stage import Outcome, Place, ShardStage, Stage
 from synth.errors import NoRowsError, RunLockedError, TeacherFault
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
@@ -19,9 +19,11 @@ from synth.kind import Kind
 from synth.record import RECORD, REJECT
 from synth.store.manifest import Manifest
 from synth.store.write import Write
+from synth.teacher.config import TeacherConfig
 from synth.teacher.protocol import Sampling
 from tests.lines import Given, plan, rows, shard_bytes
 from tests.scripted_teacher import asked_prompt, scripted
+from tests.synth.teacher.fleets import alive, in_a_hurry, launch
 
 PROMPTS = tuple(f"What is {n} plus {n}?" for n in range(10))
 
@@ -188,3 +190,28 @@ def test_evolved_prompts_keep_their_whole_trail(tmp_path: Path) -> None:
         assert [step["round"] for step in row["trail"]] == [0, 1, 2, 3]
         for step, ancestor in zip(row["trail"][1:], [1, 2, 3], strict=True):
             assert len(by_id[step["parent"]]["trail"]) == ancestor
+
+
+def test_a_run_with_nothing_left_to_ask_launches_no_teacher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = in_a_hurry(monkeypatch)
+    line = (Given(prompts=PROMPTS), Distill(), Write())
+
+    def launched(*stages: Stage, **changed: Any) -> list[Manifest]:
+        teacher = TeacherConfig.model_validate(launch(mark, **changed).model_dump())
+        return asyncio.run(run(Plan("test", 7, 4, teacher, stages), tmp_path))
+
+    first = launched(*line)
+    missing = ["/no/such/vllm", "serve"]
+    assert launched(*line, command=missing) == first
+    more = launched(Given(prompts=PROMPTS), Distill(), Write(shard_rows=5), command=missing)
+    assert more[1] == first[1]
+    other = Distill(sampling=Sampling(temperature=0.1))
+    for stages, changed in (
+        ((Given(prompts=PROMPTS), other, Write()), {}),
+        (line, {"model": "org/other"}),
+    ):
+        with pytest.raises(TeacherFault, match="/no/such/vllm"):
+            launched(*stages, command=missing, **changed)
+    assert not alive(mark)
