@@ -77,16 +77,20 @@ def parse_replies(
             choices = sorted(choices, key=lambda choice: int(choice["index"]))
             if choices and [choice["index"] for choice in choices] != list(range(n)):
                 return all_at("reply_with_missing_choices")
-        replies = [_reply(choice, raw, key, logprobs) for choice in choices]
         usage = payload.get("usage") or {}
         paid = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+        replies = [_reply(choice, raw, key, logprobs, paid) for choice in choices]
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         return all_at("reply_without_choice")
-    return _share(replies, *paid) if replies else all_at("reply_without_choice")
+    if not replies:
+        return all_at("reply_without_choice")
+    return _share(replies) if n > 1 else replies
 
 
-def _reply(choice: dict[str, Any], raw: str, key: str, logprobs: bool) -> Reply:
-    """One choice, without its tokens. Raises `TypeError` and the like where it is none."""
+def _reply(
+    choice: dict[str, Any], raw: str, key: str, logprobs: bool, tokens: tuple[int, int]
+) -> Reply:
+    """One choice. Raises `TypeError` and the like where it is none."""
     message = choice["message"] if "message" in choice else {"content": choice["text"]}
     finish = choice.get("finish_reason") or ""
     content = message.get("content") or ""
@@ -114,6 +118,8 @@ def _reply(choice: dict[str, Any], raw: str, key: str, logprobs: bool) -> Reply:
         raw=content if readable else raw,
         reasoning=reasoning,
         finish_reason=finish,
+        tokens_in=tokens[0],
+        tokens_out=tokens[1],
         logprobs=found,
         planted=planted,
         fault=fault,
@@ -134,10 +140,9 @@ def _logprobs(told: Any) -> Sequence[float] | None:
     return None if found is None else [float(value) for value in found]
 
 
-def _share(replies: list[Reply], tokens_in: int, tokens_out: int) -> list[Reply]:
-    """The replies with their tokens: the sums are the server's, the parts go by length."""
-    if len(replies) == 1:
-        return [replace(replies[0], tokens_in=tokens_in, tokens_out=tokens_out)]
+def _share(replies: list[Reply]) -> list[Reply]:
+    """Each with its part of the tokens, which all have whole: the sums stay the server's."""
+    tokens_in, tokens_out = replies[0].tokens_in, replies[0].tokens_out
     lengths = [len(reply.text) + len(reply.reasoning or "") for reply in replies]
     total, before, shared = sum(lengths) or 1, 0, []
     for index, reply in enumerate(replies):
