@@ -40,6 +40,8 @@ class StandIn:
     tells_metrics: bool = True
     refuses: frozenset[str] = frozenset()
     """Settings that it answers with 400."""
+    thinks: bool = False
+    """Whether its replies have thoughts and, so far, no text."""
     refuses_prompts: frozenset[str] = frozenset()
     """Prompts that it answers with 400."""
     ignores: frozenset[str] = frozenset()
@@ -161,6 +163,8 @@ class StandIn:
             if "messages" not in body:
                 choice["text"] = choice.pop("message")["content"]
             choices.append(choice)
+        if self.thinks:
+            choices[0]["message"] = {"content": None, "reasoning": "Let me see"}
         usage = {"prompt_tokens": 7, "completion_tokens": 5 * len(choices)}
         return {"choices": choices, "usage": usage}
 

@@ -27,8 +27,8 @@ NOT_IMPLEMENTED = 501
 
 class _Probe(NamedTuple):
     asks: dict[str, Any]
-    shows: Callable[[dict[str, Any]], bool] | None = None
-    """Whether the answer shows it; None where no answer can."""
+    shows: Callable[[dict[str, Any]], bool | None] = lambda _said: None
+    """Whether the answer shows it; None where this one cannot."""
     path: str = CHAT
 
 
@@ -37,7 +37,7 @@ PROBES = {
     Need.SEVERAL: _Probe({"n": 2, "temperature": 1}, lambda said: len(said["choices"]) == 2),
     Need.SCHEMA: _Probe(
         {"response_format": {"type": "json_schema", "json_schema": SEVEN}, "max_tokens": 8},
-        lambda said: said["choices"][0]["message"]["content"].strip().startswith("7"),
+        lambda said: _is_seven(said["choices"][0]["message"]),
     ),
     Need.LOGPROBS: _Probe(
         {"logprobs": True},
@@ -54,6 +54,12 @@ REHEARSED = {need: YES for need in Need if need is not Need.RAW} | {
     Need.RAW: Finding(False, "no, the rehearsal teacher has none")
 }
 """Known without asking: it might plant a defect in the answer that shows it."""
+
+
+def _is_seven(message: dict[str, Any]) -> bool | None:
+    content = message["content"]
+    # a model that thinks first has no text yet, and the schema is not for its thoughts
+    return content.strip().startswith("7") if content else None
 
 
 async def find(wire: Wire, urls: Sequence[str], who: Identity, needs: frozenset[Need]) -> Findings:
@@ -102,10 +108,11 @@ async def probe(wire: Wire, url: str, model: str, need: Need) -> Finding:
     raise TeacherFault(f"the teacher at {url} could not be asked whether it has {need}: {trouble}")
 
 
-def _seen(body: bytes, shows: Callable[[dict[str, Any]], bool] | None) -> Finding:
-    if shows is None:
-        return ACCEPTED
+def _seen(body: bytes, shows: Callable[[dict[str, Any]], bool | None]) -> Finding:
     try:
-        return YES if shows(orjson.loads(body)) else Finding(False, "no, it takes no notice")
+        shown = shows(orjson.loads(body))
     except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
-        return Finding(False, "no, it takes no notice")
+        shown = False
+    if shown is None:
+        return ACCEPTED
+    return YES if shown else Finding(False, "no, it takes no notice")

@@ -71,6 +71,11 @@ def test_what_is_taken_without_notice_is_not_there(need: Need) -> None:
     assert found(server, needs=frozenset({need})) == {need: "-no, it takes no notice"}
 
 
+def test_a_model_that_thinks_first_is_given_the_benefit_of_the_doubt() -> None:
+    told = found(StandIn(thinks=True), needs=frozenset({Need.SCHEMA}))
+    assert told == {Need.SCHEMA: "+accepted"}
+
+
 def test_a_server_without_raw_completions_is_told() -> None:
     told = found(StandIn(completions=False), needs=frozenset({Need.RAW}))
     assert told == {Need.RAW: "-no, there is no completions"}
