@@ -108,6 +108,8 @@ class StandIn:
         if request.transport is not None:
             self._transports.add(request.transport)
         body = await request.json()
+        if request.content_type != "application/json":
+            return _json({"error": {"message": "Unsupported Media Type"}}, 400)
         raw = "messages" not in body
         prompt = body["prompt"] if raw else body["messages"][-1]["content"]
         one_token = body.get("max_tokens", 99) <= MOST_OF_A_PROBE

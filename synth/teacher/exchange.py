@@ -118,6 +118,7 @@ class Wire:
             "GET" if body is None else "POST",
             url,
             data=body,
+            headers={} if body is None else {"Content-Type": "application/json"},
             timeout=aiohttp.ClientTimeout(total=within_s),
         ) as response:
             return Answer(response.status, await response.read())
