@@ -76,7 +76,7 @@ def test_the_head_is_yaml_and_every_format_has_its_columns_told(format_: Format)
         [] if format_ is Format.PROMPT else ["text-generation"]
     )
     assert f"90 rows in the `{format_}` format" in told
-    assert told.count("\n- `") == 7
+    assert told.count("\n- `") == 8
 
 
 @pytest.mark.parametrize(
