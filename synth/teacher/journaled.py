@@ -88,10 +88,12 @@ class JournaledTeacher:
         return await self._second_chance(request, reply)
 
     async def replies(self, request: Request) -> list[Reply]:
-        """As the protocol's; raises as `reply` does, in a group."""
+        """As the protocol's; raises as `reply` does, for several answers in an exception group."""
+        if request.n == 1:
+            return [await self.reply(request)]
         alone = [request.alone(index) for index in range(request.n)]
         # vLLM refuses several greedy answers, which would all be the same
-        if request.n == 1 or not self._served.several or not request.sampling.temperature:
+        if not self._served.several or not request.sampling.temperature:
             return await _all(self.reply(one) for one in alone)
         first = await self.ask(request)
         return await _all(map(self._second_chance, alone, first))
