@@ -4,11 +4,15 @@ from typing import Final
 
 from filters.quality.boilerplate import Boilerplate
 from filters.quality.echo import Echo
+from filters.quality.language import Language
 from filters.quality.length import Length
+from filters.quality.mojibake import Mojibake
 from filters.quality.pii import Pii
 from filters.quality.preamble import Preamble
+from filters.quality.readability import Readability
 from filters.quality.refusal import Refusal
 from filters.quality.repetition import Repetition
+from filters.quality.toxicity import Toxicity
 from filters.quality.truncation import Truncation
 from filters.verify.consistency import Consistency
 from filters.verify.instructions.verifier import Instructions
@@ -18,11 +22,15 @@ from synth.engine.stage import Model
 FILTERS: Final[dict[str, type[Model]]] = {
     "boilerplate": Boilerplate,
     "echo": Echo,
+    "language": Language,
     "length": Length,
+    "mojibake": Mojibake,
     "pii": Pii,
     "preamble": Preamble,
+    "readability": Readability,
     "refusal": Refusal,
     "repetition": Repetition,
+    "toxicity": Toxicity,
     "truncation": Truncation,
 }
 VERIFIERS: Final[dict[str, type[Model]]] = {

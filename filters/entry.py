@@ -93,7 +93,8 @@ class Entry(Model):
     def _dump_what_is_set(self) -> dict[str, Any]:
         if self.use is not None:
             return {"use": self.use, "with": self.with_}
-        return {name: part.model_dump() for name, part in self._named().items() if part is not None}
+        named = self._named().items()
+        return {name: part.model_dump(by_alias=True) for name, part in named if part is not None}
 
 
 def entry_model(base: type[Entry], name: str, catalogue: Mapping[str, type[Model]]) -> type[Entry]:
@@ -117,7 +118,8 @@ def list_schema(field: str) -> Callable[[dict[str, Any]], None]:
 
 
 def identities(entries: Sequence[Entry]) -> object:
-    """What a change of a user's own class changes: the digest of the file that each comes from."""
+    """What a change of the user's own files changes: the digest of the file that each class of
+    theirs comes from, and of those that a filter reads (its `files`, where it has any)."""
     import inspect
     from hashlib import sha256
     from pathlib import Path
@@ -127,6 +129,8 @@ def identities(entries: Sequence[Entry]) -> object:
         if entry.use is not None:
             source = inspect.getsourcefile(type(entry.part))
             digests[entry.use] = sha256(Path(source).read_bytes()).hexdigest() if source else ""
+        for path in entry.part.files() if hasattr(entry.part, "files") else ():
+            digests[f"{entry.part.name} {path.name}"] = sha256(path.read_bytes()).hexdigest()
     return digests or None
 
 

@@ -21,8 +21,12 @@ from synth.engine.plan import Plan
 from synth.errors import InputError, RecipeError
 
 SHIPPED = Path(__file__).resolve().parent / "recipes"
-PATHS = {"read": ("prompts", "web", "answers"), "distill": ("json_schema",)}
-"""The settings, by stage, that name files or folders."""
+PATHS = {
+    "read": ("prompts", "web", "answers"),
+    "distill": ("json_schema",),
+    "toxicity": ("words",),
+}
+"""The settings, by stage or filter, that name files or folders."""
 
 
 def load_recipe(
@@ -137,7 +141,7 @@ def _fields_at(location: Location) -> list[str]:
         if field is None:
             continue
         model = _model_in(field.annotation) or model
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
@@ -195,18 +199,32 @@ def _resolve(document: Document, path: Path) -> dict[str, Any]:
         return recipe
     resolved = []
     for index, entry in enumerate(stages):
-        for stage, keys in PATHS.items():
-            settings = entry.get(stage) if isinstance(entry, dict) else None
-            if isinstance(settings, dict):
-                place = (index, stage)
-                found = {
-                    key: _located(settings[key], document, path, place)
-                    for key in keys
-                    if key in settings
-                }
-                entry = {**entry, stage: {**settings, **found}}
+        entry = _with_paths(entry, document, path, index)
+        quality = entry.get("quality") if isinstance(entry, dict) else None
+        filters = quality.get("filters") if isinstance(quality, dict) else quality
+        if isinstance(filters, list):
+            found = [_with_paths(item, document, path, index, "quality") for item in filters]
+            settings = {**quality, "filters": found} if isinstance(quality, dict) else found
+            entry = {"quality": settings}
         resolved.append(entry)
     return {**recipe, "stages": resolved}
+
+
+def _with_paths(
+    entry: Any, document: Document, path: Path, index: int, stage: str | None = None
+) -> Any:
+    """A stage, or a filter of a stage, with the paths among its settings made absolute."""
+    for name, keys in PATHS.items():
+        settings = entry.get(name) if isinstance(entry, dict) else None
+        if isinstance(settings, dict):
+            place = (index, stage or name)
+            found = {
+                key: _located(settings[key], document, path, place)
+                for key in keys
+                if key in settings
+            }
+            entry = {**entry, name: {**settings, **found}}
+    return entry
 
 
 def _located(value: Any, document: Document, path: Path, stage: tuple[int, str]) -> Any:

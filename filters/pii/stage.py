@@ -84,7 +84,9 @@ class Redact(ShardStage):
         order = list(range(len(table)))
         for new, at in enumerate(changed):
             order[at] = len(table) + new
-        whole = pa.concat_tables([table.select(RECORD.names), made]).take(order)
+        whole = pa.concat_tables([table.select(RECORD.names), made]).take(
+            pa.array(order, pa.int64())
+        )
         scores = [
             {"name": self.name, "verdict": "keep", "value": float(len(s)), "note": counted(s)}
             for s in found

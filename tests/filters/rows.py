@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from filters.catalogue import FILTERS
 from synth.batch import Batch
 from synth.engine.stage import Outcome
 from synth.record import RECORD, REJECT, new_record, records_table
@@ -23,6 +25,14 @@ HOSTILE = [
     "```" * 50_000,
     "(((((" * 100_000,
 ]
+
+
+PARAMETERS = {"toxicity": {"words": Path(__file__).with_name("blocked.txt")}}
+
+
+def made(name: str) -> Any:
+    """The filter of the catalogue with its defaults, and with what has none."""
+    return FILTERS[name](**PARAMETERS.get(name, {}))
 
 
 def answers(pairs: Sequence[tuple[str, str]], **fields: Any) -> pa.Table:

@@ -8,7 +8,7 @@ import pytest
 
 from filters.catalogue import FILTERS
 from synth.batch import Batch
-from tests.filters.rows import HOSTILE
+from tests.filters.rows import HOSTILE, made
 
 LIMIT_S = 4.0  # of CPU, for 16 MB; each text alone is far below
 
@@ -23,14 +23,14 @@ def batch() -> Batch:
 @pytest.mark.parametrize("name", sorted(FILTERS))
 def test_hostile_texts_are_bounded(name, batch):
     started = time.process_time()
-    verdicts = FILTERS[name]().judge(batch)
+    verdicts = made(name).judge(batch)
     assert time.process_time() - started < LIMIT_S
     assert len(verdicts.reasons) == len(HOSTILE)
 
 
 @pytest.mark.parametrize("name", sorted(FILTERS))
 def test_an_empty_batch_and_an_empty_text_have_verdicts(name):
-    judge = FILTERS[name]().judge
+    judge = made(name).judge
     assert judge(Batch.of_texts([])).reasons == []
     expected = "empty_text" if name == "length" else None
     assert judge(Batch.of_texts([""])).reasons == [expected]

@@ -155,7 +155,7 @@ def test_a_filter_that_forgets_rows_is_named():
 
 def test_the_schema_offers_names_and_the_list():
     schema = json.dumps(Quality.model_json_schema())
-    assert '"enum": ["boilerplate", "echo", "length"' in schema
+    assert '"enum": ["boilerplate", "echo", "language"' in schema
     assert '"min_words"' in schema
 
 

@@ -78,6 +78,18 @@ def test_answers_are_judged_in_a_dataset_folder_of_chats(here: Path) -> None:
     assert kept["messages"] == chats[0]["messages"]
 
 
+def test_redacted_rows_are_kept_and_accounted_for(here: Path) -> None:
+    pages = [{"text": f"{GOOD} Write to ann{n}@mail.org."} for n in range(2)] + [{"text": GOOD}]
+    (here / "mail.jsonl").write_text("".join(json.dumps(page) + "\n" for page in pages))
+    wanted = "redact: [email], pii, exact"
+    assert main(["filter", "mail.jsonl", "--with", wanted, "--out", "done"]) == ExitCode.OK
+    kept = rows(here / "done/release/data", "*.parquet")
+    assert [row["text"] for row in kept] == [f"{GOOD} Write to [EMAIL].", GOOD]
+    assert [step["stage"] for step in kept[0]["trail"]] == ["read", "redact"]
+    [twin] = rows(here / "done", "*/rejected/*.parquet")
+    assert twin["reason"] == "duplicate_exact"
+
+
 def test_the_same_command_finds_it_done(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["filter", "pages.jsonl", "--with", "length: {min_words: 1}", "--column", "text=page"]
     assert main(command) == main(command) == ExitCode.OK

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from filters.quality.stage import Quality
 from flows.recipe_file import SHIPPED, load_recipe
 from synth.errors import RecipeError
 from synth.generate.distill import Distill
@@ -58,6 +59,21 @@ def test_every_shipped_recipe_is_right_and_says_what_it_does(path: Path) -> None
     plan = load_recipe(path.stem)
     assert plan.name == path.stem
     assert plan.recipe["description"]
+
+
+@pytest.mark.parametrize(
+    "quality",
+    ["[{toxicity: {words: bad.txt}}]", "{filters: [echo, {toxicity: {words: bad.txt}}]}"],
+)
+def test_a_list_of_words_lies_beside_the_recipe(recipe: Path, quality: str) -> None:
+    (recipe.parent / "bad.txt").write_text("fool\n")
+    recipe.write_text(GOOD.replace("verify: [maths]", f"quality: {quality}"))
+    stage = load_recipe(str(recipe)).stages[3]
+    assert isinstance(stage, Quality)
+    assert stage.filters[-1].part.words == recipe.parent.resolve() / "bad.txt"
+    assert "line 7: no file or folder 'nix.txt'" in told(
+        recipe, ("verify: [maths]", f"quality: {quality.replace('bad.txt', 'nix.txt')}")
+    )
 
 
 def test_an_unknown_stage_is_named_with_line_and_choices(recipe: Path) -> None:

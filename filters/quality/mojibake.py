@@ -1,0 +1,48 @@
+"""`mojibake`: text that was decoded as another encoding than its own, or lost characters so.
+
+    "The cafÃ© wasnâ€™t open" was written as "The café wasn’t open".
+
+What looks so is told by ftfy's heuristic: sequences of the few hundred characters that such mix-ups
+leave, in places where no language has them.
+"""
+
+from __future__ import annotations
+
+from math import nan
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from synth.engine.stage import Model
+from synth.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    from synth.batch import Batch
+
+REPLACEMENT = "\ufffd"
+
+
+class Mojibake(Model):
+    """Drops texts with broken characters. The score is how many there are per 1,000 characters."""
+
+    name: ClassVar[str] = "mojibake"
+    max_per_1000: float = Field(
+        0.5, ge=0, description="broken places per 1,000 characters that a text may hold and stay"
+    )
+
+    def judge(self, batch: Batch) -> Verdicts:
+        """`mojibake`, or `replacement_characters` where most of what is broken is U+FFFD."""
+        from ftfy.badness import badness
+
+        reasons: list[str | None] = []
+        scores: list[float] = []
+        for text in batch.texts:
+            lost = text.count(REPLACEMENT)
+            broken = 0 if text.isascii() else int(badness(text))
+            share = 1000 * max(lost, broken) / len(text) if text else nan
+            scores.append(share)
+            if share > self.max_per_1000:
+                reasons.append("replacement_characters" if 2 * lost >= broken else "mojibake")
+            else:
+                reasons.append(None)
+        return Verdicts(reasons, scores)

@@ -1,0 +1,61 @@
+"""`readability`: how hard a text is to read, by the length of its sentences and words.
+
+LIX, since it counts letters and not syllables, so that it means the same in all languages with an
+alphabet: below 30 is for children, 40 a newspaper, 50 an official paper, above 60 a scholarly one.
+Source: C.-H. Björnsson, Läsbarhet, 1968.
+"""
+
+from __future__ import annotations
+
+import re
+from math import nan
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from filters.quality.length import UNSPACED
+from synth.engine.stage import Model
+from synth.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    from synth.batch import Batch
+
+FEWEST_WORDS = 30  # LIX is meant for 100 and more; below 30 one long word moves it by three
+LONG_LETTERS = 7
+MOST_CHARS = 100_000  # of a longer text its beginning is read
+WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
+# A line counts as a sentence: ours differs in that, so that lists, tables and verses are not taken
+# for one endless sentence.
+SENTENCE_END = re.compile(r"[.!?:;\u2026](?=\s|$)|\n+")
+
+
+class Readability(Model):
+    """Scores how hard a text is to read (LIX), and drops what is outside the limits, if any is set.
+
+    Texts below 30 words, and those in scripts without spaces between words, are not measured.
+    """
+
+    name: ClassVar[str] = "readability"
+    min_lix: float | None = Field(None, ge=0, description="easiest text that stays")
+    max_lix: float | None = Field(None, ge=0, description="hardest text that stays")
+
+    def judge(self, batch: Batch) -> Verdicts:
+        """`too_easy` or `too_hard`."""
+        scores = [lix(text) for text in batch.texts]
+        return Verdicts([self._reason(score) for score in scores], scores)
+
+    def _reason(self, score: float) -> str | None:
+        if self.min_lix is not None and score < self.min_lix:  # false for nan, as below
+            return "too_easy"
+        return "too_hard" if self.max_lix is not None and score > self.max_lix else None
+
+
+def lix(text: str) -> float:
+    """Words per sentence plus percent of words with more than six letters; nan for too few."""
+    text = text[:MOST_CHARS]
+    words = WORD.findall(text)
+    if len(words) < FEWEST_WORDS or UNSPACED.search(text):
+        return nan
+    sentences = sum(1 for part in SENTENCE_END.split(text) if WORD.search(part))
+    long = sum(1 for word in words if len(word) >= LONG_LETTERS)
+    return len(words) / sentences + 100 * long / len(words)

@@ -1,0 +1,107 @@
+"""`toxicity`: words of a list of your own.
+
+    - quality: [{toxicity: {words: en_blocked.txt}}]
+
+No list is shipped: which words are unwanted depends on the language and on what the data is for (a
+medical set needs words that a chat for children must not have). A widely used one is LDNOOBW, the
+"List of Dirty, Naughty, Obscene, and Otherwise Bad Words", with which C4 was made.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from pydantic import Field, field_validator
+
+from filters.quality.length import UNSPACED
+from synth.engine.stage import Model
+from synth.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    from synth.batch import Batch
+
+WORD = re.compile(r"\w+")
+MOST_BYTES = 1_000_000
+
+
+class Toxicity(Model):
+    """Drops texts with words of a list. The score is how many there are.
+
+    Whole words and phrases are compared, without case; entries in scripts without spaces between
+    words are found anywhere.
+    """
+
+    name: ClassVar[str] = "toxicity"
+    words: Path = Field(
+        description="a text file with a word or phrase a line; lines that start with # are remarks"
+    )
+    max_found: int = Field(0, ge=0, description="findings that a text may hold and stay")
+
+    @field_validator("words")
+    @classmethod
+    def _is_a_list(cls, path: Path) -> Path:
+        if not path.is_file():
+            raise ValueError(f"no file {str(path)!r}; `words` is the path of a list of words")
+        if path.stat().st_size > MOST_BYTES:
+            raise ValueError(
+                f"{path} has more than {MOST_BYTES:,} bytes, so it is no list of words"
+            )
+        return path
+
+    def files(self) -> list[Path]:
+        """The list: its content decides, so it counts as input."""
+        return [self.words]
+
+    def judge(self, batch: Batch) -> Verdicts:
+        """`listed_words` for more than `max_found`; the note quotes three."""
+        listed = read(self.words, self.words.stat().st_mtime_ns)
+        found = [listed.found_in(text) for text in batch.texts]
+        return Verdicts(
+            ["listed_words" if len(words) > self.max_found else None for words in found],
+            [float(len(words)) for words in found],
+            ["; ".join(words[:3]) for words in found],
+        )
+
+
+class Listed(NamedTuple):
+    """A list of words, ready for search."""
+
+    phrases: dict[str, list[list[str]]]
+    """By the first word, each as its words, the longest first."""
+    unspaced: list[str]
+
+    def found_in(self, text: str) -> list[str]:
+        """The entries that the text holds, one for each time, those without spaces last."""
+        folded = text.casefold()
+        words = WORD.findall(folded)
+        found = []
+        at = 0
+        while at < len(words):
+            phrases = self.phrases.get(words[at], ())
+            match = next((one for one in phrases if words[at : at + len(one)] == one), None)
+            if match:
+                found.append(" ".join(match))
+            at += len(match) if match else 1
+        return found + [entry for entry in self.unspaced for _ in range(folded.count(entry))]
+
+
+@lru_cache(maxsize=8)
+def read(path: Path, changed_ns: int) -> Listed:
+    """The list in the file."""
+    del changed_ns  # only part of the cache's key
+    phrases: dict[str, list[list[str]]] = {}
+    unspaced = []
+    for line in path.read_text(encoding="utf-8").casefold().splitlines():
+        words = WORD.findall(line)
+        if line.startswith("#") or not words:
+            continue
+        if UNSPACED.search(line):
+            unspaced.append(line.strip())
+        else:
+            phrases.setdefault(words[0], []).append(words)
+    for entries in phrases.values():
+        entries.sort(key=len, reverse=True)
+    return Listed(phrases, unspaced)
