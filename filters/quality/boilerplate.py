@@ -25,12 +25,22 @@ PHRASES = any_of(
     r"(?: (?:developed|created|trained|made|built) by \w+)?,? (?:i|my)\b",
     rf"\bi(?:'m| am) (?:just |only |merely )?an? (?:\w+ ){{0,2}}?{AI}\b"
     r"(?! (?:engineer|research|develop|scientist|expert))",
-    r"\b(?:as of|since|up to|until) my (?:last|latest|most recent) "
-    r"(?:knowledge|training|update|data)",
-    r"\bmy (?:knowledge|training)(?: data)?(?:'s)? (?:has a )?(?:cut-? ?off|ends in|only goes)",
-    rf"\bi (?:was|am|have been) (?:trained|developed|created) by {MAKERS}",
-    r"\bi (?:do not|don't|cannot|can't) (?:have|browse|access) "
-    r"(?:the internet|real-?time|personal (?:opinions|feelings|experiences|beliefs|emotions))",
+    r"\b(?:as of|since|up to|until|in|at|by|to) my (?:last|latest|most recent|current) "
+    r"(?:knowledge|training|update|data)\b(?! (?:sheet|point|entry|session|run))",
+    r"\bmy (?:knowledge|training)(?: (?:data|base))?(?:'s)? "
+    r"(?:(?:has|have) a |is |was )?(?:cut-? ?off|ends (?:in|with)|only goes|goes up to|limited to|"
+    r"current as of|last updated)",
+    r"\b(?:knowledge|training(?: data)?) cut-?off (?:date )?(?:is|was|of|in)\b",
+    rf"\bi (?:was|am|have been) (?:trained|developed|created|made|built) by {MAKERS}",
+    r"\bi was (?:last (?:trained|updated)|trained on (?:data|text|information|a))",
+    r"\b(?:available|known|given) to me (?:as of|up to|until|at) my\b",
+    r"\bi (?:do not|don't|cannot|can't|am not able to|'m not able to) (?:currently )?"
+    r"(?:have (?:(?:direct |any )?access to |the ability to (?:access |browse ))?|browse |access |"
+    r"possess |provide |search )"
+    r"(?:the (?:internet|web)|real-?time|live (?:data|information|updates)|"
+    r"(?:current|up-to-date) (?:data|information|events|news)|"
+    r"(?:any )?(?:personal |human )?(?:opinions|feelings|emotions|beliefs|consciousness)|"
+    r"personal (?:experiences|preferences|views)|a physical (?:body|form))",
 )
 
 

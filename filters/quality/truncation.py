@@ -1,7 +1,8 @@
 """`truncation`: the text stops before its end.
 
 The finish reason "length" is proof. Without it the end of the text is read, and only clear cases
-count: a code fence or `\\boxed{` left open, or several sentences of which the last has no end.
+count: a code fence, table, formula or `\\boxed{` left open, or several sentences of which the last
+has no end.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 TAIL_CHARS = 2_000
 FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
+DELIMITER_ROW = re.compile(r"\|?(?:\s?:?-{2,}:?\s?\|)+(?:\s?:?-*:?)?")
 SENTENCE_END = re.compile(
     r"[.!?\u2026][\"'\u201d\u2019)\]*_]*(?:\s|$)|[\u3002\uff01\uff1f\u061f\u06d4\u0964]"
 )
@@ -68,6 +70,10 @@ def cut_end(text: str) -> str:
         return "open code fence"
     if has_open_box(text):
         return "open formula box"
+    if has_open_formula(text):
+        return "open formula"
+    if has_open_table(text):
+        return "open table"
     tail = text.rstrip()[-TAIL_CHARS:]
     line = tail[tail.rfind("\n") + 1 :].rstrip("*_ ")
     free = FREE_START.match(line) or FREE_END.search(line) or tail.endswith(("```", "~~~"))
@@ -95,6 +101,29 @@ def has_open_fence(text: str) -> bool:
         elif fence.startswith(opened):
             opened = ""
     return bool(opened)
+
+
+def has_open_formula(text: str) -> bool:
+    """Whether the last LaTeX environment, `$$` or `\\[` is not closed."""
+    at = text.rfind("\\begin{")
+    if at >= 0:
+        name = text[at + 7 : at + 40].partition("}")[0]
+        return f"\\end{{{name}}}" not in text[at:]
+    if text.count("$$") % 2:  # a shell's `$$` has no LaTeX behind it
+        return "\\" in text[text.rfind("$$") :]
+    at = text.rfind("\\[")
+    return at >= 0 and "\\]" not in text[at:] and "\n" in text[max(0, at - 1) : at + 3]
+
+
+def has_open_table(text: str) -> bool:
+    """Whether a Markdown table ends in the middle of a row, or before its first one."""
+    lines = text[-TAIL_CHARS:].rstrip().rsplit("\n", 2)
+    if len(lines) < 2 or not lines[-1].startswith("|"):
+        return False
+    before, last = (line.strip() for line in lines[-2:])
+    if DELIMITER_ROW.fullmatch(last):
+        return True
+    return before.startswith("|") and before.endswith("|") and not last.endswith("|")
 
 
 def has_open_box(text: str) -> bool:
