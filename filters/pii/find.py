@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 
 from filters.pii.kinds import Kind, Span
 from filters.pii.numbers import (
@@ -18,8 +19,10 @@ from filters.pii.numbers import (
 from filters.pii.phones import phones
 from filters.pii.secrets import secrets
 
-# Domain first: it refuses most `@` at once. RFC 5321 allows 64 characters before the `@`.
-AT_DOMAIN = re.compile(r"@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W\d_]{2,24}(?![\w@])")
+# Domain first: it refuses most `@` at once (`w@x.mean()` is code). RFC 5321 allows 64 characters
+# before the `@`.
+AT_DOMAIN = re.compile(r"@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W\d_]{2,24}(?![\w@(])")
+NOBODY = ("git",)  # git@github.com:owner/name
 LOCAL = re.compile(r"[\w.+%&'-]{1,64}")
 OF_DIGITS = (
     (Kind.CARD, cards),
@@ -33,7 +36,7 @@ PLAIN = {0xA0: " ", 0x2007: " ", 0x202F: " ", **dict.fromkeys(range(0x2010, 0x20
 
 
 def find(text: str, kinds: Collection[Kind] = ALL) -> list[Span]:
-    """The findings of these kinds, in order; of two that overlap, the longer one.
+    """The findings of these kinds, in order. Those that overlap are one, of the longer one's kind.
 
     Linear in the text's length.
     """
@@ -43,9 +46,16 @@ def find(text: str, kinds: Collection[Kind] = ALL) -> list[Span]:
     for span in sorted(_found(text, kinds), key=lambda span: span.start):
         if not taken or span.start >= taken[-1].end:
             taken.append(span)
-        elif span.end - span.start > taken[-1].end - taken[-1].start:
-            taken[-1] = span
+        else:
+            kind = max(taken[-1], span, key=lambda one: one.end - one.start).kind
+            taken[-1] = Span(kind, taken[-1].start, max(taken[-1].end, span.end))
     return taken
+
+
+def counted(spans: Sequence[Span]) -> str:
+    """The findings by kind, without the data: "email 2, phone 1"."""
+    counts = Counter(span.kind.value for span in spans)
+    return ", ".join(f"{kind} {n}" for kind, n in sorted(counts.items()))
 
 
 def _found(text: str, kinds: Collection[Kind]) -> Iterator[Span]:
@@ -76,5 +86,5 @@ def emails(text: str) -> Iterator[Span]:
         local = backwards[0][::-1].lstrip(".'%&+-")
         start = at - len(local)
         password = text[start - 1 : start] == ":" and "://" in text[max(0, start - 70) : start]
-        if local and not local.endswith(".") and not password:
+        if local and local not in NOBODY and not local.endswith(".") and not password:
             yield Span(Kind.EMAIL, start, domain.end())

@@ -40,7 +40,11 @@ NETWORKS = (
     (50, 50, set(range(12, 20))),  # Maestro
     (56, 69, set(range(12, 20))),
 )
-SURE_CARD_DIGITS = (15, 16)  # of other lengths too many numbers pass by chance: words must say it
+SURE_CARD_DIGITS = (
+    15,
+    16,
+    19,
+)  # of other lengths too many numbers pass by chance: words must say it
 ABOUT_CARDS = re.compile(r"\b(?:cards?|cc|visa|mastercard|amex|maestro)\b", re.IGNORECASE)
 
 SSN = re.compile(r"(?<![0-9-])(?!000|666|9)[0-9]{3}-(?!00)[0-9]{2}-(?!0000)[0-9]{4}(?![0-9-])")
@@ -68,8 +72,11 @@ IBANS = (
 IBAN_LENGTHS = {one[:2]: int(one[2:]) for one in IBANS}
 IBAN = re.compile(r"[0-9]{2}(?<=(?<!\w)[A-Za-z]{2}[0-9]{2})(?:[ -]?[A-Za-z0-9]){11,30}")
 IPV4 = re.compile(r"(?<![0-9.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9.]*[0-9])")
-ABOUT_VERSIONS = re.compile(r"(?:version|release|\bv)\s?$", re.IGNORECASE)
-IPV6 = re.compile(r"[23][0-9A-Fa-f]{0,3}:(?:[0-9A-Fa-f]{0,4}:){1,6}[0-9A-Fa-f]{0,4}(?!\w)")
+ABOUT_VERSIONS = re.compile(r"(?:version|release|section|chapter|\bv|\u00a7)\s?$", re.IGNORECASE)
+IPV6 = re.compile(  # in full; shortened only where it may be somebody's today, in 2000::/3
+    r"(?<![\w:])(?:[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){7}"
+    r"|[23][0-9A-Fa-f]{3}:(?:[0-9A-Fa-f]{0,4}:){1,6}[0-9A-Fa-f]{0,4})(?![\w:])"
+)
 
 
 def cards(text: str, run: re.Match[str]) -> Iterator[Span]:
@@ -132,18 +139,17 @@ def ip_addresses(text: str, run: re.Match[str]) -> Iterator[Span]:
 def ipv6_addresses(text: str) -> Iterator[Span]:
     """Public IPv6 addresses."""
     for match in IPV6.finditer(text):
-        address = match[0].rstrip(":") if not match[0].endswith("::") else match[0]
-        alone = not re.match(r"[\w:]", text[match.start() - 1 : match.start()])
-        if alone and is_public(address):
-            yield Span(Kind.IP_ADDRESS, match.start(), match.start() + len(address))
+        if is_public(match[0]):
+            yield Span(Kind.IP_ADDRESS, *match.span())
 
 
 def is_public(address: str) -> bool:
     """Whether it can be somebody's: not private, not kept for examples, and an address at all."""
     try:
-        return ip_address(address).is_global
+        found = ip_address(address)
     except ValueError:
         return False
+    return not (found.is_private or found.is_loopback or found.is_link_local or found.is_multicast)
 
 
 def ibans(text: str) -> Iterator[Span]:

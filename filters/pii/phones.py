@@ -11,7 +11,8 @@ from filters.pii.numbers import before
 EXTENSION = r"(?:\s?(?:x|ext\.?)\s?[0-9]{1,6}\b)?"
 # +44 20 7946 0958, +41 (0)96 471 07 95, 001-253-366-9781: the country code makes it sure.
 INTERNATIONAL = re.compile(
-    r"(?:\+|(?<![0-9.])00)[1-9](?:[ ./-]?\(?[0-9]{1,5}\)?){2,7}(?![0-9])" + EXTENSION
+    r"(?:\(?\+|(?<![0-9.])00(?=(?:[^0-9]{0,2}[0-9]){8}))[1-9]"
+    r"(?:[ ./-]?\(?[0-9]{1,5}\)?){2,7}(?![0-9])" + EXTENSION
 )
 # (602)272-9781, 345-899-3560x4587, 1-800-662-HELP. Source: the North American Numbering Plan.
 AMERICAN = re.compile(
@@ -25,16 +26,22 @@ TRUNK = re.compile(
 )
 # What a number that words announce may look like: 7 to 15 digits in few groups.
 ANNOUNCED = re.compile(
-    r"(?<![0-9.,/$\u20ac\u00a3#-])\(?[0-9]{1,15}\)?(?:[ ./-]{1,2}\(?[0-9]{1,10}\)?){0,6}"
-    r"(?![0-9])" + EXTENSION
+    r"(?<![0-9.,/$\u20ac\u00a3#-])\(?[0-9]{1,15}\)?"
+    r"(?:(?:[ ./-]{1,2}|(?<=\)))\(?[0-9]{1,10}\)?){0,6}(?![0-9])" + EXTENSION
 )
 DIGITS = range(7, 16)  # Source: ITU-T E.164 for the most; local numbers have seven and more
-TRUNK_DIGITS = range(9, 13)  # a date has eight
+SURE = (
+    (INTERNATIONAL, range(8, 18)),
+    (AMERICAN, DIGITS),
+    (TRUNK, range(9, 13)),  # a date has eight
+)
+BEFORE_NONE = re.compile(r"[^\W\d]|[$\u20ac\u00a3#]|[\w)*](?=\+)")  # names, prices, sums
 ABOUT_PHONES = re.compile(
     r"\b(?:(?:tele)?phones?|tel|mobiles?|cell(?:phone)?|fax|landline|hotline|helpline|whatsapp|"
-    r"call(?:ed|ing)?|dial(?:ed|ing)?|ring|rang|text(?:ed)?|sms|voicemail)\b"
+    r"call(?:ed|ing)?|dial(?:ed|ing)?|ring|rang|text(?:ed)?|sms|voicemail)\b\.?"
     r"(?:[^0-9.!?]|[.!?](?!\s)){0,40}$"
     # other words only right before it: "Desk: …", "reach me at …"
+    r"|\bcontacts?\s?:[^0-9.!?]{0,40}$"
     r"|\b(?:desk|office|home|work|direct)\s{0,2}:\s{0,2}$"
     r"|\b(?:my|our|his|her|their) (?:(?:new|old|private) )?number(?: is)?\W{0,3}$"
     r"|\b(?:reach|contact|answer(?:ed|ing)?|messages?)\b[^0-9.!?\n]{0,20}\b(?:at|on|to)\W{0,3}$",
@@ -48,8 +55,9 @@ SAID_AFTER = re.compile(
 NO_PHONE = re.compile(
     r"(?:1[5-9]|20)[0-9]{2}\W(?:1[5-9]|20)[0-9]{2}"  # years, from and to
     r"|[0-9]{4}[-./][0-9]{1,2}[-./][0-9]{1,2}.*|[0-9]{1,2}[-./][0-9]{1,2}[-./](?:[0-9]{2}){1,2}"
-    r"|[0-9]{1,3}(?:\.[0-9]{3})+|[0-9]+\.[0-9]+"  # a number with points
+    r"|[0-9]{1,3}(?:\.[0-9]{3})+|\+?[0-9]+\.[0-9]+"  # a number with points
     r"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}"  # an IP address
+    r"|[01 ]+"  # a binary number
     r"|[1-9][0-9 ]*/.*|[1-9][0-9]*000[ -].*"  # a division or a difference
 )
 
@@ -59,11 +67,11 @@ def phones(text: str, run: re.Match[str]) -> Iterator[Span]:
     start, end = run.span()
     while start and text[start - 1] in "+(":
         start -= 1
-    if start and (text[start - 1].isalpha() or text[start - 1] in "_$\u20ac\u00a3#"):
+    if start and BEFORE_NONE.match(text, start - 1):
         return
-    for form, digits in ((INTERNATIONAL, DIGITS), (AMERICAN, DIGITS), (TRUNK, TRUNK_DIGITS)):
+    for form, digits in SURE:
         matches = [m for m in form.finditer(text, start, end + 10) if m.start() < end]
-        sure = [match for match in matches if count(match) in digits]
+        sure = [m for m in matches if count(m) in digits and not NO_PHONE.fullmatch(m[0])]
         if sure:
             yield from (Span(Kind.PHONE, *match.span()) for match in sure)
             return

@@ -32,10 +32,10 @@ TOKENS = {
     "rk_live_": r"rk_live_[A-Za-z0-9]{16,}",
     "sk_test_": r"sk_test_[A-Za-z0-9]{16,}",
     "sk-ant-": r"sk-ant-[\w-]{24,}",  # Anthropic
-    "sk-": r"sk-(?:proj-|svcacct-|admin-|or-v1-)?[A-Za-z0-9_-]{32,}",  # OpenAI, OpenRouter
+    "sk-": r"sk-(?:(?:proj|svcacct|admin|or-v1)-[\w-]{20,}|[A-Za-z0-9]{32,})",  # OpenAI and others
     "hf_": r"hf_[A-Za-z0-9]{30,}",  # Hugging Face
     "npm_": r"npm_[A-Za-z0-9]{36}",
-    "pypi-": r"pypi-[\w-]{40,}",
+    "pypi-": r"pypi-AgE[\w-]{40,}",
     "SG.": r"SG\.[\w-]{16,}\.[\w-]{16,}",  # SendGrid
     "dop_v1_": r"dop_v1_[a-f0-9]{64}",  # DigitalOcean
     "shpat_": r"shpat_[a-fA-F0-9]{32}",  # Shopify
@@ -50,7 +50,7 @@ PATTERNS = {
     literal: re.compile(pattern if literal == ":AA" else rf"(?<![\w-]){pattern}")
     for literal, pattern in TOKENS.items()
 }
-IN_ADDRESS = re.compile(r"://[^\s:/@]{1,64}:([^\s:/@]{3,64})@[\w-]")
+IN_ADDRESS = re.compile(r"://[^\s:/@]{1,64}:([^\s:/@<>{}$]{3,64})@[\w-]")
 ASSIGNED = re.compile(r"[:=]>?\s{0,2}[\"']?([^\s\"'<>{}$:=][^\s\"'<>{}$]{7,79})")
 ASSIGNS = re.compile(
     r"(?:password|passwd|pwd|secret|api[_ -]?key|access[_ -]?key|token|credentials?)"
@@ -59,7 +59,8 @@ ASSIGNS = re.compile(
 )
 KEY_CHARS = 30
 NO_SECRET = re.compile(r"(?i:your|placeholder|change|xxx|\benv\b)|example|\*\*\*|\.\.\.|[(\[]")
-FEWEST_BITS = 3.0  # per character; "hunter2hunter2" has 2.8, 16 random letters and digits 3.7
+WORD = re.compile("[a-z]+")  # "guest", "password": what stands there in examples
+FEWEST_BITS = 3.0  # per character; "hunter2hunter2" has 2.8, 16 random letters and digits up to 4
 
 
 def secrets(text: str) -> Iterator[Span]:
@@ -69,7 +70,7 @@ def secrets(text: str) -> Iterator[Span]:
             yield from (Span(Kind.SECRET, *match.span()) for match in pattern.finditer(text))
     if "://" in text and "@" in text:
         for match in IN_ADDRESS.finditer(text):
-            if not NO_SECRET.search(match[1]):
+            if not NO_SECRET.search(match[1]) and not WORD.fullmatch(match[1]):
                 yield Span(Kind.SECRET, *match.span(1))
     for match in ASSIGNED.finditer(text):
         key = text[max(0, match.start() - KEY_CHARS) : match.start()]

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import ConfigDict, Field, model_validator
 
 from filters.entry import list_schema
-from filters.pii.find import find
+from filters.pii.find import counted, find
 from filters.pii.kinds import Kind, Span
-from filters.quality.pii import counted
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.kind import Kind as Records
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from filters.pii.find import find
+from filters.pii.find import counted, find
 from filters.pii.kinds import Kind, Span
 from synth.engine.stage import Model
 from synth.verdicts import Verdicts
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 class Pii(Model):
     """Drops texts with personal data or secrets. The score is how many there are.
 
-    Names and street addresses are not found: no pattern tells them. On the 136 findable spans of
-    600 labelled sentences (presidio-research): precision 1.00, recall 1.00.
+    Names and street addresses are not found: no pattern tells them. Of the 136 other spans in 600
+    labelled sentences (presidio-research), on which it was developed, it finds all and no more.
     """
 
     name: ClassVar[str] = "pii"
@@ -42,9 +41,3 @@ class Pii(Model):
             return None
         secret = any(span.kind is Kind.SECRET for span in spans)
         return "secret_found" if secret else "pii_found"
-
-
-def counted(spans: Sequence[Span]) -> str:
-    """The findings by kind: "email 2, phone 1"."""
-    counts = Counter(span.kind.value for span in spans)
-    return ", ".join(f"{kind} {n}" for kind, n in sorted(counts.items()))
