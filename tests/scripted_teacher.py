@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +29,7 @@ class ScriptedTeacher:
     most_at_once: int = 0
 
 
-def several(texts: list[str]) -> dict[str, Any]:
+def several(texts: Sequence[str | None]) -> dict[str, Any]:
     """A chat completion with a choice for each text."""
     choices = [completion(text)["choices"][0] | {"index": n} for n, text in enumerate(texts)]
     return {"choices": choices, "usage": {"prompt_tokens": 7, "completion_tokens": 5 * len(texts)}}

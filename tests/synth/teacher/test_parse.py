@@ -111,20 +111,11 @@ def test_what_is_wrong_with_one_of_several_answers_is_its_own_fault() -> None:
     assert replies[0].raw == "It is be"
 
 
-@pytest.mark.parametrize(
-    ("choices", "fault"),
-    [
-        ([0, 1, 2], "reply_with_extra_choices"),
-        ([0], "reply_with_missing_choices"),
-        ([1, 1], "reply_with_missing_choices"),
-        ([], "reply_without_choice"),
-    ],
-)
-def test_more_or_fewer_answers_than_asked_are_a_fault_of_each(
-    choices: list[int], fault: str
-) -> None:
-    body = several(*(choice(index, "42") for index in choices))
-    assert [reply.fault for reply in parse_replies(200, body, n=2)] == [fault] * 2
+def test_answers_that_are_not_numbered_through_are_missing_ones() -> None:
+    body = several(choice(1, "42"), choice(1, "43"))
+    assert {reply.fault for reply in parse_replies(200, body, n=2)} == {
+        "reply_with_missing_choices"
+    }
 
 
 def test_an_answer_under_the_id_of_another_request_is_told() -> None:

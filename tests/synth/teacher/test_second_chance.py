@@ -18,7 +18,7 @@ from synth.teacher.journal import Journal
 from synth.teacher.journaled import JournaledTeacher, Tally
 from synth.teacher.protocol import Reply, Request, Sampling, Turn
 from synth.teacher.schema import check_schema, conformed
-from tests.scripted_teacher import Script, ScriptedTeacher, completion, scripted
+from tests.scripted_teacher import Script, ScriptedTeacher, completion, scripted, several
 
 TURNS = [Turn(role="user", content="Rate this.")]
 SCHEMA = {
@@ -116,6 +116,23 @@ def test_several_answers_come_in_one_request_and_only_the_cut_one_is_asked_again
     assert (tally.requests, tally.tokens_in, tally.tokens_out) == (2, 57, 35)
     again, server, tally = ask(tmp_path, script, request)
     assert (again, server.asked, tally.reused) == (replies, [], 2)
+
+
+@pytest.mark.parametrize(
+    ("answers", "faults"),
+    [
+        (["a", None], [None, "reply_empty"]),
+        (["a"], ["reply_with_missing_choices"] * 2),
+        (["a", "b", "c"], ["reply_with_extra_choices"] * 2),
+        ([], ["reply_without_choice"] * 2),
+    ],
+)
+def test_more_or_fewer_answers_than_asked_are_a_fault_of_each(
+    tmp_path: Path, answers: list[str | None], faults: list[str | None]
+) -> None:
+    request = Request(TURNS, Sampling(), seed=7, n=2)
+    replies, _, _ = ask(tmp_path, lambda _b, _n: (200, several(answers)), request)
+    assert [reply.fault for reply in replies] == faults
 
 
 def test_greedy_answers_are_asked_for_one_by_one(tmp_path: Path) -> None:
