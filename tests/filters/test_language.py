@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isnan
+from math import isnan, nextafter
 
 import pytest
 from pydantic import ValidationError
@@ -78,11 +78,14 @@ def test_the_score_is_the_probability_on_keep_too_and_the_note_the_language():
     assert verdicts.notes == ["en", "de", "zh"]
 
 
-def test_both_edges_stay():
-    german = 1 - of("en").judge(Batch.of_texts([GERMAN])).scores[0]
+def test_both_edges():
+    [german] = of("de").judge(Batch.of_texts([GERMAN])).scores
     [english] = of("en").judge(Batch.of_texts([ENGLISH])).scores
-    assert reason(of("en", sure=min(1, german + 0.01)), GERMAN) is None
+    assert reason(of("en", sure=german), GERMAN) == "other_language"
+    assert reason(of("en", sure=nextafter(german, 1)), GERMAN) is None
     assert reason(of("en", min_probability=english), ENGLISH) is None
+    uncertain = of("en", min_probability=nextafter(english, 1))
+    assert reason(uncertain, ENGLISH) == "language_uncertain"
 
 
 def test_the_languages_are_those_of_the_model():
