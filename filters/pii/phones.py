@@ -47,6 +47,8 @@ ABOUT_PHONES = re.compile(
     r"|\b(?:reach|contact|answer(?:ed|ing)?|messages?)\b[^0-9.!?\n]{0,20}\b(?:at|on|to)\W{0,3}$",
     re.IGNORECASE,
 )
+# "call 555 0123 or 555 0124": the words announce the second as well.
+AND_ANOTHER = re.compile(r"[0-9(][0-9 ().-]{5,18}(?:,|;|&|\bor\b|\band\b)\s?$", re.IGNORECASE)
 SAID_AFTER = re.compile(
     r"\W{0,3}(?:(?:tel|phone|mobile|cell|fax|office|home|work|desk)\b"
     r"|is (?:my|our|his|her|their) (?:\w+ )?number)",
@@ -80,9 +82,14 @@ def phones(text: str, run: re.Match[str]) -> Iterator[Span]:
         match is not None
         and count(match) in DIGITS
         and not NO_PHONE.fullmatch(match[0])
-        and (ABOUT_PHONES.search(before(text, start)) or SAID_AFTER.match(text, match.end()))
+        and (is_announced(before(text, start)) or SAID_AFTER.match(text, match.end()))
     ):
         yield Span(Kind.PHONE, *match.span())
+
+
+def is_announced(words: str) -> bool:
+    """Whether the words before a number say that a phone number follows."""
+    return bool(ABOUT_PHONES.search(words) or ABOUT_PHONES.search(AND_ANOTHER.sub("", words)))
 
 
 def count(match: re.Match[str]) -> int:

@@ -133,6 +133,11 @@ def test_findings_that_overlap_are_one_so_that_none_of_it_is_left():
     assert text[span.start : span.end] == "ann.b2c3d4e5@mail.org"
 
 
+def test_of_two_phone_numbers_the_words_announce_both():
+    text = "Call 555 0123 or 555 0124, in 1990, 2000 and 1234567 cases."
+    assert [text[span.start : span.end] for span in find(text)] == ["555 0123", "555 0124"]
+
+
 def test_score_and_note_count_the_findings_and_never_tell_them():
     texts = ["a@b.org and c@d.org", "Plants need light."]
     verdicts = Pii(max_found=1).judge(Batch.of_texts(texts))
