@@ -206,7 +206,7 @@ def _resolve(document: Document, path: Path) -> dict[str, Any]:
             found = [_with_paths(item, document, path, index, "quality") for item in filters]
             settings = {**quality, "filters": found} if isinstance(quality, dict) else found
             entry = {"quality": settings}
-        resolved.append(entry)
+        resolved.append(_with_prompt_files(entry, document, path, index))
     return {**recipe, "stages": resolved}
 
 
@@ -225,6 +225,19 @@ def _with_paths(
             }
             entry = {**entry, name: {**settings, **found}}
     return entry
+
+
+def _with_prompt_files(entry: Any, document: Document, path: Path, index: int) -> Any:
+    """The stage with the paths among the styles of its `rewrite` made absolute."""
+    settings = entry.get("rewrite") if isinstance(entry, dict) else None
+    if not isinstance(settings, dict) or not isinstance(settings.get("styles"), list):
+        return entry
+    place = (index, "rewrite")
+    located = [
+        _located(style, document, path, place) if str(style).endswith(".md") else style
+        for style in settings["styles"]
+    ]
+    return {**entry, "rewrite": {**settings, "styles": located}}
 
 
 def _located(value: Any, document: Document, path: Path, stage: tuple[int, str]) -> Any:

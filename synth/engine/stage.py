@@ -42,6 +42,8 @@ class Outcome:
 
     kept: pa.Table
     rejected: pa.Table
+    notes: tuple[str, ...] = ()
+    """What happened in this shard that a user should know, one sentence each; in its receipt."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,5 +221,6 @@ class Workshop:
             prefix_queries=tally.prefixes.queries,
             prefix_hits=tally.prefixes.hits,
             seconds=round(seconds, 3),
+            notes=outcome.notes,
         )
         save(receipt, folder.receipt(job.shard))

@@ -1,68 +1,48 @@
-"""Rewrite: the teacher turns pieces of web pages into text that teaches, held to its source.
+"""Rewrite: web samples become text that teaches, in several styles for several audiences.
 
-A document is cut into chunks; each chunk is asked for in styles and for audiences drawn from the
-run's seed. The reply must open with a line that says its style; it is checked and stripped, which
-finds replies that talk about the task (Nemotron-CC, arXiv:2412.02595, appendix). The chunk stays in
-the record as `reference.source`.
+After Cosmopedia (styles by audience), FinePhrase (FAQ, table, tutorial and maths rewrites served
+students best), WRAP (arXiv:2401.16380: chunks of at most 300 tokens), Nemotron-CC
+(arXiv:2412.02595: a required first line that is checked and stripped) and RePro (what of the source
+is supported, omitted, contradicted, which the filters `facts`, `claims` and `copying` measure). The
+chunk itself stays in the row as `reference.source`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from dataclasses import dataclass
-from enum import StrEnum
-from itertools import product
-from typing import TYPE_CHECKING, Annotated, Final
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from synth.engine.stage import Outcome, Place, ShardStage
-from synth.generate.template import shipped
+from synth.errors import InputError
+from synth.generate.collapse import Bounds, CollapseWatch
+from synth.generate.opening import read_rewrite
+from synth.generate.pieces import Part, Piece, all_choices, draw, parts
+from synth.generate.styles import (
+    DEFAULT,
+    Audience,
+    Style,
+    StyleName,
+    prompt_file,
+    style_name,
+    template,
+)
 from synth.kind import Kind
-from synth.randomness import derive_random, derive_seed
+from synth.randomness import derive_seed
 from synth.teacher.protocol import Reply, Request, Sampling
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+__all__ = ["Audience", "Rewrite", "Style"]
 
-class Style(StrEnum):
-    """What a source becomes. Source: FinePhrase's and Cosmopedia's prompts, in our own words."""
-
-    FAQ = "faq"
-    """Questions that the source answers, with their answers."""
-    TABLE = "table"
-    """The source's facts as a Markdown table, with a paragraph that explains it."""
-    TUTORIAL = "tutorial"
-    """Numbered steps that lead a reader through it."""
-    MATHS = "maths"
-    """A maths problem made from the source's numbers, solved step by step."""
-    TEXTBOOK = "textbook"
-    """A passage of a textbook: concepts in order, terms explained."""
-
-
-STYLES: Final = (Style.FAQ, Style.TABLE, Style.TUTORIAL, Style.MATHS, Style.TEXTBOOK)
-"""For recipes that name none. A newer style is not among them: a recipe opts in by its name."""
-
-
-class Audience(StrEnum):
-    """Whom a rewrite addresses. Source: Cosmopedia's four audiences."""
-
-    CHILDREN = "children"
-    MIDDLE_SCHOOL = "middle_school"
-    COLLEGE = "college"
-    PROFESSIONALS = "professionals"
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    row: int
-    number: int
-    source: str
-    style: Style
-    audience: Audience
-    again: int
-    """How often this chunk was asked for in this style and for this audience before."""
+Judged = tuple[str, str | None]
+"""The rewrite's text, and the reason to reject it, if any."""
+LEFT_OUT = Reply("", "", fault="style_collapsed")
 
 
 class Rewrite(ShardStage):
@@ -71,127 +51,206 @@ class Rewrite(ShardStage):
     name = "rewrite"
     takes = frozenset({Kind.DOCUMENTS})
     asks_teacher = True
+    not_in_fingerprint = ("styles",)
+    """Where a prompt file lies does not matter; its name and content do (`identity`)."""
 
-    styles: Annotated[tuple[Style, ...], Field(min_length=1)] = STYLES
-    """The styles to draw from; the default stays as it is when others are added."""
+    styles: Annotated[tuple[StyleName, ...], Field(min_length=1)] = DEFAULT
+    """The styles to draw from, each a name or the path of a prompt file (`my_style.md`). The
+    default stays as it is when others are added."""
     audiences: Annotated[tuple[Audience, ...], Field(min_length=1)] = (Audience.COLLEGE,)
     """The audiences to draw from."""
     per_chunk: Annotated[int, Field(ge=1, le=16)] = 1
     """Rewrites of each chunk, in different style and audience where there are enough."""
     chunk_tokens: Annotated[int, Field(ge=50, le=4000)] = 300
-    """Longest chunk, in estimated tokens (1.3 a word)."""
+    """Longest chunk, in estimated tokens: 1.3 a word."""
+    collapse: Bounds | None = Bounds()
+    """When a style whose texts become alike is slowed, then stopped; null for never."""
     sampling: Sampling = Sampling(temperature=0.6, top_p=0.95, max_tokens=2500)
 
+    def files(self) -> list[Path]:
+        """The user's own prompt files. Raises `InputError` for one that cannot be used."""
+        names = Counter(style_name(style) for style in dict.fromkeys(self.styles))
+        if twice := [name for name, times in names.items() if times > 1]:
+            raise InputError(
+                f"two styles of `rewrite` are called {twice[0]!r}: give one of them another first "
+                "line, since a row's trail and filters know a style by it"
+            )
+        return [path for style in self.styles if (path := prompt_file(style)) is not None]
+
     def identity(self) -> object:
-        """The prompt files in use."""
-        return [shipped(f"rewrite/{style}").digest for style in self.styles]
+        """The styles with their prompt files' contents, in the order they are drawn from."""
+        return [[style_name(style), template(style).digest] for style in self.styles]
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """The rewrites of each document, in order of its chunks."""
-        import numpy as np
-        import orjson
-        import pyarrow as pa
-
-        from synth.generate.rows import step, together
-        from synth.record import REFERENCE, derive, record_id, rejects
-
-        teacher = place.teacher
-        assert teacher is not None
         ids: list[str] = table["id"].to_pylist()
-        titles = [str(orjson.loads(meta).get("title") or "") for meta in table["meta"].to_pylist()]
-        pieces, blank = self._pieces(table["text"].to_pylist(), ids, place.seed)
-        left = Counter(piece.row for piece in pieces)
+        every: list[Part] = []
+        blank: list[int] = []
+        rows = zip(table["text"].to_pylist(), table["meta"].to_pylist(), strict=True)
+        for row, (text, meta) in enumerate(rows):
+            found = list(parts(row, text, meta, self.chunk_tokens))
+            every += found
+            blank += [] if found else [row]
         place.done(len(blank))
+        watch = CollapseWatch(self.collapse) if self.collapse else None
+        asked = await self._ask_in_waves(every, ids, place, watch)
+        return self._gather(table, ids, blank, asked, place, watch.notes if watch else [])
 
-        async def ask(piece: _Piece) -> Reply:
-            which = (piece.number, piece.style, piece.audience, piece.again)
-            seed = derive_seed(place.seed, "rewrite", ids[piece.row], *which)
-            turns = shipped(f"rewrite/{piece.style}").turns(
-                {
-                    "audience": piece.audience.replace("_", " "),
-                    "title": titles[piece.row],
-                    "source": piece.source,
-                }
-            )
-            reply = await teacher.reply(Request(turns, self.sampling, seed))
-            left[piece.row] -= 1
-            if not left[piece.row]:
+    async def _ask_in_waves(
+        self, every: Sequence[Part], ids: list[str], place: Place, watch: CollapseWatch | None
+    ) -> list[tuple[Piece, Reply, Judged]]:
+        """Each piece with its reply, in order. Two waves are in flight, so that none waits for the
+        last reply of the one before; what a style is after a wave counts from the next but one."""
+        from synth.generate.rows import together
+
+        choices = all_choices(self.styles, self.audiences)
+        left = Counter(part.row for part in every for _ in range(self.per_chunk))
+
+        async def ask(piece: Piece) -> Reply:
+            reply = LEFT_OUT if piece.left_out else await self._ask(piece, ids, place)
+            left[piece.part.row] -= 1
+            if not left[piece.part.row]:
                 place.done(1)
             return reply
 
-        replies = await together(ask(piece) for piece in pieces)
-        judged = [_strip(reply, piece.style) for reply, piece in zip(replies, pieces, strict=True)]
+        def start(wave: Sequence[Part]) -> tuple[list[Piece], Awaitable[list[Reply]]]:
+            pieces = [
+                piece
+                for part in wave
+                for piece in draw(part, ids[part.row], place.seed, choices, self.per_chunk, watch)
+            ]
+            return pieces, together(ask(piece) for piece in pieces)
+
+        asked: list[tuple[Piece, Reply, Judged]] = []
+
+        def hear(pieces: list[Piece], replies: list[Reply]) -> None:
+            judged = [
+                read_rewrite(reply, style_name(piece.style))
+                for piece, reply in zip(pieces, replies, strict=True)
+            ]
+            asked.extend(zip(pieces, replies, judged, strict=True))
+            if watch is not None:
+                accepted = [
+                    (style_name(piece.style), text)
+                    for piece, (text, reason) in zip(pieces, judged, strict=True)
+                    if reason is None
+                ]
+                watch.hear(accepted, len(asked))
+
+        size = max(1, self.collapse.wave // self.per_chunk) if self.collapse else len(every) or 1
+        waves = [every[at : at + size] for at in range(0, len(every), size)]
+        await _two_in_flight(waves, start, hear)
+        return asked
+
+    async def _ask(self, piece: Piece, ids: list[str], place: Place) -> Reply:
+        assert place.teacher is not None
+        part, name = piece.part, style_name(piece.style)
+        which = (part.number, name, piece.audience, piece.again)
+        seed = derive_seed(place.seed, "rewrite", ids[part.row], *which)
+        turns = template(piece.style).turns(
+            {
+                "audience": piece.audience.replace("_", " "),
+                "title": part.title,
+                "source": part.source,
+            }
+        )
+        return await place.teacher.reply(Request(turns, self.sampling, seed))
+
+    def _gather(
+        self,
+        table: pa.Table,
+        ids: list[str],
+        blank: list[int],
+        asked: list[tuple[Piece, Reply, Judged]],
+        place: Place,
+        notes: list[str],
+    ) -> Outcome:
+        """The outcome: what is usable, and what left, both in the order of the documents."""
+        import numpy as np
+        import pyarrow as pa
+
+        from synth.generate.rows import step
+        from synth.record import REFERENCE, derive, record_id, rejects
+
+        assert place.teacher is not None
+        identity = place.teacher.identity
+        rows = [piece.part.row for piece, _, _ in asked]
         rewritten = derive(
             table,
-            [piece.row for piece in pieces],
+            rows,
             [
                 step(
                     self.name,
-                    f"{piece.style}/{piece.audience}",
-                    ids[piece.row],
-                    teacher.identity,
+                    piece.operation,
+                    ids[piece.part.row],
+                    identity,
                     reply,
-                    sample=piece.number,
-                    template=shipped(f"rewrite/{piece.style}").digest,
+                    sample=piece.part.number,
+                    template=template(piece.style).digest,
                 )
-                for piece, reply in zip(pieces, replies, strict=True)
+                for piece, reply, _ in asked
             ],
             [
-                record_id(ids[piece.row], self.name, reply.key, text, piece.number)
-                for piece, reply, (text, _) in zip(pieces, replies, judged, strict=True)
+                record_id(
+                    ids[piece.part.row],
+                    self.name,
+                    reply.key or [piece.operation, piece.again],
+                    text,
+                    piece.part.number,
+                )
+                for piece, reply, (text, _) in asked
             ],
-            text=pa.array([text for text, _ in judged], pa.string()),
-            reasoning=pa.array([reply.reasoning for reply in replies], pa.string()),
+            text=pa.array([text for _, _, (text, _) in asked], pa.string()),
+            reasoning=pa.array([reply.reasoning for _, reply, _ in asked], pa.string()),
             reference=pa.array(
-                [{"answer": None, "tests": None, "source": piece.source} for piece in pieces],
+                [
+                    {"answer": None, "tests": None, "source": piece.part.source}
+                    for piece, _, _ in asked
+                ],
                 REFERENCE,
             ),
         )
-        good = pa.array([reason is None for _, reason in judged], pa.bool_())
-        bad = [index for index, (_, reason) in enumerate(judged) if reason is not None]
+        reasons = [reason for _, _, (_, reason) in asked]
+        bad = [index for index, reason in enumerate(reasons) if reason is not None]
         failed = rejects(
             rewritten.take(pa.array(bad, pa.int64())),
-            reason=[judged[index][1] or "" for index in bad],
+            reason=[reasons[index] or "" for index in bad],
             by=self.name,
-            raw=[replies[index].raw for index in bad],
+            raw=[asked[index][1].raw for index in bad],
         )
         empty = rejects(
             table.take(pa.array(blank, pa.int64())),
             reason=["empty_text"] * len(blank),
             by=self.name,
         )
-        parents = np.array([*blank, *(pieces[index].row for index in bad)], np.int64)
+        parents = np.array([*blank, *(rows[index] for index in bad)], np.int64)
         in_order = pa.array(np.argsort(parents, kind="stable"))
-        return Outcome(rewritten.filter(good), pa.concat_tables([empty, failed]).take(in_order))
-
-    def _pieces(
-        self, texts: list[str], ids: list[str], seed: int
-    ) -> tuple[list[_Piece], list[int]]:
-        """What to ask for, and the rows that hold nothing to rewrite."""
-        from synth.generate.chunk import chunks
-
-        choices = list(dict.fromkeys(product(self.styles, self.audiences)))
-        pieces: list[_Piece] = []
-        blank: list[int] = []
-        for row, text in enumerate(texts):
-            found = chunks(text, self.chunk_tokens)
-            if not found:
-                blank.append(row)
-            for number, source in enumerate(found):
-                draw = derive_random(seed, "rewrite", ids[row], number)
-                drawn = draw.sample(choices, min(self.per_chunk, len(choices)))
-                for turn in range(self.per_chunk):
-                    again, which = divmod(turn, len(drawn))
-                    pieces.append(_Piece(row, number, source, *drawn[which], again))
-        return pieces, blank
+        good = pa.array([reason is None for reason in reasons], pa.bool_())
+        return Outcome(
+            rewritten.filter(good),
+            pa.concat_tables([empty, failed]).take(in_order),
+            tuple(notes),
+        )
 
 
-def _strip(reply: Reply, style: Style) -> tuple[str, str | None]:
-    """The reply without its required first line, and the reason to reject it, if any."""
-    if reply.fault:
-        return reply.text, reply.fault
-    first, _, rest = reply.text.partition("\n")
-    if first.strip() != f"=== {style} ===":
-        return reply.text, "first_line_missing"
-    rest = rest.strip()
-    return rest, None if rest else "reply_empty"
+async def _two_in_flight(
+    waves: Sequence[Sequence[Part]],
+    start: Callable[[Sequence[Part]], tuple[list[Piece], Awaitable[list[Reply]]]],
+    hear: Callable[[list[Piece], list[Reply]], None],
+) -> None:
+    """Every wave started and heard, in order; the next one is under way while one is awaited."""
+    flying: list[tuple[list[Piece], asyncio.Future[list[Reply]]]] = []
+    try:
+        for wave in waves:
+            pieces, replies = start(wave)
+            flying.append((pieces, asyncio.ensure_future(replies)))
+            if len(flying) > 1:
+                hear(flying[0][0], await flying[0][1])
+                flying.pop(0)
+        for pieces, future in flying:
+            hear(pieces, await future)
+    except BaseException:
+        for _, future in flying:
+            future.cancel()
+        await asyncio.gather(*(future for _, future in flying), return_exceptions=True)
+        raise

@@ -2,7 +2,8 @@
 
 What it is told comes first and is the same for every row, so that vLLM's prefix cache hits.
 `{{name}}` is replaced by a value, once: values are data and are never looked into again, so a page
-that holds `{{prompt}}` reaches the teacher as it is.
+that holds `{{prompt}}` reaches the teacher as it is. There is nothing else in the language, no
+condition, loop or call, so a file that anyone wrote renders in one pass and can do nothing.
 """
 
 from __future__ import annotations
@@ -14,10 +15,16 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
+from synth.errors import InputError
+from synth.generate.control import escape
 from synth.teacher.protocol import Turn
 
 PROMPTS = Path(__file__).parent / "prompts"
 PLACE = re.compile(r"\{\{(\w+)\}\}")
+ALMOST = re.compile(r"\{\{(?!\w+\}\})[^{}\n]{0,80}\}\}|\{%[^\n]{0,80}?%\}")
+FIRST_LINE = re.compile(r"`=== (\w{1,60}) ===`")
+DIVIDER = "\n---\n"
+MAX_BYTES = 64 << 10  # a place for a page may occur once, so a rendered prompt is bounded too
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +36,26 @@ class Template:
     digest: str
 
     def turns(self, values: Mapping[str, str]) -> list[Turn]:
-        """The chat turns with the values in place. Raises `KeyError` for a missing value."""
+        """The chat turns with the values in place. Raises `KeyError` for a missing value.
+
+        Values stay as they are but for control tokens such as `<|im_start|>`, which are escaped
+        visibly: a chat template would make turns of them (`synth.generate.control`).
+        """
+        data = {name: escape(value) for name, value in values.items()}
         return [
-            Turn(role="system", content=_fill(self.system, values)),
-            Turn(role="user", content=_fill(self.user, values)),
+            Turn(role="system", content=_fill(self.system, data)),
+            Turn(role="user", content=_fill(self.user, data)),
         ]
+
+    @property
+    def first_line(self) -> str | None:
+        """What a reply must begin with, as the file demands: the name in `` `=== name ===` ``.
+
+        Source: Nemotron-CC (arXiv:2412.02595, appendix): a fixed first line tells a reply that
+        follows the prompt from one that does not; it is checked and stripped.
+        """
+        found = FIRST_LINE.search(self.system)
+        return found[1] if found else None
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:
@@ -43,6 +65,53 @@ def _fill(text: str, values: Mapping[str, str]) -> str:
 @cache
 def shipped(name: str) -> Template:
     """The shipped template, say `evolve/constrain`."""
-    content = (PROMPTS / f"{name}.md").read_text(encoding="utf-8")
-    system, _, user = content.partition("\n---\n")
-    return Template(system.strip(), user.strip(), sha256(content.encode()).hexdigest()[:16])
+    return _read((PROMPTS / f"{name}.md").read_text(encoding="utf-8"))
+
+
+def load(path: Path, *, once: str, told: frozenset[str], given: frozenset[str]) -> Template:
+    """A user's own template; the shipped ones are good to start from.
+
+    It must give the value `once` once, behind the divider; before it stand only values of `told`,
+    behind it also those of `given`. Raises `InputError` that says what is wrong with it.
+    """
+    try:
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig").replace("\r\n", "\n")
+    except OSError as error:
+        raise InputError(f"the prompt file {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"the prompt file {path} is not UTF-8 ({error.reason})") from error
+    if len(content) > MAX_BYTES:
+        raise InputError(f"the prompt file {path} has {len(content):,} bytes of {MAX_BYTES:,}")
+    template = _read(text)
+    if text.count(DIVIDER) != 1 or not template.system or not template.user:
+        raise InputError(
+            f"the prompt file {path} needs one line `---`: before it what the teacher is told, "
+            "behind it what it is given"
+        )
+    if almost := ALMOST.search(text):
+        raise InputError(
+            f"the prompt file {path} holds {almost[0]!r}, but a place is written "
+            f"{{{{{once}}}}}, and there is nothing else to write"
+        )
+    for part, where, known in (
+        (template.system, "before the line `---`", told),
+        (template.user, "behind the line `---`", told | given | {once}),
+    ):
+        for place in PLACE.findall(part):
+            if place not in known:
+                names = ", ".join(f"{{{{{name}}}}}" for name in sorted(known))
+                raise InputError(
+                    f"the prompt file {path} has the place {{{{{place}}}}} {where}; known there: "
+                    f"{names}"
+                )
+    if PLACE.findall(template.user).count(once) != 1:
+        raise InputError(
+            f"the prompt file {path} must have {{{{{once}}}}} once, behind the line `---`"
+        )
+    return template
+
+
+def _read(text: str) -> Template:
+    system, _, user = text.partition(DIVIDER)
+    return Template(system.strip(), user.strip(), sha256(text.encode()).hexdigest()[:16])

@@ -61,6 +61,8 @@ class ShardReceipt(_Receipt):
     """… and those found there, which were not computed again. Shards that are asked side by side
     share the sum."""
     seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+    """What happened that a user should know: a style that was stopped, say."""
 
 
 class TeacherRecord(_Receipt):

@@ -2,6 +2,7 @@
 
     Task: evolve a prompt (deepen)      user: <prompt>\\n…\\n</prompt>
     Task: rewrite a source (faq)        user: <title>…</title>\\n<source>\\n…\\n</source>
+    demands the line `=== name ===`     the same, from a prompt file of the user's own
     anything else                       the last user turn is answered
 
 Nothing but the request is read: the teacher cannot know more than a model would.
@@ -24,6 +25,7 @@ from synth.teacher.schema import NOT_YET
 
 Task = Literal["evolve", "rewrite", "answer", "json"]
 TASK_LINE = re.compile(r"Task: (evolve a prompt|rewrite a source) \((\w+)\)\s*$")
+DEMANDED = re.compile(r"`=== (\w{1,60}) ===`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,10 @@ def read_job(turns: list[tuple[str, str]], schema: dict[str, Any] | None) -> Job
         if user.startswith(NOT_YET):  # a second try is about what the first was about
             user = [text for role, text in turns if role == "user"][-2:][0]
         return Job("json", user, instructions=system, schema=schema)
-    if (line := TASK_LINE.match(system.partition("\n")[0])) is not None:
-        name = line[2]
-        if line[1] == "evolve a prompt":
-            return Job("evolve", _inside(user, "prompt"), name, system)
+    line, demanded = TASK_LINE.match(system.partition("\n")[0]), DEMANDED.search(system)
+    if line is not None and line[1] == "evolve a prompt":
+        return Job("evolve", _inside(user, "prompt"), line[2], system)
+    if name := (line and line[2]) or (demanded and demanded[1]):
         title = _inside(user.partition("<source>")[0], "title", otherwise="")
         return Job("rewrite", _inside(user, "source"), name, system, title, _audience(system))
     return Job("answer", user, instructions=system)

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from synth.generate.chunk import TOKENS_PER_WORD, WORD, chunks
+from synth.generate import chunk as chunking
+from synth.generate.chunk import TOKENS_PER_WORD, WORD
 
 PIECES = [
     "word ",
@@ -27,8 +28,15 @@ PIECES = [
     "\u2028",
     "😀 ",
     "- item\n",
+    "# Head\n",
+    "\n## Deeper ##\n\n",
+    "```\n# code\n",
     "3.14 ",
 ]
+
+
+def chunks(text: str, max_tokens: int) -> list[str]:
+    return [chunk.text for chunk in chunking.chunks(text, max_tokens)]
 
 
 def letters(text: str) -> str:
@@ -92,6 +100,38 @@ def test_a_long_list_keeps_its_lines() -> None:
     assert "\n".join(found) == text
 
 
+def sections(text: str, max_tokens: int = 130) -> list[tuple[str, str]]:
+    return [(c.section, c.text.split("\n")[0][:12]) for c in chunking.chunks(text, max_tokens)]
+
+
+def test_a_full_chunk_ends_where_the_next_section_starts() -> None:
+    text = f"# A\n\n{words(40)}\n\n## B\n\n{words(20)}\n\n## C\n\n{words(60)}"
+    assert sections(text) == [("", "# A"), ("A", "## C")]
+
+
+def test_a_chunk_tells_under_which_headings_it_stands_but_not_its_own() -> None:
+    text = f"# A\n\n{words(95)}\n\n## B\n\n{words(150)}\n\n# C\n\n{words(90)}"
+    assert sections(text) == [("", "# A"), ("A", "## B"), ("A > B", "w98 w99 w100"), ("", "# C")]
+
+
+def test_a_heading_is_not_left_at_the_end_of_a_chunk() -> None:
+    text = f"{words(40)}\n\n# A\n\n## B\n\n{words(95)}"
+    assert [chunk.split("\n")[0][:3] for chunk in chunks(text, 130)] == ["w0 ", "# A"]
+
+
+def test_a_scrap_at_the_end_joins_the_chunk_before() -> None:
+    text = f"# A\n\n{words(60)}\n\n# B\n\n{words(5)}"
+    assert len(chunks(text, 130)) == 1
+
+
+def test_a_comment_in_fenced_code_is_no_heading() -> None:
+    code = "```python\n# not a heading\nx = 1\n```"
+    assert [h.text for h in chunking.find_headings(f"# One\n\n{code}\n\n## Two\n")] == [
+        "One",
+        "Two",
+    ]
+
+
 @pytest.mark.parametrize("text", ["", " \n\t \n\n ", "\u00a0\u2028"])
 def test_white_space_alone_gives_no_chunk(text: str) -> None:
     assert chunks(text, 300) == []
@@ -112,7 +152,14 @@ def test_each_character_of_a_script_without_spaces_counts() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["word " * 100_000, "水" * 100_000, "\n" * 50_000 + "a. " * 50_000, '."' * 50_000, "a. " * 99],
+    [
+        "word " * 100_000,
+        "水" * 100_000,
+        "\n" * 50_000 + "a. " * 50_000,
+        '."' * 50_000,
+        "# a\n" * 20_000,
+        "```\n# a\n" * 9_999,
+    ],
 )
 def test_long_texts_are_cut_in_linear_time(text: str) -> None:
     started = time.monotonic()

@@ -1,0 +1,135 @@
+"""Watches the styles of a rewrite for collapse while it goes: many texts, one voice.
+
+Each style's latest texts are measured at equal bytes, since compression grows with length: shared
+openings (the first five words), 4-gram self-repetition (the share of a text's word 4-grams that
+another one has), and compression ratio (zlib). Source: Shaib et al., "Standardizing the
+measurement of text diversity" (arXiv:2403.00553); the histogram of first words is common practice.
+
+The watch hears texts in the order of the records, a wave at a time, never in order of arrival: so
+the same shard and replies stop the same style at the same place.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
+
+from synth.engine.stage import Model
+
+WINDOW = 64  # the latest texts of a style …
+HEAD_CHARS = 1_000  # … and how much of each: 64 kB a style
+OPENING_WORDS = 5
+GRAM = 4
+WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
+SKIPPED = re.compile(r"^\s*(?:#.*|\|?[\s:|-]*)$\n?", re.MULTILINE)  # headings, rules of tables
+
+
+class Bounds(Model):
+    """How alike the texts of one style may become."""
+
+    openings: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """Largest share of texts that begin with the same five words."""
+    repetition: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Largest share of a text's 4-grams that others of its style have, on average."""
+    compression: Annotated[float, Field(ge=1)] = 6.0
+    """Largest compression ratio of a style's latest 64 kB; 2.5 to 3 in texts that people wrote."""
+    wave: Annotated[int, Field(ge=1, le=10_000)] = 256
+    """Measured after so many rewrites; what is drawn then counts from the wave after the next."""
+    min_texts: Annotated[int, Field(ge=2, le=WINDOW)] = 32
+    """A style is not judged before it has so many new texts."""
+
+
+class Variety(NamedTuple):
+    """What was measured of a style's latest texts."""
+
+    texts: int
+    openings: float
+    repetition: float
+    compression: float
+
+    def past(self, bounds: Bounds) -> list[str]:
+        """What is past its bound, told with it."""
+        return [
+            f"{what} {value:.2f} (bound {bound:g})"
+            for what, value, bound in (
+                ("shared openings", self.openings, bounds.openings),
+                ("4-gram self-repetition", self.repetition, bounds.repetition),
+                ("compression ratio", self.compression, bounds.compression),
+            )
+            if value > bound
+        ]
+
+
+def measure(texts: Sequence[str]) -> Variety:
+    """The variety of texts; of each only its first 1,000 characters without headings."""
+    heads = [SKIPPED.sub("", text)[:HEAD_CHARS] for text in texts]
+    words = [WORD.findall(head.lower()) for head in heads]
+    openings = Counter(tuple(found[:OPENING_WORDS]) for found in words if found)
+    grams = [set(zip(*(found[at:] for at in range(GRAM)), strict=False)) for found in words]
+    seen = Counter(gram for own in grams for gram in own)
+    shares = [sum(seen[gram] > 1 for gram in own) / len(own) for own in grams if own]
+    raw = "\n".join(heads).encode()
+    return Variety(
+        len(texts),
+        max(openings.values(), default=0) / (len(texts) or 1),
+        sum(shares) / (len(shares) or 1),
+        len(raw) / len(zlib.compress(raw, 9)) if raw else 0.0,
+    )
+
+
+@dataclass(slots=True)
+class _Heard:
+    latest: deque[str] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    new: int = 0
+    slowed: bool = False
+    stopped: bool = False
+
+
+class CollapseWatch:
+    """Which styles go on. A style past a bound is slowed; past it again, it is stopped.
+
+    In memory are the latest 64 texts of each style, 1,000 characters of each.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounds = bounds
+        self.notes: list[str] = []
+        self._heard: dict[str, _Heard] = {}
+
+    def hear(self, texts: Sequence[tuple[str, str]], before: int) -> None:
+        """The accepted (style, text) of the next wave, in record order; `before` were rewritten."""
+        for style, text in texts:
+            heard = self._heard.setdefault(style, _Heard())
+            heard.latest.append(text[: 2 * HEAD_CHARS])
+            heard.new += 1
+        for style in sorted(self._heard):
+            self._judge(style, self._heard[style], before)
+
+    def _judge(self, style: str, heard: _Heard, before: int) -> None:
+        if heard.new < self.bounds.min_texts or heard.stopped:
+            return
+        heard.new = 0
+        past = measure(heard.latest).past(self.bounds)
+        if past:
+            what = "stopped" if heard.slowed else "slowed"
+            heard.stopped, heard.slowed = heard.slowed, True
+            self.notes.append(f"{style} {what} after {before:,} rewrites: {', '.join(past)}")
+        elif heard.slowed:
+            heard.slowed = False
+            self.notes.append(f"{style} drawn as before after {before:,} rewrites")
+
+    def slowed(self, style: str) -> bool:
+        """Whether every second draw of the style goes to another one."""
+        heard = self._heard.get(style)
+        return heard is not None and heard.slowed
+
+    def stopped(self, style: str) -> bool:
+        """Whether the style is drawn no more."""
+        heard = self._heard.get(style)
+        return heard is not None and heard.stopped

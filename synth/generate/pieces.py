@@ -1,0 +1,101 @@
+"""What a rewrite asks for: each chunk of each document, in a style, for an audience."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import orjson
+
+from synth.generate.chunk import chunks, find_headings
+from synth.generate.collapse import CollapseWatch
+from synth.generate.styles import Audience, style_name
+from synth.randomness import derive_random
+
+MAX_TITLE_CHARS = 300  # a title is one line; a longer one is an accident
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A chunk of a document."""
+
+    row: int
+    number: int
+    source: str
+    title: str
+    """The document's title and the headings over the chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One rewrite of a part."""
+
+    part: Part
+    style: str
+    audience: Audience
+    again: int = 0
+    """How often this chunk was asked for in this style and for this audience before."""
+    left_out: bool = False
+    """Not asked for: its style collapsed, and there was no other."""
+
+    @property
+    def operation(self) -> str:
+        """Its name in the trail: `faq/college`."""
+        return f"{style_name(self.style)}/{self.audience}"
+
+
+def parts(row: int, text: str, meta: str, chunk_tokens: int) -> Iterator[Part]:
+    """The chunks of a document, in order; none where there is nothing to rewrite."""
+    title = _one_line(str(orjson.loads(meta).get("title") or "")) or _first_heading(text)
+    for number, (source, section) in enumerate(chunks(text, chunk_tokens)):
+        path = section.removeprefix(title).removeprefix(" > ") if title else section
+        heading = _one_line(" > ".join(filter(None, (title, path))))
+        yield Part(row, number, source, heading)
+
+
+def draw(
+    part: Part,
+    record: str,
+    seed: int,
+    choices: Sequence[tuple[str, Audience]],
+    count: int,
+    watch: CollapseWatch | None,
+) -> Iterator[Piece]:
+    """`count` rewrites of a part, in different style and audience where there are enough.
+
+    Drawn from the seed and the record. A style that the watch slowed gives every second draw to
+    another, one that it stopped every draw; where no style is left, nothing is asked.
+    """
+    chance = derive_random(seed, "rewrite", record, part.number)
+    order = chance.sample(choices, len(choices))
+    spared = {style for style, _ in sorted(choices) if chance.random() < 0.5}
+    open_ = [
+        (style, audience)
+        for style, audience in order
+        if watch is None
+        or not (watch.stopped(style) or (watch.slowed(style) and style not in spared))
+    ]
+    for turn in range(count):
+        if open_:
+            again, which = divmod(turn, len(open_))
+            yield Piece(part, *open_[which], again)
+        else:
+            again, which = divmod(turn, len(order))
+            yield Piece(part, *order[which], again, left_out=True)
+
+
+def all_choices(styles: Sequence[str], audiences: Sequence[Audience]) -> list[tuple[str, Audience]]:
+    """Every style for every audience, each once."""
+    return list(dict.fromkeys(product(styles, audiences)))
+
+
+def _first_heading(text: str) -> str:
+    """The heading that a document opens with: its title, where the row names none."""
+    headings = find_headings(text[:2_000])
+    opens = headings and not text[: headings[0].start].strip()
+    return _one_line(headings[0].text) if opens else ""
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:MAX_TITLE_CHARS]
