@@ -2,6 +2,10 @@
 
 from typing import Final
 
+from filters.grounding.arithmetic import Arithmetic
+from filters.grounding.claims import Claims
+from filters.grounding.copying import Copying
+from filters.grounding.facts import Facts
 from filters.quality.boilerplate import Boilerplate
 from filters.quality.echo import Echo
 from filters.quality.language import Language
@@ -20,8 +24,12 @@ from filters.verify.maths import Maths
 from synth.engine.stage import Model
 
 FILTERS: Final[dict[str, type[Model]]] = {
+    "arithmetic": Arithmetic,
     "boilerplate": Boilerplate,
+    "claims": Claims,
+    "copying": Copying,
     "echo": Echo,
+    "facts": Facts,
     "language": Language,
     "length": Length,
     "mojibake": Mojibake,

@@ -1,0 +1,205 @@
+"""`claims`: what of its source's claims a rewrite keeps, omits and turns round.
+
+    source "Fishing boats use the eastern quay."   text "The western quay is for fishing boats."
+    ->  claim_contradicted
+
+Source: RePro (report which claims are supported, omitted, contradicted; there by a model). Ours is
+a deterministic approximation: a claim is a sentence of the source with at least four content words;
+it is kept where enough of its words, weighed by how rare they are in the source, stand in one
+sentence of the text or two neighbouring ones; it is contradicted where a sentence of the text that
+is about it denies what it says, has an opposite in a word's place, or another claim's number or
+name. Paraphrase beyond that is not seen: what is reworded throughout counts as omitted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log, nan
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from filters.grounding import source as given
+from filters.grounding.sentences import Statement, opposites, statements
+from synth.engine.stage import Model
+from synth.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    from synth.batch import Batch
+
+LEAST_WORDS = 4
+MOST_CLAIMS = 60
+MOST_SENTENCES = 300
+KEPT = 0.5  # of a claim's weight
+ABOUT = 0.5  # likeness (F1 of the weights) from which on a sentence is about a claim
+FEWEST = 3  # claims, before a share of them says anything
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A rewrite held against its source: how many claims, and which were turned round."""
+
+    kept: int
+    omitted: int
+    contradicted: int
+    evidence: str = ""
+
+    @property
+    def share(self) -> float:
+        """Share of the claims that were kept; nan where there are none."""
+        total = self.kept + self.omitted + self.contradicted
+        return self.kept / total if total else nan
+
+
+class Claims(Model):
+    """Drops a rewrite that contradicts its source, or keeps next to nothing of what it says.
+
+    The score is the share of the source's claims that are kept; the note counts those kept,
+    omitted and contradicted. Rows without `reference.source` have no score.
+    """
+
+    name: ClassVar[str] = "claims"
+    min_kept: float = Field(0.2, ge=0, le=1, description="smallest share of claims kept")
+    max_contradicted: int = Field(0, ge=0, description="most claims that may be contradicted")
+    report: tuple[str, ...] = Field(
+        given.EXPANSIONS,
+        description="styles that may leave claims out: what is kept is scored, not dropped",
+    )
+
+    def judge(self, batch: Batch) -> Verdicts:
+        """`claim_contradicted`, in every style, or `too_few_claims_kept`."""
+        reasons: list[str | None] = []
+        scores, notes = [], []
+        for pair, style in zip(given.pairs(batch), given.styles(batch), strict=True):
+            if pair is None:
+                reasons.append(None)
+                scores.append(nan)
+                notes.append("")
+                continue
+            held = hold(*pair)
+            total = held.kept + held.omitted + held.contradicted
+            if held.contradicted > self.max_contradicted:
+                reasons.append("claim_contradicted")
+            elif total >= FEWEST and held.share < self.min_kept and style not in self.report:
+                reasons.append("too_few_claims_kept")
+            else:
+                reasons.append(None)
+            scores.append(held.share)
+            notes.append(
+                f"kept {held.kept}, omitted {held.omitted}, contradicted {held.contradicted}"
+                + (f": {held.evidence}" if held.evidence else "")
+            )
+        return Verdicts(reasons, scores, notes)
+
+
+def hold(source: str, text: str) -> Held:
+    """The source's claims, kept, omitted and contradicted in the text."""
+    claims = list(
+        {one.words: one for one in statements(source, least=LEAST_WORDS, most=MOST_CLAIMS)}.values()
+    )
+    said = statements(text, least=2, most=MOST_SENTENCES)
+    counts = Counter(word for claim in claims for word in claim.words)
+    weights = {word: 1 / (1 + log(count)) for word, count in counts.items()}
+    totals = [_weight(claim.words, weights) for claim in claims]
+    owns = [sum(weights.get(word, 1.0) for word in one.words) for one in said]
+    about = [
+        [_weight(claim.words & one.words, weights) / total for one in said]
+        for claim, total in zip(claims, totals, strict=True)
+    ]
+    # the claim that a sentence is about: the one that it has most of
+    alike = [
+        [2 * share * total / (total + own) for share, own in zip(row, owns, strict=True)]
+        for row, total in zip(about, totals, strict=True)
+    ]
+    best = [
+        max(range(len(claims)), key=lambda row: alike[row][column]) if claims else 0
+        for column in range(len(said))
+    ]
+    kept = contradicted = 0
+    evidence = ""
+    for row, claim in enumerate(claims):
+        against = [
+            said[column]
+            for column in range(len(said))
+            if alike[row][column] >= ABOUT
+            and best[column] == row
+            and _turned(claim, said[column], claims, about, row, column)
+        ]
+        if against:
+            contradicted += 1
+            evidence = evidence or f"{against[0].text[:80]!r} against {claim.text[:80]!r}"
+        elif _kept(claim, totals[row], said, about[row], weights):
+            kept += 1
+    return Held(kept, len(claims) - kept - contradicted, contradicted, evidence)
+
+
+def _weight(words: frozenset[str], weights: dict[str, float]) -> float:
+    return sum(weights.get(word, 0.0) for word in words)
+
+
+def _kept(
+    claim: Statement,
+    total: float,
+    said: Sequence[Statement],
+    about: Sequence[float],
+    weights: dict[str, float],
+) -> bool:
+    if any(share >= KEPT for share in about):
+        return True
+    return any(
+        about[at]
+        and _weight(claim.words & (said[at].words | said[at + 1].words), weights) >= KEPT * total
+        for at in range(len(said) - 1)
+    )
+
+
+def _turned(
+    claim: Statement,
+    one: Statement,
+    claims: Sequence[Statement],
+    about: Sequence[Sequence[float]],
+    row: int,
+    column: int,
+) -> bool:
+    """Whether the sentence says the opposite of the claim that it is about."""
+    swapped = _opposed(claim, one)
+    shared = claim.words & one.words
+    denied = (claim.denied ^ one.denied) & shared
+    scope = (claim.denied | one.denied) & shared
+    if denied and len(denied) * 2 >= len(scope):
+        return not swapped  # "not rare" for "common" is no contradiction
+    return swapped or _exchanged(claim, one, claims, about, row, column)
+
+
+def _opposed(claim: Statement, one: Statement) -> bool:
+    """Whether an opposite stands where the claim has a word, and the word itself does not."""
+    table = opposites()
+    for word in claim.raw - one.raw:
+        against = table.get(word, frozenset())
+        # "more" and "fewer" in one sentence: who has which may be told from either side
+        if against & claim.raw:
+            continue
+        for other in against & one.raw:
+            if not table[other] & one.raw:
+                return True
+    return False
+
+
+def _exchanged(
+    claim: Statement,
+    one: Statement,
+    claims: Sequence[Statement],
+    about: Sequence[Sequence[float]],
+    row: int,
+    column: int,
+) -> bool:
+    """Whether a number or name of another claim stands in the place of one of this claim's."""
+    lost = claim.names - one.words
+    brought = one.names - claim.words
+    if not lost or not brought:
+        return False
+    others = [at for at, other in enumerate(claims) if at != row and brought & other.names]
+    # a sentence that is about both claims may well have the numbers of both
+    return bool(others) and all(about[at][column] < ABOUT for at in others)

@@ -1,0 +1,73 @@
+"""`facts`: numbers, dates and names of a rewrite that its source does not have.
+
+    source "lends 340 varieties"   text "lends three hundred and forty varieties"   ->  keep
+    source "lends 340 varieties"   text "lends some 430 varieties"                  ->  drop
+
+Spellings are compared, not strings: number words, dates in any order, "1.2 million", "half" for
+50 %, what is rounded behind "about". Values that a text works out from the source's (a sum, an
+age) count as new: nobody can tell them from invented ones without doing the sum.
+"""
+
+from __future__ import annotations
+
+from math import nan
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from filters.grounding import source as given
+from filters.grounding.figures import new_dates, new_numbers, read_source
+from filters.grounding.names import is_day, new_names
+from synth.engine.stage import Model
+from synth.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    from synth.batch import Batch
+
+REASONS = {
+    "date": "date_not_in_source",
+    "number": "number_not_in_source",
+    "name": "name_not_in_source",
+}
+SHOWN = 6
+
+
+class Facts(Model):
+    """Drops a rewrite with numbers, dates or names that its source lacks.
+
+    The score counts them; the note lists them. Rows without `reference.source` have no score.
+    """
+
+    name: ClassVar[str] = "facts"
+    max_new: int = Field(0, ge=0, description="how many a text may have and stay")
+    report: tuple[str, ...] = Field(
+        given.EXPANSIONS, description="styles that may add facts: scored, not dropped"
+    )
+
+    def judge(self, batch: Batch) -> Verdicts:
+        """`date_not_in_source`, `number_not_in_source` or `name_not_in_source`."""
+        reasons: list[str | None] = []
+        scores, notes = [], []
+        for pair, style in zip(given.pairs(batch), given.styles(batch), strict=True):
+            if pair is None:
+                reasons.append(None)
+                scores.append(nan)
+                notes.append("")
+                continue
+            new = new_facts(*pair)
+            drops = len(new) > self.max_new and style not in self.report
+            reasons.append(REASONS[new[0][0]] if drops else None)
+            scores.append(float(len(new)))
+            notes.append("; ".join(f"{kind} {what[:40]!r}" for kind, what in new[:SHOWN]))
+        return Verdicts(reasons, scores, notes)
+
+
+def new_facts(source: str, text: str) -> list[tuple[str, str]]:
+    """What the source lacks: (kind, as written), dates first, then numbers, then names."""
+    stated = read_source(source)
+    names = new_names(source, text) or []
+    new = [("date", date) for date in new_dates(text, stated)]
+    new += [("date", name) for name in names if is_day(name)]
+    new += [("number", number) for number in new_numbers(text, stated)]
+    new += [("name", name) for name in names if not is_day(name)]
+    return list(dict.fromkeys(new))

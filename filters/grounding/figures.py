@@ -1,0 +1,215 @@
+"""The numbers and dates that a text states, in any of their spellings, as values.
+
+    "340", "three hundred and forty"            ->  340.0
+    "14 February 2011", "2011-02-14", "Feb. 14" ->  Date(2011, 2, 14), … Date(None, 2, 14)
+
+What orders a text is no number that it states: list markers, "Step 3", "three reasons".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from filters.grounding.spelled import (
+    IMPLIED,
+    SCALES,
+    SPELLED,
+    is_fraction,
+    is_ordinal,
+    spelled_value,
+)
+
+DIGITS = re.compile(
+    r"(?<![\w.])(?P<digits>\d{1,3}(?:[,\u00a0\u202f]\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
+    r"(?:/(?P<below>\d{1,4})(?![\d/]))?"
+    r"(?:[\s-]?(?P<scale>hundred|thousand|million|billion|trillion|dozen|decade|centur)"
+    r"|(?P<short>[kK]|bn|m)\b)?"
+)
+SHORT = {"k": 1e3, "K": 1e3, "m": 1e6, "bn": 1e9, "centur": 1e2}
+RUN = re.compile(r"\d[\d,]*(?:\.\d+)?")
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+MONTH = (
+    r"(?P<m{0}>Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?"
+    r"|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\b\.?"
+)
+DAY = r"(?P<d{0}>[0-3]?\d)(?:st|nd|rd|th)?"
+BEFORE_A_MONTH = "|".join(
+    rf"(?<=\b{word} )|(?<=\b{word.capitalize()} )"
+    for word in (
+        "in",
+        "by",
+        "since",
+        "until",
+        "early",
+        "late",
+        "last",
+        "each",
+        "every",
+        "from",
+        "of",
+    )
+)
+DATES = re.compile(
+    rf"\b{DAY.format(1)} (?:of )?{MONTH.format(1)}(?:,? (?P<y1>\d{{4}}))?\b"
+    rf"|\b{MONTH.format(2)} (?:the )?{DAY.format(2)}(?!\d|,\d)(?:,? (?P<y2>\d{{4}})\b)?"
+    rf"|\b{MONTH.format(3)},? (?:of )?(?P<y3>\d{{4}})\b"
+    r"|(?<![\w/.-])(?P<y4>\d{4})-(?P<n4>\d\d)-(?P<d4>\d\d)(?![\w-])"
+    rf"|(?:{BEFORE_A_MONTH}){MONTH.format(5)}(?![\w ]{{0,4}}\d)"
+)
+ANY_MONTH = re.compile(MONTH.format(0))
+MARKERS = re.compile(  # numbers that order the text
+    r"^[ \t]*(?:[-*+>#|]+[ \t]+)*(?:\*\*)?[QA]?\(?\d{1,2}[.):|]"
+    r"|^\|[ \t]*\d{1,2}[ \t]*\|"
+    r"|\b(?:steps?|questions?|parts?|points?|chapters?|sections?|figures?|tables?|units?|lessons?"
+    r"|exercises?|examples?|problems?|items?|rows?|columns?|turns?|q|nos?\.)\s?\d{1,2}"
+    r"(?:(?:,| and| to|-|\u2013)\s?\d{1,2})*\b"
+    r"|\bhttps?://\S+",
+    re.IGNORECASE | re.MULTILINE,
+)
+PARTS_OF_A_TEXT = frozenset(
+    """step question point part reason way thing section column row example aspect factor idea
+    topic type kind category term claim fact lesson problem rule benefit key main major important
+    basic common simple different separate principal figure number sentence item stage phase group
+    element feature method goal word short""".split()  # noqa: SIM905  a list of words is read as words
+)
+OWN_COUNT = 12  # up to it, a number before "points" counts points of the text itself
+LITTLE = 3  # "one of", "both", "two", in words, are how English speaks rather than figures
+ABOUT = re.compile(
+    r"(?:about|around|roughly|nearly|almost|approximately|some|circa|over|under|more than|less than"
+    r"|close to|up to) [$\u00a3\u20ac]?$",
+    re.IGNORECASE,
+)
+ROUNDED = 0.05  # how far from the source's a value behind "about" may lie
+ITEM = re.compile(r"\s*(?:[-*+\u2022]|\d{1,2}[.)]|\|)\s")
+
+
+class Date(NamedTuple):
+    """What a date says of itself; None where it does not."""
+
+    year: int | None
+    month: int
+    day: int | None
+
+
+class Source(NamedTuple):
+    """What a source states, read generously."""
+
+    values: frozenset[float]
+    dates: tuple[Date, ...]
+
+
+def read_source(text: str) -> Source:
+    """Every number that the source can be said to state: digits inside words and addresses count,
+    the parts of its dates, how many items its lists have, and 50 % as a half."""
+    whole = [date for match in DATES.finditer(text) if (date := _date(match))]
+    bare = [date for match in ANY_MONTH.finditer(text) if (date := _date(match))]
+    dates = (*whole, *bare)
+    found = {_value(match) for match in DIGITS.finditer(text)}
+    found |= {float(match[0].replace(",", "")[:15]) for match in RUN.finditer(text)}
+    spelled = [(match[0], spelled_value(match[0])) for match in SPELLED.finditer(text)]
+    found |= {value for _, value in spelled}
+    found |= {1 / value for words, value in spelled if value > 1 and is_ordinal(words)}  # "a third"
+    found |= {float(part) for date in dates for part in date if part is not None}
+    found |= {float(count) for count in _list_lengths(text)}
+    words = {word.removesuffix("s") for word in re.findall(r"[a-z]+", text.lower())}
+    implied = {IMPLIED[word] for word in words & IMPLIED.keys()}
+    units = {  # two weeks are fourteen days
+        _value(match) * IMPLIED[unit]
+        for match in DIGITS.finditer(text)
+        if (unit := _word_after(text, match.end())) in IMPLIED
+    }
+    found |= implied | units
+    shares = {value * 100 for value in found if 0 < value < 1}
+    shares |= {value / 100 for value in found if 0 < value <= 100}
+    return Source(frozenset(round(value, 6) for value in found | shares), dates)
+
+
+def new_dates(text: str, source: Source) -> list[str]:
+    """The dates of the text that the source does not have, as written, in order."""
+    found = ((match[0], _date(match)) for match in DATES.finditer(text))
+    return [written for written, date in found if date and not _has_date(date, source)]
+
+
+def new_numbers(text: str, source: Source) -> list[str]:
+    """The numbers of the text that the source does not state, as written, in order.
+
+    Dates, and numbers that only order or count the text's own parts, are left out.
+    """
+    for outside in (DATES, MARKERS):
+        text = outside.sub(lambda match: " " * len(match[0]), text)
+    digits = [(match.start(), match, _value(match)) for match in DIGITS.finditer(text)]
+    words = [
+        (match.start(), match, spelled_value(match[0]))
+        for match in SPELLED.finditer(text)
+        if not (match.start() and text[match.start() - 1] == "-")
+    ]
+    new = []
+    for at, match, value in sorted([*digits, *words], key=lambda one: one[0]):
+        spelled = match[0][0].isalpha()
+        ordinal = spelled and is_ordinal(match[0])
+        if spelled and not is_fraction(match[0]) and value <= (OWN_COUNT if ordinal else LITTLE):
+            continue
+        counts = value <= OWN_COUNT and _word_after(text, match.end()) in PARTS_OF_A_TEXT
+        if not counts and not _states(value, text[max(0, at - 16) : at], source):
+            new.append(match[0].strip())
+    return new
+
+
+def _states(value: float, before: str, source: Source) -> bool:
+    if round(value, 6) in source.values:
+        return True
+    if ABOUT.search(before):
+        return any(abs(value - one) <= ROUNDED * one for one in source.values if one >= 10)
+    return False
+
+
+def _has_date(date: Date, source: Source) -> bool:
+    """Whether the source has it, each part that this date names included."""
+    for one in source.dates:
+        if one.month != date.month or (date.day is not None and one.day != date.day):
+            continue
+        if date.year is None or one.year == date.year:
+            return True
+        if one.year is None and float(date.year) in source.values:
+            return True
+    return False
+
+
+def _date(match: re.Match[str]) -> Date | None:
+    groups = {key: value for key, value in match.groupdict().items() if value}
+    year = next((int(value) for key, value in groups.items() if key[0] == "y"), None)
+    day = next((int(value) for key, value in groups.items() if key[0] == "d"), None)
+    if "n4" in groups:
+        month = int(groups["n4"])
+    else:
+        name = next(value for key, value in groups.items() if key[0] == "m")
+        month = MONTHS.index(name[:3].lower()) + 1
+    return Date(year, month, day) if 1 <= month <= 12 and (day is None or 1 <= day <= 31) else None
+
+
+def _value(match: re.Match[str]) -> float:
+    value = float(re.sub(r"[,\u00a0\u202f]", "", match["digits"])[:300])
+    if match["below"] and float(match["below"]):
+        value = round(value / float(match["below"]), 6)
+    scale = match["scale"] or match["short"] or ""
+    return value * SHORT.get(scale, SCALES.get(scale.lower(), 1.0))
+
+
+def _word_after(text: str, at: int) -> str:
+    """The next word, in lower case and the singular."""
+    found = re.match(r"[\s-]*([A-Za-z]+)", text[at : at + 30])
+    return found[1].lower().removesuffix("s") if found else ""
+
+
+def _list_lengths(text: str) -> set[int]:
+    """How many items the lists, and how many rows the tables of a text have."""
+    lengths: set[int] = set()
+    run = 0
+    for line in (*text.split("\n"), "."):
+        if ITEM.match(line):
+            run += 1
+        elif line.strip() and not line.startswith((" ", "\t")):
+            lengths |= {run, run - 1, run - 2} if run else set()
+            run = 0
+    return {length for length in lengths if length > 1}

@@ -1,0 +1,134 @@
+"""The statements of a text as `claims` compares them: content words, which of them are denied.
+
+    "The bell was not cast in Venn."  ->  words {bell, cast, venn}, denied {cast, venn}
+
+A word is denied in the scope of a negation: up to four content words behind it, to the end of the
+clause. Source: NegEx (Chapman et al. 2001), whose window is five words; ours counts content words.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from filters.grounding.source import LINK
+
+TOKEN = re.compile(r"[^\W_]+(?:['\u2019.,-][^\W_]+)*|[,;:()\u2013\u2014.!?\"\u201c\u201d|]")
+END = re.compile(
+    r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b(?:Dr|Mr|Ms|No|St|vs|cf|pp)\.)(?<!\b(?:Mrs|Sec|Fig|etc|e\.g|i\.e)\.)"
+    r"[\"'\u201d\u2019)\]*_]*\s+|\n+|[\u3002\uff01\uff1f]"
+)
+LEAD = re.compile(r"^[\s>*+#|-]*(?:\d{1,3}[.)]\s+)?(?:[QA]:\s*)?")
+CLAUSE_ENDS = frozenset(",;:()\u2013\u2014.!?|")
+CLAUSE_WORDS = frozenset("but although though whereas while because since".split())  # noqa: SIM905
+SCOPE = 4
+NEGATIONS = frozenset(
+    """not never no none neither nor nobody nothing nowhere without cannot hardly scarcely barely
+    rarely seldom lacks lack lacked""".split()  # noqa: SIM905  a list of words is read as words
+)
+NOT_ONLY = frozenset("only just merely simply least".split())  # noqa: SIM905
+FUNCTION: Final = frozenset(
+    """a an the this that these those my your his her its our their of in on at by for from to with
+    into onto upon within about as and or but so if then than also too very quite rather just
+    is are was were be been being am do does did done has have had having will would shall should
+    can could may might must ought i you he she it we they me him them us who whom whose which
+    what when where why how there here it's that's such some any each both one ones other another
+    own only even still yet however therefore thus hence because since while although though
+    whereas indeed moreover furthermore q a s t don doesn didn isn aren wasn weren won wouldn
+    couldn shouldn hasn haven hadn ain""".split()  # noqa: SIM905  as above
+)
+AUXILIARY = re.compile(r"(?:n['\u2019]t)$")
+SUFFIXES = ("ations", "ation", "ings", "ing", "edly", "ied", "ies", "ed", "es", "ly", "ment", "s")
+STEM_CHARS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One sentence."""
+
+    text: str
+    words: frozenset[str]
+    """Stems of its content words, numbers as written."""
+    denied: frozenset[str]
+    """Those in the scope of an odd number of negations."""
+    raw: frozenset[str]
+    """All its words in lower case, function words too."""
+    names: frozenset[str]
+    """Its numbers and the capitalised words inside it: what can be exchanged for another's."""
+
+
+@cache
+def stem(word: str) -> str:
+    """The beginning that the forms of a word share, roughly: "borrowed" and "borrows" are one."""
+    if not word.isalpha():
+        return word.replace(",", "")
+    for suffix in SUFFIXES:
+        if word.endswith(suffix) and len(word) - len(suffix) >= 4:
+            word = word[: -len(suffix)]
+            break
+    word = word.removesuffix("e") if len(word) > 4 else word
+    if len(word) > 4 and word[-1] == word[-2]:
+        word = word[:-1]
+    return word[:STEM_CHARS]
+
+
+def statements(text: str, *, least: int, most: int) -> list[Statement]:
+    """The sentences with at least `least` content words, at most `most` of them, in order."""
+    found: list[Statement] = []
+    for part in END.split(LINK.sub(" ", text)):
+        if len(found) >= most:
+            break
+        if part and not part.lstrip().startswith(("#", "<")):
+            one = _statement(LEAD.sub("", part)[:2_000])
+            if len(one.words) >= least:
+                found.append(one)
+    return found
+
+
+def _statement(text: str) -> Statement:
+    words, raw, names = set(), set(), set()
+    denials: dict[str, bool] = {}
+    left = 0
+    tokens: list[str] = TOKEN.findall(text)
+    for at, token in enumerate(tokens):
+        if token in CLAUSE_ENDS:
+            left = 0
+            continue
+        low = token.lower().replace("\u2019", "'")
+        if low in CLAUSE_WORDS:
+            left = 0
+        negates = low in NEGATIONS or AUXILIARY.search(low) is not None
+        if negates and not (at + 1 < len(tokens) and tokens[at + 1].lower() in NOT_ONLY):
+            left = SCOPE
+            raw.add(low)
+            continue
+        raw.add(low)
+        if low in FUNCTION or (len(low) < 2 and not low.isdigit()):
+            continue
+        for piece in low.removesuffix("'s").split("-"):
+            if not piece or piece in FUNCTION:
+                continue
+            key = stem(piece)
+            words.add(key)
+            denials[key] = denials.get(key, False) ^ (left > 0)
+        if token[0].isdigit() or (at and token[0].isupper()):
+            names.add(stem(low.removesuffix("'s")))
+        left = max(0, left - 1)
+    denied = frozenset(key for key, is_denied in denials.items() if is_denied)
+    return Statement(text.strip(), frozenset(words), denied, frozenset(raw), frozenset(names))
+
+
+@cache
+def opposites() -> dict[str, frozenset[str]]:
+    """Each word of `opposites.txt` with those that say the opposite."""
+    found: dict[str, set[str]] = {}
+    for line in (Path(__file__).parent / "opposites.txt").read_text("utf-8").splitlines():
+        if "|" in line and not line.startswith("#"):
+            one, other = ([word.strip() for word in side.split(",")] for side in line.split("|"))
+            for first, second in ((one, other), (other, one)):
+                for word in first:
+                    found.setdefault(word, set()).update(second)
+    return {word: frozenset(others) for word, others in found.items()}

@@ -1,0 +1,34 @@
+"""What a rewrite is held against: the chunk in `reference.source`, and the style that was asked."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from synth.batch import Batch
+
+MOST_CHARS = 50_000  # of either text; a chunk has about 1,500, and a longer text stays unjudged
+EXPANSIONS: Final = ("academic", "maths", "story", "textbook")
+"""Styles that may add what the source does not say: what they add is reported, not rejected."""
+WORD = re.compile(r"[^\W_]+(?:['\u2019.-][^\W_]+)*")
+LINK = re.compile(r"(?<=\])\([^)\n]{0,500}\)|https?://\S{1,2000}")
+
+
+def pairs(batch: Batch) -> list[tuple[str, str] | None]:
+    """(source, text) of each row; None where there is no source, or more than can be judged."""
+    found: list[tuple[str, str] | None] = []
+    for text, reference in zip(batch.texts, batch.references, strict=True):
+        source: str = (reference or {}).get("source") or ""
+        judged = batch.subject == "text" and source.strip() and text.strip()
+        small = max(len(text), len(source)) <= MOST_CHARS
+        found.append((source, text) if judged and small else None)
+    return found
+
+
+def styles(batch: Batch) -> list[str]:
+    """The style of each row's rewrite, "" where the last step was none."""
+    from synth.record import last_step
+
+    made = zip(last_step(batch.table, "stage"), last_step(batch.table, "operation"), strict=True)
+    return [operation.partition("/")[0] if stage == "rewrite" else "" for stage, operation in made]
