@@ -34,6 +34,9 @@ MOST_CLAIMS = 60
 MOST_SENTENCES = 300
 KEPT = 0.5  # of a claim's weight
 ABOUT = 0.5  # likeness (F1 of the weights) from which on a sentence is about a claim
+RIVAL = 0.8  # of the likeness: as like as that, another claim may be the one that is meant
+SIZE = 0.5  # of a claim's words: a sentence with fewer is a fragment or a label
+IGNORED = 0.15  # of the claims' words anywhere in the text; less, and it is about something else
 FEWEST = 3  # claims, before a share of them says anything
 
 
@@ -44,6 +47,8 @@ class Held:
     kept: int
     omitted: int
     contradicted: int
+    touched: float = 1.0
+    """Share of the claims' words that occur in the text at all, weighed."""
     evidence: str = ""
 
     @property
@@ -69,7 +74,8 @@ class Claims(Model):
     )
 
     def judge(self, batch: Batch) -> Verdicts:
-        """`claim_contradicted`, in every style, or `too_few_claims_kept`."""
+        """`claim_contradicted` or, for a text about something else, `source_ignored`, in every
+        style; `too_few_claims_kept`."""
         reasons: list[str | None] = []
         scores, notes = [], []
         for pair, style in zip(given.pairs(batch), given.styles(batch), strict=True):
@@ -82,6 +88,8 @@ class Claims(Model):
             total = held.kept + held.omitted + held.contradicted
             if held.contradicted > self.max_contradicted:
                 reasons.append("claim_contradicted")
+            elif total >= FEWEST and held.touched < IGNORED:
+                reasons.append("source_ignored")
             elif total >= FEWEST and held.share < self.min_kept and style not in self.report:
                 reasons.append("too_few_claims_kept")
             else:
@@ -97,7 +105,10 @@ class Claims(Model):
 def hold(source: str, text: str) -> Held:
     """The source's claims, kept, omitted and contradicted in the text."""
     claims = list(
-        {one.words: one for one in statements(source, least=LEAST_WORDS, most=MOST_CLAIMS)}.values()
+        {
+            (one.words, one.denied): one
+            for one in statements(source, least=LEAST_WORDS, most=MOST_CLAIMS)
+        }.values()
     )
     said = statements(text, least=2, most=MOST_SENTENCES)
     counts = Counter(word for claim in claims for word in claim.words)
@@ -125,14 +136,22 @@ def hold(source: str, text: str) -> Held:
             for column in range(len(said))
             if alike[row][column] >= ABOUT
             and best[column] == row
-            and _turned(claim, said[column], claims, about, row, column)
+            and _comparable(claim, said[column])
+            and all(
+                _turned(other, said[column], claims, about, at, column)
+                for at, other in enumerate(claims)
+                if alike[at][column] >= RIVAL * alike[row][column]
+            )
         ]
         if against:
             contradicted += 1
             evidence = evidence or f"{against[0].text[:80]!r} against {claim.text[:80]!r}"
         elif _kept(claim, totals[row], said, about[row], weights):
             kept += 1
-    return Held(kept, len(claims) - kept - contradicted, contradicted, evidence)
+    everywhere = frozenset(word for one in said for word in one.words)
+    every = frozenset(weights)
+    touched = _weight(every & everywhere, weights) / (_weight(every, weights) or 1)
+    return Held(kept, len(claims) - kept - contradicted, contradicted, touched, evidence)
 
 
 def _weight(words: frozenset[str], weights: dict[str, float]) -> float:
@@ -155,6 +174,12 @@ def _kept(
     )
 
 
+def _comparable(claim: Statement, one: Statement) -> bool:
+    """Whether both state something, and something of about the same size."""
+    asks = one.text.endswith("?") or claim.text.endswith("?")
+    return not asks and len(one.words) >= max(LEAST_WORDS, SIZE * len(claim.words))
+
+
 def _turned(
     claim: Statement,
     one: Statement,
@@ -164,25 +189,28 @@ def _turned(
     column: int,
 ) -> bool:
     """Whether the sentence says the opposite of the claim that it is about."""
-    swapped = _opposed(claim, one)
-    shared = claim.words & one.words
-    denied = (claim.denied ^ one.denied) & shared
-    scope = (claim.denied | one.denied) & shared
-    if denied and len(denied) * 2 >= len(scope):
-        return not swapped  # "not rare" for "common" is no contradiction
-    return swapped or _exchanged(claim, one, claims, about, row, column)
+    opposed = _opposed(claim, one)
+    if (claim.negations - one.negations) % 2:
+        shared = claim.words & one.words
+        denied = (claim.denied ^ one.denied) & shared
+        scope = (claim.denied | one.denied) & shared
+        if denied and len(denied) * 2 >= len(scope):
+            return not opposed  # "not rare" for "common" is no contradiction
+    return opposed or _exchanged(claim, one, claims, about, row, column)
 
 
 def _opposed(claim: Statement, one: Statement) -> bool:
-    """Whether an opposite stands where the claim has a word, and the word itself does not."""
+    """Whether an opposite stands where the claim has a word, among the same words, and the word
+    itself does not."""
     table = opposites()
-    for word in claim.raw - one.raw:
+    ours, theirs = frozenset(claim.tokens), frozenset(one.tokens)
+    for word in ours - theirs:
         against = table.get(word, frozenset())
         # "more" and "fewer" in one sentence: who has which may be told from either side
-        if against & claim.raw:
+        if against & ours:
             continue
-        for other in against & one.raw:
-            if not table[other] & one.raw:
+        for other in against & theirs:
+            if not table[other] & theirs and claim.near(word) & one.near(other):
                 return True
     return False
 
@@ -196,10 +224,15 @@ def _exchanged(
     column: int,
 ) -> bool:
     """Whether a number or name of another claim stands in the place of one of this claim's."""
-    lost = claim.names - one.words
-    brought = one.names - claim.words
-    if not lost or not brought:
-        return False
-    others = [at for at, other in enumerate(claims) if at != row and brought & other.names]
-    # a sentence that is about both claims may well have the numbers of both
-    return bool(others) and all(about[at][column] < ABOUT for at in others)
+    lost, brought = claim.names - one.words, one.names - claim.words
+    for kind in (str.isalpha, _is_number):
+        gone, new = set(filter(kind, lost)), set(filter(kind, brought))
+        others = [at for at, other in enumerate(claims) if at != row and new & other.names]
+        # a sentence that is about both claims may well have the numbers of both
+        if gone and others and all(about[at][column] < ABOUT for at in others):
+            return True
+    return False
+
+
+def _is_number(word: str) -> bool:
+    return word[0].isdigit()

@@ -32,7 +32,7 @@ class Copying(Model):
 
     name: ClassVar[str] = "copying"
     max_share: float = Field(
-        0.5, gt=0, le=1, description="largest share of words in 8-grams of the source"
+        0.6, gt=0, le=1, description="largest share of words in 8-grams of the source"
     )
     max_run: int = Field(60, ge=GRAM, description="longest run of words of the source")
 

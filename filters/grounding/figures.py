@@ -63,7 +63,7 @@ MARKERS = re.compile(  # numbers that order the text
     r"|^\|[ \t]*\d{1,2}[ \t]*\|"
     r"|\b(?:steps?|questions?|parts?|points?|chapters?|sections?|figures?|tables?|units?|lessons?"
     r"|exercises?|examples?|problems?|items?|rows?|columns?|turns?|q|nos?\.)\s?\d{1,2}"
-    r"(?:(?:,| and| to|-|\u2013)\s?\d{1,2})*\b"
+    r"(?:(?:,| and| to|-|\u2013)\s?\d{1,2})*\b(?!\.\d)"
     r"|\bhttps?://\S+",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -149,6 +149,8 @@ def new_numbers(text: str, source: Source) -> list[str]:
         spelled = match[0][0].isalpha()
         ordinal = spelled and is_ordinal(match[0])
         if spelled and not is_fraction(match[0]) and value <= (OWN_COUNT if ordinal else LITTLE):
+            continue
+        if match[0].lower().rstrip("s") in SCALES:  # "thousands of", "a hundred" and one
             continue
         counts = value <= OWN_COUNT and _word_after(text, match.end()) in PARTS_OF_A_TEXT
         if not counts and not _states(value, text[max(0, at - 16) : at], source):

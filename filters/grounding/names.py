@@ -9,7 +9,9 @@ import re
 
 from filters.grounding.source import LINK, WORD
 
-SENTENCE_START = re.compile(r"(?:^|[.!?:;\u2026|>\u2013\u2014]|[\"'\u201c\u2018(\[]|\*\*|\*|_)\s*$")
+SENTENCE_START = re.compile(
+    r"(?:^\s*[-*+#\u2022]+|^|[.!?:;\u2026][\"'\u201d\u2019)\]*_]*|[|>\u2013\u2014\"'\u201c\u2018(\[*_])\s*$"
+)
 TITLE_LINE = re.compile(r"^\s*(?:#|\|?[\s:|-]+$)")
 LABEL = re.compile(
     r"^(?P<mark>[\s>*+|-]*(?:\d{1,2}[.)]\s*)?)(?:\*\*[^*\n]{1,80}\*\*|__[^_\n]{1,80}__)"
@@ -95,7 +97,7 @@ def _has(low: str, word: str, known: tuple[set[str], set[str], str]) -> bool:
 
 def _is_title(line: str) -> bool:
     """Whether a line without a full stop has capitals as a heading has them."""
-    words = [word for word in WORD.findall(line) if len(word) > 3 and word[0].isalpha()]
+    words: list[str] = [word for word in WORD.findall(line) if len(word) > 3 and word[0].isalpha()]
     if not words or line.rstrip(" *_").endswith((".", "!", "?", ":", ";")) or len(words) > 14:
         return False
     return sum(word[0].isupper() for word in words) >= TITLE_SHARE * len(words)

@@ -22,14 +22,26 @@ END = re.compile(
     r"[\"'\u201d\u2019)\]*_]*\s+|\n+|[\u3002\uff01\uff1f]"
 )
 LEAD = re.compile(r"^[\s>*+#|-]*(?:\d{1,3}[.)]\s+)?(?:[QA]:\s*)?")
-CLAUSE_ENDS = frozenset(",;:()\u2013\u2014.!?|")
-CLAUSE_WORDS = frozenset("but although though whereas while because since".split())  # noqa: SIM905
+BREAKS = frozenset(',;:()\u2013\u2014.!?|"\u201c\u201d')
+CLAUSE_ENDS = frozenset(";:.!?|")  # not a comma: what is put between commas does not end a scope
+CLAUSE_WORDS = frozenset(
+    "but although though whereas while because since if unless when so".split()  # noqa: SIM905  as below
+)
 SCOPE = 4
+NEAR = 4  # words to either side
 NEGATIONS = frozenset(
     """not never no none neither nor nobody nothing nowhere without cannot hardly scarcely barely
     rarely seldom lacks lack lacked""".split()  # noqa: SIM905  a list of words is read as words
 )
-NOT_ONLY = frozenset("only just merely simply least".split())  # noqa: SIM905
+AFFIRMS = frozenset(  # behind a negation: "not only", "no fewer than", "no doubt"
+    "only just merely simply least fewer less more later earlier sooner doubt matter".split()  # noqa: SIM905  as above
+)
+IDIOMS = re.compile(
+    r"\b(?:in short|at (?:long )?last|at first|first of all|in the first place|of course|a little"
+    r"|a few|so far|as (?:long|far|soon|little|much) as|in the end|end up|in the long run|early on"
+    r"|right away|more or less|up to|over time|all over|no longer than|sooner or later)\b",
+    re.IGNORECASE,
+)
 FUNCTION: Final = frozenset(
     """a an the this that these those my your his her its our their of in on at by for from to with
     into onto upon within about as and or but so if then than also too very quite rather just
@@ -54,10 +66,19 @@ class Statement:
     """Stems of its content words, numbers as written."""
     denied: frozenset[str]
     """Those in the scope of an odd number of negations."""
-    raw: frozenset[str]
-    """All its words in lower case, function words too."""
+    tokens: tuple[str, ...]
+    """All its words in lower case and in order, function words too, without idioms."""
+    negations: int
     names: frozenset[str]
     """Its numbers and the capitalised words inside it: what can be exchanged for another's."""
+
+    def near(self, word: str) -> frozenset[str]:
+        """The stems of the words that stand close to a word."""
+        found: set[str] = set()
+        for at, token in enumerate(self.tokens):
+            if token == word:
+                found.update(map(stem, self.tokens[max(0, at - NEAR) : at + NEAR + 1]))
+        return frozenset(found - {stem(word)})
 
 
 @cache
@@ -89,23 +110,23 @@ def statements(text: str, *, least: int, most: int) -> list[Statement]:
 
 
 def _statement(text: str) -> Statement:
-    words, raw, names = set(), set(), set()
+    words, names = set(), set()
+    negations = 0
     denials: dict[str, bool] = {}
     left = 0
     tokens: list[str] = TOKEN.findall(text)
     for at, token in enumerate(tokens):
-        if token in CLAUSE_ENDS:
-            left = 0
+        if token in BREAKS:
+            left = 0 if token in CLAUSE_ENDS else left
             continue
         low = token.lower().replace("\u2019", "'")
         if low in CLAUSE_WORDS:
             left = 0
         negates = low in NEGATIONS or AUXILIARY.search(low) is not None
-        if negates and not (at + 1 < len(tokens) and tokens[at + 1].lower() in NOT_ONLY):
+        if negates and not (at + 1 < len(tokens) and tokens[at + 1].lower() in AFFIRMS):
             left = SCOPE
-            raw.add(low)
+            negations += 1
             continue
-        raw.add(low)
         if low in FUNCTION or (len(low) < 2 and not low.isdigit()):
             continue
         for piece in low.removesuffix("'s").split("-"):
@@ -118,7 +139,15 @@ def _statement(text: str) -> Statement:
             names.add(stem(low.removesuffix("'s")))
         left = max(0, left - 1)
     denied = frozenset(key for key, is_denied in denials.items() if is_denied)
-    return Statement(text.strip(), frozenset(words), denied, frozenset(raw), frozenset(names))
+    plain = IDIOMS.sub(" ", text.lower().replace("\u2019", "'"))
+    return Statement(
+        text.strip(),
+        frozenset(words),
+        denied,
+        tuple(token for token in TOKEN.findall(plain) if token not in BREAKS),
+        negations,
+        frozenset(names),
+    )
 
 
 @cache

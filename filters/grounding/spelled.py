@@ -40,8 +40,8 @@ def _any(words: Iterable[str]) -> str:
 
 SMALL: Final = rf"(?:{_any(TENS)}(?:[- ]{_any(UNITS[1:10])})?|{_any(UNITS)})"
 SCALE: Final = rf"{_any(SCALES)}s?"
-BIG: Final = rf"(?:{SMALL}[ -])?{SCALE}(?:[ -]{SCALE})*"
-ORDINAL: Final = rf"{_any(ORDINALS)}s?"
+BIG: Final = rf"(?:{SMALL}[ -]{SCALE}|(?!decade|centur){SCALE})(?:[ -]{SCALE})*"
+ORDINAL: Final = rf"(?!seconds){_any(ORDINALS)}s?"
 CARDINAL: Final = rf"(?:{BIG}(?:(?: and |, | ){BIG})*(?:(?: and | ){SMALL})?|{SMALL})"
 SPELLED = re.compile(rf"\b(?:{CARDINAL}(?:[- ]{ORDINAL})?|{ORDINAL})\b", re.IGNORECASE)
 

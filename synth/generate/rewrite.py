@@ -20,8 +20,8 @@ from pydantic import Field
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.errors import InputError
 from synth.generate.collapse import Bounds, CollapseWatch
-from synth.generate.opening import read_rewrite
 from synth.generate.pieces import Part, Piece, all_choices, draw, parts
+from synth.generate.read_rewrite import read_rewrite
 from synth.generate.styles import (
     DEFAULT,
     Audience,
@@ -125,7 +125,7 @@ class Rewrite(ShardStage):
 
         def hear(pieces: list[Piece], replies: list[Reply]) -> None:
             judged = [
-                read_rewrite(reply, style_name(piece.style))
+                read_rewrite(reply, template(piece.style))
                 for piece, reply in zip(pieces, replies, strict=True)
             ]
             asked.extend(zip(pieces, replies, judged, strict=True))

@@ -12,7 +12,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-VERSION = "rehearsal-1"
+VERSION = "rehearsal-2"
 """Changed whenever the same request would be answered otherwise: replies are journaled under it."""
 
 Rate = Annotated[float, Field(ge=0, le=1)]
@@ -27,6 +27,10 @@ REPLY_DEFECTS = (
     "repetition",
     "malformed",
     "empty",
+    "ungrounded",
+    "contradicted",
+    "omitted",
+    "stock_opening",
 )
 """Defects of what is said, in the order in which their shares are laid out; one a reply at most."""
 
@@ -72,6 +76,20 @@ class Defects(BaseModel):
         "JSON. Only replies that have a format.",
     )
     empty: Rate = Field(default=0.04, description="No text at all: empty, blank or null.")
+    ungrounded: Rate = Field(
+        default=0.04,
+        description="A number, date or name that the source lacks; rewrites that may not add any.",
+    )
+    contradicted: Rate = Field(
+        default=0.04, description="Turns one claim of the source round; rewrites only."
+    )
+    omitted: Rate = Field(
+        default=0.04,
+        description="Talks about the source's subject and leaves its claims out; rewrites only.",
+    )
+    stock_opening: Rate = Field(
+        default=0.04, description="Opens as any text might ('In today's world'); rewrites only."
+    )
     overloaded: Rate = Field(
         default=0.01,
         description="Answers 429 or 503 the first time; asked again, the request succeeds.",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
+from synth.teacher.rehearsal import unfaithful
 from synth.teacher.rehearsal.answer import Draft
 from synth.teacher.rehearsal.arithmetic import show
 from synth.teacher.rehearsal.dice import Dice
@@ -154,7 +155,11 @@ def _copy(case: Case) -> Flawed | None:
                        f"Please {given[:1].lower()}{given[1:]}", f"Now: {given}")  # fmt: skip
             return Flawed(dice.pick(trivial), draft.reasoning)
         return Flawed(say(dice.pick(bank("defects", "echoes")), dice, slots), draft.reasoning)
-    if form < 0.25 and len(job.instructions.split()) > 12:
+    if job.task == "rewrite" and form > 0.5:
+        part = unfaithful.copied_in_part(draft.text, given, dice)
+        if part is not None:
+            return Flawed(part, draft.reasoning)
+    if form < 0.15 and len(job.instructions.split()) > 12:
         return Flawed(_header(case, 0.7) + job.instructions, draft.reasoning)
     if form < 0.6:
         text = _header(case, 0.8) + given
@@ -235,6 +240,21 @@ def _empty(case: Case) -> Flawed:
     return Flawed(dice.pick(("", None, "\n\n", "   ", " \n")), draft.reasoning)
 
 
+def _unfaithful(
+    spoil: Callable[[str, str, Dice], str | None], *, may_add: bool
+) -> Callable[[Case], Flawed | None]:
+    """The planter of a defect that only a rewrite with a source can have."""
+
+    def planter(case: Case) -> Flawed | None:
+        job, draft = case.job, case.draft
+        if job.task != "rewrite" or (not may_add and job.name in unfaithful.ADDING):
+            return None
+        text = spoil(draft.text, job.given, case.dice)
+        return None if text is None else Flawed(text, draft.reasoning)
+
+    return planter
+
+
 PLANTERS: dict[str, Callable[[Case], Flawed | None]] = {
     "refusal": _refusal,
     "truncation": _truncation,
@@ -245,4 +265,8 @@ PLANTERS: dict[str, Callable[[Case], Flawed | None]] = {
     "repetition": _repetition,
     "malformed": _malformed,
     "empty": _empty,
+    "ungrounded": _unfaithful(unfaithful.with_new_fact, may_add=False),
+    "contradicted": _unfaithful(unfaithful.with_claim_turned, may_add=True),
+    "omitted": _unfaithful(unfaithful.with_most_left_out, may_add=False),
+    "stock_opening": _unfaithful(unfaithful.with_stock_opening, may_add=True),
 }

@@ -1,4 +1,4 @@
-"""How a rewrite begins: the line that the prompt demands, and no stock phrase behind it.
+"""Whether a reply is a rewrite: the first line that the prompt demands, no stock phrase, an end.
 
 Source: Nemotron-CC (arXiv:2412.02595, appendix) demands a fixed first line, rejects replies without
 it, and strips it. Cosmopedia's prompts ban stock openers; ours are the families that its authors
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from synth.generate.control import restore
+from synth.generate.template import Template
 from synth.teacher.protocol import Reply
 
 READ_CHARS = 400
@@ -41,25 +42,57 @@ OPENERS = (
     r"as we all know,",
 )
 STOCK = re.compile("|".join(OPENERS))
+COPIED_CHARS = 60  # a line of the prompt as long as that is no coincidence
+MOST = 0.7  # of the lines of a kind, before one that differs is the odd one out
+ENDED = re.compile(r"[.!?:;|}\u2026\u3002\uff01\uff1f$][\"'\u201d\u2019)\]*_]*\s*$|```\s*$")
+CODE = re.compile(r"^\s*(?:```|~~~)", re.MULTILINE)
+KIND = re.compile(
+    r"\s*(?:(?P<row>\|)|(?P<item>[-*+\u2022] |\d{1,2}[.)] )|(?P<head>#{1,6} )|(?P<quote>>))"
+)
 PLAIN = str.maketrans({"\u2019": "'", "\u2018": "'", "\u2013": "-", "\u2014": "-"})
 SKIPPED = re.compile(r"\s*(?:#|\||[-=*_]{3,}\s*$|$)")
 MARKUP = re.compile(r"^[\s>*_\"'\u201c\u2018(]+|^(?:Q|A|[A-Z][a-z]{1,20})\s*:[\s*_]*")
 
 
-def read_rewrite(reply: Reply, name: str) -> tuple[str, str | None]:
+def read_rewrite(reply: Reply, template: Template) -> tuple[str, str | None]:
     """The rewrite without its first line, and the reason to reject it, if any.
 
-    The reply's own fault, `first_line_missing`, `reply_empty` or `stock_opening`.
+    The reply's own fault, `reply_truncated` (by its finish reason), `first_line_missing`,
+    `reply_empty`, `instruction_copied`, `stock_opening`, or `reply_cut` (by the look of its end).
     """
     if reply.fault:
         return reply.text, reply.fault
+    if reply.finish_reason == "length":
+        return reply.text, "reply_truncated"
     first, _, rest = reply.text.partition("\n")
-    if first.strip() != f"=== {name} ===":
+    if first.strip() != f"=== {template.first_line} ===":
         return reply.text, "first_line_missing"
     text = restore(rest.strip())
     if not text:
         return text, "reply_empty"
-    return text, "stock_opening" if opens_with_stock(text) else None
+    if any(len(line) >= COPIED_CHARS and line in text for line in template.system.split("\n")):
+        return text, "instruction_copied"
+    if opens_with_stock(text):
+        return text, "stock_opening"
+    return text, "reply_cut" if ends_unlike_its_lines(text) else None
+
+
+def ends_unlike_its_lines(text: str) -> bool:
+    """Whether the last line has no end where the lines of its kind have one: a row without its
+    last bar, a step without its full stop. Short lines, and formulas, say nothing."""
+    *before, last = text.rstrip().split("\n")
+    if CODE.search(text) or len(last.split()) < 4 or ENDED.search(last):
+        return False
+    kind = _kind(last)
+    alike = [line for line in before if _kind(line) == kind and len(line.split()) >= 4]
+    ended = sum(ENDED.search(line) is not None for line in alike)
+    return bool(alike) and ended >= MOST * len(alike)
+
+
+def _kind(line: str) -> str:
+    """Table row, list item, heading or prose."""
+    found = KIND.match(line)
+    return (found.lastgroup or "prose") if found else "prose"
 
 
 def opens_with_stock(text: str) -> bool:
