@@ -76,11 +76,12 @@ PARTS_OF_A_TEXT = frozenset(
 OWN_COUNT = 12  # up to it, a number before "points" counts points of the text itself
 LITTLE = 3  # "one of", "both", "two", in words, are how English speaks rather than figures
 ABOUT = re.compile(
-    r"(?:about|around|roughly|nearly|almost|approximately|some|circa|over|under|more than|less than"
-    r"|close to|up to) [$\u00a3\u20ac]?$",
+    r"(?:(?P<near>about|around|roughly|nearly|almost|approximately|some|circa|close to)"
+    r"|(?P<above>over|more than|above)|(?P<below>under|less than|fewer than|up to)) [$\u00a3\u20ac]?$",
     re.IGNORECASE,
 )
-ROUNDED = 0.05  # how far from the source's a value behind "about" may lie
+ROUNDED = 0.05  # how far from the source's a value behind "about" may lie …
+LEAST_ROUNDED = 40  # … and from where on: nobody rounds 21 to 20
 ITEM = re.compile(r"\s*(?:[-*+\u2022]|\d{1,2}[.)]|\|)\s")
 
 
@@ -161,9 +162,12 @@ def new_numbers(text: str, source: Source) -> list[str]:
 def _states(value: float, before: str, source: Source) -> bool:
     if round(value, 6) in source.values:
         return True
-    if ABOUT.search(before):
-        return any(abs(value - one) <= ROUNDED * one for one in source.values if one >= 10)
-    return False
+    about = ABOUT.search(before)
+    if about is None or value < LEAST_ROUNDED:
+        return False
+    low = value if about["above"] else value * (1 - ROUNDED)
+    high = value if about["below"] else value * (1 + ROUNDED)
+    return any(low <= one <= high for one in source.values)
 
 
 def _has_date(date: Date, source: Source) -> bool:

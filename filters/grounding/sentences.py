@@ -30,8 +30,8 @@ CLAUSE_WORDS = frozenset(
 SCOPE = 4
 NEAR = 4  # words to either side
 NEGATIONS = frozenset(
-    """not never no none neither nor nobody nothing nowhere without cannot hardly scarcely barely
-    rarely seldom lacks lack lacked""".split()  # noqa: SIM905  a list of words is read as words
+    """not never no none neither nor nobody nothing nowhere without cannot
+    lacks lack lacked""".split()  # noqa: SIM905  a list of words is read as words
 )
 AFFIRMS = frozenset(  # behind a negation: "not only", "no fewer than", "no doubt"
     "only just merely simply least fewer less more later earlier sooner doubt matter".split()  # noqa: SIM905  as above

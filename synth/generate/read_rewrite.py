@@ -38,13 +38,20 @@ OPENERS = (
     r"(?:buckle up|get ready|are you ready|join us|come along)\b",
     r"(?:it is|it's) (?:no secret|widely known|a truth universally|often said) that",
     r"when it comes to\b",
-    rf"(?:hello|hi|hey|greetings|dear)[ ,!](?:\w+ ){{0,3}}?{GREETED}\b",
+    rf"(?:hello|hi|hey|greetings|dear)[ ,!]+(?:\w+ ){{0,3}}?{GREETED}\b",
     r"as we all know,",
+    r"in this day and age|in our (?:[\w-]+ )*?(?:lives|world|times?)\b",
+    r"in the (?:realm|tapestry|annals|hustle and bustle|fast lane) of\b",
+    # to the asker, in place of a text for readers
+    r"(?:no problem|all ?right|got it|understood|okay|ok|sure|certainly|of course|absolutely)\b ?[,.!]",
+    r"(?:output|response|answer|result|rewritten text|rewrite): ",
+    r"[^.:\n]{0,40}\bthis is what i (?:came up with|have)|my (?:answer|suggestion|version) ",
 )
 STOCK = re.compile("|".join(OPENERS))
 COPIED_CHARS = 60  # a line of the prompt as long as that is no coincidence
 MOST = 0.7  # of the lines of a kind, before one that differs is the odd one out
 ENDED = re.compile(r"[.!?:;|}\u2026\u3002\uff01\uff1f$][\"'\u201d\u2019)\]*_]*\s*$|```\s*$")
+SENTENCE = re.compile(r"\w{3}[.!?][\"'\u201d\u2019)]* +[\"'\u201c\u2018(]?[A-Z]\w* \w+")
 CODE = re.compile(r"^\s*(?:```|~~~)", re.MULTILINE)
 KIND = re.compile(
     r"\s*(?:(?P<row>\|)|(?P<item>[-*+\u2022] |\d{1,2}[.)] )|(?P<head>#{1,6} )|(?P<quote>>))"
@@ -84,6 +91,8 @@ def ends_unlike_its_lines(text: str) -> bool:
     if CODE.search(text) or len(last.split()) < 4 or ENDED.search(last):
         return False
     kind = _kind(last)
+    if kind != "row" and SENTENCE.search(last):
+        return True
     alike = [line for line in before if _kind(line) == kind and len(line.split()) >= 4]
     ended = sum(ENDED.search(line) is not None for line in alike)
     return bool(alike) and ended >= MOST * len(alike)

@@ -104,7 +104,9 @@ def _exchanges() -> tuple[re.Pattern[str], dict[str, tuple[str, ...]]]:
         before, _, after = line.partition("=>")
         table[before.strip()] = tuple(one.strip() for one in after.split("|"))
     longest = sorted(table, key=len, reverse=True)
-    return re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, longest))})(?![\w-])", re.IGNORECASE), table
+    return re.compile(
+        rf"(?<![\w-])(?:{'|'.join(map(re.escape, longest))})(?![\w-])", re.IGNORECASE
+    ), table
 
 
 @cache

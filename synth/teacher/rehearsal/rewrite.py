@@ -53,9 +53,9 @@ def prose(source: str) -> tuple[str, ...]:
     """The source's sentences without navigation, cookie lines, links and markup; each once."""
     found: dict[str, None] = {}
     text = EMPHASIS.sub("", LINK.sub(r"\1", FRONT_MATTER.sub("", source)))
-    # a line that goes on in lower case was broken by a text editor; a table's cells stand apart
-    for raw in WRAPPED.sub(" ", text).replace("|", "\n").split("\n"):
-        line = BULLET.sub("", raw).strip(" \t*>")
+    # a line that goes on in lower case was broken by a text editor
+    for raw in WRAPPED.sub(" ", text).split("\n"):
+        line = BULLET.sub("", _row(raw)).strip(" \t*>")
         words = line.split()
         # a short line without a full stop is a menu entry or a heading, and states nothing
         titled = len(words) < 8 and not line.endswith((".", "!", "?"))
@@ -65,6 +65,16 @@ def prose(source: str) -> tuple[str, ...]:
             if 4 <= len(sentence.split()) <= 70:
                 found[_whole(sentence)] = None
     return tuple(found)
+
+
+def _row(line: str) -> str:
+    """A table's row as a sentence, its first cell what it is about; another line as it is."""
+    if line.count("|") < 2 or CHATTER.search(line):
+        return line.replace("|", "\n").partition("\n")[0]
+    cells = [cell.strip() for cell in line.split("|")]
+    first, *rest = [cell for cell in cells if re.search(r"\w", cell)] or [""]
+    said = f"{first}: {'; '.join(rest)}"
+    return f"{said}." if rest and 4 <= len(said.split()) else ""
 
 
 def _whole(sentence: str) -> str:

@@ -21,13 +21,24 @@ ADDING: Final = frozenset({"textbook", "academic", "story", "maths"})
 PLAIN_WORD = re.compile(r"[^\W\d_]{4,}")
 AUXILIARY = re.compile(
     r"\b(is|are|was|were|can|will|could|should|must|may|has been|have been|had been)\b"
-    r"(?! (?:not|no|never|nothing|only|just)\b)(?!n['’]t)"
+    r"(?! (?:not|no|never|nothing|only|just|said|be seen)\b)(?!n['’]t)(?=[ ,])"
+)
+DENIES = re.compile(
+    r"\b(?:not|no|never|none|nothing|nobody|neither|nor|without|hardly|rarely)\b|n['’]t",
+    re.IGNORECASE,
+)
+CONDITION = re.compile(
+    r"\b(?:if|case|when|once|whenever|whether|until|unless|time)\b[^,;]*$", re.IGNORECASE
 )
 NEGATED = re.compile(r"\b(is|are|was|were|can|will|could|should|must|does|do|did)(?: not|n['’]t) ")
 FIGURE = re.compile(
     r"(?<![\w.,:/$£€#-])\d{1,3}(?:,\d{3})+(?![\w,.-]\d|\w)|(?<![\w.,:/#-])\d{2,6}(?![\w,.:/-]\d|\w)"
 )
 CAPITAL = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{3,}(?![\w'’-])")
+FIXED = re.compile(
+    r"after that|before that|a good many|a good deal|at first|first of all|at last|so far"
+)
+"""Phrases in which a word does not mean what its opposite would turn round."""
 FEWEST_SHARED = 5
 
 
@@ -128,8 +139,12 @@ def _states(sentence: str, source: str) -> bool:
 
 
 def _denied(sentence: str, dice: Dice) -> str | None:
-    found = list(AUXILIARY.finditer(sentence))
-    if not found or re.search(r"\b(?:not|no|never|nothing|without)\b|n['’]t", sentence):
+    found = [
+        match
+        for match in AUXILIARY.finditer(sentence)
+        if not CONDITION.search(sentence[: match.start()])  # "if it is cold" claims nothing
+    ]
+    if not found or DENIES.search(sentence):
         return None
     verb = found[0]
     end = verb.end() if " " not in verb[0] else verb.start() + verb[0].index(" ")
@@ -137,7 +152,7 @@ def _denied(sentence: str, dice: Dice) -> str | None:
 
 
 def _affirmed(sentence: str, dice: Dice) -> str | None:
-    if len(re.findall(r"\b(?:not|no|never|nothing|without)\b|n['’]t", sentence)) != 1:
+    if len(DENIES.findall(sentence)) != 1:
         return None
     word = dice.pick(("", "always ", "indeed "))
     turned = NEGATED.sub(lambda found: f"{found[1]} {word}", sentence, count=1)
@@ -149,12 +164,13 @@ def _opposed(sentence: str, dice: Dice) -> str | None:
     for line in bank("unfaithful", "opposites"):
         one, _, other = say(line, dice, {}).partition(" <> ")
         pairs += [(one, other), (other, one)]
-    low = f" {re.sub(r'[^a-z ]', ' ', sentence.lower())} "
+    plain = FIXED.sub(" ", f" {sentence.lower()} ")
+    low = f" {re.sub(r'[^a-z -]', ' ', plain)} "
     fitting = [(a, b) for a, b in pairs if f" {a} " in low and f" {b} " not in low]
     if not fitting:
         return None
     before, after = dice.pick(fitting)
-    return re.sub(rf"\b{before}\b", after, sentence, count=1)
+    return re.sub(rf"(?<![\w-]){before}(?![\w-])", after, sentence, count=1)
 
 
 def _new_sentence(text: str, source: str, dice: Dice) -> str | None:
@@ -200,7 +216,8 @@ def _inventions(source: str, dice: Dice) -> dict[str, str]:
 
 def _changed_number(text: str, source: str, dice: Dice) -> str | None:
     """One of the text's own numbers becomes another, often one that looks like it."""
-    found = [match for match in FIGURE.finditer(text) if match[0] in numbers(source)]
+    own = numbers(source)
+    found = [m for m in FIGURE.finditer(text) if m[0] in own and _in_prose(text, m.start())]
     taken = {number.replace(",", "") for number in re.findall(r"\d[\d,]*", source)}
     if not found:
         return None
@@ -221,9 +238,16 @@ def _changed_number(text: str, source: str, dice: Dice) -> str | None:
 
 def _new_name(text: str, source: str, dice: Dice) -> str | None:
     """One of the text's names becomes another."""
-    found = [match for match in CAPITAL.finditer(text) if match[0] in source]
+    found = [m for m in CAPITAL.finditer(text) if m[0] in source and _in_prose(text, m.start())]
     if not found:
         return None
     match = dice.pick(found)
     name = _inventions(source, dice)["name"].split()[-1]
     return text[: match.start()] + name + text[match.end() :]
+
+
+def _in_prose(text: str, at: int) -> bool:
+    """Whether a place lies in a sentence, not in a heading or label."""
+    start = text.rfind("\n", 0, at) + 1
+    line = text[start : text.find("\n", at) if "\n" in text[at:] else len(text)]
+    return line.endswith((".", "|")) and not line.startswith("#") and "**" not in text[at:][:60]
