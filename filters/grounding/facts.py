@@ -48,13 +48,14 @@ class Facts(Model):
         """`date_not_in_source`, `number_not_in_source` or `name_not_in_source`."""
         reasons: list[str | None] = []
         scores, notes = [], []
-        for pair, style in zip(given.pairs(batch), given.styles(batch), strict=True):
+        rows = zip(given.pairs(batch), given.titles(batch), given.styles(batch), strict=True)
+        for pair, title, style in rows:
             if pair is None:
                 reasons.append(None)
                 scores.append(nan)
                 notes.append("")
                 continue
-            new = new_facts(*pair)
+            new = new_facts(f"{title}\n\n{pair[0]}", pair[1])
             drops = len(new) > self.max_new and style not in self.report
             reasons.append(REASONS[new[0][0]] if drops else None)
             scores.append(float(len(new)))

@@ -15,6 +15,14 @@ WORD = re.compile(r"[^\W_]+(?:['\u2019.-][^\W_]+)*")
 LINK = re.compile(r"(?<=\])\([^)\n]{0,500}\)|https?://\S{1,2000}")
 
 
+def titles(batch: Batch) -> list[str]:
+    """What the teacher was told besides each row's source: the page's title, the headings."""
+    import orjson
+
+    metas = (orjson.loads(meta) for meta in batch.table["meta"].to_pylist())
+    return [f"{meta.get('title') or ''}\n{meta.get('section') or ''}" for meta in metas]
+
+
 def pairs(batch: Batch) -> list[tuple[str, str] | None]:
     """(source, text) of each row; None where there is no source, or more than can be judged."""
     found: list[tuple[str, str] | None] = []

@@ -24,7 +24,9 @@ class Part:
     number: int
     source: str
     title: str
-    """The document's title and the headings over the chunk."""
+    """The document's title and the headings over the chunk, as the teacher is told."""
+    section: str = ""
+    """Those headings alone; in the row's `meta`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def parts(row: int, text: str, meta: str, chunk_tokens: int) -> Iterator[Part]:
     for number, (source, section) in enumerate(chunks(text, chunk_tokens)):
         path = section.removeprefix(title).removeprefix(" > ") if title else section
         heading = _one_line(" > ".join(filter(None, (title, path))))
-        yield Part(row, number, source, heading)
+        yield Part(row, number, source, heading, _one_line(section))
 
 
 def draw(

@@ -201,6 +201,9 @@ class Rewrite(ShardStage):
                 for piece, reply, (text, _) in asked
             ],
             text=pa.array([text for _, _, (text, _) in asked], pa.string()),
+            meta=pa.array(
+                _with_sections(table, [piece.part for piece, _, _ in asked]), pa.string()
+            ),
             reasoning=pa.array([reply.reasoning for _, reply, _ in asked], pa.string()),
             reference=pa.array(
                 [
@@ -231,6 +234,21 @@ class Rewrite(ShardStage):
             pa.concat_tables([empty, failed]).take(in_order),
             tuple(notes),
         )
+
+
+def _with_sections(table: pa.Table, parts_: Sequence[Part]) -> list[str]:
+    """The documents' `meta`, with the headings over each part that stands under any."""
+    import orjson
+
+    metas: list[str] = table["meta"].to_pylist()
+    return [
+        orjson.dumps(
+            {**orjson.loads(metas[part.row]), "section": part.section}, option=orjson.OPT_SORT_KEYS
+        ).decode()
+        if part.section
+        else metas[part.row]
+        for part in parts_
+    ]
 
 
 async def _two_in_flight(

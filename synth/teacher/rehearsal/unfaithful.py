@@ -28,7 +28,9 @@ DENIES = re.compile(
     re.IGNORECASE,
 )
 CONDITION = re.compile(
-    r"\b(?:if|case|when|once|whenever|whether|until|unless|time)\b[^,;]*$", re.IGNORECASE
+    r"\b(?:if|case|when|once|whenever|whether|until|unless|time|how|what|why|where|which|that|who"
+    r"|whose|so)\b[^;]*$",
+    re.IGNORECASE,
 )
 NEGATED = re.compile(r"\b(is|are|was|were|can|will|could|should|must|does|do|did)(?: not|n['’]t) ")
 FIGURE = re.compile(
@@ -39,7 +41,7 @@ FIXED = re.compile(
     r"after that|before that|a good many|a good deal|at first|first of all|at last|so far"
 )
 """Phrases in which a word does not mean what its opposite would turn round."""
-FEWEST_SHARED = 5
+FEWEST_SHARED = 6
 
 
 def with_new_fact(text: str, source: str, dice: Dice) -> str | None:
@@ -128,7 +130,8 @@ def _edited(sentence: str, dice: Dice) -> str:
 
 def _states(sentence: str, source: str) -> bool:
     """Whether the sentence says what one of the source says: then its opposite is wrong."""
-    if sentence.endswith("?") or "“" in sentence or not sentence.endswith("."):
+    plain = sentence.endswith(".") and not set(sentence) & set("“?:;☐·»|`")
+    if not plain or not 8 <= len(sentence.split()) <= 40:
         return False
     own = {word.lower()[:6] for word in PLAIN_WORD.findall(sentence)}
     for claim in prose(source):
@@ -166,7 +169,7 @@ def _opposed(sentence: str, dice: Dice) -> str | None:
         pairs += [(one, other), (other, one)]
     plain = FIXED.sub(" ", f" {sentence.lower()} ")
     low = f" {re.sub(r'[^a-z -]', ' ', plain)} "
-    fitting = [(a, b) for a, b in pairs if f" {a} " in low and f" {b} " not in low]
+    fitting = [(a, b) for a, b in pairs if low.count(f" {a} ") == 1 and f" {b} " not in low]
     if not fitting:
         return None
     before, after = dice.pick(fitting)
