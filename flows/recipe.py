@@ -21,6 +21,7 @@ from filters.quality.stage import Quality
 from filters.samples.prefer import Prefer
 from filters.samples.select import Select
 from filters.verify.stage import Verify
+from seeds.clean import Clean
 from seeds.read import Read
 from synth.engine.plan import Plan
 from synth.engine.stage import Model, Source, Stage
@@ -38,6 +39,8 @@ class StageEntry(Model):
 
     read: Read | None = None
     """Reads prompts, web samples or answers."""
+    clean: Clean | None = None
+    """Takes menus, markup and the like out of web samples."""
     evolve: Evolve | None = None
     """Makes prompts harder and more diverse."""
     rewrite: Rewrite | None = None
