@@ -43,6 +43,10 @@ def rows_of(file: Input, *, web: bool, max_line_bytes: int) -> Iterator[Row]:
             from seeds.arrow_rows import arrow_rows
 
             return arrow_rows(file)
+        case Format.HTML | Format.WARC:
+            from seeds.web_pages import page_rows
+
+            return page_rows(file, max_line_bytes)
         case Format.TEXT:
             return _page(file, max_line_bytes) if web else _text_lines(file, max_line_bytes)
 
@@ -63,6 +67,12 @@ def look_ahead(file: Input, *, web: bool, max_line_bytes: int) -> Ahead:
             from seeds.arrow_rows import arrow_columns
 
             columns = arrow_columns(file)
+        case Format.HTML | Format.WARC if not web:
+            raise InputError(f"{file.path} holds web pages: read them as `web:`, not `prompts:`")
+        case Format.HTML | Format.WARC:
+            from seeds.web_pages import COLUMNS
+
+            return Ahead(COLUMNS, file.path.stat().st_size > 0)
         case Format.TEXT if web:
             return Ahead(["text"], file.path.stat().st_size > 0)
         case Format.TEXT:

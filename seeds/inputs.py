@@ -30,6 +30,10 @@ class Format(StrEnum):
     """A prompt per line that is not blank, or one web sample per file."""
     ARROW = "arrow"
     """Arrow IPC, as `datasets` saves it."""
+    HTML = "html"
+    """One web page per file; its main text is read."""
+    WARC = "warc"
+    """A web archive; the main text of each HTML response is read."""
 
 
 EXTENSIONS = {
@@ -43,6 +47,10 @@ EXTENSIONS = {
     ".md": Format.TEXT,
     ".markdown": Format.TEXT,
     ".arrow": Format.ARROW,
+    ".html": Format.HTML,
+    ".htm": Format.HTML,
+    ".xhtml": Format.HTML,
+    ".warc": Format.WARC,
 }
 COMPRESSED = (".gz", ".zst")  # after any extension but .parquet and .arrow
 ABOUT_THE_DATA = re.compile(r"(?i)^(readme|licen[cs]e|notice|changelog|citation)\b")

@@ -1,0 +1,88 @@
+"""Pages of HTML and of web archives (WARC) as rows: the main text as Markdown, title and address.
+
+    {"text": "# On tides\\n\\nThe sea rises …", "title": "On tides", "url": "https://example.org/"}
+
+The main text is found by trafilatura, archives are read by warcio; both come with the extra `web`,
+since they bring 50 MB of parsers along that other inputs do not need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from seeds.inputs import Format, Input
+from seeds.lines import Row, opened
+from synth.errors import InputError
+
+COLUMNS = ["text", "title", "url"]
+HTML_TYPES = ("text/html", "application/xhtml+xml")
+
+
+def page_rows(file: Input, max_bytes: int) -> Iterator[Row]:
+    """One row of an HTML file, or one for each HTML response of an archive, in its order.
+
+    A page without a main text is set aside as `no_main_text`, a longer one as `text_too_long`.
+    """
+    if file.format is Format.HTML:
+        with opened(file.path) as html:
+            yield _page(file.path, 1, html.read(max_bytes + 1), None, max_bytes)
+    else:
+        yield from _archive_rows(file.path, max_bytes)
+
+
+def _archive_rows(path: Path, max_bytes: int) -> Iterator[Row]:
+    with opened(path) as stream:
+        warcio = _needed("warcio.archiveiterator", path)
+        from warcio.exceptions import ArchiveLoadFailed
+
+        number = 0
+        seen = False
+        try:
+            for record in warcio.ArchiveIterator(stream):
+                seen = seen or record.rec_type is not None
+                if _is_page(record):
+                    number += 1
+                    content = record.content_stream().read(max_bytes + 1)
+                    address = record.rec_headers.get_header("WARC-Target-URI")
+                    yield _page(path, number, content, address, max_bytes)
+        except (ArchiveLoadFailed, EOFError, OSError) as error:
+            raise InputError(
+                f"{path} is no WARC file, or a damaged one ({error}): fetch it again"
+            ) from error
+        if not seen:
+            raise InputError(f"{path} is no WARC file, or a damaged one: it holds no record")
+
+
+def _is_page(record: Any) -> bool:
+    """Whether the record is a page that the server gave, and HTML."""
+    if record.rec_type != "response" or record.http_headers is None:
+        return False
+    kind = (record.http_headers.get_header("Content-Type") or "").partition(";")[0]
+    return record.http_headers.get_statuscode() == "200" and kind.strip().lower() in HTML_TYPES
+
+
+def _page(path: Path, number: int, content: bytes, url: str | None, max_bytes: int) -> Row:
+    if len(content) > max_bytes:
+        return Row(number, None, "text_too_long", content)
+    extract = _needed("trafilatura", path).extract
+    text = extract(content, output_format="markdown", include_comments=False, url=url)
+    if not text or not text.strip():
+        return Row(number, None, "no_main_text", content)
+    title = _needed("trafilatura.metadata", path).extract_metadata(content, default_url=url).title
+    values = {"text": text, "title": title, "url": url}
+    return Row(number, {key: value for key, value in values.items() if value}, "", content)
+
+
+def _needed(module: str, path: Path) -> Any:
+    """The module of the extra `web`. Raises `InputError` that says how to install it."""
+    from importlib import import_module
+
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise InputError(
+            f"{path} is HTML or a web archive, and {error.name or module} is not installed, which "
+            "reads it: pip install 'synth-pipeline[web]' (in a checkout: pip install -e '.[web]')"
+        ) from error
