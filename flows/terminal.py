@@ -68,13 +68,13 @@ def print_planted(run: Path, manifests: Sequence[Manifest]) -> None:
         pad_edge=False,
     )
     table.add_column("defect")
-    for column in ("planted", "caught", "recall"):
+    for column in ("planted", "caught", "recall", "precision"):
         table.add_column(column, justify="right")
     table.add_column("by reason", overflow="fold")
     for kind, caught in kinds.items():
         reasons = ", ".join(f"{reason} {n}" for reason, n in caught.reasons.most_common())
-        recall = f"{caught.left / caught.planted:.2f}"
-        table.add_row(kind, f"{caught.planted:,}", f"{caught.left:,}", recall, reasons)
+        shares = (f"{caught.recall:.2f}", f"{caught.precision:.2f}")
+        table.add_row(kind, f"{caught.planted:,}", f"{caught.left:,}", *shares, reasons)
     Console().print(table)
     if clean:
         print(f"of {clean:,} rows without a planted defect, {clean_left:,} left all the same")
