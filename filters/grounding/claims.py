@@ -36,7 +36,7 @@ KEPT = 0.5  # of a claim's weight
 ABOUT = 0.5  # likeness (F1 of the weights) from which on a sentence is about a claim
 RIVAL = 0.8  # of the likeness: as like as that, another claim may be the one that is meant
 SIZE = 0.5  # of a claim's words: a sentence with fewer is a fragment or a label
-IGNORED = 0.15  # of the claims' words anywhere in the text; less, and it is about something else
+IGNORED = 0.12  # of the claims' words anywhere in the text; less, and it is about something else
 FEWEST = 3  # claims, before a share of them says anything
 
 

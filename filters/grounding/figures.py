@@ -12,6 +12,7 @@ import re
 from typing import NamedTuple
 
 from filters.grounding.spelled import (
+    CARDINALS,
     IMPLIED,
     SCALES,
     SPELLED,
@@ -115,6 +116,7 @@ def read_source(text: str) -> Source:
     found |= {float(count) for count in _list_lengths(text)}
     words = {word.removesuffix("s") for word in re.findall(r"[a-z]+", text.lower())}
     implied = {IMPLIED[word] for word in words & IMPLIED.keys()}
+    implied |= {CARDINALS[word] for word in words & CARDINALS.keys()}  # of "fourteen centuries"
     units = {  # two weeks are fourteen days
         _value(match) * IMPLIED[unit]
         for match in DIGITS.finditer(text)

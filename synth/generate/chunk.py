@@ -75,6 +75,11 @@ def chunks(text: str, max_tokens: int) -> list[Chunk]:
     ]
 
 
+def count_tokens(text: str) -> float:
+    """The estimate of a text's tokens."""
+    return len(WORD.findall(text)) * TOKENS_PER_WORD
+
+
 def find_headings(text: str) -> list[_Heading]:
     """The Markdown headings (`# …`) of a text, in order, without the comments of fenced code."""
     fenced = "```" in text or "~~~" in text

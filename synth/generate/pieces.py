@@ -8,7 +8,7 @@ from itertools import product
 
 import orjson
 
-from synth.generate.chunk import chunks, find_headings
+from synth.generate.chunk import chunks, count_tokens, find_headings
 from synth.generate.collapse import CollapseWatch
 from synth.generate.styles import Audience, style_name
 from synth.randomness import derive_random
@@ -27,6 +27,8 @@ class Part:
     """The document's title and the headings over the chunk, as the teacher is told."""
     section: str = ""
     """Those headings alone; in the row's `meta`."""
+    scrap: bool = False
+    """Too short to be rewritten, and not the whole document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,8 @@ class Piece:
     audience: Audience
     again: int = 0
     """How often this chunk was asked for in this style and for this audience before."""
-    left_out: bool = False
-    """Not asked for: its style collapsed, and there was no other."""
+    left_out: str = ""
+    """Why it is not asked for: `style_collapsed`, and there was no other, or `chunk_too_short`."""
 
     @property
     def operation(self) -> str:
@@ -47,13 +49,17 @@ class Piece:
         return f"{style_name(self.style)}/{self.audience}"
 
 
-def parts(row: int, text: str, meta: str, chunk_tokens: int) -> Iterator[Part]:
+def parts(
+    row: int, text: str, meta: str, chunk_tokens: int, min_chunk_tokens: int
+) -> Iterator[Part]:
     """The chunks of a document, in order; none where there is nothing to rewrite."""
     title = _one_line(str(orjson.loads(meta).get("title") or "")) or _first_heading(text)
-    for number, (source, section) in enumerate(chunks(text, chunk_tokens)):
+    found = chunks(text, chunk_tokens)
+    for number, (source, section) in enumerate(found):
         path = section.removeprefix(title).removeprefix(" > ") if title else section
         heading = _one_line(" > ".join(filter(None, (title, path))))
-        yield Part(row, number, source, heading, _one_line(section))
+        scrap = len(found) > 1 and count_tokens(source) < min_chunk_tokens
+        yield Part(row, number, source, heading, _one_line(section), scrap)
 
 
 def draw(
@@ -69,6 +75,9 @@ def draw(
     Drawn from the seed and the record. A style that the watch slowed gives every second draw to
     another, one that it stopped every draw; where no style is left, nothing is asked.
     """
+    if part.scrap:
+        yield Piece(part, *choices[0], left_out="chunk_too_short")
+        return
     chance = derive_random(seed, "rewrite", record, part.number)
     order = chance.sample(choices, len(choices))
     spared = {style for style, _ in sorted(choices) if chance.random() < 0.5}
@@ -84,7 +93,7 @@ def draw(
             yield Piece(part, *open_[which], again)
         else:
             again, which = divmod(turn, len(order))
-            yield Piece(part, *order[which], again, left_out=True)
+            yield Piece(part, *order[which], again, left_out="style_collapsed")
 
 
 def all_choices(styles: Sequence[str], audiences: Sequence[Audience]) -> list[tuple[str, Audience]]:

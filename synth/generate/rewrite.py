@@ -42,7 +42,6 @@ __all__ = ["Audience", "Rewrite", "Style"]
 
 Judged = tuple[str, str | None]
 """The rewrite's text, and the reason to reject it, if any."""
-LEFT_OUT = Reply("", "", fault="style_collapsed")
 
 
 class Rewrite(ShardStage):
@@ -63,6 +62,8 @@ class Rewrite(ShardStage):
     """Rewrites of each chunk, in different style and audience where there are enough."""
     chunk_tokens: Annotated[int, Field(ge=50, le=4000)] = 300
     """Longest chunk, in estimated tokens: 1.3 a word."""
+    min_chunk_tokens: Annotated[int, Field(ge=0)] = 50
+    """A shorter chunk is left out as `chunk_too_short`, unless it is the whole document."""
     collapse: Bounds | None = Bounds()
     """When a style whose texts become alike is slowed, then stopped; null for never."""
     sampling: Sampling = Sampling(temperature=0.6, top_p=0.95, max_tokens=2500)
@@ -88,7 +89,7 @@ class Rewrite(ShardStage):
         blank: list[int] = []
         rows = zip(table["text"].to_pylist(), table["meta"].to_pylist(), strict=True)
         for row, (text, meta) in enumerate(rows):
-            found = list(parts(row, text, meta, self.chunk_tokens))
+            found = list(parts(row, text, meta, self.chunk_tokens, self.min_chunk_tokens))
             every += found
             blank += [] if found else [row]
         place.done(len(blank))
@@ -104,10 +105,15 @@ class Rewrite(ShardStage):
         from synth.generate.rows import together
 
         choices = all_choices(self.styles, self.audiences)
-        left = Counter(part.row for part in every for _ in range(self.per_chunk))
+        left = Counter(
+            part.row for part in every for _ in range(1 if part.scrap else self.per_chunk)
+        )
 
         async def ask(piece: Piece) -> Reply:
-            reply = LEFT_OUT if piece.left_out else await self._ask(piece, ids, place)
+            if piece.left_out:
+                reply = Reply("", "", fault=piece.left_out)
+            else:
+                reply = await self._ask(piece, ids, place)
             left[piece.part.row] -= 1
             if not left[piece.part.row]:
                 place.done(1)

@@ -31,6 +31,7 @@ CHATTER = re.compile(
 # lengths are bounded in all patterns here: hostile text must not cost quadratic time
 LINK = re.compile(r"!?\[([^\]\n]{0,300})\]\([^)\n]{0,500}\)|<[^>]{1,200}>|https?://\S+")
 FRONT_MATTER = re.compile(r"\A\s*---\n.*?\n---\n", re.DOTALL)
+FENCED = re.compile(r"^ {0,3}(```|~~~).*?(?:^ {0,3}\1[^\n]*$|\Z)", re.MULTILINE | re.DOTALL)
 EMPHASIS = re.compile(r"\*\*|(?<!\w)_(?=[^_\s])|(?<=[^_\s])_(?!\w)")
 WRAPPED = re.compile(r"(?<=[^\n.!?:|])\n(?=[a-z])")
 BULLET = re.compile(r"^\s*(?:[-*+•]|\d+[.)])\s+")
@@ -52,6 +53,7 @@ def audience_group(audience: str) -> str:
 def prose(source: str) -> tuple[str, ...]:
     """The source's sentences without navigation, cookie lines, links and markup; each once."""
     found: dict[str, None] = {}
+    source = FENCED.sub("\n", source)  # code is no prose
     text = EMPHASIS.sub("", LINK.sub(r"\1", FRONT_MATTER.sub("", source)))
     # a line that goes on in lower case was broken by a text editor
     for raw in WRAPPED.sub(" ", text).split("\n"):
