@@ -21,6 +21,7 @@ END = re.compile(
     r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b(?:Dr|Mr|Ms|No|St|vs|cf|pp)\.)(?<!\b(?:Mrs|Sec|Fig|etc|e\.g|i\.e)\.)"
     r"[\"'\u201d\u2019)\]*_]*\s+|\n+|[\u3002\uff01\uff1f]"
 )
+WRAPPED = re.compile(r"(?<=[^\n.!?:|])\n(?=[a-z])")  # an editor's line break, not a sentence's end
 LEAD = re.compile(r"^[\s>*+#|-]*(?:\d{1,3}[.)]\s+)?(?:[QA]:\s*)?")
 BREAKS = frozenset(',;:()\u2013\u2014.!?|"\u201c\u201d')
 CLAUSE_ENDS = frozenset(";:.!?|")  # not a comma: what is put between commas does not end a scope
@@ -99,7 +100,7 @@ def stem(word: str) -> str:
 def statements(text: str, *, least: int, most: int) -> list[Statement]:
     """The sentences with at least `least` content words, at most `most` of them, in order."""
     found: list[Statement] = []
-    for part in END.split(LINK.sub(" ", text)):
+    for part in END.split(WRAPPED.sub(" ", LINK.sub(" ", text))):
         if len(found) >= most:
             break
         if part and not part.lstrip().startswith(("#", "<")):

@@ -73,7 +73,7 @@ class Rewrite(ShardStage):
         names = Counter(style_name(style) for style in dict.fromkeys(self.styles))
         if twice := [name for name, times in names.items() if times > 1]:
             raise InputError(
-                f"two styles of `rewrite` are called {twice[0]!r}: give one of them another first "
+                f"two styles of `rewrite` are called '{twice[0]}': give one of them another first "
                 "line, since a row's trail and filters know a style by it"
             )
         return [path for style in self.styles if (path := prompt_file(style)) is not None]

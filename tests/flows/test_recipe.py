@@ -78,7 +78,7 @@ def test_a_list_of_words_lies_beside_the_recipe(recipe: Path, quality: str) -> N
 
 def test_an_unknown_stage_is_named_with_line_and_choices(recipe: Path) -> None:
     message = told(recipe, ("evolve:", "evlove:"))
-    assert message.startswith("mine.yaml, line 5: unknown stage 'evlove'; known: read, evolve,")
+    assert message.startswith("mine.yaml, line 5: unknown stage 'evlove'; known: read, clean,")
     assert "did you mean 'evolve'?" in message
 
 

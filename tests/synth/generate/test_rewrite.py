@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from synth.errors import InputError
 from synth.generate.chunk import chunks
 from synth.generate.rewrite import Audience, Rewrite, Style
+from synth.generate.template import PROMPTS
 from synth.record import new_record
 from synth.teacher.protocol import Reply, Request
 from tests.synth.generate.saying import apply, said
@@ -157,11 +162,75 @@ def test_a_page_reaches_the_teacher_as_it_is() -> None:
     assert [turn["role"] for turn in teacher.asked[0].turns] == ["system", "user"]
 
 
-def test_reasoning_and_how_the_reply_ended_are_kept() -> None:
-    reply = said("=== faq ===\nQ: Why?", reasoning="Hm.", finish_reason="length")
-    outcome, _, _ = apply(Rewrite(styles=(Style.FAQ,)), documents("A page."), lambda _r, _n: reply)
+def test_reasoning_is_kept_and_a_reply_that_was_cut_is_not() -> None:
+    stage = Rewrite(styles=(Style.FAQ,))
+    whole = said("=== faq ===\nQ: Why?", reasoning="Hm.")
+    outcome, _, _ = apply(stage, documents("A page."), lambda _r, _n: whole)
+    assert outcome.kept["reasoning"].to_pylist() == ["Hm."]
+    cut = said("=== faq ===\nQ: Why?", finish_reason="length")
+    outcome, _, _ = apply(stage, documents("A page."), lambda _r, _n: cut)
+    assert outcome.rejected["reason"].to_pylist() == ["reply_truncated"]
+
+
+def test_a_scrap_of_a_page_is_left_out_but_a_short_page_is_not() -> None:
+    words = " ".join(f"word{n}" for n in range(210))
+    page = f"# Head\n\n{words}\n\n# Next\n\nToo short to teach. {' '.join(['word'] * 20)}"
+    outcome, teacher, done = apply(Rewrite(), documents(page, "A page."), obedient)
+    [left] = outcome.rejected.to_pylist()
+    assert (left["reason"], left["raw"]) == ("chunk_too_short", "")
+    assert left["reference"]["source"].startswith("# Next")
+    assert (len(outcome.kept), len(teacher.asked), done) == (2, 2, 2)
+
+
+def test_the_headings_over_a_chunk_reach_the_teacher_and_stay_in_the_row() -> None:
+    words = " ".join(f"word{n}" for n in range(300))
+    outcome, teacher, _ = apply(Rewrite(), documents(f"# Tides\n\n## Spring\n\n{words}"), obedient)
+    assert [tags(request)[1] for request in teacher.asked] == ["Tides", "Tides > Spring"]
+    metas = [row["meta"] for row in outcome.kept.to_pylist()]
+    assert metas == ["{}", '{"section":"Tides > Spring"}']
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A prompt file of the user's own, made from a shipped one."""
+    path = tmp_path / "poem.md"
+    text = (PROMPTS / "rewrite/faq.md").read_text(encoding="utf-8")
+    path.write_text(text.replace("=== faq ===", "=== poem ===").replace("Write a FAQ", "Rhyme"))
+    return path
+
+
+def test_a_prompt_file_of_ones_own_is_a_style(mine: Path) -> None:
+    stage = Rewrite(styles=(str(mine),))
+    outcome, teacher, _ = apply(stage, documents("A page."), obedient)
     [row] = outcome.kept.to_pylist()
-    assert (row["reasoning"], row["trail"][-1]["finish_reason"]) == ("Hm.", "length")
+    assert row["trail"][-1]["operation"] == "poem/college"
+    assert "Rhyme: three" in teacher.asked[0].turns[0]["content"]
+    assert stage.files() == [mine]
+    assert str(mine) not in str(stage.identity())
+
+
+def test_an_edited_prompt_file_is_another_style_to_the_ledger(mine: Path) -> None:
+    stage = Rewrite(styles=(str(mine),))
+    before = stage.identity()
+    mine.write_text(mine.read_text().replace("Rhyme", "Sing"))
+    os.utime(mine, ns=(1, 1))
+    assert stage.identity() != before
+
+
+def test_a_prompt_file_needs_a_first_line_and_a_name_of_its_own(mine: Path) -> None:
+    mine.write_text((PROMPTS / "rewrite/faq.md").read_text())
+    os.utime(mine, ns=(2, 2))
+    with pytest.raises(InputError, match="are called 'faq'"):
+        Rewrite(styles=("faq", str(mine))).files()
+    mine.write_text("Write.\n---\n{{source}}\n")
+    os.utime(mine, ns=(3, 3))
+    with pytest.raises(InputError, match="must demand one first line, written as `=== poem ===`"):
+        Rewrite(styles=(str(mine),)).files()
+
+
+def test_an_unknown_style_is_told_with_the_choices() -> None:
+    with pytest.raises(ValidationError, match=r"unknown style 'fqa'; known: faq, table.*\.md"):
+        Rewrite(styles=("fqa",))
 
 
 def test_no_documents_give_no_rewrites() -> None:

@@ -27,6 +27,15 @@ SOURCE = (
     "The seed library in Orrin lends more than 340 varieties. Members borrow a packet in March. "
     "In 2011 a cold spring ruined the tomatoes. The catalogue is kept on cards."
 )
+LONG = (
+    f"{SOURCE} Beans and peas are always lent dry, because a damp packet is soon lost to mould. "
+    "The library was founded by a teacher, who often travelled to the north of the county. "
+    "Every large packet is weighed before it is lent, and the weight is written on a card. "
+    "Members are never asked for money. The older part of the collection is kept in a cold cellar."
+)
+OF_REWRITES = ("ungrounded", "contradicted", "omitted", "stock_opening")
+REWRITE_TURN = f"<title>Seeds</title>\n<source>\n{LONG}\n</source>"
+REWRITE_SYSTEM = "Task: rewrite a source (faq)\nBegin with `=== faq ===`."
 REWRITE = Job("rewrite", SOURCE, "faq", "Task: rewrite a source (faq)\nUse only what it says.")
 JSON = Job(
     "json",
@@ -70,7 +79,8 @@ def choices(defects: Defects, user: str, count: int, system: str = "") -> list[C
 @pytest.mark.parametrize("kind", REPLY_DEFECTS)
 def test_label_counts_follow_the_rate(kind: str) -> None:
     rates = Defects.model_validate(Defects.none().model_dump() | {kind: 0.5})
-    made = choices(rates, MATHS.given, 400)
+    asked = (REWRITE_TURN, REWRITE_SYSTEM) if kind in OF_REWRITES else (MATHS.given, "")
+    made = choices(rates, asked[0], 400, asked[1])
     labels = Counter(choice.defect for choice in made)
     assert set(labels) == {None, kind}
     assert abs(labels[kind] - 200) < 4 * math.sqrt(100)
@@ -95,7 +105,7 @@ def test_default_rates_are_small_and_not_zero() -> None:
 
 
 def test_rates_that_exceed_one_in_all_are_refused() -> None:
-    with pytest.raises(ValidationError, match=r"add up to 1\.48.*set those"):
+    with pytest.raises(ValidationError, match=r"add up to 1\.64.*set those"):
         Defects(refusal=0.6, empty=0.6)
 
 

@@ -1,0 +1,190 @@
+"""`facts`, `claims`, `copying` and `arithmetic`: each spelling, each form, and real rephrasings."""
+
+from __future__ import annotations
+
+from math import isnan
+from typing import Any
+
+import pytest
+
+from filters.grounding.arithmetic import Arithmetic
+from filters.grounding.claims import Claims, hold
+from filters.grounding.copying import Copying, copied
+from filters.grounding.facts import Facts, new_facts
+from synth.batch import WORD, Batch
+from synth.record import EMPTY_STEP, new_record, records_table
+
+SOURCE = """The seed library in Orrin lends more than 340 varieties of vegetables. Members borrow
+a packet in March and return seed from their own plants by 14 October 2011. Beans come back true to
+type, whereas squash cross easily. In 2011 a cold spring ruined half of the tomatoes, and 27 members
+shared what they had left. The catalogue is not kept on cards but in a wooden drawer for 1.2 million
+entries, as the Office of Seeds asks. Most members always dry their seed before they store it."""
+
+
+def rewritten(text: str, *, style: str = "faq", source: str | None = SOURCE, **meta: Any) -> Batch:
+    row = new_record(text=text, reference={"source": source}, meta=meta)
+    step = {**EMPTY_STEP, "stage": "rewrite", "operation": f"{style}/college"}
+    row["trail"].append(step)
+    return Batch(records_table([row]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It lends three hundred and forty varieties, or about 350 of them.",
+        "By October 14, 2011 (2011-10-14) the seed is back; half, or 50 per cent, was lost.",
+        "1. Step 3 has three main points.\n2. There are 1,200,000 entries, i.e. 1.2 million.",
+        "# Great Things In Fable Town\n\n**Harbour Lights.** The OOS asks it of Orrin's.",
+        "| Nr | Fact |\n|---|---|\n| 1 | Orrin lends seed. |",
+        "Ina: What is the SEED library, Mr Okoro?\nMr Okoro: Ask away, Ina.",
+        "Twenty-seven members shared. Only one of them spoke of the Orrin library in March.",
+    ],
+)
+def test_other_spellings_of_the_sources_facts_are_no_new_ones(text):
+    assert new_facts(SOURCE, text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("It lends some 430 varieties.", "number"),
+        ("It lends forty-seven varieties.", "number"),
+        ("It lends 2,400 varieties.", "number"),
+        ("A share of 13% was lost.", "number"),
+        ("They return seed by 15 October 2011.", "date"),
+        ("They return seed in May 2011.", "date"),
+        ("They return seed on a Tuesday.", "date"),
+        ("It was founded by Elena Marchetti.", "name"),
+        ("The seed library in Ostrava lends.", "name"),
+    ],
+)
+def test_a_new_number_date_or_name_is_found(text, kind):
+    assert [found for found, _ in new_facts(SOURCE, text)][:1] == [kind]
+    batch = rewritten(text)
+    assert Facts().judge(batch).reasons == [f"{kind}_not_in_source"]
+    assert Facts().judge(rewritten(text, style="story")).reasons == [None]
+    assert Facts().judge(rewritten(text, style="story")).scores[0] >= 1
+    assert Facts(max_new=3).judge(batch).reasons == [None]
+
+
+def test_what_the_title_says_is_known_to_a_rewrite():
+    text = "The 17 gardeners of Kettering lend seed."
+    assert Facts().judge(rewritten(text)).reasons == ["number_not_in_source"]
+    told = rewritten(text, title="17 gardeners", section="In Kettering")
+    assert Facts().judge(told).reasons == [None]
+
+
+@pytest.mark.parametrize("one", [Facts(), Claims(), Copying()])
+@pytest.mark.parametrize("source", [None, "", "x" * 60_000])
+def test_without_a_source_to_hold_it_against_nothing_is_judged(one, source):
+    verdicts = one.judge(rewritten("About 99 of them in Ostrava.", source=source))
+    assert verdicts.reasons == [None]
+    assert isnan(verdicts.scores[0])
+
+
+KEPT = """More than 340 varieties of vegetables can be borrowed from the seed library in Orrin.
+A packet is borrowed by members in March, and seed from their plants returned by October 2011.
+Squash cross easily, while beans come back true to type.
+A cold spring ruined tomatoes in 2011, so 27 members shared what was left.
+The catalogue isn't kept on cards; it has a wooden drawer with entries, as the office of seeds asks.
+Members dry their seed before storing it, most of them always."""
+
+
+def test_a_claim_in_other_words_and_order_is_kept():
+    assert (hold(SOURCE, KEPT).kept, hold(SOURCE, KEPT).omitted) == (6, 0)
+    assert Claims().judge(rewritten(KEPT)).reasons == [None]
+    assert Claims().judge(rewritten(KEPT)).scores == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("isn't kept", "is kept"),
+        ("Squash cross easily", "Squash never cross easily"),
+        ("can be borrowed", "cannot be borrowed"),
+        ("before storing", "after storing"),
+        ("A cold spring", "A warm spring"),
+        ("so 27 members", "so 340 members"),
+    ],
+)
+def test_a_claim_turned_round_is_contradicted_in_every_style(before, after):
+    text = KEPT.replace(before, after)
+    assert text != KEPT
+    for style in ("faq", "story"):
+        verdicts = Claims().judge(rewritten(text, style=style))
+        assert verdicts.reasons == ["claim_contradicted"]
+        assert "contradicted 1: " in verdicts.notes[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        KEPT.replace("Squash cross easily", "It is not hard for squash to cross"),
+        KEPT.replace("Squash", "Not only squash"),
+        KEPT + "\nDoes a warm spring never ruin tomatoes in 2011?",
+    ],
+)
+def test_double_negations_and_questions_contradict_nothing(text):
+    assert hold(SOURCE, text).contradicted == 0
+
+
+def test_a_text_that_leaves_most_out_is_told_from_one_about_something_else():
+    little = "Squash cross easily, while beans come back true to type. Seed and members matter."
+    assert Claims().judge(rewritten(little)).reasons == ["too_few_claims_kept"]
+    assert Claims().judge(rewritten(little, style="textbook")).reasons == [None]
+    other = "The harbour was dredged. Boats use the quay, and a bell warns of fog at its mouth."
+    for style in ("faq", "textbook"):
+        assert Claims().judge(rewritten(other, style=style)).reasons == ["source_ignored"]
+
+
+def test_copied_words_are_a_share_and_a_run():
+    words = WORD.findall(SOURCE.lower())
+    assert copied(SOURCE, words) == (1.0, len(words))
+    assert copied(SOURCE, words[::-1]) == (0.0, 0)
+    assert copied(SOURCE, [*words[:20], *["new"] * 20]) == (0.5, 20)
+    assert Copying().judge(rewritten(SOURCE)).reasons == ["copied_share"]
+    quoted = f"{' '.join(words[:70])} {'entirely new words ' * 40}"
+    assert Copying().judge(rewritten(quoted)).reasons == ["copied_passage"]
+    assert Copying().judge(rewritten(KEPT)).reasons == [None]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("340 - 27 = 313. The answer is \\boxed{313}.", None),
+        ("340 - 27 = 314. The answer is \\boxed{314}.", "calculation_wrong"),
+        ("340 - 27 = 313. The answer is \\boxed{314}.", "answer_not_derived"),
+        ("2 + 3 × 4 = 14, and $1,200 / 5 = $240, so 20% of it is 240 * 20% = 48.", None),
+        ("10 / 3 = 3.33", None),
+        ("10 / 3 = 3.43", "calculation_wrong"),
+        ("5 + 120 - 80 = 45 and then 2x + 3 = 9, so 6 / 0 = 0.", None),
+        ("1/2 + 1/4 = 3/4", None),
+        ("Nothing to work out.", None),
+    ],
+)
+def test_each_calculation_is_done_again(text, reason):
+    assert Arithmetic().judge(Batch.of_texts([text])).reasons == [reason]
+
+
+@pytest.mark.gold
+def test_real_rephrasings_are_grounded_and_those_of_others_are_not(gold):
+    questions = [row["question"] for row in gold("gsm8k_test.jsonl")]
+    rephrased = [
+        row["text"].split("\nAnswer:")[0].removeprefix("Question:")
+        for row in gold("rephrased_gsm8k.jsonl")
+    ]
+    own = list(zip(questions, rephrased, strict=True))[:250]
+    assert sum(bool(new_facts(*pair)) for pair in own) <= 8  # among them 3 with another name
+    assert sum(hold(*pair).contradicted > 0 for pair in own) <= 4
+    crossed = list(zip(questions, rephrased[1:], strict=False))[:100]
+    assert sum(bool(new_facts(*pair)) or hold(*pair).share < 0.2 for pair in crossed) >= 99
+
+
+@pytest.mark.gold
+def test_no_worked_gold_answer_is_called_wrong(gold):
+    import re
+
+    answers = [re.sub("<<.*?>>", "", row["answer"]) for row in gold("gsm8k_test.jsonl")]
+    assert not any(Arithmetic().judge(Batch.of_texts(answers)).reasons)
+    solved = [row["solution"] for row in gold("gsm8k_model_solutions.jsonl") if row["is_correct"]]
+    assert sum(map(bool, Arithmetic().judge(Batch.of_texts(solved)).reasons)) <= 1

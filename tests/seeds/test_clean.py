@@ -1,0 +1,123 @@
+"""`clean`: what is not content leaves, what is content stays, whatever the page."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from seeds.clean import Clean, cleaned
+from synth.engine.stage import Outcome, Place
+from synth.kind import Kind
+from synth.record import RECORD, REJECT, new_record, records_table
+
+PAGE = """---
+title: ignored
+tags: [a, b]
+---
+Home | Planets | Stars | About
+Home > The Moon > Phases
+
+We use cookies to remember your settings. Accept all · Manage choices
+<!-- a comment -->
+<script>var x = "<p>text</p>";</script>
+{% include nav.html %}
+
+# Why does the Moon change shape?
+
+The Moon has [phases](https://example.org/a_(b)) and ![a picture](moon.png) <b>craters</b>.
+Cookies are small files that a browser keeps for the pages that it has visited.
+
+- [a list entry](x) of its own
+| Phase | Seen |
+|---|---|
+| New | Not |
+
+```html
+<b>Home | code | stays | here</b> [x](y)
+```
+
+[Next page](/2)
+Share this: Post · Pin · Print
+
+**Related pages**
+* Tides
+Old Tam: worked a treat."""
+CONTENT = """# Why does the Moon change shape?
+
+The Moon has phases) and  craters.
+Cookies are small files that a browser keeps for the pages that it has visited.
+
+- a list entry of its own
+| Phase | Seen |
+|---|---|
+| New | Not |
+
+```html
+<b>Home | code | stays | here</b> [x](y)
+```"""
+
+
+def apply(*texts: str) -> Outcome:
+    rows = [new_record(text=text, source=f"f#{n}") for n, text in enumerate(texts)]
+    outcome = asyncio.run(Clean().apply(records_table(rows), Place(1, Kind.DOCUMENTS)))
+    assert outcome.kept.schema.equals(RECORD)
+    assert outcome.rejected.schema.equals(REJECT)
+    return outcome
+
+
+def test_markup_menus_and_what_follows_the_text_are_gone_and_the_text_is_left() -> None:
+    assert cleaned(PAGE) == CONTENT
+    assert cleaned(CONTENT) == CONTENT
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Copyright protects texts for seventy years after the death of their author.",
+        "Choose one: tea, coffee or milk. Then sit down.",
+        "{{ braces }} in a sentence, {% and %} more of them.",
+        "a < b and b > c",
+        "1. Press the key.\n2. Wait.",
+        "水は酸素と水素からできています。",
+    ],
+)
+def test_content_stays_as_it_is(text: str) -> None:
+    assert cleaned(text) == text
+
+
+def test_a_page_without_content_leaves_and_a_score_tells_how_much_stayed() -> None:
+    outcome = apply("A page that stays as it is.", "Home | About | Shop\n[Next](/2)", "<b>Half</b>")
+    kept = outcome.kept.to_pylist()
+    assert [row["text"] for row in kept] == ["A page that stays as it is.", "Half"]
+    assert [row["scores"][0]["value"] for row in kept] == [1.0, 4 / 11]
+    assert [row["trail"][-1]["stage"] for row in kept] == ["clean", "clean"]
+    [left] = outcome.rejected.to_pylist()
+    assert (left["reason"], left["by"], left["text"][:4]) == ("no_content", "clean", "Home")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x" * 1_000_000, "<" * 500_000, "[" * 500_000, "<!--" * 200_000, "---\n" * 200_000,
+     "[a](" * 200_000, "<script>" * 100_000, "| a " * 200_000],
+)  # fmt: skip
+def test_hostile_pages_take_linear_time(text: str) -> None:
+    started = time.process_time()
+    cleaned(text)
+    assert time.process_time() - started < 3
+
+
+@pytest.mark.gold
+def test_real_pages_keep_their_sentences_and_lose_their_addresses(real: Path) -> None:
+    lines = (real / "plain_language_docs.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = [json.loads(line)["text"] for line in lines]
+    after = [cleaned(text) for text in texts]
+    assert all(after)
+    assert 0.85 < sum(map(len, after)) / sum(map(len, texts)) < 0.99
+    assert not any("site.baseurl" in text for text in after)
+    assert sum(len(new.split()) for new in after) > 0.97 * sum(
+        len(old.split()) for old in (text.replace("{{ site.baseurl }}", "") for text in texts)
+    )
