@@ -40,8 +40,8 @@ def planted_defects(run: Path, manifests: Sequence[Manifest]) -> tuple[dict[str,
     """Per kind of defect what was caught; then how many clean rows there were, and left.
 
     A row counts with the label of its last reply; one that no reply made, such as a page that was
-    left out before the teacher was asked, does not count. Duplicates that are clean by label and left as
-    duplicates do not count as mistakes: they were made alike by chance, not by a filter.
+    left out before the teacher was asked, does not count. Duplicates that are clean by label and
+    left as duplicates are no mistakes: they were made alike by chance, not by a filter.
     """
     from synth.record import last_step
     from synth.store.shards import read_shard

@@ -1,4 +1,4 @@
-"""The `clean` stage: what is not content leaves web text, by rules, before it is judged or rewritten.
+"""The `clean` stage: what is not content leaves web text before it is judged or rewritten.
 
     - read: {web: pages/}
     - clean
@@ -34,16 +34,18 @@ TEMPLATE = re.compile(r"^\s*(?:\{%[^\n]{0,300}%\}|\{\{[^\n]{0,300}\}\}|\{:[^\n]{
 URL_ONLY = re.compile(r"^\W*https?://\S+\W*$")
 SEPARATORS = re.compile(r"\s[|\u00b7\u2022\u00bb\u203a>/]\s|\s{3,}")
 CHATTER = re.compile(
-    r"\b(?:cookies?\b|subscribe\b|newsletter|sign (?:in|up)\b|log ?in\b|privacy policy|terms of (?:use"
-    r"|service)|all rights reserved|skip (?:to|navigation)|share (?:this|on|via)|read more\b|click here"
-    r"|back to top|follow us|javascript|advertisement|related (?:posts|articles|pages|stories)"
+    r"\b(?:cookies?\b|subscribe\b|newsletter|sign (?:in|up)\b|log ?in\b|privacy policy"
+    r"|terms of (?:use|service)|all rights reserved|skip (?:to|navigation)|share (?:this|on|via)|read more\b"
+    r"|click here|back to top|follow us|javascript|advertisement|related (?:posts|articles|pages|stories)"
     r"|leave a (?:comment|reply)|posted (?:by|on|in)\b|min(?:ute)?s? read\b|add to (?:cart|basket)"
     r"|we value your privacy|accept all|reject all|manage (?:choices|preferences)|dark mode"
-    r"|you are here|print this page|comments?\s*\(\d+\)|\d+ comments?\b|copyright\b|loading\b)|\u00a9",
+    r"|you are here|print this page|comments?\s*\(\d+\)|\d+ comments?\b|copyright\b"
+    r"|loading\b)|\u00a9",
     re.IGNORECASE,
 )
 END_OF_TEXT = re.compile(
-    r"^\W*(?:related (?:posts|articles|pages|stories|links)|\d* ?comments?|leave a (?:comment|reply)"
+    r"^\W*(?:related (?:posts|articles|pages|stories|links)|\d* ?comments?"
+    r"|leave a (?:comment|reply)"
     r"|share this|see also on this site|more from \w+|you (?:may|might) also like)\W*$",
     re.IGNORECASE,
 )

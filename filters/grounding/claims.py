@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import log, nan
 from typing import TYPE_CHECKING, ClassVar
 
@@ -104,12 +105,7 @@ class Claims(Model):
 
 def hold(source: str, text: str) -> Held:
     """The source's claims, kept, omitted and contradicted in the text."""
-    claims = list(
-        {
-            (one.words, one.denied): one
-            for one in statements(source, least=LEAST_WORDS, most=MOST_CLAIMS)
-        }.values()
-    )
+    claims = claims_of(source)
     said = statements(text, least=2, most=MOST_SENTENCES)
     counts = Counter(word for claim in claims for word in claim.words)
     weights = {word: 1 / (1 + log(count)) for word, count in counts.items()}
@@ -152,6 +148,13 @@ def hold(source: str, text: str) -> Held:
     every = frozenset(weights)
     touched = _weight(every & everywhere, weights) / (_weight(every, weights) or 1)
     return Held(kept, len(claims) - kept - contradicted, contradicted, touched, evidence)
+
+
+@lru_cache(maxsize=256)  # a chunk is rewritten several times
+def claims_of(source: str) -> list[Statement]:
+    """What the source states, each once."""
+    found = statements(source, least=LEAST_WORDS, most=MOST_CLAIMS)
+    return list({(one.words, one.denied): one for one in found}.values())
 
 
 def _weight(words: frozenset[str], weights: dict[str, float]) -> float:

@@ -9,6 +9,7 @@ What orders a text is no number that it states: list markers, "Step 3", "three r
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from filters.grounding.spelled import (
@@ -78,7 +79,8 @@ OWN_COUNT = 12  # up to it, a number before "points" counts points of the text i
 LITTLE = 3  # "one of", "both", "two", in words, are how English speaks rather than figures
 ABOUT = re.compile(
     r"(?:(?P<near>about|around|roughly|nearly|almost|approximately|some|circa|close to)"
-    r"|(?P<above>over|more than|above)|(?P<below>under|less than|fewer than|up to)) [$\u00a3\u20ac]?$",
+    r"|(?P<above>over|more than|above)|(?P<below>under|less than|fewer than|up to)) "
+    r"[$\u00a3\u20ac]?$",
     re.IGNORECASE,
 )
 ROUNDED = 0.05  # how far from the source's a value behind "about" may lie …
@@ -101,6 +103,7 @@ class Source(NamedTuple):
     dates: tuple[Date, ...]
 
 
+@lru_cache(maxsize=256)  # a chunk is rewritten several times
 def read_source(text: str) -> Source:
     """Every number that the source can be said to state: digits inside words and addresses count,
     the parts of its dates, how many items its lists have, and 50 % as a half."""

@@ -43,7 +43,8 @@ OPENERS = (
     r"in this day and age|in our (?:[\w-]+ )*?(?:lives|world|times?)\b",
     r"in the (?:realm|tapestry|annals|hustle and bustle|fast lane) of\b",
     # to the asker, in place of a text for readers
-    r"(?:no problem|all ?right|got it|understood|okay|ok|sure|certainly|of course|absolutely)\b ?[,.!]",
+    r"(?:no problem|all ?right|got it|understood|okay|ok|sure|certainly|of course"
+    r"|absolutely)\b ?[,.!]",
     r"(?:output|response|answer|result|rewritten text|rewrite): ",
     r"[^.:\n]{0,40}\bthis is what i (?:came up with|have)|my (?:answer|suggestion|version) ",
 )

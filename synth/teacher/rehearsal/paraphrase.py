@@ -22,28 +22,59 @@ CLAUSE = re.compile(
 )
 UNTOUCHED = 4
 """The longest run of the source's words that is left alone, where it can be broken."""
-BEFORE = frozenset("in on at by for from with into and but which who that to of".split())  # noqa: SIM905  read as words
+BEFORE = frozenset("in on at by for from with into and but which who that to of".split())  # noqa: SIM905  words read as words
 BEFORE_VERBS = frozenset(
-    "to they we you i who and will can could must may might should would people readers".split()
+    "to they we you i who and will can could must may might should would people readers".split()  # noqa: SIM905  words read as words
 )  # so that it is a verb: "a timetable is no use" keeps its noun
 NEGATION = re.compile(r"\b(?:not|no|never|none|nothing|without|cannot|\w+n['’]t)\b", re.IGNORECASE)
-CLOSELY = frozenset("a an the of to in and or very so as my our its their this that".split())
-MONTHS: Final = (
-    "January February March April May June July August September October November December"
-).split()
+CLOSELY = frozenset("a an the of to in and or very so as my our its their this that".split())  # noqa: SIM905  words read as words
+MONTHS: Final = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 DATE = re.compile(
-    rf"\b(\d{{1,2}}) ({'|'.join(MONTHS)}) (\d{{4}})\b|\b({'|'.join(MONTHS)}) (\d{{1,2}}), (\d{{4}})\b"
+    rf"\b(\d{{1,2}}) ({'|'.join(MONTHS)}) (\d{{4}})\b"
+    rf"|\b({'|'.join(MONTHS)}) (\d{{1,2}}), (\d{{4}})\b"
 )
 COMMA = re.compile(r"(?<![\d.,$£€])(\d{1,3}),(\d{3})(?![\d,.]\d|,|\d)")
 SMALL = re.compile(
-    r"(?<![\w.,:/$£€§#–-])(1[0-9]|[4-9]|[2-9]0)(?= [a-z]{3,})(?! (?:million|billion|per|January|percent))"
+    r"(?<![\w.,:/$£€§#–-])(1[0-9]|[4-9]|[2-9]0)(?= [a-z]{3,})"
+    r"(?! (?:million|billion|per|percent))"
 )
 PERCENT = re.compile(r"(?<![\w.,])(\d{1,3})%")
-UNITS: Final = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen"
-).split()
-TENS: Final = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905  read as words
+UNITS: Final = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+TENS: Final = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905  words read as words
 
 
 def paraphrase(sentence: str, dice: Dice, *, figures: bool = True) -> str:
@@ -77,8 +108,36 @@ def _fronted(sentence: str, dice: Dice) -> str:
 
 
 ARTICLE_LIKE = frozenset(
-    "the a an this that these those it they we you there in on at for if when most many some each "
-    "every all users readers writers people".split()
+    [
+        "the",
+        "a",
+        "an",
+        "this",
+        "that",
+        "these",
+        "those",
+        "it",
+        "they",
+        "we",
+        "you",
+        "there",
+        "in",
+        "on",
+        "at",
+        "for",
+        "if",
+        "when",
+        "most",
+        "many",
+        "some",
+        "each",
+        "every",
+        "all",
+        "users",
+        "readers",
+        "writers",
+        "people",
+    ]
 )
 
 

@@ -76,7 +76,7 @@ def _row(line: str) -> str:
     cells = [cell.strip() for cell in line.split("|")]
     first, *rest = [cell for cell in cells if re.search(r"\w", cell)] or [""]
     said = f"{first}: {'; '.join(rest)}"
-    return f"{said}." if rest and 4 <= len(said.split()) else ""
+    return f"{said}." if rest and len(said.split()) >= 4 else ""
 
 
 def _whole(sentence: str) -> str:

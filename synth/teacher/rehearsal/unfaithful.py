@@ -21,7 +21,7 @@ ADDING: Final = frozenset({"textbook", "academic", "story", "maths"})
 PLAIN_WORD = re.compile(r"[^\W\d_]{4,}")
 AUXILIARY = re.compile(
     r"\b(is|are|was|were|can|will|could|should|must|may|has been|have been|had been)\b"
-    r"(?! (?:not|no|never|nothing|only|just|said|be seen)\b)(?!n['’]t)(?=[ ,])"
+    r"(?! (?:not|no|never|nothing|only|just|simply|merely|said|be seen)\b)(?!n['’]t)(?=[ ,])"
 )
 DENIES = re.compile(
     r"\b(?:not|no|never|none|nothing|nobody|neither|nor|without|hardly|rarely)\b|n['’]t",
@@ -32,7 +32,9 @@ CONDITION = re.compile(
     r"|whose|so)\b[^;]*$",
     re.IGNORECASE,
 )
-NEGATED = re.compile(r"\b(is|are|was|were|can|will|could|should|must|does|do|did)(?: not|n['’]t) ")
+NEGATED = re.compile(
+    r"\b(is|are|was|were|can|will|could|should|must|does|do|did)(?: not|n['’]t) (?!only|just)"
+)
 FIGURE = re.compile(
     r"(?<![\w.,:/$£€#-])\d{1,3}(?:,\d{3})+(?![\w,.-]\d|\w)|(?<![\w.,:/#-])\d{2,6}(?![\w,.:/-]\d|\w)"
 )
