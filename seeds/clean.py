@@ -35,8 +35,10 @@ URL_ONLY = re.compile(r"^\W*https?://\S+\W*$")
 SEPARATORS = re.compile(r"\s[|\u00b7\u2022\u00bb\u203a>/]\s|\s{3,}")
 CHATTER = re.compile(
     r"\b(?:cookies?\b|subscribe\b|newsletter|sign (?:in|up)\b|log ?in\b|privacy policy"
-    r"|terms of (?:use|service)|all rights reserved|skip (?:to|navigation)|share (?:this|on|via)|read more\b"
-    r"|click here|back to top|follow us|javascript|advertisement|related (?:posts|articles|pages|stories)"
+    r"|terms of (?:use|service)|all rights reserved|skip (?:to|navigation)"
+    r"|share (?:this|on|via)|read more\b"
+    r"|click here|back to top|follow us|javascript|advertisement"
+    r"|related (?:posts|articles|pages|stories)"
     r"|leave a (?:comment|reply)|posted (?:by|on|in)\b|min(?:ute)?s? read\b|add to (?:cart|basket)"
     r"|we value your privacy|accept all|reject all|manage (?:choices|preferences)|dark mode"
     r"|you are here|print this page|comments?\s*\(\d+\)|\d+ comments?\b|copyright\b"

@@ -24,6 +24,7 @@ MODERN = (
     rf"in (?:today(?:'s)?|(?:the|our|this|an?)? ?{BUSY})[\s,'-](?:[\w'-]+[ ,]+){{0,4}}?{WORLD}\b"
 )
 GREETED = r"(?:readers?|students?|everyone|there|friends?|learners?|class|kids|children|all)"
+AGREED = r"(?:no problem|all ?right|got it|understood|okay|ok|sure|certainly|of course|absolutely)"
 OPENERS = (
     MODERN,
     r"in (?:today's|this modern) \w+,",
@@ -43,8 +44,7 @@ OPENERS = (
     r"in this day and age|in our (?:[\w-]+ )*?(?:lives|world|times?)\b",
     r"in the (?:realm|tapestry|annals|hustle and bustle|fast lane) of\b",
     # to the asker, in place of a text for readers
-    r"(?:no problem|all ?right|got it|understood|okay|ok|sure|certainly|of course"
-    r"|absolutely)\b ?[,.!]",
+    rf"{AGREED}\b ?[,.!]",
     r"(?:output|response|answer|result|rewritten text|rewrite): ",
     r"[^.:\n]{0,40}\bthis is what i (?:came up with|have)|my (?:answer|suggestion|version) ",
 )

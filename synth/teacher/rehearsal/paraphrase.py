@@ -28,20 +28,8 @@ BEFORE_VERBS = frozenset(
 )  # so that it is a verb: "a timetable is no use" keeps its noun
 NEGATION = re.compile(r"\b(?:not|no|never|none|nothing|without|cannot|\w+n['’]t)\b", re.IGNORECASE)
 CLOSELY = frozenset("a an the of to in and or very so as my our its their this that".split())  # noqa: SIM905  words read as words
-MONTHS: Final = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
+MONTHS: Final = """January February March April May June July August September October November
+December""".split()  # noqa: SIM905  words read as words
 DATE = re.compile(
     rf"\b(\d{{1,2}}) ({'|'.join(MONTHS)}) (\d{{4}})\b"
     rf"|\b({'|'.join(MONTHS)}) (\d{{1,2}}), (\d{{4}})\b"
@@ -52,28 +40,8 @@ SMALL = re.compile(
     r"(?! (?:million|billion|per|percent))"
 )
 PERCENT = re.compile(r"(?<![\w.,])(\d{1,3})%")
-UNITS: Final = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
+UNITS: Final = """zero one two three four five six seven eight nine ten eleven twelve thirteen
+fourteen fifteen sixteen seventeen eighteen nineteen""".split()  # noqa: SIM905  words read as words
 TENS: Final = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905  words read as words
 
 
@@ -108,36 +76,8 @@ def _fronted(sentence: str, dice: Dice) -> str:
 
 
 ARTICLE_LIKE = frozenset(
-    [
-        "the",
-        "a",
-        "an",
-        "this",
-        "that",
-        "these",
-        "those",
-        "it",
-        "they",
-        "we",
-        "you",
-        "there",
-        "in",
-        "on",
-        "at",
-        "for",
-        "if",
-        "when",
-        "most",
-        "many",
-        "some",
-        "each",
-        "every",
-        "all",
-        "users",
-        "readers",
-        "writers",
-        "people",
-    ]
+    """the a an this that these those it they we you there in on at for if when most many some each
+    every all users readers writers people""".split()  # noqa: SIM905  words read as words
 )
 
 
