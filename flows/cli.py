@@ -89,6 +89,16 @@ def _parser() -> argparse.ArgumentParser:
     prompts.add_argument("--row", type=_positive, default=1, help="row of the input (default: 1)")
     prompts.add_argument("--json", action="store_true", help="one request body per line")
 
+    calibrate = commands.add_parser(
+        "calibrate", help="hold a judge against rows that people graded"
+    )
+    calibrate.add_argument(
+        "gold", type=Path, help="JSONL: prompt, text, score; or prompt and a pair"
+    )
+    calibrate.add_argument("--teacher", required=True, help="address of a served model")
+    calibrate.add_argument("--rubric", help="a shipped rubric, or the path of one's own")
+    calibrate.add_argument("--seed", type=int, default=0, help="of the judge's sampling")
+
     push = commands.add_parser("push", help="publish a run's release on the Hugging Face Hub")
     push.add_argument("run", type=Path, help="folder of the run, e.g. outputs/quickstart")
     push.add_argument("--repo", required=True, help="organisation/name of the dataset")

@@ -141,6 +141,31 @@ def prompts(arguments: Namespace) -> int:
     return ExitCode.OK
 
 
+def calibrate(arguments: Namespace) -> int:
+    """How well a judge agrees with people."""
+    from pydantic import ValidationError
+
+    from flows import calibrate as calibration
+    from flows.terminal import print_measures
+    from synth.generate.judge import Judge
+    from synth.teacher.config import TeacherConfig
+
+    gold = calibration.read_gold(arguments.gold)
+    try:
+        settings = {"rubric": arguments.rubric} if gold.scores else {"pairs": True}
+        judge = Judge.model_validate(settings)
+        teacher = TeacherConfig.model_validate(arguments.teacher)
+    except ValidationError as error:
+        raise InputError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
+    folder = Path("outputs") / f"calibrate-{arguments.gold.stem}"
+    values = loop.run(calibration.judged(gold, judge, teacher, folder, arguments.seed))
+    if gold.scores:
+        print_measures(calibration.agreement(gold, values))
+    else:
+        print_measures(calibration.pair_agreement(gold, values))
+    return ExitCode.OK
+
+
 def push(arguments: Namespace) -> int:
     """A flow run that publishes the release."""
     from flows.temporary_server import prefect_api

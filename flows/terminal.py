@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -78,6 +80,14 @@ def print_planted(run: Path, manifests: Sequence[Manifest]) -> None:
     Console().print(table)
     if clean:
         print(f"of {clean:,} rows without a planted defect, {clean_left:,} left all the same")
+
+
+def print_measures(measured: Any) -> None:
+    """A dataclass of figures, one a line; `-` is what could not be measured."""
+    for field in fields(measured):
+        value = getattr(measured, field.name)
+        shown = "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.2f}"
+        print(f"{field.name:<20} {shown:>8}")
 
 
 def print_unfinished(run: Path, manifests: Sequence[Manifest]) -> None:

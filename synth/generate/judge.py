@@ -1,0 +1,234 @@
+"""The `judge` stage: the teacher grades each row, or says which answer of a pair is better.
+
+judge: {min_score: 3}                     0 to 5 by a rubric that fits what the rows are
+judge: {rubric: my_rubric.md}             by one's own
+judge: {pairs: true}                      behind `prefer`: the chosen answer must win in both orders
+
+A judge's word is a measurement and no proof: `synth calibrate` holds it against gold scores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import orjson
+from pydantic import Field, model_validator
+
+from synth.engine.stage import Outcome, Place, ShardStage
+from synth.generate.template import Template, load, shipped
+from synth.kind import Kind
+from synth.randomness import derive_seed
+from synth.teacher.need import Need
+from synth.teacher.protocol import Reply, Request, Sampling, Teacher
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LOWEST, HIGHEST = 0, 5
+NOTE_CHARS = 300
+PLACES = frozenset({"prompt", "reference"})
+RUBRIC_OF = {Kind.PROMPTS: "prompt", Kind.DOCUMENTS: "educational", Kind.ANSWERS: "helpful"}
+# the reason comes first, so that the score follows from it
+SCORE: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "reason": {"type": "string", "maxLength": 1000},
+        "score": {"type": "integer", "minimum": LOWEST, "maximum": HIGHEST},
+    },
+    "required": ["reason", "score"],
+    "additionalProperties": False,
+}
+WINNER: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "reason": {"type": "string", "maxLength": 1000},
+        "winner": {"enum": ["first", "second", "equal"]},
+    },
+    "required": ["reason", "winner"],
+    "additionalProperties": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the judge found of a row; no value where no reply could be used."""
+
+    value: float | None
+    note: str
+
+
+class Judge(ShardStage):
+    """Asks the teacher for a grade of each row, 0 to 5 by an additive rubric, kept as a score.
+
+    With `pairs` it asks twice which of a row's two answers is better, once in each order, and the
+    value is the share of the asks that the chosen one wins.
+
+    Source: the additive scale of FineWeb-Edu (arXiv:2406.17557, appendix F.1); both orders after
+    MT-Bench (arXiv:2306.05685, section 3.4). Ours wants the reason before the score, as JSON.
+    """
+
+    name: ClassVar[str] = "judge"
+    takes: ClassVar[frozenset[Kind]] = frozenset({Kind.PROMPTS, Kind.DOCUMENTS, Kind.ANSWERS})
+    asks_teacher: ClassVar[bool] = True
+    not_in_fingerprint: ClassVar[tuple[str, ...]] = ("rubric",)
+    """Where its file lies does not matter; what it says does, see `identity`."""
+
+    rubric: Literal["helpful", "educational", "prompt"] | Path | None = None
+    """A shipped rubric, or the path of one's own prompt file with `{{text}}`; `{{prompt}}` and
+    `{{reference}}` may stand there too. By default the one that fits: `prompt`, `educational` for
+    documents, `helpful` for answers."""
+    min_score: Annotated[float, Field(ge=LOWEST, le=HIGHEST)] | None = None
+    """Rows with a lower score leave as `judged_too_low`; without it all stay."""
+    pairs: bool = False
+    """Compares a row's text with its `rejected`. Where the chosen one does not win in both orders
+    the row leaves, as `judge_undecided` or `judge_prefers_rejected`."""
+    unjudged: Literal["keep", "reject"] = "keep"
+    """What becomes of a row of which no reply can be used: it stays without a score, or leaves as
+    `not_judged`."""
+    score: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "judge"
+    """The score's name, for `select` and `prefer`; another one where there are two judges."""
+    sampling: Sampling = Sampling(temperature=0, max_tokens=512)
+
+    @model_validator(mode="after")
+    def _either(self) -> Judge:
+        if self.pairs and (self.rubric is not None or self.min_score is not None):
+            raise ValueError("`pairs` compares two answers: leave out `rubric` and `min_score`")
+        return self
+
+    def files(self) -> list[Path]:
+        """The rubric, if it is the user's own."""
+        return [self.rubric] if isinstance(self.rubric, Path) else []
+
+    def identity(self) -> object:
+        """The rubrics' digests."""
+        if self.pairs:
+            return shipped("rubric/pair").digest
+        if self.rubric is not None:
+            return self._rubric(Kind.NOTHING).digest
+        return [shipped(f"rubric/{name}").digest for name in RUBRIC_OF.values()]
+
+    def needs(self) -> frozenset[Need]:
+        """Replies that follow a schema."""
+        return frozenset({Need.SCHEMA})
+
+    async def apply(self, table: pa.Table, place: Place) -> Outcome:
+        """Every row with its score, in order; the reason for it is the score's note."""
+        import numpy as np
+
+        from synth.generate.rows import together
+        from synth.record import add_scores, rejects
+
+        teacher = place.teacher
+        assert teacher is not None
+        if self.pairs:
+            found = await together(self._compare(row, place, teacher) for row in _rows(table))
+        else:
+            template = self._rubric(place.kind)
+            subject = "prompt" if place.kind is Kind.PROMPTS else "text"
+            found = await together(
+                self._grade(row, place, teacher, template, row[subject]) for row in _rows(table)
+            )
+        reasons = [self._reason(one.value) for one in found]
+        scored = add_scores(
+            table,
+            [
+                {
+                    "name": self.score,
+                    "verdict": "keep" if reason is None else "drop",
+                    "value": one.value,
+                    "note": one.note,
+                }
+                for one, reason in zip(found, reasons, strict=True)
+            ],
+        )
+        leaves = np.fromiter((reason is not None for reason in reasons), bool, len(table))
+        left = [(one, reason) for one, reason in zip(found, reasons, strict=True) if reason]
+        return Outcome(
+            scored.filter(~leaves),
+            rejects(
+                scored.filter(leaves),
+                reason=[reason for _, reason in left],
+                by=self.name,
+                score=[one.value for one, _ in left],
+                raw=[one.note for one, _ in left],
+            ),
+        )
+
+    async def _grade(
+        self, row: dict[str, str], place: Place, teacher: Teacher, template: Template, text: str
+    ) -> Judgement:
+        seed = derive_seed(place.seed, self.name, row["id"])
+        turns = template.turns({**row, "text": text})
+        reply = await teacher.reply(Request(turns, self.sampling, seed, schema=SCORE))
+        place.done(1)
+        said = _read(reply)
+        if said is None:
+            return Judgement(None, f"not judged: {reply.fault}")
+        return Judgement(float(said["score"]), said["reason"][:NOTE_CHARS])
+
+    async def _compare(self, row: dict[str, str], place: Place, teacher: Teacher) -> Judgement:
+        template = shipped("rubric/pair")
+        wins, notes = 0.0, []
+        for order, wanted in enumerate(("first", "second")):
+            answers = {"first": row["rejected"], "second": row["rejected"], wanted: row["text"]}
+            seed = derive_seed(place.seed, self.name, row["id"], order)
+            turns = template.turns({"prompt": row["prompt"], **answers})
+            reply = await teacher.reply(Request(turns, self.sampling, seed, schema=WINNER))
+            said = _read(reply)
+            if said is None:
+                place.done(1)
+                return Judgement(None, f"not judged: {reply.fault}")
+            wins += {wanted: 0.5, "equal": 0.25}.get(said["winner"], 0.0)
+            notes.append(f"shown {wanted}, {said['winner']} wins: {said['reason']}"[:NOTE_CHARS])
+        place.done(1)
+        return Judgement(wins, "; ".join(notes))
+
+    def _reason(self, value: float | None) -> str | None:
+        if value is None:
+            return "not_judged" if self.unjudged == "reject" else None
+        if self.pairs:
+            if value == 1:
+                return None
+            return "judge_prefers_rejected" if value == 0 else "judge_undecided"
+        if self.min_score is not None and value < self.min_score:
+            return "judged_too_low"
+        return None
+
+    def _rubric(self, kind: Kind) -> Template:
+        if isinstance(self.rubric, Path):
+            return load(self.rubric, once="text", told=frozenset(), given=PLACES)
+        return shipped(f"rubric/{self.rubric or RUBRIC_OF[kind]}")
+
+
+def _read(reply: Reply) -> dict[str, Any] | None:
+    """What the judge said, which follows the schema; None where there is no such reply."""
+    return None if reply.fault else orjson.loads(reply.text)
+
+
+def _rows(table: pa.Table) -> list[dict[str, str]]:
+    """What a rubric may be given of each row."""
+    return [
+        {
+            "id": id_,
+            "prompt": _conversation(turns),
+            "text": text,
+            "rejected": rejected or "",
+            "reference": (reference or {}).get("answer") or "(none)",
+        }
+        for id_, turns, text, rejected, reference in zip(
+            *(
+                table[name].to_pylist()
+                for name in ("id", "context", "text", "rejected", "reference")
+            ),
+            strict=True,
+        )
+    ]
+
+
+def _conversation(turns: list[dict[str, str]]) -> str:
+    """The last turn; where there are several, all of them with their roles."""
+    if len(turns) <= 1:
+        return turns[0]["content"] if turns else ""
+    return "\n\n".join(f"[{turn['role']}]\n{turn['content']}" for turn in turns)
