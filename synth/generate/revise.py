@@ -1,0 +1,229 @@
+"""The `revise` stage: the teacher criticizes each answer after written principles, and mends it.
+
+revise: {}                                the better answer takes the place of the first
+revise: {pairs: true}                     and the first one becomes its `rejected`
+revise: {constitution: house_rules.md}    by principles of one's own, one a line
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import orjson
+from pydantic import Field
+
+from synth.engine.stage import Outcome, Place, ShardStage
+from synth.errors import InputError
+from synth.generate.template import PROMPTS, shipped
+from synth.kind import Kind
+from synth.randomness import derive_seed
+from synth.teacher.need import Need
+from synth.teacher.protocol import Reply, Request, Sampling
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+CONSTITUTION = PROMPTS / "revise/constitution.md"
+MOST_CHARS = 20_000
+CRITIQUE: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "critique": {"type": "string", "maxLength": 3000},
+        "needs_revision": {"type": "boolean"},
+    },
+    "required": ["critique", "needs_revision"],
+    "additionalProperties": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What became of one answer."""
+
+    steps: tuple[tuple[str, Reply], ...]
+    """Operation and reply of each request that led to the text."""
+    text: str
+    fault: str | None = None
+    raw: str | None = None
+
+
+class Revise(ShardStage):
+    """Asks the teacher what is wrong with each answer, and for a better one where something is.
+
+    An answer that needs no revision stays as it is; with `pairs` it leaves as `needs_no_revision`,
+    since there is nothing to prefer. Where a reply cannot be used the answer leaves with its fault.
+
+    Source: Constitutional AI (arXiv:2212.08073, section 3) for critique and revision by principles,
+    Self-Refine (arXiv:2303.17651) for revision alone. Ours gives all principles at once.
+    """
+
+    name: ClassVar[str] = "revise"
+    takes: ClassVar[frozenset[Kind]] = frozenset({Kind.ANSWERS})
+    asks_teacher: ClassVar[bool] = True
+    not_in_fingerprint: ClassVar[tuple[str, ...]] = ("constitution",)
+    """Where its file lies does not matter; what it says does, see `identity`."""
+
+    rounds: Annotated[int, Field(ge=1, le=5)] = 1
+    """How often an answer is criticized and mended, at most."""
+    pairs: bool = False
+    """The first answer becomes the revised one's `rejected`: a preference pair."""
+    constitution: Path | None = None
+    """A text file of principles, one a line; the shipped ones if not given."""
+    sampling: Sampling = Sampling(temperature=0.3)
+
+    def files(self) -> list[Path]:
+        """The principles, if they are the user's own."""
+        return [] if self.constitution is None else [self.constitution]
+
+    def identity(self) -> object:
+        """The principles and the prompt files."""
+        return [
+            self._principles(),
+            *(shipped(f"revise/{one}").digest for one in ("critique", "revise")),
+        ]
+
+    def needs(self) -> frozenset[Need]:
+        """A critique that follows a schema."""
+        return frozenset({Need.SCHEMA})
+
+    async def apply(self, table: pa.Table, place: Place) -> Outcome:
+        """The answers in order, each mended or as it was."""
+        from synth.generate.rows import together
+
+        rows = table.select(["id", "context", "text"]).to_pylist()
+        principles = self._principles()
+        mended = await together(self._mend(row, principles, place) for row in rows)
+        return self._gather(table, rows, mended, place)
+
+    async def _mend(self, row: dict[str, Any], principles: str, place: Place) -> Mended:
+        teacher = place.teacher
+        assert teacher is not None
+        steps: list[tuple[str, Reply]] = []
+        text: str = row["text"]
+        for round_ in range(1, self.rounds + 1):
+            values = {"constitution": principles, "prompt": row["context"][-1]["content"]}
+            turns = shipped("revise/critique").turns({**values, "text": text})
+            seed = derive_seed(place.seed, self.name, row["id"], round_, "critique")
+            critique = await teacher.reply(Request(turns, self.sampling, seed, schema=CRITIQUE))
+            if critique.fault:
+                place.done(1)
+                return Mended((*steps, ("critique", critique)), text, critique.fault, critique.raw)
+            said = orjson.loads(critique.text)
+            if not said["needs_revision"]:
+                break
+            turns = shipped("revise/revise").turns(
+                {**values, "text": text, "critique": said["critique"]}
+            )
+            seed = derive_seed(place.seed, self.name, row["id"], round_, "revise")
+            revision = await teacher.reply(Request(turns, self.sampling, seed))
+            steps += [("critique", critique), ("revise", revision)]
+            if revision.fault:
+                place.done(1)
+                return Mended(tuple(steps), text, revision.fault, revision.raw)
+            text = revision.text
+        place.done(1)
+        return Mended(tuple(steps), text)
+
+    def _gather(
+        self, table: pa.Table, rows: list[dict[str, Any]], mended: list[Mended], place: Place
+    ) -> Outcome:
+        """Changed answers as children of the first ones; the others as they came."""
+        import numpy as np
+        import pyarrow as pa
+
+        from synth.record import RECORD, rejects
+
+        faulty = [one.fault is not None for one in mended]
+        unchanged = [not one.steps and one.fault is None for one in mended]
+        changed = [row for row, one in enumerate(mended) if one.steps and one.fault is None]
+        children = self._children(table, rows, mended, changed, place)
+        stays = np.array(unchanged, bool) & (not self.pairs)
+        leaves = np.array(
+            [(self.pairs and same) or bad for same, bad in zip(unchanged, faulty, strict=True)],
+            bool,
+        )
+        kept_rows = np.flatnonzero(stays)
+        order = np.argsort(np.concatenate([kept_rows, np.array(changed, np.int64)]), kind="stable")
+        kept = pa.concat_tables([table.select(RECORD.names).filter(stays), children])
+        left = [one for one, goes in zip(mended, leaves, strict=True) if goes]
+        return Outcome(
+            kept.take(pa.array(order)),
+            rejects(
+                table.filter(leaves),
+                reason=[one.fault or "needs_no_revision" for one in left],
+                by=self.name,
+                raw=[one.raw for one in left],
+            ),
+        )
+
+    def _children(
+        self,
+        table: pa.Table,
+        rows: list[dict[str, Any]],
+        mended: list[Mended],
+        changed: Sequence[int],
+        place: Place,
+    ) -> pa.Table:
+        """The revised answers, with every critique and revision in their trails."""
+        import numpy as np
+        import pyarrow as pa
+
+        from synth.generate.rows import step
+        from synth.record import RECORD, STEP, append_to_lists, derive, record_id
+
+        assert place.teacher is not None
+        identity = place.teacher.identity
+        trails = [
+            [
+                step(
+                    self.name, operation, rows[row]["id"], identity, reply,
+                    round_=number // 2 + 1, template=shipped(f"revise/{operation}").digest,
+                )
+                for number, (operation, reply) in enumerate(mended[row].steps)
+            ]
+            for row in changed
+        ]  # fmt: skip
+        columns = {"text": pa.array([mended[row].text for row in changed], pa.string())}
+        if self.pairs:
+            columns["rejected"] = pa.array([rows[row]["text"] for row in changed], pa.string())
+        children = derive(
+            table,
+            list(changed),
+            [steps[-1] for steps in trails],
+            [
+                record_id(
+                    rows[row]["id"], self.name, *(reply.key for _, reply in mended[row].steps)
+                )
+                for row in changed
+            ],
+            reasoning=pa.nulls(len(changed), pa.string()),  # it led to the first answer
+            **columns,
+        )
+        # every request stands in the trail, the last one as the step that made the row
+        before = table["trail"].take(pa.array(list(changed), pa.int64()))
+        whole = append_to_lists(
+            before,
+            pa.array([one for steps in trails for one in steps], type=STEP),
+            np.array([len(steps) for steps in trails], np.int64),
+        )
+        at = RECORD.get_field_index("trail")
+        return children.set_column(at, RECORD.field(at), whole)
+
+    def _principles(self) -> str:
+        path = self.constitution or CONSTITUTION
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"the constitution {path} cannot be read: {error}") from error
+        lines = [
+            line.strip().removeprefix("-").strip() for line in text.splitlines() if line.strip()
+        ]
+        if not lines or len(text) > MOST_CHARS:
+            raise InputError(
+                f"the constitution {path} has {len(lines)} lines and {len(text):,} letters; "
+                f"expected principles, one a line, {MOST_CHARS:,} letters at most"
+            )
+        return "\n".join(f"- {line}" for line in lines)
