@@ -27,6 +27,9 @@ from synth.engine.plan import Plan
 from synth.engine.stage import Model, Source, Stage
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
+from synth.generate.judge import Judge
+from synth.generate.resample import Resample
+from synth.generate.revise import Revise
 from synth.generate.rewrite import Rewrite
 from synth.hub import Push
 from synth.kind import Kind
@@ -47,6 +50,12 @@ class StageEntry(Model):
     """Rewrites documents so that they teach."""
     distill: Distill | None = None
     """Answers prompts."""
+    resample: Resample | None = None
+    """Answers again the prompts on which samples disagree."""
+    revise: Revise | None = None
+    """Criticizes answers after written principles, and mends them."""
+    judge: Judge | None = None
+    """Grades rows by a rubric, or compares the answers of a pair."""
     redact: Redact | None = None
     """Replaces personal data and secrets by placeholders."""
     dedup: Dedup | None = None

@@ -16,17 +16,12 @@ from pydantic import BaseModel, ValidationError
 
 from flows import strict_yaml
 from flows.recipe import Misplaced, Recipe
+from flows.recipe_paths import where_in, with_paths
 from flows.strict_yaml import Document, Location
 from synth.engine.plan import Plan
 from synth.errors import InputError, RecipeError
 
 SHIPPED = Path(__file__).resolve().parent / "recipes"
-PATHS = {
-    "read": ("prompts", "web", "answers"),
-    "distill": ("json_schema",),
-    "toxicity": ("words",),
-}
-"""The settings, by stage or filter, that name files or folders."""
 
 
 def load_recipe(
@@ -82,7 +77,7 @@ def _choices() -> str:
 
 def check(document: Document, path: Path) -> Plan:
     """The document as a plan. Raises `RecipeError`, one line per mistake: file, line, choices."""
-    resolved = _resolve(document, path)
+    resolved = with_paths(document, path)
     _make_importable(path.parent)
     try:
         recipe = Recipe.model_validate(resolved)
@@ -93,7 +88,7 @@ def check(document: Document, path: Path) -> Plan:
         try:
             entry.stage.files()
         except InputError as error:
-            where = _where(document, path, ("stages", index, entry.stage.name))
+            where = where_in(document, path, ("stages", index, entry.stage.name))
             raise RecipeError(f"{where}: {error}") from error
     return recipe.plan(document.value)
 
@@ -105,17 +100,12 @@ def _make_importable(folder: Path) -> None:
             sys.path.append(place)
 
 
-def _where(document: Document, path: Path, location: Location) -> str:
-    """File and line; of a document that is in no file, its name alone."""
-    return f"{path.name}, line {document.line(location)}" if document.lines else path.name
-
-
 def _tell(document: Document, path: Path, mistake: Any) -> str:
     location: Location = mistake["loc"]
     cause = mistake.get("ctx", {}).get("error")
     if isinstance(cause, Misplaced):
         location = (*location, cause.position)
-    where = _where(document, path, location)
+    where = where_in(document, path, location)
     key = location[-1] if location else ""
     at = ".".join(str(part) for part in location if not isinstance(part, int))
     match mistake["type"]:
@@ -189,71 +179,3 @@ def _step(node: Any, part: str, change: str, where: str) -> Any:
     elif isinstance(node[part], str) and part == "teacher":
         node[part] = {"rehearsal": {}} if node[part] == "rehearsal" else {"url": node[part]}
     return node[part]
-
-
-def _resolve(document: Document, path: Path) -> dict[str, Any]:
-    """The recipe with its input paths made absolute: beside the recipe, here, or shipped."""
-    recipe: dict[str, Any] = dict(document.value)
-    stages = recipe.get("stages")
-    if not isinstance(stages, list):
-        return recipe
-    resolved = []
-    for index, entry in enumerate(stages):
-        entry = _with_paths(entry, document, path, index)
-        quality = entry.get("quality") if isinstance(entry, dict) else None
-        filters = quality.get("filters") if isinstance(quality, dict) else quality
-        if isinstance(filters, list):
-            found = [_with_paths(item, document, path, index, "quality") for item in filters]
-            settings = {**quality, "filters": found} if isinstance(quality, dict) else found
-            entry = {"quality": settings}
-        resolved.append(_with_prompt_files(entry, document, path, index))
-    return {**recipe, "stages": resolved}
-
-
-def _with_paths(
-    entry: Any, document: Document, path: Path, index: int, stage: str | None = None
-) -> Any:
-    """A stage, or a filter of a stage, with the paths among its settings made absolute."""
-    for name, keys in PATHS.items():
-        settings = entry.get(name) if isinstance(entry, dict) else None
-        if isinstance(settings, dict):
-            place = (index, stage or name)
-            found = {
-                key: _located(settings[key], document, path, place)
-                for key in keys
-                if key in settings
-            }
-            entry = {**entry, name: {**settings, **found}}
-    return entry
-
-
-def _with_prompt_files(entry: Any, document: Document, path: Path, index: int) -> Any:
-    """The stage with the paths among the styles of its `rewrite` made absolute."""
-    settings = entry.get("rewrite") if isinstance(entry, dict) else None
-    if not isinstance(settings, dict) or not isinstance(settings.get("styles"), list):
-        return entry
-    place = (index, "rewrite")
-    located = [
-        _located(style, document, path, place) if str(style).endswith(".md") else style
-        for style in settings["styles"]
-    ]
-    return {**entry, "rewrite": {**settings, "styles": located}}
-
-
-def _located(value: Any, document: Document, path: Path, stage: tuple[int, str]) -> Any:
-    if isinstance(value, str):
-        return _locate(value, document, path, stage)
-    if isinstance(value, list):
-        return [_located(item, document, path, stage) for item in value]
-    return value
-
-
-def _locate(written: str, document: Document, path: Path, stage: tuple[int, str]) -> str:
-    given = Path(written).expanduser()
-    places = [path.parent / given, Path.cwd() / given, Path(__file__).resolve().parents[1] / given]
-    for place in places:
-        if place.exists():
-            return str(place.resolve())
-    where = _where(document, path, ("stages", *stage))
-    looked = ", ".join(dict.fromkeys(str(place.parent.resolve()) for place in places[:2]))
-    raise RecipeError(f"{where}: no file or folder {written!r} (looked in {looked})")

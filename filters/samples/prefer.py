@@ -61,8 +61,8 @@ class Prefer(ShardStage):
         `paired_as_rejected`, those in no pair as `not_paired`."""
         import pyarrow as pa
 
-        from filters.samples.groups import groups
         from synth.record import EMPTY_STEP, RECORD, add_scores, derive, record_id, rejects
+        from synth.samples import groups
 
         ids: list[str] = table["id"].to_pylist()
         texts: list[str] = table["text"].to_pylist()
@@ -121,8 +121,8 @@ def by_verdict(rows: list[int], scores: list[list[dict[str, Any]]], texts: list[
     """Samples that pass against samples that fail, the commonest mistake first; of several samples
     with it, the one nearest in length to the chosen one, since length alone must not tell them
     apart."""
-    from filters.samples.groups import overall
     from filters.verify.extract import final_answer
+    from synth.samples import overall
 
     verdicts = {row: overall(scores[row]) for row in rows}
     right = [row for row in rows if verdicts[row] is Verdict.PASS]
@@ -146,7 +146,7 @@ def by_score(
     """The best sample against the one nearest to mean - 2 sigma; none where they are equal."""
     from statistics import fmean, pstdev
 
-    from filters.samples.groups import value_of
+    from synth.samples import value_of
 
     values = {row: value for row in rows if (value := value_of(scores[row], name)) is not None}
     if len(values) < 2:

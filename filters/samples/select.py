@@ -60,8 +60,8 @@ class Select(ShardStage):
         a prompt of which no sample was checked has no pass rate, and its samples stay."""
         import numpy as np
 
-        from filters.samples.groups import PASS_RATE, groups, value_of
         from synth.record import rejects
+        from synth.samples import PASS_RATE, groups, value_of
 
         scores: list[list[dict[str, Any]]] = table["scores"].to_pylist()
         reasons: list[str | None] = [None] * len(table)
@@ -101,7 +101,7 @@ class Select(ShardStage):
 
     def _key(self, scores: list[dict[str, Any]]) -> tuple[float, ...]:
         """Larger is better; sorting keeps equal rows in their order, reversed or not."""
-        from filters.samples.groups import overall, value_of
+        from synth.samples import overall, value_of
 
         keys = []
         for name in self.by:

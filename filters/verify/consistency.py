@@ -38,8 +38,8 @@ class Consistency(Model):
 
     def check(self, batch: Batch) -> list[Check]:
         """One check per row; the note says how many agree on what."""
-        from filters.samples.groups import groups
         from filters.verify.extract import MOST_CHARS, final_answer
+        from synth.samples import groups
 
         answers = [
             answer if answer is not None and len(answer) <= MOST_CHARS else None

@@ -79,9 +79,9 @@ class Verify(ShardStage):
         """Which rows stay and which leave, each with one score per verifier."""
         import numpy as np
 
-        from filters.samples.groups import groups, overall, pass_rate_score
         from synth.batch import Batch
         from synth.record import add_scores, rejects
+        from synth.samples import groups, overall, pass_rate_score
 
         batch = Batch(table, place.subject)
         verifiers: list[Verifier] = [entry.part for entry in self.checks]

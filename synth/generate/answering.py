@@ -1,0 +1,267 @@
+"""What the stages share that answer prompts: how they ask, and the records they make of replies.
+
+What is put around a prompt only for the teacher (worked examples, knowledge) does not become part
+of the record: the student learns to answer without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from synth.engine.stage import Outcome, Place, ShardStage
+from synth.errors import InputError
+from synth.generate.exemplars import Examples
+from synth.randomness import derive_seed
+from synth.teacher.need import Need
+from synth.teacher.protocol import Reply, Request, Sampling, Turn
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ANSWER = "answer"
+"""The operation of the step that an answer is."""
+KNOWLEDGE = "knowledge/generate"
+KNOWLEDGE_TOKENS = 512
+MOST_KNOWLEDGE_CHARS = 50_000
+HINT = "What may help to answer (it may hold mistakes; do not speak of it):"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt to be answered."""
+
+    row: int
+    """Of the table that its answers derive from."""
+    id: str
+    context: list[Turn]
+    """What the student will read before the answer."""
+    samples_before: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The replies to one prompt."""
+
+    prompt: Prompt
+    replies: list[Reply]
+    knowledge: Reply | None = None
+    """The reply that went into the question as knowledge, where one was asked for."""
+
+
+class Answering(ShardStage):
+    """The settings of every stage that asks for answers."""
+
+    asks_teacher: ClassVar[bool] = True
+    not_in_fingerprint: ClassVar[tuple[str, ...]] = ("json_schema", "examples", "knowledge")
+    """Where their files lie does not matter; what they say does, see `identity`."""
+
+    samples: Annotated[int, Field(ge=1, le=64)] = 1
+    """Answers per prompt, asked for in one request, each sampled with a seed of its own."""
+    reasoning: Literal["keep", "drop"] = "keep"
+    """The teacher's reasoning goes to a column of its own, or is left out."""
+    examples: Examples | None = None
+    """Worked examples that the teacher is shown before the prompt."""
+    knowledge: Literal["generate"] | Path | None = None
+    """What the teacher is told besides the prompt: the text of a file, or what it says itself when
+    it is first asked for facts that help (arXiv:2110.08387), a request more for each prompt."""
+    json_schema: dict[str, Any] | Path | None = None
+    """A JSON schema, or the path of a .json file: each answer is JSON that follows it. One that
+    does not is shown its mistake once, then rejected as `reply_breaks_schema`."""
+    logprobs: bool = False
+    """Keeps the log probability of each token of the reply, reasoning included, in a column."""
+    sampling: Sampling = Sampling()
+
+    @field_validator("json_schema")
+    @classmethod
+    def _is_schema(cls, value: dict[str, Any] | Path | None) -> dict[str, Any] | Path | None:
+        if value is not None:
+            read_schema(value)
+        return value
+
+    def files(self) -> list[Path]:
+        """The files of examples and knowledge."""
+        examples = [self.examples.file] if self.examples else []
+        return [*examples, *([self.knowledge] if isinstance(self.knowledge, Path) else [])]
+
+    def identity(self) -> object:
+        """The schema, how examples are chosen, and the prompt that asks for knowledge."""
+        from synth.generate.template import shipped
+
+        examples = self.examples and self.examples.model_dump(mode="json", exclude={"file"})
+        generates = self.knowledge == "generate"
+        return [
+            self.json_schema and read_schema(self.json_schema),
+            examples,
+            shipped(KNOWLEDGE).digest if generates else self.knowledge is not None,
+        ]
+
+    def needs(self) -> frozenset[Need]:
+        """By its settings."""
+        wanted = {
+            Need.SEVERAL: self.samples > 1 and self.sampling.temperature > 0,
+            Need.SCHEMA: self.json_schema is not None,
+            Need.LOGPROBS: self.logprobs,
+        }
+        return frozenset(need for need, wants in wanted.items() if wants)
+
+    async def answers(self, table: pa.Table, prompts: Sequence[Prompt], place: Place) -> Outcome:
+        """`samples` answers to each prompt, in order, samples together; faulty ones rejected."""
+        from synth.generate.rows import together
+
+        answered = await together(self._answer(prompt, place) for prompt in prompts)
+        return self._gather(table, answered, place)
+
+    async def _answer(self, prompt: Prompt, place: Place) -> Answered:
+        teacher = place.teacher
+        assert teacher is not None
+        knowledge = await self._knowledge(prompt, place)
+        # the first answer's; those of the others are counted on from it, as vLLM does
+        seed = derive_seed(place.seed, self.name, prompt.id, prompt.samples_before)
+        told = knowledge.text if knowledge and not knowledge.fault else self._domain()
+        schema = read_schema(self.json_schema) if self.json_schema else None
+        replies = await teacher.replies(
+            Request(
+                self._turns(prompt.context, told),
+                self.sampling,
+                seed,
+                self.samples,
+                schema,
+                self.logprobs,
+            )
+        )
+        place.done(1)
+        return Answered(prompt, replies, knowledge)
+
+    async def _knowledge(self, prompt: Prompt, place: Place) -> Reply | None:
+        """What the teacher says that helps; a reply with a fault is passed over."""
+        from synth.generate.template import shipped
+
+        if self.knowledge != "generate":
+            return None
+        assert place.teacher is not None
+        seed = derive_seed(place.seed, self.name, prompt.id, "knowledge")
+        turns = shipped(KNOWLEDGE).turns({"prompt": prompt.context[-1]["content"]})
+        sampling = Sampling(temperature=0.3, max_tokens=KNOWLEDGE_TOKENS)
+        return await place.teacher.reply(Request(turns, sampling, seed))
+
+    def _domain(self) -> str:
+        """The user's own knowledge, the same for every prompt."""
+        if not isinstance(self.knowledge, Path):
+            return ""
+        try:
+            text = self.knowledge.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"the knowledge {self.knowledge} cannot be read: {error}") from error
+        if not text or len(text) > MOST_KNOWLEDGE_CHARS:
+            raise InputError(
+                f"the knowledge {self.knowledge} has {len(text):,} letters; expected 1 to "
+                f"{MOST_KNOWLEDGE_CHARS:,}, since every prompt gets all of it"
+            )
+        return text
+
+    def _turns(self, context: list[Turn], knowledge: str) -> list[Turn]:
+        """What the teacher reads: what all prompts share comes first, for the prefix cache."""
+        head = [turn for turn in context[:-1] if turn["role"] == "system"]
+        talk = [turn for turn in context[:-1] if turn["role"] != "system"]
+        last = context[-1]
+        if knowledge and self.knowledge == "generate":
+            last = Turn(role=last["role"], content=f"{last['content']}\n\n{HINT}\n{knowledge}")
+        elif knowledge:
+            said = "\n\n".join([*(turn["content"] for turn in head), f"{HINT}\n{knowledge}"])
+            head = [Turn(role="system", content=said)]
+        shown = self.examples.turns(context[-1]["content"]) if self.examples else []
+        return [*head, *shown, *talk, last]
+
+    def _gather(self, table: pa.Table, answered: Sequence[Answered], place: Place) -> Outcome:
+        import numpy as np
+        import pyarrow as pa
+
+        from synth.generate.rows import step
+        from synth.record import RECORD, derive, record_id, rejects
+
+        assert place.teacher is not None
+        identity = place.teacher.identity
+        each = [
+            (one.prompt, one.prompt.samples_before + sample, reply)
+            for one in answered
+            for sample, reply in enumerate(one.replies)
+        ]
+        replies = [reply for _, _, reply in each]
+        keep_reasoning = self.reasoning == "keep"
+        contexts = [prompt.context for prompt, _, _ in each]
+        made = derive(
+            self._informed(table, answered, place),
+            [prompt.row for prompt, _, _ in each],
+            [
+                step(self.name, ANSWER, prompt.id, identity, reply, sample=sample)
+                for prompt, sample, reply in each
+            ],
+            [
+                record_id(prompt.id, self.name, reply.key, reply.text, sample)
+                for prompt, sample, reply in each
+            ],
+            context=pa.array(contexts, RECORD.field("context").type),
+            text=pa.array([reply.text for reply in replies], pa.string()),
+            reasoning=pa.array(
+                [reply.reasoning if keep_reasoning else None for reply in replies], pa.string()
+            ),
+            logprobs=pa.array([reply.logprobs for reply in replies], RECORD.field("logprobs").type),
+        )
+        good = np.array([reply.fault is None for reply in replies], bool)
+        bad = [reply for reply in replies if reply.fault is not None]
+        return Outcome(
+            made.filter(pa.array(good)),
+            rejects(
+                made.filter(pa.array(~good)),
+                reason=[reply.fault or "" for reply in bad],
+                by=self.name,
+                raw=[reply.raw for reply in bad],
+            ),
+        )
+
+    def _informed(self, table: pa.Table, answered: Sequence[Answered], place: Place) -> pa.Table:
+        """The prompts, whose trails tell of the knowledge that was asked for."""
+        import numpy as np
+        import pyarrow as pa
+
+        from synth.generate.rows import step
+        from synth.generate.template import shipped
+        from synth.record import RECORD, STEP, append_to_lists
+
+        asked = [(one.prompt, one.knowledge) for one in answered if one.knowledge is not None]
+        if not asked:
+            return table
+        assert place.teacher is not None
+        identity, digest = place.teacher.identity, shipped(KNOWLEDGE).digest
+        steps = [
+            step(self.name, "knowledge", prompt.id, identity, reply, template=digest)
+            for prompt, reply in asked
+        ]
+        counts = np.zeros(len(table), np.int64)
+        counts[[prompt.row for prompt, _ in asked]] = 1
+        trails = append_to_lists(table["trail"], pa.array(steps, STEP), counts)
+        at = RECORD.get_field_index("trail")
+        return table.set_column(at, RECORD.field(at), trails)
+
+
+def read_schema(given: dict[str, Any] | Path) -> dict[str, Any]:
+    """The schema, checked. Raises `ValueError`."""
+    import json
+
+    from synth.teacher.schema import check_schema
+
+    schema = given
+    if isinstance(given, Path):
+        try:
+            schema = json.loads(given.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{given} holds no JSON schema: {error}") from error
+    if not isinstance(schema, dict):
+        raise ValueError(f"{given} holds no JSON schema, which is an object")  # noqa: TRY004  pydantic's
+    check_schema(schema)
+    return schema

@@ -1,0 +1,106 @@
+"""The `resample` stage: more samples for the prompts on which the first ones disagree.
+
+distill: {samples: 4}
+verify: {checks: [maths], reject: []}
+resample: {samples: 12}               only where some of the four pass and some fail
+verify: {checks: [maths], reject: []}
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field, model_validator
+
+from synth.engine.stage import Outcome, Place
+from synth.generate.answering import ANSWER, Answering, Prompt
+from synth.kind import Kind
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Resample(Answering):
+    """Asks again where it pays: for prompts whose pass rate is neither 0 nor 1.
+
+    A prompt on which all samples agree teaches little by further ones, and one that none answers
+    rightly is likely too hard or wrong. Source: difficulty-aware sampling as in DART-Math
+    (arXiv:2407.13690), which asks until enough are right; ours asks once more.
+    """
+
+    name: ClassVar[str] = "resample"
+    takes: ClassVar[frozenset[Kind]] = frozenset({Kind.ANSWERS})
+
+    above: Share = 0.0
+    """Prompts with a higher pass rate than this,"""
+    below: Share = 1.0
+    """and a lower one than this, are asked again."""
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Resample:
+        if self.above >= self.below:
+            raise ValueError(f"no pass rate is above {self.above:g} and below {self.below:g}")
+        return self
+
+    async def apply(self, table: pa.Table, place: Place) -> Outcome:
+        """All that came, and behind each prompt's samples the new ones."""
+        import numpy as np
+        import pyarrow as pa
+
+        from synth.record import RECORD, last_step
+        from synth.samples import PASS_RATE, groups, value_of
+
+        scores: list[list[dict[str, Any]]] = table["scores"].to_pylist()
+        torn = []
+        for rows in groups(table):
+            rate = value_of(scores[rows[0]], PASS_RATE)
+            is_torn = rate is not None and self.above < rate < self.below
+            place.done(len(rows) - is_torn)  # its last one is done once it is answered
+            if is_torn:
+                torn.append(rows)
+        table = table.select(RECORD.names)
+        prompts, asked = _prompts(table, torn)
+        outcome = await self.answers(prompts, asked, place)
+        # a new sample stands behind the last old one of its prompt
+        last = {prompt.id: rows[-1] for prompt, rows in zip(asked, torn, strict=True)}
+        places = [last[prompt] for prompt in last_step(outcome.kept, "parent")]
+        order = np.argsort(np.array([*range(len(table)), *places], np.int64), kind="stable")
+        whole = pa.concat_tables([table, outcome.kept])
+        return Outcome(whole.take(pa.array(order, pa.int64())), outcome.rejected)
+
+
+def _prompts(table: pa.Table, found: list[list[int]]) -> tuple[pa.Table, list[Prompt]]:
+    """The prompts that these rows answer, as they were before they were answered."""
+    import pyarrow as pa
+
+    from synth.record import RECORD
+
+    firsts = table.take(pa.array([rows[0] for rows in found], pa.int64()))
+    ids, trails, prompts = [], [], []
+    for row, (id_, context, trail) in enumerate(
+        zip(*(firsts[name].to_pylist() for name in ("id", "context", "trail")), strict=True)
+    ):
+        answer = next((one for one in reversed(trail) if one["operation"] == ANSWER), None)
+        prompt = answer["parent"] if answer else id_
+        samples = [_sample(one) for one in table["trail"].take(pa.array(found[row])).to_pylist()]
+        ids.append(prompt)
+        # what led to the prompt; what was asked for its sake, knowledge say, is asked for again
+        at = next((n for n, one in enumerate(trail) if one["parent"] == prompt), len(trail))
+        trails.append(trail[:at] if answer else trail)
+        prompts.append(Prompt(row, prompt, context, max(samples) + 1))
+    empty = pa.nulls(len(firsts), pa.string())
+    columns = {
+        "id": pa.array(ids, pa.string()),
+        "text": pa.array([""] * len(firsts), pa.string()),
+        "reasoning": empty,
+        "trail": pa.array(trails, RECORD.field("trail").type),
+    }
+    arrays = [columns.get(name, firsts[name]) for name in RECORD.names]
+    return pa.Table.from_arrays(arrays, schema=RECORD), prompts
+
+
+def _sample(trail: list[dict[str, Any]]) -> int:
+    """The number of a row's sample."""
+    return next((int(one["sample"]) for one in reversed(trail) if one["operation"] == ANSWER), 0)
