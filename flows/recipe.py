@@ -31,6 +31,7 @@ from synth.generate.judge import Judge
 from synth.generate.resample import Resample
 from synth.generate.revise import Revise
 from synth.generate.rewrite import Rewrite
+from synth.generate.use_tools import UseTools
 from synth.hub import Push
 from synth.kind import Kind
 from synth.store.write import FORMATS_OF, Write
@@ -50,6 +51,8 @@ class StageEntry(Model):
     """Rewrites documents so that they teach."""
     distill: Distill | None = None
     """Answers prompts."""
+    use_tools: UseTools | None = None
+    """Answers prompts with tools."""
     resample: Resample | None = None
     """Answers again the prompts on which samples disagree."""
     revise: Revise | None = None

@@ -176,6 +176,24 @@ def derive(
     return pa.Table.from_arrays(arrays, schema=RECORD)
 
 
+def derive_through(
+    parents: pa.Table,
+    rows: Sequence[int],
+    trails: Sequence[Sequence[Mapping[str, Any]]],
+    ids: Sequence[str],
+    **columns: pa.Array,
+) -> pa.Table:
+    """As `derive`, of children that took several requests: each one's steps, the last one last."""
+    children = derive(parents, rows, [steps[-1] for steps in trails], ids, **columns)
+    whole = append_to_lists(
+        parents["trail"].take(pa.array(rows, pa.int64())),
+        pa.array([step for steps in trails for step in steps], type=STEP),
+        np.array([len(steps) for steps in trails], np.int64),
+    )
+    at = RECORD.get_field_index("trail")
+    return children.set_column(at, RECORD.field(at), whole)
+
+
 def add_scores(
     table: pa.Table, scores: Sequence[Mapping[str, Any]], counts: NDArray[np.int64] | None = None
 ) -> pa.Table:

@@ -168,11 +168,10 @@ class Revise(ShardStage):
         place: Place,
     ) -> pa.Table:
         """The revised answers, with every critique and revision in their trails."""
-        import numpy as np
         import pyarrow as pa
 
         from synth.generate.rows import step
-        from synth.record import RECORD, STEP, append_to_lists, derive, record_id
+        from synth.record import derive_through, record_id
 
         assert place.teacher is not None
         identity = place.teacher.identity
@@ -189,10 +188,10 @@ class Revise(ShardStage):
         columns = {"text": pa.array([mended[row].text for row in changed], pa.string())}
         if self.pairs:
             columns["rejected"] = pa.array([rows[row]["text"] for row in changed], pa.string())
-        children = derive(
+        return derive_through(
             table,
             list(changed),
-            [steps[-1] for steps in trails],
+            trails,
             [
                 record_id(
                     rows[row]["id"], self.name, *(reply.key for _, reply in mended[row].steps)
@@ -202,15 +201,6 @@ class Revise(ShardStage):
             reasoning=pa.nulls(len(changed), pa.string()),  # it led to the first answer
             **columns,
         )
-        # every request stands in the trail, the last one as the step that made the row
-        before = table["trail"].take(pa.array(list(changed), pa.int64()))
-        whole = append_to_lists(
-            before,
-            pa.array([one for steps in trails for one in steps], type=STEP),
-            np.array([len(steps) for steps in trails], np.int64),
-        )
-        at = RECORD.get_field_index("trail")
-        return children.set_column(at, RECORD.field(at), whole)
 
     def _principles(self) -> str:
         path = self.constitution or CONSTITUTION
