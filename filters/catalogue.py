@@ -21,6 +21,7 @@ from filters.quality.truncation import Truncation
 from filters.verify.consistency import Consistency
 from filters.verify.instructions.verifier import Instructions
 from filters.verify.maths import Maths
+from filters.verify.schema import Schema
 from synth.engine.stage import Model
 
 FILTERS: Final[dict[str, type[Model]]] = {
@@ -45,4 +46,5 @@ VERIFIERS: Final[dict[str, type[Model]]] = {
     "consistency": Consistency,
     "instructions": Instructions,
     "maths": Maths,
+    "schema": Schema,
 }

@@ -31,6 +31,7 @@ from synth.generate.judge import Judge
 from synth.generate.resample import Resample
 from synth.generate.revise import Revise
 from synth.generate.rewrite import Rewrite
+from synth.generate.round_trip import RoundTrip
 from synth.generate.use_tools import UseTools
 from synth.hub import Push
 from synth.kind import Kind
@@ -57,6 +58,8 @@ class StageEntry(Model):
     """Answers again the prompts on which samples disagree."""
     revise: Revise | None = None
     """Criticizes answers after written principles, and mends them."""
+    round_trip: RoundTrip | None = None
+    """Guesses each answer's prompt, and compares."""
     judge: Judge | None = None
     """Grades rows by a rubric, or compares the answers of a pair."""
     redact: Redact | None = None

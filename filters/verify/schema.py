@@ -1,0 +1,57 @@
+"""`schema`: whether an answer is JSON that follows a JSON schema.
+
+'{"city": "Oslo"}' against {"type": "object", "required": ["city"]}   pass
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field, field_validator
+
+from synth.engine.stage import Model
+from synth.verdicts import Check, Verdict
+
+if TYPE_CHECKING:
+    from synth.batch import Batch
+
+MOST_CHARS = 1_000_000
+
+
+class Schema(Model):
+    """Checks that a text is JSON that follows the schema; a code fence around the whole is no part.
+
+    Nothing but the text counts: `$ref` to another document is not fetched.
+    """
+
+    name: ClassVar[str] = "schema"
+    json_schema: dict[str, Any] | Path = Field(
+        description="a JSON schema, or the path of a .json file"
+    )
+
+    @field_validator("json_schema")
+    @classmethod
+    def _is_schema(cls, value: dict[str, Any] | Path) -> dict[str, Any]:
+        from synth.generate.answering import read_schema
+
+        return read_schema(value)  # what it says is what counts, not where it lies
+
+    def check(self, batch: Batch) -> list[Check]:
+        """One check per row; the note says where the text breaks the schema."""
+        assert isinstance(self.json_schema, dict)
+        return [check_text(text, self.json_schema) for text in batch.texts]
+
+
+def check_text(text: str, schema: dict[str, Any]) -> Check:
+    """The check of one text. One of more than a million letters is not looked at."""
+    from filters.verify.instructions.parts import unfenced
+    from synth.teacher.schema import BrokenError, conformed
+
+    if len(text) > MOST_CHARS:
+        return Check(Verdict.UNVERIFIED, f"{len(text):,} letters, more than {MOST_CHARS:,}")
+    try:
+        conformed(unfenced(text), schema)
+    except BrokenError as error:
+        return Check(Verdict.FAIL, str(error))
+    return Check(Verdict.PASS, "follows the schema")

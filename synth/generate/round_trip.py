@@ -1,0 +1,115 @@
+"""The `round_trip` stage: the teacher guesses what an answer answers, and is held against it.
+
+round_trip: {min_likeness: 0.3}
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
+
+from synth.engine.stage import Outcome, Place, ShardStage
+from synth.generate.template import shipped
+from synth.kind import Kind
+from synth.randomness import derive_seed
+from synth.teacher.protocol import Request, Sampling
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TEMPLATE = "round_trip/prompt"
+WORD = re.compile(r"\w{3,}|\d+")
+NOTE_CHARS = 300
+COMMON = frozenset({
+    "the", "and", "for", "are", "was", "were", "with", "that", "this", "what", "how", "why",
+    "who", "which", "when", "where", "does", "did", "can", "could", "would", "should", "has",
+    "have", "had", "from", "into", "its", "their", "your", "you", "not", "but", "than", "then",
+    "between", "about",
+})  # fmt: skip
+
+
+class RoundTrip(ShardStage):
+    """Asks the teacher which prompt each answer answers, and compares it with the real one.
+
+    The score is the F1 of the words that the two prompts share, without the commonest; where the
+    reply cannot be used it is empty, and the row stays.
+
+    Source: roundtrip consistency, arXiv:1906.05416, there of questions and answers. Ours goes from
+    answer to prompt, and compares words, since a prompt can be said in many ways: choose the limit
+    after a look at the scores.
+    """
+
+    name: ClassVar[str] = "round_trip"
+    takes: ClassVar[frozenset[Kind]] = frozenset({Kind.ANSWERS})
+    asks_teacher: ClassVar[bool] = True
+
+    min_likeness: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Rows whose prompt is less like the guess leave as `prompt_not_recovered`; without it all
+    stay, with their scores."""
+    sampling: Sampling = Sampling(temperature=0, max_tokens=512)
+
+    def identity(self) -> object:
+        """The prompt file."""
+        return shipped(TEMPLATE).digest
+
+    async def apply(self, table: pa.Table, place: Place) -> Outcome:
+        """Every row with its score, in order; the guess is the score's note."""
+        import numpy as np
+
+        from synth.generate.rows import together
+        from synth.record import add_scores, rejects
+
+        rows = table.select(["id", "context", "text"]).to_pylist()
+        guesses = await together(self._guess(row["id"], row["text"], place) for row in rows)
+        values = [
+            None if guess is None else likeness(row["context"][-1]["content"], guess)
+            for row, guess in zip(rows, guesses, strict=True)
+        ]
+        low = [
+            self.min_likeness is not None and value is not None and value < self.min_likeness
+            for value in values
+        ]
+        scored = add_scores(
+            table,
+            [
+                {
+                    "name": self.name,
+                    "verdict": "drop" if is_low else "keep",
+                    "value": value,
+                    "note": "no guess" if guess is None else guess[:NOTE_CHARS],
+                }
+                for value, guess, is_low in zip(values, guesses, low, strict=True)
+            ],
+        )
+        leaves = np.array(low, bool)
+        return Outcome(
+            scored.filter(~leaves),
+            rejects(
+                scored.filter(leaves),
+                reason=["prompt_not_recovered"] * int(leaves.sum()),
+                by=self.name,
+                score=[value for value, is_low in zip(values, low, strict=True) if is_low],
+            ),
+        )
+
+    async def _guess(self, record: str, text: str, place: Place) -> str | None:
+        assert place.teacher is not None
+        seed = derive_seed(place.seed, self.name, record)
+        turns = shipped(TEMPLATE).turns({"text": text})
+        reply = await place.teacher.reply(Request(turns, self.sampling, seed))
+        place.done(1)
+        return None if reply.fault else reply.text
+
+
+def likeness(one: str, other: str) -> float:
+    """F1 of the words that two texts share, each counted once; 1 where both have none."""
+    first, second = _words(one), _words(other)
+    if not first and not second:
+        return 1.0
+    return 2 * len(first & second) / (len(first) + len(second))
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(WORD.findall(text.lower())) - COMMON
