@@ -20,8 +20,8 @@ from filters.quality.toxicity import Toxicity
 from filters.quality.truncation import Truncation
 from filters.verify.consistency import Consistency
 from filters.verify.instructions.verifier import Instructions
+from filters.verify.json_schema import JsonSchema
 from filters.verify.maths import Maths
-from filters.verify.schema import Schema
 from synth.engine.stage import Model
 
 FILTERS: Final[dict[str, type[Model]]] = {
@@ -45,6 +45,6 @@ FILTERS: Final[dict[str, type[Model]]] = {
 VERIFIERS: Final[dict[str, type[Model]]] = {
     "consistency": Consistency,
     "instructions": Instructions,
+    "json_schema": JsonSchema,
     "maths": Maths,
-    "schema": Schema,
 }

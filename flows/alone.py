@@ -1,6 +1,7 @@
 """A part of the line on its own, over any data, without a recipe file and without Prefect.
 
     synth filter pages.parquet --with 'refusal, length: {min_words: 20}, minhash'
+    synth verify solutions.jsonl --with maths --column answer=gold
 
 The parts are written as in a recipe. They become a recipe of their own (read, the stages, write),
 which runs as any other: resumable, in bounded memory, every row kept or rejected with its reason.
@@ -10,12 +11,12 @@ from __future__ import annotations
 
 import re
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from filters.catalogue import FILTERS
+from filters.catalogue import FILTERS, VERIFIERS
 from filters.dedup.stage import METHODS
 from filters.entry import OWN
 from flows import loop, strict_yaml
@@ -25,16 +26,21 @@ from flows.strict_yaml import Document
 from seeds.read import Read
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.stage import CorpusStage, ShardStage
-from synth.errors import ExitCode, NoRowsError, RecipeError
+from synth.errors import ExitCode, RecipeError
+from synth.store.manifest import Manifest
 
 SHARD_ROWS = 5_000  # larger than where a teacher answers: no row takes longer than milliseconds
 Part = str | dict[str, Any]
 
 
-def run_alone(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> int:
+Show = Callable[[Path, Sequence[Manifest]], None]
+"""Prints something of a run: its folder and the manifests of its stages."""
+
+
+def run_alone(arguments: Namespace, stages: Sequence[Mapping[str, Any]], *show: Show) -> int:
     """The stages over the input that the arguments name; what is kept is a dataset folder.
 
-    The funnel is shown, also where no row is left (`NoRowsError`).
+    The funnel is shown, and what `show` prints, also where no row is left (`NoRowsError`).
     """
     from flows.progress import Progress
     from flows.samples import run_manifests
@@ -51,10 +57,11 @@ def run_alone(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> int:
 
     try:
         loop.run(go())
-    except NoRowsError:
-        print_funnel(run_manifests(out))
-        raise
-    print_funnel(run_manifests(out))
+    finally:
+        if manifests := run_manifests(out):
+            print_funnel(manifests)
+            for one in show:
+                one(out, manifests)
     print(f"\nkept, each row with its scores: {out / RELEASE}")
     print(f"rejected, each row with its reason: {out}/*/rejected/")
     return ExitCode.OK
@@ -119,6 +126,18 @@ def filter_stages(given: Sequence[str]) -> list[dict[str, Any]]:
     return stages
 
 
+def verify_stages(given: Sequence[str], reject: Sequence[str] | None) -> list[dict[str, Any]]:
+    """One `verify` stage with the verifiers that `--with` names. `reject` holds the verdicts that
+    make a row leave; None leaves that to the stage."""
+    checks = parts(given)
+    for part in checks:
+        name = part if isinstance(part, str) else next(iter(part))
+        if name not in VERIFIERS and name not in OWN:
+            raise RecipeError(_unknown(name, list(VERIFIERS), "verifier"))
+    settings: dict[str, Any] = {"checks": checks}
+    return [{"verify": settings if reject is None else {**settings, "reject": list(reject)}}]
+
+
 def parts(given: Sequence[str]) -> list[Part]:
     """What `--with` names, as a recipe's list has it: names, and names with their parameters."""
     found: list[Part] = []
@@ -151,10 +170,10 @@ def _job(arguments: Namespace, columns: Mapping[str, str]) -> str:
     return job_of(look_ahead(files[0], web=True, max_line_bytes=most).columns, columns)
 
 
-def _unknown(name: object, known: Sequence[str]) -> str:
+def _unknown(name: object, known: Sequence[str], what: str = "filter") -> str:
     close = get_close_matches(str(name), known, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return (
-        f"--with: unknown filter {str(name)!r}; {hint}known: {', '.join(known)}, or "
+        f"--with: unknown {what} {str(name)!r}; {hint}known: {', '.join(known)}, or "
         "{use: 'package.module:Class'}"
     )

@@ -70,6 +70,15 @@ def _parser() -> argparse.ArgumentParser:
     some = commands.add_parser("filter", help="run filters alone over a file or dataset folder")
     _add_alone(some, "filters", "'refusal, length: {min_words: 20}, minhash'")
 
+    checks = commands.add_parser("verify", help="check answers in a file or dataset folder")
+    _add_alone(checks, "verifiers", "'maths, json_schema: {against: city.json}'")
+    checks.add_argument(
+        "--reject",
+        metavar="VERDICTS",
+        help="verdicts that make a row leave, of fail, error and unverified, or none "
+        "(default: fail,error)",
+    )
+
     commands.add_parser("recipes", help="list the shipped recipes")
 
     schema = commands.add_parser("schema", help="print the recipe's JSON schema")

@@ -90,6 +90,18 @@ def filter(arguments: Namespace) -> int:  # noqa: A001  a command's function bea
     return run_alone(arguments, filter_stages(arguments.parts))
 
 
+def verify(arguments: Namespace) -> int:
+    """Verifiers alone over files or dataset folders."""
+    from flows.alone import run_alone, verify_stages
+    from flows.terminal import print_verdicts
+
+    reject = arguments.reject
+    if reject is not None:
+        reject = [] if reject == "none" else [part.strip() for part in reject.split(",")]
+    stages = verify_stages(arguments.parts, reject)
+    return run_alone(arguments, stages, print_verdicts)
+
+
 def recipes(_arguments: Namespace) -> int:
     """The shipped recipes with their descriptions."""
     from flows.recipe_file import SHIPPED, load_recipe

@@ -20,7 +20,7 @@ PATHS: Mapping[str, Sequence[str]] = {
     "judge": ("rubric",),
     "revise": ("constitution",),
     "toxicity": ("words",),
-    "schema": ("json_schema",),
+    "json_schema": ("against",),
 }
 """By stage, filter or verifier; `a.b` is b of the mapping a."""
 LISTS = {"quality": "filters", "verify": "checks"}

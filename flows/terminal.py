@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -13,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.rehearsed import planted_defects
-from synth.engine.plan import RELEASE
+from synth.engine.plan import RELEASE, StageFolder
 from synth.store.manifest import Manifest
+from synth.verdicts import Verdict
 
 MAX_CHARS = 700
 CONTROL = re.compile(r"[\x00-\x06\x0e-\x1f\x7f-\x9f]")  # rich itself strips 7, 8 and 11 to 13
@@ -80,6 +82,37 @@ def print_planted(run: Path, manifests: Sequence[Manifest]) -> None:
     Console().print(table)
     if clean:
         print(f"of {clean:,} rows without a planted defect, {clean_left:,} left all the same")
+
+
+def print_verdicts(run: Path, manifests: Sequence[Manifest]) -> None:
+    """How many rows passed, failed or could not be checked, by verifier."""
+    found = verdicts(run, manifests)
+    table = Table(title="verdicts", title_justify="left", box=None, pad_edge=False)
+    table.add_column("verifier")
+    for verdict in Verdict:
+        table.add_column(verdict, justify="right")
+    for name, counts in found.items():
+        table.add_row(name, *(f"{counts[verdict]:,}" for verdict in Verdict))
+    Console().print(table)
+
+
+def verdicts(run: Path, manifests: Sequence[Manifest]) -> dict[str, Counter[str]]:
+    """By verifier the verdicts of all rows, of those that left too."""
+    from synth.store.shards import read_shard
+
+    found: dict[str, Counter[str]] = {}
+    for manifest in manifests:
+        if manifest.stage != "verify":
+            continue
+        folder = StageFolder.of(run, manifest.index, manifest.stage).path
+        for shard in manifest.shards:
+            for file in (shard.kept, shard.rejected):
+                for scores in read_shard(folder / file.path)["scores"].to_pylist():
+                    for score in scores:
+                        if score["verdict"] in set(Verdict):
+                            counts = found.setdefault(score["name"], Counter())
+                            counts[score["verdict"]] += 1
+    return found
 
 
 def print_measures(measured: Any) -> None:

@@ -1,4 +1,4 @@
-"""`schema`: whether an answer is JSON that follows a JSON schema.
+"""`json_schema`: whether an answer is JSON that follows a JSON schema.
 
 '{"city": "Oslo"}' against {"type": "object", "required": ["city"]}   pass
 """
@@ -19,18 +19,16 @@ if TYPE_CHECKING:
 MOST_CHARS = 1_000_000
 
 
-class Schema(Model):
+class JsonSchema(Model):
     """Checks that a text is JSON that follows the schema; a code fence around the whole is no part.
 
     Nothing but the text counts: `$ref` to another document is not fetched.
     """
 
-    name: ClassVar[str] = "schema"
-    json_schema: dict[str, Any] | Path = Field(
-        description="a JSON schema, or the path of a .json file"
-    )
+    name: ClassVar[str] = "json_schema"
+    against: dict[str, Any] | Path = Field(description="a JSON schema, or the path of a .json file")
 
-    @field_validator("json_schema")
+    @field_validator("against")
     @classmethod
     def _is_schema(cls, value: dict[str, Any] | Path) -> dict[str, Any]:
         from synth.generate.answering import read_schema
@@ -39,8 +37,8 @@ class Schema(Model):
 
     def check(self, batch: Batch) -> list[Check]:
         """One check per row; the note says where the text breaks the schema."""
-        assert isinstance(self.json_schema, dict)
-        return [check_text(text, self.json_schema) for text in batch.texts]
+        assert isinstance(self.against, dict)
+        return [check_text(text, self.against) for text in batch.texts]
 
 
 def check_text(text: str, schema: dict[str, Any]) -> Check:

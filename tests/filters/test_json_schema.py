@@ -1,4 +1,4 @@
-"""`schema`: gold, near miss, malformed, hostile."""
+"""`json_schema`: gold, near miss, malformed, hostile."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from filters.verify.schema import Schema
+from filters.verify.json_schema import JsonSchema
 from synth.batch import Batch
 from tests.filters.rows import HOSTILE, answers
 
@@ -22,7 +22,7 @@ CITY = {
 
 
 def verdict(text: str) -> tuple[str, str]:
-    [check] = Schema(json_schema=CITY).check(Batch(answers([("Where?", text)])))
+    [check] = JsonSchema(against=CITY).check(Batch(answers([("Where?", text)])))
     return check.verdict.value, check.note
 
 
@@ -62,8 +62,8 @@ def test_hostile_texts_are_bounded_and_never_pass() -> None:
 def test_a_schema_may_be_a_file_and_a_wrong_one_is_told(tmp_path: Path) -> None:
     path = tmp_path / "city.json"
     path.write_text(json.dumps(CITY))
-    assert Schema.model_validate({"json_schema": str(path)}).json_schema == CITY
+    assert JsonSchema.model_validate({"against": str(path)}).against == CITY
     with pytest.raises(ValidationError, match="no JSON schema"):
-        Schema(json_schema={"type": "objekt"})
+        JsonSchema(against={"type": "objekt"})
     with pytest.raises(ValidationError, match="holds no JSON schema"):
-        Schema(json_schema=tmp_path / "none.json")
+        JsonSchema(against=tmp_path / "none.json")
