@@ -31,7 +31,7 @@ class JsonSchema(Model):
     @field_validator("against")
     @classmethod
     def _is_schema(cls, value: dict[str, Any] | Path) -> dict[str, Any]:
-        from synth.generate.answering import read_schema
+        from synth.teacher.schema import read_schema
 
         return read_schema(value)  # what it says is what counts, not where it lies
 

@@ -80,6 +80,8 @@ class Answering(ShardStage):
     @classmethod
     def _is_schema(cls, value: dict[str, Any] | Path | None) -> dict[str, Any] | Path | None:
         if value is not None:
+            from synth.teacher.schema import read_schema
+
             read_schema(value)
         return value
 
@@ -91,6 +93,7 @@ class Answering(ShardStage):
     def identity(self) -> object:
         """The schema, how examples are chosen, and the prompt that asks for knowledge."""
         from synth.generate.template import shipped
+        from synth.teacher.schema import read_schema
 
         examples = self.examples and self.examples.model_dump(mode="json", exclude={"file"})
         generates = self.knowledge == "generate"
@@ -117,6 +120,8 @@ class Answering(ShardStage):
         return self._gather(table, answered, place)
 
     async def _answer(self, prompt: Prompt, place: Place) -> Answered:
+        from synth.teacher.schema import read_schema
+
         teacher = place.teacher
         assert teacher is not None
         knowledge = await self._knowledge(prompt, place)
@@ -247,21 +252,3 @@ class Answering(ShardStage):
         trails = append_to_lists(table["trail"], pa.array(steps, STEP), counts)
         at = RECORD.get_field_index("trail")
         return table.set_column(at, RECORD.field(at), trails)
-
-
-def read_schema(given: dict[str, Any] | Path) -> dict[str, Any]:
-    """The schema, checked. Raises `ValueError`."""
-    import json
-
-    from synth.teacher.schema import check_schema
-
-    schema = given
-    if isinstance(given, Path):
-        try:
-            schema = json.loads(given.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{given} holds no JSON schema: {error}") from error
-    if not isinstance(schema, dict):
-        raise ValueError(f"{given} holds no JSON schema, which is an object")  # noqa: TRY004  pydantic's
-    check_schema(schema)
-    return schema

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -39,6 +40,22 @@ def check_schema(schema: Mapping[str, Any]) -> None:
         raise ValueError(f"no JSON schema: {_place(error.absolute_path)}{error.message}") from error
     except Unresolvable as error:
         raise ValueError(f"no JSON schema that stands alone: {error} cannot be found") from error
+
+
+def read_schema(given: dict[str, Any] | Path) -> dict[str, Any]:
+    """The schema, checked. Raises `ValueError`."""
+    import json
+
+    schema = given
+    if isinstance(given, Path):
+        try:
+            schema = json.loads(given.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{given} holds no JSON schema: {error}") from error
+    if not isinstance(schema, dict):
+        raise ValueError(f"{given} holds no JSON schema, which is an object")  # noqa: TRY004  pydantic's
+    check_schema(schema)
+    return schema
 
 
 def conformed(text: str, schema: Mapping[str, Any]) -> str:

@@ -172,6 +172,16 @@ def quotation(text: str) -> bool:
     return len(stripped) > 1 and stripped[0] in '"\u201c' and stripped[-1] in '"\u201d'
 
 
+def response_language(text: str, given: Given) -> bool:
+    """Raises `UnreadableError` for a text too short to tell, where IFEval calls it followed."""
+    from filters.quality.language import probabilities
+
+    likely = probabilities(text)
+    if not likely:
+        raise UnreadableError("the text is too short to tell its language")
+    return max(likely, key=lambda code: likely[code]) == string(given, "language")
+
+
 def word_count_range(text: str, given: Given) -> bool:
     return number(given, "min_words") <= len(words(text)) <= number(given, "max_words")
 
@@ -251,6 +261,7 @@ RULES: Final[dict[str, Rule]] = {
     "keywords:forbidden_words": forbidden_words,
     "keywords:frequency": keyword_frequency,
     "keywords:letter_frequency": letter_frequency,
+    "language:response_language": response_language,
     "detectable_content:number_placeholders": placeholders,
     "detectable_content:postscript": postscript,
     "detectable_format:number_bullet_lists": bullets,
