@@ -27,6 +27,8 @@ LISTS = {"quality": "filters", "verify": "checks"}
 """The stages that have filters or verifiers in a list, and the list's key."""
 WORDS = {"knowledge": ("generate",), "rubric": ("helpful", "educational", "prompt")}
 """What stands for no path."""
+NAMES_OR_FILES = frozenset({"styles"})
+"""Where a path is told from a shipped name by its ending."""
 
 
 def with_paths(document: Document, path: Path) -> dict[str, Any]:
@@ -83,14 +85,16 @@ class _Finder:
                 continue
             if inner:
                 found[outer] = self._settings(found[outer], [inner], place)
-            elif found[outer] not in WORDS.get(outer, ()):
-                found[outer] = self._located(found[outer], place)
+            else:
+                found[outer] = self._located(outer, found[outer], place)
         return found
 
-    def _located(self, value: Any, place: tuple[int, str]) -> Any:
+    def _located(self, key: str, value: Any, place: tuple[int, str]) -> Any:
         if isinstance(value, list):
-            return [self._located(item, place) for item in value]
-        if not isinstance(value, str):
+            return [self._located(key, item, place) for item in value]
+        if not isinstance(value, str) or value in WORDS.get(key, ()):
+            return value
+        if key in NAMES_OR_FILES and not value.endswith(".md"):
             return value
         given = Path(value).expanduser()
         places = [self._path.parent / given, Path.cwd() / given, ROOT / given]

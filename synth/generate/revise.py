@@ -26,7 +26,7 @@ from synth.teacher.protocol import Reply, Request, Sampling
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CONSTITUTION = PROMPTS / "revise/constitution.md"
+CONSTITUTION = PROMPTS / "constitution.txt"
 MOST_CHARS = 20_000
 CRITIQUE: dict[str, Any] = {
     "type": "object",

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field
 
 from synth.engine.stage import Outcome, Place, ShardStage
-from synth.generate.template import shipped
+from synth.generate.template import PROMPTS, shipped
 from synth.generate.tool_calls import Call, CallError, Tool, calls_in, read_tools
 from synth.kind import Kind
 from synth.randomness import derive_seed
@@ -29,7 +29,9 @@ from synth.teacher.protocol import Reply, Request, Sampling, Turn
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CALL, RETURN = "tools/call", "tools/return"
+TOLD = PROMPTS / "tools.txt"
+"""What a model is told of its tools; part of each record."""
+RETURN = "tools/return"
 RETURNED: dict[str, Any] = {"type": "object"}
 RETURN_TOKENS = 512
 
@@ -77,7 +79,7 @@ class UseTools(ShardStage):
 
     def identity(self) -> object:
         """The prompt files."""
-        return [shipped(name).digest for name in (CALL, RETURN)]
+        return [TOLD.read_text(encoding="utf-8"), shipped(RETURN).digest]
 
     def needs(self) -> frozenset[Need]:
         """What a tool returns follows a schema."""
@@ -98,9 +100,9 @@ class UseTools(ShardStage):
         teacher = place.teacher
         assert teacher is not None
         listed = "\n".join(tool.told for tool in tools)
-        system, *_ = shipped(CALL).turns({"tools": listed})
+        about = TOLD.read_text(encoding="utf-8").strip().replace("{{tools}}", listed)
         own = [turn for turn in row["context"] if turn["role"] == "system"]
-        told = "\n\n".join([*(turn["content"] for turn in own), system["content"]])
+        told = "\n\n".join([*(turn["content"] for turn in own), about])
         talk = [turn for turn in row["context"] if turn["role"] != "system"]
         context = [Turn(role="system", content=told), *talk]
         steps: list[tuple[str, Reply]] = []

@@ -44,7 +44,7 @@ def test_wrong_answers_leave_and_every_row_has_its_verdict(
     [left] = rows(here / "v/01-verify", "rejected/*.parquet")
     assert (left["reason"], left["scores"][0]["note"]) == (
         "answer_wrong",
-        "'4' against '3': compared as numbers",
+        "'4' against '3': another number",
     )
     lines = capsys.readouterr().out.splitlines()
     table = lines[lines.index("verdicts") + 1 :] if "verdicts" in lines else lines

@@ -64,9 +64,9 @@ def test_without_a_limit_all_stay_and_another_name_leaves_room_for_two_judges() 
 @pytest.mark.parametrize(
     ("kind", "row", "told"),
     [
-        (Kind.PROMPTS, new_record(prompt="Why?"), "judge a prompt (prompt)"),
-        (Kind.DOCUMENTS, new_record(text="It is so."), "judge a text (educational)"),
-        (Kind.ANSWERS, new_record(prompt="Why?", text="So."), "judge an answer (helpful)"),
+        (Kind.PROMPTS, new_record(prompt="Why?"), "judge by a rubric (prompt)"),
+        (Kind.DOCUMENTS, new_record(text="It is so."), "judge by a rubric (educational)"),
+        (Kind.ANSWERS, new_record(prompt="Why?", text="So."), "judge by a rubric (helpful)"),
     ],
 )
 def test_the_rubric_fits_what_the_rows_are(kind: Kind, row: dict[str, Any], told: str) -> None:
