@@ -15,6 +15,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Field, field_validator, model_validator
 
+from filters.contamination.stage import Decontaminate
 from filters.dedup.stage import Dedup
 from filters.pii.stage import Redact
 from filters.quality.stage import Quality
@@ -66,6 +67,8 @@ class StageEntry(Model):
     """Replaces personal data and secrets by placeholders."""
     dedup: Dedup | None = None
     """Drops duplicates and near-duplicates."""
+    decontaminate: Decontaminate | None = None
+    """Drops rows that hold benchmark items."""
     quality: Quality | None = None
     """Drops what rules find bad."""
     verify: Verify | None = None

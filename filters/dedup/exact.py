@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from filters.nfkc import nfkc
 from synth.engine.stage import Model
 
 if TYPE_CHECKING:
@@ -60,6 +60,4 @@ class Exact(Model):
 
 def normal(text: str) -> str:
     """The text in NFKC, casefolded, runs of white space made one blank."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-    return " ".join(text.casefold().split())
+    return " ".join(nfkc(text).casefold().split())

@@ -65,7 +65,7 @@ def _fill(text: str, values: Mapping[str, str]) -> str:
 @cache
 def shipped(name: str) -> Template:
     """The shipped template, say `evolve/constrain`."""
-    return _read((PROMPTS / f"{name}.md").read_text(encoding="utf-8"))
+    return parse((PROMPTS / f"{name}.md").read_text(encoding="utf-8"))
 
 
 def load(path: Path, *, once: str, told: frozenset[str], given: frozenset[str]) -> Template:
@@ -83,7 +83,7 @@ def load(path: Path, *, once: str, told: frozenset[str], given: frozenset[str]) 
         raise InputError(f"the prompt file {path} is not UTF-8 ({error.reason})") from error
     if len(content) > MAX_BYTES:
         raise InputError(f"the prompt file {path} has {len(content):,} bytes of {MAX_BYTES:,}")
-    template = _read(text)
+    template = parse(text)
     if text.count(DIVIDER) != 1 or not template.system or not template.user:
         raise InputError(
             f"the prompt file {path} needs one line `---`: before it what the teacher is told, "
@@ -112,6 +112,7 @@ def load(path: Path, *, once: str, told: frozenset[str], given: frozenset[str]) 
     return template
 
 
-def _read(text: str) -> Template:
+def parse(text: str) -> Template:
+    """The template in the text of a prompt file."""
     system, _, user = text.partition(DIVIDER)
     return Template(system.strip(), user.strip(), sha256(text.encode()).hexdigest()[:16])

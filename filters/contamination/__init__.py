@@ -1,0 +1,1 @@
+"""Benchmark items in the data: found by n-grams, by likeness, and by asking whether it is one."""

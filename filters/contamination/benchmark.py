@@ -1,0 +1,87 @@
+"""A benchmark that a recipe names: one of the shipped list, a file, or a dataset on the Hub.
+
+against: [gsm8k, humaneval, ours/exam.jsonl, {hub: org/name, split: test, columns: [question]}]
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from filters.contamination.known import KNOWN
+from synth.engine.stage import Model
+
+FORMATS = (".jsonl", ".json", ".parquet", ".csv", ".txt")
+
+
+class Benchmark(Model):
+    """Items to look for. Exactly one of `file` and `hub` is given; a bare name is of the list."""
+
+    model_config = ConfigDict(
+        json_schema_extra=lambda schema: schema.update(
+            anyOf=[{"enum": sorted(KNOWN)}, {"type": "string"}, {"type": "object"}]
+        )
+    )
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = ""
+    """What reasons call it; left out, by its file or dataset."""
+    file: Path | None = None
+    """JSONL, JSON (a list), Parquet, CSV, or text with an item per line."""
+    hub: str | None = None
+    """A dataset on the Hub. It is fetched once, and the copy kept with its hash."""
+    configs: tuple[str, ...] = ("default",)
+    """Its configurations."""
+    split: str = "test"
+    """Its split."""
+    columns: tuple[str, ...] = ()
+    """What is joined to an item; left out, the first of the usual names that is there."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: object) -> object:
+        if isinstance(value, Path) or (isinstance(value, str) and value.endswith(FORMATS)):
+            value = {"file": value}
+        if isinstance(value, str):
+            if value not in KNOWN:
+                raise ValueError(_unknown(value))
+            known = KNOWN[value]
+            value = {"name": value, **known._asdict()}
+        if isinstance(value, Mapping) and not value.get("name"):
+            place = value.get("file") or value.get("hub") or ""
+            return {**value, "name": _name_of(str(place))}
+        return value
+
+    @field_validator("file")
+    @classmethod
+    def _readable(cls, value: Path | None) -> Path | None:
+        if value is not None and value.suffix not in FORMATS:
+            raise ValueError(f"{value} is of no known format; known: {', '.join(FORMATS)}")
+        return value
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.file is None) == (self.hub is None):
+            raise ValueError(
+                "a benchmark is a name of the list, or has one of `file` and `hub`; "
+                f"the list: {', '.join(KNOWN)}"
+            )
+        return self
+
+
+def _name_of(place: str) -> str:
+    """`our-exam` of `data/Our Exam.jsonl`, in the letters of a reason."""
+    name = re.sub(r"[^a-z0-9]+", "_", Path(place).stem.lower()).strip("_")
+    return name if name[:1].isalpha() else f"benchmark_{name}"
+
+
+def _unknown(name: str) -> str:
+    close = get_close_matches(name, KNOWN, 1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return (
+        f"unknown benchmark {name!r}; {hint}known: {', '.join(KNOWN)}; or give a file "
+        f"({', '.join(FORMATS)}), or `hub: org/name` with its split and columns"
+    )

@@ -1,0 +1,170 @@
+"""Tier 1: n-grams of words that a benchmark item and a row share.
+
+13 words as GPT-3 (arXiv:2005.14165, appendix C) and most since, 8 for short items. What several
+items of a benchmark have in common is how it asks, not what, and is no evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import xxhash
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+COMMON_ITEMS = 3
+"""An n-gram of so many different items of one benchmark is a turn of phrase."""
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd: 2**64 over the golden ratio (Knuth)
+
+
+class Hit(NamedTuple):
+    """The first n-gram of a row that an item holds too."""
+
+    item: int
+    ngram: str
+
+
+@dataclass(frozen=True, slots=True)
+class NgramIndex:
+    """The n-grams of all items: sorted hashes, one item for each."""
+
+    sizes: tuple[int, ...]
+    hashes: NDArray[np.uint64]
+    items: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls, texts: Sequence[str], groups: Sequence[int], *, words: int, short_words: int
+    ) -> NgramIndex:
+        """Of items in plain words; `groups[i]` says which benchmark item i belongs to.
+
+        An item of fewer than twice `words` words has n-grams of `short_words`; one of fewer than
+        that is found only by a row that is nothing else.
+        """
+        split = [text.split() for text in texts]
+        size_of = [short_words if len(item) < 2 * words else words for item in split]
+        hashes: list[NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
+        items: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
+        for size in sorted(set(size_of)):
+            chosen = [i for i, item in enumerate(split) if size_of[i] == size and len(item) >= size]
+            telling, row, _ = _ngrams([split[i] for i in chosen], size)
+            hashes.append(telling)
+            items.append(np.array(chosen, np.int64)[row])
+        whole = [i for i, item in enumerate(split) if 0 < len(item) < size_of[i]]
+        hashes.append(_whole([split[i] for i in whole]))
+        items.append(np.array(whole, np.int64))
+        found, owners = _without_common(
+            np.concatenate(hashes), np.concatenate(items), texts, np.array(groups, np.int64)
+        )
+        return cls(tuple(sorted(set(size_of))), found, owners)
+
+    def hits(self, texts: Sequence[str]) -> list[Hit | None]:
+        """For each text in plain words the first n-gram that it shares with an item, if any."""
+        found: list[Hit | None] = [None] * len(texts)
+        if not len(self.hashes):
+            return found
+        split = [text.split() for text in texts]
+        for size in reversed(self.sizes):
+            hashes, rows, starts = _ngrams(split, size)
+            at, known = self._look_up(hashes)
+            hit_rows, first = np.unique(rows[known], return_index=True)
+            where = np.flatnonzero(known)[first]
+            for row, position in zip(hit_rows.tolist(), where.tolist(), strict=True):
+                if found[row] is None:
+                    ngram = split[row][starts[position] : starts[position] + size]
+                    found[row] = Hit(int(self.items[at[position]]), " ".join(ngram))
+        at, known = self._look_up(_whole(split))
+        for row in np.flatnonzero(known).tolist():
+            if found[row] is None:
+                found[row] = Hit(int(self.items[at[row]]), texts[row])
+        return found
+
+    def _look_up(self, hashes: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        at = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
+        return at, self.hashes[at] == hashes
+
+
+def _ngrams(
+    rows: Sequence[Sequence[str]], size: int
+) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
+    """Hash, row, and place in the row of each n-gram that says something, in order.
+
+    Half of its words must differ and be no numbers: counting from 1 to 13 is no evidence.
+    """
+    counts = np.fromiter(map(len, rows), np.int64, len(rows))
+    words, numeric = _hashed(rows, int(counts.sum()))
+    begins = np.cumsum(counts) - counts
+    made = np.maximum(counts - size + 1, 0)
+    row = np.repeat(np.arange(len(rows)), made)
+    start = np.arange(len(row)) - np.repeat(np.cumsum(made) - made, made)
+    flat = begins[row] + start
+    value = np.full(len(flat), size, np.uint64)
+    for step in range(size):
+        value = (value ^ (value >> np.uint64(29))) * _MULTIPLIER + words[flat + step]
+    telling = _different_words(words, numeric, flat, size) * 2 >= size
+    return value[telling], row[telling], start[telling]
+
+
+def _different_words(
+    words: NDArray[np.uint64], numeric: NDArray[np.bool_], flat: NDArray[np.int64], size: int
+) -> NDArray[np.int64]:
+    """How many different words that are no numbers stand in each n-gram."""
+    found = np.zeros(len(flat), np.int64)
+    for step in range(size):
+        one, new = words[flat + step], ~numeric[flat + step]
+        for earlier in range(step):
+            new &= words[flat + earlier] != one
+        found += new
+    return found
+
+
+def _hashed(
+    rows: Sequence[Sequence[str]], count: int
+) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    known: dict[str, int] = {}
+    flat = list(chain.from_iterable(rows))
+    for word in set(flat):
+        known[word] = xxhash.xxh3_64_intdigest(word.encode("utf-8", "surrogatepass"))
+    numbers = {word for word in known if word.isnumeric()}
+    return (
+        np.fromiter((known[word] for word in flat), np.uint64, count),
+        np.fromiter((word in numbers for word in flat), bool, count),
+    )
+
+
+def _whole(rows: Sequence[Sequence[str]]) -> NDArray[np.uint64]:
+    """The hash of each row as a whole; another one than that of any n-gram."""
+    texts = ("\n" + " ".join(row) for row in rows)
+    hashes = (xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")) for text in texts)
+    return np.fromiter(hashes, np.uint64, len(rows))
+
+
+def _without_common(
+    hashes: NDArray[np.uint64],
+    items: NDArray[np.int64],
+    texts: Sequence[str],
+    groups: NDArray[np.int64],
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Each n-gram once, with its first item, without those of many different items of a group."""
+    first_with_text: dict[tuple[int, str], int] = {}
+    alike = np.array(
+        [
+            first_with_text.setdefault((group, text), i)
+            for i, (group, text) in enumerate(zip(groups.tolist(), texts, strict=True))
+        ],
+        np.int64,
+    )
+    if not len(hashes):
+        return hashes, items
+    pairs = np.unique(np.stack([hashes, alike[items].astype(np.uint64)]), axis=1)
+    ngrams, owners = pairs[0], pairs[1].astype(np.int64)
+    keys = np.stack([ngrams, groups[owners].astype(np.uint64)])
+    _, of_pair, times = np.unique(keys, axis=1, return_inverse=True, return_counts=True)
+    rare = times[of_pair.reshape(-1)] < COMMON_ITEMS
+    kept, first = np.unique(ngrams[rare], return_index=True)
+    return kept, owners[rare][first]

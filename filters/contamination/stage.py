@@ -1,0 +1,183 @@
+"""The `decontaminate` stage: rows that hold benchmark items leave, each with the item it holds.
+
+decontaminate: {against: [gsm8k, humaneval, exam.jsonl]}
+decontaminate: {against: [gsm8k], judge: {}}
+
+Three tiers: shared n-grams, the nearest items by characters, and the teacher's word on the nearest
+ones. The reason names tier and benchmark, so that every manifest and report counts them:
+`ngram_of_gsm8k`, `close_to_gsm8k`, `same_as_gsm8k`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from filters.contamination.benchmark import Benchmark
+from filters.contamination.judge import Answer, Judge, Row, template
+from synth.engine.stage import Outcome, Place, ShardStage
+from synth.errors import InputError
+from synth.kind import Kind
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from filters.contamination.index import Finding, Index
+
+
+class _Decision(NamedTuple):
+    reason: str | None
+    value: float
+    note: str
+
+
+def _null_means_defaults(value: object) -> object:
+    return {} if value is None else value
+
+
+class Decontaminate(ShardStage):
+    """Drops rows that hold an item of a benchmark: its words, or, rephrased, its content.
+
+    Prompts and documents are looked at as they are, of answers both prompt and text. The score is
+    the likeness of the nearest item, whose place the note tells (`gsm8k#17` is its 18th row).
+    """
+
+    name: ClassVar[str] = "decontaminate"
+    takes: ClassVar[frozenset[Kind]] = frozenset({Kind.PROMPTS, Kind.DOCUMENTS, Kind.ANSWERS})
+    not_in_fingerprint = ("against",)
+    """Where the benchmarks lie does not matter; their names and contents do."""
+
+    against: Annotated[list[Benchmark], Field(min_length=1)]
+    """Benchmarks: names of the shipped list, files, or datasets on the Hub."""
+    ngram_words: Annotated[int, Field(ge=5, le=50)] = 13
+    """Words in a shared n-gram that is evidence enough."""
+    short_ngram_words: Annotated[int, Field(ge=4, le=50)] = 8
+    """The same for an item of less than twice `ngram_words`."""
+    flag: Annotated[float, Field(gt=0, le=1)] = 0.6
+    """Likeness (cosine of character 4-grams) from which a row leaves unless a judge decides.
+    Different problems of GSM8K are up to 0.5 like each other; items of fewer words than
+    `short_ngram_words` are left to the judge."""
+    candidate: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Likeness from which the judge is asked. Of items that a model rephrased 98 % are above it,
+    of unrelated prompts half."""
+    judge: Annotated[Judge | None, BeforeValidator(_null_means_defaults)] = None
+    """Ask the teacher whether the nearest items are the same problem; left out, nobody is asked."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [benchmark.name for benchmark in self.against]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"two benchmarks are called {twice[0]!r}: give one another `name`")
+        if self.short_ngram_words > self.ngram_words:
+            raise ValueError("`short_ngram_words` must not be more than `ngram_words`")
+        if self.candidate > self.flag:
+            raise ValueError("`candidate` must not be above `flag`")
+        return self
+
+    @property
+    def asks_teacher(self) -> bool:  # type: ignore[override]  # by its settings, not by its class
+        """Only where it has a judge."""
+        return self.judge is not None
+
+    def files(self) -> list[Path]:
+        """The benchmark files. Raises `InputError` for one that is not there."""
+        files = [benchmark.file for benchmark in self.against if benchmark.file is not None]
+        if missing := [path for path in files if not path.is_file()]:
+            raise InputError(f"no benchmark file {missing[0]}: correct the path in the recipe")
+        return files
+
+    def identity(self) -> object:
+        """The items of all benchmarks, and the judge's prompt."""
+        from filters.contamination.index import items_of
+
+        found = [[items.name, items.digest] for items in items_of(tuple(self.against))]
+        return [found, template().digest if self.judge else None]
+
+    async def apply(self, table: pa.Table, place: Place) -> Outcome:
+        """The rows that stay and those that leave, each with a score and its evidence."""
+        from synth.generate.rows import together
+
+        index = await asyncio.to_thread(self.index)
+        rows, findings = await asyncio.to_thread(self._look, index, table, place)
+
+        async def decide(row: Row, finding: Finding) -> _Decision:
+            decision = await self._decide(index, row, finding, place)
+            place.done(1)
+            return decision
+
+        decisions = await together(map(decide, rows, findings))
+        return await asyncio.to_thread(self._outcome, table, decisions)
+
+    def index(self) -> Index:
+        """The index over all benchmarks; built once a process."""
+        from filters.contamination.index import index_of
+
+        return index_of(tuple(self.against), self.ngram_words, self.short_ngram_words)
+
+    def _look(self, index: Index, table: pa.Table, place: Place) -> tuple[list[Row], list[Finding]]:
+        from synth.batch import Batch
+
+        columns = [Batch(table, place.subject).texts]
+        if place.kind is Kind.ANSWERS:
+            columns.insert(0, Batch(table, "prompt").texts)
+        parts = [[text for text in row if text] for row in zip(*columns, strict=True)]
+        rows = [
+            Row(id_, "\n\n".join(texts))
+            for id_, texts in zip(table["id"].to_pylist(), parts, strict=True)
+        ]
+        return rows, index.look(parts, self.judge.most if self.judge else 1)
+
+    async def _decide(self, index: Index, row: Row, finding: Finding, place: Place) -> _Decision:
+        """The verdict on one row, by the first tier that has one."""
+        hit, near = finding
+        value = near[0].similarity if near else 0.0
+        if hit is not None:
+            note = f"{index.label(hit.item)}: {hit.ngram[:200]}"
+            return _Decision(f"ngram_of_{index.benchmark(hit.item)}", value, note)
+        note = index.label(near[0].item) if near else ""
+        close = [neighbour for neighbour in near if neighbour.similarity >= self.candidate]
+        if self.judge is not None and close:
+            assert place.teacher is not None
+            answer: Answer = await self.judge.judge(
+                row, close, index.texts, place.teacher, place.seed
+            )
+            if answer.same is not None:
+                reason = f"same_as_{index.benchmark(answer.same.item)}"
+                return _Decision(reason, answer.same.similarity, index.label(answer.same.item))
+            if not answer.unread:
+                return _Decision(None, value, f"{note}, another problem")
+            note = f"{note}, the judge's reply could not be read"
+        if value >= self.flag and index.words[near[0].item] >= self.short_ngram_words:
+            return _Decision(f"close_to_{index.benchmark(near[0].item)}", value, note)
+        return _Decision(None, value, note)
+
+    def _outcome(self, table: pa.Table, decisions: list[_Decision]) -> Outcome:
+        import pyarrow as pa
+
+        from synth.record import add_scores, rejects
+
+        scores: list[dict[str, Any]] = [
+            {
+                "name": self.name,
+                "verdict": "drop" if one.reason else "keep",
+                "value": one.value,
+                "note": one.note,
+            }
+            for one in decisions
+        ]
+        scored = add_scores(table, scores)
+        leaves = pa.array([one.reason is not None for one in decisions], pa.bool_())
+        stays = pa.array([one.reason is None for one in decisions], pa.bool_())
+        gone = [one for one in decisions if one.reason is not None]
+        return Outcome(
+            kept=scored.filter(stays),
+            rejected=rejects(
+                scored.filter(leaves),
+                reason=[one.reason or "" for one in gone],
+                by=self.name,
+                score=[one.value for one in gone],
+            ),
+        )
