@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from filters.nfkc import nfkc
+from filters.text import WORD, nfkc
 
 MOST_CHARS = 1_000_000
 """Of one text; what lies behind is not looked at. A book has fewer."""
@@ -16,14 +16,12 @@ WINDOW_CHARS, STEP_CHARS = 2_000, 1_000
 """A long text is compared in parts, or the item that it holds would be lost in the rest."""
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"  # Thai, Kana, Han, Hangul
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 
 
 def plain(text: str) -> str:
     """The words of the text, one blank between two; each character of an unspaced script is one."""
     text = nfkc(_CAMEL.sub(" ", text[:MOST_CHARS]))[:MOST_CHARS]
-    return " ".join(_WORD.findall(text.casefold()))
+    return " ".join(WORD.findall(text.casefold()))
 
 
 def windows(text: str) -> list[str]:

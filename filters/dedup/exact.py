@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from filters.nfkc import nfkc
+from filters.text import nfkc
 from synth.engine.stage import Model
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """`fuzzy`: short texts that differ by a few characters, where n-grams of five words are too coarse.
 
 Every pair would be too many (20,000 prompts are 200 million pairs), so only texts are compared that
-share a bucket of MinHash over their characters.
+share most of their words, or a band of MinHash over their characters.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from filters.dedup.order import Findings
     from synth.batch import Batch
 
-# On 4,852 prompts with typos and swapped words, against all pairs: of those with ratio >= 90 these
-# buckets hold 99.9 % (word pairs: 90 %), of ratio >= 80 99.5 %, and 0.7 % of all pairs to compare.
-GRAM_CHARS, BANDS, ROWS = 5, 32, 2
-CACHED_TEXTS = 100_000  # of at most 60 words: some 40 MB
-FLOOR = 20.0  # so far below the ratio similarities are still told, further below they are 0
+# Of 6,191 pairs of ratio >= 85 among 20,000 prompts (`python -m benchmarks.prompt_dedup`), with
+# typos, words swapped, replaced, left out or added, these two find all but a few.
+SHARE = 0.7
+GRAM_CHARS, BANDS, ROWS = 4, 80, 3
+ONE_BAND = 1e-6
+FLOOR = 10.0  # so far below the ratio similarities are still told, further below they are 0
 
 
 class Fuzzy(Model):
@@ -40,41 +41,39 @@ class Fuzzy(Model):
     max_words: int = Field(60, ge=1, le=1_000, description="longer texts are not compared")
 
     def sign(self, batch: Batch, folder: Path) -> None:
-        """Each text that is short enough, and its bands; nothing of a longer one."""
+        """Each text that is short enough, its words, and its bands; nothing of a longer one."""
         import numpy as np
 
         from filters.dedup.corpus import store
-        from filters.dedup.exact import normal
-        from filters.dedup.shingles import band_hashes, hashed_characters, offsets_of, sets, windows
+        from filters.dedup.short import band_keys, short_texts, store_ragged, word_hashes
 
-        texts = [
-            normal(text) if 0 < len(words) <= self.max_words else ""
-            for text, words in zip(batch.texts, batch.words, strict=True)
-        ]
+        texts, words = short_texts(batch.texts, self.max_words)
         encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-        store(folder, "fuzzy-flat", np.frombuffer(b"".join(encoded), np.uint8))
-        store(folder, "fuzzy-offsets", offsets_of(np.array([len(t) for t in encoded], np.int64)))
-        grams = sets(windows(hashed_characters(texts), GRAM_CHARS))
-        store(folder, "fuzzy-bands", band_hashes(grams, BANDS, ROWS))
+        store_ragged(folder, "fuzzy", encoded, np.frombuffer(b"".join(encoded), np.uint8))
+        store_ragged(folder, "fuzzy-words", words, word_hashes(words))
+        store(folder, "fuzzy-bands", band_keys(texts, GRAM_CHARS, BANDS, ROWS))
 
     def decide(self, corpus: Corpus, alive: NDArray[np.bool_]) -> Findings:
         """Similarity is the ratio, in [0, 100]."""
-        from functools import lru_cache
-
+        import numpy as np
         from rapidfuzz.fuzz import ratio
 
-        from filters.dedup.order import decide_in_order
+        from filters.dedup.blocking import Blocking, rare_first, told_apart
+        from filters.dedup.corpus import stored
+        from filters.dedup.short import decide_by_scorer, joined, shared_keys
 
         rows = corpus.ragged("fuzzy")
-        cutoff = self.ratio - FLOOR
-
-        @lru_cache(CACHED_TEXTS)
-        def text(row: int) -> str:
-            return rows.row(row).tobytes().decode("utf-8", "surrogatepass")
-
-        def similarities(row: int, candidates: list[int]) -> list[float]:
-            one = text(row)
-            return [ratio(one, text(other), score_cutoff=cutoff) for other in candidates]
-
         compared = alive & (rows.lengths() > 0)
-        return decide_in_order(corpus.bands("fuzzy-bands"), compared, similarities, self.ratio)
+
+        def texts(chosen: NDArray[np.int64]) -> list[str]:
+            found = (rows.row(row).tobytes() for row in chosen.tolist())
+            return [text.decode("utf-8", "surrogatepass") for text in found]
+
+        flat, offsets = joined(corpus, "fuzzy-words")
+        words = rare_first(told_apart(flat, offsets), offsets)
+        parts = [stored(folder, "fuzzy-bands") for folder in corpus.folders]
+        bands = (np.concatenate([part[band] for part in parts]) for band in range(BANDS) if parts)
+        blockings = [Blocking(words, SHARE), Blocking(shared_keys(bands, compared), ONE_BAND)]
+        return decide_by_scorer(
+            blockings, compared, texts, ratio, self.ratio, max(self.ratio - FLOOR, 0)
+        )

@@ -14,21 +14,22 @@ from pydantic import Field, model_serializer, model_validator
 from filters.dedup.exact import Exact
 from filters.dedup.fuzzy import Fuzzy
 from filters.dedup.minhash import MinHash
+from filters.dedup.rouge import Rouge
 from synth.engine.stage import CorpusStage, Outcome, Place
 from synth.kind import Kind
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Method = Exact | MinHash | Fuzzy
-METHODS = ("exact", "minhash", "fuzzy")
+Method = Exact | MinHash | Fuzzy | Rouge
+METHODS = ("exact", "minhash", "fuzzy", "rouge")
 
 
 class Dedup(CorpusStage):
     """Drops duplicates: a row leaves if an earlier row that stays is like it.
 
-    Methods run in the order exact, minhash, fuzzy, each on what the one before left. The result
-    depends on the order of the rows alone, not on shards or on who signed first.
+    Methods run in the order exact, minhash, fuzzy, rouge, each on what the one before left. The
+    result depends on the order of the rows alone, not on shards or on who signed first.
     """
 
     name: ClassVar[str] = "dedup"
@@ -36,6 +37,7 @@ class Dedup(CorpusStage):
     exact: Exact | None = Field(None, description="equal but for case, white space, Unicode forms")
     minhash: MinHash | None = Field(None, description="most word 5-grams shared")
     fuzzy: Fuzzy | None = Field(None, description="short texts that differ by a few characters")
+    rouge: Rouge | None = Field(None, description="short texts of nearly the same words in order")
     on: Literal["prompt", "text"] | None = Field(
         None,
         description="what is compared; left out: the prompt where there is no text yet, else the "
@@ -63,7 +65,7 @@ class Dedup(CorpusStage):
     @property
     def methods(self) -> list[Method]:
         """Those that the recipe names, in the order they run."""
-        given = (self.exact, self.minhash, self.fuzzy)
+        given = (self.exact, self.minhash, self.fuzzy, self.rouge)
         return [method for method in given if method is not None]
 
     def makes(self, kind: Kind) -> Kind:

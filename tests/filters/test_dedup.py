@@ -221,7 +221,7 @@ def test_a_thousand_rows_on_one_template_stay_linear(tmp_path):
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        ({}, "at least one method: exact, minhash, fuzzy"),
+        ({}, "at least one method: exact, minhash, fuzzy, rouge"),
         ({"on": "prompt"}, "at least one method"),
         ({"minhash": {"threshold": 0.5}}, "find only 5% of the pairs at threshold 0.5"),
         ({"exact": {}, "on": "reply"}, "'prompt' or 'text'"),

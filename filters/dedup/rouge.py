@@ -1,0 +1,74 @@
+"""`rouge`: short texts of nearly the same words in order, as Self-Instruct compares prompts.
+
+A pair of ROUGE-L 0.7 shares 0.7 of its words, so only such pairs are compared, and none is lost.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from synth.engine.stage import Model
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from filters.dedup.corpus import Corpus
+    from filters.dedup.order import Findings
+    from synth.batch import Batch
+
+FLOOR = 0.2  # so far below the threshold similarities are still told, where a pair was compared
+
+
+class Rouge(Model):
+    """Finds texts of a ROUGE-L F-measure of `threshold` and more, over their words.
+
+    Source: Self-Instruct, arXiv:2212.10560, section 2.2, which drops a prompt from 0.7 on.
+    """
+
+    name: ClassVar[str] = "rouge"
+    reason: ClassVar[str] = "rouge_duplicate"
+    threshold: float = Field(0.7, ge=0.4, le=1, description="ROUGE-L of a duplicate, 0 to 1")
+    max_words: int = Field(60, ge=1, le=1_000, description="longer texts are not compared")
+
+    def sign(self, batch: Batch, folder: Path) -> None:
+        """The words of each text that is short enough; nothing of a longer one."""
+        from filters.dedup.short import short_texts, store_ragged, word_hashes
+
+        _, words = short_texts(batch.texts, self.max_words)
+        store_ragged(folder, "rouge", words, word_hashes(words))
+
+    def decide(self, corpus: Corpus, alive: NDArray[np.bool_]) -> Findings:
+        """Similarity is ROUGE-L, in [0, 1]."""
+        import numpy as np
+        from rapidfuzz.distance import Indel
+
+        from filters.dedup.blocking import Blocking, rare_first, told_apart
+        from filters.dedup.short import decide_by_scorer, joined
+
+        flat, offsets = joined(corpus, "rouge")
+        words = Blocking(rare_first(told_apart(flat, offsets), offsets), self.threshold)
+        return decide_by_scorer(
+            [words],
+            alive & (np.diff(offsets) > 0),
+            lambda rows: _as_characters(flat, offsets, rows),
+            Indel.normalized_similarity,  # of texts whose characters are words it is ROUGE-L's F
+            self.threshold,
+            max(self.threshold - FLOOR, 0.0),
+        )
+
+
+def _as_characters(
+    flat: NDArray[np.uint32], offsets: NDArray[np.int64], rows: NDArray[np.int64]
+) -> list[str]:
+    """The rows with one character for each word, the same for the same word."""
+    import numpy as np
+
+    parts = [flat[offsets[row] : offsets[row + 1]] for row in rows.tolist()]
+    _, codes = np.unique(np.concatenate(parts), return_inverse=True)
+    text = codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+    ends = np.cumsum([len(part) for part in parts]).tolist()
+    return [text[end - len(part) : end] for part, end in zip(parts, ends, strict=True)]
