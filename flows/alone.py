@@ -105,7 +105,7 @@ def filter_stages(given: Sequence[str]) -> list[dict[str, Any]]:
     whole = [
         name
         for name, stage in STAGES.items()
-        if issubclass(stage, ShardStage | CorpusStage) and not stage.asks_teacher
+        if issubclass(stage, ShardStage | CorpusStage) and stage.asks_teacher is not True
     ]
     stages: list[dict[str, Any]] = []
     for part in parts(given):

@@ -22,14 +22,25 @@ if TYPE_CHECKING:
     from filters.dedup.stage import Method
 
 
-def save_decisions(corpus: Corpus, findings: Sequence[Findings]) -> None:
-    """Each shard's part of the findings, in its folder. One line per method."""
-    for shard, folder in enumerate(corpus.folders):
+def save_decisions(corpus: Corpus, findings: Sequence[Findings], released: int = 0) -> None:
+    """Each shard's part of the findings, in its folder. One line per method.
+
+    The first `released` folders hold what earlier runs released, about which nothing is decided.
+    """
+    earlier = int(corpus.starts[released])
+    for shard, folder in enumerate(corpus.folders[released:], released):
         rows = slice(*corpus.starts[shard : shard + 2].tolist())
-        nearest = [corpus.ids(found.nearest[rows]) for found in findings]
+        nearest = [_told(corpus, found.nearest[rows], earlier) for found in findings]
         store(folder, "dropped", np.array([found.dropped[rows] for found in findings]))
         store(folder, "similarity", np.array([found.similarity[rows] for found in findings]))
         store(folder, "nearest", np.array(nearest, dtype=np.bytes_))
+
+
+def _told(corpus: Corpus, nearest: NDArray[np.int64], earlier: int) -> NDArray[np.bytes_]:
+    """The ids of the nearest rows, with a word where an earlier run released it."""
+    ids = corpus.ids(nearest)
+    before = (nearest >= 0) & (nearest < earlier)
+    return np.where(before, np.char.add(ids, b" of an earlier run"), ids)
 
 
 def load_decision(folder: Path) -> Decision:

@@ -25,6 +25,8 @@ class Exact(Model):
 
     name: ClassVar[str] = "exact"
     reason: ClassVar[str] = "duplicate_exact"
+    decides_by: ClassVar[tuple[str, ...]] = ()
+    """The settings that signatures do not depend on."""
 
     def sign(self, batch: Batch, folder: Path) -> None:
         """The hash of each text."""

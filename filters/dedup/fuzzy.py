@@ -37,6 +37,8 @@ class Fuzzy(Model):
 
     name: ClassVar[str] = "fuzzy"
     reason: ClassVar[str] = "fuzzy_duplicate"
+    decides_by: ClassVar[tuple[str, ...]] = ("ratio",)
+    """The settings that signatures do not depend on."""
     ratio: float = Field(90.0, ge=80, le=100, description="similarity of a duplicate, 0 to 100")
     max_words: int = Field(60, ge=1, le=1_000, description="longer texts are not compared")
 

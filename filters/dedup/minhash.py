@@ -39,6 +39,8 @@ class MinHash(Model):
 
     name: ClassVar[str] = "minhash"
     reason: ClassVar[str] = "near_duplicate"
+    decides_by: ClassVar[tuple[str, ...]] = ("threshold",)
+    """The settings that signatures do not depend on."""
     threshold: float = Field(0.8, gt=0, le=1, description="Jaccard similarity of a duplicate")
     ngram_words: int = Field(5, ge=1, le=50, description="words in a shingle")
     bands: int = Field(14, ge=1, le=256, description="more find more pairs, and cost more")

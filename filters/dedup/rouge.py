@@ -31,6 +31,8 @@ class Rouge(Model):
 
     name: ClassVar[str] = "rouge"
     reason: ClassVar[str] = "rouge_duplicate"
+    decides_by: ClassVar[tuple[str, ...]] = ("threshold",)
+    """The settings that signatures do not depend on."""
     threshold: float = Field(0.7, ge=0.4, le=1, description="ROUGE-L of a duplicate, 0 to 1")
     max_words: int = Field(60, ge=1, le=1_000, description="longer texts are not compared")
 

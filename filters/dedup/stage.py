@@ -5,7 +5,9 @@ dedup: {exact: {}, minhash: {threshold: 0.8}, fuzzy: {ratio: 90, max_words: 60}}
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -15,13 +17,20 @@ from filters.dedup.exact import Exact
 from filters.dedup.fuzzy import Fuzzy
 from filters.dedup.minhash import MinHash
 from filters.dedup.rouge import Rouge
-from synth.engine.stage import CorpusStage, Outcome, Place
+from synth.engine.stage import CorpusStage, Outcome, Place, Release
 from synth.kind import Kind
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from filters.dedup.corpus import Corpus
+    from filters.dedup.order import Findings
 
 Method = Exact | MinHash | Fuzzy | Rouge
+SEEN = "seen.json"
+"""In the stage's folder of work: the segments of the index that its decision looked at."""
 METHODS = ("exact", "minhash", "fuzzy", "rouge")
 
 
@@ -44,6 +53,12 @@ class Dedup(CorpusStage):
         "text. `prompt` behind `distill` keeps one of several samples of a prompt",
     )
 
+    index: Path | None = Field(
+        None,
+        description="a folder, made at the first release, that knows what runs released: rows like "
+        "one that another run released leave, and what this run releases is added",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _null_means_defaults(cls, value: object) -> object:
@@ -59,8 +74,12 @@ class Dedup(CorpusStage):
 
     @model_serializer(mode="plain")
     def _dump_what_is_set(self) -> dict[str, Any]:
-        methods = {method.name: method.model_dump() for method in self.methods}
-        return methods if self.on is None else {**methods, "on": self.on}
+        given: dict[str, Any] = {method.name: method.model_dump() for method in self.methods}
+        if self.on is not None:
+            given["on"] = self.on
+        if self.index is not None:
+            given["index"] = str(self.index)
+        return given
 
     @property
     def methods(self) -> list[Method]:
@@ -86,24 +105,124 @@ class Dedup(CorpusStage):
         for method in self.methods:
             method.sign(batch, folder)
 
-    def decide(self, folders: list[Path]) -> None:
+    def outside(self, run: Path) -> object:
+        """What earlier runs released, as far as it is in the index."""
+        return [segment.name for segment in self._released(run)]
+
+    def decide(self, folders: list[Path], run: Path | None = None) -> None:
         """Which rows leave, over all shards; each shard's part goes to its folder."""
         import numpy as np
 
         from filters.dedup.corpus import Corpus
         from filters.dedup.decision import save_decisions
+        from filters.dedup.index import shards_of
 
-        corpus = Corpus(folders)
+        segments = self._released(run) if run is not None else []
+        released = shards_of(segments)
+        corpus = Corpus([*released, *folders])
+        earlier = int(corpus.starts[len(released)])
         alive = np.ones(len(corpus), bool)
         findings = []
         for method in self.methods:
-            found = method.decide(corpus, alive)
+            found = decide_beside(method, corpus, alive, earlier)
             findings.append(found)
             alive &= ~found.dropped
-        save_decisions(corpus, findings)
+        save_decisions(corpus, findings, len(released))
+        if folders:
+            seen = json.dumps([segment.name for segment in segments])
+            (folders[0].parent / SEEN).write_text(seen, encoding="utf-8")
+
+    def _released(self, run: Path) -> list[Path]:
+        """The segments of the index that other runs left."""
+        from filters.dedup.index import ReleaseIndex
+
+        if self.index is None:
+            return []
+        index = ReleaseIndex(self.index)
+        index.check(self._signatures())
+        return index.others(run)
+
+    def _signatures(self) -> object:
+        """What makes the signatures of two runs comparable."""
+        methods = {
+            method.name: method.model_dump(exclude=set(method.decides_by))
+            for method in self.methods
+        }
+        return {**methods, "on": self.on}
+
+    @contextmanager
+    def releasing(self, release: Release) -> Iterator[None]:
+        """With an index: it holds the rows of this stage that the release has, or came from."""
+        from filters.dedup.index import ReleaseIndex
+
+        if self.index is None:
+            yield
+            return
+
+        seen: list[str] = json.loads((release.work / SEEN).read_text(encoding="utf-8"))
+
+        def build(folder: Path, own: list[Path]) -> None:
+            add_released(self, release, folder, own)
+
+        index = ReleaseIndex(self.index)
+        with index.adding(release.run, release.fingerprint, self._signatures(), seen, build):
+            yield
 
     def split(self, table: pa.Table, place: Place, folder: Path) -> Outcome:  # noqa: ARG002  the decision is all
         """The shard's rows that stay, and those that leave with the id of the row they are like."""
         from filters.dedup.decision import load_decision
 
         return load_decision(folder).outcome(table, self.methods)
+
+
+def decide_beside(
+    method: Method, corpus: Corpus, alive: NDArray[np.bool_], earlier: int
+) -> Findings:
+    """The method's decision, in which none of the first `earlier` rows leaves: they are released.
+
+    Where the method finds some of these alike, the others are compared with what is left of them
+    as well. Rarely more than once, since a release holds no duplicates.
+    """
+    found = method.decide(corpus, alive)
+    again = released_left(found, earlier)
+    while len(again):
+        found.dropped[again] = False
+        fewer = alive & ~found.dropped
+        fewer[:earlier] = False
+        fewer[again] = True
+        more = method.decide(corpus, fewer)
+        again = released_left(more, earlier)
+        nearer = fewer & ((more.similarity > found.similarity) | more.dropped)
+        nearer[:earlier] = False
+        found.dropped[nearer] = more.dropped[nearer]
+        found.similarity[nearer] = more.similarity[nearer]
+        found.nearest[nearer] = more.nearest[nearer]
+    return found
+
+
+def released_left(found: Findings, earlier: int) -> NDArray[np.int64]:
+    """The released rows that the method would drop."""
+    import numpy as np
+
+    return np.flatnonzero(found.dropped[:earlier])
+
+
+def add_released(stage: Dedup, release: Release, folder: Path, own: list[Path]) -> None:
+    """The signatures of the rows that were released, shard by shard, but for those added before."""
+    import numpy as np
+    import pyarrow as pa
+
+    from filters.dedup.corpus import stored
+    from filters.dedup.index import shards_of
+    from synth.store.shards import read_shard
+
+    before = [stored(path, "ids") for path in shards_of(own)]
+    known = np.unique(np.concatenate([np.zeros(0, "S32"), *before]))
+    for number, path in enumerate(release.kept):
+        table = read_shard(path)
+        ids = np.array(table["id"].to_pylist(), "S32")
+        chosen = np.isin(ids, release.lineage) & ~np.isin(ids, known)
+        if chosen.any():
+            target = folder / f"{number:05d}"
+            target.mkdir()
+            stage.sign(table.filter(pa.array(chosen)), release.place, target)

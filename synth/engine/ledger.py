@@ -99,7 +99,7 @@ class Ledger:
         return digest(self._own(index), inputs, shard)
 
     def _own(self, index: int) -> str:
-        """Of the stage alone: its settings, prompt files, input files, and its teacher."""
+        """Of the stage alone: settings, prompt files, input files, other runs, and its teacher."""
         if index not in self._own_digests:
             self._own_digests[index] = self._digest_of(index)
         return self._own_digests[index]
@@ -112,6 +112,7 @@ class Ledger:
             stage.name,
             stage.model_dump(mode="json", exclude=set(stage.not_in_fingerprint)),
             stage.identity(),
+            stage.outside(self.run),
             plan.seed,
             plan.shard_rows if isinstance(stage, Source) else None,
             plan.kind_before(index),

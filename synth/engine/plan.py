@@ -78,6 +78,6 @@ class StageFolder:
         """The journal of a shard."""
         return self.path / f"journal/{shard:05d}.sqlite"
 
-    def work(self, shard: int) -> Path:
-        """Where a corpus stage keeps what it needs to know of a shard."""
-        return self.path / f"work/{shard:05d}"
+    def work(self, shard: int | None = None) -> Path:
+        """Where a corpus stage keeps what it needs to know of a shard, or of all."""
+        return self.path / "work" / ("" if shard is None else f"{shard:05d}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -19,7 +20,9 @@ from synth.teacher.need import Need
 from synth.teacher.protocol import Teacher
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from synth.batch import Subject
     from synth.engine.plan import Plan
@@ -91,6 +94,10 @@ class Stage(Model, ABC):
         """What besides its fields decides its output (prompt files, say); in the fingerprint."""
         return None
 
+    def outside(self, run: Path) -> object:  # noqa: ARG002  a stage that looks at its input alone
+        """What other runs left that decides its output in this one; in the fingerprint."""
+        return None
+
 
 class Source(Stage):
     """Makes the first shards."""
@@ -118,12 +125,36 @@ class CorpusStage(Stage):
         """What the decision needs to know of this shard, as files in `folder`."""
 
     @abstractmethod
-    def decide(self, folders: list[Path]) -> None:
-        """One decision over all shards, in order; leaves each shard's part in its folder."""
+    def decide(self, folders: list[Path], run: Path | None = None) -> None:
+        """One decision over all shards, in order; leaves each shard's part in its folder.
+
+        `run` is the run's folder, where there is one.
+        """
 
     @abstractmethod
     def split(self, table: pa.Table, place: Place, folder: Path) -> Outcome:
         """The outcome of one shard by the decision in its folder."""
+
+    def releasing(self, release: Release) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Held while the release of the run takes its place; what it raises stops the release."""
+        return nullcontext()
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A release that is about to take its place, as a corpus stage of its line sees it."""
+
+    run: Path
+    fingerprint: str
+    """Of the release's manifest."""
+    place: Place
+    """What the stage was given."""
+    kept: list[Path]
+    """The shards that the stage kept."""
+    work: Path
+    """The stage's folder of work."""
+    lineage: NDArray[np.bytes_]
+    """The ids of the released rows and of all that they came from, sorted."""
 
 
 @dataclass(frozen=True, slots=True)

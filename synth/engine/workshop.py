@@ -145,7 +145,7 @@ class Workshop:
         folder = self.ledger.folder(job.stage)
         if job.action is Action.DECIDE:
             before = self.ledger.before(job.stage)
-            stage.decide([folder.work(shard.shard) for shard in before.shards])
+            stage.decide([folder.work(shard.shard) for shard in before.shards], self.run)
             return
         table, fingerprint = self._input(job)
         work = folder.work(job.shard)

@@ -7,6 +7,7 @@ The folder is built aside and takes the place of the one before at once.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,17 +16,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from synth import __version__
-from synth.engine.plan import RELEASE
-from synth.engine.stage import Delivery, Sink
+from synth.engine.plan import RELEASE, StageFolder
+from synth.engine.stage import CorpusStage, Delivery, Place, Release, Sink
 from synth.errors import NoRowsError
 from synth.kind import Kind
 from synth.store.manifest import CARD, NAME, Manifest, ShardFile, ShardReceipt, save
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from synth.store.formats import Format
 
+ID_CHARS = 32
+"""Of a record's id; the parent of what was read is a place in a file."""
 DEFAULT_FORMAT = {Kind.PROMPTS: "prompt", Kind.DOCUMENTS: "text", Kind.ANSWERS: "messages"}
 FORMATS_OF = {
     Kind.PROMPTS: ("prompt",),
@@ -132,10 +137,49 @@ class Write(Sink):
         save(manifest.model_copy(update={"files": [*data, readme]}), aside / NAME)
         target, old = delivery.run / RELEASE, delivery.run / f".{RELEASE}.old"
         shutil.rmtree(old, ignore_errors=True)
-        if target.exists():
-            target.rename(old)
-        aside.rename(target)
+        with _told(delivery, format_):
+            if target.exists():
+                target.rename(old)
+            aside.rename(target)
         shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _told(delivery: Delivery, format_: Format) -> Iterator[None]:
+    """The corpus stages of the line know of the release that takes its place in the block."""
+    stages = enumerate(delivery.plan.stages[: len(delivery.history)])
+    corpus = [(index, stage) for index, stage in stages if isinstance(stage, CorpusStage)]
+    with contextlib.ExitStack() as held:
+        lineage = _lineage(delivery.shards, format_) if corpus else None
+        for index, stage in corpus:
+            assert lineage is not None
+            folder = StageFolder.of(delivery.run, index, stage.name)
+            kept = [folder.path / shard.kept.path for shard in delivery.history[index].shards]
+            place = Place(delivery.plan.seed, delivery.plan.kind_before(index))
+            held.enter_context(
+                stage.releasing(
+                    Release(delivery.run, delivery.fingerprint, place, kept, folder.work(), lineage)
+                )
+            )
+        yield
+
+
+def _lineage(shards: list[Path], format_: Format) -> NDArray[np.bytes_]:
+    """The ids of the rows that fit and of all that they came from, sorted."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    from synth.store.formats import fits
+    from synth.store.shards import read_shard
+
+    found = [np.zeros(0, "S32")]
+    for path in shards:
+        table = read_shard(path)
+        table = table.filter(fits(table, format_))
+        parents = pc.struct_field(pc.list_flatten(table["trail"]), "parent").to_pylist()
+        ids = {one for one in [*table["id"].to_pylist(), *parents] if len(one) == ID_CHARS}
+        found.append(np.array(sorted(ids), "S32"))
+    return np.unique(np.concatenate(found))
 
 
 def _exported(shards: list[Path], format_: Format, shard_rows: int) -> Iterator[Iterator[pa.Table]]:
