@@ -17,7 +17,7 @@ from filters.dedup.exact import Exact
 from filters.dedup.fuzzy import Fuzzy
 from filters.dedup.minhash import MinHash
 from filters.dedup.rouge import Rouge
-from synth.engine.stage import CorpusStage, Outcome, Place, Release
+from synth.engine.stage import CorpusStage, Model, Outcome, Place, Release
 from synth.kind import Kind
 
 if TYPE_CHECKING:
@@ -34,8 +34,15 @@ SEEN = "seen.json"
 METHODS = ("exact", "minhash", "fuzzy", "rouge")
 
 
+class Highest(Model):
+    """The name of the score that decides which of several duplicates stays."""
+
+    highest: str = Field(min_length=1, description="a filter, verifier or judge before this stage")
+
+
 class Dedup(CorpusStage):
-    """Drops duplicates: a row leaves if an earlier row that stays is like it.
+    """Drops duplicates: a row leaves if an earlier one that stays, or with `keep` a better one, is
+    like it.
 
     Methods run in the order exact, minhash, fuzzy, rouge, each on what the one before left. The
     result depends on the order of the rows alone, not on shards or on who signed first.
@@ -53,6 +60,11 @@ class Dedup(CorpusStage):
         "text. `prompt` behind `distill` keeps one of several samples of a prompt",
     )
 
+    keep: Literal["first", "longest"] | Highest = Field(
+        "first",
+        description="which of several duplicates stays: the first, the longest, or that of the "
+        "highest score of a filter or judge before, as `keep: {highest: judge}`",
+    )
     index: Path | None = Field(
         None,
         description="a folder, made at the first release, that knows what runs released: rows like "
@@ -77,6 +89,8 @@ class Dedup(CorpusStage):
         given: dict[str, Any] = {method.name: method.model_dump() for method in self.methods}
         if self.on is not None:
             given["on"] = self.on
+        if self.keep != "first":
+            given["keep"] = self.keep if self.keep == "longest" else self.keep.model_dump()
         if self.index is not None:
             given["index"] = str(self.index)
         return given
@@ -97,11 +111,16 @@ class Dedup(CorpusStage):
         """The ids of the shard and each method's signatures."""
         import numpy as np
 
+        from filters.dedup.best import PRIORITY, by_score
         from filters.dedup.corpus import store
         from synth.batch import Batch
 
         batch = Batch(table, self.on or place.subject)
         store(folder, "ids", np.array(table["id"].to_pylist(), dtype=np.bytes_))
+        if self.keep == "longest":
+            store(folder, PRIORITY, np.array([len(text) for text in batch.texts], np.float64))
+        elif self.keep != "first":
+            store(folder, PRIORITY, by_score(table, self.keep.highest))
         for method in self.methods:
             method.sign(batch, folder)
 
@@ -111,8 +130,7 @@ class Dedup(CorpusStage):
 
     def decide(self, folders: list[Path], run: Path | None = None) -> None:
         """Which rows leave, over all shards; each shard's part goes to its folder."""
-        import numpy as np
-
+        from filters.dedup.best import best_first, in_corpus_order, reordered
         from filters.dedup.corpus import Corpus
         from filters.dedup.decision import save_decisions
         from filters.dedup.index import shards_of
@@ -121,16 +139,29 @@ class Dedup(CorpusStage):
         released = shards_of(segments)
         corpus = Corpus([*released, *folders])
         earlier = int(corpus.starts[len(released)])
+        if self.keep == "first" or not folders:
+            findings = self._decide(corpus, earlier)
+        else:
+            order = best_first(corpus, len(released))
+            with reordered(corpus, order, folders[0].parent / "ordered") as best:
+                found = self._decide(best, earlier)
+            findings = [in_corpus_order(one, order) for one in found]
+        save_decisions(corpus, findings, len(released))
+        if folders:
+            seen = json.dumps([segment.name for segment in segments])
+            (folders[0].parent / SEEN).write_text(seen, encoding="utf-8")
+
+    def _decide(self, corpus: Corpus, earlier: int) -> list[Findings]:
+        """What each method finds, on what the one before left; the first `earlier` rows stay."""
+        import numpy as np
+
         alive = np.ones(len(corpus), bool)
         findings = []
         for method in self.methods:
             found = decide_beside(method, corpus, alive, earlier)
             findings.append(found)
             alive &= ~found.dropped
-        save_decisions(corpus, findings, len(released))
-        if folders:
-            seen = json.dumps([segment.name for segment in segments])
-            (folders[0].parent / SEEN).write_text(seen, encoding="utf-8")
+        return findings
 
     def _released(self, run: Path) -> list[Path]:
         """The segments of the index that other runs left."""

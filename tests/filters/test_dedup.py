@@ -13,6 +13,8 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from benchmarks import prompt_dedup
+from benchmarks.short_prompts import short_prompts
 from filters.dedup.stage import Dedup
 from synth.engine.stage import Outcome, Place
 from synth.kind import Kind
@@ -157,7 +159,16 @@ def test_each_method_sees_what_the_one_before_left(tmp_path):
     assert names == ["exact", "minhash", "fuzzy"]
 
 
-@pytest.mark.parametrize("recipe", [ALL, {"minhash": {"threshold": 0.6, "rows": 3}}, {"fuzzy": {}}])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        ALL,
+        {"minhash": {"threshold": 0.6, "rows": 3}},
+        {"fuzzy": {}},
+        {"rouge": {}},
+        {"minhash": {}, "fuzzy": {}, "keep": "longest"},
+    ],
+)
 def test_shards_and_their_order_of_signing_change_nothing(recipe, tmp_path):
     table = documents(corpus(400, seed=5))
     whole = dedup(table, tmp_path, recipe)
@@ -195,6 +206,40 @@ def test_empty_and_wordless_texts_are_only_equal_if_they_are(tmp_path):
     outcome = dedup(documents(["", "!!!", "???", "", "one"]), tmp_path, ALL)
     assert outcome.kept["text"].to_pylist() == ["", "!!!", "???", "one"]
     assert outcome.rejected["reason"].to_pylist() == ["duplicate_exact"]
+
+
+@pytest.mark.parametrize("method", ["ratio", "rouge"])
+def test_short_prompts_are_decided_as_if_every_pair_were_compared(method):
+    recipe, scorer, least = prompt_dedup.METHODS[method]
+    prompts = short_prompts(700)
+    (one, other), _ = prompt_dedup.every_pair(prompts, scorer, least)
+    expected = np.zeros(len(prompts), bool)
+    for row, earlier in zip(one.tolist(), other.tolist(), strict=True):
+        expected[row] |= not expected[earlier]
+    dropped, _ = prompt_dedup.decided(prompts, recipe)
+    assert 50 < expected.sum() < 300
+    assert np.array_equal(dropped, expected)
+
+
+@pytest.mark.parametrize("method", ["exact", "minhash", "fuzzy", "rouge"])
+def test_the_best_of_several_duplicates_stays(method, tmp_path):
+    words = sentence(random.Random(8), 40)
+    same = [" ".join(words), " ".join(words).upper() + "!", " ".join(words) + " !!"]
+    if method == "exact":
+        same = [" ".join(words), "  ".join(words), " ".join(words).upper() + " "]
+    rows = [new_record(text=text, source=str(i)) for i, text in enumerate([*same, "Alone."])]
+    for row, score in zip(rows, [0.2, 0.9, 0.5, None], strict=True):
+        row["scores"] = [{"name": "judge", "verdict": "keep", "value": score, "note": ""}]
+    table = records_table(rows)
+    longest = max(range(3), key=lambda i: len(same[i]))
+    for keep, expected in (("first", 0), ("longest", longest), ({"highest": "judge"}, 1)):
+        for cuts in ((), (1, 2)):
+            folder = tmp_path / f"{keep}{len(cuts)}"
+            folder.mkdir()
+            outcome = dedup(table, folder, {method: {}, "keep": keep}, cuts=cuts)
+            assert outcome.kept["text"].to_pylist() == [same[expected], "Alone."]
+            nearest = {row["scores"][-1]["note"] for row in outcome.rejected.to_pylist()}
+            assert nearest == {rows[expected]["id"]}
 
 
 def test_an_empty_corpus_and_an_empty_shard_are_no_trouble(tmp_path):
