@@ -179,7 +179,7 @@ def decide_by_scorer(
                 dtype=np.float64,
                 workers=1,
             )
-            _settle(findings, one, other, likeness, threshold)
+            settle(findings, one, other, likeness, threshold)
         for blocking in blockings:
             blocking.keep(block, ~findings.dropped[block])
     return findings
@@ -193,7 +193,7 @@ def _united(
     return pairs >> 32, pairs & 0xFFFFFFFF
 
 
-def _settle(
+def settle(
     findings: Findings,
     one: NDArray[np.int64],
     other: NDArray[np.int64],

@@ -17,6 +17,7 @@ from filters.dedup.exact import Exact
 from filters.dedup.fuzzy import Fuzzy
 from filters.dedup.minhash import MinHash
 from filters.dedup.rouge import Rouge
+from filters.dedup.semantic import Semantic
 from synth.engine.stage import CorpusStage, Model, Outcome, Place, Release
 from synth.kind import Kind
 
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
     from filters.dedup.corpus import Corpus
     from filters.dedup.order import Findings
 
-Method = Exact | MinHash | Fuzzy | Rouge
+Method = Exact | MinHash | Fuzzy | Rouge | Semantic
 SEEN = "seen.json"
 """In the stage's folder of work: the segments of the index that its decision looked at."""
-METHODS = ("exact", "minhash", "fuzzy", "rouge")
+METHODS = ("exact", "minhash", "fuzzy", "rouge", "semantic")
 
 
 class Highest(Model):
@@ -44,8 +45,8 @@ class Dedup(CorpusStage):
     """Drops duplicates: a row leaves if an earlier one that stays, or with `keep` a better one, is
     like it.
 
-    Methods run in the order exact, minhash, fuzzy, rouge, each on what the one before left. The
-    result depends on the order of the rows alone, not on shards or on who signed first.
+    Methods run in the order exact, minhash, fuzzy, rouge, semantic, each on what the one before
+    left. The result depends on the order of the rows alone, not on shards or on who signed first.
     """
 
     name: ClassVar[str] = "dedup"
@@ -54,6 +55,7 @@ class Dedup(CorpusStage):
     minhash: MinHash | None = Field(None, description="most word 5-grams shared")
     fuzzy: Fuzzy | None = Field(None, description="short texts that differ by a few characters")
     rouge: Rouge | None = Field(None, description="short texts of nearly the same words in order")
+    semantic: Semantic | None = Field(None, description="the same said in other words")
     on: Literal["prompt", "text"] | None = Field(
         None,
         description="what is compared; left out: the prompt where there is no text yet, else the "
@@ -98,7 +100,7 @@ class Dedup(CorpusStage):
     @property
     def methods(self) -> list[Method]:
         """Those that the recipe names, in the order they run."""
-        given = (self.exact, self.minhash, self.fuzzy, self.rouge)
+        given = (self.exact, self.minhash, self.fuzzy, self.rouge, self.semantic)
         return [method for method in given if method is not None]
 
     def makes(self, kind: Kind) -> Kind:

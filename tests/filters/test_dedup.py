@@ -266,7 +266,7 @@ def test_a_thousand_rows_on_one_template_stay_linear(tmp_path):
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        ({}, "at least one method: exact, minhash, fuzzy, rouge"),
+        ({}, "at least one method: exact, minhash, fuzzy, rouge, semantic"),
         ({"on": "prompt"}, "at least one method"),
         ({"minhash": {"threshold": 0.5}}, "find only 5% of the pairs at threshold 0.5"),
         ({"exact": {}, "on": "reply"}, "'prompt' or 'text'"),
