@@ -1,7 +1,7 @@
 """`fuzzy`: short texts that differ by a few characters, where n-grams of five words are too coarse.
 
 Every pair would be too many (20,000 prompts are 200 million pairs), so only texts are compared that
-share most of their words, or a band of MinHash over their characters.
+share a band of MinHash over their characters.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from filters.dedup.order import Findings
     from synth.batch import Batch
 
-# Of 6,191 pairs of ratio >= 85 among 20,000 prompts (`python -m benchmarks.prompt_dedup`), with
-# typos, words swapped, replaced, left out or added, these two find all but a few.
-SHARE = 0.7
+# Among 20,000 prompts with typos, words swapped, replaced, left out or added this compares one pair
+# in 1,000, and loses none of 6,191 with a ratio of 85 and more (`benchmarks/prompt_dedup.py`).
 GRAM_CHARS, BANDS, ROWS = 4, 80, 3
 ONE_BAND = 1e-6
 FLOOR = 10.0  # so far below the ratio similarities are still told, further below they are 0
@@ -43,16 +42,15 @@ class Fuzzy(Model):
     max_words: int = Field(60, ge=1, le=1_000, description="longer texts are not compared")
 
     def sign(self, batch: Batch, folder: Path) -> None:
-        """Each text that is short enough, its words, and its bands; nothing of a longer one."""
+        """Each text that is short enough, and its bands; nothing of a longer one."""
         import numpy as np
 
         from filters.dedup.corpus import store
-        from filters.dedup.short import band_keys, short_texts, store_ragged, word_hashes
+        from filters.dedup.short import band_keys, short_texts, store_ragged
 
-        texts, words = short_texts(batch.texts, self.max_words)
+        texts, _ = short_texts(batch.texts, self.max_words)
         encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
         store_ragged(folder, "fuzzy", encoded, np.frombuffer(b"".join(encoded), np.uint8))
-        store_ragged(folder, "fuzzy-words", words, word_hashes(words))
         store(folder, "fuzzy-bands", band_keys(texts, GRAM_CHARS, BANDS, ROWS))
 
     def decide(self, corpus: Corpus, alive: NDArray[np.bool_]) -> Findings:
@@ -60,9 +58,9 @@ class Fuzzy(Model):
         import numpy as np
         from rapidfuzz.fuzz import ratio
 
-        from filters.dedup.blocking import Blocking, rare_first, told_apart
+        from filters.dedup.blocking import Blocking
         from filters.dedup.corpus import stored
-        from filters.dedup.short import decide_by_scorer, joined, shared_keys
+        from filters.dedup.short import decide_by_scorer, shared_keys
 
         rows = corpus.ragged("fuzzy")
         compared = alive & (rows.lengths() > 0)
@@ -71,11 +69,9 @@ class Fuzzy(Model):
             found = (rows.row(row).tobytes() for row in chosen.tolist())
             return [text.decode("utf-8", "surrogatepass") for text in found]
 
-        flat, offsets = joined(corpus, "fuzzy-words")
-        words = rare_first(told_apart(flat, offsets), offsets)
         parts = [stored(folder, "fuzzy-bands") for folder in corpus.folders]
         bands = (np.concatenate([part[band] for part in parts]) for band in range(BANDS) if parts)
-        blockings = [Blocking(words, SHARE), Blocking(shared_keys(bands, compared), ONE_BAND)]
+        blocking = Blocking(shared_keys(bands, compared), ONE_BAND)
         return decide_by_scorer(
-            blockings, compared, texts, ratio, self.ratio, max(self.ratio - FLOOR, 0)
+            blocking, compared, texts, ratio, self.ratio, max(self.ratio - FLOOR, 0)
         )

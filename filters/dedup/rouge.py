@@ -54,7 +54,7 @@ class Rouge(Model):
         flat, offsets = joined(corpus, "rouge")
         words = Blocking(rare_first(told_apart(flat, offsets), offsets), self.threshold)
         return decide_by_scorer(
-            [words],
+            words,
             alive & (np.diff(offsets) > 0),
             lambda rows: _as_characters(flat, offsets, rows),
             Indel.normalized_similarity,  # of texts whose characters are words it is ROUGE-L's F

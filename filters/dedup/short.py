@@ -149,7 +149,7 @@ def shared_keys(bands: Iterable[NDArray[np.uint32]], compared: NDArray[np.bool_]
 
 
 def decide_by_scorer(
-    blockings: Sequence[Blocking],
+    blocking: Blocking,
     compared: NDArray[np.bool_],
     texts: Callable[[NDArray[np.int64]], list[str]],
     scorer: Callable[..., float],
@@ -166,7 +166,7 @@ def decide_by_scorer(
     rows = np.flatnonzero(compared)
     for first in range(0, len(rows), BLOCK_ROWS):
         block = rows[first : first + BLOCK_ROWS]
-        one, other = _united(blocking.partners(block) for blocking in blockings)
+        one, other = _in_order(*blocking.partners(block))
         if len(one):
             chosen, at = np.unique(np.concatenate([one, other]), return_inverse=True)
             held = texts(chosen)
@@ -180,17 +180,16 @@ def decide_by_scorer(
                 workers=1,
             )
             settle(findings, one, other, likeness, threshold)
-        for blocking in blockings:
-            blocking.keep(block, ~findings.dropped[block])
+        blocking.keep(block, ~findings.dropped[block])
     return findings
 
 
-def _united(
-    found: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]],
+def _in_order(
+    one: NDArray[np.int64], other: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Every pair once, by its first row and then by its second."""
-    pairs = np.unique(np.concatenate([one << 32 | other for one, other in found]))
-    return pairs >> 32, pairs & 0xFFFFFFFF
+    """The pairs by their first row and then by their second."""
+    order = np.lexsort((other, one))
+    return one[order], other[order]
 
 
 def settle(
