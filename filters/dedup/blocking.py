@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MOST_PARTNERS = 1_000
 """Of one row; those that share its rarest keys come first."""
-MOST_IN_KEY = 100_000
+MOST_IN_KEY = 20_000
 """A key that more rows have takes no more, so that rows on one template stay linear."""
 MOST_BUCKETS = 1 << 24
 
