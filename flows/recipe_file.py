@@ -14,7 +14,6 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from filters.contamination.benchmark import FORMATS
 from flows import strict_yaml
 from flows.recipe import Misplaced, Recipe
 from flows.recipe_paths import where_in, with_paths
@@ -180,88 +179,3 @@ def _step(node: Any, part: str, change: str, where: str) -> Any:
     elif isinstance(node[part], str) and part == "teacher":
         node[part] = {"rehearsal": {}} if node[part] == "rehearsal" else {"url": node[part]}
     return node[part]
-<<<<<<< HEAD
-=======
-
-
-def _resolve(document: Document, path: Path) -> dict[str, Any]:
-    """The recipe with its input paths made absolute: beside the recipe, here, or shipped."""
-    recipe: dict[str, Any] = dict(document.value)
-    stages = recipe.get("stages")
-    if not isinstance(stages, list):
-        return recipe
-    resolved = []
-    for index, entry in enumerate(stages):
-        entry = _with_paths(entry, document, path, index)
-        quality = entry.get("quality") if isinstance(entry, dict) else None
-        filters = quality.get("filters") if isinstance(quality, dict) else quality
-        if isinstance(filters, list):
-            found = [_with_paths(item, document, path, index, "quality") for item in filters]
-            settings = {**quality, "filters": found} if isinstance(quality, dict) else found
-            entry = {"quality": settings}
-        cleaning = entry.get("decontaminate") if isinstance(entry, dict) else None
-        if isinstance(cleaning, dict) and isinstance(cleaning.get("against"), list):
-            place = (index, "decontaminate")
-            found = [_benchmark(item, document, path, place) for item in cleaning["against"]]
-            entry = {"decontaminate": {**cleaning, "against": found}}
-        resolved.append(_with_prompt_files(entry, document, path, index))
-    return {**recipe, "stages": resolved}
-
-
-def _with_paths(
-    entry: Any, document: Document, path: Path, index: int, stage: str | None = None
-) -> Any:
-    """A stage, or a filter of a stage, with the paths among its settings made absolute."""
-    for name, keys in PATHS.items():
-        settings = entry.get(name) if isinstance(entry, dict) else None
-        if isinstance(settings, dict):
-            place = (index, stage or name)
-            found = {
-                key: _located(settings[key], document, path, place)
-                for key in keys
-                if key in settings
-            }
-            entry = {**entry, name: {**settings, **found}}
-    return entry
-
-
-def _with_prompt_files(entry: Any, document: Document, path: Path, index: int) -> Any:
-    """The stage with the paths among the styles of its `rewrite` made absolute."""
-    settings = entry.get("rewrite") if isinstance(entry, dict) else None
-    if not isinstance(settings, dict) or not isinstance(settings.get("styles"), list):
-        return entry
-    place = (index, "rewrite")
-    located = [
-        _located(style, document, path, place) if str(style).endswith(".md") else style
-        for style in settings["styles"]
-    ]
-    return {**entry, "rewrite": {**settings, "styles": located}}
-
-
-def _located(value: Any, document: Document, path: Path, stage: tuple[int, str]) -> Any:
-    if isinstance(value, str):
-        return _locate(value, document, path, stage)
-    if isinstance(value, list):
-        return [_located(item, document, path, stage) for item in value]
-    return value
-
-
-def _benchmark(item: Any, document: Document, path: Path, stage: tuple[int, str]) -> Any:
-    """A benchmark whose file is found as the input's are; any other as it is."""
-    if isinstance(item, str) and item.endswith(FORMATS):
-        return _locate(item, document, path, stage)
-    if isinstance(item, dict) and isinstance(item.get("file"), str):
-        return {**item, "file": _locate(item["file"], document, path, stage)}
-    return item
-
-
-def _locate(written: str, document: Document, path: Path, stage: tuple[int, str]) -> str:
-    given = Path(written).expanduser()
-    places = [path.parent / given, Path.cwd() / given, Path(__file__).resolve().parents[1] / given]
-    for place in places:
-        if place.exists():
-            return str(place.resolve())
-    where = _where(document, path, ("stages", *stage))
-    looked = ", ".join(dict.fromkeys(str(place.parent.resolve()) for place in places[:2]))
-    raise RecipeError(f"{where}: no file or folder {written!r} (looked in {looked})")
->>>>>>> ab98fef (dedup: short prompts are compared where they share words or characters, by ratio or ROUGE-L)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from filters.contamination.benchmark import FORMATS
 from flows.strict_yaml import Document, Location
 from synth.errors import RecipeError
 
@@ -16,6 +17,7 @@ PATHS: Mapping[str, Sequence[str]] = {
     "distill": ANSWERING,
     "resample": ANSWERING,
     "rewrite": ("styles",),
+    "decontaminate": ("against",),
     "use_tools": ("tools",),
     "judge": ("rubric",),
     "revise": ("constitution",),
@@ -27,8 +29,8 @@ LISTS = {"quality": "filters", "verify": "checks"}
 """The stages that have filters or verifiers in a list, and the list's key."""
 WORDS = {"knowledge": ("generate",), "rubric": ("helpful", "educational", "prompt")}
 """What stands for no path."""
-NAMES_OR_FILES = frozenset({"styles"})
-"""Where a path is told from a shipped name by its ending."""
+ENDINGS = {"styles": (".md",), "against": FORMATS}
+"""Where a path is told from a name by its ending."""
 
 
 def with_paths(document: Document, path: Path) -> dict[str, Any]:
@@ -92,9 +94,11 @@ class _Finder:
     def _located(self, key: str, value: Any, place: tuple[int, str]) -> Any:
         if isinstance(value, list):
             return [self._located(key, item, place) for item in value]
+        if key == "against" and isinstance(value, dict):
+            return self._settings(value, ("file",), place)
         if not isinstance(value, str) or value in WORDS.get(key, ()):
             return value
-        if key in NAMES_OR_FILES and not value.endswith(".md"):
+        if key in ENDINGS and not value.endswith(ENDINGS[key]):
             return value
         given = Path(value).expanduser()
         places = [self._path.parent / given, Path.cwd() / given, ROOT / given]

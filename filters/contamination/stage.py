@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from filters.contamination.benchmark import Benchmark
-from filters.contamination.judge import Answer, Judge, Row, template
+from filters.contamination.same_problem import Answer, Row, SameProblem, template
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.errors import InputError
 from synth.kind import Kind
@@ -63,7 +63,7 @@ class Decontaminate(ShardStage):
     candidate: Annotated[float, Field(gt=0, le=1)] = 0.1
     """Likeness from which the judge is asked. Of items that a model rephrased 98 % are above it,
     of unrelated prompts half."""
-    judge: Annotated[Judge | None, BeforeValidator(_null_means_defaults)] = None
+    judge: Annotated[SameProblem | None, BeforeValidator(_null_means_defaults)] = None
     """Ask the teacher whether the nearest items are the same problem; left out, nobody is asked."""
 
     @model_validator(mode="after")

@@ -27,7 +27,7 @@ SHOWN_CHARS = 8_000  # of a row: a question is far shorter, and the teacher's co
 VERDICT = re.compile(r"\b(same|different)\b", re.IGNORECASE)
 
 
-class Judge(Model):
+class SameProblem(Model):
     """Asks the teacher about the nearest items of a row, one after the other, until one is it."""
 
     most: int = Field(3, ge=1, le=10, description="items that are asked about, the nearest first")
