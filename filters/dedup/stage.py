@@ -19,6 +19,7 @@ from filters.dedup.minhash import MinHash
 from filters.dedup.rouge import Rouge
 from filters.dedup.semantic import Semantic
 from synth.engine.stage import CorpusStage, Model, Outcome, Place, Release
+from synth.errors import StoreFault
 from synth.kind import Kind
 
 if TYPE_CHECKING:
@@ -192,7 +193,13 @@ class Dedup(CorpusStage):
             yield
             return
 
-        seen: list[str] = json.loads((release.work / SEEN).read_text(encoding="utf-8"))
+        try:
+            seen: list[str] = json.loads((release.work / SEEN).read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise StoreFault(
+                f"{release.work / SEEN} is gone, so nobody knows what of {self.index} was compared "
+                f"with: remove {release.work.parent} and run the same command again"
+            ) from error
 
         def build(folder: Path, own: list[Path]) -> None:
             add_released(self, release, folder, own)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from filters.dedup.index import ReleaseIndex
 from filters.dedup.stage import Dedup
 from synth.engine.line import open_workshop, run_line
 from synth.engine.plan import Plan
-from synth.errors import InfrastructureFault, InputError, NoRowsError
+from synth.errors import InfrastructureFault, InputError, NoRowsError, StoreFault
 from synth.store.write import Write
 from tests.lines import Given
 
@@ -78,6 +79,17 @@ def test_released_rows_that_are_like_each_other_hide_nothing(tmp_path):
     assert night(tmp_path, "first", (a, b), **strict) == [a, b]
     with pytest.raises(NoRowsError):
         night(tmp_path, "second", (c,), exact=None, fuzzy={"ratio": 92})
+
+
+def test_without_its_record_of_the_comparison_a_stage_is_done_again(tmp_path):
+    night(tmp_path, "first", OLD)
+    stage = tmp_path / "first" / "01-dedup"
+    (stage / "work" / "seen.json").unlink()
+    (tmp_path / "first" / "release" / "README.md").unlink()  # so that it is released anew
+    with pytest.raises(StoreFault, match="01-dedup and run the same command again"):
+        night(tmp_path, "first", OLD)
+    shutil.rmtree(stage)
+    assert night(tmp_path, "first", OLD) == list(OLD)
 
 
 def test_an_index_of_other_signatures_is_refused(tmp_path):
