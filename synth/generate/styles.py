@@ -98,6 +98,8 @@ def style_name(style: str) -> str:
 
 def template(style: str) -> Template:
     """The style's prompt file. Raises `InputError` for one of the user's that cannot be used."""
+    if prompt_file(style) is None:
+        return shipped(f"rewrite/{style}")
     return _template(style, _changed(style))
 
 
@@ -110,9 +112,7 @@ def _changed(style: str) -> int:
 @cache
 def _template(style: str, changed_ns: int) -> Template:
     del changed_ns
-    path = prompt_file(style)
-    if path is None:
-        return shipped(f"rewrite/{style}")
+    path = Path(style)
     found = load(
         path, once="source", told=frozenset({"audience"}), given=frozenset({"audience", "title"})
     )

@@ -42,7 +42,10 @@ def test_exactly_one_of_prompts_web_and_answers_is_given(fields):
         ({"web": "a", "columns": {"prompt": "body"}}, "known: text, title, url"),
         ({"web": "a", "columns": {"body": "text"}}, "'text', 'title' or 'url'"),
         ({"web": "a", "format": "text", "columns": {"text": "body"}}, "plain text has no columns"),
-        ({"web": "a", "format": "xml"}, "'jsonl', 'parquet', 'csv', 'text' or 'arrow'"),
+        (
+            {"web": "a", "format": "xml"},
+            "'jsonl', 'parquet', 'csv', 'text', 'arrow', 'html' or 'warc'",
+        ),
         ({"web": "a", "limit": 0}, "greater than or equal to 1"),
         ({"web": "a", "limits": 5}, "limits"),
     ],

@@ -107,9 +107,9 @@ def test_folder_without_a_readable_file_is_refused(write, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="it holds nothing"):
         Read(prompts=tmp_path / "empty").files()
-    write("html/a.html", "<p>")
-    with pytest.raises(InputError, match=r"it holds 1 x \.html"):
-        Read(web=tmp_path / "html").files()
+    write("pdf/a.pdf", "%PDF")
+    with pytest.raises(InputError, match=r"it holds 1 x \.pdf"):
+        Read(web=tmp_path / "pdf").files()
 
 
 def test_empty_file_among_others_in_a_folder_is_passed_over(write, read, tmp_path):

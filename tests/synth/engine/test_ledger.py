@@ -124,7 +124,7 @@ def test_what_the_records_are_counts() -> None:
     ("module", "stage", "first"),
     [
         ("evolve", Evolve(operations=(Operation.REASON,)), Given(prompts=("a",))),
-        ("rewrite", Rewrite(styles=(Style.FAQ,)), Given(texts=("a",))),
+        ("styles", Rewrite(styles=(Style.FAQ,)), Given(texts=("a",))),
     ],
 )
 def test_an_edited_prompt_file_makes_its_stage_stale(

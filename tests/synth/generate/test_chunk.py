@@ -162,7 +162,7 @@ def test_each_character_of_a_script_without_spaces_counts() -> None:
     ],
 )
 def test_long_texts_are_cut_in_linear_time(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     found = chunks(text, 300)
-    assert time.monotonic() - started < 3
+    assert time.process_time() - started < 3
     assert letters("".join(found)) == letters(text)
