@@ -18,6 +18,7 @@ from filters.quality.refusal import Refusal
 from filters.quality.repetition import Repetition
 from filters.quality.toxicity import Toxicity
 from filters.quality.truncation import Truncation
+from filters.verify.code import Code
 from filters.verify.consistency import Consistency
 from filters.verify.instructions.verifier import Instructions
 from filters.verify.json_schema import JsonSchema
@@ -43,6 +44,7 @@ FILTERS: Final[dict[str, type[Model]]] = {
     "truncation": Truncation,
 }
 VERIFIERS: Final[dict[str, type[Model]]] = {
+    "code": Code,
     "consistency": Consistency,
     "instructions": Instructions,
     "json_schema": JsonSchema,

@@ -1,0 +1,124 @@
+"""`code`: model-written code against the tests of its row, in a sandbox or not at all.
+
+The answer meets calls and inputs, never what is expected of it: its results leave the sandbox as
+literals and are compared elsewhere. What the sandbox does not cover: sandbox/README.md.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from synth.engine.stage import Model
+from synth.errors import RefusedError
+from synth.verdicts import Check, Verdict
+
+if TYPE_CHECKING:
+    from filters.verify.code_tests import FunctionTests, ProgramTests
+    from filters.verify.sandbox.pool import Sandbox
+    from filters.verify.sandbox.run import Budget
+    from synth.batch import Batch
+
+
+class Code(Model):
+    """Runs the code of an answer against `reference.tests`, in a sandbox.
+
+    The tests are asserts that call the function, cases with `fn_name`, or inputs and outputs of a
+    program. Tests that a function without content passes prove nothing: `unverified`.
+    """
+
+    name: ClassVar[str] = "code"
+    interpreter: tuple[str, ...] = Field(
+        (),
+        description="a command that takes a program as its last argument and reads standard input, "
+        "such as `[node, -e]`; Python if left out",
+    )
+    timeout_s: float = Field(10.0, gt=0, le=600, description="longest time for one run")
+    memory_mb: int = Field(512, ge=64, le=65_536, description="most memory for one run")
+
+    def preflight(self) -> None:
+        """Raises `NoSandboxError` where this machine has no sandbox that holds, or RefusedError."""
+        with self._sandbox() as sandbox:
+            self._try_interpreter(sandbox)
+
+    def check(self, batch: Batch) -> list[Check]:
+        """One check per row; the note says what was called and what came of it.
+
+        Raises `SandboxFault` where the sandbox goes in mid-run: nothing is known then.
+        """
+        from filters.verify.code_judge import Judge
+        from filters.verify.code_tests import UnusableTestsError, read_tests
+        from filters.verify.sandbox.pool import AT_ONCE
+        from synth.batch import last_user_turn
+
+        prompts = last_user_turn(batch.table).to_pylist()
+        checks: list[Check] = []
+        tasks: list[tuple[int, str, str, FunctionTests | ProgramTests]] = []
+        rows = zip(prompts, batch.texts, batch.references, strict=True)
+        for row, (prompt, text, reference) in enumerate(rows):
+            checks.append(Check(Verdict.UNVERIFIED, "no tests"))
+            given = _given(prompt)
+            try:
+                tests = read_tests((reference or {}).get("tests"), given)
+            except UnusableTestsError as unusable:
+                checks[row] = Check(Verdict.UNVERIFIED, str(unusable))
+            else:
+                tasks.append((row, given, text, tests))
+        if not tasks:
+            return checks
+        with self._sandbox() as sandbox, ThreadPoolExecutor(min(AT_ONCE, len(tasks))) as threads:
+            judge = Judge(sandbox, self.command(), self.budget)
+            found = threads.map(lambda task: judge.check(*task[1:]), tasks)
+            for (row, *_), check in zip(tasks, found, strict=True):
+                checks[row] = check
+        return checks
+
+    @property
+    def budget(self) -> Budget:
+        """What one run may use."""
+        from filters.verify.sandbox.run import Budget
+
+        return Budget(self.timeout_s, self.memory_mb << 20)
+
+    def command(self) -> list[str]:
+        """The interpreter with its own path; [] for Python. RefusedError where there is none."""
+        from filters.verify.sandbox.pool import find_interpreter
+
+        if not self.interpreter:
+            return []
+        path = find_interpreter(self.interpreter[0])
+        if path is None:
+            raise RefusedError(
+                f"code: no interpreter {self.interpreter[0]!r} on the PATH; install it, or name "
+                "another with `interpreter`"
+            )
+        return [path, *self.interpreter[1:]]
+
+    def _sandbox(self) -> Sandbox:
+        from filters.verify.sandbox.pool import Sandbox
+
+        return Sandbox(next(iter(self.command()), None))
+
+    def _try_interpreter(self, sandbox: Sandbox) -> None:
+        from filters.verify.sandbox import literal
+        from filters.verify.sandbox.run import run_program
+
+        if command := self.command():
+            job = literal.encode([*command, ""])
+            output = sandbox.use(
+                lambda lane: run_program(lane, job, "", self.budget, role="command")
+            )
+            if output.problem:
+                raise RefusedError(
+                    f"code: {' '.join(command)} does not run in the sandbox: {output.problem}; "
+                    "it must be readable for all users, and may need more than `memory_mb`"
+                )
+
+
+def _given(prompt: str) -> str:
+    """The code that a prompt gives: its last block, or all of it."""
+    from filters.verify.code_block import program_in
+
+    return program_in(prompt).code

@@ -1,0 +1,99 @@
+"""Attacks that must fail before a sandbox is trusted with anything. They harm nothing if they win.
+
+Each is one line of a program that runs behind the walls; it prints the names of those that came
+through, and that it got to the end.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from filters.verify.sandbox import literal
+from filters.verify.sandbox.lane import Lane, SandboxFault
+from filters.verify.sandbox.run import Budget, run_program
+
+BUDGET: Final = Budget(20.0, 256 << 20)
+ENDED: Final = "all were tried"
+STUBBORN: Final = """
+import signal
+for number in set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}:
+    signal.signal(number, signal.SIG_IGN)
+print("deaf", flush=True)
+while True: pass
+"""
+PROGRAM: Final = """
+import ctypes, os, socket
+libc, pid = ctypes.CDLL(None), os.getpid()
+attacks = {{
+    "reads a file": lambda: open({secret!r}).read(),
+    "writes a file": lambda: open({folder!r} + "/new", "w"),
+    "makes a link": lambda: os.symlink("/etc/passwd", {folder!r} + "/link"),
+    "lists processes": lambda: os.listdir("/proc"),
+    "starts a process": os.fork,
+    "opens a socket": lambda: socket.socket(socket.AF_INET),
+    "reaches abstract sockets": lambda: socket.socket(socket.AF_UNIX),
+    "signals its parent": lambda: os.kill(os.getppid(), 0),
+    "has memory that nobody counts": lambda: os.memfd_create("x"),
+    "has memory without end": lambda: bytearray({memory}),
+    "traces": lambda: libc.ptrace(0, 0, 0, 0) == 0 or 1 / 0,
+    "makes namespaces": lambda: libc.unshare(0x10000000) == 0 or 1 / 0,
+    "is root": lambda: os.getuid() == 0 or 1 / 0,
+    "sees the environment": lambda: os.environ.keys() - {{"LC_ALL", "LC_CTYPE", "PATH", "PWD",
+                                                         "PYTHONHASHSEED"}} or 1 / 0,
+}}
+for name, attack in attacks.items():
+    try:
+        attack()
+    except Exception:
+        continue
+    if os.getpid() != pid: os._exit(0)
+    print(name)
+print({ended!r})
+"""
+
+
+class BreachError(Exception):
+    """An attack came through. Says which."""
+
+
+def prove(lane: Lane) -> None:
+    """The walls hold. BreachError or SandboxFault where they do not."""
+    with tempfile.TemporaryDirectory(prefix="synth-canary-") as folder:
+        Path(folder).chmod(0o777)
+        secret = Path(folder) / "secret"
+        secret.write_text("canary", encoding="ascii")
+        secret.chmod(0o644)
+        program = attacks(folder)
+        output = run_program(lane, program, "", BUDGET, role="script")
+    came_through = output.text.splitlines()
+    if output.problem or came_through[-1:] != [ENDED]:
+        raise SandboxFault(f"the canaries do not run: {output.problem or output.text!r}")
+    if came_through[:-1]:
+        raise BreachError(f"a program behind the walls still {', '.join(came_through[:-1])}")
+    _end_the_deaf(lane)
+
+
+def attacks(folder: str) -> bytes:
+    """The program with every attack, as a job."""
+    program = PROGRAM.format(
+        secret=f"{folder}/secret",
+        folder=folder,
+        memory=2 * BUDGET.memory_bytes,
+        ended=ENDED,
+    )
+    return literal.encode(program)
+
+
+def _end_the_deaf(lane: Lane) -> None:
+    """A program that ignores every signal ends all the same: `finish` raises if it does not."""
+    child = lane.spawn("script", BUDGET.limits, frames=False)
+    try:
+        child.send(literal.encode(STUBBORN))
+        lane.pump(lambda: bool(child.received), time.monotonic() + BUDGET.seconds)
+    finally:
+        lane.finish([child])
+    if bytes(child.received) != b"deaf\n" or child.end is None or not child.killed:
+        raise SandboxFault("a program that ignores signals does not run to be ended")

@@ -1,0 +1,202 @@
+"""One run in a lane: tests against an answer in two sandboxes, or a program with its input.
+
+    tests --call--> here --call--> answer --literal--> here --literal--> tests --verdict--> here
+
+What passes through is counted and timed, and not looked into: the tests decode it, in their own
+sandbox. The verdict is theirs, and they hear nothing of the answer but literals.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+from filters.verify.sandbox import literal
+from filters.verify.sandbox.lane import Child, Lane
+from filters.verify.sandbox.literal import MOST_BYTES
+from filters.verify.sandbox.seal import Limits
+from filters.verify.sandbox.tester import CALL, DONE
+from synth.verdicts import Check, Verdict
+
+KILLED: Final = -9
+OUT_OF_TIME: Final = "ran out of time"
+NOTE_CHARS: Final = 500
+STDERR_CHARS: Final = 160
+STEPS_S: Final = (1, 3, 10, 30, 100)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one answer may use for one run."""
+
+    seconds: float
+    """Of wall clock, while it is its turn."""
+    memory_bytes: int
+
+    @property
+    def limits(self) -> Limits:
+        """What the kernel holds it to."""
+        return Limits(int(self.seconds) + 1, self.memory_bytes)
+
+
+class OutsideKillError(Exception):
+    """Something from outside (the kernel short of memory, say) has killed the sandboxed process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The code to be checked, and the prompt's code that it may build on."""
+
+    prompt: str
+    code: str
+    marked: bool
+    """Whether the answer marks it as code."""
+
+    def job(self) -> bytes:
+        """As the sandboxed process reads it."""
+        return literal.encode({"prompt": self.prompt, "code": self.code, "marked": self.marked})
+
+
+def check_function(lane: Lane, tests: bytes, answer: Answer | object, budget: Budget) -> Check:
+    """The verdict of the tests (an encoded job) about the answer.
+
+    An `answer` that is no `Answer` is a value that every call gives, to see what the tests are
+    worth. Raises `SandboxFault` and `OutsideKillError`, which say nothing about the answer.
+    """
+    children: list[Child] = []
+    try:
+        tester = lane.spawn("tests", budget.limits, frames=True)
+        children.append(tester)
+        tester.send(tests)
+        candidate = None
+        if isinstance(answer, Answer):
+            candidate = lane.spawn("candidate", budget.limits, frames=True)
+            children.append(candidate)
+            candidate.send(answer.job())
+        constant = b"" if candidate else literal.encode(["value", answer, None])
+        check = _relay(lane, tester, candidate, constant, budget)
+    finally:
+        lane.finish(children)
+    return check._replace(note=f"{check.note}{_took(children[-1])}")
+
+
+def _took(child: Child) -> str:
+    """Its processor time, so coarse that another run says the same."""
+    used = child.end.cpu_s if child.end else 0.0
+    step = next((step for step in STEPS_S if used < step), None)
+    return f" (under {step} s)" if step else f" (over {STEPS_S[-1]} s)"
+
+
+def _relay(
+    lane: Lane, tester: Child, candidate: Child | None, constant: bytes, budget: Budget
+) -> Check:
+    """Carries calls and literals between the two until there is a verdict."""
+    left = {child.id: budget.seconds for child in (tester, candidate) if child}
+    calls = 0
+    while True:
+        said = _turn(lane, tester, left, budget)
+        if isinstance(said, str):
+            verdict = Verdict.ERROR if not calls else Verdict.UNVERIFIED
+            return Check(verdict, f"the tests {said}")
+        if said[:1] == DONE:
+            return _verdict(said[1:], calls, candidate)
+        if said[:1] != CALL:
+            return Check(Verdict.ERROR, "the tests say what is neither a call nor a verdict")
+        calls += 1
+        if candidate is None:
+            tester.send(constant)
+            continue
+        candidate.send(said[1:])
+        reply = _turn(lane, candidate, left, budget)
+        if isinstance(reply, str):
+            asked = said[1 : 1 + STDERR_CHARS].decode(errors="replace")
+            return Check(Verdict.FAIL, f"call {calls}, {asked}: the answer {reply}"[:NOTE_CHARS])
+        tester.send(reply)
+
+
+def _turn(lane: Lane, child: Child, left: dict[int, float], budget: Budget) -> bytes | str:
+    """The next frame of the child, or what it did in place of one."""
+    started = time.monotonic()
+    in_time = lane.pump(
+        lambda: child.has_frame or child.read < 0 or child.flooded, started + left[child.id]
+    )
+    left[child.id] -= time.monotonic() - started
+    if child.has_frame:
+        said = child.take()
+        return said if said is not None else f"said more than {MOST_BYTES >> 20} MB"
+    if not in_time:
+        return OUT_OF_TIME
+    if child.flooded:
+        return f"wrote more than {MOST_BYTES >> 20} MB"
+    lane.finish([child])
+    return _ended(child, budget)
+
+
+def _ended(child: Child, budget: Budget) -> str:
+    """How a child ended that was not told to."""
+    assert child.end is not None
+    status = child.end.status
+    if child.killed:
+        return "closed its output"
+    if status == KILLED and child.end.cpu_s > budget.seconds:
+        return OUT_OF_TIME  # the kernel counts the time of all threads
+    if status == KILLED:
+        raise OutsideKillError
+    how = f"was ended by signal {-status}" if status < 0 else f"ended with exit code {status}"
+    said = bytes(child.said).decode(errors="replace").strip()
+    return f"{how}{_last_line(said)}"
+
+
+def _last_line(said: str) -> str:
+    return f": {said.splitlines()[-1][:STDERR_CHARS]}" if said else ""
+
+
+def _verdict(told: bytes, calls: int, candidate: Child | None) -> Check:
+    """What the tests say, believed as far as they have asked the answer at all."""
+    try:
+        fields: dict[str, Any] = json.loads(told)
+        verdict, note = Verdict(fields["verdict"]), str(fields["note"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return Check(Verdict.ERROR, "the tests say what is no verdict")
+    if verdict is Verdict.PASS and not calls:
+        return Check(Verdict.UNVERIFIED, "the tests ask nothing of the answer")
+    said = bytes(candidate.said).decode(errors="replace").strip() if candidate else ""
+    if verdict is Verdict.FAIL and said:
+        note += f"; standard error{_last_line(said)}"
+    return Check(verdict, note[:NOTE_CHARS])
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a program wrote to standard output, whole, or why there is no whole output."""
+
+    text: str
+    problem: str = ""
+
+
+def run_program(lane: Lane, program: bytes, stdin: str, budget: Budget, *, role: str) -> Output:
+    """What the program (an encoded job of the role) does with the input.
+
+    Raises `SandboxFault` and `OutsideKillError`, which say nothing about the program.
+    """
+    child = lane.spawn(role, budget.limits, frames=False)
+    try:
+        child.send(program)
+        child.pending += stdin.encode(errors="surrogatepass")
+        child.close_when_written = True
+        in_time = lane.pump(
+            lambda: (child.end is not None and child.read < 0) or child.flooded,
+            time.monotonic() + budget.seconds,
+        )
+    finally:
+        lane.finish([child])
+    text = bytes(child.received).decode(errors="replace")
+    if child.flooded:
+        return Output(text, f"wrote more than {MOST_BYTES >> 20} MB")
+    if not in_time:
+        return Output(text, OUT_OF_TIME)
+    if child.end is not None and child.end.status == 0:
+        return Output(text)
+    return Output(text, _ended(child, budget))

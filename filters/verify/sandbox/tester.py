@@ -1,0 +1,259 @@
+"""Runs a row's tests in a sandbox of their own, where the answer's functions are only asked.
+
+A name that the tests use and nobody defines is a function of the answer. Calling it sends the
+arguments out as literals and gives back the literal that came, so the tests hold builtin values
+only, and the answer never meets what it is compared with.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import json
+import os
+import sys
+import traceback
+import types
+from typing import Any, NoReturn
+
+from filters.verify.sandbox import inside, literal
+from filters.verify.sandbox.literal import NotLiteralError, TooLargeError, same
+
+CALL, DONE = b"C", b"D"
+MOST_NOTE = 400
+MOST_SHOWN = 120
+FILE = "tests.py"
+
+
+class Stopped(BaseException):  # no test may catch it by accident
+    """The verdict is known already."""
+
+    def __init__(self, verdict: str, note: str) -> None:
+        super().__init__(verdict, note)
+        self.verdict, self.note = verdict, note
+
+
+class AnswerError(Exception):
+    """The answer raised an exception of a class that is not a builtin one."""
+
+
+class Session:
+    """The calls of one run of the tests."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.last = ""
+        """The last call and what came of it, as evidence."""
+        self.raised: BaseException | None = None
+        """The exception that the answer's last call has raised here."""
+        self.stopped: Stopped | None = None
+        """A verdict that stands, even if the tests catch what ends them."""
+
+    def ask(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What the answer gives for the call; its builtin exceptions are raised here too."""
+        parts = [*map(shown, args), *(f"{k}={shown(v)}" for k, v in kwargs.items())]
+        self.last = f"{name}({', '.join(parts)})"
+        try:
+            packed = literal.encode([name, list(args), kwargs])
+        except NotLiteralError as error:
+            self.stop("unverified", f"the tests pass a {error} to {name}")
+        except TooLargeError as error:
+            self.stop("unverified", f"the tests pass a value {error} to {name}")
+        literal.write_frame(CALL + packed)
+        self.calls += 1
+        try:
+            kind, first, second = literal.decode(literal.read_frame())
+        except (ValueError, TypeError):
+            self.stop("fail", f"{self.last} gave what cannot be read")
+        if kind == "value":
+            self.last += f" gave {shown(first)}"
+            return first
+        if kind == "no literal":
+            self.stop("unverified", f"{self.last} gave a {first}, which is no literal")
+        if kind == "no code":
+            self.stop("unverified", "no code in the answer")
+        self.last += f" raised {first}: {second}"
+        self.raised = exception(str(first), str(second))
+        raise self.raised
+
+    def stop(self, verdict: str, note: str) -> NoReturn:
+        """Ends the tests with this verdict."""
+        self.stopped = Stopped(verdict, note)
+        raise self.stopped
+
+
+def exception(name: str, text: str) -> Exception:
+    """The builtin exception of that name, so that tests can expect it; AnswerError for others."""
+    known = getattr(builtins, name, None)
+    if isinstance(known, type) and issubclass(known, Exception):
+        try:
+            return known(text)
+        except TypeError:  # UnicodeDecodeError takes five arguments
+            pass
+    return AnswerError(f"{name}: {text}")
+
+
+class Asked:
+    """A function of the answer, as the tests see it."""
+
+    def __init__(self, session: Session, name: str) -> None:
+        self._session = session
+        self.__name__ = name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._session.ask(self.__name__, args, kwargs)
+
+
+def shown(value: object) -> str:
+    """The value as evidence."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more than 4,300 digits
+        return f"a huge {type(value).__name__}"
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}\u2026"
+
+
+def run_tests() -> NoReturn:
+    """Runs the tests, says what came of it in one frame, and waits for the end."""
+    job = literal.decode(literal.read_frame())
+    session = Session()
+    try:
+        if "calls" in job:
+            run_cases(session, job["name"], job["calls"], job["expected"])
+        else:
+            run_asserts(session, job["prompt"], job["tests"])
+        verdict, note = passed(session)
+    except Stopped:
+        verdict, note = "", ""
+    except BaseException as error:  # whatever tests raise is their verdict
+        verdict, note = blame(session, error)
+    if session.stopped is not None:
+        verdict, note = session.stopped.verdict, session.stopped.note
+    note = note[:MOST_NOTE].encode(errors="replace").decode()
+    told = {"verdict": verdict, "note": note, "calls": session.calls}
+    literal.write_frame(DONE + json.dumps(told).encode())
+    os._exit(0)
+
+
+def passed(session: Session) -> tuple[str, str]:
+    """The verdict where no test has objected."""
+    if not session.calls:
+        return "unverified", "the tests call nothing that the answer defines"
+    return "pass", f"{session.calls} calls, every test held; the last: {session.last}"
+
+
+def blame(session: Session, error: BaseException) -> tuple[str, str]:
+    """Whose fault an exception is that ended the tests."""
+    where = line_of(error)
+    if error is session.raised:
+        return "fail", f"{session.last}; {where}"
+    if isinstance(error, AssertionError):
+        if not session.calls:
+            return "error", f"the tests fail by themselves: {where}"
+        return "fail", f"{where}; the last call: {session.last}"
+    what = f"{type(error).__name__}: {inside.message(error)}; {where}"
+    if not session.calls or isinstance(error, ImportError | NameError | SyntaxError | SystemExit):
+        return "error", f"the tests do not run: {what}"
+    return "fail", f"{what}; the last call: {session.last}"
+
+
+def line_of(error: BaseException) -> str:
+    """The last line of the tests that the exception went through."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == FILE]
+    return f"line {frames[-1].lineno}: {_LINES.get(frames[-1].lineno or 0, '')}" if frames else ""
+
+
+_LINES: dict[int, str] = {}
+
+
+def run_cases(session: Session, name: str, calls: list[list[Any]], expected: list[Any]) -> None:
+    """Calls `name` once with each list of arguments, and compares all results, see `same`.
+
+    Where every expected value is a list of one, as APPS writes them, that one may be meant too.
+    """
+    given: list[Any] = []
+    shown_calls: list[str] = []
+    for args in calls:
+        given.append(session.ask(name, tuple(args), {}))
+        shown_calls.append(session.last)
+    readings = [expected]
+    if all(isinstance(value, list) and len(value) == 1 for value in expected):
+        readings.append([value for [value] in expected])
+    wrong = [
+        [at for at, value in enumerate(reading) if not same(listed(given[at]), value)]
+        for reading in readings
+    ]
+    if all(wrong):
+        at = wrong[0][0]
+        session.stop("fail", f"{shown_calls[at]} in place of {shown(expected[at])}")
+
+
+def listed(value: object) -> object:
+    """The value with lists for tuples: the expected one comes from JSON, which has no tuples."""
+    if isinstance(value, list | tuple):
+        return [listed(item) for item in value]
+    if isinstance(value, dict):
+        return {key: listed(item) for key, item in value.items()}
+    return value
+
+
+def run_asserts(session: Session, prompt: str, tests: str) -> None:
+    """Runs the tests as a program, then each function named `test_…`."""
+    _LINES.update(enumerate(map(str.strip, tests.splitlines()), 1))
+    tree = ast.parse(tests, FILE)
+    module = types.ModuleType("tests")
+    sys.modules["tests"] = module
+    helpers = trusted(prompt)
+    if helpers is not None:
+        inside.run(helpers, module, "prompt.py")
+    for name in asked_names(tree) - module.__dict__.keys():
+        setattr(module, name, Asked(session, name))
+    sys.modules["solution"] = Solution(session)
+    inside.run(tree, module, FILE)
+    for name, value in list(vars(module).items()):
+        if name.startswith("test_") and isinstance(value, types.FunctionType):
+            value()
+
+
+class Solution(types.ModuleType):
+    """What `from solution import …` finds: every name is a function of the answer."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__("solution")
+        self._session = session
+
+    def __getattr__(self, name: str) -> Asked:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Asked(self._session, name)
+
+
+def trusted(prompt: str) -> ast.Module | None:
+    """What the prompt defines in full, so that the answer cannot replace a helper of the tests."""
+    given = inside.given_by(prompt)
+    if given is None:
+        return None
+    return ast.Module([node for node in given.body if not inside.is_stub(node)], [])
+
+
+def asked_names(tree: ast.Module) -> set[str]:
+    """The names that the tests use and neither they nor Python define."""
+    used: set[str] = set()
+    bound = set(dir(builtins))
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()):
+                used.add(name)
+            case ast.Name(id=name):
+                bound.add(name)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                bound.add(name)
+            case ast.ClassDef(name=name):
+                bound.add(name)
+            case ast.arg(arg=name):
+                bound.add(name)
+            case ast.alias(name=name, asname=alias):
+                bound.add(alias or name.split(".")[0])
+            case ast.ExceptHandler(name=str(name)):
+                bound.add(name)
+    return used - bound
