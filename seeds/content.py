@@ -105,9 +105,7 @@ def _read_beside(content: Content, values: Mapping[str, Any], roles: Mapping[str
     if isinstance(answer, dict) and answer.keys() == {"answer", "tests", "source"}:
         answer, tests = answer["answer"], answer["tests"]  # `reference` of a release of ours
     content.answer = _gold(answer)
-    if isinstance(tests, list) and all(isinstance(test, str) for test in tests):
-        tests = "\n".join(tests)  # MBPP: one assert each
-    content.tests = _gold(tests)
+    content.tests = _tests(tests, values.get(roles.get("entry_point", "")))
 
 
 def read_answer(
@@ -128,6 +126,22 @@ def read_answer(
     _check_length(sum(len(turn["content"]) for turn in content.turns), max_chars)
     _check_length(len(content.text), max_chars)
     return content
+
+
+def _tests(tests: object, entry_point: object) -> str | None:
+    """Tests as text: a program, or JSON where they come as values.
+
+    With an entry point, `check` is called with it at the end, as HumanEval's own harness does.
+    """
+    if isinstance(tests, list) and all(isinstance(test, str) for test in tests):
+        tests = "\n".join(tests)  # MBPP: one assert each
+    elif isinstance(tests, dict) or (
+        isinstance(tests, list) and all(isinstance(test, dict) for test in tests)
+    ):
+        tests = json.dumps(tests, default=str)  # APPS: {"inputs": […], "outputs": […]}
+    text = _gold(tests)
+    name = _gold(entry_point)
+    return f"{text}\n\ncheck({name})\n" if text and name and "def check(" in text else text
 
 
 def _response(value: object) -> str:

@@ -20,7 +20,7 @@ from seeds.inputs import Format, Input, find_inputs
 from synth.engine.stage import Outcome, Source
 from synth.kind import Kind
 
-PromptRole = Literal["prompt", "messages", "system", "answer", "tests"]
+PromptRole = Literal["prompt", "messages", "system", "answer", "tests", "entry_point"]
 WebRole = Literal["text", "title", "url"]
 AnswerRole = Literal["response"]
 PROMPT_ROLES: frozenset[str] = frozenset(get_args(PromptRole))
@@ -74,10 +74,10 @@ class Read(Source):
     """Which split of a dataset folder to read. Needed only where a folder has several."""
     columns: dict[PromptRole | WebRole | AnswerRole, str] = Field(default_factory=dict)
     """Role to the input's column. For prompts: prompt, messages, system, answer (the gold one),
-    tests; for web: text, title, url; for answers those of prompts and response, which is the last
-    turn of `messages` where it is no column. Without it the roles are found by common names; with
-    it only the prompt, the text and the response still are. To a prompt from `instruction`, the
-    row's `input` is added below."""
+    tests, entry_point (what HumanEval's `check` is called with); for web: text, title, url; for
+    answers those of prompts and response, which is the last turn of `messages` where it is no
+    column. Without it the roles are found by common names; with it only the prompt, the text and
+    the response still are. To a prompt from `instruction`, the row's `input` is added below."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """The most rows read, those set aside included."""
     max_line_bytes: Annotated[int, Field(ge=1)] = 4_000_000

@@ -24,7 +24,7 @@ RESPONSE_COLUMNS = ("response", "completion", "output", "generation", "solution"
 TEXT_COLUMNS = ("text", "content", "body", "markdown", "page_content")
 OPTIONAL = {
     "answer": ("answer", "reference_answer", "ground_truth", "reference"),
-    "tests": ("tests", "test_list"),
+    "tests": ("tests", "test_list", "input_output"),
     "system": ("system", "system_prompt"),
 }
 # For each job: of these roles one at least must be found, among columns of these names.
@@ -127,6 +127,8 @@ def find_roles(columns: Iterable[str], wanted: Mapping[str, str], job: str) -> d
         for role, names in OPTIONAL.items():
             if name := _first(names, seen):
                 found[role] = name
+        if "tests" not in found and {"test", "entry_point"} <= seen:  # HumanEval
+            found |= {"tests": "test", "entry_point": "entry_point"}
     if "prompt" not in found and "messages" not in found:
         free = seen - set(found.values())
         if name := _first(PROMPT_COLUMNS, free):

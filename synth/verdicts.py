@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from synth.batch import Batch
@@ -70,4 +70,13 @@ class Verifier(Protocol):
 
     def check(self, batch: Batch) -> list[Check]:
         """One check per row, in row order."""
+        ...
+
+
+@runtime_checkable
+class NeedsMachine(Protocol):
+    """A verifier that works on some machines only."""
+
+    def preflight(self) -> None:
+        """Raises a `SynthError` that says what is missing here, and what to do."""
         ...

@@ -77,7 +77,7 @@ def _function_tests(job: dict[str, Any]) -> FunctionTests:
 
 
 def same_output(given: str, expected: str) -> bool:
-    """Whether the lines are the same but for white space at their ends; blank last ones are none."""
+    """Whether the lines are the same but for white space at their ends, and blank last ones."""
     return _lines(given) == _lines(expected)
 
 

@@ -15,7 +15,7 @@ from filters.catalogue import VERIFIERS
 from filters.entry import Entry, entry_model, identities, list_schema
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.kind import Kind
-from synth.verdicts import Check, Verdict
+from synth.verdicts import Check, NeedsMachine, Verdict
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -66,6 +66,12 @@ class Verify(ShardStage):
         if isinstance(value, str):
             value = [value]
         return {"checks": value} if isinstance(value, list) else value
+
+    def preflight(self) -> None:
+        """What each verifier needs of the machine is there."""
+        for entry in self.checks:
+            if isinstance(entry.part, NeedsMachine):
+                entry.part.preflight()
 
     def identity(self) -> object:
         """The source files of the user's own verifiers."""

@@ -38,12 +38,15 @@ async def open_workshop(
 ) -> AsyncIterator[Workshop]:
     """A workshop with its teacher up and identified; the run folder is made and locked after that.
 
-    Raises `TeacherFault` before anything is written, `RunLockedError` where another run is at work.
+    Raises `TeacherFault` or what a stage's preflight finds missing before anything is written,
+    `RunLockedError` where another run is at work.
     With a teacher to be launched the folder is locked first: it gets the logs, and a second run
     must not load the model in vain. Nor does a run that is finished: its own manifests say who
     answered. (Behind an address only the server knows who it is today, so it is always asked.)
     """
     watch = watch or Watch()
+    for stage in plan.stages:
+        await asyncio.to_thread(stage.preflight)
     async with contextlib.AsyncExitStack() as stack:
         served, config = None, plan.teacher if plan.asks_teacher else None
         launches = config is not None and config.launch is not None

@@ -90,6 +90,9 @@ class Stage(Model, ABC):
         """The user's files that it reads: they must exist, and their content counts as input."""
         return []
 
+    def preflight(self) -> None:
+        """Raises a `SynthError` where the machine lacks what it needs, before anything is done."""
+
     def identity(self) -> object:
         """What besides its fields decides its output (prompt files, say); in the fingerprint."""
         return None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from filters.verify.sandbox.pool import Sandbox
 
 GOLD = Path(__file__).parents[3] / "shared" / "data"
 
@@ -23,3 +25,10 @@ def gold() -> Callable[[str], list[dict[str, Any]]]:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
     return rows
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """A warm sandbox with whatever walls this machine has; without any, that is an error."""
+    with Sandbox() as opened:
+        yield opened

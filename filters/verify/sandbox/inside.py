@@ -71,10 +71,11 @@ def answer_calls() -> NoReturn:
     module: types.ModuleType | None = None
     while True:
         try:
-            name, args, kwargs = literal.decode(literal.read_frame())
+            asked = literal.read_frame()
         except EOFError:
             os._exit(0)
         try:
+            name, args, kwargs = literal.decode(asked)
             if module is None:
                 module = load(job["prompt"], job["code"], marked=job["marked"])
             answer = ["value", call(module, name, args, kwargs), None]
