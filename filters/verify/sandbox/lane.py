@@ -228,9 +228,11 @@ class Lane:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-        assert self.process.stderr is not None
-        with self.process.stderr as stderr:
-            return stderr.read(CHUNK).decode(errors="replace").strip() if not stderr.closed else ""
+        stderr = self.process.stderr
+        if stderr is None or stderr.closed:
+            return ""
+        with stderr:
+            return stderr.read(CHUNK).decode(errors="replace").strip()
 
 
 def _write(child: Child) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
 from typing import Final, NamedTuple
@@ -70,5 +69,4 @@ def _lower(which: int, most: int) -> None:
     _, allowed = resource.getrlimit(which)
     if allowed != resource.RLIM_INFINITY:
         most = min(most, allowed)
-    with contextlib.suppress(ValueError):
-        resource.setrlimit(which, (most, most))
+    resource.setrlimit(which, (most, most))

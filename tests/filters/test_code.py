@@ -1,0 +1,278 @@
+"""`code`: gold, near miss, malformed and worthless tests, in every format of tests."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from filters.verify.code import Code
+from filters.verify.code_block import program_in
+from filters.verify.code_judge import Judge
+from filters.verify.code_tests import UnusableTestsError, read_tests
+from filters.verify.sandbox.pool import Sandbox
+from synth.batch import Batch
+from synth.errors import RefusedError
+from synth.record import new_record, records_table
+from synth.verdicts import Check, Verdict
+
+CHECK = "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(-3) == 9\n"
+PROMPT = 'import math\n\ndef square(x):\n    """The square of x."""\n'
+PROGRAM = {"inputs": ["2\n", "10"], "outputs": ["4\n", "100"]}
+
+
+@pytest.fixture(scope="module")
+def judge(sandbox: Sandbox) -> Judge:
+    """Checks with the defaults, in warm lanes."""
+    return Judge(sandbox, [], Code().budget)
+
+
+def checked(judge: Judge, text: str, tests: Any, prompt: str = "") -> Check:
+    """The check of an answer; tests that are no text are JSON."""
+    packed = tests if isinstance(tests, str) else json.dumps(tests)
+    return judge.check(prompt, text, read_tests(packed, prompt))
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        f"{CHECK}\ncheck(square)\n",
+        "assert square(2) == 4\nassert square(-3) == 9",
+        "def test_square():\n    assert square(2) == 4\n    assert square(-3) == 9",
+        "from solution import square\ndef test_it():\n    assert square(x=3) == 9",
+        {"fn_name": "square", "inputs": [[2], [-3]], "outputs": [4, 9]},
+        {"fn_name": "square", "inputs": [[2], [-3]], "outputs": [[4], [9]]},
+    ],
+    ids=["HumanEval", "MBPP", "pytest", "import", "cases", "cases as APPS wraps them"],
+)
+@pytest.mark.parametrize(
+    ("code", "verdict"),
+    [
+        ("def square(x):\n    return x * x", "pass"),
+        ("square = lambda x: x ** 2", "pass"),
+        ("def square(x):\n    return x + x", "fail"),
+        ("def square(x):\n    return str(x * x)", "fail"),
+        ("def square(x):\n    return None", "fail"),
+        ("def square(x):\n    ...", "fail"),
+        ("def squared(x):\n    return x * x", "fail"),
+        ("def square(x): return x *", "fail"),
+        ("", "fail"),
+    ],
+)
+def test_a_function_passes_by_what_it_gives(judge, tests, code, verdict):
+    assert checked(judge, f"```python\n{code}\n```", tests).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("    return x * x\n", "pass"),
+        ("return x * x", "pass"),
+        ("    y = x * x\n    return math.floor(y)", "pass"),
+        ("```python\n    return x * x\n```", "pass"),
+        (f"Sure!\n```python\n{PROMPT}    return x * x\n```\nTry it:\n```python\nsquare(3)\n```", "pass"),
+        ("    return x\n", "fail"),
+        ("", "fail"),
+        ("    # nothing", "fail"),
+        ("I cannot do that.", "fail"),
+    ],
+)
+def test_an_answer_may_go_on_where_a_prompt_of_code_ends(judge, text, verdict):
+    assert checked(judge, text, f"{CHECK}\ncheck(square)\n", PROMPT).verdict == verdict
+
+
+def test_prose_is_no_code_that_fails(judge):
+    check = checked(judge, "It is x times x.", f"{CHECK}\ncheck(square)\n", "How do I square?")
+    assert (check.verdict, "no code in the answer" in check.note) == (Verdict.UNVERIFIED, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("x = 1", "x = 1"),
+        ("```\nx = 1\n```", "x = 1\n"),
+        ("```python\nx = 1", "x = 1\n"),
+        ("```py\ndef f(): 1\n```\n```py\nf()\n```", "def f(): 1\n"),
+        ("```\n1\n```\n~~~python\nx = 1\n~~~\n```\n2\n```", "x = 1\n"),
+        ("```bash\npip install x\n```\n```\nx = 1\n```", "x = 1\n"),
+        ("````\n```\nx\n```\n````", "```\nx\n```\n"),
+    ],
+)
+def test_the_program_is_the_last_block_that_defines_something(text, code):
+    assert program_in(text).code == code
+
+
+@pytest.mark.parametrize(
+    ("given", "expected", "verdict"),
+    [
+        ("1", 1, "pass"),
+        ("True", 1, "fail"),
+        ("1.0", 1, "fail"),
+        ("1", True, "fail"),
+        ("(1, [2])", [1, [2]], "pass"),
+        ("{'a': (1,)}", {"a": [1]}, "pass"),
+        ("{'a': 1.0}", {"a": 1}, "fail"),
+        ("0.1 + 0.2", 0.3, "pass"),
+        ("0.3001", 0.3, "fail"),
+        ("float('nan')", 0.0, "fail"),
+        ("'1'", 1, "fail"),
+        ("[1]", [1], "pass"),
+        ("[[1]]", [1], "fail"),
+        ("{1}", [1], "fail"),
+        ("__import__('collections').Counter('a')", {"a": 1}, "pass"),
+        ("2 ** 70", 2**70, "pass"),
+    ],
+)
+def test_values_are_compared_with_their_types(judge, given, expected, verdict):
+    tests = {"fn_name": "f", "inputs": [[0], [1]], "outputs": [expected, "end"]}
+    code = f"def f(x): return 'end' if x else {given}"
+    assert checked(judge, code, tests).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("program", "verdict"),
+    [
+        ("print(int(input()) ** 2)", "pass"),
+        ("import sys\nprint(int(sys.stdin.read()) ** 2, '\\n\\n')", "pass"),
+        ("print(int(input()) ** 2)\nraise SystemExit", "pass"),
+        ("if __name__ == '__main__':\n    print(int(input()) ** 2)", "pass"),
+        ("import atexit\natexit.register(lambda: print(int(input()) ** 2))", "pass"),
+        ("print(int(input()) ** 2)\nraise ValueError", "fail"),
+        ("print(int(input()) ** 2)\nexit(1)", "fail"),
+        ("print(4)", "fail"),
+        ("print('x', int(input()) ** 2)", "fail"),
+        ("print(int(input()) **", "fail"),
+        ("", "fail"),
+    ],
+)
+@pytest.mark.parametrize(
+    "tests", [PROGRAM, [{"input": "2", "output": "4"}, {"input": "10\n", "output": "100\n\n"}]]
+)
+def test_a_program_passes_by_what_it_prints(judge, tests, program, verdict):
+    assert checked(judge, f"```python\n{program}\n```", tests).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "assert True",
+        "x = 1",
+        "square",
+        "square(2)",
+        "try:\n    assert square(2) == 4\nexcept BaseException:\n    pass",
+        "assert square(2) is None or True",
+        "assert square(2) != 5",
+        {"fn_name": "square", "inputs": [[2]], "outputs": [None]},
+        "def check(candidate):\n    assert candidate(2) == 4",
+        "class TestIt:\n    def test_it(self):\n        assert square(2) == 4",
+    ],
+)
+def test_tests_that_a_constant_passes_prove_nothing(judge, tests):
+    check = checked(judge, "def square(x): return x * x", tests)
+    assert check.verdict is Verdict.UNVERIFIED
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "assert square(2) ==",
+        "import numpy_is_not_here\nassert square(2) == 4",
+        "assert 1 == 2",
+        "x = 1 / 0",
+    ],
+)
+def test_tests_that_do_not_run_are_no_fault_of_the_answer(judge, tests):
+    assert checked(judge, "def square(x): return x * x", tests).verdict is Verdict.ERROR
+
+
+@pytest.mark.parametrize("text", [None, "", " \n", "[]", "{}", '{"inputs": [], "outputs": []}',
+                                  '{"inputs": ["1"], "outputs": []}', '[{"input": 1}]',
+                                  '{"inputs": ["1"], "outputs": [" "]}', "x" * 2_000_000,
+                                  '{"fn_name": "f", "inputs": [1], "outputs": [1]}'])  # fmt: skip
+def test_unusable_tests_are_told_apart(text):
+    with pytest.raises(UnusableTestsError):
+        read_tests(text, "")
+
+
+def test_an_answer_cannot_replace_a_helper_of_the_tests(judge):
+    prompt = "def double(x):\n    return 2 * x\n\ndef halve(x):\n    '''Undoes double.'''\n"
+    tests = "assert double(halve(8)) == 8\nassert double(halve(-2)) == -2"
+    honest = "def halve(x):\n    return x // 2"
+    forged = "def double(x):\n    return x\n\ndef halve(x):\n    return x"
+    assert checked(judge, honest, tests, prompt).verdict is Verdict.PASS
+    assert checked(judge, forged, tests, prompt).verdict is Verdict.FAIL
+
+
+def test_tests_may_expect_an_exception(judge):
+    tests = (
+        "try:\n    root(-1)\n    assert False\nexcept ValueError as error:\n"
+        "    assert 'negative' in str(error)\nassert root(4) == 2"
+    )
+    raises = "def root(x):\n    if x < 0: raise ValueError('negative')\n    return int(x ** 0.5)"
+    assert checked(judge, raises, tests).verdict is Verdict.PASS
+    assert checked(judge, raises.replace("ValueError", "KeyError"), tests).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("code", ["map(str, x)", "lambda: x", "object()", "(i for i in x)"])
+def test_a_value_that_is_no_literal_is_not_judged(judge, code):
+    check = checked(judge, f"def f(x): return {code}", "assert list(f([1])) == ['1']")
+    assert (check.verdict, "no literal" in check.note) == (Verdict.UNVERIFIED, True)
+
+
+def test_the_note_is_the_evidence(judge):
+    passed = checked(judge, "def f(x): return x + 1", "assert f(1) == 2")
+    failed = checked(judge, "def f(x): return x - 1", "assert f(1) == 2")
+    raised = checked(judge, "def f(x): return x[0]", "assert f(1) == 2")
+    printed = checked(judge, "print(input() * 2)", PROGRAM)
+    assert passed.note == "1 calls, every test held; the last: f(1) gave 2 (under 1 s)"
+    assert failed.note == "line 1: assert f(1) == 2; the last call: f(1) gave 0 (under 1 s)"
+    assert "raised TypeError: 'int' object is not subscriptable" in raised.note
+    assert printed.note == "input 1 of 2, '2\\n': '22\\n' in place of '4\\n'"
+
+
+def test_a_batch_is_checked_in_its_order_and_rows_without_tests_stay_open():
+    rows = [
+        ("def f(x): return x", "assert f(1) == 1\nassert f(2) == 2"),
+        ("A: 5", None),
+        ("def f(x): return 1", "assert f(1) == 1\nassert f(2) == 2"),
+        ("def f(x): return x", "{}"),
+    ]
+    table = records_table(
+        [new_record(prompt="?", text=text, reference={"tests": tests}) for text, tests in rows]
+    )
+    verdicts = [check.verdict for check in Code().check(Batch(table))]
+    assert verdicts == ["pass", "unverified", "fail", "unverified"]
+
+
+def test_rows_without_tests_need_no_sandbox(monkeypatch):
+    monkeypatch.setattr(Sandbox, "__enter__", None)
+    assert Code().check(Batch.of_texts(["x"])) == [Check(Verdict.UNVERIFIED, "no tests")]
+
+
+def test_another_interpreter_runs_programs_in_the_same_sandbox():
+    shell = Code(interpreter=("sh", "-c"))
+    shell.preflight()
+    rows = [
+        ("```sh\nread x; echo $((x * x))\n```", PROGRAM),
+        ("read x; echo 4", PROGRAM),
+        ("read x; echo $((x * x)); cat /etc/passwd", PROGRAM),
+        ("read x; while :; do :; done &\necho $((x * x))", PROGRAM),
+        ("read x; echo $((x * x)) > /tmp/synth-shell; cat /tmp/synth-shell", PROGRAM),
+        ("f", {"fn_name": "f", "inputs": [[1]], "outputs": [1]}),
+    ]
+    table = records_table(
+        [
+            new_record(prompt="?", text=text, reference={"tests": json.dumps(tests)})
+            for text, tests in rows
+        ]
+    )
+    checks = shell.check(Batch(table))
+    assert [check.verdict for check in checks] == ["pass", *["fail"] * 4, "unverified"]
+
+
+def test_an_interpreter_that_is_not_there_is_refused_before_the_run():
+    with pytest.raises(RefusedError, match="no interpreter 'cobol-9000' on the PATH"):
+        Code(interpreter=("cobol-9000",)).preflight()
+    with pytest.raises(RefusedError, match="does not run in the sandbox"):
+        Code(interpreter=("false",)).preflight()
