@@ -1,4 +1,4 @@
-"""One-edit mutants of a program, in a fixed order: what tests that are worth something object to."""
+"""One-edit mutants of a program, in a fixed order: what tests worth their name object to."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SWAPPED: dict[type[ast.AST], type[ast.AST]] = {
 def mutants(source: str, function: str) -> Iterator[str]:
     """The program with one edit each in that function, in the order of its syntax tree.
 
-    An edit is an operator swapped, a constant changed, or a `not` left out.
+    An edit is an operator swapped, True for False, or a `not` left out.
     """
     at = 0
     while True:
@@ -40,8 +40,6 @@ def edit(node: ast.AST) -> bool:
             node.op = SWAPPED[type(op)]()
         case ast.Constant(value=bool(value)):
             node.value = not value
-        case ast.Constant(value=int(value)):
-            node.value = value + 1
         case ast.If(test=ast.UnaryOp(op=ast.Not(), operand=inner)):
             node.test = inner
         case _:

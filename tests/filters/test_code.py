@@ -71,7 +71,10 @@ def test_a_function_passes_by_what_it_gives(judge, tests, code, verdict):
         ("return x * x", "pass"),
         ("    y = x * x\n    return math.floor(y)", "pass"),
         ("```python\n    return x * x\n```", "pass"),
-        (f"Sure!\n```python\n{PROMPT}    return x * x\n```\nTry it:\n```python\nsquare(3)\n```", "pass"),
+        (
+            f"Sure!\n```python\n{PROMPT}    return x * x\n```\nTry it:\n```python\nsquare(3)\n```",
+            "pass",
+        ),
         ("    return x\n", "fail"),
         ("", "fail"),
         ("    # nothing", "fail"),

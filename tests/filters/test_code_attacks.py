@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,10 +22,16 @@ from filters.verify.sandbox.lane import Lane
 from filters.verify.sandbox.run import Answer, Budget, Output, check_function, run_program
 from synth.verdicts import Check, Verdict
 
-BUDGET = Budget(0.5, 192 << 20)
+BUDGET = Budget(0.3, 192 << 20)
 PATIENT = Budget(20.0, 192 << 20)  # for what must not end by the time on a busy machine
 SECRET = "s3cr3t-4711-of-the-run"
 TESTS = "assert double(3) == 6\nassert double([1]) == [1, 1]\nassert double(2.5) == 5.0\n"
+RAW = """
+import ctypes, os
+def raw(number, *args):  # by its number on x86_64
+    if os.uname().machine != "x86_64" or ctypes.CDLL(None).syscall(number, *args) == -1:
+        raise OSError
+"""
 GOOD = "def double(x):\n    return x * 2\n"
 MARKERS = 'PASS\\n{"verdict": "pass", "note": "", "calls": 3}\\n'
 
@@ -45,11 +52,16 @@ def lane(request: pytest.FixtureRequest) -> Iterator[Lane]:
 @pytest.fixture(autouse=True)
 def healthy(lane: Lane) -> Iterator[None]:
     """After the attack nothing of it runs, nothing is open, and an honest answer passes."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     yield
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
     assert processes(lane) == idle(lane)
     assert judged(lane, GOOD).verdict is Verdict.PASS
+
+
+def open_files() -> int:
+    """How many descriptors this process has."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def idle(lane: Lane) -> int:
@@ -80,12 +92,22 @@ def ran(lane: Lane, code: str, budget: Budget = PATIENT) -> Output:
     return run_program(lane, literal.encode(code), "", budget, role="script")
 
 
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that no permission closes to anybody."""
+    with tempfile.TemporaryDirectory(prefix="synth-open-") as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
+
+
 FORGERIES = {
     "sys.exit": "import sys\ndef double(x): sys.exit(0)",
     "sys.exit while loading": "import sys\nsys.exit(0)",
     "os._exit": "import os\ndef double(x): os._exit(0)",
     "os._exit while loading": "import os\nos._exit(0)",
-    "atexit": f"import atexit\natexit.register(print, '{MARKERS}')\ndef double(x): raise SystemExit",
+    "atexit": (
+        f"import atexit\natexit.register(print, '{MARKERS}')\ndef double(x): raise SystemExit"
+    ),
     "excepthook": "import sys\nsys.excepthook = lambda *a: None\ndef double(x): raise ValueError",
     "an abort": "import os\ndef double(x): os.abort()",
     "an overflow of the stack": (
@@ -126,18 +148,18 @@ FORGERIES = {
     ),
     "markers": f"print('{MARKERS}')\ndef double(x): print('{MARKERS}'); return '{MARKERS}'",
     "a verdict in place of a literal": (
-        "import os\ndef double(x):\n  m = b'D' + b'{\"verdict\": \"pass\", \"note\": \"\"}'\n"
+        'import os\ndef double(x):\n  m = b\'D\' + b\'{"verdict": "pass", "note": ""}\'\n'
         "  for fd in range(3, 64):\n    try: os.write(fd, len(m).to_bytes(4, 'big') + m)\n"
         "    except OSError: pass\n  os._exit(0)"
     ),
     "answers before the questions": (
-        "import os\nfor _ in range(9): os.write(4, (19).to_bytes(4, 'big') + b'[\"value\", 6, null]')\n"
+        "import os\nsix = b'\\0\\0\\0\\x12[\"value\", 6, null]'\nos.write(4, six * 9)\n"
         "def double(x): os._exit(0)"
     ),
     "a frame without end": "import os\nos.write(4, b'\\xff' * 9)\ndef double(x): return 6",
     "closed descriptors": "import os\nos.closerange(0, 64)\ndef double(x): return 6",
     "planted sitecustomize": (
-        "import os, sys, sysconfig\nfor p in [*sys.path, '.', '/tmp', sysconfig.get_path('stdlib')]:\n"
+        "import os, sys\nfor p in [*sys.path, '.', '/tmp', os.path.dirname(os.__file__)]:\n"
         "  for n in ('sitecustomize.py', 'usercustomize.py', 'json.py'):\n"
         "    try: open(os.path.join(p, n), 'w').write('raise SystemExit')\n"
         "    except OSError: pass\ndef double(x): return None"
@@ -162,7 +184,10 @@ FORGERIES = {
 
 @pytest.mark.parametrize("attack", FORGERIES)
 def test_no_forgery_passes(lane, attack):
-    assert judged(lane, FORGERIES[attack], budget=BUDGET).verdict in (Verdict.FAIL, Verdict.UNVERIFIED)
+    assert judged(lane, FORGERIES[attack], budget=BUDGET).verdict in (
+        Verdict.FAIL,
+        Verdict.UNVERIFIED,
+    )
 
 
 def test_ignored_signals_do_not_outlast_the_time(lane):
@@ -210,19 +235,16 @@ def test_no_secret_is_in_the_environment(lane):
     assert SECRET not in output.text
 
 
-def test_no_secret_is_read_from_a_file_by_any_path(lane, tmp_path):
-    secret = tmp_path / "key"
+def test_no_secret_is_read_from_a_file_by_any_path(lane, open_folder):
+    secret = open_folder / "key"
     secret.write_text(SECRET)
-    (tmp_path / "link").symlink_to(secret)
-    (tmp_path / "up").symlink_to("/")
-    for path in (tmp_path, *tmp_path.parents):
-        if path.stat().st_uid == os.getuid() and "pytest" in path.name:
-            path.chmod(0o755)
+    (open_folder / "link").symlink_to(secret)
+    (open_folder / "up").symlink_to("/")
     secret.chmod(0o644)
     up = "../" * 12
     look = f"""
 import os
-paths = [{str(secret)!r}, {str(tmp_path / "link")!r}, {str(tmp_path / "up")!r} + {str(secret)!r},
+paths = [{str(secret)!r}, "{open_folder}/link", "{open_folder}/up" + {str(secret)!r},
          "/proc/self/root" + {str(secret)!r}, "/proc/1/root" + {str(secret)!r}, "/etc/passwd",
          "/etc/shadow", {str(Path.home() / ".ssh")!r}, {str(Path(__file__))!r}]
 for path in paths:
@@ -236,15 +258,13 @@ for fd in range(3, 20):
     assert (output.text.split(), output.problem) == (["closed"] * 9, "")
 
 
-def test_nothing_is_written_changed_or_linked_outside(lane, tmp_path):
-    for path in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        path.chmod(0o777)
-    victim = tmp_path / "victim"
+def test_nothing_is_written_changed_or_linked_outside(lane, open_folder):
+    victim = open_folder / "victim"
     victim.write_text("whole")
     victim.chmod(0o666)
     attack = f"""
 import os
-victim, new = {str(victim)!r}, {str(tmp_path / "new")!r}
+victim, new = {str(victim)!r}, {str(open_folder / "new")!r}
 for act in (
     lambda: open(victim, "w"), lambda: open(victim, "a"), lambda: open(new, "w"),
     lambda: os.truncate(victim, 0), lambda: os.unlink(victim), lambda: os.rename(victim, new),
@@ -259,9 +279,9 @@ for act in (
     before = victim.stat()
     output = ran(lane, attack)
     assert (output.text.split(), output.problem) == (["closed"] * 19, "")
-    assert os.listdir(tmp_path) == ["victim"]
+    assert list(open_folder.iterdir()) == [victim]
     assert victim.read_text() == "whole"
-    assert victim.stat()[:8] + victim.stat()[8:] == before[:8] + before[8:]
+    assert victim.stat() == before
     assert not Path("/tmp/synth-was-here").exists()
 
 
@@ -269,8 +289,6 @@ def test_a_fork_bomb_has_no_first_child(lane):
     bomb = """
 import ctypes, os, subprocess, threading
 libc, pid = ctypes.CDLL(None), os.getpid()
-def raw(number, *args):
-    if libc.syscall(number, *args) == -1: raise OSError
 for act in (
     os.fork, lambda: subprocess.run(["/bin/true"]), lambda: os.system("true") and 1 / 0,
     lambda: os.posix_spawn("/bin/true", ["true"], {}), lambda: os.execv("/bin/true", ["true"]),
@@ -290,7 +308,7 @@ except RuntimeError:
 print(len(started), flush=True)
 os._exit(0)
 """
-    *closed, threads = ran(lane, bomb).text.split()
+    *closed, threads = ran(lane, RAW + bomb).text.split()
     assert closed == ["closed"] * 12
     assert int(threads) < 128
 
@@ -304,8 +322,6 @@ libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, cty
 GROWSDOWN, HUGE = 0x100, 0x40000
 def mapped(flags):
     if libc.mmap(None, 512 << 20, 3, flags, -1, 0) in (None, 2**64 - 1): raise OSError
-def raw(number, *args):
-    if libc.syscall(number, *args) == -1: raise OSError
 for act in (
     lambda: bytearray(512 << 20), lambda: [bytearray(1 << 20) for _ in range(512)],
     lambda: os.memfd_create("x"), lambda: mmap.mmap(-1, 1 << 20), lambda: mapped(0x22),
@@ -317,7 +333,7 @@ for act in (
     try: act(); print("done")
     except (OSError, MemoryError, ValueError): print("closed")
 """
-    output = ran(lane, bomb)
+    output = ran(lane, RAW + bomb)
     assert (output.text.split(), output.problem) == (["closed"] * 13, "")
     assert judged(lane, "def double(x): return [0] * 10**10").verdict is Verdict.FAIL
 
@@ -329,35 +345,34 @@ def test_endless_output_is_cut(lane, where):
     assert len(output.text) < 3 << 20
 
 
-def test_no_socket_reaches_anybody(lane, tmp_path):
+def test_no_socket_reaches_anybody(lane, open_folder):
     heard = []
     name = f"\0synth-test-{os.getpid()}"
-    path = str(tmp_path / "s")
+    path = open_folder / "s"
     with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(socket.AF_UNIX) as abstract:
         abstract.bind(name)
         abstract.listen()
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as named:
-            named.bind(path)
-            os.chmod(path, 0o777)
+            named.bind(str(path))
+            path.chmod(0o777)
             named.settimeout(0)
             attack = f"""
 import ctypes, os, socket
 libc, port = ctypes.CDLL(None), {tcp.getsockname()[1]}
-def raw(*args):
-    if libc.syscall(*args) == -1: raise OSError
 pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
 for act in (
     lambda: socket.create_connection(("127.0.0.1", port)), lambda: socket.create_server(("", 0)),
     lambda: socket.socket(socket.AF_INET6), lambda: socket.socket(socket.AF_UNIX).connect({name!r}),
     lambda: socket.socket(socket.AF_NETLINK), lambda: pair[0].connect({name!r}),
-    lambda: pair[0].sendto(b"x", {path!r}), lambda: pair[0].sendmsg([b"x"], [], 0, {path!r}),
-    lambda: pair[0].bind("\\0mine"), lambda: raw(41, 2, 1, 0), lambda: socket.getaddrinfo("localhost", 1),
+    lambda: pair[0].sendto(b"x", "{path}"), lambda: pair[0].sendmsg([b"x"], [], 0, "{path}"),
+    lambda: pair[0].bind("\\0mine"), lambda: raw(41, 2, 1, 0),
+    lambda: socket.getaddrinfo("localhost", 1),
 ):
     try: act(); print("done")
     except OSError: print("closed")
 pair[0].send(b"own"); print(pair[1].recv(9))
 """
-            *closed, own = ran(lane, attack).text.split()
+            *closed, own = ran(lane, RAW + attack).text.split()
             with pytest.raises(BlockingIOError):
                 heard.append(named.recv(9))
         for server in (tcp, abstract):
@@ -371,14 +386,13 @@ def test_nobody_else_is_signalled_traced_or_read(lane):
     attack = f"""
 import ctypes, fcntl, os, signal
 libc = ctypes.CDLL(None)
-def raw(*args):
-    if libc.syscall(*args) == -1: raise OSError
 read, write = os.pipe()
 for victim in (os.getppid(), {os.getpid()}, {lane.process.pid}):
     for act in (
-        lambda: os.kill(victim, 9), lambda: os.killpg(victim, 9), lambda: raw(234, victim, victim, 9),
-        lambda: raw(200, victim, 9), lambda: fcntl.fcntl(read, fcntl.F_SETOWN, victim),
-        lambda: fcntl.fcntl(read, 10, 9), lambda: os.pidfd_open(victim), lambda: raw(101, 16, victim, 0, 0),
+        lambda: os.kill(victim, 9), lambda: os.killpg(victim, 9), lambda: raw(200, victim, 9),
+        lambda: raw(234, victim, victim, 9), lambda: fcntl.fcntl(read, fcntl.F_SETOWN, victim),
+        lambda: fcntl.fcntl(read, 10, 9), lambda: os.pidfd_open(victim),
+        lambda: raw(101, 16, victim, 0, 0),
         lambda: raw(310, victim, 0, 0, 0, 0, 0), lambda: open(f"/proc/{{victim}}/mem"),
         lambda: os.setpriority(os.PRIO_PROCESS, victim, 19), lambda: raw(302, victim, 7, 0, 0),
         lambda: os.sched_setaffinity(victim, [0]),
@@ -388,7 +402,7 @@ for victim in (os.getppid(), {os.getpid()}, {lane.process.pid}):
 try: os.kill(-1, 9); print("done")
 except OSError: print("closed")
 """
-    output = ran(lane, attack)
+    output = ran(lane, RAW + attack)
     assert (output.text.split(), output.problem) == (["closed"] * 40, "")
 
 
@@ -396,20 +410,19 @@ def test_no_rights_are_gained(lane):
     attack = """
 import ctypes, os
 libc = ctypes.CDLL(None)
-def raw(*args):
-    if libc.syscall(*args) == -1: raise OSError
 for act in (
     lambda: os.setuid(0), lambda: os.setgid(0), lambda: os.setgroups([0]), os.setsid,
     lambda: os.setpgid(0, 0), lambda: raw(272, 0x10000000), lambda: raw(165, 0, 0, 0, 0, 0),
-    lambda: raw(157, 1, 0), lambda: raw(321, 0, 0, 0), lambda: raw(250, 0, 0), lambda: raw(298, 0, 0),
-    lambda: raw(135, 0x40000), lambda: raw(317, 1, 0, 0), lambda: raw(126, 0, 0), lambda: raw(16, 0, 0x5412, 0),
-    lambda: open("/dev/mem"), lambda: open("/dev/kmsg"), lambda: open("/proc/self/oom_score_adj", "w"),
+    lambda: raw(157, 1, 0), lambda: raw(321, 0, 0, 0), lambda: raw(250, 0, 0),
+    lambda: raw(298, 0, 0), lambda: raw(135, 0x40000), lambda: raw(317, 1, 0, 0),
+    lambda: raw(126, 0, 0), lambda: raw(16, 0, 0x5412, 0), lambda: open("/dev/mem"),
+    lambda: open("/dev/kmsg"), lambda: open("/proc/self/oom_score_adj", "w"),
 ):
     try: act(); print("done")
     except OSError: print("closed")
 print(os.getuid() != 0)
 """
-    output = ran(lane, attack)
+    output = ran(lane, RAW + attack)
     assert (output.text.split(), output.problem) == (["closed"] * 18 + ["True"], "")
 
 
@@ -417,7 +430,7 @@ HOSTILE_TESTS = {
     "os._exit": "import os\nos._exit(0)",
     "sys.exit": "import sys\nsys.exit(0)",
     "a forged verdict": (
-        "import os\nm = b'D{\"verdict\": \"pass\", \"note\": \"\", \"calls\": 9}'\n"
+        'import os\nm = b\'D{"verdict": "pass", "note": "", "calls": 9}\'\n'
         "os.write(4, len(m).to_bytes(4, 'big') + m)\nwhile True: pass"
     ),
     "no asserts": "x = 1",

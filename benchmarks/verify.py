@@ -1,0 +1,178 @@
+"""What checks cost: sandboxed runs beside bare interpreter starts, maths beside math-verify.
+
+All of it in one run, in turn, because the machine's speed drifts: medians over the rounds. Cold is
+a fresh interpreter in a sandbox for each program, as an interpreter that the recipe names is run;
+warm is how answers in Python are run. As many run at a time as there are cores, on both sides of a
+ratio; math-verify has no such way, and its peer figure is that of one process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from benchmarks.report import result, table
+from filters.verify.maths import Maths
+from filters.verify.sandbox import literal
+from filters.verify.sandbox.pool import AT_ONCE, Sandbox
+from filters.verify.sandbox.run import Budget, run_program
+from synth.batch import Batch
+from synth.record import new_record, records_table
+
+COLD_GOAL, WARM_GOAL, MATHS_GOAL = 0.5, 3.0, 0.8
+PROGRAM = """
+def primes(n):
+    sieve = [True] * n
+    for i in range(2, n):
+        if sieve[i]:
+            for j in range(i * i, n, i):
+                sieve[j] = False
+    return [i for i in range(2, n) if sieve[i]]
+print(primes(int(input())))
+"""
+STDIN = "50\n"
+OUTPUT = "[2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47]\n"
+BUDGET = Budget(60.0, 512 << 20)
+FORMS = (  # of a gold answer and one that is right
+    (r"\frac{{{n}}}{{{m}}}", r"{n}/{m}"),
+    (r"\sqrt{{{n}}} + {m}", r"{m} + \sqrt{{{n}}}"),
+    (r"{n}x^2 + {m}x", r"x({n}x + {m})"),
+    (r"{n}", r"{n}.0"),
+    (r"({n}, {m})", r"({n},{m})"),
+    (r"\{{{n}, {m}\}}", r"\{{{m}, {n}\}}"),
+    (r"{n}\pi", r"\pi \cdot {n}"),
+    (r"{n}", r"{n}"),
+)
+
+
+def interpreter() -> str:
+    """A Python that every user can reach, since sandboxed processes have a user of their own."""
+    for path in (
+        os.path.realpath(getattr(sys, "_base_executable", sys.executable)),
+        "/usr/bin/python3",
+    ):
+        parents = Path(path).parents
+        if Path(path).exists() and all(parent.stat().st_mode & 0o001 for parent in parents):
+            return os.path.realpath(path)
+    raise SystemExit("no Python here that every user can reach: install one under /usr")
+
+
+def per_second(work: Callable[[], None], runs: int) -> float:
+    """How often the work is done in a second, on all cores."""
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        started = time.perf_counter()
+        list(threads.map(lambda _: work(), range(runs)))
+        return runs / (time.perf_counter() - started)
+
+
+def bare(python: str) -> None:
+    """The program in an interpreter of its own, without a sandbox."""
+    done = subprocess.run([python, "-c", PROGRAM], input=STDIN, capture_output=True, text=True)
+    assert done.stdout == OUTPUT, done
+
+
+def sandboxed(sandbox: Sandbox, job: bytes, role: str) -> None:
+    """The program in a sandbox of its own."""
+    output = sandbox.use(lambda lane: run_program(lane, job, STDIN, BUDGET, role=role))
+    assert output.text == OUTPUT, output
+
+
+def pairs(count: int) -> list[tuple[str, str]]:
+    """Gold answers and right answers of other forms."""
+    numbers = [(7 * i % 83 + 3, 11 * i % 89 + 2) for i in range(count)]
+    forms = [FORMS[i % len(FORMS)] for i in range(count)]
+    return [
+        (gold.format(n=n, m=m), f"So we get\n$\\boxed{{{given.format(n=n, m=m)}}}$")
+        for (n, m), (gold, given) in zip(numbers, forms, strict=True)
+    ]
+
+
+def maths_peer(rows: list[tuple[str, str]]) -> float:
+    """Verdicts per second of math-verify, called as its README does."""
+    from math_verify import parse, verify
+
+    started = time.perf_counter()
+    for gold, text in rows:
+        verify(parse(f"${gold}$"), parse(text))
+    return len(rows) / (time.perf_counter() - started)
+
+
+def maths_ours(rows: list[tuple[str, str]]) -> float:
+    """Verdicts per second of `maths`, as a stage asks for them."""
+    records = [new_record(prompt="?", text=t, reference={"answer": g}) for g, t in rows]
+    batch = Batch(records_table(records))
+    started = time.perf_counter()
+    Maths().check(batch)
+    return len(rows) / (time.perf_counter() - started)
+
+
+def main() -> None:
+    """Measures and reports."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=20, help="programs in each round")
+    parser.add_argument("--maths", type=int, default=160, help="answers in each round")
+    arguments = parser.parse_args()
+    python, rows, runs = interpreter(), pairs(arguments.maths), arguments.runs
+    program = literal.encode(PROGRAM)
+    command = literal.encode([python, "-c", PROGRAM])
+    rates: dict[str, list[float]] = {}
+
+    def measured(name: str, rate: float) -> None:
+        rates.setdefault(name, []).append(rate)
+
+    for imports in (maths_ours, maths_peer):
+        imports(rows[:20])
+    with Sandbox() as warm, Sandbox(python) as cold:
+        per_second(lambda: sandboxed(cold, command, "command"), runs)  # starts the lanes
+        per_second(lambda: sandboxed(warm, program, "script"), runs)
+        for _ in range(arguments.rounds):
+            measured("bare start", per_second(lambda: bare(python), runs))
+            measured("sandbox, cold", per_second(lambda: sandboxed(cold, command, "command"), runs))
+            measured("sandbox, warm", per_second(lambda: sandboxed(warm, program, "script"), runs))
+            measured("math-verify", maths_peer(rows))
+            measured("maths", maths_ours(rows))
+        walls = str(warm.backend)
+    middle = {name: statistics.median(found) for name, found in rates.items()}
+    peers = {"sandbox, cold": "bare start", "sandbox, warm": "bare start", "maths": "math-verify"}
+    goals = {"sandbox, cold": COLD_GOAL, "sandbox, warm": WARM_GOAL, "maths": MATHS_GOAL}
+    ratios = {
+        name: statistics.median(
+            ours / theirs for ours, theirs in zip(rates[name], rates[peer], strict=True)
+        )
+        for name, peer in peers.items()
+    }
+    table(
+        ["what", "per second", "over its peer", "goal"],
+        [
+            [
+                name,
+                f"{rate:.0f}",
+                f"{ratios[name]:.2f}" if name in ratios else "",
+                str(goals.get(name, "")),
+            ]
+            for name, rate in middle.items()
+        ],
+    )
+    print(f"\nwalls: {walls}; peers: {python} -c, and math-verify in this process")
+    for name, ratio in ratios.items():
+        result(
+            f"verify ({name})",
+            ratio,
+            f"per second over {peers[name]}",
+            "higher",
+            goals[name],
+            {peers[name]: 1.0},
+            per_second=middle[name],
+        )
+
+
+if __name__ == "__main__":
+    main()
