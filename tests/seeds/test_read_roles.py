@@ -148,3 +148,25 @@ def test_bad_turns_are_set_aside_with_their_reason(read_rows, turns, reason):
 def test_meta_does_not_depend_on_the_order_of_columns(read_rows):
     one = read_rows({"prompt": "x", "b": 1, "a": 2}).kept
     assert one == read_rows({"a": 2, "b": 1, "prompt": "x"}).kept
+
+
+def test_humaneval_columns_become_tests_that_run(read_rows):
+    row = {"prompt": "x", "test": "def check(c):\n    assert c(1)", "entry_point": "f", "id": 1}
+    result = read_rows(row)
+    assert result.kept[0]["reference"]["tests"] == f"{row['test']}\n\ncheck(f)\n"
+    assert result.metas == [{"id": 1}]
+
+
+def test_a_test_column_without_an_entry_point_is_no_test(read_rows):
+    result = read_rows({"prompt": "x", "test": {"any": "thing"}})
+    assert (result.kept[0]["reference"], result.metas) == (None, [{"test": {"any": "thing"}}])
+
+
+@pytest.mark.parametrize(
+    "tests", [{"inputs": ["1"], "outputs": ["2"]}, [{"input": "1", "output": "2"}]]
+)
+def test_tests_that_are_values_are_kept_as_json(read_rows, tests):
+    result = read_rows({"prompt": "x", "tests": tests})
+    assert json.loads(result.kept[0]["reference"]["tests"]) == tests
+    packed = read_rows({"prompt": "x", "input_output": json.dumps(tests)})
+    assert json.loads(packed.kept[0]["reference"]["tests"]) == tests

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from filters.verify.sandbox import literal
+from filters.verify.sandbox.backend import ENVIRONMENT
 from filters.verify.sandbox.lane import Lane, SandboxFault
 from filters.verify.sandbox.run import Budget, run_program
 
@@ -41,8 +42,7 @@ attacks = {{
     "traces": lambda: libc.ptrace(0, 0, 0, 0) == 0 or 1 / 0,
     "makes namespaces": lambda: libc.unshare(0x10000000) == 0 or 1 / 0,
     "is root": lambda: os.getuid() == 0 or 1 / 0,
-    "sees the environment": lambda: os.environ.keys() - {{"LC_ALL", "LC_CTYPE", "PATH", "PWD",
-                                                         "PYTHONHASHSEED"}} or 1 / 0,
+    "sees the environment": lambda: os.environ.keys() - {known} or 1 / 0,
 }}
 for name, attack in attacks.items():
     try:
@@ -82,6 +82,7 @@ def attacks(folder: str) -> bytes:
         secret=f"{folder}/secret",
         folder=folder,
         memory=2 * BUDGET.memory_bytes,
+        known={*ENVIRONMENT, "LC_CTYPE", "PWD"},  # Python and bubblewrap add these two
         ended=ENDED,
     )
     return literal.encode(program)

@@ -101,16 +101,20 @@ class Lane:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control = ours
         with theirs:
-            self.process = subprocess.Popen(  # noqa: S603  a command line of our own
-                command_line(backend, theirs.fileno(), command),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno()],
-                env=ENVIRONMENT,
-                cwd="/",
-                start_new_session=True,
-            )
+            try:
+                self.process = subprocess.Popen(  # noqa: S603  a command line of our own
+                    command_line(backend, theirs.fileno(), command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    pass_fds=[theirs.fileno()],
+                    env=ENVIRONMENT,
+                    cwd="/",
+                    start_new_session=True,
+                )
+            except OSError as error:
+                ours.close()
+                raise SandboxFault(f"the sandbox does not start: {error}") from error
         with contextlib.suppress(OSError):  # it may have died
             Path(f"/proc/{self.process.pid}/oom_score_adj").write_text(FIRST_TO_DIE, "ascii")
         self.children: dict[int, Child] = {}
