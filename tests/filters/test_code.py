@@ -85,6 +85,11 @@ def test_an_answer_may_go_on_where_a_prompt_of_code_ends(judge, text, verdict):
     assert checked(judge, text, f"{CHECK}\ncheck(square)\n", PROMPT).verdict == verdict
 
 
+def test_a_check_that_nothing_calls_gets_the_function_of_the_prompt(judge):
+    assert checked(judge, "    return x * x", CHECK, PROMPT).verdict is Verdict.PASS
+    assert checked(judge, "    return x", CHECK, PROMPT).verdict is Verdict.FAIL
+
+
 def test_prose_is_no_code_that_fails(judge):
     check = checked(judge, "It is x times x.", f"{CHECK}\ncheck(square)\n", "How do I square?")
     assert (check.verdict, "no code in the answer" in check.note) == (Verdict.UNVERIFIED, True)
@@ -246,6 +251,13 @@ def test_a_batch_is_checked_in_its_order_and_rows_without_tests_stay_open():
     )
     verdicts = [check.verdict for check in Code().check(Batch(table))]
     assert verdicts == ["pass", "unverified", "fail", "unverified"]
+
+
+def test_the_least_memory_suffices_for_small_programs(sandbox):
+    budget = Code(memory_mb=64).budget
+    judge = Judge(sandbox, [], budget)
+    assert checked(judge, "print(int(input()) ** 2)", PROGRAM).verdict is Verdict.PASS
+    assert checked(judge, "print(len(bytes(64 << 20)))", PROGRAM).verdict is Verdict.FAIL
 
 
 def test_rows_without_tests_need_no_sandbox(monkeypatch):

@@ -162,6 +162,13 @@ def given_by(prompt: str) -> ast.Module | None:
     return ast.Module([node for node in tree.body if isinstance(node, kinds)], [])
 
 
+def stubs(prompt: str) -> list[str]:
+    """The functions that a prompt of code asks for, by name."""
+    given = given_by(prompt)
+    functions = given.body if given is not None else []
+    return [one.name for one in functions if isinstance(one, ast.FunctionDef) and is_stub(one)]
+
+
 def is_stub(node: ast.stmt) -> bool:
     """Whether this is a function to be written: a docstring, `...` or `pass` in its body."""
     return isinstance(node, ast.FunctionDef) and all(

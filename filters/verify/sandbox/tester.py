@@ -198,7 +198,10 @@ def listed(value: object) -> object:
 
 
 def run_asserts(session: Session, prompt: str, tests: str) -> None:
-    """Runs the tests as a program, then each function named `test_…`."""
+    """Runs the tests as a program, then each function named `test_…`.
+
+    HumanEval's `check` that nothing has called gets the function that the prompt asks for.
+    """
     _LINES.update(enumerate(map(str.strip, tests.splitlines()), 1))
     tree = ast.parse(tests, FILE)
     module = types.ModuleType("tests")
@@ -213,6 +216,9 @@ def run_asserts(session: Session, prompt: str, tests: str) -> None:
     for name, value in list(vars(module).items()):
         if name.startswith("test_") and isinstance(value, types.FunctionType):
             value()
+    stubs = inside.stubs(prompt)
+    if not session.calls and stubs and isinstance(vars(module).get("check"), types.FunctionType):
+        module.check(Asked(session, stubs[-1]))
 
 
 class Solution(types.ModuleType):
