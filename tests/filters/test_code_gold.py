@@ -4,71 +4,96 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from filters.verify.code import Code
+from filters.verify.code_block import program_in
 from filters.verify.code_judge import Judge
-from filters.verify.code_tests import read_tests
+from filters.verify.code_tests import FunctionTests, read_tests
 from filters.verify.sandbox.pool import AT_ONCE, Sandbox
-from filters.verify.sandbox.run import Budget
+from filters.verify.sandbox.run import Answer, Budget, check_function
 from seeds.read import Read
-from synth.batch import Batch
-from synth.record import records_table
 from synth.verdicts import Verdict
 from tests.filters.mutants import mutants
 
-KILLED = Path(__file__).with_name("humaneval_killed.json")
-"""By task: how many one-edit mutants its canonical solution has, and, as bits in hexadecimal, first
-mutant lowest, which of them the upstream tests kill. Made by running prompt, mutant, tests and
-`check(entry_point)` as one program: it survives if that ends with exit code 0 within 6 s."""
+PINNED = Path(__file__).with_name("humaneval_mutants.json")
+"""By task, a digit for each one-edit mutant of its canonical solution: 0 survives the upstream
+tests, 1 is killed by them, 2 does not end. Made by running prompt, mutant, tests and
+`check(entry_point)` as one program: a mutant survives if that ends with exit code 0, and is endless
+if it takes more than 6 s or 512 MB."""
+SURVIVES, KILLED, ENDLESS = "012"
 
 pytestmark = pytest.mark.gold
 
 
+class Problem(NamedTuple):
+    """A problem as `read` has read it."""
+
+    prompt: str
+    solution: str
+    entry_point: str
+    tests: FunctionTests
+    mutants: str
+    """The pinned digits."""
+
+
 @pytest.fixture(scope="module")
-def problems(gold) -> list[dict[str, Any]]:
-    """The problems, each with the record that `read` makes of it."""
+def problems(gold: Callable[[str], list[dict[str, Any]]]) -> list[Problem]:
+    """The problems of HumanEval that are here."""
     rows = gold("humaneval.jsonl")
+    pinned = json.loads(PINNED.read_text(encoding="ascii"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "humaneval.jsonl"
         path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
         [outcome] = Read(prompts=(path,)).shards(1000)
-    records = outcome.kept.to_pylist()
-    return [{**row, "record": record} for row, record in zip(rows, records, strict=True)]
+    found = []
+    for row, record in zip(rows, outcome.kept.to_pylist(), strict=True):
+        tests = read_tests(record["reference"]["tests"], row["prompt"])
+        assert isinstance(tests, FunctionTests)
+        solution, name = row["canonical_solution"], row["entry_point"]
+        digits = pinned.get(row["task_id"], "")
+        found.append(Problem(row["prompt"], solution, name, tests, digits))
+    return found
 
 
-def verdicts(problems: list[dict[str, Any]], texts: list[str]) -> list[Verdict]:
-    """What `code` says about one answer to each problem."""
-    rows = [{**row["record"], "text": text} for row, text in zip(problems, texts, strict=True)]
-    return [check.verdict for check in Code().check(Batch(records_table(rows)))]
+@pytest.fixture(scope="module")
+def judge(sandbox: Sandbox) -> Judge:
+    """Patient: none of these runs depends on how busy the machine is."""
+    return Judge(sandbox, [], Budget(60.0, 512 << 20))
 
 
-def test_every_canonical_solution_passes_and_no_empty_one(problems):
-    solutions = [row["canonical_solution"] for row in problems]
-    found = verdicts(problems * 3, [*solutions, *["    return None\n"] * 82, *[""] * 82])
-    assert found == [*["pass"] * 82, *["fail"] * 164]
-
-
-def test_mutants_that_the_upstream_tests_kill_stay_killed(problems, sandbox: Sandbox):
-    judge = Judge(sandbox, [], Budget(0.15, 512 << 20))  # short: some mutants never end
-    pinned = json.loads(KILLED.read_text(encoding="ascii"))
-    tasks = []
-    for row in problems:
-        count, _, bits = pinned.get(row["task_id"], "0:0").partition(":")
-        made = list(mutants(row["prompt"] + row["canonical_solution"], row["entry_point"]))
-        assert len(made) == int(count)
-        tests = read_tests(row["record"]["reference"]["tests"], row["prompt"])
-        tasks += [
-            (row["prompt"], f"```python\n{mutant}\n```", tests)
-            for number, mutant in enumerate(made)
-            if int(bits, 16) >> number & 1
-        ]
+def verdicts(judge: Judge, answers: list[tuple[Problem, str]]) -> list[str]:
+    """What `code` says about each answer."""
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        found = list(threads.map(lambda task: judge.check(*task).verdict, tasks))
-    assert len(found) == 313
-    assert Verdict.PASS not in found
-    assert Verdict.ERROR not in found
+        checks = threads.map(lambda a: judge.check(a[0].prompt, a[1], a[0].tests), answers)
+        return [check.verdict.value for check in checks]
+
+
+def test_every_canonical_solution_passes_and_no_empty_one(problems, judge):
+    assert len(problems) == 82
+    assert verdicts(judge, [(one, one.solution) for one in problems]) == ["pass"] * 82
+    assert verdicts(judge, [(one, "    return None\n") for one in problems]) == ["fail"] * 82
+    assert verdicts(judge, [(one, "") for one in problems]) == ["fail"] * 82
+
+
+def test_mutants_that_the_upstream_tests_kill_stay_killed(problems, judge, sandbox):
+    by_fate: dict[str, list[tuple[Problem, str]]] = {SURVIVES: [], KILLED: [], ENDLESS: []}
+    for one in problems:
+        made = mutants(one.prompt + one.solution, one.entry_point)
+        for fate, mutant in zip(one.mutants, made, strict=True):
+            by_fate[fate].append((one, f"```python\n{mutant}\n```"))
+    assert {fate: len(found) for fate, found in by_fate.items()} == {
+        SURVIVES: 42,
+        KILLED: 305,
+        ENDLESS: 8,
+    }
+    assert verdicts(judge, by_fate[KILLED]) == ["fail"] * 305
+    impatient = Budget(0.2, 512 << 20)
+    for one, text in by_fate[ENDLESS]:
+        answer = Answer(one.prompt, *program_in(text))
+        check = sandbox.use(lambda lane: check_function(lane, one.tests.job, answer, impatient))  # noqa: B023
+        assert check.verdict is not Verdict.PASS
