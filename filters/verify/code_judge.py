@@ -23,6 +23,7 @@ from synth.verdicts import Check, Verdict
 
 CONSTANTS: Final = (None, ("synth",))  # what a function may always give, and must not pass by
 SHOWN_CHARS: Final = 120
+MOST_ARGUMENT: Final = 131_000  # bytes; Linux: MAX_ARG_STRLEN
 
 
 class Judge:
@@ -58,11 +59,10 @@ class Judge:
         return self._flaws[key]
 
     def _accepts(self, tests: FunctionTests, constant: object) -> Check | None:
-        control = self._held(tests, constant)
-        if control.verdict is Verdict.PASS:
-            why = f"the tests also hold for a function that always gives {constant!r}"
-            return Check(Verdict.UNVERIFIED, why)
-        return None if control.verdict is Verdict.FAIL else control
+        if self._held(tests, constant).verdict is not Verdict.PASS:
+            return None  # also where they break: that is told by the run with the answer
+        why = f"the tests also hold for a function that always gives {constant!r}"
+        return Check(Verdict.UNVERIFIED, why)
 
     def _held(self, tests: FunctionTests, answer: Answer | object) -> Check:
         return twice(
@@ -74,6 +74,8 @@ class Judge:
     def _program(self, text: str, tests: ProgramTests) -> Check:
         code = program_in(text, None if self.command else PYTHON).code
         role = "command" if self.command else "script"
+        if self.command and len(code.encode()) > MOST_ARGUMENT:
+            raise TooLargeError("larger than 128 kB")
         job = literal.encode([*self.command, code]) if self.command else literal.encode(code)
         for number, (stdin, expected) in enumerate(tests.cases, 1):
             check = twice(partial(self._case, role, job, stdin, expected))

@@ -22,7 +22,14 @@ from filters.verify.sandbox.canary import attacks, prove
 from filters.verify.sandbox.lane import Lane, SandboxFault
 from filters.verify.sandbox.literal import NotLiteralError, TooLargeError, same
 from filters.verify.sandbox.pool import Sandbox
-from filters.verify.sandbox.run import Budget, Output, OutsideKillError, run_program
+from filters.verify.sandbox.run import (
+    Answer,
+    Budget,
+    Output,
+    OutsideKillError,
+    check_function,
+    run_program,
+)
 from filters.verify.sandbox.seal import Limits
 from filters.verify.stage import Verify
 from synth.batch import Batch
@@ -140,19 +147,28 @@ def test_a_sandbox_that_goes_in_mid_run_is_replaced_once_then_raises(sandbox):
         sandbox.use(lambda lane: work(lane, deaths=2))
 
 
-def test_a_kill_from_outside_is_no_fault_of_the_answer(sandbox):
-    def work(lane: Lane) -> Output:
-        zygote = children_of(lane.process.pid) or [lane.process.pid]
+def run_endless_program(lane: Lane) -> None:
+    """A program that must be ended."""
+    ran(lane, ENDLESS)
 
+
+def ask_endless_function(lane: Lane) -> None:
+    """An answer that must be ended, while it is asked."""
+    tests = literal.encode({"tests": "assert f() == 1", "prompt": ""})
+    check_function(lane, tests, Answer("", "def f():\n  while True: pass", marked=True), BUDGET)
+
+
+@pytest.mark.parametrize("start", [run_endless_program, ask_endless_function])
+def test_a_kill_from_outside_is_no_fault_of_the_answer(sandbox, start):
+    def work(lane: Lane) -> None:
         def kill() -> None:
-            until(lambda: children_of(zygote[0]))
-            for child in children_of(zygote[0]):
-                os.kill(child, signal.SIGKILL)
+            until(lambda: any(cpu_of(child) > 0.05 for child in children_of(lane.process.pid)))
+            os.kill(max(children_of(lane.process.pid), key=cpu_of), signal.SIGKILL)
 
         thread = threading.Thread(target=kill)
         thread.start()
         try:
-            return ran(lane, ENDLESS)
+            start(lane)
         finally:
             thread.join()
 
@@ -160,6 +176,25 @@ def test_a_kill_from_outside_is_no_fault_of_the_answer(sandbox):
         pytest.skip("the zygote's children are behind two processes of bubblewrap")
     with pytest.raises(OutsideKillError):
         sandbox.use(work)
+
+
+def cpu_of(pid: int) -> float:
+    """The processor time that the process has used, in seconds."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # it has ended
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_note_can_be_stored_whatever_the_tests_say(sandbox):
+    forged = (
+        'import os\nm = b\'D{"verdict": "fail", "note": "\\\\ud800 at 0x7f0123456789"}\'\n'
+        "os.write(4, len(m).to_bytes(4, 'big') + m)\nos._exit(0)"
+    )
+    tests = literal.encode({"tests": forged, "prompt": ""})
+    check = sandbox.use(lambda lane: check_function(lane, tests, None, BUDGET))
+    assert check == Check(Verdict.FAIL, "? at 0x… (under 1 s)")
 
 
 def test_what_is_killed_from_outside_twice_is_an_error():

@@ -9,6 +9,7 @@ sandbox. The verdict is theirs, and they hear nothing of the answer but literals
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,8 +24,10 @@ from synth.verdicts import Check, Verdict
 KILLED: Final = -9
 OUT_OF_TIME: Final = "ran out of time"
 NOTE_CHARS: Final = 500
+GRACE_S: Final = 1.0
 STDERR_CHARS: Final = 160
 STEPS_S: Final = (1, 3, 10, 30, 100)
+ADDRESS: Final = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def check_function(lane: Lane, tests: bytes, answer: Answer | object, budget: Bu
         check = _relay(lane, tester, candidate, constant, budget)
     finally:
         lane.finish(children)
-    return check._replace(note=f"{check.note}{_took(children[-1])}")
+    return check._replace(note=f"{_plain(check.note)}{_took(children[-1])}")
 
 
 def _took(child: Child) -> str:
@@ -130,6 +133,8 @@ def _turn(lane: Lane, child: Child, left: dict[int, float], budget: Budget) -> b
         return OUT_OF_TIME
     if child.flooded:
         return f"wrote more than {MOST_BYTES >> 20} MB"
+    # Its output ends before it does: how it ended by itself is worth waiting for.
+    lane.pump(lambda: child.end is not None, time.monotonic() + GRACE_S)
     lane.finish([child])
     return _ended(child, budget)
 
@@ -151,6 +156,12 @@ def _ended(child: Child, budget: Budget) -> str:
 
 def _last_line(said: str) -> str:
     return f": {said.splitlines()[-1][:STDERR_CHARS]}" if said else ""
+
+
+def _plain(note: str) -> str:
+    """The note without addresses, which differ from run to run, and as text that can be stored."""
+    text = note.encode(errors="replace").decode()
+    return ADDRESS.sub("0x\u2026", text)
 
 
 def _verdict(told: bytes, calls: int, candidate: Child | None) -> Check:
