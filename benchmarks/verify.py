@@ -122,7 +122,7 @@ def main() -> None:
     arguments = parser.parse_args()
     python, rows, runs = interpreter(), pairs(arguments.maths), arguments.runs
     program = literal.encode(PROGRAM)
-    command = literal.encode([python, "-c", PROGRAM])
+    command = literal.encode([python, python, "-c", PROGRAM])
     rates: dict[str, list[float]] = {}
 
     def measured(name: str, rate: float) -> None:

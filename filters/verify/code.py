@@ -83,7 +83,7 @@ class Code(Model):
         return Budget(self.timeout_s, self.memory_mb << 20)
 
     def command(self) -> list[str]:
-        """The interpreter with its own path; [] for Python. RefusedError where there is none."""
+        """The interpreter's path and its words; [] for Python. RefusedError where there is none."""
         from filters.verify.sandbox.pool import find_interpreter
 
         if not self.interpreter:
@@ -94,7 +94,7 @@ class Code(Model):
                 f"code: no interpreter {self.interpreter[0]!r} on the PATH; install it, or name "
                 "another with `interpreter`"
             )
-        return [path, *self.interpreter[1:]]
+        return [path, *self.interpreter]
 
     def _sandbox(self) -> Sandbox:
         from filters.verify.sandbox.pool import Sandbox
@@ -112,8 +112,9 @@ class Code(Model):
             )
             if output.problem:
                 raise RefusedError(
-                    f"code: {' '.join(command)} does not run in the sandbox: {output.problem}; "
-                    "it must be readable for all users, and may need more than `memory_mb`"
+                    f"code: {' '.join(self.interpreter)} does not run in the sandbox: "
+                    f"{output.problem}; all users must be able to read it, and it may need more "
+                    "than `memory_mb`"
                 )
 
 

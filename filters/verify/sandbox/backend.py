@@ -73,14 +73,14 @@ class Reach:
 
 def missing(backend: Backend) -> str | None:
     """Why this backend cannot work here, or None. The canaries have the last word."""
-    from filters.verify.sandbox.kernel import landlock_abi
-
     if sys.platform != "linux" or os.uname().machine not in MACHINES:
         return f"no seccomp filter for {sys.platform} on {os.uname().machine}"
+    from filters.verify.sandbox.kernel import landlock_abi
+
     if backend is Backend.BUBBLEWRAP:
         return None if shutil.which("bwrap") else "bwrap is not on the PATH"
     abi = landlock_abi()
-    if abi >= 6 or (abi >= 3 and own_user() is not None):
+    if abi >= 6 or (abi >= 3 and _may_change_user()):
         return None
     return f"Landlock ABI 6 is needed, or 3 as root; the kernel has {abi or 'none'}"
 

@@ -39,9 +39,9 @@ def work(role: str) -> NoReturn:
 
 
 def run_command(command: list[str]) -> NoReturn:
-    """Becomes another interpreter."""
+    """Becomes another interpreter: its path, the name it goes by, and its arguments."""
     try:
-        os.execv(command[0], command)  # noqa: S606  behind the walls, and there is no shell
+        os.execv(command[0], command[1:])  # noqa: S606  behind the walls, and there is no shell
     except OSError as error:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr, flush=True)
     os._exit(126)
