@@ -2,14 +2,18 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+VLLM_VENV ?= .venv-vllm
 
-.PHONY: demo test lint types install pins docs clean
+.PHONY: demo test test-vllm lint types install pins docs clean
 
 demo: install  ## run the shipped quickstart recipe
 	$(BIN)/synth run quickstart
 
-test: install lint types  ## what .ci/run calls
+test: install lint types  ## lint, types, and the tests that need no vLLM
 	$(BIN)/pytest
+
+test-vllm: install  ## the recipes and their faults with a real vLLM, in an environment of its own
+	$(BIN)/python -m tests.vllm $(VLLM_VENV)
 
 lint: install
 	$(BIN)/ruff format --check .

@@ -1,0 +1,48 @@
+"""The pipeline against a real vLLM: environment, small model, tests. What `make test-vllm` runs.
+
+    python -m tests.vllm [ENVIRONMENT [PYTEST ARGUMENTS]]
+
+Where vLLM cannot be installed it says so in a line and ends well: that is the machine's lack. What
+fails after that is ours.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.vllm.environment import UnavailableError, install
+from tests.vllm.servers import MODEL, PYTHON
+from tests.vllm.small_model import small_model
+
+LIMIT_S = 1200
+
+
+def main(environment: str = ".venv-vllm", *options: str) -> int:
+    """The exit code: 0 also where the tests are skipped."""
+    started = time.monotonic()
+    try:
+        python = install(Path(environment).absolute())
+    except UnavailableError as error:
+        print(f"skipped: the tests with a real vLLM, since it cannot be installed here: {error}")
+        return 0
+    model = small_model(python)
+    print(f"vLLM and the small model are there, {time.monotonic() - started:.0f} s", flush=True)
+    tests = [str(Path(__file__).parent), "-m", "vllm", "-n0", "--durations=8"]
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", *tests, *options],
+            env={**os.environ, PYTHON: str(python), MODEL: str(model)},
+            check=False,
+            timeout=LIMIT_S,
+        ).returncode
+    except subprocess.TimeoutExpired:
+        print(f"failed: the tests with a real vLLM took over {LIMIT_S} s")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
