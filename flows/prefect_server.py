@@ -147,16 +147,23 @@ def _did_not_start(server: Server, why: str) -> str:
     return f"the temporary Prefect server did not start: {why}; the end of its log:\n{tail}"
 
 
-def template(say: Callable[[str], None]) -> Path:
-    """The migrated database of the installed Prefect, made now if the cache does not hold it."""
-    import sqlite3
+def template_path() -> Path:
+    """Where the user's cache holds the migrated database of the installed Prefect, if it does."""
     from importlib.metadata import version
 
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(os.environ.get("SYNTH_CACHE") or Path(cache, "synth"))
-    made = folder / f"prefect-{version('prefect')}.db"
+    return folder / f"prefect-{version('prefect')}.db"
+
+
+def template(say: Callable[[str], None]) -> Path:
+    """The migrated database of the installed Prefect, made now if the cache does not hold it."""
+    import sqlite3
+
+    made = template_path()
     if made.exists():
         return made
+    folder = made.parent
     part = folder / f"{made.name}.{os.getpid()}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)

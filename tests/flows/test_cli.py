@@ -20,6 +20,9 @@ from typing import Any
 
 import pytest
 
+from flows.cli import main
+from flows.recipe_file import load_recipe
+from synth.engine.line import open_workshop, run_line
 from synth.errors import ExitCode
 from tests.lines import shard_bytes
 from tests.scripted_teacher import ScriptedTeacher, asked_prompt, scripted
@@ -37,6 +40,15 @@ stages:
   - write
 """
 PROMPTS = "".join(json.dumps({"prompt": f"What is {n} times {n}?"}) + "\n" for n in range(40))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The working folder of commands that run in this process, where they need no process."""
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+    yield tmp_path
+    signal.signal(signal.SIGTERM, before)
 
 
 def synth(*arguments: str, env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -110,6 +122,12 @@ def processes_naming(text: str) -> list[int]:
     return found
 
 
+async def run_undisturbed(recipe: Path, out: Path) -> None:
+    """In this process, and without Prefect."""
+    async with open_workshop(load_recipe(str(recipe)), out) as shop:
+        await run_line(shop)
+
+
 def test_a_killed_run_resumes_without_asking_the_teacher_twice(
     tmp_path: Path, quiet_env: dict[str, str]
 ) -> None:
@@ -129,15 +147,15 @@ def test_a_killed_run_resumes_without_asking_the_teacher_twice(
         assert not asked_again & paid
         assert len(asked_again) == 40 - len(paid)  # each for two answers
 
-        done = synth("run", "mine.yaml", "--out", "undisturbed", env=quiet_env, cwd=tmp_path)
-        assert done.returncode == ExitCode.OK, done.stderr
+        asyncio.run(run_undisturbed(tmp_path / "mine.yaml", tmp_path / "undisturbed"))
     assert shard_bytes(tmp_path / "killed") == shard_bytes(tmp_path / "undisturbed")
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_ends_cleanly_and_says_how_to_go_on(
-    tmp_path: Path, quiet_env: dict[str, str], sent: signal.Signals
+    here: Path, quiet_env: dict[str, str], sent: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    tmp_path = here
     mark = f"SYNTH_TEST_MARK={tmp_path.name}-{sent.name}"
     with teacher_in_a_thread(delay_s=0.2) as teacher:
         write_recipe(tmp_path, teacher.url)
@@ -156,35 +174,19 @@ def test_an_interrupted_run_ends_cleanly_and_says_how_to_go_on(
     assert "interrupted. Nothing is lost: run the same command again" in errors
     assert "Traceback" not in errors
     wait_for(lambda: not processes_naming(mark), 10)
-    shown = synth("show", "outputs/mine", env=quiet_env, cwd=tmp_path)
-    assert shown.returncode == ExitCode.OK
-    assert "unfinished: 01-distill" in shown.stdout
+    assert main(["show", "outputs/mine"]) == ExitCode.OK
+    assert "unfinished: 01-distill" in capsys.readouterr().out
 
 
-def test_the_exit_codes_are_as_documented(tmp_path: Path, quiet_env: dict[str, str]) -> None:
-    write_recipe(tmp_path, "http://127.0.0.1:9/v1")
-    dead = synth("run", "mine.yaml", env=quiet_env, cwd=tmp_path)
-    assert dead.returncode == ExitCode.INFRASTRUCTURE
-    assert "no teacher answers at http://127.0.0.1:9/v1" in dead.stderr
-    assert "Traceback" not in dead.stderr
-    assert not (tmp_path / "outputs").exists()
+def test_the_exit_codes_are_as_documented(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those of a run that fails are shown on a real server, in test_flows.py."""
+    assert main(["check", "nothing"]) == ExitCode.INVALID
+    assert "unknown recipe 'nothing'" in capsys.readouterr().err
 
-    wrong = synth("check", "nothing", env=quiet_env, cwd=tmp_path)
-    assert wrong.returncode == ExitCode.INVALID
-    assert "unknown recipe 'nothing'" in wrong.stderr
+    assert main(["show", "nowhere"]) == ExitCode.INVALID
 
-    missing = synth("show", "nowhere", env=quiet_env, cwd=tmp_path)
-    assert missing.returncode == ExitCode.INVALID
-
-    empty = synth(
-        "preview",
-        "quickstart",
-        "--rows=2",
-        "--set=stages.2.quality=[{length: {min_words: 5000}}]",
-        env=quiet_env,
-        cwd=tmp_path,
-    )
-    assert empty.returncode == ExitCode.EMPTY, empty.stderr
+    too_strict = "--set=stages.2.quality=[{length: {min_words: 5000}}]"
+    assert main(["preview", "quickstart", "--rows=2", too_strict]) == ExitCode.EMPTY
 
 
 def test_progress_is_plain_lines_where_there_is_no_terminal(
@@ -211,11 +213,15 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(
     assert not list(tmp_path.iterdir())
 
 
-def test_recipes_and_schema_tell_what_there_is(tmp_path: Path, quiet_env: dict[str, str]) -> None:
-    listed = synth("recipes", env=quiet_env, cwd=tmp_path).stdout
+def test_recipes_and_schema_tell_what_there_is(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["recipes"]) == ExitCode.OK
+    listed = capsys.readouterr().out
     for name in ("quickstart", "evolve-prompts", "textbook", "distill-answers", "preference-pairs"):
         assert name in listed
-    schema = json.loads(synth("schema", env=quiet_env, cwd=tmp_path).stdout)
+    assert main(["schema"]) == ExitCode.OK
+    schema = json.loads(capsys.readouterr().out)
     assert set(schema["properties"]) >= {"name", "seed", "teacher", "stages"}
     stages = schema["$defs"]["StageEntry"]["properties"]
     assert {"read", "evolve", "rewrite", "distill", "dedup", "quality", "verify"} <= set(stages)

@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 
+from flows.cli import main
 from flows.prefect_server import await_answer, started, template
+from synth.errors import ExitCode
 from synth.store.manifest import load_manifest
 
 ROOT = Path(__file__).parents[2]
@@ -141,9 +143,10 @@ def test_a_failed_run_tells_its_error_once_and_is_failed_on_the_server(
     done = subprocess.run(
         [*SYNTH, "run", "mine.yaml"], env=api.env, cwd=tmp_path, capture_output=True, text=True
     )
-    assert done.returncode == 3
+    assert done.returncode == ExitCode.INFRASTRUCTURE
     assert done.stderr.startswith("synth: no teacher answers at http://127.0.0.1:9/v1")
     assert "Traceback" not in done.stderr
+    assert not (tmp_path / "outputs").exists()
     [run] = api.filter("flow_runs", flow_runs={"name": {"any_": ["mine.yaml"]}})
     assert run["state"]["type"] == "FAILED"
 
@@ -209,15 +212,21 @@ def test_schedules_fire_served_and_deployed(api: Api, tmp_path: Path) -> None:
     ("option", "told"),
     [("--cron=every day", "no schedule in --cron 'every day'"), ("--timezone=Mars", "'Mars'")],
 )
-def test_a_wrong_schedule_is_told(api: Api, tmp_path: Path, option: str, told: str) -> None:
-    done = subprocess.run(
-        [*SYNTH, "serve", "quickstart", "--cron=0 3 * * *", option],
-        env=api.env,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 2
-    assert told in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_wrong_schedule_is_told(
+    api: Api,
+    option: str,
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in os.environ.keys() | api.env.keys():
+        monkeypatch.setenv(name, api.env[name]) if name in api.env else monkeypatch.delenv(name)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        code = main(["serve", "quickstart", "--cron=0 3 * * *", option])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert code == ExitCode.INVALID
+    said = capsys.readouterr().err
+    assert told in said
+    assert "Traceback" not in said
