@@ -4,8 +4,8 @@
     python -m benchmarks.mock_server 2000 0.6      # log-normal latencies: mean 2,000 ms, sigma 0.6
 
 Prints its port, then at the end (when its stdin closes) one line of JSON: requests, the times of
-the first one and of the last answer, the sum of all latencies. The n-th request of any run waits
-as long as that of any other.
+the first one and of the last answer, the sum of all latencies, and its own CPU seconds. The n-th
+request of any run waits as long as that of any other.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ async def _serve(mean_s: float, sigma: float) -> None:
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     told = {"requests": Tally.requests, "first": Tally.first, "last": Tally.last}
-    print(json.dumps({**told, "busy": Tally.latencies}))
+    print(json.dumps({**told, "busy": Tally.latencies, "cpu_s": time.process_time()}))
 
 
 if __name__ == "__main__":

@@ -162,8 +162,12 @@ async def connected(
         pool = Pool(replicas)
         await asyncio.gather(*(replica.count() for replica in replicas))  # from here on it is ours
         guard = Guard(pool, patience_s=patience_s, say=say, restart=restart)
-        async with guard.watching():
-            yield Client(pool, card, wire, patience_s)
+        try:
+            async with guard.watching():
+                yield Client(pool, card, wire, patience_s)
+        finally:
+            for replica in replicas:
+                replica.close()
 
 
 def _allow_open_files(needed: int) -> None:

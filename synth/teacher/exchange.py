@@ -20,7 +20,9 @@ from synth.teacher.journal import Answer
 
 TROUBLES = (aiohttp.ClientError, TimeoutError, OSError)
 """What aiohttp raises where no answer came."""
+_MOVED = "it sends requests on to another address: set `url` to that one"
 HOPELESS = {
+    **dict.fromkeys((301, 302, 303, 307, 308), _MOVED),
     401: "it wants an API key: set `api_key_env` in the recipe's teacher and export that variable",
     403: "the API key is not allowed to ask it",
     404: "it does not know the path or the model: check `url` (it ends in /v1) and `model`",

@@ -6,12 +6,12 @@ import asyncio
 import time
 from contextlib import suppress
 
-import aiohttp
 import orjson
 from yarl import URL
 
 from synth.errors import TeacherFault
 from synth.teacher.breaker import Breaker, State
+from synth.teacher.connections import Connections
 from synth.teacher.exchange import (
     ASIDE,
     HOPELESS,
@@ -46,6 +46,7 @@ class Replica:
         self._card = card
         self._wire = wire
         self._urls = {path: URL(f"{url}/{path}") for path in (CHAT, RAW)}
+        self._connections = Connections(self._urls[CHAT], wire.session.headers, timeout_s)
         self._root = url.removesuffix("/v1")
         self._timeout_s = timeout_s
         self._stall_s = stall_s
@@ -79,11 +80,11 @@ class Replica:
         self._flights.add(task)
         try:
             named = {"X-Request-Id": request_id} if request_id else None
-            async with self._wire.session.post(
-                self._urls[path], data=self._wire.sealed(body), headers=named
-            ) as response:
-                answer = Answer(response.status, await response.read())
-                asks_s = retry_after_s(response.headers.get("Retry-After"))
+            response = await self._connections.post(
+                self._urls[path], self._wire.sealed(body), named
+            )
+            answer = Answer(response.status, response.body)
+            asks_s = retry_after_s(response.retry_after)
         except asyncio.CancelledError:
             if task not in self._cut or task.cancelling() > cancels + 1:
                 raise  # somebody else's, who wants the row to end
@@ -96,6 +97,10 @@ class Replica:
                 self._cut.discard(task)
                 task.uncancel()
         return self._heard(self._wire.discreet(answer), asks_s)
+
+    def close(self) -> None:
+        """Ends its connections."""
+        self._connections.close()
 
     def cut_off(self) -> int:
         """Takes back the requests in flight: each attempt ends as `CUT`. Returns how many."""
@@ -121,10 +126,7 @@ class Replica:
     def _silent(self, error: BaseException) -> Heard:
         trouble = self._wire.told(error)
         self.breaker.failed(trouble)
-        # a connection that takes too long is a TimeoutError as well, but nothing was asked yet
-        late = isinstance(error, TimeoutError) and not isinstance(
-            error, aiohttp.ConnectionTimeoutError
-        )
+        late = isinstance(error, TimeoutError)
         if late:
             self._refused += 1
             trouble = f"no answer within {self._timeout_s:g} s"

@@ -28,14 +28,14 @@ from tests.vllm.servers import END_S, START_S, Served, engines, launch, processe
 
 pytestmark = pytest.mark.vllm
 
-PROMPTS = 96
+PROMPTS = 64
 STOPPED_S = 60
 RECIPE = {
     "name": "sums",
-    "shard_rows": 24,
+    "shard_rows": 16,
     "stages": [
         {"read": {"prompts": "sums.jsonl"}},
-        {"distill": {"sampling": {"max_tokens": 160, "temperature": 2}}},  # so hot, it rambles on
+        {"distill": {"sampling": {"max_tokens": 96, "temperature": 2}}},  # so hot, it rambles on
         "write",
     ],
 }

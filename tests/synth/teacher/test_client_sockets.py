@@ -6,16 +6,19 @@ One attempt meets the fault, the next is answered: so each test also shows that 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 
 import orjson
 import pytest
+from yarl import URL
 
 from synth.errors import TeacherFault
 from synth.teacher import client, guard
 from synth.teacher.client import connected
+from synth.teacher.connections import Connections
 from synth.teacher.journal import Answer
 from tests.scripted_teacher import completion
 
@@ -150,3 +153,51 @@ def test_one_that_only_drips_is_given_up_after_all_patience(
     monkeypatch.setattr(guard, "TOKEN_S", 0.1)
     with pytest.raises(TeacherFault, match=r"has not answered for .* run the same command"):
         asked(drip, faults=1000, timeout_s=0.1, patience_s=0.3)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\n" + http(GOOD),
+        b"HTTP/1.0 200 OK\r\n\r\n" + GOOD,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"
+        % (len(GOOD), GOOD),
+    ],
+    ids=["after a 100", "until it closes", "in a chunk"],
+)
+def test_a_whole_answer_may_come_in_other_forms(data: bytes) -> None:
+    answer, sent = asked(sends(data), timeout_s=5)
+    assert (answer.body, sent) == (GOOD, 1)
+
+
+def test_an_address_that_sends_on_is_told_and_not_followed() -> None:
+    moved = http(b"", "Location: https://elsewhere/v1", status="308 Permanent Redirect")
+    with pytest.raises(TeacherFault, match="answered 308: it sends requests on to another address"):
+        asked(sends(moved), timeout_s=5)
+
+
+def test_a_connection_is_used_again_and_not_once_it_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def connections(asks: int) -> int:
+        opened = 0
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal opened
+            opened += 1
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                while await reader.readuntil(b"\r\n\r\n"):
+                    await reader.readexactly(len(BODY))
+                    writer.write(http(GOOD))
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        url = URL(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/chat/completions")
+        ours = Connections(url, {}, timeout_s=5)
+        for _ in range(asks):
+            assert (await ours.post(url, BODY)).body == GOOD
+        ours.close()
+        server.close()
+        return opened
+
+    assert asyncio.run(connections(3)) == 1
+    monkeypatch.setattr("synth.teacher.connections.KEEP_S", 0.0)
+    assert asyncio.run(connections(3)) == 3
