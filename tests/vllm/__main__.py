@@ -18,7 +18,7 @@ from tests.vllm.environment import UnavailableError, install
 from tests.vllm.servers import MODEL, PYTHON
 from tests.vllm.small_model import small_model
 
-LIMIT_S = 1200
+LIMIT_S = 720
 
 
 def main(environment: str = ".venv-vllm", *options: str) -> int:
@@ -27,7 +27,7 @@ def main(environment: str = ".venv-vllm", *options: str) -> int:
     try:
         python = install(Path(environment).absolute())
     except UnavailableError as error:
-        print(f"skipped: the tests with a real vLLM, since it cannot be installed here: {error}")
+        print(f"skipped: the tests with a real vLLM, which cannot be installed here: {error}")
         return 0
     model = small_model(python)
     print(f"vLLM and the small model are there, {time.monotonic() - started:.0f} s", flush=True)

