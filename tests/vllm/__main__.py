@@ -9,6 +9,7 @@ fails after that is ours.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -32,16 +33,17 @@ def main(environment: str = ".venv-vllm", *options: str) -> int:
     model = small_model(python)
     print(f"vLLM and the small model are there, {time.monotonic() - started:.0f} s", flush=True)
     tests = [str(Path(__file__).parent), "-m", "vllm", "-n0", "--durations=8"]
-    try:
-        return subprocess.run(
-            [sys.executable, "-m", "pytest", *tests, *options],
-            env={**os.environ, PYTHON: str(python), MODEL: str(model)},
-            check=False,
-            timeout=LIMIT_S,
-        ).returncode
-    except subprocess.TimeoutExpired:
-        print(f"failed: the tests with a real vLLM took over {LIMIT_S} s")
-        return 1
+    with subprocess.Popen(
+        [sys.executable, "-m", "pytest", *tests, *options],
+        env={**os.environ, PYTHON: str(python), MODEL: str(model)},
+    ) as pytest:
+        try:
+            return pytest.wait(LIMIT_S)
+        except subprocess.TimeoutExpired:
+            pytest.send_signal(signal.SIGINT)  # it ends its engines
+            pytest.wait()
+    print(f"failed: the tests with a real vLLM took over {LIMIT_S} s")
+    return 1
 
 
 if __name__ == "__main__":
