@@ -208,7 +208,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(
         "07-verify",
     ]
     assert "\r" not in done.stderr
-    assert "tokens/s" in lines[1]
+    assert "tokens/s" in lines[3]
     assert "funnel" in done.stdout
     assert not list(tmp_path.iterdir())
 
