@@ -38,8 +38,8 @@ MOCK_GOAL = 0.95
 MOCK_MS = 50.0
 ROOT = Path(__file__).resolve().parents[1]
 OUTPUT_RATE = re.compile(r"Output token throughput \(tok/s\):\s+([\d.]+)")
-# `vllm bench serve` as a script: in the build for the CPU, which has another name, its command fails,
-# and there is no pandas to read the prompts with.
+# `vllm bench serve` as a script: the build for the CPU has another name, so that its command fails,
+# and no pandas to read the prompts with.
 BENCH_SERVE = """
 import argparse, json
 from vllm.benchmarks.datasets.datasets import CustomDataset
