@@ -1,12 +1,13 @@
 """A batch: records with the views that filters share, each computed once.
 
-Filters look at `texts` or at `words`; whoever asks first pays, the next one reuses. What a text is
-depends on the place in the line: the last user turn of a prompt, else what the student would learn.
+Whoever asks first pays, the next one reuses. Compiled filters look at `hashed_words`, `pieces`,
+`lines` and `characters`, which are flat arrays; others at `texts` and `words`, which are Python's.
+What a text is depends on the place in the line: the last user turn of a prompt, else what the
+student would learn.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -19,7 +20,9 @@ from synth.record import last_step, new_record, records_table
 if TYPE_CHECKING:
     from typing import Any
 
-WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
+    from synth.lines import Lines
+    from synth.tokens import Characters, Pieces, Words
+
 Subject = Literal["prompt", "text"]
 
 
@@ -49,16 +52,55 @@ class Batch:
         return len(self.table)
 
     @cached_property
+    def column(self) -> pa.LargeStringArray:
+        """What is judged, one string a row, as one Arrow array; a null is an empty string."""
+        column = self.table["text"] if self.subject == "text" else last_user_turn(self.table)
+        filled = pc.fill_null(column.cast(pa.large_string()), "")
+        return filled.combine_chunks() if isinstance(filled, pa.ChunkedArray) else filled
+
+    @cached_property
     def texts(self) -> list[str]:
         """What is judged, one string a row, in row order."""
-        column = self.table["text"] if self.subject == "text" else last_user_turn(self.table)
-        texts: list[str] = column.to_pylist()
+        texts: list[str] = self.column.to_pylist()
         return texts
 
     @cached_property
+    def hashed_words(self) -> Words:
+        """The words of all texts as one flat array of hashes."""
+        from synth.tokens import words
+
+        return words(self.column)
+
+    @cached_property
+    def pieces(self) -> Pieces:
+        """What white space separates in all texts, as flat arrays of hashes and lengths."""
+        from synth.tokens import pieces
+
+        return pieces(self.characters)
+
+    @cached_property
+    def characters(self) -> Characters:
+        """The characters of all texts as one flat array of code points."""
+        from synth.tokens import characters
+
+        return characters(self.column)
+
+    @cached_property
+    def lines(self) -> Lines:
+        """Where the lines of all texts end among `characters`, with a hash of each."""
+        from synth.lines import lines
+
+        return lines(self.characters)
+
+    @cached_property
     def words(self) -> list[list[str]]:
-        """The Unicode words of each text, lower case, in order."""
-        return [WORD.findall(text.lower()) for text in self.texts]
+        """The Unicode words of each text, lower case, in order; `hashed_words` without hashes.
+
+        A character of a script without spaces between words is a word.
+        """
+        from synth.characters import words_of
+
+        return [words_of(text) for text in self.texts]
 
     @cached_property
     def finish_reasons(self) -> list[str]:

@@ -58,9 +58,9 @@ class Copying(Model):
 
 def copied(source: str, words: list[str]) -> tuple[float, int]:
     """(Share of the words in 8-grams of the source, longest run of the source's words if ≥ 8)."""
-    from synth.batch import WORD
+    from synth.characters import words_of
 
-    original = WORD.findall(source.lower())
+    original = words_of(source)
     places: dict[tuple[str, ...], list[int]] = {}
     for at in range(len(original) - GRAM + 1):
         found = places.setdefault(tuple(original[at : at + GRAM]), [])

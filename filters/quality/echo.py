@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from filters.quality.length import unspaced_words
 from synth.engine.stage import Model
 from synth.verdicts import Verdicts
 
@@ -54,7 +53,8 @@ class Echo(Model):
         """`prompt_repeated` or `source_repeated`; prompts and other documents have no score."""
         if batch.subject == "prompt":
             return Verdicts([None] * len(batch), [nan] * len(batch))
-        from synth.batch import WORD, last_user_turn
+        from synth.batch import last_user_turn
+        from synth.characters import words_of
 
         reasons: list[str | None] = []
         scores: list[float] = []
@@ -62,8 +62,8 @@ class Echo(Model):
         rows = zip(batch.texts, batch.words, prompts, batch.references, strict=True)
         for text, words, prompt, reference in rows:
             original = prompt or (reference or {}).get("source") or ""
-            before = WORD.findall(original.lower())
-            if not words or len(before) + unspaced_words(original, before) < MIN_WORDS:
+            before = words_of(original)
+            if not words or len(before) < MIN_WORDS:
                 reasons.append(None)
                 scores.append(nan)
                 continue
@@ -81,7 +81,7 @@ def repeated_share(text: str, words: list[str], before: list[str]) -> float:
 
     "Girls" is a word of its own before "are better at maths", "You asked:" is not.
     """
-    from synth.batch import WORD
+    from synth.characters import word_pattern
 
     said, original = "".join(f" {word}" for word in words), "".join(f" {word}" for word in before)
     end = len(said)
@@ -90,7 +90,7 @@ def repeated_share(text: str, words: list[str], before: list[str]) -> float:
     lead = said.count(" ", 0, end)
     if 0 < lead < len(words):
         low = text.lower()
-        last, first = islice(WORD.finditer(low), lead - 1, lead + 1)
+        last, first = islice(word_pattern(low).finditer(low), lead - 1, lead + 1)
         if not ANNOUNCES.search(low, last.end(), first.start()):
             return 0.0
     return 100 * (1 - lead / len(words))

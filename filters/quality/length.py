@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -17,11 +16,6 @@ MIN_WORDS_PROMPT = 3  # Self-Instruct (arXiv:2212.10560, section 2.2) drops thre
 # ours keeps three, since "What is photosynthesis?" is a prompt
 MIN_WORDS_ANSWER = 1  # "42" can be the whole answer
 MIN_WORDS_DOCUMENT = 50  # Gopher (arXiv:2112.11446, appendix A.1.1), of web documents
-# Han, kana, Thai, Lao, Khmer, Burmese: written without spaces, so a run of them is no word
-UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-    "\U00020000-\U0003ffff]"
-)
 
 
 class Length(Model):
@@ -44,10 +38,7 @@ class Length(Model):
 
     def judge(self, batch: Batch) -> Verdicts:
         """`empty_text` (nothing but white space), `too_few_words` or `too_many_words`."""
-        counts = [
-            len(words) + (0 if text.isascii() else unspaced_words(text, words))
-            for text, words in zip(batch.texts, batch.words, strict=True)
-        ]
+        counts = batch.hashed_words.counts.tolist()
         reasons: list[str | None] = []
         for text, count, least in zip(batch.texts, counts, self._least(batch), strict=True):
             if not text.strip():
@@ -65,11 +56,3 @@ class Length(Model):
             return [MIN_WORDS_PROMPT] * len(batch)
         turns = batch.table["context"].combine_chunks().value_lengths().to_pylist()
         return [MIN_WORDS_ANSWER if turn else MIN_WORDS_DOCUMENT for turn in turns]
-
-
-def unspaced_words(text: str, words: list[str]) -> int:
-    """How many words more there are when each character of an unspaced script counts as one."""
-    characters = len(UNSPACED.findall(text))
-    if not characters:
-        return 0
-    return characters - sum(1 for word in words if UNSPACED.search(word))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from filters.quality.length import UNSPACED
+from synth.characters import UNSPACED_CHARACTER
 from synth.engine.stage import Model
 from synth.verdicts import Verdicts
 
@@ -54,7 +54,7 @@ def lix(text: str) -> float:
     """Words per sentence plus percent of words with more than six letters; nan for too few."""
     text = text[:MOST_CHARS]
     words = WORD.findall(text)
-    if len(words) < FEWEST_WORDS or UNSPACED.search(text):
+    if len(words) < FEWEST_WORDS or UNSPACED_CHARACTER.search(text):
         return nan
     sentences = sum(1 for part in SENTENCE_END.split(text) if WORD.search(part))
     long = sum(1 for word in words if len(word) >= LONG_LETTERS)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from pydantic import Field, field_validator
 
-from filters.quality.length import UNSPACED
+from synth.characters import UNSPACED_CHARACTER
 from synth.engine.stage import Model
 from synth.verdicts import Verdicts
 
@@ -98,7 +98,7 @@ def read(path: Path, changed_ns: int) -> Listed:
         words = WORD.findall(line)
         if line.startswith("#") or not words:
             continue
-        if UNSPACED.search(line):
+        if UNSPACED_CHARACTER.search(line):
             unspaced.append(line.strip())
         else:
             phrases.setdefault(words[0], []).append(words)

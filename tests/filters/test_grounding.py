@@ -11,7 +11,8 @@ from filters.grounding.arithmetic import Arithmetic
 from filters.grounding.claims import Claims, hold
 from filters.grounding.copying import Copying, copied
 from filters.grounding.facts import Facts, new_facts
-from synth.batch import WORD, Batch
+from synth.batch import Batch
+from synth.characters import words_of
 from synth.record import EMPTY_STEP, new_record, records_table
 
 SOURCE = """The seed library in Orrin lends more than 340 varieties of vegetables. Members borrow
@@ -138,7 +139,7 @@ def test_a_text_that_leaves_most_out_is_told_from_one_about_something_else():
 
 
 def test_copied_words_are_a_share_and_a_run():
-    words = WORD.findall(SOURCE.lower())
+    words = words_of(SOURCE)
     assert copied(SOURCE, words) == (1.0, len(words))
     assert copied(SOURCE, words[::-1]) == (0.0, 0)
     assert copied(SOURCE, [*words[:20], *["new"] * 20]) == (0.5, 20)

@@ -44,7 +44,12 @@ def test_the_subject_says_what_is_judged() -> None:
 
 def test_words_are_unicode_and_lower_case() -> None:
     batch = Batch.of_texts(["Don't SHOUT, Élise: 3.14!", "", "水です", "it\u2019s"])
-    assert batch.words == [["don't", "shout", "élise", "3", "14"], [], ["水です"], ["it\u2019s"]]
+    assert batch.words == [
+        ["don't", "shout", "élise", "3", "14"],
+        [],
+        ["水", "で", "す"],
+        ["it\u2019s"],
+    ]
 
 
 def test_views_are_made_once() -> None:

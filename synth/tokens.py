@@ -1,0 +1,274 @@
+"""A batch's texts as numbers, straight from Arrow's buffers: no Python object a word.
+
+    "Don't stop, 水 — ok."   words   don't | stop | 水 | ok              (hashed in lower case)
+                             pieces  Don't | stop, | 水 | — | ok.        (white space separates)
+
+A character of a script without spaces (Han, kana, Thai, …) is a word and a piece of its own, with
+the marks behind it. Rows lie behind one another in flat arrays: row i has those from `starts[i]` to
+`starts[i + 1]`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from synth.characters import MARK, SPACE, SYMBOL, UNSPACED, WORD, classes, lower_cases
+from synth.compiled import compiled
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+REPLACEMENT = np.uint32(0xFFFD)
+APOSTROPHE, RIGHT_QUOTE = 0x27, 0x2019
+SEED, FACTOR = np.uint64(0xCBF29CE484222325), np.uint64(0x9E3779B97F4A7C15)
+MIX_1, MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)  # SplitMix64's
+ONE, S27, S30, S31 = np.uint64(1), np.uint64(27), np.uint64(30), np.uint64(31)
+
+
+class Characters(NamedTuple):
+    """The code points of every text; a byte that is no UTF-8 counts as U+FFFD."""
+
+    flat: NDArray[np.uint32]
+    starts: NDArray[np.int64]
+
+
+class Words(NamedTuple):
+    """The Unicode words of every text."""
+
+    hashes: NDArray[np.uint64]
+    """64-bit hash of each word in lower case."""
+    starts: NDArray[np.int64]
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """The number of words of each row."""
+        return np.diff(self.starts)
+
+
+class Pieces(NamedTuple):
+    """What white space separates in every text, the punctuation still on it."""
+
+    hashes: NDArray[np.uint64]
+    """64-bit hash of each piece as it is written."""
+    chars: NDArray[np.int32]
+    bits: NDArray[np.uint16]
+    """Of `synth.characters`: those that any character has, but `SYMBOL` only if all are symbols."""
+    starts: NDArray[np.int64]
+
+
+class Utf8(NamedTuple):
+    """The buffers of an Arrow array of strings."""
+
+    raw: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+    valid: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, texts: pa.LargeStringArray) -> Utf8:
+        """Nothing is copied."""
+        _, offsets, data = texts.buffers()
+        rows = slice(texts.offset, texts.offset + len(texts) + 1)
+        return cls(
+            np.frombuffer(data if data is not None and data.size else b"\0", np.uint8),
+            np.frombuffer(offsets, np.int64)[rows] if len(texts) else np.zeros(1, np.int64),
+            texts.is_valid().to_numpy(zero_copy_only=False).view(np.uint8),
+        )
+
+    @property
+    def bytes(self) -> int:
+        """How long all texts are together."""
+        return int(self.starts[-1] - self.starts[0])
+
+
+def characters(texts: pa.LargeStringArray) -> Characters:
+    """The code points of every text; a null has none."""
+    given = Utf8.of(texts)
+    flat, starts = np.empty(given.bytes, np.uint32), np.zeros(len(texts) + 1, np.int64)
+    decode(*given, flat, starts)
+    return Characters(flat[: starts[-1]], starts)
+
+
+def words(texts: pa.LargeStringArray) -> Words:
+    """The words of every text; a null has none."""
+    given = Utf8.of(texts)
+    # A word is followed by another byte, or has three, or ends a row. What of the array stays
+    # unused is never touched, so it takes no memory.
+    hashes = np.empty(given.bytes // 2 + len(texts) + 1, np.uint64)
+    starts = np.zeros(len(texts) + 1, np.int64)
+    find_words(*given, (classes(), lower_cases()), hashes, starts)
+    return Words(hashes[: starts[-1]], starts)
+
+
+def pieces(given: Characters) -> Pieces:
+    """The pieces of every text."""
+    most = len(given.flat)  # untouched where unused, as above
+    hashes, chars = np.empty(most, np.uint64), np.empty(most, np.int32)
+    bits, starts = np.empty(most, np.uint16), np.zeros(len(given.starts), np.int64)
+    find_pieces(*given, classes(), hashes, chars, bits, starts)
+    made = starts[-1]
+    return Pieces(hashes[:made], chars[:made], bits[:made], starts)
+
+
+@compiled
+def is_ascii(raw: NDArray[np.uint8]) -> bool:
+    """Whether these bytes are."""
+    bits = np.uint8(0)
+    for i in range(len(raw)):
+        bits |= raw[i]
+    return bool(bits < 0x80)
+
+
+@compiled
+def decode_row(raw: NDArray[np.uint8], start: int, end: int, out: NDArray[np.uint32]) -> int:
+    """Fills `out` with the code points of these bytes; returns how many. Reads no other bytes."""
+    made, i = 0, start
+    while i < end:
+        byte = np.uint32(raw[i])
+        size = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+        value = byte
+        if size > 1:
+            if byte < 0xC2 or byte > 0xF4 or i + size > end:
+                value, size = REPLACEMENT, 1
+            else:
+                value = byte & np.uint32(0x7F >> size)
+                for j in range(i + 1, i + size):
+                    value = (value << np.uint32(6)) | np.uint32(raw[j] & np.uint8(0x3F))
+                value = min(value, np.uint32(0x10FFFF))
+        out[made] = value
+        made += 1
+        i += size
+    return made
+
+
+@compiled
+def decode(
+    raw: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    valid: NDArray[np.uint8],
+    out: NDArray[np.uint32],
+    made: NDArray[np.int64],
+) -> None:
+    """Fills `out` with code points and `made` with the starts of rows."""
+    at = 0
+    for row in range(len(valid)):
+        start, end = starts[row], starts[row + 1]
+        if valid[row]:
+            if is_ascii(raw[start:end]):
+                out[at : at + end - start] = raw[start:end]
+                at += end - start
+            else:
+                at += decode_row(raw, start, end, out[at:])
+        made[row + 1] = at
+
+
+@compiled
+def find_words(
+    raw: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    valid: NDArray[np.uint8],
+    tables: tuple[NDArray[np.uint16], NDArray[np.uint32]],
+    hashes: NDArray[np.uint64],
+    made: NDArray[np.int64],
+) -> None:
+    """Fills the words of each row, and where they start in `made`."""
+    found = 0
+    scratch = np.empty(0, np.uint32)
+    for row in range(len(valid)):
+        start, end = starts[row], starts[row + 1]
+        if valid[row]:
+            if is_ascii(raw[start:end]):
+                found += words_of_row(raw[start:end], tables, hashes[found:])
+            else:
+                if len(scratch) < end - start:
+                    scratch = np.empty(2 * (end - start), np.uint32)
+                codes = scratch[: decode_row(raw, start, end, scratch)]
+                found += words_of_row(codes, tables, hashes[found:])
+        made[row + 1] = found
+
+
+@compiled
+def words_of_row(
+    codes: NDArray[Any],
+    tables: tuple[NDArray[np.uint16], NDArray[np.uint32]],
+    hashes: NDArray[np.uint64],
+) -> int:
+    """Fills in the words of one text; returns how many there are."""
+    table, lower = tables
+    found = 0
+    i, end = np.uint64(0), np.uint64(len(codes))  # unsigned: no index is looked at from behind
+    while i < end:
+        code = codes[i]
+        bits = table[code]
+        if not bits & (WORD | UNSPACED):
+            i += ONE
+            continue
+        value = SEED
+        alone = bits & UNSPACED
+        while True:
+            value = (value ^ np.uint64(lower[code])) * FACTOR
+            i += ONE
+            if i == end:
+                break
+            code = codes[i]
+            bits = table[code]
+            if alone:
+                if not bits & MARK:
+                    break
+            elif bits & (WORD | UNSPACED) != WORD:
+                inside = (
+                    code in (APOSTROPHE, RIGHT_QUOTE)
+                    and i + ONE < end
+                    and table[codes[i + ONE]] & (WORD | UNSPACED) == WORD
+                )
+                if not inside:
+                    break
+        value = (value ^ (value >> S30)) * MIX_1
+        value = (value ^ (value >> S27)) * MIX_2
+        hashes[found] = value ^ (value >> S31)
+        found += 1
+    return found
+
+
+@compiled
+def find_pieces(
+    codes: NDArray[np.uint32],
+    starts: NDArray[np.int64],
+    table: NDArray[np.uint16],
+    hashes: NDArray[np.uint64],
+    chars: NDArray[np.int32],
+    piece_bits: NDArray[np.uint16],
+    made: NDArray[np.int64],
+) -> None:
+    """Fills the pieces of each row, and where they start in `made`."""
+    found = 0
+    for row in range(len(made) - 1):
+        i, end = np.uint64(starts[row]), np.uint64(starts[row + 1])
+        while i < end:
+            bits = table[codes[i]]
+            if bits & SPACE:
+                i += ONE
+                continue
+            first, value = i, SEED
+            some, every = bits, bits
+            alone = bits & UNSPACED
+            while True:
+                value = (value ^ np.uint64(codes[i])) * FACTOR
+                i += ONE
+                if i == end:
+                    break
+                bits = table[codes[i]]
+                if alone:
+                    if not bits & MARK:
+                        break
+                elif bits & (SPACE | UNSPACED):
+                    break
+                some |= bits
+                every &= bits
+            hashes[found] = value ^ (value >> S31)
+            chars[found] = i - first
+            piece_bits[found] = (some & ~SYMBOL) | (every & SYMBOL)
+            found += 1
+        made[row + 1] = found
