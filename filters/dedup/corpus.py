@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,7 @@ class RaggedRows:
 
     def __init__(self, corpus: Corpus, name: str) -> None:
         self.starts = corpus.starts.tolist()
+        self.files = [(folder, f"{name}-flat") for folder in corpus.folders]
         # plain views: a slice of np.memmap costs ten times that of an array
         self.flat = [np.asarray(stored(folder, f"{name}-flat")) for folder in corpus.folders]
         self.offsets = [np.load(folder / f"{name}-offsets.npy") for folder in corpus.folders]
@@ -80,6 +82,22 @@ class RaggedRows:
         """The length of each row."""
         parts = [np.diff(offsets) for offsets in self.offsets]
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+    def gathered(self, rows: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """The values of these rows, which are in corpus order, and where each row's start."""
+        lengths = self.lengths()[rows]
+        starts = np.concatenate(([0], np.cumsum(lengths)))
+        made = np.empty(int(starts[-1]), np.uint64)
+        edges = np.searchsorted(rows, self.starts)
+        for shard, (first, last) in enumerate(pairwise(edges.tolist())):
+            if first == last:
+                continue
+            begins = self.offsets[shard][rows[first:last] - self.starts[shard]]
+            index = np.repeat(begins - starts[first:last], lengths[first:last])
+            index += np.arange(starts[first], starts[last])
+            # mapped for the moment: what is read of a mapped file stays in memory with the mapping
+            made[starts[first] : starts[last]] = stored(*self.files[shard])[index]
+        return made, starts
 
     def row(self, row: int) -> NDArray[Any]:
         """The values of one row."""

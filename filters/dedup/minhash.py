@@ -59,24 +59,17 @@ class MinHash(Model):
     def sign(self, batch: Batch, folder: Path) -> None:
         """The set of shingles of each text, and its bands."""
         from filters.dedup.corpus import store
-        from filters.dedup.shingles import band_hashes, hashed_words, sets, windows
+        from filters.dedup.shingles import Ragged, band_hashes, shingles
 
-        shingles = sets(windows(hashed_words(batch.words), self.ngram_words))
-        store(folder, "minhash-flat", shingles.flat)
-        store(folder, "minhash-offsets", shingles.offsets)
-        store(folder, "minhash-bands", band_hashes(shingles, self.bands, self.rows))
+        sets = shingles(Ragged(*batch.hashed_words), self.ngram_words)
+        store(folder, "minhash-flat", sets.flat)
+        store(folder, "minhash-offsets", sets.offsets)
+        store(folder, "minhash-bands", band_hashes(sets, self.bands, self.rows))
 
     def decide(self, corpus: Corpus, alive: NDArray[np.bool_]) -> Findings:
         """Similarity is the true Jaccard similarity, in [0, 1]."""
-        from filters.dedup.order import decide_in_order
-        from filters.dedup.shingles import jaccard
+        from filters.dedup.verified import decide_by_sets
 
-        shingles = corpus.ragged("minhash")
-
-        def similarities(row: int, candidates: list[int]) -> list[float]:
-            return jaccard(shingles.row(row), [shingles.row(other) for other in candidates])
-
-        compared = alive & (shingles.lengths() > 0)
-        return decide_in_order(
-            corpus.bands("minhash-bands"), compared, similarities, self.threshold
-        )
+        sets = corpus.ragged("minhash")
+        compared = alive & (sets.lengths() > 0)
+        return decide_by_sets(corpus.bands("minhash-bands"), compared, sets, self.threshold)

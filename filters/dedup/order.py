@@ -95,12 +95,16 @@ def shared_buckets(
     rows: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
     buckets: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
     used = 0
-    for band in bands:
-        _, bucket, counts = np.unique(band[where], return_inverse=True, return_counts=True)
-        shared = counts[bucket] > 1
-        rows.append(where[shared])
-        buckets.append(bucket[shared] + used)
-        used += len(counts)
+    for band in bands if len(where) else ():
+        values = band[where]
+        order = np.argsort(values, kind="stable")
+        ordered = values[order]
+        same = ordered[1:] == ordered[:-1]
+        begins = np.concatenate(([True], ~same))  # a run of equal values is a bucket
+        shared = np.concatenate((same, [False])) | ~begins
+        rows.append(where[order[shared]])
+        buckets.append(np.cumsum(begins[shared]) + (used - 1))
+        used += int(begins[shared].sum())
     all_rows, all_buckets = np.concatenate(rows), np.concatenate(buckets)
     order = np.argsort(all_rows, kind="stable")
     return all_rows[order], all_buckets[order]

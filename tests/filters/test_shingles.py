@@ -7,16 +7,7 @@ import pytest
 
 from filters.dedup.fuzzy import BANDS, ROWS
 from filters.dedup.minhash import flag_probability
-from filters.dedup.shingles import (
-    Ragged,
-    band_hashes,
-    hashed_characters,
-    hashed_words,
-    jaccard,
-    offsets_of,
-    sets,
-    windows,
-)
+from filters.dedup.shingles import Ragged, band_hashes, hashed_characters, offsets_of, shingles
 
 
 @pytest.mark.parametrize(
@@ -37,7 +28,7 @@ def test_bands_find_as_many_pairs_as_the_closed_form_says(similarity):
     right = np.concatenate([values[:, :shared], values[:, shared + own :]], axis=1)
     rows = [row for pair in zip(left, right, strict=True) for row in pair]
     ragged = Ragged(np.concatenate(rows), offsets_of(np.array([len(row) for row in rows])))
-    bands = band_hashes(sets(ragged), 14, 8)[:-1]
+    bands = band_hashes(shingles(ragged, 1), 14, 8)[:-1]
     found = (bands[:, 0::2] == bands[:, 1::2]).any(axis=0).mean()
     expected = flag_probability(similarity, 14, 8)
     assert found == pytest.approx(expected, abs=4 * np.sqrt(expected * (1 - expected) / pairs))
@@ -50,35 +41,40 @@ def test_unlike_sets_share_no_band():
     assert len(np.unique(bands)) == bands.size
 
 
+def rows_of(*rows: str) -> Ragged:
+    """A value for each letter."""
+    return hashed_characters(list(rows))
+
+
 def test_a_short_row_is_one_shingle_and_an_empty_one_none():
-    made = windows(hashed_words([["a", "b"], [], list("abcdefg"), ["a", "b"], ["a"]]), 5)
+    made = shingles(rows_of("ab", "", "abcdefg", "ab", "a"), 5)
     assert np.diff(made.offsets).tolist() == [1, 0, 3, 1, 1]
     assert made.flat[0] == made.flat[4]
     assert len(np.unique(made.flat)) == 5
 
 
 def test_shingles_do_not_cross_rows():
-    together = windows(hashed_words([list("abcde"), list("fghij")]), 5)
-    alone = windows(hashed_words([list("fghij")]), 5)
+    together = shingles(rows_of("abcde", "fghij"), 5)
+    alone = shingles(rows_of("fghij"), 5)
     assert np.diff(together.offsets).tolist() == [1, 1]
     assert together.flat[1] == alone.flat[0]
 
 
-def test_sets_are_sorted_and_each_value_once():
-    flat = np.array([3, 1, 3, 2, 2, 9, 9], np.uint64)
-    made = sets(Ragged(flat, np.array([0, 3, 3, 7])))
-    assert made.flat.tolist() == [1, 3, 2, 9]
-    assert made.offsets.tolist() == [0, 2, 2, 4]
+def test_shingles_are_a_set_in_the_order_in_which_they_come_first():
+    made = shingles(rows_of("abcabcab", "bcab"), 3)
+    assert np.diff(made.offsets).tolist() == [3, 2]
+    abc, bca, cab = made.flat[:3].tolist()
+    assert made.flat[3:].tolist() == [bca, cab]
+    assert len({abc, bca, cab}) == 3
 
 
-def test_jaccard_of_one_set_with_each_of_others():
-    one = np.array([1, 2, 3, 4], np.uint64)
-    others = [np.array(values, np.uint64) for values in ([1, 2, 3, 4], [9], [3, 4, 5, 6], [4])]
-    assert jaccard(one, others) == [1.0, 0.0, pytest.approx(1 / 3), 0.25]
+def test_the_order_of_neighbours_counts():
+    made = shingles(rows_of("abcde", "abced", "a", "aa"), 5)
+    assert len(np.unique(made.flat)) == 4
 
 
 def test_characters_beyond_ascii_are_one_each():
-    made = windows(hashed_characters(["n\u00e4he\U0001f331", "abc", "", "\ud800x"]), 5)
+    made = shingles(hashed_characters(["n\u00e4he\U0001f331", "abc", "", "\ud800x"]), 5)
     assert np.diff(made.offsets).tolist() == [1, 1, 0, 1]
 
 

@@ -1,0 +1,196 @@
+"""The decision in corpus order by the true Jaccard similarity of sets, compiled.
+
+The same decision as `decide_in_order` makes. Rows that no chain of shared buckets connects cannot
+change one another's fate, so they are decided apart: only the sets of one portion are in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from filters.dedup.order import MOST_CANDIDATES, MOST_IN_BUCKET, Findings, shared_buckets
+from synth.compiled import compiled
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from filters.dedup.corpus import RaggedRows
+
+PORTION = 8_000_000  # values of sets in memory at once: 64 MB, or more for one large portion
+EMPTY, ONE = np.uint64(0), np.uint64(1)
+
+
+def decide_by_sets(
+    bands: Iterable[NDArray[np.uint64]],
+    compared: NDArray[np.bool_],
+    sets: RaggedRows,
+    threshold: float,
+) -> Findings:
+    """Which of the `compared` rows leave, their bucket in each band and their sets given.
+
+    A row leaves if an earlier row that stays and shares a bucket has at least this similarity.
+    """
+    findings = Findings.none(compared)
+    rows, buckets = shared_buckets(bands, compared)
+    if not len(rows):
+        return findings
+    edges = np.flatnonzero(np.diff(rows, prepend=-1, append=-1))
+    members = rows[edges[:-1]]
+    portions = np.empty(len(members), np.int64)
+    bucket_count = int(buckets.max()) + 1
+    lengths = sets.lengths()[members]
+    connect(buckets, edges, lengths, (bucket_count, PORTION), portions)
+    head, held = np.full(bucket_count, -1, np.int32), np.zeros(bucket_count, np.int32)
+    order = np.argsort(portions, kind="stable")
+    for portion in np.split(order, np.flatnonzero(np.diff(portions[order])) + 1):
+        its = members[portion]
+        decide_portion(
+            sets.gathered(its),
+            (buckets, edges[portion], edges[portion + 1], head, held),
+            (threshold, MOST_IN_BUCKET, MOST_CANDIDATES),
+            its,
+            (findings.dropped, findings.similarity, findings.nearest),
+        )
+    return findings
+
+
+@compiled
+def connect(
+    buckets: NDArray[np.int64],
+    edges: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    limits: tuple[int, int],
+    portions: NDArray[np.int64],
+) -> None:
+    """Fills in a portion for each row: the same for rows that buckets connect, in corpus order."""
+    count = len(lengths)
+    bucket_count, most = limits
+    first = np.full(bucket_count, -1, np.int64)  # row of each bucket
+    above = np.arange(count)  # towards the first row of its component
+    for row in range(count):
+        for edge in range(edges[row], edges[row + 1]):
+            other = first[buckets[edge]]
+            if other < 0:
+                first[buckets[edge]] = row
+                continue
+            one, two = row, other
+            while above[one] != one:
+                above[one] = above[above[one]]
+                one = above[one]
+            while above[two] != two:
+                above[two] = above[above[two]]
+                two = above[two]
+            above[max(one, two)] = min(one, two)
+    sizes = np.zeros(count, np.int64)
+    for row in range(count):
+        above[row] = above[above[row]]  # those before it are flat by now
+        sizes[above[row]] += lengths[row]
+    portion, filled = 0, 0
+    for row in range(count):
+        if above[row] == row:
+            if filled and filled + sizes[row] > most:
+                portion, filled = portion + 1, 0
+            filled += sizes[row]
+            portions[row] = portion
+        else:
+            portions[row] = portions[above[row]]
+
+
+@compiled
+def decide_portion(
+    sets: tuple[NDArray[np.uint64], NDArray[np.int64]],
+    shared: tuple[NDArray[Any], ...],
+    limits: tuple[float, int, int],
+    rows: NDArray[np.int64],
+    findings: tuple[Any, ...],
+) -> None:
+    """Fills in the findings for `rows`; row i is in the buckets `starts[i]` to `ends[i]`.
+
+    `head` is where each bucket's list of rows that stay begins (-1), `held` how long it is (0).
+    """
+    flat, offsets = sets
+    buckets, starts, ends, head, held = shared
+    threshold, most_in_bucket, most_candidates = limits
+    dropped, similarity, nearest = findings
+    total = (ends - starts).sum()
+    entry, behind = np.empty(total, np.int32), np.empty(total, np.int32)
+    entries = 0
+    candidates, times = np.empty(len(rows), np.int64), np.zeros(len(rows), np.int64)
+    table = np.zeros(64, np.uint64)
+    for row in range(len(rows)):
+        found = 0
+        for edge in range(starts[row], ends[row]):
+            at = head[buckets[edge]]
+            while at >= 0:
+                other = entry[at]
+                if not times[other]:
+                    candidates[found] = other
+                    found += 1
+                times[other] += 1
+                at = behind[at]
+        its = candidates[:found]
+        if found > most_candidates:  # those in most shared buckets, the earliest of equals
+            ranks = np.empty(found, np.int64)
+            for i in range(found):
+                ranks[i] = its[i] - times[its[i]] * len(rows)
+            chosen = its[np.argsort(ranks)[:most_candidates]]
+        else:
+            chosen = its
+        for i in range(found):
+            times[its[i]] = 0
+        if found:
+            size = offsets[row + 1] - offsets[row]
+            room = 64
+            while room < 2 * size:
+                room *= 2
+            if len(table) < room:
+                table = np.zeros(room, np.uint64)
+            fill(flat[offsets[row] : offsets[row + 1]], table[:room])
+            best, best_row = 0.0, -1
+            for other in chosen:
+                values = flat[offsets[other] : offsets[other + 1]]
+                both = shared_values(values, table[:room])
+                like = both / (size + len(values) - both)
+                if like > best or (like == best and best > 0 and other < best_row):
+                    best, best_row = like, other
+            similarity[rows[row]] = best
+            if best_row >= 0:
+                nearest[rows[row]] = rows[best_row]
+            if best >= threshold:
+                dropped[rows[row]] = True
+                continue
+        for edge in range(starts[row], ends[row]):
+            bucket = buckets[edge]
+            if held[bucket] < most_in_bucket:
+                held[bucket] += 1
+                entry[entries], behind[entries] = row, head[bucket]
+                head[bucket] = entries
+                entries += 1
+
+
+@compiled
+def fill(values: NDArray[np.uint64], table: NDArray[np.uint64]) -> None:
+    """Makes the open-addressed table hold these values and no others; 0 is none."""
+    mask = np.uint64(len(table) - 1)
+    table[:] = EMPTY
+    for i in range(len(values)):
+        slot = values[i] & mask
+        while table[slot] != EMPTY:
+            slot = (slot + ONE) & mask
+        table[slot] = values[i]
+
+
+@compiled
+def shared_values(values: NDArray[np.uint64], table: NDArray[np.uint64]) -> int:
+    """How many of the values the table holds."""
+    mask = np.uint64(len(table) - 1)
+    shared = 0
+    for i in range(len(values)):
+        slot = values[i] & mask
+        while table[slot] != EMPTY and table[slot] != values[i]:
+            slot = (slot + ONE) & mask
+        shared += table[slot] == values[i]
+    return shared

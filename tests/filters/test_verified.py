@@ -1,0 +1,79 @@
+"""The compiled decision is the one that comparing row by row in Python makes."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from filters.dedup import order, verified
+from filters.dedup.shingles import offsets_of
+from filters.dedup.verified import decide_by_sets
+
+
+class Sets:
+    """Sets in memory, with the methods of `RaggedRows`."""
+
+    def __init__(self, sets: list[set[int]]) -> None:
+        self.sets = sets
+
+    def lengths(self) -> Any:
+        return np.array([len(one) for one in self.sets])
+
+    def gathered(self, rows: Any) -> Any:
+        picked = [sorted(self.sets[row]) for row in rows.tolist()]
+        flat = np.array([value for one in picked for value in one], np.uint64)
+        return flat, offsets_of(np.array([len(one) for one in picked]))
+
+
+def corpus(rows: int, seed: int) -> tuple[list[set[int]], list[Any]]:
+    """Sets of which many are alike, and their bands: a few of their values."""
+    rng = random.Random(seed)
+    sets: list[set[int]] = []
+    for _ in range(rows):
+        made = {rng.randrange(1, 2_000) for _ in range(rng.randrange(1, 30))}
+        if sets and rng.random() < 0.7:
+            made = set(rng.choice(sets))
+            for _ in range(rng.randrange(4)):
+                made ^= {rng.randrange(1, 2_000)}
+        sets.append(made or {1})
+    bands = [
+        np.array([min((value * factor) % 2_003 for value in one) for one in sets], np.uint64)
+        for factor in (7, 101, 977, 1_493)
+    ]
+    return sets, bands
+
+
+def by_hand(sets: list[set[int]], bands: list[Any], compared: Any, threshold: float) -> Any:
+    def likeness(row: int, others: list[int]) -> list[float]:
+        one = sets[row]
+        return [len(one & sets[other]) / len(one | sets[other]) for other in others]
+
+    return order.decide_in_order(bands, compared, likeness, threshold)
+
+
+@pytest.mark.parametrize("limits", [(1_000, 1_000), (3, 4), (2, 2)])
+@pytest.mark.parametrize("portion", [verified.PORTION, 60])
+@pytest.mark.parametrize("threshold", [0.6, 0.85, 1.0])
+def test_it_decides_as_the_loop_in_python(limits, portion, threshold, monkeypatch):
+    for module in (order, verified):
+        monkeypatch.setattr(module, "MOST_IN_BUCKET", limits[0])
+        monkeypatch.setattr(module, "MOST_CANDIDATES", limits[1])
+    monkeypatch.setattr(verified, "PORTION", portion)
+    sets, bands = corpus(400, seed=int(threshold * 100))
+    compared = np.ones(len(sets), bool)
+    compared[::17] = False
+    found = decide_by_sets(bands, compared, Sets(sets), threshold)
+    expected = by_hand(sets, bands, compared, threshold)
+    assert 20 < expected.dropped.sum() < 380
+    assert (found.dropped == expected.dropped).all()
+    assert (found.nearest == expected.nearest).all()
+    assert np.array_equal(found.similarity, expected.similarity, equal_nan=True)
+
+
+def test_rows_that_share_nothing_and_no_rows_have_findings():
+    none = decide_by_sets([np.arange(3, dtype=np.uint64)], np.ones(3, bool), Sets([{1}] * 3), 0.5)
+    assert (none.dropped.any(), none.nearest.tolist()) == (False, [-1] * 3)
+    assert len(decide_by_sets([], np.ones(0, bool), Sets([]), 0.5).dropped) == 0
