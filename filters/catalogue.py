@@ -7,7 +7,10 @@ from filters.grounding.claims import Claims
 from filters.grounding.copying import Copying
 from filters.grounding.facts import Facts
 from filters.quality.boilerplate import Boilerplate
+from filters.quality.c4 import C4
 from filters.quality.echo import Echo
+from filters.quality.fineweb import FineWeb
+from filters.quality.gopher import Gopher
 from filters.quality.language import Language
 from filters.quality.length import Length
 from filters.quality.mojibake import Mojibake
@@ -28,10 +31,13 @@ from synth.engine.stage import Model
 FILTERS: Final[dict[str, type[Model]]] = {
     "arithmetic": Arithmetic,
     "boilerplate": Boilerplate,
+    "c4": C4,
     "claims": Claims,
     "copying": Copying,
     "echo": Echo,
     "facts": Facts,
+    "fineweb": FineWeb,
+    "gopher": Gopher,
     "language": Language,
     "length": Length,
     "mojibake": Mojibake,

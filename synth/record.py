@@ -195,18 +195,25 @@ def derive_through(
 
 
 def add_scores(
-    table: pa.Table, scores: Sequence[Mapping[str, Any]], counts: NDArray[np.int64] | None = None
+    table: pa.Table,
+    scores: Sequence[Mapping[str, Any]] | pa.StructArray,
+    counts: NDArray[np.int64] | None = None,
 ) -> pa.Table:
     """The table with new scores at the end of each row's list; `counts` as in `append_to_lists`."""
-    column = append_to_lists(table["scores"], pa.array(scores, type=SCORE), counts)
+    items = scores if isinstance(scores, pa.StructArray) else pa.array(scores, type=SCORE)
+    column = append_to_lists(table["scores"], items, counts)
     return table.set_column(RECORD.get_field_index("scores"), RECORD.field("scores"), column)
+
+
+def last_steps(table: pa.Table) -> pa.StructArray:
+    """The last step of each row's trail, in row order."""
+    trail = table["trail"].combine_chunks()
+    return trail.values.take(pc.subtract(trail.offsets[1:], 1))
 
 
 def last_step(table: pa.Table, field: str) -> list[str]:
     """A field of the last step of each row's trail, in row order."""
-    trail = table["trail"].combine_chunks()
-    last = pc.subtract(trail.offsets[1:], 1)
-    values: list[str] = pc.struct_field(trail.values.take(last), field).to_pylist()
+    values: list[str] = pc.struct_field(last_steps(table), field).to_pylist()
     return values
 
 

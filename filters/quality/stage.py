@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import ConfigDict, Field, model_validator
@@ -69,25 +70,23 @@ class Quality(ShardStage):
         batch = Batch(table, place.subject)
         filters: list[Filter] = [entry.part for entry in self.filters]
         verdicts = [judged(one, batch) for one in filters]
-        decisions = [first_reason(filters, verdicts, row) for row in range(len(table))]
         scored = add_scores(
-            table,
-            [
-                score(one, verdict, row)
-                for row in range(len(table))
-                for one, verdict in zip(filters, verdicts, strict=True)
-            ],
-            np.full(len(table), len(filters), np.int64),
+            table, scores_of(filters, verdicts), np.full(len(table), len(filters), np.int64)
         )
-        dropped = [decision for decision in decisions if decision is not None]
-        leaves = np.fromiter((decision is not None for decision in decisions), bool, len(table))
+        drops = np.array([[reason is not None for reason in one.reasons] for one in verdicts])
+        leaves = drops.any(axis=0)
+        gone = np.flatnonzero(leaves).tolist()
+        by = drops.argmax(axis=0)[leaves].tolist()  # the first filter that drops the row
+        reasons = [verdicts[first].reasons[row] for first, row in zip(by, gone, strict=True)]
         return Outcome(
             kept=scored.filter(~leaves),
             rejected=rejects(
                 scored.filter(leaves),
-                reason=[reason for reason, _, _ in dropped],
-                by=[by for _, by, _ in dropped],
-                score=[value for _, _, value in dropped],
+                reason=[reason for reason in reasons if reason is not None],
+                by=[filters[first].name for first in by],
+                score=[
+                    number(verdicts[first].scores[row]) for first, row in zip(by, gone, strict=True)
+                ],
             ),
         )
 
@@ -102,26 +101,35 @@ def judged(one: Filter, batch: Batch) -> Verdicts:
     return verdicts
 
 
-def first_reason(
-    filters: list[Filter], verdicts: list[Verdicts], row: int
-) -> tuple[str, str, float | None] | None:
-    """The reason, the filter and its score of the first filter that drops the row, if any does."""
-    for one, verdict in zip(filters, verdicts, strict=True):
-        reason = verdict.reasons[row]
-        if reason is not None:
-            return reason, one.name, number(verdict.scores[row])
-    return None
+def scores_of(filters: list[Filter], verdicts: list[Verdicts]) -> pa.StructArray:
+    """One entry for each row and filter, row by row, made a column at a time.
 
+    A filter that drops without a note leaves its reason there.
+    """
+    import pyarrow as pa
 
-def score(one: Filter, verdict: Verdicts, row: int) -> dict[str, Any]:
-    """The entry in the row's scores; a filter that drops without a note leaves its reason there."""
-    reason = verdict.reasons[row]
-    return {
-        "name": one.name,
-        "verdict": "keep" if reason is None else "drop",
-        "value": number(verdict.scores[row]),
-        "note": (verdict.notes[row] if verdict.notes else "") or reason or "",
-    }
+    from synth.record import SCORE
+
+    def by_row(columns: list[list[Any]]) -> list[Any]:
+        return list(chain.from_iterable(zip(*columns, strict=True)))
+
+    rows = len(verdicts[0].reasons)
+    reasons = [one.reasons for one in verdicts]
+    notes = [
+        [
+            note or reason or ""
+            for note, reason in zip(one.notes or [""] * rows, one.reasons, strict=True)
+        ]
+        for one in verdicts
+    ]
+    columns = [
+        [one.name for one in filters] * rows,
+        by_row([["keep" if reason is None else "drop" for reason in one] for one in reasons]),
+        by_row([[number(value) for value in one.scores] for one in verdicts]),
+        by_row(notes),
+    ]
+    arrays = [pa.array(values, SCORE[at].type) for at, values in enumerate(columns)]
+    return pa.StructArray.from_arrays(arrays, fields=list(SCORE))
 
 
 def number(value: float) -> float | None:

@@ -155,7 +155,7 @@ def test_a_filter_that_forgets_rows_is_named():
 
 def test_the_schema_offers_names_and_the_list():
     schema = json.dumps(Quality.model_json_schema())
-    assert '"enum": ["arithmetic", "boilerplate", "claims"' in schema
+    assert '"enum": ["arithmetic", "boilerplate", "c4"' in schema
     assert '"min_words"' in schema
 
 
@@ -163,7 +163,7 @@ def test_catalogue_and_stages_load_nothing_heavy():
     import subprocess
     import sys
 
-    heavy = "numpy pyarrow rapidfuzz xxhash math_verify sympy"
+    heavy = "numba numpy pyarrow rapidfuzz xxhash math_verify sympy"
     code = (
         "import sys, filters.catalogue, filters.quality.stage, filters.verify.stage, "
         "filters.dedup.stage\n"

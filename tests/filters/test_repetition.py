@@ -7,10 +7,10 @@ import random
 import numpy as np
 import pytest
 
-from filters.quality.ngrams import ngram_shares
 from filters.quality.repetition import Repetition
+from filters.quality.repetition_measures import measure
 from synth.batch import Batch
-from tests.filters.rows import reason
+from tests.filters.rows import answers, reason
 
 VOCABULARY = [f"{a}{b}{c}" for a in "bdfgklm" for b in "aeiou" for c in ("n", "r", "st", "lt")]
 
@@ -93,52 +93,106 @@ def test_a_copied_passage_is_found_by_its_ngrams():
     assert reason(Repetition(), text) == "duplicate_5_grams"
 
 
-@pytest.mark.parametrize(
-    "text", ["", "42", "Yes. Yes.", "New York, New York", "ha ha ha ha ha", "\n\n", "--- --- ---"]
-)
+SHORT = ["", "42", "Yes. Yes.", "New York, New York", "ha ha ha ha ha", "\n\n", "--- --- ---"]
+
+
+@pytest.mark.parametrize("text", SHORT)
 def test_short_answers_stay(text):
-    assert reason(Repetition(), text) is None
+    assert Repetition().judge(Batch(answers([("Why?", text)]))).reasons == [None]
 
 
-def test_a_short_text_that_loops_goes():
-    assert reason(Repetition(), "I am a loop. " * 10) is not None
+def test_a_page_is_judged_to_the_letter_however_short():
+    verdicts = Repetition().judge(Batch.of_texts(SHORT))
+    assert verdicts.reasons[:2] == ["empty_text", None]
+    assert verdicts.reasons[3:] == ["top_2_gram", "top_2_gram", "duplicate_lines", "top_2_gram"]
 
 
-def test_braces_are_no_duplicate_lines():
+@pytest.mark.parametrize("make", [lambda t: Batch.of_texts([t]), lambda t: Batch.of_prompts([t])])
+def test_a_short_text_that_loops_goes(make):
+    assert Repetition().judge(make("I am a loop. " * 10)).reasons[0] is not None
+
+
+def test_short_answers_have_slack_and_none_where_the_recipe_says_so():
+    text = " ".join(f"{prose(6, seed)} and so on then" for seed in range(8))
+    batch = Batch(answers([("Why?", text)]))
+    assert Repetition().judge(batch).reasons == [None]
+    assert Repetition(short_slack=1).judge(batch).reasons != [None]
+    assert Repetition(kind="page").judge(batch).reasons != [None]
+
+
+def test_braces_are_no_duplicate_lines_of_code():
     code = "\n".join(
         f"if ({prose(3, seed)}) {{\n    {prose(5, seed + 50)};\n}}" for seed in range(20)
     )
-    assert reason(Repetition(), code) is None
+    assert reason(Repetition(kind="code"), code) is None
+    assert reason(Repetition(), code) == "duplicate_lines"
+
+
+@pytest.mark.parametrize(
+    "off",
+    [
+        {"max_duplicate_lines": None, "max_duplicate_line_chars": None},
+        {"max_top_ngram_chars": {}, "max_duplicate_ngram_chars": {}},
+    ],
+)
+def test_a_rule_of_null_is_off(off):
+    rules: dict[str, object] = {
+        "max_duplicate_lines": None,
+        "max_duplicate_paragraphs": None,
+        "max_duplicate_line_chars": None,
+        "max_duplicate_paragraph_chars": None,
+        "max_top_ngram_chars": {},
+        "max_duplicate_ngram_chars": {},
+    }
+    text = f"{prose(30)}\n" * 5
+    assert reason(Repetition(**rules), text) is None
+    on = {key: value for key, value in rules.items() if key not in off}
+    assert reason(Repetition(**on), text) is not None
+
+
+def shares(text: str, top: list[int], duplicate: list[int], strict: bool = False) -> list[float]:
+    """Those of n-grams, of one text."""
+    made = measure(Batch.of_texts([text]), np.array([strict]), top, duplicate)
+    return [float(share) for share in made[0, 4:]]
 
 
 def test_shares_agree_with_counting_by_hand():
-    words = list("abcabcdab")
-    top, duplicate = ngram_shares(words, 9, {2}, {2, 3})
-    assert top == {2: pytest.approx(6 / 9)}  # "a b" thrice
-    assert duplicate == {
-        2: pytest.approx(5 / 9),  # the later "a b", "b c" and "a b"
-        3: pytest.approx(3 / 9),  # the later "a b c"
-    }
+    text = "a b c a b c d a b"  # 17 characters
+    assert shares(text, [2], [2, 3]) == [
+        pytest.approx(3 * 3 / 17),  # "a b" thrice, with the blank in it
+        pytest.approx(4 / 17),  # the later "a b", and the one at the end
+        pytest.approx(3 / 17),  # the later "a b c"
+    ]
 
 
-def test_no_ngram_twice_is_zero_for_every_n():
-    top, duplicate = ngram_shares(list("abcdefghijklmnop"), 16, {2, 3, 4}, {5, 10})
-    assert top == {2: 0.0, 3: 0.0, 4: 0.0}
-    assert duplicate == {5: 0.0, 10: 0.0}
+def test_no_ngram_twice_is_zero_for_every_n_but_to_the_letter():
+    text = " ".join("abcdefghijklmnop")
+    assert shares(text, [2, 3, 4], [5, 10]) == [0.0] * 5
+    assert shares(text, [2], [5], strict=True) == [pytest.approx(3 / 31), 0.0]
 
 
-def test_shares_stay_within_one_on_random_text():
-    rng = np.random.default_rng(0)
-    for _ in range(200):
-        words = [chr(97 + x) for x in rng.integers(0, 4, rng.integers(1, 60))]
-        for shares in ngram_shares(words, len(words), {2, 3, 4}, {5, 6, 10}):
-            assert all(0 <= share <= 1 for share in shares.values())
+def test_paragraphs_and_lines_agree_with_splitting():
+    import re
+
+    rng = random.Random(5)
+    parts = ["a b", "c", "\n", "\n\n", "\n\n\n", " ", "\r\n", "\u2028", "\t", "x"]
+    texts = ["".join(rng.choices(parts, k=rng.randrange(1, 25))) for _ in range(400)]
+    made = measure(Batch.of_texts(texts), np.ones(len(texts), bool), [], [])
+    for text, row in zip(texts, made.tolist(), strict=True):
+        expected = []
+        for pieces in (re.split(r"\n+", text), re.split(r"\n{2,}", text.strip())):
+            again = [piece for i, piece in enumerate(pieces) if piece in pieces[:i]]
+            expected.append((len(again) / len(pieces), sum(map(len, again)) / len(text)))
+        (lines, line_chars), (paragraphs, paragraph_chars) = expected
+        wanted = [lines, paragraphs, line_chars, paragraph_chars]
+        assert row == pytest.approx(wanted), repr(text)
 
 
 @pytest.mark.gold
 def test_human_questions_and_most_correct_solutions_stay(gold):
     questions = [row["question"] for row in gold("gsm8k_test.jsonl")]
     solutions = [r["solution"] for r in gold("gsm8k_model_solutions.jsonl") if r["is_correct"]]
-    assert not any(Repetition().judge(Batch.of_texts(questions)).reasons)
-    dropped = [r for r in Repetition().judge(Batch.of_texts(solutions)).reasons if r]
+    assert not any(Repetition().judge(Batch.of_prompts(questions)).reasons)
+    given = Batch(answers([("Why?", solution) for solution in solutions]))
+    dropped = [r for r in Repetition().judge(given).reasons if r]
     assert len(dropped) / len(solutions) < 0.02  # table A1 as it stands drops 9 %
