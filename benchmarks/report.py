@@ -20,6 +20,12 @@ def machine() -> str:
     return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
 
 
+def peak_mb() -> float:
+    """The most memory that this process has had; not what its parent had, as `ru_maxrss` says."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Prints rows under their heads, aligned."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
