@@ -243,7 +243,13 @@ def _settings(model: Any, arguments: Namespace) -> Any:
 
 def _show(folder: Path, rows: int) -> None:
     from flows.samples import run_manifests, sample_rows
-    from flows.terminal import print_funnel, print_planted, print_samples, print_unfinished
+    from flows.terminal import (
+        print_funnel,
+        print_operations,
+        print_planted,
+        print_samples,
+        print_unfinished,
+    )
 
     if not folder.is_dir():
         raise InputError(f"no run folder {folder}; a run makes one under outputs/")
@@ -251,6 +257,7 @@ def _show(folder: Path, rows: int) -> None:
     if manifests:
         print_samples(sample_rows(folder, manifests, rows))
         print_funnel(manifests)
+        print_operations(folder, manifests)
         print_planted(folder, manifests)
     print_unfinished(folder, manifests)
 

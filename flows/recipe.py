@@ -28,8 +28,11 @@ from synth.engine.plan import Plan
 from synth.engine.stage import Model, Source, Stage
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
+from synth.generate.follow_up import FollowUp
+from synth.generate.invent import Invent
 from synth.generate.judge import Judge
 from synth.generate.resample import Resample
+from synth.generate.reverse import Reverse
 from synth.generate.revise import Revise
 from synth.generate.rewrite import Rewrite
 from synth.generate.round_trip import RoundTrip
@@ -63,6 +66,12 @@ class StageEntry(Model):
     """Guesses each answer's prompt, and compares."""
     judge: Judge | None = None
     """Grades rows by a rubric, or compares the answers of a pair."""
+    invent: Invent | None = None
+    """Adds new prompts: from examples, as persons would ask, or from nothing."""
+    reverse: Reverse | None = None
+    """Makes of documents the prompts that they answer."""
+    follow_up: FollowUp | None = None
+    """Makes of answers the next turn of a conversation."""
     redact: Redact | None = None
     """Replaces personal data and secrets by placeholders."""
     dedup: Dedup | None = None

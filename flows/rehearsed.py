@@ -13,6 +13,9 @@ from pathlib import Path
 from synth.engine.plan import StageFolder
 from synth.store.manifest import Manifest
 
+NO_MISTAKES = ("superseded", "instruction_rewritten", "no_instruction")
+"""Reasons by which a clean row leaves as it should."""
+
 
 @dataclass(slots=True)
 class Caught:
@@ -68,7 +71,7 @@ def planted_defects(run: Path, manifests: Sequence[Manifest]) -> tuple[dict[str,
                     caught.planted += 1
                     caught.left += 1
                     caught.reasons[reason] += 1
-                elif "duplicate" not in reason and reason != "superseded":
+                elif "duplicate" not in reason and reason not in NO_MISTAKES:
                     clean += 1
                     clean_left += 1
                     mistakes[reason] += 1

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.evolved import rounds, tried_operations
 from flows.rehearsed import planted_defects
 from synth.engine.plan import RELEASE, StageFolder
 from synth.store.manifest import Manifest
@@ -58,6 +59,32 @@ def print_samples(rows: Sequence[dict[str, str]]) -> None:
     for row in rows:
         table.add_row(*(Text(_short(row.get(name, ""))) for name in columns))
     Console().print(table)
+
+
+def print_operations(run: Path, manifests: Sequence[Manifest]) -> None:
+    """What each operation of `evolve` did: survivors of attempts per round, gain, tokens."""
+    for manifest in manifests:
+        if manifest.stage != "evolve":
+            continue
+        tried = tried_operations(run, manifest)
+        table = Table(
+            title=f"operations of {manifest.index:02d}-{manifest.stage}: survived/tried",
+            title_justify="left",
+            box=None,
+            pad_edge=False,
+        )
+        table.add_column("operation")
+        for name in [*(f"round {n}" for n in rounds(tried)), "gain", "tokens each"]:
+            table.add_column(name, justify="right")
+        for operation, one in tried.items():
+            cells = [f"{one.survived.get(n, 0)}/{one.attempts.get(n, 0)}" for n in rounds(tried)]
+            gain, tokens = one.mean_gain, one.tokens_each
+            cells += [
+                "-" if gain is None else f"{gain:.1f}",
+                "-" if tokens is None else f"{tokens:,.0f}",
+            ]
+            table.add_row(operation, *cells)
+        Console().print(table)
 
 
 def print_planted(run: Path, manifests: Sequence[Manifest]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -107,3 +108,11 @@ async def scripted(script: Script, model: str = "scripted") -> AsyncIterator[Scr
 def asked_prompt(body: dict[str, Any]) -> str:
     """The last turn of a request."""
     return str(body["messages"][-1]["content"])
+
+
+NAMES = [f"{a}{b}" for a in "bdfghklmnprstvwz" for b in ("alm", "erk", "ind", "ost", "unt")]
+
+
+def demand(seed: int) -> str:
+    """One more demand on a prompt, another one for each seed, so that the child survives."""
+    return f"Mention what {', '.join(random.Random(seed).sample(NAMES, 6))} would say."

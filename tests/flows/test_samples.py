@@ -18,7 +18,7 @@ from synth.generate.rewrite import Rewrite, Style
 from synth.store import shards
 from synth.store.write import Write
 from tests.lines import Given, plan
-from tests.scripted_teacher import asked_prompt, scripted
+from tests.scripted_teacher import asked_prompt, demand, scripted
 
 PROMPTS = tuple(f"Why is number {n} odd?" for n in range(10))
 
@@ -33,7 +33,7 @@ def say(body: dict[str, Any], _before: int) -> str:
     told = asked_prompt(body).removeprefix("<prompt>\n").removesuffix("\n</prompt>")
     if "<source>" in told:
         return "=== faq ===\nQ: Why? A: " + told.split("<source>\n")[1].split("\n")[0]
-    return f"{told} Show every step of the way, for a reader of twelve years."
+    return f"{told} {demand(body['seed'])}"
 
 
 def run(folder: Path, *stages: Stage) -> None:

@@ -23,7 +23,7 @@ from synth.generate.evolve import Evolve
 from synth.generate.rewrite import Rewrite, Style
 from synth.store.write import Write
 from tests.lines import Given, plan, rows
-from tests.scripted_teacher import asked_prompt, scripted
+from tests.scripted_teacher import asked_prompt, demand, scripted
 
 PROMPTS = tuple(f"Why is number {n} odd?" for n in range(6))
 TEXTS = tuple(f"Page {n}. " + "Plants need light to grow, and water. " * 12 for n in range(5))
@@ -41,7 +41,8 @@ def say(body: dict[str, Any], _before: int) -> str:
         return f"=== faq ===\nQ: Why? A: {told[-40:]}"
     if body["seed"] % 5 == 0:
         return "Sorry, I cannot."
-    return told.removeprefix("<prompt>\n").removesuffix("\n</prompt>") + f" See {body['seed']}."
+    prompt = told.removeprefix("<prompt>\n").removesuffix("\n</prompt>")
+    return f"{prompt} {demand(body['seed'])}"
 
 
 def run(folder: Path, *stages: Stage) -> list[dict[str, Any]]:
@@ -113,7 +114,8 @@ def test_the_beginning_of_an_id_is_enough_where_it_is_the_only_one(tmp_path: Pat
 
 def test_what_cannot_be_rendered_any_more_is_said_and_the_rest_is_shown(tmp_path: Path) -> None:
     run(tmp_path, *LINES["answers"])
-    record = rows(tmp_path, "02-distill/kept/*.parquet")[-1]
+    answers = rows(tmp_path, "02-distill/kept/*.parquet")
+    record = next(row for row in answers if row["trail"][1]["stage"] == "evolve")
     shutil.rmtree(tmp_path / "01-evolve/journal")
     found = traced(tmp_path, record["id"])
     assert "evolve: its journal" in found.changed

@@ -8,9 +8,10 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
-from synth.teacher.rehearsal.config import REPLY_DEFECTS, Defects, Rehearsal
+from synth.teacher.rehearsal.config import EVOLVED_DEFECTS, REPLY_DEFECTS, Defects, Rehearsal
 from synth.teacher.rehearsal.defects import Case, Flawed, plant
 from synth.teacher.rehearsal.dice import Dice
+from synth.teacher.rehearsal.flaws import FLAWS, plant_flaw
 from synth.teacher.rehearsal.replies import compose, read_job
 from synth.teacher.rehearsal.text import count_tokens, cut_tokens
 from synth.teacher.rehearsal.wire import Asked
@@ -58,9 +59,13 @@ def make_choice(config: Rehearsal, asked: Asked, key: bytes, index: int) -> Choi
     dice = Dice(key + b"/%d" % (0 if asked.greedy else index))
     job = read_job(asked.turns, asked.schema)
     draft = compose(job, dice.fork("reply"))
-    flawed, defect = Flawed(draft.text, draft.reasoning), drawn_defect(config.defects, dice)
+    kinds = EVOLVED_DEFECTS if job.task == "evolve" else REPLY_DEFECTS
+    strain = config.strain.get(job.name, 1.0)
+    flawed = Flawed(draft.text, draft.reasoning)
+    defect = drawn_defect(config.defects, dice, kinds, strain)
     if defect is not None:
-        planted = plant(defect, Case(job, draft, dice.fork("defect"), config.seed))
+        case = Case(job, draft, dice.fork("defect"), config.seed)
+        planted = plant_flaw(defect, case) if defect in FLAWS else plant(defect, case)
         flawed, defect = (flawed, None) if planted is None else (planted, defect)
     choice = _cut(flawed, defect, asked.max_tokens, index)
     return replace(choice, logprobs=_logprobs(choice, dice)) if asked.logprobs else choice
@@ -77,23 +82,29 @@ def _told(logprob: float) -> dict[str, Any]:
     return {"token": "", "logprob": logprob, "bytes": None, "top_logprobs": []}
 
 
-def drawn_defect(defects: Defects, dice: Dice) -> str | None:
-    """The kind drawn for this reply, each with its rate, or None."""
+def drawn_defect(
+    defects: Defects, dice: Dice, kinds: tuple[str, ...] = REPLY_DEFECTS, strain: float = 1.0
+) -> str | None:
+    """The kind drawn for this reply, each with its rate times `strain`, or None."""
     roll = dice.roll()
-    for kind, threshold in _thresholds(defects):
+    for kind, threshold in _thresholds(defects, kinds, strain):
         if roll < threshold:
             return kind
     return None
 
 
-@lru_cache(maxsize=16)
-def _thresholds(defects: Defects) -> tuple[tuple[str, float], ...]:
-    """Where each kind's share of [0, 1) ends, without the kinds that are off."""
+@lru_cache(maxsize=64)
+def _thresholds(
+    defects: Defects, kinds: tuple[str, ...], strain: float
+) -> tuple[tuple[str, float], ...]:
+    """Where each kind's share of [0, 1) ends, without the kinds that are off. Strained beyond 1,
+    they share it in proportion."""
+    rates = [(kind, defects.rate(kind) * strain) for kind in kinds if defects.rate(kind) > 0]
+    whole = max(1.0, sum(rate for _, rate in rates)) if strain != 1 else 1.0
     ends, end = [], 0.0
-    for kind in REPLY_DEFECTS:
-        if (rate := defects.rate(kind)) > 0:
-            end += rate
-            ends.append((kind, end))
+    for kind, rate in rates:
+        end += rate / whole
+        ends.append((kind, end))
     return tuple(ends)
 
 

@@ -34,6 +34,25 @@ REPLY_DEFECTS = (
 )
 """Defects of what is said, in the order in which their shares are laid out; one a reply at most."""
 
+REWRITE_DEFECTS = ("ungrounded", "contradicted", "omitted", "stock_opening")
+"""Those of them that only a rewrite can have."""
+
+PROMPT_DEFECTS = (
+    "no_gain",
+    "unanswerable",
+    "answer_leak",
+    "language_drift",
+    "lost_constraint",
+    "overgrown",
+)
+"""Defects of evolved prompts alone, laid out behind those of any reply."""
+
+EVOLVED_DEFECTS = (
+    *(kind for kind in REPLY_DEFECTS if kind not in REWRITE_DEFECTS),
+    *PROMPT_DEFECTS,
+)
+"""What an evolved prompt may have, in the order in which their shares are laid out."""
+
 TRANSPORT_DEFECTS = ("overloaded", "slow")
 """Defects of how a reply is delivered; each is drawn on its own, whatever the reply."""
 
@@ -90,6 +109,25 @@ class Defects(BaseModel):
     stock_opening: Rate = Field(
         default=0.04, description="Opens as any text might ('In today's world'); rewrites only."
     )
+    no_gain: Rate = Field(
+        default=0.02, description="Evolved prompts: a paraphrase, or stock words about quality."
+    )
+    unanswerable: Rate = Field(
+        default=0.02,
+        description="Evolved prompts: needs a file, image, page or conversation that is not there.",
+    )
+    answer_leak: Rate = Field(
+        default=0.02, description="Evolved prompts: tells the answer, or is an answer."
+    )
+    language_drift: Rate = Field(
+        default=0.02, description="Evolved prompts: a sentence, or all, in another language."
+    )
+    lost_constraint: Rate = Field(
+        default=0.02, description="Evolved prompts: a demand or number of the parent is gone."
+    )
+    overgrown: Rate = Field(
+        default=0.02, description="Evolved prompts: over 400 words, or over ten list items."
+    )
     overloaded: Rate = Field(
         default=0.01,
         description="Answers 429 or 503 the first time; asked again, the request succeeds.",
@@ -100,7 +138,9 @@ class Defects(BaseModel):
 
     @model_validator(mode="after")
     def _shares_of_one_reply(self) -> Self:
-        total = sum(self.rate(kind) for kind in REPLY_DEFECTS)
+        total = max(
+            sum(self.rate(kind) for kind in kinds) for kinds in (REPLY_DEFECTS, EVOLVED_DEFECTS)
+        )
         if total > 1 + 1e-9:
             raise ValueError(
                 f"the reply defects add up to {total:g}, but a reply has one at most and they "
@@ -116,7 +156,9 @@ class Defects(BaseModel):
     @classmethod
     def none(cls) -> Defects:
         """Plants nothing."""
-        return cls.model_validate(dict.fromkeys((*REPLY_DEFECTS, *TRANSPORT_DEFECTS), 0.0))
+        return cls.model_validate(
+            dict.fromkeys((*REPLY_DEFECTS, *PROMPT_DEFECTS, *TRANSPORT_DEFECTS), 0.0)
+        )
 
 
 class Rehearsal(BaseModel):
@@ -128,11 +170,16 @@ class Rehearsal(BaseModel):
     latency_ms: float = Field(default=0, ge=0, description="How long each reply is held back.")
     defects: Defects = Field(default_factory=Defects, description="What is planted, how often.")
 
+    strain: dict[str, Annotated[float, Field(ge=0, le=20)]] = Field(
+        default_factory=dict,
+        description="By operation or style: how many times as often its replies are flawed.",
+    )
+
     def revision(self) -> str:
         """What the replies depend on besides the request: version, seed and reply defects.
 
         How replies are delivered is left out, since it changes none of them.
         """
-        rates = [self.defects.rate(kind) for kind in REPLY_DEFECTS]
-        digest = sha256(repr((self.seed, rates)).encode()).hexdigest()
+        rates = [self.defects.rate(kind) for kind in (*REPLY_DEFECTS, *PROMPT_DEFECTS)]
+        digest = sha256(repr((self.seed, rates, sorted(self.strain.items()))).encode()).hexdigest()
         return f"{VERSION}-{digest[:8]}"

@@ -28,6 +28,16 @@ COMMANDS = frozenset(
     write""".split()  # noqa: SIM905
 )
 """Openings of a prompt that still read well in lower case, after a clause put before them."""
+DECOYS = 0.15
+"""The share of clean additions that speak of files, answers, refusals and other languages in good
+faith, so that a rule that looks for those words alone drops good prompts."""
+WITH_MATERIAL = ("complicate", "code_mislead", "broaden_ask", "preconditions", "concretize")
+FAULTY = (
+    ("total = 0", "for item in items[1:]:", "    total += item", "return total"),
+    ("seen = set()", "for key in keys:", "    seen.add(key)", "return len(keys) - len(keys)"),
+    ("low, high = 0, len(rows)", "while low < high:", "    low += 2", "return rows[low]"),
+    ("best = 0", "for value in values:", "    best = max(best, value)", "return best"),
+)
 END = (".", "!", "?", '"', "”", "'", ")", ":", "|", "`", "}", "]")
 
 
@@ -45,6 +55,9 @@ def evolve(operation: str, prompt: str, dice: Dice) -> str:
         case "complicate":
             lead = _fresh("complicate", prompt, dice, slots)
             return f"{_closed(prompt)}\n\n{lead}\n\n{_material(prompt, dice)}"
+        case "code_mislead":
+            lead = _fresh("code_mislead", prompt, dice, slots)
+            return f"{_closed(prompt)}\n\n{lead}\n\n{_faulty(dice)}"
         case "broaden":
             ask = _fresh("broaden_ask", prompt, dice, slots)
             # several limits around it, or prompts with one ask would often be near-duplicates
@@ -74,6 +87,8 @@ def _slots(prompt: str, dice: Dice) -> dict[str, str]:
 def _fresh(section: str, prompt: str, dice: Dice, slots: dict[str, str]) -> str:
     """A phrase of the section that an earlier round has not put into this prompt already."""
     phrases = bank("evolve", section, otherwise="constraints")
+    if section not in WITH_MATERIAL and dice.chance(DECOYS):
+        phrases = bank("evolve", "decoys")
     for phrase in dice.draw(phrases, 4):
         text = say(phrase, dice, slots)
         if text[:16] not in prompt:
@@ -130,6 +145,12 @@ def _specific(prompt: str, dice: Dice) -> str:
         if (found := pattern.search(prompt)) is not None:
             return prompt[: found.start()] + dice.pick(choices) + prompt[found.end() :]
     return prompt
+
+
+def _faulty(dice: Dice) -> str:
+    """A short draft in a code fence, with one mistake in it."""
+    body = "\n".join(f"    {line}" for line in dice.pick(FAULTY))
+    return f"```python\ndef draft({dice.pick(('items', 'keys', 'rows', 'values'))}):\n{body}\n```"
 
 
 def _material(prompt: str, dice: Dice) -> str:

@@ -17,14 +17,22 @@ from typing import Any, Literal
 import orjson
 
 from synth.teacher.rehearsal.answer import Draft, answer
+from synth.teacher.rehearsal.assist import improve, invent, judge
 from synth.teacher.rehearsal.dice import Dice
 from synth.teacher.rehearsal.evolve import evolve
 from synth.teacher.rehearsal.instance import instance
 from synth.teacher.rehearsal.rewrite import rewrite
 from synth.teacher.schema import NOT_YET
 
-Task = Literal["evolve", "rewrite", "answer", "json"]
-TASK_LINE = re.compile(r"Task: (evolve a prompt|rewrite a source) \((\w+)\)\s*$")
+Task = Literal["evolve", "rewrite", "answer", "json", "judge", "improve", "invent"]
+TASKS: dict[str, Task] = {
+    "evolve a prompt": "evolve",
+    "rewrite a source": "rewrite",
+    "judge an evolved prompt": "judge",
+    "improve an instruction": "improve",
+    "invent a prompt": "invent",
+}
+TASK_LINE = re.compile(rf"Task: ({'|'.join(TASKS)}) \((\w+)\)\s*$")
 DEMANDED = re.compile(r"`=== (\w{1,60}) ===`")
 
 
@@ -53,8 +61,11 @@ def read_job(turns: list[tuple[str, str]], schema: dict[str, Any] | None) -> Job
             user = [text for role, text in turns if role == "user"][-2:][0]
         return Job("json", user, instructions=system, schema=schema)
     line, demanded = TASK_LINE.match(system.partition("\n")[0]), DEMANDED.search(system)
-    if line is not None and line[1] == "evolve a prompt":
+    task = TASKS[line[1]] if line is not None else "rewrite"
+    if line is not None and task == "evolve":
         return Job("evolve", _inside(user, "prompt"), line[2], system)
+    if line is not None and task != "rewrite":
+        return Job(task, user, line[2], system)
     if name := (line and line[2]) or (demanded and demanded[1]):
         title = _inside(user.partition("<source>")[0], "title", otherwise="")
         return Job("rewrite", _inside(user, "source"), name, system, title, _audience(system))
@@ -85,5 +96,11 @@ def compose(job: Job, dice: Dice) -> Draft:
             return Draft(rewrite(job.name, job.given, job.title, job.audience, dice))
         case "json":
             return Draft(orjson.dumps(instance(job.schema, job.given, dice)).decode())
+        case "judge":
+            return Draft(judge(job.given, dice))
+        case "improve":
+            return Draft(improve(job.given, dice))
+        case "invent":
+            return Draft(invent(job.name, job.given, dice))
         case "answer":
             return answer(job.given, dice)

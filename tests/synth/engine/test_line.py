@@ -22,7 +22,7 @@ from synth.store.write import Write
 from synth.teacher.config import TeacherConfig
 from synth.teacher.protocol import Sampling
 from tests.lines import Given, plan, rows, shard_bytes
-from tests.scripted_teacher import asked_prompt, scripted
+from tests.scripted_teacher import asked_prompt, demand, scripted
 from tests.synth.teacher.fleets import alive, in_a_hurry, launch
 
 PROMPTS = tuple(f"What is {n} plus {n}?" for n in range(10))
@@ -178,7 +178,7 @@ def test_shards_have_the_one_schema(tmp_path: Path) -> None:
 def test_evolved_prompts_keep_their_whole_trail(tmp_path: Path) -> None:
     def harder(body: dict[str, Any], _before: int) -> str:
         prompt = asked_prompt(body).removeprefix("<prompt>\n").removesuffix("\n</prompt>")
-        return f"{prompt} Explain each step for a careful reader, number {body['seed']}."
+        return f"{prompt} {demand(body['seed'])}"
 
     go(tmp_path, harder, Given(prompts=PROMPTS), Evolve(rounds=3))
     kept = rows(tmp_path, "01-evolve/kept/*.parquet")

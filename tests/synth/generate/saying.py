@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -24,9 +25,11 @@ def said(text: str, **fields: Any) -> Reply:
 class Saying:
     """Answers by its script, and remembers the requests."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, *, shuffled: bool = False) -> None:
         self.identity = Identity("saying", "1")
         self.asked: list[Request] = []
+        self.heard: list[Reply] = []
+        self._shuffled = shuffled
         self._script = script
 
     async def replies(self, request: Request) -> list[Reply]:
@@ -35,17 +38,28 @@ class Saying:
     async def reply(self, request: Request) -> Reply:
         before = len(self.asked)
         self.asked.append(request)
-        await asyncio.sleep(0)
+        for _ in range(random.randint(0, 5) if self._shuffled else 1):
+            await asyncio.sleep(0)
         answer = self._script(request, before)
         reply = answer if isinstance(answer, Reply) else said(answer)
-        return replace(reply, key=self.identity.key(request.body(self.identity.model)).hex())
+        key = self.identity.key(request.body(self.identity.model)).hex()
+        self.heard.append(replace(reply, key=key))
+        return self.heard[-1]
 
 
 def apply(
-    stage: ShardStage, rows: list[dict[str, Any]], script: Script, *, seed: int = 7
+    stage: ShardStage,
+    rows: list[dict[str, Any]],
+    script: Script,
+    *,
+    seed: int = 7,
+    shuffled: bool = False,
 ) -> tuple[Outcome, Saying, int]:
-    """The stage's outcome over the rows, who was asked what, and how many rows it called done."""
-    teacher, done = Saying(script), []
+    """The stage's outcome over the rows, who was asked what, and how many rows it called done.
+
+    `shuffled`: replies come in any order.
+    """
+    teacher, done = Saying(script, shuffled=shuffled), []
     kind = Kind.DOCUMENTS if Kind.DOCUMENTS in stage.takes else Kind.PROMPTS
     place = Place(seed, kind, teacher=teacher, done=done.append)
     outcome = asyncio.run(stage.apply(records_table(rows), place))

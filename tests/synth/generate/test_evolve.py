@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
-from synth.generate.evolve import EVOL_INSTRUCT, Evolve, Operation
+from synth.generate.evolve import Adapt, Evolve
+from synth.generate.gain import Judge, read_gain
+from synth.generate.improve import Improve, Version, settled, with_instruction
+from synth.generate.operations import EVOL_INSTRUCT, Operation
+from synth.generate.template import shipped
 from synth.record import new_record
 from synth.teacher.protocol import Reply, Request, Sampling
+from tests.scripted_teacher import demand
 from tests.synth.generate.saying import apply, given, said
 
 SYSTEM = {"role": "system", "content": "Be brief."}
@@ -28,7 +35,8 @@ def prompts(count: int = 1, **fields: Any) -> list[dict[str, Any]]:
 
 
 def harder(request: Request, _before: int) -> str:
-    return f"{given(request)} Show every step of the way, for a reader of twelve years."
+    """One more demand, another one for each request."""
+    return f"{given(request)} {demand(request.seed)}"
 
 
 def failing_in(*rounds: int) -> Any:
@@ -98,7 +106,8 @@ def test_an_unusable_reply_is_a_row_that_left(reply: Reply, reason: str) -> None
     rows = prompts(1)
     outcome, _, _ = apply(Evolve(), rows, lambda _r, _n: reply)
     [left] = outcome.rejected.to_pylist()
-    assert (left["reason"], left["raw"], left["score"]) == (reason, reply.raw, None)
+    assert (left["reason"], left["raw"]) == (reason, reply.raw)
+    assert (left["score"] is None) == (reply.fault is not None)
     assert left["trail"][-1]["finish_reason"] == reply.finish_reason
     assert outcome.kept.to_pylist() == rows
 
@@ -191,3 +200,169 @@ def test_an_edited_prompt_file_is_another_stage(monkeypatch: pytest.MonkeyPatch)
     assert Evolve(operations=(Operation.REASON,)).identity() != before
     monkeypatch.setattr(evolve, "shipped", lambda _name: Template("", "", "edited"))
     assert Evolve().identity() != before
+
+
+def test_an_operation_has_its_weight_and_its_temperature() -> None:
+    stage = Evolve(
+        operations=(Operation.DEEPEN, Operation.REASON),
+        weights={Operation.REASON: 0},
+        temperatures={Operation.DEEPEN: 0.2},
+    )
+    _, teacher, _ = apply(stage, prompts(6), harder)
+    assert {request.sampling.temperature for request in teacher.asked} == {0.2}
+    heads = {request.turns[0]["content"].partition("\n")[0] for request in teacher.asked}
+    assert heads == {"Task: evolve a prompt (deepen)"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said_"),
+    [
+        ({"weights": {"broaden": 2}}, "not among the operations: deepen"),
+        ({"temperatures": {"reason": 1}}, "not among the operations: deepen"),
+        ({"weights": {"deepen": 0}}, "no operation can be drawn"),
+        ({"spare": ["odd"]}, "Input should be 'reply_truncated'"),
+    ],
+)
+def test_a_setting_that_means_nothing_is_refused_with_the_choices(
+    settings: dict[str, Any], said_: str
+) -> None:
+    with pytest.raises(ValidationError, match=said_):
+        Evolve.model_validate({"operations": ["deepen"], **settings})
+
+
+def test_operations_for_code_and_maths_are_for_code_and_maths() -> None:
+    stage = Evolve(operations=(Operation.CODE_COMPLEXITY, Operation.MATHS_HARDER))
+    rows = [
+        new_record(prompt="Write a Python function that sorts a list of names.", source="1"),
+        new_record(prompt="A train covers 90 km in 2 hours. How many km in 5 hours?", source="2"),
+        new_record(prompt="Write a poem about a heron.", source="3"),
+    ]
+    outcome, teacher, done = apply(stage, rows, harder)
+    made = [row["trail"][-1]["operation"] for row in outcome.kept.to_pylist()]
+    assert made == ["given", "code_complexity", "given", "maths_harder", "given"]
+    assert (len(teacher.asked), len(outcome.rejected), done) == (2, 0, 3)
+    assert texts(outcome.kept.to_pylist())[-1] == "Write a poem about a heron."
+
+
+def judging(request: Request, before: int) -> str:
+    """Gains 3 where the prompt evolved by `deepen`, nothing elsewhere."""
+    if "judge" not in request.turns[0]["content"].partition("\n")[0]:
+        return harder(request, before)
+    return "Much more is asked.\nGAIN: 3" if "bal" in request.turns[1]["content"] else "GAIN: 0"
+
+
+def test_a_child_in_which_the_judge_sees_no_gain_is_eliminated_with_its_gain() -> None:
+    outcome, teacher, _ = apply(Evolve(judge=Judge()), prompts(12), judging)
+    assert len(teacher.asked) == 24
+    left = outcome.rejected.to_pylist()
+    assert {(row["reason"], row["score"]) for row in left} == {("judged_no_gain", 0.0)}
+    born = [row for row in outcome.kept.to_pylist() if row["scores"]]
+    assert 0 < len(born) < 12
+    for row in born:
+        novelty, gain = row["scores"]
+        assert (novelty["name"], gain["name"], gain["value"]) == ("novelty", "gain", 3.0)
+        assert novelty["value"] >= 3
+        assert gain["note"].removeprefix("judged in ") in {r.key for r in teacher.heard}
+
+
+def test_a_judgement_that_cannot_be_read_is_none() -> None:
+    def mute(request: Request, before: int) -> str:
+        return "Hm." if "judge" in request.turns[0]["content"][:40] else harder(request, before)
+
+    outcome, _, _ = apply(Evolve(judge=Judge()), prompts(2), mute)
+    assert [len(row["scores"]) for row in outcome.kept.to_pylist()] == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "gain"),
+    [("GAIN: 2", 2), ("**GAIN:** -1", -1), ("gain: 9", 5), ("GAIN 0\nGAIN: +3", 3), ("5", None)],
+)
+def test_the_gain_is_read_from_the_last_line_that_has_one(text: str, gain: float | None) -> None:
+    assert read_gain(text) == gain
+
+
+def refusing(*operations: str) -> Any:
+    def answer(request: Request, before: int) -> str:
+        head = request.turns[0]["content"].partition("\n")[0]
+        return "Sorry, no." if head.endswith(f"({operations[0]})") else harder(request, before)
+
+    return answer
+
+
+def attempts(outcome: Any, round_: int) -> Counter[str]:
+    rows = [*outcome.kept.to_pylist(), *outcome.rejected.to_pylist()]
+    steps = [row["trail"][-1] for row in rows]
+    return Counter(step["operation"] for step in steps if step["round"] == round_)
+
+
+def test_weights_move_away_from_an_operation_that_fails() -> None:
+    stage = Evolve(
+        rounds=3,
+        operations=(Operation.DEEPEN, Operation.REASON, Operation.CONSTRAIN),
+        adapt=Adapt(),
+    )
+    outcome, _, _ = apply(stage, prompts(60), refusing("reason"))
+    assert attempts(outcome, 1)["reason"] >= 10
+    assert attempts(outcome, 3)["reason"] <= 3
+    assert min(attempts(outcome, 3)[one] for one in ("deepen", "constrain")) >= 10
+
+
+def test_what_is_learnt_does_not_depend_on_which_reply_came_first() -> None:
+    stage = Evolve(rounds=3, adapt=Adapt(), judge=Judge())
+    rows = prompts(12)
+    first = apply(stage, rows, judging)[0]
+    for _ in range(3):
+        again = apply(stage, rows, judging, shuffled=True)[0]
+        assert again.kept.equals(first.kept)
+        assert again.rejected.equals(first.rejected)
+
+
+def test_evolution_stops_when_a_round_gains_nothing() -> None:
+    outcome, teacher, done = apply(
+        Evolve(rounds=4, adapt=Adapt()), prompts(5), failing_in(*range(6, 99))
+    )
+    assert (len(teacher.asked), done) == (10, 5)
+    assert len(outcome.rejected) == 5
+
+
+def test_evolution_stops_when_duplicates_rise() -> None:
+    rut = "Plan an expedition of nine sailors to an unmapped archipelago full of herons and ghosts."
+
+    def stuck(request: Request, before: int) -> str:
+        return harder(request, before) if before < 6 else rut
+
+    stage = Evolve(rounds=5, operations=(Operation.BROADEN,), adapt=Adapt())
+    outcome, teacher, _ = apply(stage, prompts(6), stuck)
+    assert len(teacher.asked) == 12
+    assert Counter(outcome.rejected["reason"].to_pylist()) == {"near_duplicate": 5}
+    assert rut in texts(outcome.kept.to_pylist())
+
+
+def improving(request: Request, before: int) -> str:
+    """Fails until the instruction says what the failures were."""
+    head, _, told = request.turns[0]["content"].partition("\n")
+    if "improve" in head:
+        return "Demand something new that a person could check by hand, and never decline to do so."
+    return harder(request, before) if "check by hand" in told else "Sorry, no."
+
+
+def test_auto_evol_writes_an_instruction_anew_and_the_trail_says_which_was_used() -> None:
+    stage = Evolve(rounds=2, operations=(Operation.DEEPEN,), improve=Improve(failures=2))
+    outcome, teacher, _ = apply(stage, prompts(4), improving)
+    born = [row["trail"][-1] for row in outcome.kept.to_pylist() if len(row["trail"]) > 1]
+    assert {step["operation"] for step in born} == {"deepen@1"}
+    [version] = [r for r in outcome.rejected.to_pylist() if r["reason"] == "instruction_rewritten"]
+    assert version["text"].startswith("Demand something new")
+    assert version["trail"][-1]["operation"] == "improve/deepen@1"
+    assert {step["template"] for step in born} == {version["trail"][-1]["template"]}
+    shown = next(r for r in teacher.asked if "improve" in r.turns[0]["content"][:30])
+    assert shown.turns[1]["content"].count("Wrong: refused") == 2
+    rules = shipped("evolve/deepen").system.partition("\nRules:\n")[2]
+    assert all(request.turns[0]["content"].endswith(rules) for request in teacher.asked[-4:])
+
+
+def test_an_instruction_that_survives_less_is_given_up() -> None:
+    old = Version(0, shipped("evolve/deepen"), survival=0.5)
+    new = Version(1, with_instruction(old.template, "Ask for more."), before=old)
+    assert settled(new, 0.4) is old
+    assert settled(new, 0.6).template is new.template

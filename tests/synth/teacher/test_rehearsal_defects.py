@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rapidfuzz import fuzz
 
 from synth.teacher.rehearsal.choices import Choice, make_choice, sampling_key
-from synth.teacher.rehearsal.config import REPLY_DEFECTS, Defects, Rehearsal
+from synth.teacher.rehearsal.config import PROMPT_DEFECTS, REPLY_DEFECTS, Defects, Rehearsal
 from synth.teacher.rehearsal.defects import Case, Flawed, plant
 from synth.teacher.rehearsal.dice import Dice
 from synth.teacher.rehearsal.phrases import bank
@@ -99,7 +99,7 @@ def test_rate_one_plants_always() -> None:
 
 def test_default_rates_are_small_and_not_zero() -> None:
     rates = Defects().model_dump()
-    assert set(rates) == {*REPLY_DEFECTS, "overloaded", "slow"}
+    assert set(rates) == {*REPLY_DEFECTS, *PROMPT_DEFECTS, "overloaded", "slow"}
     assert all(0 < rate <= 0.05 for rate in rates.values())
     assert set(Defects.none().model_dump().values()) == {0.0}
 

@@ -9,7 +9,8 @@ import pytest
 from rapidfuzz import fuzz
 
 from synth.generate.eliminate import eliminate
-from synth.generate.evolve import Operation
+from synth.generate.operations import Operation
+from synth.generate.reasons import Limits
 from synth.generate.rewrite import Style
 from synth.teacher.protocol import Reply
 from synth.teacher.rehearsal.answer import answer
@@ -57,7 +58,7 @@ def test_evolved_prompt_is_new_and_about_the_same(operation: str, prompt: str) -
     if operation == "broaden":
         assert prompt[:30] not in evolved
         assert 15 <= len(evolved.split()) <= 100
-    elif operation == "complicate":
+    elif operation in ("complicate", "code_mislead"):
         assert evolved.startswith(prompt.rstrip(".")[:40])
         assert evolved.count("\n") >= 4
     else:
@@ -69,14 +70,14 @@ def test_evolved_prompt_is_new_and_about_the_same(operation: str, prompt: str) -
 def test_evolved_prompt_survives_elimination(operation: str, prompt: str) -> None:
     for number in range(10):
         child = Reply(clean(Job("evolve", prompt, operation), str(number)), "")
-        assert eliminate(child, prompt, max_words=400, unchanged_ratio=95.0)[0] is None
+        assert eliminate(child, prompt, Limits(), operation=Operation(operation)).reason is None
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_operation_without_wording_adds_a_constraint(prompt: str) -> None:
     evolved = clean(Job("evolve", prompt, "unheard_of"))
     assert 10 <= len(evolved.split()) - len(prompt.split()) <= 22
-    assert eliminate(Reply(evolved, ""), prompt, max_words=400, unchanged_ratio=95.0)[0] is None
+    assert eliminate(Reply(evolved, ""), prompt, Limits()).reason is None
 
 
 def test_style_without_code_is_written_as_a_textbook() -> None:

@@ -1,0 +1,79 @@
+"""What each operation of `evolve` did, round by round, read from the trails of kept and rejected.
+
+operation    round 1       round 2       …   kept     gain   tokens
+deepen       31/38         52/61             83 of 99  2.1   1,034
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synth.engine.plan import StageFolder
+from synth.store.manifest import Manifest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(slots=True)
+class Tried:
+    """One operation: its attempts and survivors per round."""
+
+    attempts: dict[int, int] = field(default_factory=dict)
+    survived: dict[int, int] = field(default_factory=dict)
+    tokens: int = 0
+    judged: int = 0
+    gain: float = 0.0
+    """Sum over the judged, those eliminated for it included."""
+
+    @property
+    def tokens_each(self) -> float | None:
+        """Tokens per child that survived; the judge's are not among them."""
+        survived = sum(self.survived.values())
+        return self.tokens / survived if survived else None
+
+    @property
+    def mean_gain(self) -> float | None:
+        """As judged; None where nobody judged."""
+        return self.gain / self.judged if self.judged else None
+
+
+def tried_operations(run: Path, manifest: Manifest) -> dict[str, Tried]:
+    """Per operation of an `evolve` stage, versions of its instruction together, what it did."""
+    from synth.store.shards import read_shard
+
+    found: dict[str, Tried] = {}
+    folder = StageFolder.of(run, manifest.index, manifest.stage).path
+    for shard in manifest.shards:
+        for file, survived in ((shard.kept, True), (shard.rejected, False)):
+            _count(read_shard(folder / file.path), survived, manifest.stage, found)
+    return dict(sorted(found.items()))
+
+
+def _count(table: pa.Table, survived: bool, stage: str, found: dict[str, Tried]) -> None:
+    rows: Sequence[dict[str, Any]] = table.select(
+        ["trail", "scores", *([] if survived else ["reason", "score"])]
+    ).to_pylist()
+    for row in rows:
+        step = row["trail"][-1]
+        operation, _, _ = step["operation"].partition("@")
+        if step["stage"] != stage or "/" in operation:  # the given prompt, or an instruction
+            continue
+        one, round_ = found.setdefault(operation, Tried()), step["round"]
+        one.attempts[round_] = one.attempts.get(round_, 0) + 1
+        one.tokens += step["tokens_in"] + step["tokens_out"]
+        if survived or row["reason"] == "superseded":
+            one.survived[round_] = one.survived.get(round_, 0) + 1
+        gains = [score["value"] for score in row["scores"] if score["name"] == "gain"]
+        if not survived and row["reason"] == "judged_no_gain":
+            gains = [row["score"]]
+        one.judged += len(gains)
+        one.gain += sum(gains)
+
+
+def rounds(tried: dict[str, Tried]) -> list[int]:
+    """The rounds that took place, in order."""
+    return sorted({round_ for one in tried.values() for round_ in one.attempts})

@@ -1,0 +1,101 @@
+"""What a prompt demands in so many words, and whether its child still does.
+
+A demand is a clause with a number, a limit or a prohibition; code and quoted text stay whole.
+Loose enough for a paraphrase: half of a clause's words, each of its numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+from synth.generate.elimination.words import STEM_CHARS, content, words
+
+NUMBERS = {
+    name: str(value)
+    for value, name in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905
+    )
+} | {"once": "1", "twice": "2", "dozen": "12", "fifteen": "15", "twenty": "20", "half": "1/2"}
+GRAMMAR = frozenset("a an the of to in and or is are it its at for with that this as by be".split())  # noqa: SIM905
+SURE = NUMBERS.keys() - {"one", "once", "half"}  # "one" may stand for anybody
+CLAUSE_END = re.compile(
+    r"(?<=[.!?])[\"'”’)]*\s+|\n+|[;:]\s|,\s(?=(?:and|but|without|using|with|in|as|so)\b)"
+)
+LIMIT = re.compile(
+    r"\b(?:must|never|without|avoid|only|exactly|at (?:least|most)|no (?:more|fewer|longer|less)|"
+    r"do not|don't|does not|doesn't|not|within|under|up to|maximum|minimum|every|each|except|"
+    r"leave out|include|keep|limit|below|above|between|words?|sentences?|paragraphs?|lines?)\b",
+    re.IGNORECASE,
+)
+CODE = re.compile(r"```.+?```|`[^`\n]{2,}`", re.DOTALL)
+QUOTE = re.compile(r"\"[^\"]{20,}\"|“[^”]{20,}”", re.DOTALL)
+DIGITS = re.compile(r"(?<![\w.])\d[\d,:]*(?:\.\d+)?")
+FORMULA = re.compile(r"\d[\d\s.()]*[-+*/^×÷=][-\d\s.()+*/^×÷=]*\d")
+HALF = 0.5
+MOST_LOST_OF_TEXT = 0.4  # of the words of a quoted passage
+
+
+def lost(child: str, parent: str) -> bool:
+    """Whether a demand of the parent is gone: a limit, a number, a piece of its code or text."""
+    if child.startswith(parent.rstrip(" .")):
+        return False
+    if any(code not in child for code in CODE.findall(parent)):
+        return True
+    said = content(child)
+    for passage in QUOTE.findall(parent):
+        quoted = content(passage)
+        if quoted and len(quoted - said) / len(quoted) > MOST_LOST_OF_TEXT:
+            return True
+    bare = "".join(child.split())
+    if any("".join(formula.split()) not in bare for formula in FORMULA.findall(parent)):
+        return True
+    if not _digits(parent) <= _digits(child) | {NUMBERS[w] for w in words(child) if w in SURE}:
+        return True
+    if _recounted(child, parent):
+        return True
+    clauses = [clause for clause in CLAUSE_END.split(child) if clause.strip()]
+    stems_of = [_stems(clause) for clause in clauses]
+    for clause in CLAUSE_END.split(parent):
+        numbers = _numbers(clause)
+        if not (numbers or LIMIT.search(clause)):
+            continue
+        stems = _stems(clause)
+        at = max(range(len(clauses)), key=lambda n: len(stems & stems_of[n]), default=0)
+        # with those beside it, since a paraphrase may cut its sentences elsewhere
+        near = clauses[max(0, at - 1) : at + 2]
+        if len(stems) >= 3 and len(stems & _stems(" ".join(near))) / len(stems) < HALF:
+            return True
+        if not numbers <= _numbers(" ".join(near)):
+            return True
+    return False
+
+
+def _recounted(child: str, parent: str) -> bool:
+    """Whether something that the parent counts has another number in the child."""
+    before, after = _counts(parent), _counts(child)
+    return any(not numbers & after[thing] for thing, numbers in before.items() if thing in after)
+
+
+def _counts(text: str) -> dict[str, set[str]]:
+    """The numbers that stand before each thing: {"sent": {"4"}} for "a four-sentence body"."""
+    found: dict[str, set[str]] = {}
+    said = words(text)
+    for number, thing in pairwise(said):
+        value = number if number.isdecimal() else NUMBERS.get(number)
+        if value is not None and len(thing) > 3 and number != "one":
+            found.setdefault(thing[:4], set()).add(value)
+    return found
+
+
+def _stems(text: str) -> set[str]:
+    return {word[:STEM_CHARS] for word in words(text) if word not in GRAMMAR}
+
+
+def _digits(text: str) -> set[str]:
+    return {found.replace(",", "").rstrip(":") for found in DIGITS.findall(text)}
+
+
+def _numbers(text: str) -> set[str]:
+    """The numbers of a text, as figures, those in words included."""
+    return _digits(text) | {NUMBERS[word] for word in words(text) if word in NUMBERS}

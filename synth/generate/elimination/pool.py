@@ -1,0 +1,48 @@
+"""The pool of a shard's prompts, to see that two families were given nearly the same child.
+
+A teacher that has fallen into a rut answers different parents alike. Held in memory for a shard:
+a number per word 4-gram, about 60 a prompt.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from synth.generate.elimination.words import words
+
+SHINGLE_WORDS = 4
+
+
+class Pool:
+    """Word 4-grams and the family that had each first. Order matters: add in row order."""
+
+    def __init__(self) -> None:
+        self._owner: dict[int, int] = {}
+
+    def add(self, family: int, prompt: str) -> None:
+        """Makes the prompt known as one of this family."""
+        for shingle in _shingles(prompt):
+            self._owner.setdefault(shingle, family)
+
+    def shared(self, family: int, prompt: str, parent: str) -> float:
+        """The largest share of the prompt, 0 to 1, that some one other family had before.
+
+        What its parent has already does not count: given prompts may have a passage in common.
+        """
+        shingles = _shingles(prompt)
+        new = shingles - _shingles(parent)
+        owners = Counter(self._owner.get(shingle, family) for shingle in new)
+        del owners[family]
+        return max(owners.values(), default=0) / len(shingles) if shingles else 0.0
+
+
+def shared_share(prompt: str, text: str) -> float:
+    """The share of the prompt's word 4-grams, 0 to 1, that stand in the text."""
+    shingles = _shingles(prompt)
+    return len(shingles & _shingles(text)) / len(shingles) if shingles else 0.0
+
+
+def _shingles(prompt: str) -> set[int]:
+    said = words(prompt)
+    # hash of a tuple of strings differs from run to run: only equality is asked for here
+    return {hash(said[at : at + SHINGLE_WORDS]) for at in range(len(said) - SHINGLE_WORDS + 1)}

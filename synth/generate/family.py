@@ -1,0 +1,163 @@
+"""The tree of a shard's prompts: every attempt with its parent, operation, round and verdict.
+
+A family is one input prompt and all that was made of it. Survivors go on; a failed child is
+rejected with its reason and its parent stays, so kept and rejected shards hold the whole tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from synth.engine.stage import Outcome
+from synth.generate.operations import Operation
+from synth.teacher.protocol import Turn
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(slots=True)
+class Child:
+    """One attempt. `parent` counts within the family: 0 is the given prompt, n its n-th child."""
+
+    parent: int
+    prompt: str
+    operation: Operation
+    round: int
+    step: dict[str, Any]
+    id: str
+    raw: str
+    tokens: int
+    reason: str | None
+    similarity: float | None
+    new_words: int | None
+    gain: float | None = None
+    """As judged, -2 to 5; None where nobody judged, or the judgement could not be read."""
+    judged: str = ""
+    """The key of the judge's reply."""
+
+
+@dataclass(slots=True)
+class Family:
+    """A given prompt and its descendants so far; the last survivor is the next round's parent."""
+
+    row: int
+    id: str
+    prompt: str
+    has_history: bool = False
+    answer: str | None = None
+    children: list[Child] = field(default_factory=list)
+    head: int = 0
+
+    @property
+    def head_id(self) -> str:
+        """The id of the prompt that is evolved next."""
+        return self.children[self.head - 1].id if self.head else self.id
+
+    @property
+    def head_prompt(self) -> str:
+        """The prompt that is evolved next."""
+        return self.children[self.head - 1].prompt if self.head else self.prompt
+
+    @property
+    def head_answer(self) -> str | None:
+        """The gold answer of the prompt that is evolved next; children have none."""
+        return None if self.head else self.answer
+
+    def settle(self, child: Child) -> None:
+        """Takes the child into the family, and makes it the head if it survived."""
+        self.children.append(child)
+        if child.reason is None:
+            self.head = len(self.children)
+
+
+def outcome(table: pa.Table, families: Sequence[Family], by: str, *, latest: bool) -> Outcome:
+    """The families as tables, each prompt followed by its descendants in order of rounds.
+
+    Generation after generation, because a child's trail extends its parent's, which may itself be
+    a child. `latest`: of each family only the head is kept, the others are `superseded`.
+    """
+    import pyarrow as pa
+
+    from synth.record import RECORD, derive, rejects
+
+    pool = table.select(RECORD.names)
+    contexts: list[list[Turn]] = table["context"].to_pylist()
+    place_of = {(family.row, 0): family.row for family in families}  # (row, n-th child) -> pool row
+    made: list[tuple[Family, int, Child | None]] = [(family, 0, None) for family in families]
+    for nth in range(max((len(family.children) for family in families), default=0)):
+        born = [(f, nth + 1, f.children[nth]) for f in families if nth < len(f.children)]
+        grown = derive(
+            pool,
+            [place_of[family.row, child.parent] for family, _, child in born],
+            [child.step for _, _, child in born],
+            [child.id for _, _, child in born],
+            context=pa.array(
+                [
+                    [*contexts[family.row][:-1], Turn(role="user", content=child.prompt)]
+                    for family, _, child in born
+                ],
+                RECORD.field("context").type,
+            ),
+            # the parent's gold answer and tests are not the child's: it asks something else
+            reference=pa.nulls(len(born), RECORD.field("reference").type),
+        )
+        for offset, (family, at, _) in enumerate(born):
+            place_of[family.row, at] = len(pool) + offset
+        made += born
+        pool = pa.concat_tables([pool, grown])
+
+    made.sort(key=lambda one: (one[0].row, one[1]))
+    reasons = [
+        (child.reason if child else None)
+        or ("superseded" if latest and at != family.head else None)
+        for family, at, child in made
+    ]
+    places = [place_of[family.row, at] for family, at, _ in made]
+    kept = [n for n, reason in enumerate(reasons) if reason is None]
+    left = [n for n, reason in enumerate(reasons) if reason is not None]
+    attempts = [made[n][2] for n in left]
+    return Outcome(
+        _scored(
+            pool.take(pa.array([places[n] for n in kept], pa.int64())), [made[n][2] for n in kept]
+        ),
+        rejects(
+            pool.take(pa.array([places[n] for n in left], pa.int64())),
+            reason=[reasons[n] or "" for n in left],
+            by=by,
+            score=[_measure(child) for child in attempts],
+            raw=[child.raw if child and child.reason else None for child in attempts],
+        ),
+    )
+
+
+def _measure(child: Child | None) -> float | None:
+    """What the verdict rests on: the gain if that decided, else the likeness to the parent."""
+    if child is None:
+        return None
+    return child.gain if child.reason == "judged_no_gain" else child.similarity
+
+
+def _scored(kept: pa.Table, children: Sequence[Child | None]) -> pa.Table:
+    """The kept rows with what was measured on each child: `novelty` and, if judged, `gain`."""
+    import numpy as np
+
+    from synth.record import add_scores
+
+    scores: list[dict[str, Any]] = []
+    counts = np.zeros(len(children), np.int64)
+    for row, child in enumerate(children):
+        if child is None:
+            continue
+        note = f"content words added; likeness {child.similarity or 0:.0f}"
+        found: list[tuple[str, float | None, str]] = [("novelty", child.new_words, note)]
+        if child.gain is not None:
+            found.append(("gain", child.gain, f"judged in {child.judged}"))
+        scores += [
+            {"name": name, "verdict": "keep", "value": value, "note": note}
+            for name, value, note in found
+        ]
+        counts[row] = len(found)
+    return add_scores(kept, scores, counts)

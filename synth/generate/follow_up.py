@@ -1,0 +1,113 @@
+"""Follow up: what the person says next, so that an answered prompt becomes a conversation.
+
+Answers come in, and prompts with the conversation before them go out: another `distill` answers
+them, and so on for as many turns as the recipe has. Source: UltraChat (arXiv:2305.14233), in which
+a model plays the user too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from synth.engine.stage import Outcome, Place, ShardStage
+from synth.generate.template import shipped
+from synth.kind import Kind
+from synth.randomness import derive_seed
+from synth.teacher.protocol import Request, Sampling, Turn
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from synth.generate.made import Made
+
+TEMPLATE = "invent/follow_up"
+ALIKE = 85.0  # rapidfuzz ratio to the prompt before: the same question again
+
+
+class FollowUp(ShardStage):
+    """Asks for what the person says after each answer."""
+
+    name = "follow_up"
+    takes = frozenset({Kind.ANSWERS})
+    asks_teacher = True
+
+    max_words: Annotated[int, Field(ge=5)] = 120
+    """A longer follow-up is dropped."""
+    excerpt_chars: Annotated[int, Field(ge=200, le=100_000)] = 6_000
+    """How much of the answer the teacher is shown, from its beginning."""
+    sampling: Sampling = Sampling(temperature=1.0, max_tokens=256)
+
+    def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  a question, whatever was answered
+        """Prompts, with the conversation so far before them."""
+        return Kind.PROMPTS
+
+    def identity(self) -> object:
+        """The prompt file."""
+        return shipped(TEMPLATE).digest
+
+    async def apply(self, table: pa.Table, place: Place) -> Outcome:
+        """One follow-up an answer, in order."""
+        import pyarrow as pa
+
+        from synth.generate.made import born
+        from synth.generate.rows import together
+        from synth.record import RECORD
+
+        ids: list[str] = table["id"].to_pylist()
+        texts: list[str] = table["text"].to_pylist()
+        contexts: list[list[Turn]] = table["context"].to_pylist()
+        made = await together(
+            self._ask(row, ids[row], contexts[row], texts[row], place) for row in range(len(ids))
+        )
+        blank = pa.array([""] * len(made), pa.string())
+        nulls = pa.nulls(len(made), pa.string())
+        return Outcome(
+            *born(
+                table,
+                made,
+                self.name,
+                text=blank,
+                reasoning=nulls,
+                rejected=nulls,
+                # the gold answer was the first question's
+                reference=pa.nulls(len(made), RECORD.field("reference").type),
+            )
+        )
+
+    async def _ask(
+        self, row: int, parent: str, context: list[Turn], answer: str, place: Place
+    ) -> Made:
+        from rapidfuzz import fuzz
+
+        from synth.generate.made import Made
+        from synth.generate.reasons import Limits, Reason
+        from synth.generate.rows import step
+        from synth.generate.screen import screen
+        from synth.record import record_id
+
+        teacher, template = place.teacher, shipped(TEMPLATE)
+        assert teacher is not None
+        asked = context[-1]["content"]
+        values = {"prompt": asked, "answer": answer[: self.excerpt_chars]}
+        seed = derive_seed(place.seed, "follow_up", parent)
+        reply = await teacher.reply(Request(template.turns(values), self.sampling, seed))
+        place.done(1)
+        reason = screen(reply, Limits(self.max_words), beside=asked, has_history=True)
+        like = None if reply.fault else float(fuzz.ratio(asked.lower(), reply.text.lower()))
+        if reason is None and like is not None and like >= ALIKE:
+            reason = Reason.UNCHANGED
+        return Made(
+            row,
+            reply,
+            [
+                *context,
+                Turn(role="assistant", content=answer),
+                Turn(role="user", content=reply.text),
+            ],
+            step(self.name, "follow_up", parent, teacher.identity, reply, template=template.digest),
+            record_id(parent, self.name, reply.key, reply.text),
+            reason,
+            like,
+        )

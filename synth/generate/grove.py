@@ -1,0 +1,221 @@
+"""The families of a shard while they evolve: rounds one after the other, prompts together.
+
+Between two rounds everybody waits, so that what is learnt there (weights, instructions, duplicates)
+depends on the shard's replies alone and not on their order. Other shards keep the teacher busy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from synth.batch import Batch
+from synth.generate import improve as auto
+from synth.generate.eliminate import eliminate
+from synth.generate.elimination.pool import Pool
+from synth.generate.family import Child, Family
+from synth.generate.improve import Improve, Version
+from synth.generate.operations import Operation, fitting
+from synth.generate.reasons import Reason
+from synth.generate.rows import step, together
+from synth.generate.template import shipped
+from synth.generate.yields import Yield, count, draw, total
+from synth.randomness import derive_random, derive_seed
+from synth.record import record_id, records_table, rejects
+from synth.teacher.protocol import Request
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from synth.engine.stage import Place
+    from synth.generate.evolve import Adapt, Evolve
+
+MOST_SHARED = 0.6  # of a child's word 4-grams that are new and another family's: a near-duplicate
+
+
+class Grove:
+    """All families of one shard, and what is known of the operations so far."""
+
+    def __init__(self, stage: Evolve, table: pa.Table, place: Place) -> None:
+
+        assert place.teacher is not None
+        self.stage, self.place, self.teacher = stage, place, place.teacher
+        self.limits = stage.limits()
+        batch = Batch(table, "prompt")
+        rows = zip(
+            table["id"].to_pylist(), batch.texts, table["context"], batch.references, strict=True
+        )
+        self.families: list[Family] = [
+            Family(
+                row,
+                record,
+                prompt,
+                has_history=sum(turn["role"].as_py() != "system" for turn in turns.values) > 1,
+                answer=(reference or {}).get("answer"),
+            )
+            for row, (record, prompt, turns, reference) in enumerate(rows)
+        ]
+        self.yields: dict[Operation, Yield] = {}
+        self.versions = {one: Version(0, shipped(f"evolve/{one}")) for one in stage.operations}
+        self.rewritten: list[dict[str, Any]] = []
+        self._pool: Pool = Pool()
+        for family in self.families:
+            self._pool.add(family.row, family.prompt)
+        self._done = 0
+
+    async def grow(self) -> None:
+        """All rounds, or as many as gain something."""
+        first: Yield | None = None
+        for round_ in range(1, self.stage.rounds + 1):
+            last = round_ == self.stage.rounds
+            children = await together(
+                self._attempt(family, round_, last=last) for family in self.families
+            )
+            for family, child in zip(self.families, children, strict=True):
+                if child is not None:
+                    self._settle(family, child)
+            found = count(child for child in children if child is not None)
+            for operation, one in found.items():
+                self.yields.setdefault(operation, Yield()).add(one)
+            now = total(found)
+            first = first or now
+            if self.stage.adapt is not None and _gains_nothing(now, first, self.stage.adapt):
+                break
+            if self.stage.improve is not None and not last:
+                await self._improve(self.stage.improve, round_, found)
+        self.place.done(len(self.families) - self._done)
+
+    async def _attempt(self, family: Family, round_: int, *, last: bool) -> Child | None:
+        """The family's child of this round, judged, or None where no operation fits its prompt."""
+        stage, seed, parent = self.stage, self.place.seed, family.head_prompt
+        among = fitting(stage.operations, parent)
+        if not any(stage.weights.get(one, 1.0) for one in among):
+            self._tell(last)
+            return None
+        sharpness = stage.adapt.sharpness if stage.adapt else 0.0
+        chance = derive_random(seed, "evolve", round_, family.id)
+        operation = draw(among, stage.weights, self.yields, sharpness, chance)
+        version = self.versions[operation]
+        sampling = stage.sampling
+        if operation in stage.temperatures:
+            sampling = sampling.model_copy(update={"temperature": stage.temperatures[operation]})
+        turns = version.template.turns({"prompt": parent})
+        own_seed = derive_seed(seed, "evolve", "sample", round_, family.id)
+        reply = await self.teacher.reply(Request(turns, sampling, own_seed))
+        finding = eliminate(
+            reply,
+            parent,
+            self.limits,
+            operation=operation,
+            answer=family.head_answer,
+            has_history=family.has_history,
+        )
+        child = Child(
+            parent=family.head,
+            prompt=reply.text,
+            operation=operation,
+            round=round_,
+            step=step(
+                stage.name,
+                f"{operation}{version.label}",
+                family.head_id,
+                self.teacher.identity,
+                reply,
+                round_=round_,
+                template=version.template.digest,
+            ),
+            id=record_id(family.head_id, stage.name, reply.key, reply.text, round_),
+            raw=reply.raw,
+            tokens=reply.tokens_in + reply.tokens_out,
+            reason=finding.reason,
+            similarity=finding.similarity,
+            new_words=finding.new_words,
+        )
+        if stage.judge is not None and child.reason is None:
+            own_seed = derive_seed(seed, "evolve", "judge", round_, family.id)
+            said, child.gain = await stage.judge.gain(self.teacher, parent, reply.text, own_seed)
+            child.judged = said.key
+            child.tokens += said.tokens_in + said.tokens_out
+            low = child.gain is not None and child.gain < stage.judge.min_gain
+            if low and Reason.NO_GAIN not in self.limits.spare:
+                child.reason = Reason.NO_GAIN
+        self._tell(last)
+        return child
+
+    def _tell(self, last: bool) -> None:
+        self._done += last
+        self.place.done(int(last))
+
+    def _settle(self, family: Family, child: Child) -> None:
+        """Takes the child into its family, unless another family had nearly the same before."""
+        parent = family.head_prompt
+        if child.reason is None and Reason.NEAR_DUPLICATE not in self.limits.spare:
+            shared = self._pool.shared(family.row, child.prompt, parent)
+            if shared >= MOST_SHARED:
+                child.reason = Reason.NEAR_DUPLICATE
+        if child.reason is None:
+            self._pool.add(family.row, child.prompt)
+        family.settle(child)
+
+    async def _improve(self, settings: Improve, round_: int, found: dict[Operation, Yield]) -> None:
+        """New instructions for the operations that failed often, from this round's failures."""
+
+        async def one(operation: Operation) -> None:
+            now = found[operation]
+            version = auto.settled(self.versions[operation], now.survived / now.attempts)
+            self.versions[operation] = version
+            failed = self._failures(operation, round_)
+            often = now.survived / now.attempts <= settings.max_survival
+            if not often or len(failed) < settings.failures:
+                return
+            seed = derive_seed(
+                self.place.seed, "evolve", "improve", round_, operation, failed[0][0]
+            )
+            reply, new = await auto.improved(
+                settings,
+                self.teacher,
+                version,
+                [failure for _, failure in failed],
+                number=round_,
+                seed=seed,
+            )
+            if new is not None:
+                self.versions[operation] = new
+            self.rewritten.append(
+                auto.row(operation, new, failed[0][0], self.teacher.identity, reply, round_)
+            )
+
+        await together(one(operation) for operation in sorted(found))
+        self.rewritten.sort(
+            key=lambda row: (row["trail"][0]["round"], row["trail"][0]["operation"])
+        )
+
+    def _failures(self, operation: Operation, round_: int) -> list[tuple[str, auto.Failure]]:
+        """The children of this round that were eliminated by what they say, in row order."""
+        found = []
+        for family in self.families:
+            child = family.children[-1] if family.children else None
+            if child and child.round == round_ and child.operation is operation and child.reason:
+                parent = family.children[child.parent - 1].prompt if child.parent else family.prompt
+                if child.prompt:
+                    found.append((child.id, auto.Failure(parent, child.prompt, child.reason)))
+        return found
+
+    def with_versions(self, rejected: pa.Table, by: str) -> pa.Table:
+        """The rejected rows, and behind them the instructions that the teacher wrote."""
+        import pyarrow as pa
+
+        if not self.rewritten:
+            return rejected
+        rows = records_table(self.rewritten)
+        reason = [
+            "instruction_rewritten" if row["text"] else "no_instruction" for row in self.rewritten
+        ]
+        return pa.concat_tables([rejected, rejects(rows, reason=reason, by=by)])
+
+
+def _gains_nothing(now: Yield, first: Yield, adapt: Adapt) -> bool:
+    """Whether a round gained nothing, or its duplicates rose."""
+    if not now.survived or (now.judged and now.judged_gain <= 0):
+        return True
+    rise = now.duplicates / now.attempts - first.duplicates / first.attempts
+    return rise > adapt.max_duplicate_rise

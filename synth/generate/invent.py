@@ -1,0 +1,197 @@
+"""Invent: new prompts beside those that came in: from examples, as persons ask, or from nothing.
+
+`examples` is Self-Instruct (arXiv:2212.10560, section 2.2): a few prompts of the shard are shown,
+another one is asked for, and what is too like the pool (ROUGE-L above 0.7) or of an odd length
+leaves. `persona` is Persona Hub (arXiv:2406.20094, section 3): a person, given or thought up, is
+said first, and asks. `template` is Magpie (arXiv:2406.08464, section 2): an aligned model that is
+given its chat template up to the user's turn, and nothing else, writes that turn. The pool is the
+shard's; likeness across shards is left to `dedup`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Self
+
+from pydantic import Field, model_validator
+
+from synth.engine.stage import Outcome, Place, ShardStage
+from synth.generate.template import shipped
+from synth.kind import Kind
+from synth.randomness import derive_random, derive_seed
+from synth.teacher.need import Need
+from synth.teacher.protocol import Reply, Request, Sampling, Turn
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from synth.generate.made import Made
+
+PERSONA_LINE = "PERSONA:"
+TOO_LIKE = "too_like_the_pool"
+
+
+class Way(StrEnum):
+    """How a prompt may be invented."""
+
+    EXAMPLES = "examples"
+    """From a few prompts of the shard. Source: Self-Instruct, arXiv:2212.10560."""
+    PERSONA = "persona"
+    """As a particular person would ask. Source: Persona Hub, arXiv:2406.20094."""
+    TEMPLATE = "template"
+    """The model goes on from `prefix`. Source: Magpie, arXiv:2406.08464."""
+
+
+class Invent(ShardStage):
+    """Adds new prompts to those that came in."""
+
+    name = "invent"
+    takes = frozenset({Kind.PROMPTS})
+    asks_teacher = True
+
+    ways: Annotated[tuple[Way, ...], Field(min_length=1)] = (Way.EXAMPLES,)
+    """One is drawn for each new prompt."""
+    per_prompt: Annotated[int, Field(ge=1, le=64)] = 1
+    """New prompts for each that came in."""
+    examples: Annotated[int, Field(ge=1, le=12)] = 4
+    """Prompts of the shard that the teacher is shown, the row's own among them."""
+    personas: tuple[str, ...] = ()
+    """Persons to draw from, a few words each; left out, the teacher thinks them up."""
+    prefix: str | None = None
+    """For `template`: the model's chat template up to where the user's text begins, special tokens
+    included, such as `"<|im_start|>user\\n"`; a system turn in it steers what is asked. The server
+    must have the raw `/v1/completions`."""
+    stop: tuple[str, ...] = ("<|im_end|>", "<|eot_id|>", "<|end|>", "</s>", "[/INST]")
+    """For `template`: where the user's turn ends, for models whose end of turn is not their end of
+    text."""
+    max_rouge: Annotated[float, Field(gt=0, le=1)] = 0.7
+    """A prompt more like one of the pool (ROUGE-L, 0 to 1) is dropped."""
+    min_words: Annotated[int, Field(ge=1)] = 4
+    """A shorter prompt is dropped; Self-Instruct wants more than 3."""
+    max_words: Annotated[int, Field(ge=5)] = 150
+    """A longer prompt is dropped."""
+    sampling: Sampling = Sampling(temperature=1.0, max_tokens=512)
+
+    @model_validator(mode="after")
+    def _has_prefix(self) -> Self:
+        if (Way.TEMPLATE in self.ways) != (self.prefix is not None):
+            raise ValueError(
+                "`prefix` goes with the way `template`: give both, such as `ways: [template], "
+                'prefix: "<|im_start|>user\\n"` for a ChatML model, or neither'
+            )
+        return self
+
+    def needs(self) -> frozenset[Need]:
+        """Raw completions for `template`."""
+        return frozenset({Need.RAW} if Way.TEMPLATE in self.ways else ())
+
+    def identity(self) -> object:
+        """The prompt files in use."""
+        return [shipped(f"invent/{way}").digest for way in self.ways if way is not Way.TEMPLATE]
+
+    async def apply(self, table: pa.Table, place: Place) -> Outcome:
+        """Each prompt followed by those invented for it."""
+        import pyarrow as pa
+
+        from synth.batch import Batch
+        from synth.generate.made import behind, born
+        from synth.generate.rows import together
+        from synth.record import RECORD
+
+        prompts = Batch(table, "prompt").texts
+        ids: list[str] = table["id"].to_pylist()
+        each = [(row, sample) for row in range(len(ids)) for sample in range(self.per_prompt)]
+        made = await together(self._ask(row, sample, ids, prompts, place) for row, sample in each)
+        self._screen(made, prompts)
+        nothing = pa.nulls(len(made), RECORD.field("reference").type)
+        stay, left = born(table, made, self.name, reference=nothing)
+        rows = [one.row for one in made if one.reason is None]
+        return Outcome(behind(table, stay, rows), left)
+
+    async def _ask(
+        self, row: int, sample: int, ids: list[str], prompts: list[str], place: Place
+    ) -> Made:
+        from synth.generate.made import Made
+        from synth.generate.rows import step
+        from synth.record import record_id
+
+        teacher = place.teacher
+        assert teacher is not None
+        chance = derive_random(place.seed, "invent", ids[row], sample)
+        way = chance.choice(self.ways)
+        seed = derive_seed(place.seed, "invent", "sample", ids[row], sample)
+        persona = chance.choice(self.personas) if self.personas and way is Way.PERSONA else ""
+        if way is Way.TEMPLATE:
+            sampling = self.sampling.model_copy(update={"stop": self.stop or None})
+            reply = await teacher.reply(Request([], sampling, seed, prompt=self.prefix))
+        else:
+            others = [one for one in range(len(prompts)) if one != row]
+            shown = [row, *chance.sample(others, min(self.examples - 1, len(others)))]
+            chance.shuffle(shown)
+            values = {
+                "examples": "\n".join(f"<example>\n{prompts[one]}\n</example>" for one in shown),
+                "persona": persona,
+            }
+            turns = shipped(f"invent/{way}").turns(values)
+            reply = await teacher.reply(Request(turns, self.sampling, seed))
+        if sample == self.per_prompt - 1:
+            place.done(1)
+        said, prompt = _parts(reply, way)
+        return Made(
+            row,
+            reply,
+            [Turn(role="user", content=prompt)],
+            step(
+                self.name,
+                way,
+                ids[row],
+                teacher.identity,
+                reply,
+                sample=sample,
+                template="" if way is Way.TEMPLATE else shipped(f"invent/{way}").digest,
+            ),
+            record_id(ids[row], self.name, reply.key, reply.text, sample),
+            note=said or persona,
+        )
+
+    def _screen(self, made: list[Made], prompts: list[str]) -> None:
+        """The verdicts, in order: what stays joins the pool."""
+        from dataclasses import replace
+
+        from synth.generate.elimination.words import words
+        from synth.generate.reasons import Limits
+        from synth.generate.rouge import RougePool
+        from synth.generate.screen import screen
+
+        pool = RougePool()
+        for prompt in prompts:
+            pool.add(prompt)
+        for one in made:
+            text = one.turns[-1]["content"]
+            one.name = "rouge_l"
+            if one.reply.fault is None and not text:
+                one.reason = "persona_missing"
+                continue
+            reply = replace(one.reply, text=text)
+            # what the model writes from nothing may be in any language
+            alone = one.step["operation"] == Way.TEMPLATE
+            beside = "" if alone else prompts[one.row]
+            one.reason = screen(reply, Limits(self.max_words), beside=beside)
+            if one.reply.fault is None:
+                one.score = round(pool.nearest(text), 4)
+            if one.reason is None and len(words(text)) < self.min_words:
+                one.reason = "too_few_words"
+            if one.reason is None and (one.score or 0) > self.max_rouge:
+                one.reason = TOO_LIKE
+            if one.reason is None:
+                pool.add(text)
+
+
+def _parts(reply: Reply, way: Way) -> tuple[str, str]:
+    """The persona of a reply, and its prompt: "" where a persona's reply has no such line."""
+    if way is not Way.PERSONA:
+        return "", reply.text
+    first, _, rest = reply.text.partition("\n")
+    if not first.strip("*_# ").startswith(PERSONA_LINE):
+        return "", ""
+    return first.strip("*_# ").removeprefix(PERSONA_LINE).strip("*_ "), rest.strip()

@@ -1,0 +1,63 @@
+"""Why a prompt that the teacher wrote may leave, and by which limits. Light, for recipes name them.
+
+Each reason is an observation, and can be spared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a prompt left, beside the faults of the reply itself."""
+
+    TRUNCATED = "reply_truncated"
+    """Cut at its token limit."""
+    CUT = "reply_cut"
+    """Ends in the middle of a sentence, a table or code."""
+    NO_CONTENT = "no_content"
+    """Only stop words and punctuation."""
+    COPIED = "instruction_copied"
+    """Words of the instruction: "given prompt", "#…#", the tags around the prompt."""
+    WRAPPED = "wrapped_in_markup"
+    """A JSON object, a code fence or tags around the prompt."""
+    REFUSED = "refused"
+    FRAMED = "stock_phrases"
+    """Talks to its asker before or after the prompt."""
+    LOOPING = "looping"
+    UNCHANGED = "unchanged"
+    """The parent, or nearly."""
+    LANGUAGE = "language_changed"
+    """A sentence in a language that the parent is not in."""
+    ATTACHMENT = "needs_attachment"
+    """A file, image, recording or page is needed and not there."""
+    CONTEXT = "needs_context"
+    """An earlier conversation, or a text, is needed and not there."""
+    ANSWER = "answer_leaked"
+    """The prompt tells its own answer."""
+    ANSWERED = "answered"
+    """An answer to the parent, or another text that asks for nothing."""
+    SUBJECT = "subject_lost"
+    """About something else than its parent."""
+    DEMAND = "constraint_lost"
+    """A limit, number, or piece of text of the parent is gone."""
+    NOTHING_ADDED = "nothing_added"
+    """A paraphrase, or stock words about a good answer."""
+    WORDS = "too_many_words"
+    LIST = "list_like"
+    NEAR_DUPLICATE = "near_duplicate"
+    """Nearly a prompt of another family of the shard."""
+    NO_GAIN = "judged_no_gain"
+    """The judge sees nothing gained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a prompt is measured against."""
+
+    max_words: int = 400
+    unchanged_ratio: float = 95.0
+    min_new_words: int = 3
+    spare: frozenset[Reason] = frozenset()
+    """Reasons for which nothing is eliminated."""

@@ -1,0 +1,107 @@
+"""Reverse: the prompt that a document would answer, so that prompts can be mined from the web.
+
+Source: instruction backtranslation (arXiv:2308.06259) and reverse instructions (LongForm,
+arXiv:2304.08460). The document stays beside its prompt: as the answer, or as the reference that an
+answer of the teacher's can be held against.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from synth.engine.stage import Outcome, Place, ShardStage
+from synth.generate.template import shipped
+from synth.kind import Kind
+from synth.randomness import derive_seed
+from synth.teacher.protocol import Request, Sampling, Turn
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from synth.generate.made import Made
+
+TEMPLATE = "invent/document"
+GIVES_AWAY = "source_copied"
+
+
+class Reverse(ShardStage):
+    """Asks of each document for the prompt that it would answer."""
+
+    name = "reverse"
+    takes = frozenset({Kind.DOCUMENTS})
+    asks_teacher = True
+
+    answer: Literal["teacher", "document"] = "teacher"
+    """Who answers: left to `distill`, with the document as reference; or the document itself."""
+    excerpt_chars: Annotated[int, Field(ge=200, le=100_000)] = 4_000
+    """How much of a document the teacher is shown, from its beginning."""
+    max_copied: Annotated[float, Field(ge=0, le=1)] = 0.4
+    """A prompt of which a larger share of the word 4-grams stands in the document is dropped: it
+    gives away what it should ask for."""
+    max_words: Annotated[int, Field(ge=5)] = 120
+    """A longer prompt is dropped."""
+    sampling: Sampling = Sampling(temperature=0.7, max_tokens=256)
+
+    def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  decided by who answers
+        """Prompts, or answers where the document is one."""
+        return Kind.ANSWERS if self.answer == "document" else Kind.PROMPTS
+
+    def identity(self) -> object:
+        """The prompt file."""
+        return shipped(TEMPLATE).digest
+
+    async def apply(self, table: pa.Table, place: Place) -> Outcome:
+        """One prompt a document, in order."""
+        import pyarrow as pa
+
+        from synth.generate.made import born
+        from synth.generate.rows import together
+        from synth.record import RECORD
+
+        ids: list[str] = table["id"].to_pylist()
+        texts: list[str] = table["text"].to_pylist()
+        made = await together(
+            self._ask(row, ids[row], text, place) for row, text in enumerate(texts)
+        )
+        columns = {
+            "reference": pa.array(
+                [{"answer": None, "tests": None, "source": text} for text in texts],
+                RECORD.field("reference").type,
+            )
+        }
+        if self.answer == "teacher":
+            columns["text"] = pa.array([""] * len(texts), pa.string())
+        return Outcome(*born(table, made, self.name, **columns))
+
+    async def _ask(self, row: int, parent: str, text: str, place: Place) -> Made:
+        from synth.generate.elimination.pool import shared_share
+        from synth.generate.made import Made
+        from synth.generate.reasons import Limits
+        from synth.generate.rows import step
+        from synth.generate.screen import screen
+        from synth.record import record_id
+
+        teacher, template = place.teacher, shipped(TEMPLATE)
+        assert teacher is not None
+        turns = template.turns({"source": text[: self.excerpt_chars]})
+        seed = derive_seed(place.seed, "reverse", parent)
+        reply = await teacher.reply(Request(turns, self.sampling, seed))
+        place.done(1)
+        reason, copied = screen(reply, Limits(self.max_words), beside=""), None
+        if reply.fault is None:
+            copied = round(shared_share(reply.text, text), 4)
+        if reason is None and (copied or 0) > self.max_copied:
+            reason = GIVES_AWAY
+        return Made(
+            row,
+            reply,
+            [Turn(role="user", content=reply.text)],
+            step(self.name, "document", parent, teacher.identity, reply, template=template.digest),
+            record_id(parent, self.name, reply.key, reply.text),
+            reason,
+            copied,
+            name="copied",
+            note="share of the word 4-grams that stand in the document",
+        )
