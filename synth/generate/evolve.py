@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from synth.engine.stage import Model, Outcome, Place, ShardStage
 from synth.generate import improve as auto
-from synth.generate.gain import Judge
+from synth.generate.gain import GainJudge
 from synth.generate.improve import Improve
 from synth.generate.operations import EVOL_INSTRUCT, Operation
 from synth.generate.reasons import Limits, Reason
@@ -71,7 +71,7 @@ class Evolve(ShardStage):
     same with stock words ("in detail") added."""
     spare: tuple[Reason, ...] = ()
     """Reasons for which no child is eliminated, such as `needs_attachment`."""
-    judge: Judge | None = None
+    judge: GainJudge | None = None
     """The teacher judges what each surviving child gained: one more request for each."""
     adapt: Adapt | None = None
     """Weights move to what works, and evolution stops when it gains nothing; left out, neither."""

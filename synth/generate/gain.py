@@ -21,7 +21,7 @@ LOWEST, HIGHEST = -2, 5
 TEMPLATE = "judge/gain"
 
 
-class Judge(Model):
+class GainJudge(Model):
     """The teacher compares each child that survived with its parent: one more request each."""
 
     min_gain: Annotated[int, Field(ge=LOWEST, le=HIGHEST)] = 1

@@ -21,7 +21,7 @@ from synth.generate.eliminate import eliminate
 from synth.generate.operations import Operation, fitting
 from synth.generate.reasons import Limits
 from synth.teacher.protocol import Reply
-from synth.teacher.rehearsal.config import PROMPT_DEFECTS, REPLY_DEFECTS
+from synth.teacher.rehearsal.config import EVOLVED_DEFECTS
 from synth.teacher.rehearsal.defects import Case, plant
 from synth.teacher.rehearsal.dice import Dice
 from synth.teacher.rehearsal.flaws import FLAWS, plant_flaw
@@ -29,7 +29,7 @@ from synth.teacher.rehearsal.replies import Job, compose
 
 # nothing in a prompt is boxed; of near-duplicates those that left their parent's subject are found
 # here, and those of breadth by the pool of a shard
-KINDS = [kind for kind in (*REPLY_DEFECTS, *PROMPT_DEFECTS) if kind != "wrong_answer"]
+KINDS = [kind for kind in EVOLVED_DEFECTS if kind != "wrong_answer"]
 ROUNDS = 3
 STARTER = Path(__file__).parents[3] / "seeds/starter/prompts.jsonl"
 # none for an empty reply, nor for a loop: there the plain rule is the right one

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from synth.generate.evolve import Adapt, Evolve
-from synth.generate.gain import Judge, read_gain
+from synth.generate.gain import GainJudge, read_gain
 from synth.generate.improve import Improve, Version, settled, with_instruction
 from synth.generate.operations import EVOL_INSTRUCT, Operation
 from synth.generate.template import shipped
@@ -252,7 +252,7 @@ def judging(request: Request, before: int) -> str:
 
 
 def test_a_child_in_which_the_judge_sees_no_gain_is_eliminated_with_its_gain() -> None:
-    outcome, teacher, _ = apply(Evolve(judge=Judge()), prompts(12), judging)
+    outcome, teacher, _ = apply(Evolve(judge=GainJudge()), prompts(12), judging)
     assert len(teacher.asked) == 24
     left = outcome.rejected.to_pylist()
     assert {(row["reason"], row["score"]) for row in left} == {("judged_no_gain", 0.0)}
@@ -269,7 +269,7 @@ def test_a_judgement_that_cannot_be_read_is_none() -> None:
     def mute(request: Request, before: int) -> str:
         return "Hm." if "judge" in request.turns[0]["content"][:40] else harder(request, before)
 
-    outcome, _, _ = apply(Evolve(judge=Judge()), prompts(2), mute)
+    outcome, _, _ = apply(Evolve(judge=GainJudge()), prompts(2), mute)
     assert [len(row["scores"]) for row in outcome.kept.to_pylist()] == [0, 1, 0, 1]
 
 
@@ -308,7 +308,7 @@ def test_weights_move_away_from_an_operation_that_fails() -> None:
 
 
 def test_what_is_learnt_does_not_depend_on_which_reply_came_first() -> None:
-    stage = Evolve(rounds=3, adapt=Adapt(), judge=Judge())
+    stage = Evolve(rounds=3, adapt=Adapt(), judge=GainJudge())
     rows = prompts(12)
     first = apply(stage, rows, judging)[0]
     for _ in range(3):

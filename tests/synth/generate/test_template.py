@@ -16,9 +16,6 @@ from synth.generate.rewrite import Audience, Style
 from synth.generate.template import MAX_BYTES, PLACE, PROMPTS, Template, load, shipped
 from synth.teacher.rehearsal.replies import read_job
 
-FILES = sorted(
-    str(path.relative_to(PROMPTS).with_suffix("")) for path in PROMPTS.rglob("*") if path.is_file()
-)
 TASKS_OF = {
     "evolve": "evolve a prompt",
     "rewrite": "rewrite a source",
@@ -26,6 +23,12 @@ TASKS_OF = {
     "improve": "improve an instruction",
     "invent": "invent a prompt",
 }
+# other stages have prompt files of other shapes, and tests of their own
+FILES = sorted(
+    str(path.relative_to(PROMPTS).with_suffix(""))
+    for path in PROMPTS.glob("*/*")
+    if path.parent.name in TASKS_OF
+)
 VALUES = dict.fromkeys(
     ("before", "after", "instruction", "failures", "examples", "persona", "answer"), "V"
 ) | {"prompt": "P", "title": "T", "source": "S", "audience": "A"}
