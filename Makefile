@@ -38,7 +38,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 pins:  ## resolve the newest versions that fit pyproject.toml into constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra web --universal --python-version 3.11 \
 	  --upgrade --generate-hashes --no-emit-index-url --no-annotate \
 	  --custom-compile-command "make pins" --quiet --output-file constraints.txt
 
