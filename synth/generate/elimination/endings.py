@@ -17,6 +17,7 @@ DANGLING_WORDS = frozenset(
     )
 )
 DATA_LINE = re.compile(r"\s*(?:[-*+•]\s|\||[\d.]+[.)]?\s|[\w ]{1,24}:\s|\"\w|[{}\[\]])")
+WHOLE_WORDS = 12
 NGRAM = 3
 LOOPING = 0.35  # repeated word 3-grams; prompts with tables and lists stay below 0.2
 
@@ -36,11 +37,11 @@ def cut(text: str, parent: str) -> bool:
     said = words(lines[-1])
     if not said or _free(lines):
         return False
-    return (
-        said[-1] in DANGLING_WORDS
-        or parent.endswith((".", "!", "?", '"', "”"))
-        or _goes_on(text, parent)
-    )
+    if said[-1] in DANGLING_WORDS or _goes_on(text, parent):
+        return True
+    # a whole clause without its full stop is careless, and not cut
+    clause = words(re.split(r"[.!?:]\s", lines[-1])[-1])
+    return parent.endswith((".", "!", "?", '"', "”")) and len(clause) < WHOLE_WORDS
 
 
 def _cut_data(lines: list[str]) -> bool:
