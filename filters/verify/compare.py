@@ -6,6 +6,7 @@ What is left over is asked of a computer algebra system in a child process (`alg
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import NamedTuple
 
 from filters.verify.notation import notation
@@ -13,6 +14,7 @@ from filters.verify.plain import plain
 from filters.verify.quantity import NUMBER, compare_quantities, read_quantity
 from synth.verdicts import Check, Verdict
 
+EXACT = Fraction(0)
 OPENING, CLOSING = "([{", ")]}"
 DEEPEST = 15  # parsers take exponential time on brackets in brackets
 CHOICE = re.compile(r"\(?([A-Ja-j])\)?(?:[).:]\s.*)?")
@@ -38,12 +40,15 @@ class Pair(NamedTuple):
     given: str
 
 
-def compare(gold: str, given: str) -> Check | list[Pair]:
-    """A check, or the pairs that must all be equal for the answers to be."""
-    return compare_plain(plain(gold), plain(given))
+def compare(gold: str, given: str, tolerance: Fraction = EXACT) -> Check | list[Pair]:
+    """A check, or the pairs that must all be equal for the answers to be.
+
+    `tolerance` is for plain numbers; formulas are equal or not.
+    """
+    return compare_plain(plain(gold), plain(given), tolerance)
 
 
-def compare_plain(gold: str, given: str) -> Check | list[Pair]:
+def compare_plain(gold: str, given: str, tolerance: Fraction = EXACT) -> Check | list[Pair]:
     """As `compare`, of answers that are plain already."""
     gold, given = without_assignment(gold, given)
     if not gold or not given:
@@ -56,7 +61,7 @@ def compare_plain(gold: str, given: str) -> Check | list[Pair]:
         return Check(Verdict.PASS if same else Verdict.UNVERIFIED, f"{written}, by spelling alone")
     amounts = read_quantity(gold), read_quantity(given)
     if amounts[0] is not None and amounts[1] is not None:
-        return compare_quantities(amounts[0], amounts[1])
+        return compare_quantities(amounts[0], amounts[1], tolerance)
     if max(depth(gold), depth(given)) > DEEPEST:
         return Check(Verdict.UNVERIFIED, "brackets nested too deep")
     by_words = compare_words(gold, given)
@@ -70,7 +75,7 @@ def compare_plain(gold: str, given: str) -> Check | list[Pair]:
     if one_is_plain and leading_number(gold) == leading_number(given) is not None:
         return Check(Verdict.UNVERIFIED, "the same number, and something behind it")
     if len(elements(gold)) > 1 or len(elements(given)) > 1:
-        return compare_lists(gold, given)
+        return compare_lists(gold, given, tolerance)
     return [Pair(gold, given)]
 
 
@@ -91,7 +96,7 @@ def compare_words(gold: str, given: str) -> Check | None:
     return None
 
 
-def compare_lists(gold: str, given: str) -> Check | list[Pair]:
+def compare_lists(gold: str, given: str, tolerance: Fraction) -> Check | list[Pair]:
     """Tuples, intervals, sets and lists: same brackets, same length, equal elements.
 
     Only what stands in round or square brackets has an order.
@@ -108,7 +113,7 @@ def compare_lists(gold: str, given: str) -> Check | list[Pair]:
         parts = sorted(parts[0], key=_order), sorted(parts[1], key=_order)
     left: list[Pair] = []
     for one, other in zip(*parts, strict=True):
-        found = compare_plain(one, other)
+        found = compare_plain(one, other, tolerance)
         if isinstance(found, list):
             left += found
         elif found.verdict is not Verdict.PASS:

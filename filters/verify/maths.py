@@ -6,6 +6,7 @@ be killed. What cannot be compared is `unverified`, never `fail`.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -23,13 +24,22 @@ class Maths(Model):
     """Checks the answer that a text ends with against `reference.answer`.
 
     An answer counts where it is marked: boxed, behind `A:`, `####` or "the answer is", or alone on
-    the last line. 1/3 is not 0.333, 10 cm is not 10 m, and 50% against 50 stays open. So do words,
-    dates, times, versions and ranges that are spelled otherwise; yes against no fails.
+    the last line. 1/3 is not 0.333 unless within `tolerance`, 10 cm is not 10 m, and 50% against 50
+    stays open. So do words, dates, times, versions and ranges that are spelled otherwise; yes
+    against no fails.
     """
 
     name: ClassVar[str] = "maths"
     timeout_s: float = Field(
         15.0, gt=0, le=600, description="longest time for the algebra of one answer"
+    )
+
+    tolerance: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="how far a plain number may be off, as a share of the gold one; 0.001 lets "
+        "0.333 be 1/3",
     )
 
     def check(self, batch: Batch) -> list[Check]:
@@ -40,7 +50,7 @@ class Maths(Model):
         open_pairs: list[Pair] = []
         rows_of_pairs: list[int] = []
         for row, (text, reference) in enumerate(zip(batch.texts, batch.references, strict=True)):
-            found = check_text(text, (reference or {}).get("answer"))
+            found = check_text(text, (reference or {}).get("answer"), self.tolerance)
             if isinstance(found, Check):
                 checks.append(found)
                 continue
@@ -58,7 +68,7 @@ class Maths(Model):
         return checks
 
 
-def check_text(text: str, reference: str | None) -> Check | list[Pair]:
+def check_text(text: str, reference: str | None, tolerance: float = 0.0) -> Check | list[Pair]:
     """The check of one text, or the pairs of formulas that decide it."""
     from filters.verify.compare import compare
     from filters.verify.extract import MOST_CHARS, final_answer, reference_answer
@@ -71,7 +81,7 @@ def check_text(text: str, reference: str | None) -> Check | list[Pair]:
         return Check(Verdict.UNVERIFIED, "no final answer")
     if max(len(gold), len(given)) > MOST_CHARS:
         return Check(Verdict.UNVERIFIED, "an answer longer than 10 kB")
-    found = compare(gold, given)
+    found = compare(gold, given, Fraction(str(tolerance)))
     if isinstance(found, Check):
         return Check(found.verdict, quoted(gold, given, found.note))
     return found

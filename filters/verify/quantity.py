@@ -5,7 +5,7 @@ The rules, which a test holds:
 - a unit that only one side names is ignored ("18" and "$18", "18 dollars", "18 apples" are equal);
 - units that both name must measure the same thing and are converted: 100 cm is 1 m, not 100 m;
 - a percent sign on one side only leaves it open: 50% may mean 50 or 0.5;
-- values are fractions: 0.5 is 1/2, but 0.333 is not 1/3.
+- values are fractions: 0.5 is 1/2, but 0.333 is 1/3 only within a tolerance that the recipe gives.
 """
 
 from __future__ import annotations
@@ -134,16 +134,24 @@ def read_unit(text: str, currency: str) -> str | None:
     return None
 
 
-def compare_quantities(gold: Quantity, given: Quantity) -> Check:
-    """Whether both are the same amount, by the rules above."""
+def compare_quantities(gold: Quantity, given: Quantity, tolerance: Fraction = Fraction(0)) -> Check:
+    """Whether both are the same amount, by the rules above.
+
+    `tolerance` is the largest difference that does not count, as a share of the gold value.
+    """
     if gold.percent != given.percent:
         return Check(Verdict.UNVERIFIED, "a percent sign on one side only")
     known, given_known = UNITS.get(gold.unit), UNITS.get(given.unit)
     if known and given_known:
-        same = known[0] == given_known[0] and gold.value * known[1] == given.value * given_known[1]
+        amounts = gold.value * known[1], given.value * given_known[1]
+        same = known[0] == given_known[0] and _near(*amounts, tolerance)
         return Check(Verdict.PASS if same else Verdict.FAIL, "compared with their units")
-    if gold.value != given.value:
+    if not _near(gold.value, given.value, tolerance):
         return Check(Verdict.FAIL, "another number")
     if gold.unit and given.unit and gold.unit != given.unit:
         return Check(Verdict.UNVERIFIED, "the same number, other units")
     return Check(Verdict.PASS, "the same number")
+
+
+def _near(gold: Fraction, given: Fraction, tolerance: Fraction) -> bool:
+    return gold == given or abs(given - gold) <= tolerance * abs(gold)

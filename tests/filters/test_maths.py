@@ -212,6 +212,25 @@ def test_formulas_that_look_a_little_like_dates_are_worked_out(given, gold):
     assert verdict(given, gold) == "pass"
 
 
+@pytest.mark.parametrize(
+    ("given", "gold", "tolerance", "expected"),
+    [
+        ("0.333", "1/3", 0.001, "pass"),
+        ("0.333", r"\frac{1}{3}", 0.001, "pass"),
+        ("0.33", "1/3", 0.001, "fail"),
+        ("101", "100", 0.01, "pass"),
+        ("101.01", "100", 0.01, "fail"),
+        ("99 cm", "1 m", 0.01, "pass"),
+        ("(0.333, 2)", "(1/3, 2)", 0.001, "pass"),
+        ("0.001", "0", 0.5, "fail"),
+        ("-100", "100", 0.5, "fail"),
+    ],
+)
+def test_a_tolerance_is_a_share_of_the_gold_value(given, gold, tolerance, expected):
+    [check] = checks([(rf"\boxed{{{given}}}", gold)], tolerance=tolerance)
+    assert check.verdict == expected
+
+
 def test_without_reference_or_answer_there_is_nothing_to_check():
     found = checks([("A: 5", None), ("A: 5", " "), ("", "5"), ("Five or so.", "5")])
     assert {check.verdict for check in found} == {Verdict.UNVERIFIED}

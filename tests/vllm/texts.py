@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from synth.generate.chunk import chunks
-from synth.generate.evolve import EVOL_INSTRUCT
-from synth.generate.rewrite import STYLES, Audience
+from synth.generate.operations import Operation
+from synth.generate.styles import Audience, Style
 from synth.generate.template import shipped
 from synth.teacher.protocol import Turn
 from synth.teacher.rehearsal.dice import Dice
@@ -38,15 +38,15 @@ def chats(count: int = CHATS) -> Iterator[list[Turn]]:
         dice = Dice(b"small model/%d" % number)
         match dice.pick(PARTS):
             case "evolve":
-                name = f"evolve/{dice.pick(EVOL_INSTRUCT)}"
+                name = f"evolve/{dice.pick(list(Operation))}"
                 yield _answered(shipped(name).turns({"prompt": dice.pick(prompts)}), dice, 1)
             case "rewrite":
                 page = dice.pick(pages)
-                source = dice.pick(chunks(page["text"], 300))
+                source = dice.pick(chunks(page["text"], 300)).text
                 source = source if dice.chance(FULL_LENGTH) else source[:SHORT_SOURCE_CHARS]
                 audience = dice.pick(list(Audience)).replace("_", " ")
                 values = {"audience": audience, "title": page["title"], "source": source}
-                turns = shipped(f"rewrite/{dice.pick(STYLES)}").turns(values)
+                turns = shipped(f"rewrite/{dice.pick(list(Style))}").turns(values)
                 yield _answered(turns, dice, REWRITE_WORDS)
             case "answer":
                 prompt = Turn(role="user", content=dice.pick(prompts))
