@@ -18,7 +18,7 @@ pytestmark = pytest.mark.vllm
 RECIPES = {
     "evolve-prompts": (16, ["stages.evolve.sampling.max_tokens=64"]),
     "textbook": (
-        8,
+        24,
         [
             "stages.rewrite.sampling={max_tokens: 300, temperature: 0.3}",
             "stages.5.quality=[length, truncation]",  # so small a model cannot keep to its source
