@@ -1,7 +1,8 @@
 """The journal: every reply is on disk before it is used, so that no token is paid for twice.
 
-One SQLite file per shard, in WAL mode, synced at each commit; a commit holds up to 64 replies or
-what came within 250 ms. What is kept is the HTTP answer as it came, under the request's key.
+One SQLite file per shard, in WAL mode, synced at each commit; a commit holds 64 replies, what came
+within 250 ms, or, on a slow disk, what came while the last one was synced. What is kept is the HTTP
+answer as it came, under the request's key.
 `kill -9` loses the requests in flight, nothing else.
 """
 
@@ -39,7 +40,8 @@ class Journal:
         self._pending: list[tuple[bytes, int, bytes]] = []
         self._committed: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._commits: set[asyncio.Task[None]] = set()
+        self._commit: asyncio.Task[None] | None = None
+        self._due = False
 
     @classmethod
     async def open(cls, path: Path) -> Journal:
@@ -72,46 +74,47 @@ class Journal:
         self._pending.append((key, *answer))
         if self._committed is None:
             self._committed = loop.create_future()
-            self._timer = loop.call_later(COMMIT_AFTER_S, self._commit)
+            self._timer = loop.call_later(COMMIT_AFTER_S, self._begin)
         committed = self._committed
         if len(self._pending) >= COMMIT_REPLIES:
-            self._commit()
+            self._begin()
         await asyncio.shield(committed)  # one waiter's cancellation must not cancel the others'
 
     async def close(self) -> None:
         """What was put is on disk, the file is closed. Raises `StoreFault`."""
-        self._commit()
-        if self._commits:
-            await asyncio.gather(*self._commits, return_exceptions=True)
+        self._begin()
+        if self._commit:
+            await self._commit
         try:
             await asyncio.get_running_loop().run_in_executor(_DISK, self._database.close)
         except sqlite3.Error as error:
             raise _fault(self.path, error) from error
 
-    def _commit(self) -> None:
-        if self._committed is None:
-            return
-        rows, committed = self._pending, self._committed
-        self._pending, self._committed = [], None
-        if self._timer:
-            self._timer.cancel()
-        task = asyncio.get_running_loop().create_task(self._write(rows, committed))
-        self._commits.add(task)
-        task.add_done_callback(self._commits.discard)
+    def _begin(self) -> None:
+        """A commit takes what has come so far: now, or when the one under way has ended."""
+        self._due = self._committed is not None
+        if self._due and self._commit is None:
+            self._commit = asyncio.get_running_loop().create_task(self._write())
 
-    async def _write(
-        self, rows: list[tuple[bytes, int, bytes]], committed: asyncio.Future[None]
-    ) -> None:
-        try:
-            loop = asyncio.get_running_loop()
-            last = await loop.run_in_executor(_DISK, _insert, self._database, rows)
-        except sqlite3.Error as error:
-            committed.set_exception(_fault(self.path, error))
-            committed.exception()  # seen: when every waiter was cancelled, nobody else looks
-            return
-        first = last - len(rows) + 1
-        self._known.update((key, first + n) for n, (key, _, _) in enumerate(rows))
-        committed.set_result(None)
+    async def _write(self) -> None:
+        """Commits while one is due: one at a time, since each waits for the disk, however many
+        replies it holds."""
+        loop = asyncio.get_running_loop()
+        while self._due and self._committed is not None:
+            rows, committed = self._pending, self._committed
+            self._pending, self._committed, self._due = [], None, False
+            if self._timer:
+                self._timer.cancel()
+            try:
+                last = await loop.run_in_executor(_DISK, _insert, self._database, rows)
+            except sqlite3.Error as error:
+                committed.set_exception(_fault(self.path, error))
+                committed.exception()  # seen: when every waiter was cancelled, nobody else looks
+                continue
+            first = last - len(rows) + 1
+            self._known.update((key, first + n) for n, (key, _, _) in enumerate(rows))
+            committed.set_result(None)
+        self._commit = None
 
 
 def _connect(path: Path) -> tuple[sqlite3.Connection, dict[bytes, int]]:
