@@ -98,7 +98,7 @@ class Decontaminate(ShardStage):
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """The rows that stay and those that leave, each with a score and its evidence."""
-        from synth.generate.rows import together
+        from synth.together import together
 
         index = await asyncio.to_thread(self.index)
         rows, findings = await asyncio.to_thread(self._look, index, table, place)

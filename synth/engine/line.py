@@ -22,10 +22,10 @@ from synth.engine.stage import CorpusStage, ShardStage
 from synth.engine.watch import Watch
 from synth.engine.workshop import Action, Job, Workshop
 from synth.errors import NoRowsError, RunLockedError
-from synth.generate.rows import together
 from synth.store.manifest import Manifest, load_manifest
 from synth.teacher.config import open_teacher
 from synth.teacher.protocol import Identity
+from synth.together import together
 
 Each = Callable[[Job], Awaitable[int]]
 SHARDS_AHEAD = 2  # further shards in flight, so that a shard's tail leaves no slot empty

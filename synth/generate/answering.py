@@ -114,7 +114,7 @@ class Answering(ShardStage):
 
     async def answers(self, table: pa.Table, prompts: Sequence[Prompt], place: Place) -> Outcome:
         """`samples` answers to each prompt, in order, samples together; faulty ones rejected."""
-        from synth.generate.rows import together
+        from synth.together import together
 
         answered = await together(self._answer(prompt, place) for prompt in prompts)
         return self._gather(table, answered, place)
@@ -186,7 +186,7 @@ class Answering(ShardStage):
         import numpy as np
         import pyarrow as pa
 
-        from synth.generate.rows import step
+        from synth.generate.trail import step
         from synth.record import RECORD, derive, record_id, rejects
 
         assert place.teacher is not None
@@ -234,8 +234,8 @@ class Answering(ShardStage):
         import numpy as np
         import pyarrow as pa
 
-        from synth.generate.rows import step
         from synth.generate.template import shipped
+        from synth.generate.trail import step
         from synth.record import RECORD, STEP, append_to_lists
 
         asked = [(one.prompt, one.knowledge) for one in answered if one.knowledge is not None]

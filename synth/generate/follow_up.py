@@ -52,8 +52,8 @@ class FollowUp(ShardStage):
         import pyarrow as pa
 
         from synth.generate.made import born
-        from synth.generate.rows import together
         from synth.record import RECORD
+        from synth.together import together
 
         ids: list[str] = table["id"].to_pylist()
         texts: list[str] = table["text"].to_pylist()
@@ -83,8 +83,8 @@ class FollowUp(ShardStage):
 
         from synth.generate.made import Made
         from synth.generate.reasons import Limits, Reason
-        from synth.generate.rows import step
         from synth.generate.screen import screen
+        from synth.generate.trail import step
         from synth.record import record_id
 
         teacher, template = place.teacher, shipped(TEMPLATE)

@@ -16,12 +16,13 @@ from synth.generate.family import Child, Family
 from synth.generate.improve import Improve, Version
 from synth.generate.operations import Operation, fitting
 from synth.generate.reasons import Reason
-from synth.generate.rows import step, together
 from synth.generate.template import shipped
+from synth.generate.trail import step
 from synth.generate.yields import Yield, count, draw, total
 from synth.randomness import derive_random, derive_seed
 from synth.record import record_id, records_table, rejects
 from synth.teacher.protocol import Request
+from synth.together import together
 
 if TYPE_CHECKING:
     import pyarrow as pa

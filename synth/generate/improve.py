@@ -115,7 +115,7 @@ def row(
 
     `failed` is the id of the first failure that was shown.
     """
-    from synth.generate.rows import step
+    from synth.generate.trail import step
     from synth.record import new_record, record_id
 
     text = "" if new is None else reply.text

@@ -95,8 +95,8 @@ class Invent(ShardStage):
 
         from synth.batch import Batch
         from synth.generate.made import behind, born
-        from synth.generate.rows import together
         from synth.record import RECORD
+        from synth.together import together
 
         prompts = Batch(table, "prompt").texts
         ids: list[str] = table["id"].to_pylist()
@@ -112,7 +112,7 @@ class Invent(ShardStage):
         self, row: int, sample: int, ids: list[str], prompts: list[str], place: Place
     ) -> Made:
         from synth.generate.made import Made
-        from synth.generate.rows import step
+        from synth.generate.trail import step
         from synth.record import record_id
 
         teacher = place.teacher

@@ -117,8 +117,8 @@ class Judge(ShardStage):
         """Every row with its score, in order; the reason for it is the score's note."""
         import numpy as np
 
-        from synth.generate.rows import together
         from synth.record import add_scores, rejects
+        from synth.together import together
 
         teacher = place.teacher
         assert teacher is not None

@@ -57,8 +57,8 @@ class Reverse(ShardStage):
         import pyarrow as pa
 
         from synth.generate.made import born
-        from synth.generate.rows import together
         from synth.record import RECORD
+        from synth.together import together
 
         ids: list[str] = table["id"].to_pylist()
         texts: list[str] = table["text"].to_pylist()
@@ -79,8 +79,8 @@ class Reverse(ShardStage):
         from synth.generate.elimination.pool import shared_share
         from synth.generate.made import Made
         from synth.generate.reasons import Limits
-        from synth.generate.rows import step
         from synth.generate.screen import screen
+        from synth.generate.trail import step
         from synth.record import record_id
 
         teacher, template = place.teacher, shipped(TEMPLATE)

@@ -91,7 +91,7 @@ class Revise(ShardStage):
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """The answers in order, each mended or as it was."""
-        from synth.generate.rows import together
+        from synth.together import together
 
         rows = table.select(["id", "context", "text"]).to_pylist()
         principles = self._principles()
@@ -170,7 +170,7 @@ class Revise(ShardStage):
         """The revised answers, with every critique and revision in their trails."""
         import pyarrow as pa
 
-        from synth.generate.rows import step
+        from synth.generate.trail import step
         from synth.record import derive_through, record_id
 
         assert place.teacher is not None

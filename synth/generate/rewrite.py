@@ -102,7 +102,7 @@ class Rewrite(ShardStage):
     ) -> list[tuple[Piece, Reply, Judged]]:
         """Each piece with its reply, in order. Two waves are in flight, so that none waits for the
         last reply of the one before; what a style is after a wave counts from the next but one."""
-        from synth.generate.rows import together
+        from synth.together import together
 
         choices = all_choices(self.styles, self.audiences)
         left = Counter(
@@ -175,7 +175,7 @@ class Rewrite(ShardStage):
         import numpy as np
         import pyarrow as pa
 
-        from synth.generate.rows import step
+        from synth.generate.trail import step
         from synth.record import REFERENCE, derive, record_id, rejects
 
         assert place.teacher is not None

@@ -58,8 +58,8 @@ class RoundTrip(ShardStage):
         """Every row with its score, in order; the guess is the score's note."""
         import numpy as np
 
-        from synth.generate.rows import together
         from synth.record import add_scores, rejects
+        from synth.together import together
 
         rows = table.select(["id", "context", "text"]).to_pylist()
         guesses = await together(self._guess(row["id"], row["text"], place) for row in rows)

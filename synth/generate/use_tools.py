@@ -89,7 +89,7 @@ class UseTools(ShardStage):
         """A trace for each prompt, in order. One leaves with the teacher's fault, or for its calls:
         `tool_call_malformed`, `tool_unknown`, `tool_arguments_invalid`, `tool_calls_without_end`.
         """
-        from synth.generate.rows import together
+        from synth.together import together
 
         tools = read_tools(self.tools, self.tools.stat().st_mtime_ns)
         rows = table.select(["id", "context"]).to_pylist()
@@ -165,7 +165,7 @@ class UseTools(ShardStage):
         import numpy as np
         import pyarrow as pa
 
-        from synth.generate.rows import step
+        from synth.generate.trail import step
         from synth.record import RECORD, derive_through, record_id, rejects
 
         assert place.teacher is not None

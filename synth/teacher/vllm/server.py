@@ -16,11 +16,11 @@ from pathlib import Path
 import aiohttp
 
 from synth.errors import TeacherFault
-from synth.generate.rows import together
 from synth.teacher.vllm.child import Child, ChildFault
 from synth.teacher.vllm.config import Launch
 from synth.teacher.vllm.gpus import assigned
 from synth.teacher.vllm.hide import hider
+from synth.together import together
 
 RESTARTS = 3
 RESTARTS_WITHIN_S = 1800.0  # loading takes minutes: in less, a replica could fail for ever

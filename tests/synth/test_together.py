@@ -1,16 +1,13 @@
-"""Many rows are asked at once; the first error ends them all and is raised as itself."""
+"""Much is asked at once; the first error ends it all and is raised as itself."""
 
 from __future__ import annotations
 
 import asyncio
 
-import pyarrow as pa
 import pytest
 
 from synth.errors import StoreFault, TeacherFault
-from synth.generate.rows import step, together
-from synth.record import EMPTY_STEP, STEP
-from synth.teacher.protocol import Identity, Reply
+from synth.together import together
 
 
 async def late(turns: int, result: int) -> int:
@@ -68,12 +65,3 @@ def test_cancelling_from_outside_cancels_the_work() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(main())
-
-
-def test_a_step_has_the_fields_of_the_trail() -> None:
-    reply = Reply("x", "x", finish_reason="stop", tokens_in=3, tokens_out=4, planted="p", key="k")
-    made = step("evolve", "deepen", "id", Identity("m", "r"), reply, round_=2, template="t")
-    assert made.keys() == EMPTY_STEP.keys()
-    assert pa.array([made], STEP).to_pylist() == [made]
-    told = (made["request"], made["model"], made["revision"], made["tokens_in"], made["planted"])
-    assert told == ("k", "m", "r", 3, "p")
