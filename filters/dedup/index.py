@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -25,7 +24,7 @@ from typing import Any
 
 from synth.engine.plan import RELEASE
 from synth.errors import InfrastructureFault, InputError
-from synth.store.durable import write_bytes
+from synth.store.durable import sync, write_bytes
 from synth.store.manifest import NAME, load_manifest
 
 OWNER = ".owner"
@@ -93,10 +92,10 @@ class ReleaseIndex:
             _sync_below(building)
             name = f"{owner}-{len(own):04d}"
             building.rename(self.folder / f"{PENDING}{name}")
-            _sync(self.folder)
+            sync(self.folder)
             yield
             (self.folder / f"{PENDING}{name}").rename(self.folder / name)
-            _sync(self.folder)
+            sync(self.folder)
 
     def _segments(self, whose: Callable[[str], bool]) -> list[Path]:
         every = sorted(self.folder.glob("[0-9a-f]*-[0-9][0-9][0-9][0-9]"))
@@ -139,12 +138,4 @@ def _own_name(run: Path) -> str:
 
 def _sync_below(folder: Path) -> None:
     for path in [*folder.rglob("*"), folder]:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync(path)
