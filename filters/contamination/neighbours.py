@@ -13,9 +13,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from filters.contamination.text import windows
+from synth.compiled import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -135,7 +135,7 @@ def _count(texts: Sequence[str]) -> _Grams:
     return _Grams(row[first], gram[first], (1 + np.log(times)).astype(np.float32))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _best(
     owner: NDArray[np.int64],
     rows: int,

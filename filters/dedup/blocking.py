@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numba import njit
+
+from synth.compiled import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,13 +48,13 @@ def rare_first(flat: NDArray[np.uint32], offsets: NDArray[np.int64]) -> Keys:
     return Keys(keys, offsets, buckets)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _sort_rows(flat: NDArray[np.int32], offsets: NDArray[np.int64]) -> None:
     for row in range(len(offsets) - 1):
         flat[offsets[row] : offsets[row + 1]].sort()
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def told_apart(flat: NDArray[np.uint32], offsets: NDArray[np.int64]) -> NDArray[np.uint32]:
     """Hashes of which no row has the same twice: the second "the" of a text is another key."""
     made = np.empty_like(flat)
@@ -100,13 +101,13 @@ class Blocking:
         )  # fmt: skip
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _prefix(length: int, share: float) -> int:
     """How many of its first keys a row must be found by: a partner shares one of them at least."""
     return length - int(np.ceil(share * length / (2 - share) - 1e-9)) + 1 if length else 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _indexed(
     flat: NDArray[np.int32], offsets: NDArray[np.int64], share: float, count: int
 ) -> NDArray[np.int64]:
@@ -118,7 +119,7 @@ def _indexed(
     return sizes
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _insert(
     row: int,
     flat: NDArray[np.int32],
@@ -140,7 +141,7 @@ def _insert(
             filled[key] += 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _keep(
     block: NDArray[np.int64],
     stays: NDArray[np.bool_],
@@ -163,7 +164,7 @@ def _keep(
             _insert(block[at], flat, offsets, share, starts, filled, rows, places)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _partners(
     block: NDArray[np.int64],
     flat: NDArray[np.int32],
@@ -238,7 +239,7 @@ def _partners(
     return one[:count], other[:count]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _grown(values: NDArray[np.int64], size: int) -> NDArray[np.int64]:
     made = np.empty(size, np.int64)
     made[: len(values)] = values

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xxhash
-from numba import njit
 from rapidfuzz.process import cpdist
 
 from filters.dedup.blocking import Blocking, Keys
@@ -21,6 +20,7 @@ from filters.dedup.corpus import store
 from filters.dedup.exact import normal
 from filters.dedup.order import Findings
 from filters.text import WORD
+from synth.compiled import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,7 +96,7 @@ def band_keys(texts: Sequence[str], gram: int, bands: int, rows: int) -> NDArray
     return _band_keys(codes, lengths, gram, bands, factors, shifts)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _band_keys(
     codes: NDArray[np.uint32],
     lengths: NDArray[np.int64],
