@@ -6,9 +6,8 @@ import re
 
 from synth.generate.elimination.endings import DATA_LINE
 from synth.generate.elimination.languages import QUOTED
-from synth.generate.elimination.words import words
+from synth.generate.elimination.words import SENTENCE_END, words
 
-SENTENCE_END = re.compile(r"(?<=[.!?:])[\"'”’)]*\s+")
 ENDS = (".", "!", "?", ":", '"', "”", ")")
 FENCE = re.compile(r"```.*?(?:```|$)", re.DOTALL)
 QUESTIONS = frozenset("who what when where why which whose whom how".split())  # noqa: SIM905
