@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from filters.dedup.corpus import Corpus, store, stored
-from filters.dedup.order import Findings
+from filters.dedup.findings import Findings
 
 if TYPE_CHECKING:
     import pyarrow as pa

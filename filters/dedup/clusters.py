@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from filters.dedup.order import Findings
+from filters.dedup.findings import Findings
 from filters.dedup.short import settle
 
 if TYPE_CHECKING:

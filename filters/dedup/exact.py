@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from filters.dedup.corpus import Corpus
-    from filters.dedup.order import Findings
+    from filters.dedup.findings import Findings
     from synth.batch import Batch
 
 
@@ -45,7 +45,7 @@ class Exact(Model):
         """A duplicate's nearest row is the first one with its text. Similarity is 1 or 0."""
         import numpy as np
 
-        from filters.dedup.order import Findings
+        from filters.dedup.findings import Findings
 
         findings = Findings.none(alive)
         where = np.flatnonzero(alive)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from filters.dedup.corpus import Corpus
-    from filters.dedup.order import Findings
+    from filters.dedup.findings import Findings
     from synth.batch import Batch
 
 # Among 20,000 prompts with typos, words swapped, replaced, left out or added this compares one pair

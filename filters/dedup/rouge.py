@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from filters.dedup.corpus import Corpus
-    from filters.dedup.order import Findings
+    from filters.dedup.findings import Findings
     from synth.batch import Batch
 
 FLOOR = 0.2  # so far below the threshold similarities are still told, where a pair was compared

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from filters.dedup.corpus import Corpus
-    from filters.dedup.order import Findings
+    from filters.dedup.findings import Findings
     from synth.batch import Batch
 
 MOST_CHARS = 8_000  # of a text; embedding models read some 512 to 8,192 tokens

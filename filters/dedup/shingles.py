@@ -6,7 +6,6 @@ Rows of different length lie behind one another in one flat array; row i is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -28,15 +27,6 @@ class Ragged(NamedTuple):
 
     flat: NDArray[np.uint64]
     offsets: NDArray[np.int64]
-
-
-def hashed_characters(rows: Sequence[str]) -> Ragged:
-    """The 64-bit hash of every character."""
-    offsets = offsets_of(np.fromiter(map(len, rows), np.int64, len(rows)))
-    codes = np.frombuffer("".join(rows).encode("utf-32-le", "surrogatepass"), np.uint32)
-    flat = np.empty(len(codes), np.uint64)
-    mix_all(codes, flat)
-    return Ragged(flat, offsets)
 
 
 def shingles(items: Ragged, size: int) -> Ragged:
@@ -72,13 +62,6 @@ def mixed(value: np.uint64) -> np.uint64:
     value = (value ^ (value >> S30)) * MIX_1
     value = (value ^ (value >> S27)) * MIX_2
     return value ^ (value >> S31)
-
-
-@compiled
-def mix_all(codes: NDArray[np.uint32], flat: NDArray[np.uint64]) -> None:
-    """Fills in the hash of each code."""
-    for i in range(len(codes)):
-        flat[i] = mixed(np.uint64(codes[i]) + MULTIPLIER)
 
 
 @compiled

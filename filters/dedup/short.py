@@ -18,7 +18,7 @@ from rapidfuzz.process import cpdist
 from filters.dedup.blocking import Blocking, Keys
 from filters.dedup.corpus import store
 from filters.dedup.exact import normal
-from filters.dedup.order import Findings
+from filters.dedup.findings import Findings
 from filters.text import WORD
 from synth.compiled import compiled
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from filters.dedup.corpus import Corpus
-    from filters.dedup.order import Findings
+    from filters.dedup.findings import Findings
 
 Method = Exact | MinHash | Fuzzy | Rouge | Semantic
 SEEN = "seen.json"

@@ -1,7 +1,9 @@
 """The decision in corpus order by the true Jaccard similarity of sets, compiled.
 
-The same decision as `decide_in_order` makes. Rows that no chain of shared buckets connects cannot
-change one another's fate, so they are decided apart: only the sets of one portion are in memory.
+A row leaves if an earlier row that stays is its duplicate; only rows that share a bucket are
+compared. A chain a ~ b ~ c in which c is not like a keeps c: b left, and nothing that stays is like
+c. Rows that no chain of shared buckets connects cannot change one another's fate, so they are
+decided apart: only the sets of one portion are in memory.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from filters.dedup.order import MOST_CANDIDATES, MOST_IN_BUCKET, Findings, shared_buckets
+from filters.dedup.findings import Findings
 from synth.compiled import compiled
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
     from filters.dedup.corpus import RaggedRows
 
+MOST_IN_BUCKET = 1_000  # a fuller bucket takes no more, so that rows on one template stay linear
+MOST_CANDIDATES = 1_000  # per row, those in most shared buckets first
 PORTION = 8_000_000  # values of sets in memory at once: 64 MB, or more for one large portion
 EMPTY, ONE = np.uint64(0), np.uint64(1)
 
@@ -55,6 +59,32 @@ def decide_by_sets(
             (findings.dropped, findings.similarity, findings.nearest),
         )
     return findings
+
+
+def shared_buckets(
+    bands: Iterable[NDArray[np.uint64]], compared: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row and bucket of each membership in a bucket of at least two, by row.
+
+    Most rows share nothing with any other, so what is left is small.
+    """
+    where = np.flatnonzero(compared)
+    rows: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
+    buckets: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
+    used = 0
+    for band in bands if len(where) else ():
+        values = band[where]
+        order = np.argsort(values, kind="stable")
+        ordered = values[order]
+        same = ordered[1:] == ordered[:-1]
+        begins = np.concatenate(([True], ~same))  # a run of equal values is a bucket
+        shared = np.concatenate((same, [False])) | ~begins
+        rows.append(where[order[shared]])
+        buckets.append(np.cumsum(begins[shared]) + (used - 1))
+        used += int(begins[shared].sum())
+    all_rows, all_buckets = np.concatenate(rows), np.concatenate(buckets)
+    order = np.argsort(all_rows, kind="stable")
+    return all_rows[order], all_buckets[order]
 
 
 @compiled

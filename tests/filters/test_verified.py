@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections import Counter, defaultdict
 from typing import Any
 
 import numpy as np
 import pytest
 
-from filters.dedup import order, verified
+from filters.dedup import verified
+from filters.dedup.findings import Findings
 from filters.dedup.shingles import offsets_of
-from filters.dedup.verified import decide_by_sets
+from filters.dedup.verified import decide_by_sets, shared_buckets
 
 
 class Sets:
@@ -46,27 +48,42 @@ def corpus(rows: int, seed: int) -> tuple[list[set[int]], list[Any]]:
     return sets, bands
 
 
-def by_hand(sets: list[set[int]], bands: list[Any], compared: Any, threshold: float) -> Any:
-    def likeness(row: int, others: list[int]) -> list[float]:
-        one = sets[row]
-        return [len(one & sets[other]) / len(one | sets[other]) for other in others]
-
-    return order.decide_in_order(bands, compared, likeness, threshold)
+def by_hand(
+    sets: list[set[int]], bands: list[Any], compared: Any, threshold: float, limits: tuple[int, int]
+) -> Findings:
+    """Row by row, in Python."""
+    most_in_bucket, most_candidates = limits
+    findings = Findings.none(compared)
+    kept_in: defaultdict[int, list[int]] = defaultdict(list)
+    every, shared = shared_buckets(bands, compared)
+    for row in np.unique(every).tolist():
+        buckets = shared[every == row].tolist()
+        times = Counter(other for bucket in buckets for other in kept_in[bucket])
+        often_first = sorted(times, key=lambda other: (-times[other], other))
+        found = sorted(often_first[:most_candidates])
+        values = [len(sets[row] & sets[one]) / len(sets[row] | sets[one]) for one in found]
+        if found:
+            findings.similarity[row] = max(values)
+            findings.nearest[row] = found[values.index(max(values))] if max(values) > 0 else -1
+        findings.dropped[row] = bool(found) and max(values) >= threshold
+        for bucket in () if findings.dropped[row] else buckets:
+            if len(kept_in[bucket]) < most_in_bucket:
+                kept_in[bucket].append(row)
+    return findings
 
 
 @pytest.mark.parametrize("limits", [(1_000, 1_000), (3, 4), (2, 2)])
 @pytest.mark.parametrize("portion", [verified.PORTION, 60])
 @pytest.mark.parametrize("threshold", [0.6, 0.85, 1.0])
 def test_it_decides_as_the_loop_in_python(limits, portion, threshold, monkeypatch):
-    for module in (order, verified):
-        monkeypatch.setattr(module, "MOST_IN_BUCKET", limits[0])
-        monkeypatch.setattr(module, "MOST_CANDIDATES", limits[1])
+    monkeypatch.setattr(verified, "MOST_IN_BUCKET", limits[0])
+    monkeypatch.setattr(verified, "MOST_CANDIDATES", limits[1])
     monkeypatch.setattr(verified, "PORTION", portion)
     sets, bands = corpus(400, seed=int(threshold * 100))
     compared = np.ones(len(sets), bool)
     compared[::17] = False
     found = decide_by_sets(bands, compared, Sets(sets), threshold)
-    expected = by_hand(sets, bands, compared, threshold)
+    expected = by_hand(sets, bands, compared, threshold, limits)
     assert 20 < expected.dropped.sum() < 380
     assert (found.dropped == expected.dropped).all()
     assert (found.nearest == expected.nearest).all()
