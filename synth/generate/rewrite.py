@@ -38,10 +38,9 @@ from synth.teacher.protocol import Reply, Request, Sampling
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Audience", "Rewrite", "Style"]
+    from synth.generate.rewritten import Judged
 
-Judged = tuple[str, str | None]
-"""The rewrite's text, and the reason to reject it, if any."""
+__all__ = ["Audience", "Rewrite", "Style"]
 
 
 class Rewrite(ShardStage):
@@ -84,6 +83,8 @@ class Rewrite(ShardStage):
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """The rewrites of each document, in order of its chunks."""
+        from synth.generate.rewritten import outcome
+
         ids: list[str] = table["id"].to_pylist()
         every: list[Part] = []
         blank: list[int] = []
@@ -95,7 +96,9 @@ class Rewrite(ShardStage):
         place.done(len(blank))
         watch = CollapseWatch(self.collapse) if self.collapse else None
         asked = await self._ask_in_waves(every, ids, place, watch)
-        return self._gather(table, ids, blank, asked, place, watch.notes if watch else [])
+        assert place.teacher is not None
+        notes = tuple(watch.notes) if watch else ()
+        return outcome(table, blank, asked, self.name, place.teacher.identity, notes)
 
     async def _ask_in_waves(
         self, every: Sequence[Part], ids: list[str], place: Place, watch: CollapseWatch | None
@@ -161,100 +164,6 @@ class Rewrite(ShardStage):
             }
         )
         return await place.teacher.reply(Request(turns, self.sampling, seed))
-
-    def _gather(
-        self,
-        table: pa.Table,
-        ids: list[str],
-        blank: list[int],
-        asked: list[tuple[Piece, Reply, Judged]],
-        place: Place,
-        notes: list[str],
-    ) -> Outcome:
-        """The outcome: what is usable, and what left, both in the order of the documents."""
-        import numpy as np
-        import pyarrow as pa
-
-        from synth.generate.trail import step
-        from synth.record import REFERENCE, derive, record_id, rejects
-
-        assert place.teacher is not None
-        identity = place.teacher.identity
-        rows = [piece.part.row for piece, _, _ in asked]
-        rewritten = derive(
-            table,
-            rows,
-            [
-                step(
-                    self.name,
-                    piece.operation,
-                    ids[piece.part.row],
-                    identity,
-                    reply,
-                    sample=piece.part.number,
-                    template=template(piece.style).digest,
-                )
-                for piece, reply, _ in asked
-            ],
-            [
-                record_id(
-                    ids[piece.part.row],
-                    self.name,
-                    reply.key or [piece.operation, piece.again],
-                    text,
-                    piece.part.number,
-                )
-                for piece, reply, (text, _) in asked
-            ],
-            text=pa.array([text for _, _, (text, _) in asked], pa.string()),
-            meta=pa.array(
-                _with_sections(table, [piece.part for piece, _, _ in asked]), pa.string()
-            ),
-            reasoning=pa.array([reply.reasoning for _, reply, _ in asked], pa.string()),
-            reference=pa.array(
-                [
-                    {"answer": None, "tests": None, "source": piece.part.source}
-                    for piece, _, _ in asked
-                ],
-                REFERENCE,
-            ),
-        )
-        reasons = [reason for _, _, (_, reason) in asked]
-        bad = [index for index, reason in enumerate(reasons) if reason is not None]
-        failed = rejects(
-            rewritten.take(pa.array(bad, pa.int64())),
-            reason=[reasons[index] or "" for index in bad],
-            by=self.name,
-            raw=[asked[index][1].raw for index in bad],
-        )
-        empty = rejects(
-            table.take(pa.array(blank, pa.int64())),
-            reason=["empty_text"] * len(blank),
-            by=self.name,
-        )
-        parents = np.array([*blank, *(rows[index] for index in bad)], np.int64)
-        in_order = pa.array(np.argsort(parents, kind="stable"))
-        good = pa.array([reason is None for reason in reasons], pa.bool_())
-        return Outcome(
-            rewritten.filter(good),
-            pa.concat_tables([empty, failed]).take(in_order),
-            tuple(notes),
-        )
-
-
-def _with_sections(table: pa.Table, parts_: Sequence[Part]) -> list[str]:
-    """The documents' `meta`, with the headings over each part that stands under any."""
-    import orjson
-
-    metas: list[str] = table["meta"].to_pylist()
-    return [
-        orjson.dumps(
-            {**orjson.loads(metas[part.row]), "section": part.section}, option=orjson.OPT_SORT_KEYS
-        ).decode()
-        if part.section
-        else metas[part.row]
-        for part in parts_
-    ]
 
 
 async def _two_in_flight(
