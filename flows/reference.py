@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,31 @@ from flows.recipe import STAGES, Recipe
 Schema = dict[str, Any]
 START = "<!-- reference: made by `synth schema --markdown`, held by a test -->\n"
 END = "<!-- /reference -->"
+JOBS = {
+    "read, and clean what is read": ("read", "clean"),
+    "make prompts": ("evolve", "invent", "reverse", "follow_up"),
+    "make text that teaches": ("rewrite",),
+    "answer prompts": ("distill", "use_tools", "resample", "revise", "round_trip"),
+    "filter": ("quality", "dedup", "decontaminate", "redact"),
+    "check, grade and choose": ("verify", "judge", "select", "prefer"),
+    "write and publish": ("write", "push"),
+}
+"""What the stages are for, in the order in which they are told of."""
 
 
 def reference() -> str:
-    """Markdown: the keys of a recipe, then each stage with its settings, types and defaults."""
+    """Markdown: the keys of a recipe, then each stage by job, with settings, types and defaults."""
     schema = Recipe.model_json_schema()
     definitions: dict[str, Schema] = schema["$defs"]
     lines = ["### A recipe", "", *_table(schema, definitions), ""]
     lines += ["### `teacher`", "", *_section(definitions["TeacherConfig"], definitions)]
     lines += ["### `sampling`", "", *_section(definitions["Sampling"], definitions)]
-    for name, stage in STAGES.items():
+    lines += ["### Stages", "", "| to | stages |", "|---|---|"]
+    for job, names in JOBS.items():
+        lines.append(f"| {job} | {', '.join(f'[`{name}`](#{name})' for name in names)} |")
+    lines.append("")
+    for name in chain.from_iterable(JOBS.values()):
+        stage = STAGES[name]
         lines += [f"### `{name}`", "", *_section(definitions[stage.__name__], definitions)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -32,12 +48,12 @@ def _section(schema: Schema, definitions: dict[str, Schema]) -> list[str]:
     lines = [*_plain(schema.get("description", "")), "", *_table(schema, definitions), ""]
     for field, settings in schema.get("properties", {}).items():
         inner = _model_of(settings, definitions)
-        if inner is not None and inner["title"] != "Sampling":
+        if inner is not None and not _is_sampling(inner):
             lines += [f"`{field}`: {_one_line(inner.get('description') or 'each one of')}", ""]
             lines += [*_table(inner, definitions), ""]
             for name, deeper in inner.get("properties", {}).items():
                 model = _model_of(deeper, definitions)
-                if model is not None and model.get("properties"):
+                if model is not None and model.get("properties") and not _is_sampling(model):
                     lines += [f"`{name}`: {_one_line(model.get('description', ''))}", ""]
                     lines += [*_table(model, definitions), ""]
     return lines
@@ -95,7 +111,10 @@ def _default(name: str, field: Schema, schema: Schema) -> str:
     if value is None or value == "":
         return "-"
     if isinstance(value, dict):
-        return "see below" if value else "-"
+        if field.get("type") == "object" or field.get("$ref", "").endswith("/Sampling"):
+            given = [f"`{key}: {one}`" for key, one in value.items() if one is not None]
+            return ", ".join(given) or "-"
+        return "see below"
     if isinstance(value, list):
         return ", ".join(f"`{item}`" for item in value) or "-"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
@@ -103,6 +122,8 @@ def _default(name: str, field: Schema, schema: Schema) -> str:
 
 def _description(field: Schema, definitions: dict[str, Schema]) -> str:
     model = _model_of(field, definitions)
+    if model is not None and _is_sampling(model):
+        return "how the teacher samples: [`sampling`](#sampling)"
     return str(field.get("description") or (model or {}).get("description") or "")
 
 
@@ -113,6 +134,11 @@ def _model_of(field: Schema, definitions: dict[str, Schema]) -> Schema | None:
             model = _long_form(definitions[part["$ref"].rsplit("/", 1)[-1]])
             return model if "properties" in model else None
     return None
+
+
+def _is_sampling(model: Schema) -> bool:
+    """Whether it is the model that most stages share, which has a section of its own."""
+    return bool(model["title"] == "Sampling")
 
 
 def _long_form(schema: Schema) -> Schema:

@@ -10,13 +10,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 from flows.prefect_server import await_answer, started, template
+from flows.recipe import STAGES
 from flows.recipe_file import SHIPPED
-from flows.reference import with_reference
+from flows.reference import JOBS, with_reference
 from tests.hub_stand_in import hub_stand_in
 
 ROOT = Path(__file__).parents[1]
@@ -115,6 +117,10 @@ def test_every_bash_command_is_one_that_a_test_or_ci_runs() -> None:
 def test_its_recipe_is_the_shipped_one() -> None:
     [recipe] = [block for language, block in BLOCKS if language == "yaml"]
     assert recipe == (SHIPPED / "quickstart.yaml").read_text(encoding="utf-8")
+
+
+def test_its_reference_has_every_stage_once() -> None:
+    assert sorted(chain.from_iterable(JOBS.values())) == sorted(STAGES)
 
 
 def test_its_reference_is_that_of_today() -> None:
