@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 import pytest
 
-from filters.quality.stage import first_reason
 from flows.recipe_file import load_recipe
 from seeds.clean import cleaned
 from synth.batch import Batch
@@ -74,15 +73,13 @@ def judged() -> dict[str | None, Counter[str | None]]:
                 row["trail"].append({**EMPTY_STEP, "stage": "rewrite", **step})
                 rows.append(row)
                 told.append((kind, reason))
-    quality = load_recipe("textbook").stages[5]
-    filters = [entry.part for entry in quality.filters]
+    *_, quality = (one for one in load_recipe("textbook").stages if one.name == "quality")
     batch = Batch(records_table(rows))
-    verdicts = [one.judge(batch) for one in filters]
+    reasons = [entry.part.judge(batch).reasons for entry in quality.filters]
     found: dict[str | None, Counter[str | None]] = {}
     for row, (kind, reason) in enumerate(told):
-        decision = first_reason(filters, verdicts, row)
-        left = reason or (decision[0] if decision else None)
-        found.setdefault(kind, Counter())[left] += 1
+        left = [reason, *(one[row] for one in reasons)]  # the first reason counts
+        found.setdefault(kind, Counter())[next(filter(None, left), None)] += 1
     return found
 
 

@@ -21,7 +21,7 @@ RECIPES = {
         24,
         [
             "stages.rewrite.sampling={max_tokens: 300, temperature: 0.3}",
-            "stages.5.quality=[length, truncation]",  # so small a model cannot keep to its source
+            "stages.6.quality=[length, truncation]",  # so small a model cannot keep to its source
         ],
     ),
     "distill-answers": (12, ["stages.distill.sampling.max_tokens=96"]),
