@@ -113,9 +113,14 @@ def test_only_answers_can_be_verified():
 
 
 def test_what_is_dumped_can_be_read_again():
-    stage = Verify.model_validate({"checks": [{"maths": {"timeout_s": 3}}], "reject": ["fail"]})
+    stage = Verify.model_validate(
+        {"checks": [{"json_schema": {"against": {"type": "object"}}}], "reject": ["fail"]}
+    )
     dumped = json.loads(json.dumps(stage.model_dump(mode="json")))
-    assert dumped == {"checks": [{"maths": {"timeout_s": 3.0}}], "reject": ["fail"]}
+    assert dumped == {
+        "checks": [{"json_schema": {"against": {"type": "object"}}}],
+        "reject": ["fail"],
+    }
     assert Verify.model_validate(dumped) == stage
 
 

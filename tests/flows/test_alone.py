@@ -123,7 +123,10 @@ def test_neighbours_share_a_stage_and_the_order_is_kept() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--with", "minhsh"], "unknown filter 'minhsh'; did you mean 'minhash'? known: boiler"),
+        (
+            ["--with", "minhsh"],
+            "unknown filter 'minhsh'; did you mean 'minhash'? known: arithmetic",
+        ),
         (["--with", "distill"], "unknown filter 'distill'"),
         (["--with", "length: {min_word: 3}"], "unknown key 'min_word' in stages.quality"),
         (["--with", "minhash: {threshold: 2}"], "stages.dedup.minhash.threshold is 2"),
