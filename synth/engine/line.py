@@ -28,7 +28,7 @@ from synth.teacher.protocol import Identity
 from synth.together import together
 
 Each = Callable[[Job], Awaitable[int]]
-SHARDS_AHEAD = 2  # further shards in flight, so that a shard's tail leaves no slot empty
+SHARDS_AHEAD = 4  # further shards in flight, so that a shard's tail leaves no slot empty
 MAX_SHARDS_IN_FLIGHT = 8  # a bound on memory: shards are held whole
 
 
