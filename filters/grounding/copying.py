@@ -32,9 +32,13 @@ class Copying(Model):
 
     name: ClassVar[str] = "copying"
     max_share: float = Field(
-        0.6, gt=0, le=1, description="largest share of words in 8-grams of the source"
+        0.7, gt=0, le=1, description="largest share of words in 8-grams of the source"
     )
-    max_run: int = Field(60, ge=GRAM, description="longest run of words of the source")
+    max_run: int = Field(
+        40,  # from there on APA Style (7th edition, 8.27) sets a quotation apart as a block
+        ge=GRAM,
+        description="longest run of words of the source",
+    )
 
     def judge(self, batch: Batch) -> Verdicts:
         """`copied_share` or `copied_passage`."""

@@ -18,7 +18,7 @@ from filters.grounding.source import LINK
 
 TOKEN = re.compile(r"[^\W_]+(?:['\u2019.,-][^\W_]+)*|[,;:()\u2013\u2014.!?\"\u201c\u201d|]")
 END = re.compile(
-    r"(?<=[.!?])(?<!\b[A-Z]\.)(?<!\b(?:Dr|Mr|Ms|No|St|vs|cf|pp)\.)(?<!\b(?:Mrs|Sec|Fig|etc|e\.g|i\.e)\.)"
+    r"(?<=[.!?])(?<!\b(?<!\u00b0)[A-Z]\.)(?<!\b(?:Dr|Mr|Ms|No|St|vs|cf|pp)\.)(?<!\b(?:Mrs|Sec|Fig|etc|e\.g|i\.e)\.)"
     r"[\"'\u201d\u2019)\]*_]*\s+|\n+|[\u3002\uff01\uff1f]"
 )
 WRAPPED = re.compile(r"(?<=[^\n.!?:|])\n(?=[a-z])")  # an editor's line break, not a sentence's end
@@ -28,6 +28,7 @@ CLAUSE_ENDS = frozenset(";:.!?|")  # not a comma: what is put between commas doe
 CLAUSE_WORDS = frozenset(
     "but although though whereas while because since if unless when so".split()  # noqa: SIM905  as below
 )
+DOES = frozenset({"do", "does", "did", "doing", "done"})  # "do so" repeats a verb
 SCOPE = 4
 NEAR = 4  # words to either side
 NEGATIONS = frozenset(
@@ -40,7 +41,7 @@ AFFIRMS = frozenset(  # behind a negation: "not only", "no fewer than", "no doub
 IDIOMS = re.compile(
     r"\b(?:in short|at (?:long )?last|at first|first of all|in the first place|of course|a little"
     r"|a few|so far|as (?:long|far|soon|little|much) as|in the end|end up|in the long run|early on"
-    r"|right away|more or less|up to|over time|all over|no longer than|sooner or later)\b",
+    r"|right away|more (?:precisely|exactly|specifically|generally|importantly)|what is more|more or less|up to|over time|all over|no longer than|sooner or later)\b",
     re.IGNORECASE,
 )
 FUNCTION: Final = frozenset(
@@ -121,7 +122,7 @@ def _statement(text: str) -> Statement:
             left = 0 if token in CLAUSE_ENDS else left
             continue
         low = token.lower().replace("\u2019", "'")
-        if low in CLAUSE_WORDS:
+        if low in CLAUSE_WORDS and not (low == "so" and at and tokens[at - 1].lower() in DOES):
             left = 0
         negates = low in NEGATIONS or AUXILIARY.search(low) is not None
         if negates and not (at + 1 < len(tokens) and tokens[at + 1].lower() in AFFIRMS):

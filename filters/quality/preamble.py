@@ -24,6 +24,7 @@ ASKED_FOR = (
     r"(?:response|answer|rewriting|summary|text|article|passage|solution|explanation|draft|story|"
     r"essay|poem|code|function|script|document|content|translation|faq)s?"
 )
+ASKED_FOR_BY = r"(?:\w+ )?(?:answer|response|reply|suggestion|proposal|solution|attempt|take)"
 YES = (
     r"(?:sure(?: thing)?|certainly|absolutely|definitely|of course|okay|ok|gladly|no problem|"
     r"got it|understood|with pleasure)"
@@ -42,7 +43,7 @@ OPENERS = any_of(
     r"i(?:'ve| have|'ll| will) (?:now )?(?:rewr[io]t\w*|rephras\w+|revis\w+)",
     r"(?:as (?:you )?requested|in response to your|per your (?:request|instructions))\b",
     r"(?:ok|okay|alright)[,.]? (?:so )?(?:the user|here we go|let me|let's see)",
-    r"(?:output|response|answer|rewritten (?:prompt|text)|new prompt): ?(?:\n|$|(?=[a-z]))",
+    r"(?:output|response|answer|rewritten (?:prompt|text)|new prompt): ?(?:\n|$|(?=[a-z#*|]))",
     r"(?:the following|this) (?:response|text|version|prompt|rewrite) (?:was|is|has been) "
     r"(?:written|prepared|rewritten|created|based)",
 )
@@ -57,6 +58,11 @@ TEXT_OPENERS = any_of(
     r"you(?:'re| are) (?:\w+ )?(?:right to ask|asking)\b",
     r"(?:yes, )?i can (?:certainly |definitely )?(?:do|help with) (?:that|this)\b",
     rf"what an? {PRAISED} (?:question|topic|request|idea)\b",
+    # "Got it. Writing it down now:", "Alright, this is what I have:"
+    rf"(?:{YES}|alright|all right)(?: at all)? ?[,.!-]+ [^.!?\n:]{{0,80}}"
+    r"\b(?:i|i'(?:ve|ll|m)|i'd|me|my|you|your|now)\b[^.!?\n:]{0,80}:(?:\s|$)",
+    rf"(?:{YES}(?: at all)? ?[,.!-]+ )?(?:my|the) {ASKED_FOR_BY} "
+    r"(?:is as follows|goes as follows|follows|would be(?: as follows)?|is below)[.:]",
     rf"this is an? (?:\w+ )?{PRAISED} (?:question|topic|request|prompt)\b",
     r"let's (?:dive|get started|begin|jump)(?: (?:right )?in(?:to it)?)?[!.]",
     r"(?:here(?:'s| is| are)|below (?:is|are)) (?:(?:the|your|my|an?|some|one) )?"

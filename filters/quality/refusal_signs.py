@@ -42,7 +42,22 @@ REFUSALS = {
         r"\b(?:cannot|can't|can not) be (?:\w+ )?"
         r"(?:completed|answered|given|created|fulfilled|provided|discussed|written|generated)\b",
         r"\b(?:not|never) something (?:that )?i(?:'m| am| can| do| will)?\b",
-        r"\b(?:outside|beyond) (?:of )?(?:what i (?:can|may|do)|my (?:guidelines|role|limits))",
+        r"\b(?:outside|beyond) (?:of )?(?:what i (?:can|may|do|am)|my (?:guidelines|role|limits|scope))",
+        r"\blimits? (?:to|on|of) what i(?:'m| am| can| may| will)\b",
+        r"\bno (?:\w+ )?(?:answer|reply|response|help|advice|information|assistance) (?:can|may|will) be "
+        r"(?:\w+ )?(?:given|provided|offered|shared|made)\b",
+    ),
+    "stops": any_of(
+        r"^(?:(?:\w+ )?i(?:'d| would)? (?:think|believe|feel) )?(?:i|we) "
+        r"(?:should|must|have to|need to|had better) (?:stop|leave it|end|pause)\b"
+    ),
+    "no_opinions": any_of(
+        r"\b(?:requires?|needs?|take) [^.!?]{0,60}?(?:opinions?|feelings|beliefs|emotions|experiences?|"
+        r"preferences)\b[^.!?]{0,60}? (?:which|that)? ?i (?:do not|don't|cannot|can't|lack)",
+    ),
+    "sent_elsewhere": any_of(
+        r"^(?:instead of|rather than) (?:an? )?(?:answer|reply|response|help)\w*\b[^.!?]{0,30}"
+        r"\b(?:suggest|recommend|refer|point|direct|encourage|urge) (?:that )?you\b",
     ),
     "no_access": any_of(
         r"\bi (?:do not|don't) (?:currently )?have (?:any )?(?:direct )?"
@@ -85,6 +100,11 @@ LECTURES = {
         r"\bnever (?:acceptable|the answer|okay|justified)\b",
         r"\b(?:not|never) be (?:condoned|tolerated|considered)\b",
         r"\b(?:(?:is|are) (?:both )?(?:illegal|unethical)|illegal (?:and|or)|serious crime)\b",
+    ),
+    "harm": any_of(
+        r"\b(?:assisting|helping|answering|explaining|sharing|providing)\b[^.!?]{0,60} "
+        r"(?:could|may|might|can|would)(?: \w+)? "
+        r"(?:cause (?:\w+ )?harm|be (?:\w+ )?(?:harmful|dangerous|unsafe|illegal))\b"
     ),
     "important_to": any_of(
         r"\bit(?:'s| is) (?:\w+ )?(?:important|crucial|essential) to (?:\w+ )?"

@@ -1,13 +1,14 @@
 """`truncation`: the text stops before its end.
 
 The finish reason "length" is proof. Without it the end of the text is read, and only clear cases
-count: a code fence, table, formula or `\\boxed{` left open, or several sentences of which the last
-has no end.
+count: a code fence, table, formula or `\\boxed{` left open; a last word or comma that no text ends
+in; or a last sentence, line or list item without the end that those before it have.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -36,6 +37,12 @@ DANGLING = re.compile(  # no English sentence or signature ends so
     r"\b(?:the|an?|and|or|of|to|in|with|for|that|which|by|from|as|is|are|was|their|its|your|but)$",
     re.IGNORECASE,
 )
+ARTICLE = re.compile(  # nor any list item or answer of one phrase
+    r"\b(?:the|an?|and|or|of|their|its|your|but|because)$", re.IGNORECASE
+)
+ITEM = re.compile(r"\s*(?:[-*+\u2022]|\d{1,3}[.)])(?:\s+|$)")
+CONCLUDES = re.compile(r"\b(?:answer|result|total|so|therefore|thus|hence)\b", re.IGNORECASE)
+FEWEST_WORDS = 8  # of a text that ends in an article or a comma; less may be an answer
 FEWEST_SENTENCES = 2  # finished ones, before an unfinished one says anything
 LONG_LINE_WORDS = 12  # a shorter line without a full stop may be a verse or a signature
 
@@ -75,18 +82,50 @@ def cut_end(text: str) -> str:
     if has_open_table(text):
         return "open table"
     tail = text.rstrip()[-TAIL_CHARS:]
-    line = tail[tail.rfind("\n") + 1 :].rstrip("*_ ")
+    lines = [line for line in tail.split("\n") if line.strip()]
+    if has_cut_item(lines):
+        return "ends in the middle of a list"
+    line = lines[-1].rstrip("*_ ") if lines else ""
     free = FREE_START.match(line) or FREE_END.search(line) or tail.endswith(("```", "~~~"))
     if free or not MID_WORD_END.search(line):
         return ""
+    words = line.split()
+    stops = ARTICLE.search(line) or line[-1] in ",;("
+    if stops and len(words) > 1 and len(tail.split()) >= FEWEST_WORDS:
+        return "ends in the middle of a clause"
     if len(SENTENCE_END.findall(tail)) < FEWEST_SENTENCES:
         return ""
-    words = line.split()
-    if len(words) > 3 and (DANGLING.search(line) or line[-1] in ",;("):
+    if DANGLING.search(line):
         return "ends in the middle of a clause"
-    if SENTENCE_END.search(line) or len(words) >= LONG_LINE_WORDS:
-        return "ends in the middle of a sentence"
-    return ""
+    alone = not SENTENCE_END.search(line) and len(words) < LONG_LINE_WORDS
+    return "" if alone and not is_odd_one_out(lines) else "ends in the middle of a sentence"
+
+
+def has_cut_item(lines: list[str]) -> bool:
+    """Whether the last line is an item without the full stop that all items before it have."""
+    if not lines or not (last := ITEM.match(lines[-1])):
+        return False
+    body = lines[-1][last.end() :].rstrip("*_ ")
+    if not body:
+        return len(lines) > 1
+    before = list(takewhile(ITEM.match, reversed(lines[:-1])))
+    whole = [line for line in before if SENTENCE_END.search(line[-3:]) and len(line.split()) > 3]
+    if not before or not MID_WORD_END.search(body):
+        return False
+    return len(whole) == len(before) or ARTICLE.search(body) is not None
+
+
+def is_odd_one_out(lines: list[str]) -> bool:
+    """Whether the last line alone, of three and more, is a sentence without its end."""
+    *before, last = lines
+    words = last.split()
+    return (
+        len(before) >= FEWEST_SENTENCES
+        and len(words) > 2  # a name is no sentence
+        and words[-1].islower()
+        and not CONCLUDES.search(last)
+        and all(SENTENCE_END.search(line[-3:]) for line in before)
+    )
 
 
 def has_open_fence(text: str) -> bool:

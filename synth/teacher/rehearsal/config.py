@@ -12,7 +12,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-VERSION = "rehearsal-2"
+VERSION = "rehearsal-3"
 """Changed whenever the same request would be answered otherwise: replies are journaled under it."""
 
 Rate = Annotated[float, Field(ge=0, le=1)]

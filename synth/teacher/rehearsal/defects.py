@@ -109,7 +109,7 @@ def _wrong_answer(case: Case) -> Flawed | None:
     reasoning = draft.reasoning
     # mostly the last step and the reasoning err too, or comparing them would tell every time
     if dice.chance(0.7):
-        value_said = re.compile(rf"(?<![\d.\\}}]){re.escape(right)}(?!\d|\.\d)")
+        value_said = re.compile(rf"(?<![\d.\\}}-]){re.escape(right)}(?!\d|\.\d)")
         lines[1:] = [
             _replace_last(value_said, line, wrong) if at >= len(lines) - 5 else line
             for at, line in enumerate(lines[1:])
