@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 
 MOST_CHARS = 50_000
 NUMBER = r"-?[$\u00a3\u20ac]?\d{1,15}(?:,\d{3})*(?:\.\d{1,10})?%?"
+EQUALS = r"(?:=|\b(?:equals|makes|gives|yields|comes to)\b)"
 SIGN = r"[-+*/\u00d7\u00f7\u2212]|\\times|\\cdot|\\div|x"
 ALONE = (
-    r"(?<![\w.,)^%/*+=\u00d7-])(?<![-+*/\u00d7\u00f7=x\d)\u2013\u2212] )"  # not a part of another
+    r"(?<![\w.,)^%/*+=\u00d7-])(?<![-+*/\u00d7\u00f7=x\d)\u2013\u2212] )"
+    r"(?<!\btimes )(?<!\bplus )(?<!\bminus )(?<!\bof )(?<!\bby )"  # not a part of another
 )
 EQUATION = re.compile(
     rf"{ALONE}(?P<left>{NUMBER}(?:\s{{0,2}}(?:{SIGN})\s{{0,2}}{NUMBER}){{1,6}})"
-    rf"\s{{0,2}}=\s{{0,2}}(?P<right>{NUMBER})"
+    rf"\s{{0,2}}{EQUALS}\s{{0,2}}(?P<right>{NUMBER})"
     r"(?![\w^({]|\s{0,2}[-+*/\u00d7\u00f7^]|[.,]\d|/\d|\s\d)"
 )
 TERM = re.compile(rf"(?P<sign>{SIGN})?\s*(?P<number>{NUMBER})")
@@ -55,7 +57,7 @@ class Arithmetic(Model):
         reasons: list[str | None] = []
         scores, notes = [], []
         for text in batch.texts:
-            readable = batch.subject == "text" and len(text) <= MOST_CHARS and "=" in text
+            readable = batch.subject == "text" and len(text) <= MOST_CHARS
             found = list(EQUATION.finditer(text)) if readable else []
             wrong = [match for match in found if not holds(match)]
             underived = self.box and found and not boxed_is_last(text, found)
@@ -95,6 +97,11 @@ def boxed_is_last(text: str, equations: list[re.Match[str]]) -> bool:
         if match.end() <= box.start() and text.count("\n", match.end(), box.start()) <= LINES_BEFORE
     ]
     if not near:
+        return True
+    # the last step may be told in words: "Replace 100 ÷ 8 by 12.5."
+    between = text[near[-1].end() : box.start()]
+    content = re.escape(box[0].removeprefix("\\boxed{").removesuffix("}").strip())
+    if re.search(rf"(?<![\d.-]){content}(?!\d|\.\d)", between):
         return True
     results = {_number(match["right"]) for match in near}
     return value in results or any(abs(value - one) < Fraction(1, 100) for one in results)

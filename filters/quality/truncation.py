@@ -41,7 +41,13 @@ ARTICLE = re.compile(  # nor any list item or answer of one phrase
     r"\b(?:the|an?|and|or|of|their|its|your|but|because)$", re.IGNORECASE
 )
 ITEM = re.compile(r"\s*(?:[-*+\u2022]|\d{1,3}[.)])(?:\s+|$)")
-CONCLUDES = re.compile(r"\b(?:answer|result|total|so|therefore|thus|hence)\b", re.IGNORECASE)
+CONCLUDES = re.compile(
+    r"\b(?:answer|result|total)\b.*\b(?:is|are)\b|^(?:so|therefore|thus|hence)\b", re.IGNORECASE
+)
+WORD_ALONE = re.compile(r"(?:on|at|if|when|as|this|these|it|some|most)$", re.IGNORECASE)
+CALCULATION = re.compile(  # "Next comes 5 \u00f7 12", and its result is not told
+    r"(?!.*(?:[=:]|\b(?:is|are|answer)\b))[^\d\n]*[a-z][^\n]*\d\)? [+*\u00d7\u00f7] \(?-?\d[\d.,]*$"
+)
 FEWEST_WORDS = 8  # of a text that ends in an article or a comma; less may be an answer
 FEWEST_SENTENCES = 2  # finished ones, before an unfinished one says anything
 LONG_LINE_WORDS = 12  # a shorter line without a full stop may be a verse or a signature
@@ -86,6 +92,8 @@ def cut_end(text: str) -> str:
     if has_cut_item(lines):
         return "ends in the middle of a list"
     line = lines[-1].rstrip("*_ ") if lines else ""
+    if len(lines) > 1 and CALCULATION.match(ITEM.sub("", line, count=1)):
+        return "ends in the middle of a calculation"
     free = FREE_START.match(line) or FREE_END.search(line) or tail.endswith(("```", "~~~"))
     if free or not MID_WORD_END.search(line):
         return ""
@@ -93,12 +101,16 @@ def cut_end(text: str) -> str:
     stops = ARTICLE.search(line) or line[-1] in ",;("
     if stops and len(words) > 1 and len(tail.split()) >= FEWEST_WORDS:
         return "ends in the middle of a clause"
-    if len(SENTENCE_END.findall(tail)) < FEWEST_SENTENCES:
+    goes_on = SENTENCE_END.search(line) is not None
+    if len(SENTENCE_END.findall(tail)) < FEWEST_SENTENCES and not (
+        goes_on and len(words) >= LONG_LINE_WORDS
+    ):
         return ""
-    if DANGLING.search(line):
+    if DANGLING.search(line) or WORD_ALONE.match(line):
         return "ends in the middle of a clause"
-    alone = not SENTENCE_END.search(line) and len(words) < LONG_LINE_WORDS
-    return "" if alone and not is_odd_one_out(lines) else "ends in the middle of a sentence"
+    if goes_on or len(words) >= LONG_LINE_WORDS or is_odd_one_out(lines):
+        return "ends in the middle of a sentence"
+    return ""
 
 
 def has_cut_item(lines: list[str]) -> bool:
@@ -110,9 +122,11 @@ def has_cut_item(lines: list[str]) -> bool:
         return len(lines) > 1
     before = list(takewhile(ITEM.match, reversed(lines[:-1])))
     whole = [line for line in before if SENTENCE_END.search(line[-3:]) and len(line.split()) > 3]
-    if not before or not MID_WORD_END.search(body):
+    if not MID_WORD_END.search(body):
         return False
-    return len(whole) == len(before) or ARTICLE.search(body) is not None
+    if before and len(whole) == len(before):
+        return True
+    return len(lines) > 1 and len(body.split()) > 2 and DANGLING.search(body) is not None
 
 
 def is_odd_one_out(lines: list[str]) -> bool:

@@ -33,6 +33,14 @@ def test_the_finish_reason_length_is_proof(finish, expected):
         "So the energy is $$E = \\frac{m",
         "So the energy is\n\\[\nE = h",
         "Two blocks:\n```\na\n```\nand\n~~~\nb",
+        "The cell in code:\n```\nprint(1)\n```\n\nIt prints the",
+        TWO + "\n\nAnd so it goes.\n\nOn",
+        TWO + "\n\nTaken together,",
+        "1. Plants need light.\n2. They turn it into sugar.\nSugar then becomes",
+        "- Plants need light.\n- Sugar is what they turn it into.\n- It",
+        "1. Plants need light.\n2.",
+        TWO + "\n- Put it in the",
+        "We want the share of green leaves.\nComputing 5 \u00f7 12",
     ],
 )
 def test_an_end_in_the_middle_is_cut(text):
@@ -70,6 +78,11 @@ def test_an_end_in_the_middle_is_cut(text):
         r"6 / 8 is \boxed{\frac{3}{4}}",
         "植物需要光。它们把光变成糖。",
         TWO + "All is well \U0001f331",
+        "Plants need light.\nThey turn it into sugar.\nThe answer is sugar",
+        "Plants need light.\nThey turn it into sugar.\nAnna Smith",
+        "- Plants need light.\n- Water",
+        "Which word is it?\nA: the",
+        "The area.\nThe area is 3 \u00d7 4",
     ],
 )
 def test_other_ends_are_no_cut(text):
@@ -86,4 +99,6 @@ def test_whole_pages_and_graded_responses_are_not_cut(gold):
     texts = [row["text"] for row in gold("plain_language_docs.jsonl")]
     texts += [row["response"] for row in gold("ifbench_graded_strict.jsonl")]
     texts += [row["canonical_solution"] for row in gold("humaneval.jsonl")]
-    assert not any(Truncation().judge(Batch.of_texts(texts)).reasons)
+    found = Truncation().judge(Batch.of_texts(texts)).reasons
+    cut = [text for text, reason in zip(texts, found, strict=True) if reason]
+    assert [text[-4:] for text in cut] == [" and"]  # this response does stop so
