@@ -20,8 +20,16 @@ if TYPE_CHECKING:
 
 # People say these of themselves when they ask: "I can't access my mailbox. What can I do?"
 ASKER_MAY_SAY = frozenset(
-    {"will_not", "unable", "no_access", "no_opinions", "no_support", "disapproval", "stops",
-     "advises_against"}
+    {
+        "will_not",
+        "unable",
+        "no_access",
+        "no_opinions",
+        "no_support",
+        "disapproval",
+        "stops",
+        "advises_against",
+    }
 )
 
 

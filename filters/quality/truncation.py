@@ -42,7 +42,9 @@ ARTICLE = re.compile(  # nor any list item or answer of one phrase
 )
 ITEM = re.compile(r"\s*(?:[-*+\u2022]|\d{1,3}[.)])(?:\s+|$)")
 CONCLUDES = re.compile(
-    r"\b(?:answer|result|total)\b.*\b(?:is|are)\b|^(?:so|therefore|thus|hence)\b", re.IGNORECASE
+    r"\b(?:answer|result|total)\b.*\b(?:is|are)\b|^(?:so|therefore|thus|hence)\b"
+    r"|\b(?:regards|wishes|sincerely|faithfully|truly|love)$",  # nor is a letter's end cut
+    re.IGNORECASE,
 )
 WORD_ALONE = re.compile(r"(?:on|at|if|when|as|this|these|it|some|most)$", re.IGNORECASE)
 CALCULATION = re.compile(  # "Next comes 5 \u00f7 12", and its result is not told
@@ -124,21 +126,24 @@ def has_cut_item(lines: list[str]) -> bool:
     whole = [line for line in before if SENTENCE_END.search(line[-3:]) and len(line.split()) > 3]
     if not MID_WORD_END.search(body):
         return False
+    if not before and len(lines) > 1 and lines[-2].rstrip("*_ ").endswith(":"):
+        return len(SENTENCE_END.findall("\n".join(lines[:-1]))) >= FEWEST_SENTENCES  # a list of one
     if before and len(whole) == len(before):
         return True
     return len(lines) > 1 and len(body.split()) > 2 and DANGLING.search(body) is not None
 
 
 def is_odd_one_out(lines: list[str]) -> bool:
-    """Whether the last line alone, of three and more, is a sentence without its end."""
+    """Whether the last line alone is a sentence without its end."""
     *before, last = lines
     words = last.split()
-    return (
-        len(before) >= FEWEST_SENTENCES
-        and len(words) > 2  # a name is no sentence
+    return bool(
+        before
+        and len(words) > 1
+        and ":" not in last  # "Source: a guide"
         and words[-1].islower()
         and not CONCLUDES.search(last)
-        and all(SENTENCE_END.search(line[-3:]) for line in before)
+        and all(SENTENCE_END.search(line[-3:]) or line.endswith(":") for line in before)
     )
 
 
