@@ -37,7 +37,7 @@ class Echo(Model):
 
     name: ClassVar[str] = "echo"
     min_share: float = Field(
-        80,  # "The task is as follows. …", before a prompt of 20 words
+        65,  # "The task is as follows. …", before a prompt of ten words
         gt=0,
         le=100,
         description="smallest share of verbatim repeats that drops, in percent of the words",

@@ -42,9 +42,11 @@ REFUSALS = {
         r"\b(?:cannot|can't|can not) be (?:\w+ )?"
         r"(?:completed|answered|given|created|fulfilled|provided|discussed|written|generated)\b",
         r"\b(?:not|never) something (?:that )?i(?:'m| am| can| do| will)?\b",
-        r"\b(?:outside|beyond) (?:of )?(?:what i (?:can|may|do|am)|my (?:guidelines|role|limits|scope))",
+        r"\b(?:outside|beyond) (?:of )?"
+        r"(?:what i (?:can|may|do|am)|my (?:guidelines|role|limits|scope))",
         r"\blimits? (?:to|on|of) what i(?:'m| am| can| may| will)\b",
-        r"\bno (?:\w+ )?(?:answer|reply|response|help|advice|information|assistance) (?:can|may|will) be "
+        r"\bno (?:\w+ )?(?:answer|reply|response|help|advice|information|assistance) "
+        r"(?:can|may|will) be "
         r"(?:\w+ )?(?:given|provided|offered|shared|made)\b",
     ),
     "stops": any_of(
@@ -52,8 +54,9 @@ REFUSALS = {
         r"(?:should|must|have to|need to|had better) (?:stop|leave it|end|pause)\b"
     ),
     "no_opinions": any_of(
-        r"\b(?:requires?|needs?|take) [^.!?]{0,60}?(?:opinions?|feelings|beliefs|emotions|experiences?|"
-        r"preferences)\b[^.!?]{0,60}? (?:which|that)? ?i (?:do not|don't|cannot|can't|lack)",
+        r"\b(?:requires?|needs?|take) [^.!?]{0,60}?"
+        r"(?:opinions?|feelings|beliefs|emotions|experiences?|preferences)\b[^.!?]{0,60}? "
+        r"(?:which|that)? ?i (?:do not|don't|cannot|can't|lack)",
     ),
     "sent_elsewhere": any_of(
         r"^(?:instead of|rather than) (?:an? )?(?:answer|reply|response|help)\w*\b[^.!?]{0,30}"

@@ -38,7 +38,7 @@ DANGLING = re.compile(  # no English sentence or signature ends so
     re.IGNORECASE,
 )
 ARTICLE = re.compile(  # nor any list item or answer of one phrase
-    r"\b(?:the|an?|and|or|of|their|its|your|but|because)$", re.IGNORECASE
+    r"\b(?:the|an?|and|or|of|their|its|your|but|because|than|unless|whether|whose)$", re.IGNORECASE
 )
 ITEM = re.compile(r"\s*(?:[-*+\u2022]|\d{1,3}[.)])(?:\s+|$)")
 CONCLUDES = re.compile(
@@ -94,6 +94,8 @@ def cut_end(text: str) -> str:
     if has_cut_item(lines):
         return "ends in the middle of a list"
     line = lines[-1].rstrip("*_ ") if lines else ""
+    if line.rfind("\u201c") > line.rfind("\u201d") and not SENTENCE_END.search(line[-3:]):
+        return "ends in the middle of a quotation"
     if len(lines) > 1 and CALCULATION.match(ITEM.sub("", line, count=1)):
         return "ends in the middle of a calculation"
     free = FREE_START.match(line) or FREE_END.search(line) or tail.endswith(("```", "~~~"))

@@ -84,7 +84,7 @@ class Defects(BaseModel):
     near_duplicate: Rate = Field(
         default=0.04,
         description="Says nearly what other requests of its task are told. One of each cluster "
-        "survives any deduplication, so its recall stays below 1.",
+        "is to stay; the report counts the others.",
     )
     repetition: Rate = Field(
         default=0.04, description="Falls into a loop of a sentence, line or phrase."
