@@ -78,11 +78,11 @@ class Numbered(Source):
 class Clock(Watch):
     """How long the last stage took."""
 
-    def stage_starts(self, index: int, name: str, rows: int | None) -> None:  # noqa: ARG002
+    def stage_starts(self, index: int, name: str, rows: int | None) -> None:  # noqa: ARG002  only replies count
         """Begins to count."""
         self.begin = time.monotonic()
 
-    def stage_ends(self, manifest: Manifest, skipped: bool) -> None:  # noqa: ARG002
+    def stage_ends(self, manifest: Manifest, skipped: bool) -> None:  # noqa: ARG002  only replies count
         """Ends it."""
         self.seconds = time.monotonic() - self.begin
 
@@ -185,7 +185,7 @@ def real(
 def _run(work: object) -> int:
     import uvloop
 
-    return int(uvloop.run(work))  # type: ignore[arg-type]
+    return int(uvloop.run(work))  # type: ignore[arg-type]  uvloop wants a coroutine
 
 
 def main() -> None:

@@ -104,6 +104,7 @@ async def trace(run: Path, manifests: Sequence[Manifest], wanted: str) -> Traced
     trail = found.record["trail"]
     keys = {step["request"] for step in trail if step["request"]}
     samples = {step["request"]: step["sample"] for step in trail}
+    text = found.record["text"]
     stages = {step["stage"] for step in trail if step["request"]}
     shard = found.receipt.shard  # a record stays in the shard, by number, of its seed
     exchanges: dict[str, Exchange] = {}
@@ -114,7 +115,11 @@ async def trace(run: Path, manifests: Sequence[Manifest], wanted: str) -> Traced
         try:
             for exchange in await _replay(run, before, manifest, shard, keys - exchanges.keys()):
                 key = exchange.reply.key
-                if exchange.request.n == 1 or exchange.index == samples[key]:
+                alone = exchange.request.n == 1
+                # further samples are numbered on from the first, so the row's text tells before that
+                has_text = key in exchanges and exchanges[key].reply.text == text
+                fits = exchange.reply.text == text or exchange.index == samples[key]
+                if alone or (fits and not has_text):
                     exchanges[key] = exchange
         except (NotJournaledError, InputError) as error:
             changed = f"{manifest.stage}: {error}"

@@ -25,7 +25,7 @@ NOT_NAMES = frozenset(
     mar apr jun jul aug sep sept oct nov dec english markdown latex html boxed step table figure
     part section chapter note example summary solution problem answer question key lesson""".split()  # noqa: SIM905  a list of words is read as words
 )
-DAYS = frozenset("monday tuesday wednesday thursday friday saturday sunday".split())  # noqa: SIM905
+DAYS = frozenset("monday tuesday wednesday thursday friday saturday sunday".split())  # noqa: SIM905  a list of words is read as words
 MOST_CAPITALS = 0.3  # of the words inside sentences; above it nouns are capitalised, as in German
 TITLE_SHARE = 0.6
 

@@ -138,7 +138,7 @@ class CorpusStage(Stage):
     def split(self, table: pa.Table, place: Place, folder: Path) -> Outcome:
         """The outcome of one shard by the decision in its folder."""
 
-    def releasing(self, release: Release) -> AbstractContextManager[None]:  # noqa: ARG002
+    def releasing(self, release: Release) -> AbstractContextManager[None]:  # noqa: ARG002  most release nothing
         """Held while the release of the run takes its place; what it raises stops the release."""
         return nullcontext()
 

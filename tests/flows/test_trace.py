@@ -6,24 +6,38 @@ import asyncio
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
+from filters.verify.stage import Verify
 from flows.cli import main
 from flows.prompts import prompts
 from flows.samples import run_manifests
 from flows.trace import Traced, trace
 from flows.trace_terminal import trace_as_json
+from synth.batch import Batch
 from synth.engine.line import open_workshop, run_line
-from synth.engine.stage import Stage
+from synth.engine.stage import Model, Stage
 from synth.errors import ExitCode, InputError
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
+from synth.generate.resample import Resample
 from synth.generate.rewrite import Rewrite, Style
 from synth.store.write import Write
+from synth.verdicts import Check, Verdict
 from tests.lines import Given, plan, rows
 from tests.scripted_teacher import asked_prompt, demand, scripted
+
+
+class Odd(Model):
+    """Passes every other row, so that the samples of a prompt disagree."""
+
+    name: ClassVar[str] = "odd"
+
+    def check(self, batch: Batch) -> list[Check]:
+        return [Check(Verdict.PASS if n % 2 else Verdict.FAIL) for n in range(len(batch))]
+
 
 PROMPTS = tuple(f"Why is number {n} odd?" for n in range(6))
 TEXTS = tuple(f"Page {n}. " + "Plants need light to grow, and water. " * 12 for n in range(5))
@@ -212,3 +226,14 @@ def test_control_characters_do_not_reach_the_terminal(
     said = capsys.readouterr().out
     assert "\x1b" not in said
     assert "Why \ufffd[31mred" in said
+
+
+def test_further_samples_are_shown_with_their_own_replies(tmp_path: Path) -> None:
+    verify = Verify.model_validate({"checks": [{"use": f"{__name__}:Odd"}], "reject": []})
+    run(tmp_path, Given(prompts=PROMPTS), Distill(samples=2), verify, Resample(samples=3), Write())
+    records = rows(tmp_path, "03-resample/kept/*.parquet")
+    further = [row for row in records if row["trail"][-1]["stage"] == "resample"]
+    assert further
+    for record in further:
+        exchange = traced(tmp_path, record["id"]).exchanges[record["trail"][-1]["request"]]
+        assert exchange.reply.text == record["text"]

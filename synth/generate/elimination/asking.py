@@ -10,7 +10,7 @@ from synth.generate.elimination.words import SENTENCE_END, words
 
 ENDS = (".", "!", "?", ":", '"', "”", ")")
 FENCE = re.compile(r"```.*?(?:```|$)", re.DOTALL)
-QUESTIONS = frozenset("who what when where why which whose whom how".split())  # noqa: SIM905
+QUESTIONS = frozenset("who what when where why which whose whom how".split())  # noqa: SIM905  a list of words is read as words
 # what people open a request with, in the imperative
 COMMANDS = frozenset(
     """act add address allow analyse analyze annotate answer apply argue arrange ask assess assign
@@ -34,7 +34,7 @@ COMMANDS = frozenset(
     specify spell spot start state structure study suggest summarise summarize support suppose
     swap tabulate take teach tell test think tie trace transform translate treat trim troubleshoot
     try turn type underline unscramble update use using validate verify visualise visualize walk
-    weigh work write""".split()  # noqa: SIM905
+    weigh work write""".split()  # noqa: SIM905  a list of words is read as words
 )
 CUES = re.compile(
     r"\?|\b(?:you|your|please|help me|tell me|i (?:want|need|would like|'d like)|let us|"

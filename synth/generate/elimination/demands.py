@@ -14,10 +14,10 @@ from synth.generate.elimination.words import STEM_CHARS, content, words
 NUMBERS = {
     name: str(value)
     for value, name in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905
+        "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905  a list of words is read as words
     )
 } | {"once": "1", "twice": "2", "dozen": "12", "fifteen": "15", "twenty": "20", "half": "1/2"}
-GRAMMAR = frozenset("a an the of to in and or is are it its at for with that this as by be".split())  # noqa: SIM905
+GRAMMAR = frozenset("a an the of to in and or is are it its at for with that this as by be".split())  # noqa: SIM905  a list of words is read as words
 SURE = NUMBERS.keys() - {"one", "once", "half"}  # "one" may stand for anybody
 CLAUSE_END = re.compile(
     r"(?<=[.!?])[\"'”’)]*\s+|\n+|[;:]\s|,\s(?=(?:and|but|without|using|with|in|as|so)\b)"

@@ -25,7 +25,7 @@ COMMANDS = frozenset(
     identify imagine implement invent label list make name outline persuade pick plan please
     prepare produce propose put rank reduce rewrite set shorten show simplify sketch solve sort
     state suggest summarise summarize teach tell turn what when where which who why work
-    write""".split()  # noqa: SIM905
+    write""".split()  # noqa: SIM905  a list of words is read as words
 )
 """Openings of a prompt that still read well in lower case, after a clause put before them."""
 DECOYS = 0.15

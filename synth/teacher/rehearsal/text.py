@@ -15,7 +15,7 @@ SENTENCE_END = re.compile(
     r"(?<=[.!?])(?<!\b[A-Za-z]\.)(?<!\b(?:Dr|Mr|Ms|No|St|vs|al)\.)(?<!\b(?:Mrs|Sec|Par|Fig|etc)\.)"
     r"[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[A-Z0-9À-Þ])"
 )
-ARTICLES = frozenset("a an the my your his her its our their this that of in for with".split())  # noqa: SIM905
+ARTICLES = frozenset("a an the my your his her its our their this that of in for with".split())  # noqa: SIM905  a list of words is read as words
 OPENERS = ("", ".", "!", "?", ":", "\n", "-", "*", "#")
 """What a sentence or line may open after, so that a capital there need not mean a name."""
 READ_CHARS = 8_000
