@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synth.engine.plan import StageFolder
+from flows.samples import stage_folder
 from synth.store.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def tried_operations(run: Path, manifest: Manifest) -> dict[str, Tried]:
     from synth.store.shards import read_shard
 
     found: dict[str, Tried] = {}
-    folder = StageFolder.of(run, manifest.index, manifest.stage).path
+    folder = stage_folder(run, manifest)
     for shard in manifest.shards:
         for file, survived in ((shard.kept, True), (shard.rejected, False)):
             _count(read_shard(folder / file.path), survived, manifest.stage, found)

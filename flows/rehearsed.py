@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synth.engine.plan import StageFolder
+from flows.samples import stage_folder
 from synth.store.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def planted_defects(run: Path, manifests: Sequence[Manifest]) -> tuple[dict[str,
     mistakes: Counter[str] = Counter()
     last = next((m for m in reversed(manifests) if m.stage not in ("write", "push")), None)
     for manifest in manifests:
-        folder = StageFolder.of(run, manifest.index, manifest.stage).path
+        folder = stage_folder(run, manifest)
         for shard in manifest.shards:
             if manifest.stage in ("write", "push"):
                 continue

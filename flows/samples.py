@@ -43,21 +43,22 @@ def sample_rows(run: Path, manifests: Sequence[Manifest], rows: int) -> list[dic
     for receipt in last.shards:
         end = start + receipt.kept.rows
         if here := [row - start for row in wanted if start <= row < end]:
-            table = read_shard(_folder(run, last) / receipt.kept.path)
+            table = read_shard(stage_folder(run, last) / receipt.kept.path)
             seeds = _seeds(run, manifests[0], receipt.shard)
             found += [_told(record, seeds) for record in table.take(here).to_pylist()]
         start = end
     return found
 
 
-def _folder(run: Path, manifest: Manifest) -> Path:
+def stage_folder(run: Path, manifest: Manifest) -> Path:
+    """Where the stage of this manifest keeps its files."""
     return StageFolder.of(run, manifest.index, manifest.stage).path
 
 
 def _seeds(run: Path, read: Manifest, shard: int) -> dict[str, str]:
     from synth.store.shards import read_shard
 
-    table = read_shard(_folder(run, read) / read.shards[shard].kept.path)
+    table = read_shard(stage_folder(run, read) / read.shards[shard].kept.path)
     return {row["id"]: _shown(row) for row in table.to_pylist()}
 
 

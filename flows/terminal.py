@@ -15,7 +15,8 @@ from rich.text import Text
 
 from flows.evolved import rounds, tried_operations
 from flows.rehearsed import planted_defects
-from synth.engine.plan import RELEASE, StageFolder
+from flows.samples import stage_folder
+from synth.engine.plan import RELEASE
 from synth.store.manifest import Manifest
 from synth.verdicts import Verdict
 
@@ -131,7 +132,7 @@ def verdicts(run: Path, manifests: Sequence[Manifest]) -> dict[str, Counter[str]
     for manifest in manifests:
         if manifest.stage != "verify":
             continue
-        folder = StageFolder.of(run, manifest.index, manifest.stage).path
+        folder = stage_folder(run, manifest)
         for shard in manifest.shards:
             for file in (shard.kept, shard.rejected):
                 for scores in read_shard(folder / file.path)["scores"].to_pylist():

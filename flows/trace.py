@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.samples import run_manifests
+from flows.samples import run_manifests, stage_folder
 from synth.engine.plan import StageFolder
 from synth.engine.replay import Exchange, NotJournaledError, replayed
 from synth.engine.stage import Place, ShardStage, Stage
@@ -86,7 +86,7 @@ def find(run: Path, manifests: Sequence[Manifest], wanted: str) -> Found:
     for manifest in reversed(manifests):
         if manifest.stage in SINKS:
             continue
-        hits = list(_hits(_folder(run, manifest), manifest, wanted))
+        hits = list(_hits(stage_folder(run, manifest), manifest, wanted))
         if len(hits) > 1:
             ids = ", ".join(hit.record["id"] for hit in hits[:5])
             raise InputError(f"{len(hits)} records begin with {wanted!r}: {ids}; give more of it")
@@ -116,7 +116,7 @@ async def trace(run: Path, manifests: Sequence[Manifest], wanted: str) -> Traced
             for exchange in await _replay(run, before, manifest, shard, keys - exchanges.keys()):
                 key = exchange.reply.key
                 alone = exchange.request.n == 1
-                # further samples are numbered on from the first, so the row's text tells before that
+                # further samples are numbered on from the first: the row's text tells more
                 has_text = key in exchanges and exchanges[key].reply.text == text
                 fits = exchange.reply.text == text or exchange.index == samples[key]
                 if alone or (fits and not has_text):
@@ -138,7 +138,7 @@ async def _replay(
         return []
     if not path.is_file():
         raise InputError(f"its journal {path} is missing")
-    table = read_shard(_folder(run, before) / before.shards[shard].kept.path)
+    table = read_shard(stage_folder(run, before) / before.shards[shard].kept.path)
     place = Place(manifest.seed, Kind(before.kind), shard)
     identity = Identity(teacher.model, teacher.revision, teacher.rehearsal)
     journal = await Journal.open(path)
@@ -192,12 +192,8 @@ def _seed(run: Path, read: Manifest, shard: int, record: dict[str, Any]) -> dict
     wanted = trail[1]["parent"] if len(trail) > 1 else record["id"]
     receipt = read.shards[shard]
     for file in (receipt.kept, receipt.rejected):
-        path = _folder(run, read) / file.path
+        path = stage_folder(run, read) / file.path
         ids: list[str] = _column(path, "id").to_pylist()
         if wanted in ids:
             return _row(path, ids.index(wanted))
     return None
-
-
-def _folder(run: Path, manifest: Manifest) -> Path:
-    return StageFolder.of(run, manifest.index, manifest.stage).path
