@@ -37,8 +37,10 @@ class Journal:
         self.path = path
         self._database = database
         self._known = known
+        self._loop = asyncio.get_running_loop()  # asking for it is a system call in Python 3.11
         self._pending: list[tuple[bytes, int, bytes]] = []
-        self._committed: asyncio.Future[None] | None = None
+        self._waiting: list[asyncio.Future[None]] = []
+        """Who put them, in the same order."""
         self._timer: asyncio.TimerHandle | None = None
         self._commit: asyncio.Task[None] | None = None
         self._due = False
@@ -59,9 +61,8 @@ class Journal:
         if row_id is None:
             return None
         query = "SELECT status, body FROM replies WHERE rowid = ?"
-        loop = asyncio.get_running_loop()
         try:
-            row = await loop.run_in_executor(
+            row = await self._loop.run_in_executor(
                 _DISK, lambda: self._database.execute(query, (row_id,)).fetchone()
             )
         except sqlite3.Error as error:
@@ -70,15 +71,14 @@ class Journal:
 
     async def put(self, key: bytes, answer: Answer) -> None:
         """Returns once the answer is on disk. Raises `StoreFault` when it cannot be."""
-        loop = asyncio.get_running_loop()
+        if not self._pending:
+            self._timer = self._loop.call_later(COMMIT_AFTER_S, self._begin)
         self._pending.append((key, *answer))
-        if self._committed is None:
-            self._committed = loop.create_future()
-            self._timer = loop.call_later(COMMIT_AFTER_S, self._begin)
-        committed = self._committed
-        if len(self._pending) >= COMMIT_REPLIES:
+        committed = self._loop.create_future()
+        self._waiting.append(committed)
+        if len(self._pending) == COMMIT_REPLIES:
             self._begin()
-        await asyncio.shield(committed)  # one waiter's cancellation must not cancel the others'
+        await committed
 
     async def close(self) -> None:
         """What was put is on disk, the file is closed. Raises `StoreFault`."""
@@ -86,34 +86,39 @@ class Journal:
         if self._commit:
             await self._commit
         try:
-            await asyncio.get_running_loop().run_in_executor(_DISK, self._database.close)
+            await self._loop.run_in_executor(_DISK, self._database.close)
         except sqlite3.Error as error:
             raise _fault(self.path, error) from error
 
     def _begin(self) -> None:
         """A commit takes what has come so far: now, or when the one under way has ended."""
-        self._due = self._committed is not None
+        self._due = bool(self._pending)
         if self._due and self._commit is None:
-            self._commit = asyncio.get_running_loop().create_task(self._write())
+            self._commit = self._loop.create_task(self._write())
 
     async def _write(self) -> None:
         """Commits while one is due: one at a time, since each waits for the disk, however many
         replies it holds."""
-        loop = asyncio.get_running_loop()
-        while self._due and self._committed is not None:
-            rows, committed = self._pending, self._committed
-            self._pending, self._committed, self._due = [], None, False
+        while self._due:
+            rows, waiting = self._pending, self._waiting
+            self._pending, self._waiting, self._due = [], [], False
             if self._timer:
                 self._timer.cancel()
+            wrong: StoreFault | None = None
             try:
-                last = await loop.run_in_executor(_DISK, _insert, self._database, rows)
+                last = await self._loop.run_in_executor(_DISK, _insert, self._database, rows)
             except sqlite3.Error as error:
-                committed.set_exception(_fault(self.path, error))
-                committed.exception()  # seen: when every waiter was cancelled, nobody else looks
-                continue
-            first = last - len(rows) + 1
-            self._known.update((key, first + n) for n, (key, _, _) in enumerate(rows))
-            committed.set_result(None)
+                wrong = _fault(self.path, error)
+            else:
+                first = last - len(rows) + 1
+                self._known.update((key, first + n) for n, (key, _, _) in enumerate(rows))
+            for committed in waiting:
+                if committed.done():  # its waiter was cancelled
+                    continue
+                if wrong is None:
+                    committed.set_result(None)
+                else:
+                    committed.set_exception(wrong)
         self._commit = None
 
 

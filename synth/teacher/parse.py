@@ -98,7 +98,7 @@ def _reply(
     planted = (choice.get("rehearsal") or {}).get("defect") or ""
     if not all(isinstance(text, str) for text in (content, finish, planted, reasoning or "")):
         raise TypeError
-    if reasoning is None and (thought := THINK.match(content)):
+    if reasoning is None and "</think>" in content and (thought := THINK.match(content)):
         reasoning, content = thought[1].strip(), content[thought.end() :]
     found = _logprobs(choice.get("logprobs")) if logprobs else None
     fault: str | None = None

@@ -27,6 +27,7 @@ class Pool:
 
     def __init__(self, replicas: Sequence[Replica]) -> None:
         self.replicas = replicas
+        self._loop = asyncio.get_running_loop()  # asking for it is a system call in Python 3.11
         self.back_at = 0.0
         """When the last outage of all replicas ended."""
         self._waiting: deque[Waiting] = deque()
@@ -49,7 +50,7 @@ class Pool:
         if not queue and (replica := self._freest(avoid)):
             replica.admit()
             return replica
-        slot: asyncio.Future[Replica] = asyncio.get_running_loop().create_future()
+        slot: asyncio.Future[Replica] = self._loop.create_future()
         queue.append(Waiting(slot, avoid))
         try:
             return await slot

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from hashlib import sha256
 from typing import Annotated, Any, Protocol, Self, TypedDict
 
@@ -63,6 +64,11 @@ class Sampling(BaseModel):
             )
         return self
 
+    @cached_property
+    def sent(self) -> dict[str, Any]:
+        """What of it stands in a request."""
+        return self.model_dump(exclude_none=True, exclude={"retry_max_tokens"})
+
     @property
     def most_tokens(self) -> int:
         """The longest reply that it may come to."""
@@ -100,14 +106,14 @@ class Request:
 
     def body(self, model: str) -> bytes:
         """The JSON body of the HTTP request, the same bytes for the same request."""
-        sampling = self.sampling.model_dump(exclude_none=True, exclude={"retry_max_tokens"})
         payload: dict[str, Any] = {"model": model}
         if self.prompt is None:
             payload["messages"] = self.turns
         else:
             payload["prompt"] = self.prompt
-            sampling.pop("chat_template_kwargs", None)
-        payload |= {"seed": self.seed, **sampling}
+        payload |= {"seed": self.seed, **self.sampling.sent}
+        if self.prompt is not None:
+            payload.pop("chat_template_kwargs", None)
         if self.n > 1:
             payload["n"] = self.n
         if self.schema is not None:

@@ -11,7 +11,7 @@ from yarl import URL
 
 from synth.errors import TeacherFault
 from synth.teacher.breaker import Breaker, State
-from synth.teacher.connections import Connections
+from synth.teacher.connections import Connections, TakenBackError
 from synth.teacher.exchange import (
     ASIDE,
     HOPELESS,
@@ -46,12 +46,11 @@ class Replica:
         self._card = card
         self._wire = wire
         self._urls = {path: URL(f"{url}/{path}") for path in (CHAT, RAW)}
+        self._paths = {path: url.raw_path_qs for path, url in self._urls.items()}
         self._connections = Connections(self._urls[CHAT], wire.session.headers, timeout_s)
         self._root = url.removesuffix("/v1")
         self._timeout_s = timeout_s
         self._stall_s = stall_s
-        self._flights: set[asyncio.Task[object]] = set()
-        self._cut: set[asyncio.Task[object]] = set()
         self._answered = self._refused = 0  # since the last look
         self._tells_metrics = True
         self._tokens = 0.0
@@ -74,29 +73,15 @@ class Replica:
 
     async def post(self, body: bytes, path: str = CHAT, request_id: str = "") -> Heard:
         """One attempt at a completion; nothing but our own cancellation is raised."""
-        task = asyncio.current_task()
-        assert task is not None
-        cancels = task.cancelling()
-        self._flights.add(task)
+        sealed = self._wire.sealed(body)
         try:
-            named = {"X-Request-Id": request_id} if request_id else None
-            response = await self._connections.post(
-                self._urls[path], self._wire.sealed(body), named
-            )
-            answer = Answer(response.status, response.body)
-            asks_s = retry_after_s(response.retry_after)
-        except asyncio.CancelledError:
-            if task not in self._cut or task.cancelling() > cancels + 1:
-                raise  # somebody else's, who wants the row to end
+            response = await self._connections.post(self._paths[path], sealed, request_id)
+        except TakenBackError:
             return Heard(Kind.CUT, Answer(502, b""), self.breaker.why)
         except TROUBLES as error:
             return self._silent(error)
-        finally:
-            self._flights.discard(task)
-            if task in self._cut:
-                self._cut.discard(task)
-                task.uncancel()
-        return self._heard(self._wire.discreet(answer), asks_s)
+        answer = Answer(response.status, response.body)
+        return self._heard(self._wire.discreet(answer), retry_after_s(response.retry_after))
 
     def close(self) -> None:
         """Ends its connections."""
@@ -104,10 +89,8 @@ class Replica:
 
     def cut_off(self) -> int:
         """Takes back the requests in flight: each attempt ends as `CUT`. Returns how many."""
-        for task in self._flights - self._cut:
-            self._cut.add(task)
-            task.cancel()
-        return len(self._flights)
+        self._connections.take_back()
+        return self.in_flight
 
     def _heard(self, answer: Answer, asks_s: float | None) -> Heard:
         self.alive_at = time.monotonic()
