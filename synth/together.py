@@ -13,7 +13,11 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """The results in order. The first error cancels the rest and is raised as itself."""
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one) for one in work]
+            tasks = []
+            for one in work:
+                tasks.append(group.create_task(one))
+                if len(tasks) % 16 == 0:
+                    await asyncio.sleep(0)
     except BaseExceptionGroup as errors:
         first: BaseException = errors
         while isinstance(first, BaseExceptionGroup):

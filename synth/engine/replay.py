@@ -60,7 +60,13 @@ class _Overheard(JournaledTeacher):
 class _Absent:
     """Where a teacher was; asked only for what its journal lacks."""
 
-    async def ask(self, body: bytes, path: str = CHAT, request_id: str = "") -> Answer:  # noqa: ARG002  as a transport's
+    async def ask(
+        self,
+        body: bytes,
+        path: str = CHAT,  # noqa: ARG002  as a transport's
+        request_id: str = "",  # noqa: ARG002
+        shard: int = 0,  # noqa: ARG002
+    ) -> Answer:
         raise NotJournaledError(f"not in the journal: {body[:200]!r}")
 
 

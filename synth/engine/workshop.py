@@ -130,9 +130,8 @@ class Workshop:
         assert self.served is not None, f"{job.label} asks a teacher, and none was opened"
         journal = await Journal.open(self.ledger.folder(job.stage).journal(job.shard))
         try:
-            teacher = JournaledTeacher(
-                self.served, journal, heard=partial(self.watch.reply, job.stage)
-            )
+            heard = partial(self.watch.reply, job.stage)
+            teacher = JournaledTeacher(self.served, journal, heard, job.shard)
             outcome = await stage.apply(table, replace(place, teacher=teacher))
             tally = teacher.tally
             if self.served.prefix_use and tally.requests > tally.reused:

@@ -6,7 +6,8 @@ of the record: the student learns to answer without it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 ANSWER = "answer"
 """The operation of the step that an answer is."""
+PART = 128
+"""Replies that are made into rows at once: the event loop stands still meanwhile."""
 KNOWLEDGE = "knowledge/generate"
 KNOWLEDGE_TOKENS = 512
 MOST_KNOWLEDGE_CHARS = 50_000
@@ -112,12 +115,22 @@ class Answering(ShardStage):
         }
         return frozenset(need for need, wants in wanted.items() if wants)
 
-    async def answers(self, table: pa.Table, prompts: Sequence[Prompt], place: Place) -> Outcome:
+    async def answers(self, table: pa.Table, prompts: Iterable[Prompt], place: Place) -> Outcome:
         """`samples` answers to each prompt, in order, samples together; faulty ones rejected."""
+        import pyarrow as pa
+
         from synth.together import together
 
         answered = await together(self._answer(prompt, place) for prompt in prompts)
-        return self._gather(table, answered, place)
+        table = self._informed(table, answered, place)
+        parts = []
+        for start in range(0, max(1, len(answered)), PART):
+            parts.append(self._gather(table, answered[start : start + PART], place))
+            await asyncio.sleep(0)  # other shards' requests are in flight
+        return Outcome(
+            pa.concat_tables(part.kept for part in parts),
+            pa.concat_tables(part.rejected for part in parts),
+        )
 
     async def _answer(self, prompt: Prompt, place: Place) -> Answered:
         from synth.teacher.schema import read_schema
@@ -200,7 +213,7 @@ class Answering(ShardStage):
         keep_reasoning = self.reasoning == "keep"
         contexts = [prompt.context for prompt, _, _ in each]
         made = derive(
-            self._informed(table, answered, place),
+            table,
             [prompt.row for prompt, _, _ in each],
             [
                 step(self.name, ANSWER, prompt.id, identity, reply, sample=sample)

@@ -7,12 +7,13 @@ raw reply.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
 from synth.engine.stage import Outcome, Place
-from synth.generate.answering import Answering, Prompt
+from synth.generate.answering import PART, Answering, Prompt
 from synth.kind import Kind
 from synth.randomness import derive_random
 from synth.teacher.protocol import Turn
@@ -49,13 +50,15 @@ class Distill(Answering):
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """`samples` answers a prompt, in the prompts' order, samples together."""
-        ids: list[str] = table["id"].to_pylist()
-        contexts: list[list[Turn]] = table["context"].to_pylist()
-        prompts = [
-            Prompt(row, id_, self._context(context, id_, place.seed))
-            for row, (id_, context) in enumerate(zip(ids, contexts, strict=True))
-        ]
-        return await self.answers(table, prompts, place)
+        return await self.answers(table, self._prompts(table, place.seed), place)
+
+    def _prompts(self, table: pa.Table, seed: int) -> Iterator[Prompt]:
+        row = 0
+        for batch in table.select(["id", "context"]).to_batches(max_chunksize=PART):
+            contexts: list[list[Turn]] = batch["context"].to_pylist()
+            for id_, context in zip(batch["id"].to_pylist(), contexts, strict=True):
+                yield Prompt(row, id_, self._context(context, id_, seed))
+                row += 1
 
     def _context(self, given: list[Turn], record: str, seed: int) -> list[Turn]:
         """What the student will read before the answer."""

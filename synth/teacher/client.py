@@ -62,7 +62,9 @@ class Client:
         taken, self._prefixes_taken = self._prefixes_taken, use
         return use.since(taken)
 
-    async def ask(self, body: bytes, path: str = CHAT, request_id: str = "") -> Answer:
+    async def ask(
+        self, body: bytes, path: str = CHAT, request_id: str = "", shard: int = 0
+    ) -> Answer:
         """The answer to the body at `path`.
 
         It is a 200, a 4xx that is the request's own fault, or the 5xx that it met all along while
@@ -71,27 +73,28 @@ class Client:
         Raises `TeacherFault` at once for 401, 403 and 404, and when nobody was answered for
         `patience_s` seconds.
         """
-        replica = await self.pool.take()
         failing_since: float | None = None
-        attempt = 0
+        tries = 0
+        again, avoid = False, None
         while True:
+            name = _name(request_id, tries)
+            attempt = self.pool.send(body, path, name, shard, again=again, avoid=avoid)
             try:
-                heard = await replica.post(body, path, _name(request_id, attempt))
+                heard = await attempt.heard
                 if heard.kind is Kind.ANSWERED:
                     if heard.answer.status in HOPELESS:
-                        raise self._hopeless(replica, heard.answer)
+                        raise self._hopeless(attempt.replica, heard.answer)
                     return heard.answer
                 if heard.kind is not Kind.CUT:
                     failing_since = max(failing_since or time.monotonic(), self.pool.back_at)
-                    attempt += 1
-                    if self._in_vain(heard, attempt, failing_since):
+                    tries += 1
+                    if self._in_vain(heard, tries, failing_since):
                         return heard.answer
                     # with the slot in hand: who refuses, or fails fast, is not to be asked more
-                    await asyncio.sleep(self._pause_s(attempt, heard))
+                    await asyncio.sleep(self._pause_s(tries, heard))
             finally:
-                self.pool.give(replica)
-            avoid = replica if heard.kind is not Kind.CUT else None
-            replica = await self.pool.take(again=True, avoid=avoid)
+                self.pool.release(attempt)
+            again, avoid = True, attempt.replica if heard.kind is not Kind.CUT else None
 
     def _in_vain(self, heard: Heard, attempt: int, since: float) -> bool:
         """Whether the request is why it fails. Raises `TeacherFault` where the teacher is."""
@@ -101,9 +104,10 @@ class Client:
             raise self.pool.silence(heard.trouble)
         return attempt >= OWN_FAULT_TRIES.get(heard.kind, inf)
 
-    def _hopeless(self, replica: Replica, answer: Answer) -> TeacherFault:
+    def _hopeless(self, replica: Replica | None, answer: Answer) -> TeacherFault:
+        where = replica.url if replica else "an unknown address"
         return TeacherFault(
-            f"the teacher at {replica.url} answered {answer.status}: {HOPELESS[answer.status]}. "
+            f"the teacher at {where} answered {answer.status}: {HOPELESS[answer.status]}. "
             f"It said: {self.wire.excerpt(answer.body)}"
         )
 

@@ -2,14 +2,16 @@
 
 aiohttp spends some 0.15 ms of CPU on a request and its answer: most of what the client cost, and
 more than there is where 256 requests of 50 ms are to be kept in flight. Here a request is one write
-and an answer one parse. What is asked seldom (models, health, metrics) goes through aiohttp.
+and an answer one parse, and who waits is called rather than woken: a task would run only after all
+answers that came in the same moment, and the slots stand empty until then. What is asked seldom
+(models, health, metrics) goes through aiohttp.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, cast
 
 import httptools
@@ -37,6 +39,9 @@ class TakenBackError(Exception):
     """The request was given up before it was answered: `Connections.take_back`."""
 
 
+Done = Callable[[Response | BaseException], None]
+
+
 class Connections:
     """Those to one server, on the running loop. Each holds one request at a time; `close` them at
     the end."""
@@ -53,29 +58,27 @@ class Connections:
         self._head = "".join(f"{name}: {value}\r\n" for name, value in given.items())
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
-        self._opening: set[asyncio.Task[tuple[asyncio.Transport, Connection]]] = set()
+        self._exchanges: set[Exchange] = set()
 
-    async def post(self, path: str, body: bytes, request_id: str = "") -> Response:
-        """The answer, whole. Raises `TimeoutError` where it takes too long, `OSError` where none
-        comes; a connection that cannot be made in time is a `ConnectionError`.
+    def post(self, path: str, body: bytes, done: Done, request_id: str = "") -> Exchange:
+        """Sends the request; `done` is called later, once, with the answer or an exception.
+
+        `TimeoutError` where it takes too long, `OSError` where none comes (a `ConnectionError`
+        where no connection can be made in time), `TakenBackError`.
         """
         named = f"X-Request-Id: {request_id}\r\n" if request_id else ""
         head = f"POST {path} HTTP/1.1\r\n{self._head}{named}Content-Length: {len(body)}\r\n\r\n"
-        loop = self.loop
-        ends_at = loop.time() + self._timeout_s
-        connection = self._kept(loop.time()) or await self._connect()
-        deadline = loop.call_at(ends_at, connection.late)
-        try:
-            return await connection.ask(head.encode("latin-1") + body)
-        finally:
-            deadline.cancel()
-            if connection.free:
-                connection.free_since = loop.time()
-                self._idle.append(connection)
-            else:
-                connection.end()
+        exchange = Exchange(self, head.encode("latin-1") + body, done, self._timeout_s)
+        self._exchanges.add(exchange)
+        if connection := self._kept():
+            exchange.begin(connection)
+        else:
+            exchange.opening = self.loop.create_task(self._open())
+            exchange.opening.add_done_callback(exchange.opened)
+        return exchange
 
-    def _kept(self, now: float) -> Connection | None:
+    def _kept(self) -> Connection | None:
+        now = self.loop.time()
         while self._idle:
             connection = self._idle.pop()
             if now - connection.free_since < KEEP_S:
@@ -83,24 +86,16 @@ class Connections:
             connection.end()
         return None
 
-    async def _connect(self) -> Connection:
+    async def _open(self) -> Connection:
         within_s = min(CONNECT_S, self._timeout_s)
-        opening = self.loop.create_task(
-            self.loop.create_connection(
-                lambda: Connection(self), self._host, self._port, ssl=self._tls
-            )
-        )
-        self._opening.add(opening)
         try:
-            await asyncio.wait([opening], timeout=within_s)
-            if not opening.done():
-                raise ConnectionError(f"no connection within {within_s:g} s")
-            if opening.cancelled():
-                raise TakenBackError
-            return opening.result()[1]
-        finally:
-            self._opening.discard(opening)
-            opening.cancel()
+            async with asyncio.timeout(within_s):
+                _, connection = await self.loop.create_connection(
+                    lambda: Connection(self), self._host, self._port, ssl=self._tls
+                )
+        except TimeoutError:
+            raise ConnectionError(f"no connection within {within_s:g} s") from None
+        return connection
 
     def made(self, connection: Connection) -> None:
         """A connection's: it is open."""
@@ -112,17 +107,71 @@ class Connections:
         if connection in self._idle:
             self._idle.remove(connection)
 
+    def ended(self, exchange: Exchange) -> None:
+        """An exchange's: nothing more comes of it."""
+        self._exchanges.discard(exchange)
+        connection = exchange.connection
+        if connection is None:
+            return
+        connection.exchange = None
+        if connection.free:
+            connection.free_since = self.loop.time()
+            self._idle.append(connection)
+        else:
+            connection.end()
+
     def take_back(self) -> None:
         """Ends every request in flight with a `TakenBackError`."""
-        for opening in self._opening:
-            opening.cancel()
-        for connection in self._all:
-            connection.fail(TakenBackError())
+        for exchange in list(self._exchanges):
+            exchange.end(TakenBackError())
 
     def close(self) -> None:
         """Ends them all; who still waits for an answer gets an error."""
         for connection in list(self._all):
             connection.end()
+
+
+class Exchange:
+    """A request, until its answer or an error has come, or nobody wants either any more."""
+
+    def __init__(self, owner: Connections, request: bytes, done: Done, timeout_s: float) -> None:
+        self.connection: Connection | None = None
+        self.opening: asyncio.Task[Connection] | None = None
+        self._owner = owner
+        self._request = request
+        self._done: Done | None = done
+        self._deadline = owner.loop.call_later(timeout_s, self._late)
+
+    def opened(self, opening: asyncio.Task[Connection]) -> None:
+        """The connection that was made for it, or was not."""
+        if opening.cancelled():
+            return
+        if error := opening.exception():
+            self.end(error)
+        elif self._done is None:
+            opening.result().end()
+        else:
+            self.begin(opening.result())
+
+    def begin(self, connection: Connection) -> None:
+        """Sends the request over the connection."""
+        self.connection = connection
+        connection.ask(self, self._request)
+
+    def end(self, outcome: Response | BaseException | None = None) -> None:
+        """This is what came of it; None: nobody is told. Only the first counts."""
+        done, self._done = self._done, None
+        if done is None:
+            return
+        self._deadline.cancel()
+        if self.opening:
+            self.opening.cancel()
+        self._owner.ended(self)
+        if outcome is not None:
+            done(outcome)
+
+    def _late(self) -> None:
+        self.end(TimeoutError())
 
 
 class Connection(asyncio.Protocol):
@@ -132,9 +181,10 @@ class Connection(asyncio.Protocol):
         self.free = False
         """Whether it may be asked again."""
         self.free_since = 0.0
+        self.exchange: Exchange | None = None
         self._owner = owner
         self._parser = httptools.HttpResponseParser(self)
-        self._answer: asyncio.Future[Response] | None = None
+        self._came: Response | BrokenAnswerError | None = None
         self.on_message_begin()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -142,16 +192,11 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         self._owner.made(self)
 
-    def ask(self, request: bytes) -> asyncio.Future[Response]:
-        """Sends the request; its answer."""
+    def ask(self, exchange: Exchange, request: bytes) -> None:
+        """Sends the request of the exchange."""
         self.free = False
-        self._answer = self._owner.loop.create_future()
+        self.exchange = exchange
         self._transport.write(request)
-        return self._answer
-
-    def late(self) -> None:
-        """The request's time is over."""
-        self.fail(TimeoutError())
 
     def end(self) -> None:
         """Closes it, now."""
@@ -163,18 +208,23 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self.fail(BrokenAnswerError(f"it speaks no HTTP: {error}"))
+            self._over(BrokenAnswerError(f"it speaks no HTTP: {error}"))
+        else:
+            if self._came is not None:
+                self._over(self._came)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The loop's: it is closed."""
         if self._until_closed and exc is None:
             self._whole()
         self.free = False
-        self.fail(BrokenAnswerError(str(exc or "the server closed the connection")))
+        broken = BrokenAnswerError(str(exc or "the server closed the connection"))
+        self._over(self._came or broken)
         self._owner.lost(self)
 
     def on_message_begin(self) -> None:
         """The parser's: an answer begins."""
+        self.free = False  # a second one, behind the one that was asked for: a proxy's farewell
         self._body: list[bytes] = []
         self._headers: dict[bytes, bytes] = {}
         self._until_closed = False
@@ -200,23 +250,23 @@ class Connection(asyncio.Protocol):
             self._whole()
 
     def _whole(self) -> None:
-        if self._answer is None or self._answer.done():
-            self.end()  # nobody asked: a proxy's farewell
+        if self._came is not None:
             return
         if self._headers.get(b"content-encoding", b"identity") != b"identity":
-            self.fail(BrokenAnswerError("it is compressed, which was not asked for"))
+            self._came = BrokenAnswerError("it is compressed, which was not asked for")
             return
         self.free = self._parser.should_keep_alive()
         again = self._headers.get(b"retry-after")
-        self._answer.set_result(
-            Response(
-                self._parser.get_status_code(),
-                b"".join(self._body),
-                again.decode("latin-1") if again is not None else None,
-            )
+        self._came = Response(
+            self._parser.get_status_code(),
+            b"".join(self._body),
+            again.decode("latin-1") if again is not None else None,
         )
 
-    def fail(self, error: Exception) -> None:
-        """Who waits for an answer gets the error."""
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error)
+    def _over(self, outcome: Response | BrokenAnswerError) -> None:
+        """Only once the parser is done: the connection may be asked again straight away."""
+        self._came = None
+        if self.exchange is None:
+            self.end()  # nobody asked
+        else:
+            self.exchange.end(outcome)

@@ -23,10 +23,13 @@ GARBLED_TRIES = 3
 class Transport(Protocol):
     """Carries a request's body to a server."""
 
-    async def ask(self, body: bytes, path: str = CHAT, request_id: str = "") -> Answer:
+    async def ask(
+        self, body: bytes, path: str = CHAT, request_id: str = "", shard: int = 0
+    ) -> Answer:
         """The answer to the body at `path`; raises `TeacherFault` when there is none to be had.
 
-        `request_id` names the request to the server, which may name it in its answer.
+        `request_id` names the request to the server, which may name it in its answer. Of requests
+        that wait, those of an earlier shard go first.
         """
         ...
 
@@ -69,17 +72,22 @@ class Tally:
 class JournaledTeacher:
     """A served teacher whose every answer is on disk before it is used, and is never asked twice.
 
-    `heard` is called with each reply, for the progress line.
+    `heard` is called with each reply, for the progress line. `shard` is whose questions these are.
     """
 
     def __init__(
-        self, served: Served, journal: Journal, heard: Callable[[Reply, bool], None] | None = None
+        self,
+        served: Served,
+        journal: Journal,
+        heard: Callable[[Reply, bool], None] | None = None,
+        shard: int = 0,
     ) -> None:
         self.identity: Identity = served.identity
         self.tally = Tally()
         self._served = served
         self._journal = journal
         self._heard = heard
+        self._shard = shard
 
     async def reply(self, request: Request) -> Reply:
         """As the protocol's; raises `StoreFault` too, when the journal fails."""
@@ -131,7 +139,9 @@ class JournaledTeacher:
         reused = answer is not None
         if answer is None:
             for _ in range(GARBLED_TRIES):
-                answer = await self._served.transport.ask(body, request.path, request_id(key))
+                answer = await self._served.transport.ask(
+                    body, request.path, request_id(key), self._shard
+                )
                 replies = self._parse(answer, key, request)
                 if not any(reply.fault in GARBLED for reply in replies):
                     break

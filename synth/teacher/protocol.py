@@ -69,6 +69,12 @@ class Sampling(BaseModel):
         """What of it stands in a request."""
         return self.model_dump(exclude_none=True, exclude={"retry_max_tokens"})
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, which would take `sent` along as it was."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("sent", None)
+        return copied
+
     @property
     def most_tokens(self) -> int:
         """The longest reply that it may come to."""

@@ -11,7 +11,7 @@ from yarl import URL
 
 from synth.errors import TeacherFault
 from synth.teacher.breaker import Breaker, State
-from synth.teacher.connections import Connections, TakenBackError
+from synth.teacher.connections import Connections, Done, Exchange, Response, TakenBackError
 from synth.teacher.exchange import (
     ASIDE,
     HOPELESS,
@@ -65,23 +65,23 @@ class Replica:
         """Whether requests may go there."""
         return self.breaker.state is State.TRUSTED
 
-    def admit(self) -> None:
-        """A request takes a slot."""
+    def send(self, body: bytes, path: str, request_id: str, done: Done) -> Exchange:
+        """One attempt at a completion takes a slot; what comes of it is to be `heard`."""
         if not self.in_flight:
             self.alive_at = time.monotonic()
         self.in_flight += 1
+        return self._connections.post(self._paths[path], self._wire.sealed(body), done, request_id)
 
-    async def post(self, body: bytes, path: str = CHAT, request_id: str = "") -> Heard:
-        """One attempt at a completion; nothing but our own cancellation is raised."""
-        sealed = self._wire.sealed(body)
-        try:
-            response = await self._connections.post(self._paths[path], sealed, request_id)
-        except TakenBackError:
+    def heard(self, outcome: Response | BaseException) -> Heard:
+        """What an attempt came to. Raises the exception that is none of a connection."""
+        if isinstance(outcome, Response):
+            answer = Answer(outcome.status, outcome.body)
+            return self._answer(self._wire.discreet(answer), retry_after_s(outcome.retry_after))
+        if isinstance(outcome, TakenBackError):
             return Heard(Kind.CUT, Answer(502, b""), self.breaker.why)
-        except TROUBLES as error:
-            return self._silent(error)
-        answer = Answer(response.status, response.body)
-        return self._heard(self._wire.discreet(answer), retry_after_s(response.retry_after))
+        if isinstance(outcome, TROUBLES):
+            return self._silence(outcome)
+        raise outcome
 
     def close(self) -> None:
         """Ends its connections."""
@@ -89,10 +89,11 @@ class Replica:
 
     def cut_off(self) -> int:
         """Takes back the requests in flight: each attempt ends as `CUT`. Returns how many."""
+        taken = self.in_flight
         self._connections.take_back()
-        return self.in_flight
+        return taken
 
-    def _heard(self, answer: Answer, asks_s: float | None) -> Heard:
+    def _answer(self, answer: Answer, asks_s: float | None) -> Heard:
         self.alive_at = time.monotonic()
         kind = kind_of(answer.status, asks_s is not None)
         if kind is Kind.ANSWERED:
@@ -106,7 +107,7 @@ class Replica:
         self._refused += 1
         return Heard(kind, answer, trouble, asks_s)
 
-    def _silent(self, error: BaseException) -> Heard:
+    def _silence(self, error: BaseException) -> Heard:
         trouble = self._wire.told(error)
         self.breaker.failed(trouble)
         late = isinstance(error, TimeoutError)

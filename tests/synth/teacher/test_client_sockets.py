@@ -7,18 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import time
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
+from ipaddress import ip_address
+from pathlib import Path
 
 import orjson
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from yarl import URL
 
 from synth.errors import TeacherFault
 from synth.teacher import client, guard
 from synth.teacher.client import connected
-from synth.teacher.connections import Connections
+from synth.teacher.connections import Connections, Response
 from synth.teacher.journal import Answer
 from tests.scripted_teacher import completion
 
@@ -176,28 +185,76 @@ def test_an_address_that_sends_on_is_told_and_not_followed() -> None:
         asked(sends(moved), timeout_s=5)
 
 
+async def served(
+    answers: bytes, asks: int, tls: ssl.SSLContext | None = None
+) -> tuple[list[Response | BaseException], int]:
+    """What comes of the requests, one after the other, and the connections it took."""
+    opened = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal opened
+        opened += 1
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                await reader.readexactly(len(BODY))
+                writer.write(answers)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    scheme = "https" if tls else "http"
+    url = URL(f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/chat/completions")
+    ours = Connections(url, {}, timeout_s=5)
+    outcomes = []
+    for _ in range(asks):
+        outcome: asyncio.Future[Response | BaseException] = ours.loop.create_future()
+        ours.post(url.raw_path_qs, BODY, outcome.set_result)
+        outcomes.append(await outcome)
+    ours.close()
+    server.close()
+    return outcomes, opened
+
+
 def test_a_connection_is_used_again_and_not_once_it_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def connections(asks: int) -> int:
-        opened = 0
-
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            nonlocal opened
-            opened += 1
-            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-                while await reader.readuntil(b"\r\n\r\n"):
-                    await reader.readexactly(len(BODY))
-                    writer.write(http(GOOD))
-            writer.close()
-
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        url = URL(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/chat/completions")
-        ours = Connections(url, {}, timeout_s=5)
-        for _ in range(asks):
-            assert (await ours.post(url.raw_path_qs, BODY)).body == GOOD
-        ours.close()
-        server.close()
-        return opened
-
-    assert asyncio.run(connections(3)) == 1
+    good = Response(200, GOOD, None)
+    assert asyncio.run(served(http(GOOD), 3)) == ([good] * 3, 1)
     monkeypatch.setattr("synth.teacher.connections.KEEP_S", 0.0)
-    assert asyncio.run(connections(3)) == 3
+    assert asyncio.run(served(http(GOOD), 3)) == ([good] * 3, 3)
+
+
+def test_what_comes_behind_an_answer_is_not_taken_for_the_next_one() -> None:
+    farewell = http(b"gone", status="408 Request Timeout")
+    outcomes, opened = asyncio.run(served(http(GOOD) + farewell, 2))
+    assert (outcomes, opened) == ([Response(200, GOOD, None)] * 2, 2)
+
+
+def test_a_server_with_a_certificate_is_asked_over_tls_and_one_without_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate(tmp_path))
+    [unknown], _ = asyncio.run(served(http(GOOD), 1, tls))
+    assert isinstance(unknown, ssl.SSLCertVerificationError)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+    assert asyncio.run(served(http(GOOD), 2, tls)) == ([Response(200, GOOD, None)] * 2, 1)
+
+
+def certificate(folder: Path) -> Path:
+    """A key and a certificate for 127.0.0.1, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "server.pem"
+    file.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        + signed.public_bytes(Encoding.PEM)
+    )
+    return file

@@ -34,6 +34,10 @@ def _in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replica, "METRICS_S", 0.3)
 
 
+def body(prompt: str) -> bytes:
+    return orjson.dumps({"model": "stand-in", "messages": [{"role": "user", "content": prompt}]})
+
+
 class Teacher:
     """An open teacher, and what it said to the user."""
 
@@ -41,8 +45,7 @@ class Teacher:
         self.client, self.said = client, said
 
     async def ask(self, prompt: str) -> str:
-        body = {"model": "stand-in", "messages": [{"role": "user", "content": prompt}]}
-        answer = await self.client.ask(orjson.dumps(body))
+        answer = await self.client.ask(body(prompt))
         [reply] = parse_replies(*answer)
         return reply.text or f"{answer.status} {reply.fault}"
 
@@ -99,6 +102,22 @@ def test_a_few_requests_are_spread_over_idle_replicas() -> None:
         async with standing(a, b), teaching(a.url, b.url, concurrency=64) as teacher:
             await teacher.ask_all(prompts(10))
         assert (len(a.asked), len(b.asked)) == (5, 5)
+
+    run(work())
+
+
+def test_of_those_that_wait_the_earliest_shard_goes_first() -> None:
+    async def work() -> None:
+        a = StandIn(latency_s=0.01)
+        async with standing(a), teaching(a.url, concurrency=1) as teacher:
+            shards = [3, 1, 2, 1, 0]
+            bodies = [body(f"shard {shard}") for shard in shards]
+            ask = teacher.client.ask
+            await asyncio.gather(
+                *(ask(one, shard=shard) for one, shard in zip(bodies, shards, strict=True))
+            )
+        # the first took the slot that was free
+        assert a.asked == ["shard 3", "shard 0", "shard 1", "shard 1", "shard 2"]
 
     run(work())
 

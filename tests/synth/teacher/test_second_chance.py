@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,13 @@ def test_a_cut_reply_is_asked_for_once_more_with_more_room(tmp_path: Path) -> No
     assert (tally.requests, tally.tokens_out) == (2, 10)
     [again], server, tally = ask(tmp_path, lambda _b, _n: "Something else.", request)
     assert (again, server.asked, tally.reused) == (reply, [], 2)
+
+
+def test_a_changed_copy_of_the_sampling_is_what_is_sent() -> None:
+    request = Request(TURNS, ROOMY, seed=1)
+    assert b'"temperature":0.7' in request.body("m")
+    changed = replace(request, sampling=ROOMY.model_copy(update={"temperature": 1.5}))
+    assert b'"temperature":1.5' in changed.body("m")
 
 
 def test_a_reply_that_is_cut_again_is_rejected_with_the_longer_text(tmp_path: Path) -> None:
