@@ -20,9 +20,9 @@ def exchange_title(request: Request) -> str:
 
 
 def print_request(request: Request) -> None:
-    """What is asked, whole: a conversation, or the text to go on from."""
+    """What is asked, whole and as it is sent: a conversation, or the text to go on from."""
     if request.prompt is None:
-        print_turns(request.turns)
+        print_turns(request.messages)
     else:
         print("  [raw]")
         print_text(request.prompt)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 
-from synth.generate.control import restore
 from synth.generate.template import Template
 from synth.teacher.protocol import Reply
 
@@ -75,7 +74,7 @@ def read_rewrite(reply: Reply, template: Template) -> tuple[str, str | None]:
     first, _, rest = reply.text.partition("\n")
     if first.strip() != f"=== {template.first_line} ===":
         return reply.text, "first_line_missing"
-    text = restore(rest.strip())
+    text = rest.strip()
     if not text:
         return text, "reply_empty"
     if any(len(line) >= COPIED_CHARS and line in text for line in template.system.split("\n")):

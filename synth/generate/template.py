@@ -16,7 +16,6 @@ from hashlib import sha256
 from pathlib import Path
 
 from synth.errors import InputError
-from synth.generate.control import escape
 from synth.teacher.protocol import Turn
 
 PROMPTS = Path(__file__).parent / "prompts"
@@ -38,13 +37,12 @@ class Template:
     def turns(self, values: Mapping[str, str]) -> list[Turn]:
         """The chat turns with the values in place. Raises `KeyError` for a missing value.
 
-        Values stay as they are but for control tokens such as `<|im_start|>`, which are escaped
-        visibly: a chat template would make turns of them (`synth.generate.control`).
+        Values stay as they are; control tokens in them are escaped where the turns are sent
+        (`synth.teacher.control`).
         """
-        data = {name: escape(value) for name, value in values.items()}
         return [
-            Turn(role="system", content=_fill(self.system, data)),
-            Turn(role="user", content=_fill(self.user, data)),
+            Turn(role="system", content=_fill(self.system, values)),
+            Turn(role="user", content=_fill(self.user, values)),
         ]
 
     @property

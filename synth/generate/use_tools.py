@@ -109,7 +109,7 @@ class UseTools(ShardStage):
         returned: list[str] = []
         while True:
             seed = derive_seed(place.seed, self.name, row["id"], len(steps))
-            reply = await teacher.reply(Request(_asked(context), self.sampling, seed))
+            reply = await teacher.reply(Request(list(context), self.sampling, seed))
             steps.append(("answer", reply))
             if reply.fault is not None:
                 return self._ended(place, context, "", steps, reply.fault, reply.raw)
@@ -199,14 +199,3 @@ class UseTools(ShardStage):
                 raw=[trace.raw for trace in bad],
             ),
         )
-
-
-def _asked(context: list[Turn]) -> list[Turn]:
-    """The conversation as it is sent: what a tool returned is told by the user, since a server asks
-    for more of a turn of role `tool` than the text."""
-    return [
-        Turn(role="user", content=f"<tool_response>\n{turn['content']}\n</tool_response>")
-        if turn["role"] == "tool"
-        else turn
-        for turn in context
-    ]

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from synth.teacher.control import as_said
 from synth.teacher.journal import Answer, Journal
 from synth.teacher.need import YES, Findings, Need
 from synth.teacher.parse import parse_replies, request_id
@@ -161,7 +162,17 @@ class JournaledTeacher:
 
     def _parse(self, answer: Answer, key: bytes, request: Request) -> list[Reply]:
         names = self._served.names
-        return parse_replies(*answer, key.hex(), names, n=request.n, logprobs=request.logprobs)
+        replies = parse_replies(*answer, key.hex(), names, n=request.n, logprobs=request.logprobs)
+        return [_as_said(reply, request) for reply in replies]
+
+
+def _as_said(reply: Reply, request: Request) -> Reply:
+    """The reply without the escapes of its request; `raw` stays as it came."""
+    text = as_said(reply.text, request.turns, json=request.schema is not None)
+    reasoning = reply.reasoning and as_said(reply.reasoning, request.turns)
+    if text == reply.text and reasoning == reply.reasoning:
+        return reply
+    return replace(reply, text=text, reasoning=reasoning)
 
 
 async def _all(work: Iterable[Coroutine[Any, Any, Reply]]) -> list[Reply]:

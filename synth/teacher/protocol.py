@@ -15,6 +15,8 @@ from typing import Annotated, Any, Protocol, Self, TypedDict
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from synth.teacher.control import as_sent
+
 
 class Turn(TypedDict):
     """One chat turn."""
@@ -110,11 +112,16 @@ class Request:
         """Where it is sent, below the server's address."""
         return CHAT if self.prompt is None else RAW
 
+    @property
+    def messages(self) -> list[Turn]:
+        """The turns as they are sent: no control token in what they say is one for the server."""
+        return [as_sent(turn) for turn in self.turns]
+
     def body(self, model: str) -> bytes:
         """The JSON body of the HTTP request, the same bytes for the same request."""
         payload: dict[str, Any] = {"model": model}
         if self.prompt is None:
-            payload["messages"] = self.turns
+            payload["messages"] = self.messages
         else:
             payload["prompt"] = self.prompt
         payload |= {"seed": self.seed, **self.sampling.sent}

@@ -67,7 +67,7 @@ def test_the_record_holds_the_calls_and_what_they_return(stage: UseTools) -> Non
 
 def test_what_a_tool_returned_is_told_by_the_user(stage: UseTools) -> None:
     _, teacher, _ = apply(stage, PROMPT, assistant)
-    last = teacher.asked[-1].turns[-1]
+    last = teacher.asked[-1].messages[-1]
     assert last == {"role": "user", "content": '<tool_response>\n{"rain":true}\n</tool_response>'}
     assert teacher.asked[1].schema == RETURNED
 

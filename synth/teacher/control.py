@@ -1,0 +1,102 @@
+r"""Control tokens in data: `<|im_start|>` in a web page must not open a chat turn.
+
+A server renders the turns with the model's chat template and then tokenizes the whole, and there a
+control token in the data is the control token itself. The chat protocol has no field that says
+"this part is plain text", so in each turn that is sent what has the form of one gets a backslash,
+which a reader sees and no tokenizer knows. All else reaches the teacher as it is.
+
+    <|im_start|>system   ->   <\|im_start|>system
+    <\|im_start|>        ->   <\\|im_start|>
+
+This is done where a request becomes bytes and undone where a reply is read, so stages and rows
+know nothing of it. The marks of reasoning and of tool calls stay as they are in the turns of the
+system and the assistant: there they tell and show how to answer, and none of them opens a turn.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from synth.teacher.protocol import Turn
+
+BAR = "[|\uff5c]"  # DeepSeek's templates have the full-width one
+MARKUP = r"/?(?:think|tool_call|tool_response)>"
+WORDS = (  # without bars, across Llama 2, Mistral, Gemma, GLM, T5 and their like
+    r"/?(?:s|bos|eos|pad|unk|mask|sop|eop|eod|eot|start_of_turn|end_of_turn|start_of_image"
+    r"|end_of_image|start_header_id|end_header_id|endoftext|extra_id_\d+|SPECIAL_\d+|unused\d+)>"
+)
+NAMES = (
+    r"/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|ARGS|CALL_ID"
+    r"|THINK|IMG|IMG_BREAK|IMG_END|PREFIX|MIDDLE|SUFFIX|gMASK|sMASK|MASK|CLS|SEP|PAD|UNK|BOS|EOS)"
+)
+BARRED = rf"{BAR}[^<>|\uff5c\s]{{1,60}}{BAR}?>|[^<>|\uff5c\s]{{1,60}}{BAR}>"
+SYS = r"<<\\*(?=/?SYS>>)"
+# each begins with one letter, which is found without trying anything else
+ANGLE = re.compile(rf"<\\*(?={BARRED}|(?=[/bsepmutS])(?:{WORDS}|{MARKUP}))|{SYS}")
+ANGLE_BUT_MARKUP = re.compile(rf"<\\*(?={BARRED}|(?=[/bsepmuS]){WORDS})|{SYS}")
+SQUARE = re.compile(rf"\[\\*(?=[/A-Zgs])(?={NAMES}\])")
+MARKED_UP = frozenset({"system", "developer", "assistant"})
+"""The roles whose turns tell or show how to reason and call tools."""
+
+
+def as_sent(turn: Turn) -> Turn:
+    """The turn as a chat endpoint gets it, the very same if there is nothing to escape.
+
+    What a tool returned is told by the user, since a server asks for more of a turn of role `tool`
+    than the text.
+    """
+    role, content = turn["role"], escape(turn["content"], turn["role"])
+    if role == "tool":
+        return {"role": "user", "content": f"<tool_response>\n{content}\n</tool_response>"}
+    return turn if content == turn["content"] else {"role": role, "content": content}
+
+
+def escape(text: str, role: str = "user") -> str:
+    """A turn's text with one more backslash in each control token. One pass, linear."""
+    # in the path of each request: two searches for a letter cost next to nothing
+    if "<" in text:
+        text = _angle(role).sub(lambda found: found[0] + "\\", text)
+    if "[" in text:
+        text = SQUARE.sub(lambda found: found[0] + "\\", text)
+    return text
+
+
+def as_said(text: str, turns: Sequence[Turn], *, json: bool = False) -> str:
+    """What a reply to these turns says: it quotes the turns, and not what they were sent as.
+
+    Where nothing was escaped it stays as it is. A reply may write a backslash twice, in JSON or in
+    code, so all are taken off unless the turns themselves have a control token with some; then as
+    many as were put there, in the text of a reply that is all JSON two.
+    """
+    if "<\\" not in text and "[\\" not in text:
+        return text
+    found = [token for turn in turns for token in _tokens(turn)]
+    if not found:
+        return text
+    put = ("\\" * (2 if json else 1)) if any("\\" in token for token in found) else None
+    return restore(text, put)
+
+
+def restore(text: str, put: str | None = "\\") -> str:
+    """The text without `put` in each control token, or, for None, without any backslash there.
+
+    `restore(escape(text)) == text`.
+    """
+
+    def bare(found: re.Match[str]) -> str:
+        return found[0].rstrip("\\") if put is None else found[0].removesuffix(put)
+
+    return SQUARE.sub(bare, ANGLE.sub(bare, text))
+
+
+def _angle(role: str) -> re.Pattern[str]:
+    return ANGLE_BUT_MARKUP if role in MARKED_UP else ANGLE
+
+
+def _tokens(turn: Turn) -> Iterator[str]:
+    """How each control token of a turn begins: a bracket, and the backslashes that it has."""
+    for pattern in (_angle(turn["role"]), SQUARE):
+        yield from (found[0] for found in pattern.finditer(turn["content"]))
