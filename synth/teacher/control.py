@@ -71,7 +71,7 @@ def as_said(text: str, turns: Sequence[Turn], *, json: bool = False) -> str:
     code, so all are taken off unless the turns themselves have a control token with some; then as
     many as were put there, in the text of a reply that is all JSON two.
     """
-    if "<\\" not in text and "[\\" not in text:
+    if "\\" not in text:
         return text
     found = [token for turn in turns for token in _tokens(turn)]
     if not found:
