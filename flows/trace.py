@@ -18,6 +18,7 @@ from synth.engine.plan import StageFolder
 from synth.engine.replay import Exchange, NotJournaledError, replayed
 from synth.engine.stage import Place, ShardStage, Stage
 from synth.errors import InputError
+from synth.generate.answering import answer_seed
 from synth.kind import Kind
 from synth.store.manifest import Manifest, ShardReceipt
 from synth.teacher.protocol import Identity
@@ -102,10 +103,8 @@ async def trace(run: Path, manifests: Sequence[Manifest], wanted: str) -> Traced
     """The record and its way there. Raises `InputError` as `find`."""
     found = find(run, manifests, wanted)
     trail = found.record["trail"]
-    keys = {step["request"] for step in trail if step["request"]}
-    samples = {step["request"]: step["sample"] for step in trail}
-    text = found.record["text"]
-    stages = {step["stage"] for step in trail if step["request"]}
+    steps = {step["request"]: step for step in trail if step["request"]}
+    stages = {step["stage"] for step in steps.values()}
     shard = found.receipt.shard  # a record stays in the shard, by number, of its seed
     exchanges: dict[str, Exchange] = {}
     changed = ""
@@ -113,17 +112,25 @@ async def trace(run: Path, manifests: Sequence[Manifest], wanted: str) -> Traced
         if manifest.stage not in stages or manifest.index > found.manifest.index:
             continue
         try:
-            for exchange in await _replay(run, before, manifest, shard, keys - exchanges.keys()):
+            keys = steps.keys() - exchanges.keys()
+            for exchange in await _replay(run, before, manifest, shard, keys):
                 key = exchange.reply.key
-                alone = exchange.request.n == 1
-                # further samples are numbered on from the first: the row's text tells more
-                has_text = key in exchanges and exchanges[key].reply.text == text
-                fits = exchange.reply.text == text or exchange.index == samples[key]
-                if alone or (fits and not has_text):
+                if _is_of(exchange, steps[key], manifest.seed):
                     exchanges[key] = exchange
         except (NotJournaledError, InputError) as error:
             changed = f"{manifest.stage}: {error}"
     return Traced(found, _seed(run, manifests[0], shard, found.record), exchanges, changed)
+
+
+def _is_of(exchange: Exchange, step: dict[str, Any], seed: int) -> bool:
+    """Whether the step is of this one of the request's answers.
+
+    A prompt's samples are numbered through all its requests; the seed of one tells its first.
+    """
+    if exchange.request.n == 1:
+        return True
+    first = step["sample"] - exchange.index
+    return exchange.request.seed == answer_seed(seed, step["stage"], step["parent"], first)
 
 
 async def _replay(

@@ -56,6 +56,12 @@ class Answered:
     """The reply that went into the question as knowledge, where one was asked for."""
 
 
+def answer_seed(seed: int, stage: str, prompt: str, sample: int) -> int:
+    """With which a request is sampled whose first answer has this number among the prompt's; those
+    of its further answers are counted on from it, as vLLM does."""
+    return derive_seed(seed, stage, prompt, sample)
+
+
 class Answering(ShardStage):
     """The settings of every stage that asks for answers."""
 
@@ -138,8 +144,7 @@ class Answering(ShardStage):
         teacher = place.teacher
         assert teacher is not None
         knowledge = await self._knowledge(prompt, place)
-        # the first answer's; those of the others are counted on from it, as vLLM does
-        seed = derive_seed(place.seed, self.name, prompt.id, prompt.samples_before)
+        seed = answer_seed(place.seed, self.name, prompt.id, prompt.samples_before)
         told = knowledge.text if knowledge and not knowledge.fault else self._domain()
         schema = read_schema(self.json_schema) if self.json_schema else None
         replies = await teacher.replies(

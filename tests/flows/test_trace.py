@@ -23,11 +23,12 @@ from synth.errors import ExitCode, InputError
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.resample import Resample
+from synth.generate.revise import Revise
 from synth.generate.rewrite import Rewrite, Style
 from synth.store.write import Write
 from synth.verdicts import Check, Verdict
 from tests.lines import Given, plan, rows
-from tests.scripted_teacher import asked_prompt, demand, scripted
+from tests.scripted_teacher import MOST_OF_A_PROBE, asked_prompt, demand, scripted
 
 
 class Odd(Model):
@@ -51,6 +52,10 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def say(body: dict[str, Any], _before: int) -> str:
     told = asked_prompt(body)
+    if body["max_tokens"] <= MOST_OF_A_PROBE:
+        return "7"  # what it must say by the schema that it is tried with
+    if "response_format" in body:
+        return '{"critique": "Too short.", "needs_revision": true}'
     if "<source>" in told:
         return f"=== faq ===\nQ: Why? A: {told[-40:]}"
     if body["seed"] % 5 == 0:
@@ -59,12 +64,17 @@ def say(body: dict[str, Any], _before: int) -> str:
     return f"{prompt} {demand(body['seed'])}"
 
 
-def run(folder: Path, *stages: Stage) -> list[dict[str, Any]]:
-    """The bodies that the teacher was sent."""
+def run(folder: Path, *stages: Stage, several: bool = True) -> list[dict[str, Any]]:
+    """The bodies that the teacher was sent; `several`: whether it gives several answers at once."""
+
+    def said(body: dict[str, Any], before: int) -> Any:
+        if body.get("n", 1) > 1 and not several:
+            return 400, {"error": {"message": "n must be 1"}}
+        return say(body, before)
 
     async def work() -> list[dict[str, Any]]:
         async with (
-            scripted(say) as teacher,
+            scripted(said) as teacher,
             open_workshop(plan(*stages, url=teacher.url), folder) as shop,
         ):
             await run_line(shop)
@@ -237,3 +247,25 @@ def test_further_samples_are_shown_with_their_own_replies(tmp_path: Path) -> Non
     for record in further:
         exchange = traced(tmp_path, record["id"]).exchanges[record["trail"][-1]["request"]]
         assert exchange.reply.text == record["text"]
+
+
+def test_a_revised_further_sample_is_shown_with_the_reply_that_was_revised(tmp_path: Path) -> None:
+    verify = Verify.model_validate({"checks": [{"use": f"{__name__}:Odd"}], "reject": []})
+    first, more = Distill(samples=2), Resample(samples=3)
+    run(tmp_path, Given(prompts=PROMPTS[:2]), first, verify, more, Revise(), Write())
+    texts = {row["id"]: row["text"] for row in rows(tmp_path, "03-resample/kept/*.parquet")}
+    records = rows(tmp_path, "04-revise/kept/*.parquet")
+    assert len(records) == len(texts) == 2 * (2 + 3)
+    for record in records:
+        answer, critique = record["trail"][1:3]
+        exchange = traced(tmp_path, record["id"]).exchanges[answer["request"]]
+        assert exchange.reply.text == texts[critique["parent"]]
+
+
+def test_samples_that_were_asked_for_one_by_one_are_traced(tmp_path: Path) -> None:
+    asked = run(tmp_path, Given(prompts=PROMPTS[:2]), Distill(samples=2), Write(), several=False)
+    assert len(asked) == 2 * 2
+    for record in rows(tmp_path, "01-distill/kept/*.parquet"):
+        found = traced(tmp_path, record["id"])
+        assert not found.changed
+        assert found.exchanges[record["trail"][-1]["request"]].reply.text == record["text"]
