@@ -237,3 +237,28 @@ def rejects(
         ],
         schema=REJECT,
     )
+
+
+def split(
+    table: pa.Table,
+    reason: Sequence[str | None],
+    *,
+    by: str,
+    score: Sequence[float | None] | None = None,
+    raw: Sequence[str | None] | None = None,
+) -> tuple[pa.Table, pa.Table]:
+    """The rows that have no reason to leave, and the others as `rejects` makes them.
+
+    Everything is given for each row of `table`, also for those that stay.
+    """
+    left = [row for row, one in enumerate(reason) if one is not None]
+    return (
+        table.filter(pa.array([one is None for one in reason], pa.bool_())),
+        rejects(
+            table.take(pa.array(left, pa.int64())),
+            reason=[reason[row] or "" for row in left],
+            by=by,
+            score=score and [score[row] for row in left],
+            raw=raw and [raw[row] for row in left],
+        ),
+    )

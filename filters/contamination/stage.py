@@ -155,9 +155,7 @@ class Decontaminate(ShardStage):
         return _Decision(None, value, note)
 
     def _outcome(self, table: pa.Table, decisions: list[_Decision]) -> Outcome:
-        import pyarrow as pa
-
-        from synth.record import add_scores, rejects
+        from synth.record import add_scores, split
 
         scores: list[dict[str, Any]] = [
             {
@@ -169,15 +167,5 @@ class Decontaminate(ShardStage):
             for one in decisions
         ]
         scored = add_scores(table, scores)
-        leaves = pa.array([one.reason is not None for one in decisions], pa.bool_())
-        stays = pa.array([one.reason is None for one in decisions], pa.bool_())
-        gone = [one for one in decisions if one.reason is not None]
-        return Outcome(
-            kept=scored.filter(stays),
-            rejected=rejects(
-                scored.filter(leaves),
-                reason=[one.reason or "" for one in gone],
-                by=self.name,
-                score=[one.value for one in gone],
-            ),
-        )
+        reasons, values = [one.reason for one in decisions], [one.value for one in decisions]
+        return Outcome(*split(scored, reasons, by=self.name, score=values))

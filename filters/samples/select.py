@@ -58,9 +58,7 @@ class Select(ShardStage):
     def decide(self, table: pa.Table) -> Outcome:
         """Which samples go on. `not_the_best_sample`, `pass_rate_too_low`, `pass_rate_too_high`;
         a prompt of which no sample was checked has no pass rate, and its samples stay."""
-        import numpy as np
-
-        from synth.record import rejects
+        from synth.record import split
         from synth.samples import PASS_RATE, groups, value_of
 
         scores: list[list[dict[str, Any]]] = table["scores"].to_pylist()
@@ -75,20 +73,7 @@ class Select(ShardStage):
                     reasons[row], values[row] = reason, rate
                 elif self.best != "all" and position >= self.best:
                     reasons[row] = "not_the_best_sample"
-        leaves = np.fromiter((reason is not None for reason in reasons), bool, len(table))
-        return Outcome(
-            table.filter(~leaves),
-            rejects(
-                table.filter(leaves),
-                reason=[reason for reason in reasons if reason is not None],
-                by=self.name,
-                score=[
-                    value
-                    for value, reason in zip(values, reasons, strict=True)
-                    if reason is not None
-                ],
-            ),
-        )
+        return Outcome(*split(table, reasons, by=self.name, score=values))
 
     def _rate_reason(self, rate: float | None) -> str | None:
         if rate is None:

@@ -201,11 +201,10 @@ class Answering(ShardStage):
         return [*head, *shown, *talk, last]
 
     def _gather(self, table: pa.Table, answered: Sequence[Answered], place: Place) -> Outcome:
-        import numpy as np
         import pyarrow as pa
 
         from synth.generate.trail import step
-        from synth.record import RECORD, derive, record_id, rejects
+        from synth.record import RECORD, derive, record_id, split
 
         assert place.teacher is not None
         identity = place.teacher.identity
@@ -235,17 +234,8 @@ class Answering(ShardStage):
             ),
             logprobs=pa.array([reply.logprobs for reply in replies], RECORD.field("logprobs").type),
         )
-        good = np.array([reply.fault is None for reply in replies], bool)
-        bad = [reply for reply in replies if reply.fault is not None]
-        return Outcome(
-            made.filter(pa.array(good)),
-            rejects(
-                made.filter(pa.array(~good)),
-                reason=[reply.fault or "" for reply in bad],
-                by=self.name,
-                raw=[reply.raw for reply in bad],
-            ),
-        )
+        faults, raw = [reply.fault for reply in replies], [reply.raw for reply in replies]
+        return Outcome(*split(made, faults, by=self.name, raw=raw))
 
     def _informed(self, table: pa.Table, answered: Sequence[Answered], place: Place) -> pa.Table:
         """The prompts, whose trails tell of the knowledge that was asked for."""

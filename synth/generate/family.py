@@ -81,7 +81,7 @@ def outcome(table: pa.Table, families: Sequence[Family], by: str, *, latest: boo
     """
     import pyarrow as pa
 
-    from synth.record import RECORD, derive, rejects
+    from synth.record import RECORD, derive, split
 
     pool = table.select(RECORD.names)
     contexts: list[list[Turn]] = table["context"].to_pylist()
@@ -116,21 +116,16 @@ def outcome(table: pa.Table, families: Sequence[Family], by: str, *, latest: boo
         for family, at, child in made
     ]
     places = [place_of[family.row, at] for family, at, _ in made]
-    kept = [n for n, reason in enumerate(reasons) if reason is None]
-    left = [n for n, reason in enumerate(reasons) if reason is not None]
-    attempts = [made[n][2] for n in left]
-    return Outcome(
-        _scored(
-            pool.take(pa.array([places[n] for n in kept], pa.int64())), [made[n][2] for n in kept]
-        ),
-        rejects(
-            pool.take(pa.array([places[n] for n in left], pa.int64())),
-            reason=[reasons[n] or "" for n in left],
-            by=by,
-            score=[_measure(child) for child in attempts],
-            raw=[child.raw if child and child.reason else None for child in attempts],
-        ),
+    children = [child for _, _, child in made]
+    kept, rejected = split(
+        pool.take(pa.array(places, pa.int64())),
+        reasons,
+        by=by,
+        score=[_measure(child) for child in children],
+        raw=[child.raw if child and child.reason else None for child in children],
     )
+    stay = [child for child, reason in zip(children, reasons, strict=True) if reason is None]
+    return Outcome(_scored(kept, stay), rejected)
 
 
 def _measure(child: Child | None) -> float | None:

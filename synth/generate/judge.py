@@ -115,9 +115,7 @@ class Judge(ShardStage):
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """Every row with its score, in order; the reason for it is the score's note."""
-        import numpy as np
-
-        from synth.record import add_scores, rejects
+        from synth.record import add_scores, split
         from synth.together import together
 
         teacher = place.teacher
@@ -143,18 +141,8 @@ class Judge(ShardStage):
                 for one, reason in zip(found, reasons, strict=True)
             ],
         )
-        leaves = np.fromiter((reason is not None for reason in reasons), bool, len(table))
-        left = [(one, reason) for one, reason in zip(found, reasons, strict=True) if reason]
-        return Outcome(
-            scored.filter(~leaves),
-            rejects(
-                scored.filter(leaves),
-                reason=[reason for _, reason in left],
-                by=self.name,
-                score=[one.value for one, _ in left],
-                raw=[one.note for one, _ in left],
-            ),
-        )
+        values, notes = [one.value for one in found], [one.note for one in found]
+        return Outcome(*split(scored, reasons, by=self.name, score=values, raw=notes))
 
     async def _grade(
         self, row: dict[str, str], place: Place, teacher: Teacher, template: Template, text: str

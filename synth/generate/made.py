@@ -39,7 +39,7 @@ def born(
     import numpy as np
     import pyarrow as pa
 
-    from synth.record import RECORD, add_scores, derive, rejects
+    from synth.record import RECORD, add_scores, derive, split
 
     children = derive(
         table,
@@ -49,25 +49,21 @@ def born(
         context=pa.array([one.turns for one in made], RECORD.field("context").type),
         **columns,
     )
-    good = np.array([one.reason is None for one in made], bool)
+    kept, rejected = split(
+        children,
+        [one.reason for one in made],
+        by=by,
+        score=[one.score for one in made],
+        raw=[one.reply.raw for one in made],
+    )
     stay = [one for one in made if one.reason is None]
-    left = [one for one in made if one.reason is not None]
     scores = [
         {"name": one.name, "verdict": "keep", "value": one.score, "note": one.note}
         for one in stay
         if one.name
     ]
     counts = np.array([bool(one.name) for one in stay], np.int64)
-    return (
-        add_scores(children.filter(pa.array(good)), scores, counts),
-        rejects(
-            children.filter(pa.array(~good)),
-            reason=[one.reason or "" for one in left],
-            by=by,
-            score=[one.score for one in left],
-            raw=[one.reply.raw for one in left],
-        ),
-    )
+    return add_scores(kept, scores, counts), rejected
 
 
 def behind(table: pa.Table, children: pa.Table, rows: Sequence[int]) -> pa.Table:

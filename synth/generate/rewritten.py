@@ -12,7 +12,7 @@ from synth.engine.stage import Outcome
 from synth.generate.pieces import Part, Piece
 from synth.generate.styles import template
 from synth.generate.trail import step
-from synth.record import REFERENCE, derive, record_id, rejects
+from synth.record import REFERENCE, derive, record_id, rejects, split
 from synth.teacher.protocol import Identity, Reply
 
 Judged = tuple[str, str | None]
@@ -67,26 +67,16 @@ def outcome(
         ),
     )
     reasons = [reason for _, _, (_, reason) in asked]
-    bad = [index for index, reason in enumerate(reasons) if reason is not None]
-    failed = rejects(
-        rewritten.take(pa.array(bad, pa.int64())),
-        reason=[reasons[index] or "" for index in bad],
-        by=stage,
-        raw=[asked[index][1].raw for index in bad],
-    )
+    kept, failed = split(rewritten, reasons, by=stage, raw=[reply.raw for _, reply, _ in asked])
     empty = rejects(
         table.take(pa.array(blank, pa.int64())),
         reason=["empty_text"] * len(blank),
         by=stage,
     )
-    parents = np.array([*blank, *(rows[index] for index in bad)], np.int64)
+    bad = [row for row, reason in zip(rows, reasons, strict=True) if reason is not None]
+    parents = np.array([*blank, *bad], np.int64)
     in_order = pa.array(np.argsort(parents, kind="stable"))
-    good = pa.array([reason is None for reason in reasons], pa.bool_())
-    return Outcome(
-        rewritten.filter(good),
-        pa.concat_tables([empty, failed]).take(in_order),
-        notes,
-    )
+    return Outcome(kept, pa.concat_tables([empty, failed]).take(in_order), notes)
 
 
 def _with_sections(table: pa.Table, parts_: Sequence[Part]) -> list[str]:

@@ -56,9 +56,7 @@ class RoundTrip(ShardStage):
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """Every row with its score, in order; the guess is the score's note."""
-        import numpy as np
-
-        from synth.record import add_scores, rejects
+        from synth.record import add_scores, split
         from synth.together import together
 
         rows = table.select(["id", "context", "text"]).to_pylist()
@@ -83,16 +81,8 @@ class RoundTrip(ShardStage):
                 for value, guess, is_low in zip(values, guesses, low, strict=True)
             ],
         )
-        leaves = np.array(low, bool)
-        return Outcome(
-            scored.filter(~leaves),
-            rejects(
-                scored.filter(leaves),
-                reason=["prompt_not_recovered"] * int(leaves.sum()),
-                by=self.name,
-                score=[value for value, is_low in zip(values, low, strict=True) if is_low],
-            ),
-        )
+        reasons = ["prompt_not_recovered" if is_low else None for is_low in low]
+        return Outcome(*split(scored, reasons, by=self.name, score=values))
 
     async def _guess(self, record: str, text: str, place: Place) -> str | None:
         assert place.teacher is not None

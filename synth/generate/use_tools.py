@@ -162,11 +162,10 @@ class UseTools(ShardStage):
     def _gather(
         self, table: pa.Table, rows: list[dict[str, Any]], traces: list[Trace], place: Place
     ) -> Outcome:
-        import numpy as np
         import pyarrow as pa
 
         from synth.generate.trail import step
-        from synth.record import RECORD, derive_through, record_id, rejects
+        from synth.record import RECORD, derive_through, record_id, split
 
         assert place.teacher is not None
         identity = place.teacher.identity
@@ -188,14 +187,5 @@ class UseTools(ShardStage):
             text=pa.array([trace.text for trace in traces], pa.string()),
             reasoning=pa.array([trace.steps[-1][1].reasoning for trace in traces], pa.string()),
         )
-        good = np.array([trace.reason is None for trace in traces], bool)
-        bad = [trace for trace in traces if trace.reason is not None]
-        return Outcome(
-            made.filter(pa.array(good)),
-            rejects(
-                made.filter(pa.array(~good)),
-                reason=[trace.reason or "" for trace in bad],
-                by=self.name,
-                raw=[trace.raw for trace in bad],
-            ),
-        )
+        reasons, raw = [trace.reason for trace in traces], [trace.raw for trace in traces]
+        return Outcome(*split(made, reasons, by=self.name, raw=raw))

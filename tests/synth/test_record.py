@@ -23,6 +23,7 @@ from synth.record import (
     record_id,
     records_table,
     rejects,
+    split,
 )
 
 TURNS = pa.list_(TURN)
@@ -211,3 +212,14 @@ def test_every_field_of_a_step_has_an_empty_value() -> None:
     assert pa.array([EMPTY_STEP], STEP).to_pylist() == [EMPTY_STEP]
     assert EMPTY_STEP.keys() == {field.name for field in STEP}
     assert {field.name for field in SCORE} == {"name", "verdict", "value", "note"}
+
+
+def test_rows_with_a_reason_leave_with_what_is_given_for_them_and_the_others_stay() -> None:
+    given = records_table([new_record(prompt=prompt) for prompt in "abc"])
+    kept, left = split(
+        given, [None, "long", None], by="x", score=[1.0, 2.0, 3.0], raw=["", "{", ""]
+    )
+    assert kept.equals(given.take([0, 2]))
+    assert left.equals(rejects(given.slice(1, 1), reason=["long"], by="x", score=[2.0], raw=["{"]))
+    kept, left = split(EMPTY, [], by="x", score=[], raw=[])
+    assert (kept.schema, left.schema, len(left)) == (RECORD, REJECT, 0)
