@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--maths", type=int, default=160, help="answers in each round")
     arguments = parser.parse_args()
     python, rows, runs = interpreter(), pairs(arguments.maths), arguments.runs
-    program = literal.encode(PROGRAM)
+    program = literal.encode_text(PROGRAM)
     command = literal.encode([python, python, "-c", PROGRAM])
     rates: dict[str, list[float]] = {}
 

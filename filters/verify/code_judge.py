@@ -76,7 +76,7 @@ class Judge:
         role = "command" if self.command else "script"
         if self.command and len(code.encode()) > MOST_ARGUMENT:
             raise TooLargeError("larger than 128 kB")
-        job = literal.encode([*self.command, code]) if self.command else literal.encode(code)
+        job = literal.encode([*self.command, code]) if self.command else literal.encode_text(code)
         for number, (stdin, expected) in enumerate(tests.cases, 1):
             check = twice(partial(self._case, role, job, stdin, expected))
             if check.verdict is not Verdict.PASS:

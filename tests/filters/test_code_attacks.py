@@ -89,7 +89,7 @@ def judged(lane: Lane, code: str, tests: str = TESTS, budget: Budget = PATIENT) 
 
 def ran(lane: Lane, code: str, budget: Budget = PATIENT) -> Output:
     """What a program gives out."""
-    return run_program(lane, literal.encode(code), "", budget, role="script")
+    return run_program(lane, literal.encode_text(code), "", budget, role="script")
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ ENDLESS = "print('on', flush=True)\nwhile True: pass"
 
 def ran(lane: Lane, code: str) -> Output:
     """What a program gives out."""
-    return run_program(lane, literal.encode(code), "", BUDGET, role="script")
+    return run_program(lane, literal.encode_text(code), "", BUDGET, role="script")
 
 
 def children_of(pid: int) -> list[int]:
@@ -106,7 +106,7 @@ def test_every_canary_can_sing(tmp_path):
     """Without walls the attacks come through, so a canary that is silent has been stopped."""
     tmp_path.chmod(0o777)
     (tmp_path / "secret").write_text("canary")
-    program = literal.decode(attacks(str(tmp_path)))
+    program = literal.decode_text(attacks(str(tmp_path)))
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env={"OWN": "x"}
     )
@@ -131,7 +131,7 @@ def test_a_sandbox_that_goes_in_mid_run_is_replaced_once_then_raises(sandbox):
         runs.append(lane)
         child = lane.spawn("script", BUDGET.limits, frames=False)
         try:
-            child.send(literal.encode(ENDLESS if len(runs) <= deaths else "print('on')"))
+            child.send(literal.encode_text(ENDLESS if len(runs) <= deaths else "print('on')"))
             lane.pump(lambda: bool(child.received), time.monotonic() + 20)
             if len(runs) <= deaths:
                 os.killpg(lane.process.pid, signal.SIGKILL)
@@ -236,7 +236,7 @@ def test_nothing_is_left_when_the_run_is_killed():
         "from filters.verify.sandbox.pool import Sandbox\n"
         "from filters.verify.sandbox import literal\n"
         "from filters.verify.sandbox.run import Budget\n"
-        f"program = literal.encode({ENDLESS!r})\n"
+        f"program = literal.encode_text({ENDLESS!r})\n"
         "def work(lane):\n"
         "  child = lane.spawn('script', Budget(60, 1 << 28).limits, frames=False)\n"
         "  child.send(program)\n"

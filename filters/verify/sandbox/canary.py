@@ -85,14 +85,14 @@ def attacks(folder: str) -> bytes:
         known={*ENVIRONMENT, "LC_CTYPE", "PWD"},  # Python and bubblewrap add these two
         ended=ENDED,
     )
-    return literal.encode(program)
+    return literal.encode_text(program)
 
 
 def _end_the_deaf(lane: Lane) -> None:
     """A program that ignores every signal ends all the same: `finish` raises if it does not."""
     child = lane.spawn("script", BUDGET.limits, frames=False)
     try:
-        child.send(literal.encode(STUBBORN))
+        child.send(literal.encode_text(STUBBORN))
         lane.pump(lambda: bool(child.received), time.monotonic() + BUDGET.seconds)
     finally:
         lane.finish([child])

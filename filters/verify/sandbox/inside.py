@@ -30,7 +30,7 @@ def work(role: str) -> NoReturn:
     if role == "command":
         run_command(literal.decode(literal.read_frame(STDIN)))
     if role == "script":
-        run_script(literal.decode(literal.read_frame(STDIN)))
+        run_script(literal.decode_text(literal.read_frame(STDIN)))
     if role == "candidate":
         answer_calls()
     from filters.verify.sandbox.tester import run_tests

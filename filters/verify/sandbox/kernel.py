@@ -102,17 +102,24 @@ def no_new_privileges() -> None:
     _checked(LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
 
 
-def drop_capabilities() -> None:
-    """Gives all of them up, for good together with `no_new_privileges`."""
-    header = struct.pack("=Ii", 0x20080522, 0)
-    _syscall("capset", SYSCALL[os.uname().machine]["capset"], header, bytes(24))
-
-
 def die_with_parent(parent: int) -> None:
     """This process is killed when its parent ends."""
     _checked(LIBC.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0), "pdeathsig")
     if os.getppid() != parent:
         os._exit(0)
+
+
+class Capabilities:
+    """A request to give them all up, laid out once."""
+
+    def __init__(self) -> None:
+        self._header = struct.pack("=Ii", 0x20080522, 0)
+        self._none = bytes(24)
+        self._number = SYSCALL[os.uname().machine]["capset"]
+
+    def drop(self) -> None:
+        """Gives all of them up, for good together with `no_new_privileges`."""
+        _syscall("capset", self._number, self._header, self._none)
 
 
 class Filter:

@@ -11,6 +11,22 @@ from filters.verify.sandbox import kernel, seccomp
 MOST_THREADS: Final = 64
 MOST_FILES: Final = 64
 ADDRESS_SPACE_FACTOR: Final = 64  # engines such as V8 reserve far more than they use
+ALLOWED: Final = {
+    which: resource.getrlimit(which)[1]
+    for which in (
+        resource.RLIMIT_AS,
+        resource.RLIMIT_CORE,
+        resource.RLIMIT_CPU,
+        resource.RLIMIT_DATA,
+        resource.RLIMIT_FSIZE,
+        resource.RLIMIT_MEMLOCK,
+        resource.RLIMIT_MSGQUEUE,
+        resource.RLIMIT_NOFILE,
+        resource.RLIMIT_NPROC,
+        resource.RLIMIT_SIGPENDING,
+    )
+}
+"""What this process may have at most. A forked one inherits it, and need not ask."""
 
 
 class Limits(NamedTuple):
@@ -30,43 +46,47 @@ class Seal:
         self.may_execute = may_execute
         program = seccomp.program(os.uname().machine, may_execute=may_execute)
         self.filter = kernel.Filter(program)
+        self.capabilities = kernel.Capabilities()
 
     def close(self, limits: Limits, role: int, parent: int) -> None:
         """Seals this process: limits, a user of its own, no rights, no calls but the allowed."""
-        _limit(limits, threads=self.uid is not None, reserves=self.may_execute)
+        self._limit(limits)
         if self.uid is not None:
             user = self.uid + role
             os.setgroups([])
             os.setresgid(user, user, user)
             os.setresuid(user, user, user)
-        kernel.drop_capabilities()
+        self.capabilities.drop()
         kernel.die_with_parent(parent)  # after the change of user, which forgets it
         if self.abi >= 6:
             kernel.landlock_scopes()  # the zygote too is out of reach
         self.filter.install()
 
+    def _limit(self, limits: Limits) -> None:
+        memory = limits.memory_bytes
+        lower(resource.RLIMIT_AS, memory * ADDRESS_SPACE_FACTOR if self.may_execute else memory)
+        lower(resource.RLIMIT_DATA, memory)
+        lower(resource.RLIMIT_CPU, limits.cpu_s)
+        lower(resource.RLIMIT_NOFILE, MOST_FILES)
+        if self.uid is not None:  # counted per user, so it needs a user of its own
+            lower(resource.RLIMIT_NPROC, MOST_THREADS)
 
-def _limit(limits: Limits, *, threads: bool, reserves: bool) -> None:
-    memory = limits.memory_bytes
-    address_space = memory * ADDRESS_SPACE_FACTOR if reserves else memory
-    for which, most in (
-        (resource.RLIMIT_AS, address_space),
-        (resource.RLIMIT_DATA, memory),
-        (resource.RLIMIT_CPU, limits.cpu_s),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NOFILE, MOST_FILES),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_MEMLOCK, 0),
-        (resource.RLIMIT_MSGQUEUE, 0),
-        (resource.RLIMIT_SIGPENDING, MOST_THREADS),
+
+def lower_all() -> None:
+    """The limits that are the same for every process that is forked from this one."""
+    for which in (
+        resource.RLIMIT_FSIZE,
+        resource.RLIMIT_CORE,
+        resource.RLIMIT_MEMLOCK,
+        resource.RLIMIT_MSGQUEUE,
     ):
-        _lower(which, most)
-    if threads:  # counted per user, so it needs a user of its own
-        _lower(resource.RLIMIT_NPROC, MOST_THREADS)
+        lower(which, 0)
+    lower(resource.RLIMIT_SIGPENDING, MOST_THREADS)
 
 
-def _lower(which: int, most: int) -> None:
-    _, allowed = resource.getrlimit(which)
+def lower(which: int, most: int) -> None:
+    """Sets the limit, for good, to `most`, or leaves it where it is lower already."""
+    allowed = ALLOWED[which]
     if allowed != resource.RLIM_INFINITY:
         most = min(most, allowed)
     resource.setrlimit(which, (most, most))

@@ -22,7 +22,7 @@ import sys
 from typing import NamedTuple
 
 from filters.verify.sandbox import kernel
-from filters.verify.sandbox.seal import Limits, Seal
+from filters.verify.sandbox.seal import Limits, Seal, lower_all
 
 KEPT = 6  # a child's descriptors: input, output, errors, frames in, frames out, standard library
 MESSAGE_BYTES = 4096
@@ -156,6 +156,7 @@ def main(packed: str) -> None:
     kernel.no_new_privileges()
     if config["landlock"]:
         kernel.landlock(config["landlock"], [(path, rights) for path, rights in config["rules"]])
+    lower_all()
     seal = Seal(config["uid"], config["landlock"], may_execute=config["may_execute"])
     control.send(b"{}")
     zygote = Zygote(control, seal)
