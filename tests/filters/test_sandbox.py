@@ -212,7 +212,7 @@ def test_what_is_killed_from_outside_twice_is_an_error():
 
 def test_a_child_that_cannot_be_sealed_is_a_fault(sandbox):
     def work(lane: Lane) -> Output:
-        child = lane.spawn("script", Limits(1, 1 << 70), frames=False)
+        child = lane.spawn("script", Limits(1, 1 << 63), frames=False)
         try:
             lane.pump(lambda: child.end is not None, time.monotonic() + 20)
         finally:

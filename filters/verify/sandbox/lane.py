@@ -7,7 +7,6 @@ a `SandboxFault`, and never said about an answer.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import signal
@@ -17,11 +16,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from filters.verify.sandbox.backend import ENVIRONMENT, Backend, command_line
 from filters.verify.sandbox.literal import LENGTH_BYTES, MOST_BYTES, frame
 from filters.verify.sandbox.seal import Limits
+from filters.verify.sandbox.zygote import ENDED, KILL, REQUEST, ROLES, START
 from synth.errors import InfrastructureFault
 
 START_S: Final = 60.0
@@ -150,19 +150,14 @@ class Lane:
             streams = [nothing, nothing] if frames else [their_in, their_out]
             framed = [their_in, their_out] if frames else [nothing, nothing]
             self._ask(
-                {
-                    "id": child.id,
-                    "role": role,
-                    "cpu_s": limits.cpu_s,
-                    "memory_bytes": limits.memory_bytes,
-                },
+                REQUEST.pack(START, child.id, ROLES.index(role), *limits),
                 [*streams, their_errors, *framed],
             )
         return child
 
-    def _ask(self, request: dict[str, Any], fds: Sequence[int] = ()) -> None:
+    def _ask(self, request: bytes, fds: Sequence[int] = ()) -> None:
         try:
-            socket.send_fds(self.control, [json.dumps(request).encode()], fds)
+            socket.send_fds(self.control, [request], fds)
         except OSError as error:
             raise SandboxFault(f"the sandbox is gone: {error}") from error
 
@@ -193,14 +188,15 @@ class Lane:
     def _hear(self) -> None:
         """Takes in how a child has ended."""
         try:
-            told = json.loads(self.control.recv(CHUNK) or b"null")
+            told = self.control.recv(ENDED.size)
         except OSError as error:
             raise SandboxFault(f"the sandbox is gone: {error}") from error
-        if told is None:
+        if not told:
             raise SandboxFault(f"the sandbox is gone: {self.close()}")
-        child = self.children[told["id"]]
-        child.end = End(told["status"], told["cpu_s"])
-        if not told["sealed"] and not child.killed:
+        id_, status, cpu_s, sealed = ENDED.unpack(told)
+        child = self.children[id_]
+        child.end = End(status, cpu_s)
+        if not sealed and not child.killed:
             raise SandboxFault(f"a process could not be sealed: {_text(child.said)}")
 
     def finish(self, children: Sequence[Child]) -> None:
@@ -210,7 +206,7 @@ class Lane:
         for child in children:
             if child.end is None:
                 child.killed = True
-                self._ask({"kill": child.id})
+                self._ask(REQUEST.pack(KILL, child.id, 0, 0, 0))
         ended = self.pump(lambda: all(one.end for one in children), time.monotonic() + END_S)
         if not ended:
             self.close()
