@@ -87,14 +87,13 @@ class Connections:
         return None
 
     async def _open(self) -> Connection:
-        within_s = min(CONNECT_S, self._timeout_s)
         try:
-            async with asyncio.timeout(within_s):
+            async with asyncio.timeout(CONNECT_S):
                 _, connection = await self.loop.create_connection(
                     lambda: Connection(self), self._host, self._port, ssl=self._tls
                 )
         except TimeoutError:
-            raise ConnectionError(f"no connection within {within_s:g} s") from None
+            raise ConnectionError(f"no connection within {CONNECT_S:g} s") from None
         return connection
 
     def made(self, connection: Connection) -> None:
@@ -140,6 +139,7 @@ class Exchange:
         self._owner = owner
         self._request = request
         self._done: Done | None = done
+        self._timeout_s = timeout_s
         self._deadline = owner.loop.call_later(timeout_s, self._late)
 
     def opened(self, opening: asyncio.Task[Connection]) -> None:
@@ -171,7 +171,8 @@ class Exchange:
             done(outcome)
 
     def _late(self) -> None:
-        self.end(TimeoutError())
+        never = ConnectionError(f"no connection within {self._timeout_s:g} s")
+        self.end(TimeoutError() if self.connection else never)
 
 
 class Connection(asyncio.Protocol):
