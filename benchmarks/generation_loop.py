@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from benchmarks.report import result, table
 
@@ -75,6 +75,49 @@ def bare(url: str, records: int, concurrency: int) -> float:
 
             for start in range(0, records, 1000):  # as many tasks at once as ours has
                 await asyncio.gather(*(one(n) for n in range(start, min(start + 1000, records))))
+
+    uvloop.run(loop())
+    return 0.0
+
+
+def empty(url: str, records: int, concurrency: int) -> float:
+    """No client at all: the same bytes again and again over open sockets, the answers not parsed.
+
+    What it leaves of the slots is the machine's and the server's, not a client's.
+    """
+    import uvloop
+    from yarl import URL
+
+    server = URL(url)
+    body = json.dumps({"messages": [{"role": "user", "content": PROMPT.format(n=records)}]})
+    head = f"POST {server.path}/chat/completions HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n"
+    request = (head + body).encode()
+
+    async def loop() -> None:
+        left = iter(range(records))
+        running = asyncio.get_running_loop()
+        ended: list[asyncio.Future[None]] = []
+
+        class Slot(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                self.transport = cast("asyncio.Transport", transport)
+                self.ended = running.create_future()
+                ended.append(self.ended)
+                self.ask()
+
+            def ask(self) -> None:
+                if next(left, None) is None:
+                    self.ended.set_result(None)
+                else:
+                    self.transport.write(request)
+
+            def data_received(self, data: bytes) -> None:
+                if data.endswith(b"}}"):
+                    self.ask()
+
+        for _ in range(concurrency):
+            await running.create_connection(Slot, server.host, server.port)
+        await asyncio.gather(*ended)
 
     uvloop.run(loop())
     return 0.0
@@ -202,11 +245,11 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=15_000)
     parser.add_argument("--concurrency", type=int, default=256)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--loop", choices=["bare", "ours"], help=argparse.SUPPRESS)
+    parser.add_argument("--loop", choices=["bare", "empty", "ours"], help=argparse.SUPPRESS)
     parser.add_argument("--url", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.loop:
-        reading = {"bare": bare, "ours": ours}[arguments.loop](
+        reading = {"bare": bare, "empty": empty, "ours": ours}[arguments.loop](
             arguments.url, arguments.records, arguments.concurrency
         )
         peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -2,7 +2,8 @@
 
 With a real vLLM (the small model of `make test-vllm`, or the server at --url): tokens/s of the
 whole stage, of `vllm bench serve`, and of a bare aiohttp loop that posts the same bytes, in turn,
-on one server. With the mock server at 50 ms: answers/s over what latency and concurrency allow.
+on one server. With the mock server at 50 ms: answers/s over what latency and concurrency allow,
+and, in turn with it, what is left of that by sockets without a client.
 """
 
 from __future__ import annotations
@@ -225,14 +226,28 @@ def main() -> None:
     for concurrency in (64, 128, 256):
         allowed = concurrency / (MOCK_MS / 1000)
         records = arguments.mock_records * concurrency // 256
-        found = [measure("ours", records, concurrency, MOCK_MS) for _ in range(arguments.runs)]
-        one = statistics.median_low([(records / run.asking_s, run) for run in found])
-        rate, run = one
+        found, empty = [], []
+        for _ in range(arguments.runs):
+            found.append(measure("ours", records, concurrency, MOCK_MS))
+            empty.append(records / measure("empty", records, concurrency, MOCK_MS).asking_s)
+        rate, run = statistics.median_low([(records / run.asking_s, run) for run in found])
         shares[concurrency] = rate / allowed
-        cells = (f"{rate:.0f}", f"{allowed:.0f}", f"{rate / allowed:.3f}")
+        without = statistics.median_low(empty) / allowed
+        cells = (f"{rate:.0f}", f"{allowed:.0f}", f"{rate / allowed:.3f}", f"{without:.3f}")
         cores = (f"{run.cpu_s / run.asking_s:.2f}", f"{run.server_cpu_s / run.asking_s:.2f}")
         rows.append([str(concurrency), *cells, *cores])
-    table(["in flight", "answers/s", "allowed", "share", "client's core", "mock's core"], rows)
+    table(
+        [
+            "in flight",
+            "answers/s",
+            "allowed",
+            "share",
+            "without a client",
+            "client's core",
+            "mock's core",
+        ],
+        rows,
+    )
     result(
         "teacher_saturation",
         ratios.get("vllm bench serve", shares[256]),
