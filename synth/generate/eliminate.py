@@ -9,6 +9,7 @@ with the parent: what the parent has is not held against its child.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rapidfuzz import fuzz
@@ -22,6 +23,9 @@ from synth.generate.elimination.words import added, kept_share, new_words, words
 from synth.generate.operations import Operation, Trait, trait
 from synth.generate.reasons import Limits, Reason
 from synth.generate.screen import first, of_itself
+from synth.instructions.attached import Instruction
+from synth.instructions.carried import gone
+from synth.instructions.stated import states
 from synth.teacher.protocol import Reply
 
 CHANGED_CHARS = 40  # of about 60 in the shortest addition that is asked for, 10 words
@@ -53,11 +57,14 @@ def eliminate(
     operation: Operation = Operation.CONSTRAIN,
     answer: str | None = None,
     has_history: bool = False,
+    held: Sequence[Instruction] = (),
+    constraint: Instruction | None = None,
 ) -> Finding:
     """The first reason to eliminate the reply as a child of `parent`, or None, and the measures.
 
     `answer` is the parent's gold answer, if it has one; `has_history` says that turns stand before
-    the prompt.
+    the prompt; `held` are the constraints attached to the parent, and `constraint` is the one that
+    the child was to add.
     """
     if reply.fault:
         return Finding(reply.fault)
@@ -67,8 +74,11 @@ def eliminate(
     gained = added(text, parent)
     if reply.finish_reason == "length":
         return Finding(Reason.TRUNCATED, similarity, gained)
+    stated = constraint is not None and states(text, constraint)
     unchanged = (
-        similarity >= limits.unchanged_ratio and Indel.distance(before, after) < CHANGED_CHARS
+        not stated
+        and similarity >= limits.unchanged_ratio
+        and Indel.distance(before, after) < CHANGED_CHARS
     )
     kind = trait(operation)
     spaced = UNSPACED.search(text) is None  # words can be counted
@@ -81,10 +91,17 @@ def eliminate(
             Reason.SUBJECT,
             lambda: spaced and kind.keeps_subject and kept_share(text, parent) < FEWEST_KEPT,
         ),
-        (Reason.DEMAND, lambda: kind.keeps_demands and lost(text, parent)),
         (
-            Reason.NOTHING_ADDED,
-            lambda: spaced and _adds_nothing(text, parent, gained, kind, limits),
+            Reason.DEMAND,
+            lambda: (
+                kind.keeps_demands
+                and (lost(text, parent) or any(gone(one, text, parent) for one in held))
+            ),
+        ),
+        (Reason.NOT_STATED, lambda: constraint is not None and not stated),
+        (
+            Reason.NOTHING_ADDED,  # a constraint is something, though it may have few words
+            lambda: spaced and not stated and _adds_nothing(text, parent, gained, kind, limits),
         ),
     )
     return Finding(first(checks, limits), similarity, gained)

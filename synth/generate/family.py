@@ -29,6 +29,8 @@ class Child:
     step: dict[str, Any]
     id: str
     raw: str
+    meta: str
+    """As the record's: the parent's, with the constraints that the child holds."""
     tokens: int
     reason: str | None
     similarity: float | None
@@ -46,6 +48,7 @@ class Family:
     row: int
     id: str
     prompt: str
+    meta: str
     has_history: bool = False
     answer: str | None = None
     children: list[Child] = field(default_factory=list)
@@ -60,6 +63,11 @@ class Family:
     def head_prompt(self) -> str:
         """The prompt that is evolved next."""
         return self.children[self.head - 1].prompt if self.head else self.prompt
+
+    @property
+    def head_meta(self) -> str:
+        """The meta of the prompt that is evolved next."""
+        return self.children[self.head - 1].meta if self.head else self.meta
 
     @property
     def head_answer(self) -> str | None:
@@ -101,6 +109,7 @@ def outcome(table: pa.Table, families: Sequence[Family], by: str, *, latest: boo
                 ],
                 RECORD.field("context").type,
             ),
+            meta=pa.array([child.meta for _, _, child in born], pa.string()),
             # the parent's gold answer and tests are not the child's: it asks something else
             reference=pa.nulls(len(born), RECORD.field("reference").type),
         )

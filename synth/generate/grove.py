@@ -6,6 +6,7 @@ depends on the shard's replies alone and not on their order. Other shards keep t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from synth.batch import Batch
@@ -14,11 +15,15 @@ from synth.generate.eliminate import eliminate
 from synth.generate.elimination.pool import Pool
 from synth.generate.family import Child, Family
 from synth.generate.improve import Improve, Version
-from synth.generate.operations import Operation, fitting
+from synth.generate.operations import Operation, fitting, trait
 from synth.generate.reasons import Reason
 from synth.generate.template import shipped
 from synth.generate.trail import step
 from synth.generate.yields import Yield, count, draw, total
+from synth.instructions.attached import Instruction, held, holding
+from synth.instructions.carried import carried
+from synth.instructions.draw import draw as draw_constraint
+from synth.instructions.families import Drawn
 from synth.randomness import derive_random, derive_seed
 from synth.record import record_id, records_table, rejects
 from synth.teacher.protocol import Request
@@ -43,17 +48,23 @@ class Grove:
         self.limits = stage.limits()
         batch = Batch(table, "prompt")
         rows = zip(
-            table["id"].to_pylist(), batch.texts, table["context"], batch.references, strict=True
+            table["id"].to_pylist(),
+            batch.texts,
+            table["meta"].to_pylist(),
+            table["context"],
+            batch.references,
+            strict=True,
         )
         self.families: list[Family] = [
             Family(
                 row,
                 record,
                 prompt,
+                meta,
                 has_history=sum(turn["role"].as_py() != "system" for turn in turns.values) > 1,
                 answer=(reference or {}).get("answer"),
             )
-            for row, (record, prompt, turns, reference) in enumerate(rows)
+            for row, (record, prompt, meta, turns, reference) in enumerate(rows)
         ]
         self.yields: dict[Operation, Yield] = {}
         self.versions = {one: Version(0, shipped(f"evolve/{one}")) for one in stage.operations}
@@ -88,18 +99,21 @@ class Grove:
     async def _attempt(self, family: Family, round_: int, *, last: bool) -> Child | None:
         """The family's child of this round, judged, or None where no operation fits its prompt."""
         stage, seed, parent = self.stage, self.place.seed, family.head_prompt
-        among = fitting(stage.operations, parent)
-        if not any(stage.weights.get(one, 1.0) for one in among):
+        before = held(family.head_meta)
+        drawn = self._drawn(family, before, round_)
+        if drawn is None:
             self._tell(last)
             return None
-        sharpness = stage.adapt.sharpness if stage.adapt else 0.0
-        chance = derive_random(seed, "evolve", round_, family.id)
-        operation = draw(among, stage.weights, self.yields, sharpness, chance)
+        operation, added = drawn
         version = self.versions[operation]
         sampling = stage.sampling
         if operation in stage.temperatures:
             sampling = sampling.model_copy(update={"temperature": stage.temperatures[operation]})
-        turns = version.template.turns({"prompt": parent})
+        values = {"prompt": parent}
+        constraint = added.instruction if added is not None else None
+        if added is not None:
+            values["constraint"] = added.sentence
+        turns = version.template.turns(values)
         own_seed = derive_seed(seed, "evolve", "sample", round_, family.id)
         reply = await self.teacher.reply(Request(turns, sampling, own_seed))
         finding = eliminate(
@@ -109,7 +123,11 @@ class Grove:
             operation=operation,
             answer=family.head_answer,
             has_history=family.has_history,
+            held=before,
+            constraint=constraint,
         )
+        keeps = trait(operation).keeps_demands
+        now = carried(before, constraint, reply.text, parent, keeps_demands=keeps)
         child = Child(
             parent=family.head,
             prompt=reply.text,
@@ -126,6 +144,7 @@ class Grove:
             ),
             id=record_id(family.head_id, stage.name, reply.key, reply.text, round_),
             raw=reply.raw,
+            meta=holding(family.head_meta, now),
             tokens=reply.tokens_in + reply.tokens_out,
             reason=finding.reason,
             similarity=finding.similarity,
@@ -141,6 +160,24 @@ class Grove:
                 child.reason = Reason.NO_GAIN
         self._tell(last)
         return child
+
+    def _drawn(
+        self, family: Family, before: Sequence[Instruction], round_: int
+    ) -> tuple[Operation, Drawn | None] | None:
+        """The operation of this round, with the constraint that it adds if it adds one."""
+        stage, seed, constraint = self.stage, self.place.seed, None
+        among = fitting(stage.operations, family.head_prompt)
+        if Operation.CHECKABLE in among:
+            chance = derive_random(seed, "evolve", "constraint", round_, family.id)
+            constraint = draw_constraint(family.head_prompt, before, chance)
+            if constraint is None:
+                among = tuple(one for one in among if one is not Operation.CHECKABLE)
+        if not any(stage.weights.get(one, 1.0) for one in among):
+            return None
+        sharpness = stage.adapt.sharpness if stage.adapt else 0.0
+        chance = derive_random(seed, "evolve", round_, family.id)
+        operation = draw(among, stage.weights, self.yields, sharpness, chance)
+        return operation, constraint if operation is Operation.CHECKABLE else None
 
     def _tell(self, last: bool) -> None:
         self._done += last

@@ -39,7 +39,10 @@ def born(
     import numpy as np
     import pyarrow as pa
 
+    from synth.instructions.attached import holding
     from synth.record import RECORD, add_scores, derive, split
+
+    metas = table["meta"]
 
     children = derive(
         table,
@@ -47,6 +50,8 @@ def born(
         [one.step for one in made],
         [one.id for one in made],
         context=pa.array([one.turns for one in made], RECORD.field("context").type),
+        # constraints were the row's own prompt's; the child has another
+        meta=pa.array([holding(metas[one.row].as_py(), []) for one in made], pa.string()),
         **columns,
     )
     kept, rejected = split(

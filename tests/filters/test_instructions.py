@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from filters.verify.instructions.given import Instruction, attached, stated
 from filters.verify.instructions.parts import sentences
 from filters.verify.instructions.rules import RULES
 from filters.verify.instructions.verifier import Instructions
 from seeds.read import Read
 from synth.batch import Batch
+from synth.instructions.attached import Instruction, attached
+from synth.instructions.stated import stated
 from tests.filters.rows import HOSTILE, answers
 
 Gold = Callable[[str], list[dict[str, Any]]]
@@ -145,7 +146,7 @@ def test_an_empty_answer_follows_nothing() -> None:
         ("Write at least 300 words.", [("length_constraints:number_words", "at least", 300)]),
         ("Use fewer than 1,200 words.", [("length_constraints:number_words", "less than", 1200)]),
         ("Say it in no more than three sentences.", [("length_constraints:number_sentences", "at most", 3)]),
-        ("Give exactly five bullet points.", [("detectable_format:number_bullet_lists", "exactly", 5)]),
+        ("Give exactly five bullet points.", [("detectable_format:number_bullet_lists", 5)]),
         ("Use at least 20 words in all capital letters.", []),
         ("At least 10 words per line.", []),
         ("The essay had at least one flaw.", []),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 import orjson
 from pydantic import Field
 
-from filters.verify.instructions.given import Instruction
 from synth.engine.stage import Model
+from synth.instructions.attached import Instruction
 from synth.verdicts import Check, Verdict
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class Instructions(Model):
 
     def check(self, batch: Batch) -> list[Check]:
         """One check per row; the note names what is followed, broken or unknown."""
-        from filters.verify.instructions.given import instructions_of
         from synth.batch import last_user_turn
+        from synth.instructions.stated import instructions_of
 
         metas: list[str] = batch.table["meta"].to_pylist()
         prompts: list[str] = last_user_turn(batch.table).to_pylist()

@@ -14,7 +14,7 @@ from synth.generate.elimination.words import words
 
 # Source: arXiv:2304.12244, section 3.3, and later open implementations.
 COPIED = re.compile(
-    r"given prompt|rewritten prompt|new prompt\b.{0,3}[:#]|created prompt|</?prompt>"
+    r"given prompt|rewritten prompt|new prompt\b.{0,3}[:#]|created prompt|</?(?:prompt|constraint)>"
     r"|#[^#\n]{0,40}(?:prompt|instruction)[^#\n]{0,10}#"
     r"|\b(?:evolved|revised|harder|original|initial|updated|resulting) (?:prompt|instruction"
     r"|version)\b.{0,3}(?:[:#]|\bis\b)"

@@ -1,0 +1,88 @@
+"""Which constraint suits a prompt: one that contradicts nothing that the prompt asks already.
+
+Careful rather than rich: whatever the prompt says about an aspect (its length, form, case, ending …)
+keeps every constraint on that aspect away.
+"""
+
+# ruff: noqa: E501  the words of an aspect are a table
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from synth.generate.operations import domains
+from synth.generate.screen import drifted
+from synth.instructions.attached import Instruction
+from synth.instructions.families import ALL, FAMILIES, Aspect, Drawn, Family
+from synth.instructions.stated import stated
+
+
+def _words(*words: str) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{'|'.join(words)})", re.IGNORECASE)
+
+
+CLAIMS: Final = {
+    Aspect.LENGTH: _words(
+        r"words?\b", r"sentences?\b", r"paragraphs?\b", r"pages?\b", r"lines?\b", "short", "brief",
+        "concise", r"long\b", "length", "detail", "bullet", "letters", "characters", "stanza", "verse",
+        "poem", "haiku", "limerick", "sonnet", "song", "lyric", "tweet", "slogan", "headline", "title",
+        "label", "classif", "categor", "translat", "rewrite", "rephrase", "paraphrase", "summar",
+        "shorten", "correct", "proofread", "edit", "choose", "pick", r"which of\b", r"yes or no\b",
+        r"true or false\b", r"one of\b", r"minutes?\b", r"json\b",
+    ),
+    Aspect.FORM: _words(
+        "list", "bullet", "table", "json", "xml", "yaml", "csv", "html", "markdown", "format",
+        "paragraph", "section", "steps?\\b", "number", "poem", "haiku", "limerick", "sonnet", "song",
+        "lyric", "letter", "e-?mail", "dialogue", "script", "outline", "label", "classif", "categor",
+        "rank", "column", "highlight", "asterisk", "heading", "points?\\b", "sentences?\\b", "stanza",
+        "translat", "rewrite", "correct", "proofread", "edit", r"yes or no\b",
+    ),
+    Aspect.CASE: _words("lower", "upper", "capital", r"caps\b", "letters", "translat", "correct",
+        "proofread", "names?\\b", "acronym", "abbreviat"),
+    Aspect.OPENING: _words("begin", "start", "open", "first", "title", "headline", "quot", "json",
+        "letter", "e-?mail", "label", "repeat", "before", "translat"),
+    Aspect.ENDING: _words(r"end(?:s|ing|ed)?\b", "finish", "clos", "conclu", "last", "final",
+        "postscript", r"p\.s", "quot", "json", "label", "sign", "after", "translat", "nothing else"),
+    Aspect.COMMAS: _words("comma", "punctuat", "json", "csv", "list", "number", "translat", "correct",
+        "proofread", r"code\b"),
+    Aspect.VOCABULARY: _words(r"words?\b", "keyword", "vocabular", "mention", "without us", "translat",
+        "correct", "proofread", "letter", "noun", "adjective", "verb"),
+}  # fmt: skip
+# What instructions that we do not attach are about, by the group of their name.
+GROUPS: Final = {
+    "length_constraints": frozenset({Aspect.LENGTH, Aspect.FORM}),
+    "count": frozenset({Aspect.LENGTH, Aspect.FORM, Aspect.VOCABULARY}),
+    "keywords": frozenset({Aspect.VOCABULARY}),
+    "detectable_content": frozenset({Aspect.ENDING, Aspect.FORM}),
+    "change_case": frozenset({Aspect.CASE}),
+    "punctuation": frozenset({Aspect.COMMAS}),
+}
+
+
+def draw(prompt: str, held: Iterable[Instruction], chance: random.Random) -> Drawn | None:
+    """A constraint for the prompt, which holds these already; None where none suits it.
+
+    The same chance, the same constraint.
+    """
+    known = [*held, *stated(prompt)]
+    names = {one.id for one in known}
+    claimed = {aspect for aspect, said in CLAIMS.items() if said.search(prompt)}
+    claimed |= {aspect for one in known for aspect in _about(one.id)}
+    here = domains(prompt)
+    open_: dict[str, list[Family]] = {}
+    for family in FAMILIES:
+        if family.id not in names and not family.about & claimed and here <= family.also_for:
+            open_.setdefault(family.id, []).append(family)
+    if not open_:
+        return None
+    kind = chance.choice(list(open_))  # a kind that is said in two directions is drawn once
+    drawn = chance.choice(open_[kind]).draw(chance, prompt)
+    # our wordings are English, and so is the prompt or it is left alone
+    return None if drifted(f"{prompt} {drawn.sentence}", prompt) else drawn
+
+
+def _about(name: str) -> frozenset[Aspect]:
+    ours = [family.about for family in FAMILIES if family.id == name]
+    return frozenset().union(*ours) if ours else GROUPS.get(name.partition(":")[0], ALL)

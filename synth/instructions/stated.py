@@ -1,0 +1,239 @@
+"""The instructions that a prompt states in its own words, read back by patterns.
+
+"… Write at least 300 words, and do not use any commas." -> number_words, no_comma
+
+Meant to be right rather than complete: what is said otherwise is not found. Every wording that
+`evolve` adds (`families.py`) is read, and so is much of how people say it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+from synth.instructions.attached import Instruction, attached
+
+MOST_CHARS = 20_000  # of a prompt that is searched for instructions
+
+
+@lru_cache(maxsize=1024)
+def stated(prompt: str) -> tuple[Instruction, ...]:
+    """Those that the prompt states in words that leave no doubt; each kind once."""
+    found: dict[str, Instruction] = {}
+    for one in _readings(prompt):
+        found.setdefault(one.id, one)
+    return tuple(found.values())
+
+
+def states(prompt: str, one: Instruction) -> bool:
+    """Whether the prompt states this instruction, with these parameters."""
+    return one in _readings(prompt)
+
+
+def instructions_of(
+    meta: Mapping[str, Any], prompt: str, *, read_prompt: bool
+) -> Iterator[Instruction]:
+    """The attached ones and, if wanted, those of other kinds that the prompt states."""
+    found = attached(meta)
+    yield from found
+    if read_prompt:
+        known = {one.id for one in found}
+        yield from (one for one in stated(prompt) if one.id not in known)
+
+
+def _readings(prompt: str) -> Iterator[Instruction]:
+    text = prompt[:MOST_CHARS]
+    for pattern, make in STATED:
+        for match in pattern.finditer(text):
+            yield make(match)
+
+
+AT_LEAST = frozenset({"at least", "a minimum of", "minimum of", "no fewer than", "no less than"})
+AT_MOST = frozenset(
+    {"at most", "a maximum of", "maximum of", "no more than", "not more than", "up to"}
+)
+LESS = frozenset({"less than", "fewer than", "under", "below"})
+RELATION = (
+    r"(?P<relation>at least|a minimum of|minimum of|no fewer than|no less than|at most|a maximum of"
+    r"|maximum of|no more than|not more than|up to|less than|fewer than|under|below|exactly)"
+)
+NUMERALS = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    "eleven", "twelve", "thirteen", "fourteen", "fifteen",
+)  # fmt: skip
+COUNT = rf"(?P<count>\d{{1,3}}(?:,\d{{3}})+|\d+|{'|'.join(NUMERALS)})"
+
+
+QUOTED = r"[\"\u201c][^\"\u201d\n]{1,120}[\"\u201d]"
+QUOTES = rf"{QUOTED}(?:(?:,|,?\s+and|,?\s+or)\s+{QUOTED})*"
+IN_ANSWER = (
+    r"\s+(?:somewhere\s+)?in\s+(?:the|your)\s+(?:entire\s+|whole\s+)?(?:answer|response|reply)"
+)
+
+
+def _relation(said: str) -> str:
+    said = " ".join(said.lower().split())
+    if said in AT_LEAST:
+        return "at least"
+    if said in AT_MOST:
+        return "at most"
+    return "less than" if said in LESS else "exactly"
+
+
+def _count(said: str) -> int:
+    said = said.lower().replace(",", "")
+    return NUMERALS.index(said) if said in NUMERALS else int(said)
+
+
+def _counted(name: str, parameter: str) -> Callable[[re.Match[str]], Instruction]:
+    def make(match: re.Match[str]) -> Instruction:
+        relation, count = _relation(match["relation"]), _count(match["count"])
+        return Instruction(name, {"relation": relation, parameter: count})
+
+    return make
+
+
+def _bullets(match: re.Match[str]) -> Instruction:
+    relation, count = _relation(match["relation"]), _count(match["count"])
+    # IFEval's kind has no relation, and means "exactly"
+    given: dict[str, Any] = {} if relation == "exactly" else {"relation": relation}
+    return Instruction("detectable_format:number_bullet_lists", given | {"num_bullets": count})
+
+
+def _number(name: str, parameter: str) -> Callable[[re.Match[str]], Instruction]:
+    return lambda match: Instruction(name, {parameter: _count(match["count"])})
+
+
+def _words(name: str, parameter: str) -> Callable[[re.Match[str]], Instruction]:
+    def make(match: re.Match[str]) -> Instruction:
+        return Instruction(name, {parameter: [q[1:-1] for q in re.findall(QUOTED, match[0])]})
+
+    return make
+
+
+def _phrase(match: re.Match[str]) -> Instruction:
+    return Instruction("startend:end_checker", {"end_phrase": match["quoted"][1:-1]})
+
+
+def _postscript(match: re.Match[str]) -> Instruction:
+    marker = "P.P.S" if match["marker"].upper().startswith("P.P") else "P.S."
+    return Instruction("detectable_content:postscript", {"postscript_marker": marker})
+
+
+def _plain(name: str) -> Callable[[re.Match[str]], Instruction]:
+    return lambda _match: Instruction(name)
+
+
+def _range(match: re.Match[str]) -> Instruction:
+    low, high = _count(match["low"]), _count(match["high"])
+    return Instruction("count:word_count_range", {"min_words": low, "max_words": high})
+
+
+def _rule(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+STATED: Final[Sequence[tuple[re.Pattern[str], Callable[[re.Match[str]], Instruction]]]] = (
+    (
+        _rule(rf"\b{RELATION}\s+{COUNT}\s+words\b(?!\s+(?:each|per|or|with|that|in)\b)"),
+        _counted("length_constraints:number_words", "num_words"),
+    ),
+    (
+        _rule(r"\bbetween\s+(?P<low>\d+)\s+and\s+(?P<high>\d+)\s+words\b"),
+        _range,
+    ),
+    (
+        _rule(rf"\b{RELATION}\s+{COUNT}\s+sentences\b(?!\s+(?:each|per|in\s+each))"),
+        _counted("length_constraints:number_sentences", "num_sentences"),
+    ),
+    (
+        _rule(rf"\b{RELATION}\s+{COUNT}\s+bullet\s+points?\b"),
+        _bullets,
+    ),
+    (
+        _rule(
+            r"\b(?:(?:do|must|should)\s+not|don't|not\s+allowed\s+to|without|refrain\s+from|avoid)\s+"
+            r"(?:us(?:e|ing)|includ(?:e|ing)|contain(?:ing)?)\s+(?:any\s+)?commas\b"
+        ),
+        _plain("punctuation:no_comma"),
+    ),
+    (
+        _rule(
+            r"\b(?:entire|whole|all)\s+(?:response|reply|answer|output)\b[^.\n]{0,60}"
+            r"\b(?:in\s+)?(?:all\s+)?lower\s?case\b|\ball\s+(?:in\s+)?lowercase\s+letters\b"
+        ),
+        _plain("change_case:english_lowercase"),
+    ),
+    (
+        _rule(
+            r"\b(?:entire|whole)\s+(?:response|reply|answer|output)\b[^.\n]{0,60}"
+            r"(?<!no\s)\b(?:capital\s+letters(?!\s+what)|upper\s?case|capitalized)\b"
+        ),
+        _plain("change_case:english_capital"),
+    ),
+    (
+        _rule(
+            r"\b(?:entire|whole)\s+(?:output|response|reply|answer)\b[^.\n]{0,40}\bJSON\b"
+            r"|\b(?:answer|respond|reply)\s+(?:only\s+)?(?:in|with|as)\s+(?:valid\s+)?JSON\b"
+        ),
+        _plain("detectable_format:json_format"),
+    ),
+    (
+        _rule(
+            r"\bwrap(?:ped)?\s+(?:your\s+|the\s+)?(?:entire|whole)\s+(?:response|reply|answer|output)\s+"
+            r"(?:with|in)\s+double\s+quotation\s+marks\b"
+        ),
+        _plain("startend:quotation"),
+    ),
+    (
+        _rule(r"\bshould\s+not\s+contain\s+any\s+whitespace\b|\bwithout\s+any\s+whitespace\b"),
+        _plain("format:no_whitespace"),
+    ),
+    (
+        _rule(
+            rf"(?<!at least )(?<!at most )\b{COUNT}\s+paragraphs\b[^\n*]{{0,60}}(?<!\*)\*\*\*(?!\*)"
+        ),
+        _number("length_constraints:number_paragraphs", "num_paragraphs"),
+    ),
+    (
+        _rule(
+            rf"(?<!not )(?<!n't )(?<!never )\b(?:include|use)\s+(?:both\s+)?the\s+(?:key)?words\s+{QUOTES}"
+            rf"{IN_ANSWER}\b(?!\s+(?:at|exactly|more|less|once|twice))"
+        ),
+        _words("keywords:existence", "keywords"),
+    ),
+    (
+        _rule(
+            rf"(?:\bnot|n't|\bnever)\s+(?:use|include)\s+the\s+(?:key)?words?\s+{QUOTES}{IN_ANSWER}\b"
+            rf"|\bthe\s+words?\s+{QUOTES}\s+(?:must|should|may)\s+not\s+"
+            rf"(?:appear|be\s+used){IN_ANSWER}\b"
+        ),
+        _words("keywords:forbidden_words", "forbidden_words"),
+    ),
+    (
+        _rule(
+            r"\btitle\b[^.\n]{0,40}\b(?:wrapped|enclosed|put)\s+in\s+double\s+angular\s+brackets\b"
+        ),
+        _plain("detectable_format:title"),
+    ),
+    (
+        _rule(rf"\bhighlight\s+at\s+least\s+{COUNT}\s+(?:text\s+)?(?:sections?|parts?|phrases?)\b"),
+        _number("detectable_format:number_highlighted_sections", "num_highlights"),
+    ),
+    (
+        _rule(
+            r"\b(?:postscript|post\s+script)\b[^.\n]{0,30}\b(?:start(?:s|ing)?|begin(?:s|ning)?)\s+with"
+            r"\s+[\"\u201c']?(?P<marker>P\.P\.S|P\.S\.)"
+        ),
+        _postscript,
+    ),
+    (
+        _rule(
+            r"\b(?:finish|end|close)\s+(?:the|your)\s+(?:entire\s+|whole\s+)?(?:answer|response|reply)\s+with"
+            rf"\s+(?:this|the)\s+exact\s+(?:phrase|words|sentence):?\s+(?P<quoted>{QUOTED})"
+        ),
+        _phrase,
+    ),
+)
