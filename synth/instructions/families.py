@@ -123,7 +123,8 @@ FAMILIES: Final = (
     ),
     Family(
         "length_constraints:number_sentences",
-        frozenset({Aspect.LENGTH, Aspect.FORM}),
+        # without capitals it cannot be told where sentences begin
+        frozenset({Aspect.LENGTH, Aspect.FORM, Aspect.CASE}),
         (
             "Answer in at least {num_sentences} sentences.",
             "The answer should contain at least {num_sentences} sentences.",
@@ -133,7 +134,7 @@ FAMILIES: Final = (
     ),
     Family(
         "length_constraints:number_sentences",
-        frozenset({Aspect.LENGTH, Aspect.FORM}),
+        frozenset({Aspect.LENGTH, Aspect.FORM, Aspect.CASE}),
         (
             "Answer in fewer than {num_sentences} sentences.",
             "The answer should have less than {num_sentences} sentences.",

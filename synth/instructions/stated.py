@@ -66,6 +66,8 @@ NUMERALS = (
 COUNT = rf"(?P<count>\d{{1,3}}(?:,\d{{3}})+|\d+|{'|'.join(NUMERALS)})"
 
 
+# "a headline of at most 8 words" is not about the answer
+WHOLE = r"(?<!headline of )(?<!heading of )(?<!title of )(?<!caption of )(?<!slogan of )"
 QUOTED = r"[\"\u201c][^\"\u201d\n]{1,120}[\"\u201d]"
 QUOTES = rf"{QUOTED}(?:(?:,|,?\s+and|,?\s+or)\s+{QUOTED})*"
 IN_ANSWER = (
@@ -137,7 +139,7 @@ def _rule(pattern: str) -> re.Pattern[str]:
 
 STATED: Final[Sequence[tuple[re.Pattern[str], Callable[[re.Match[str]], Instruction]]]] = (
     (
-        _rule(rf"\b{RELATION}\s+{COUNT}\s+words\b(?!\s+(?:each|per|or|with|that|in)\b)"),
+        _rule(rf"{WHOLE}\b{RELATION}\s+{COUNT}\s+words\b(?!\s+(?:each|per|or|with|that|in)\b)"),
         _counted("length_constraints:number_words", "num_words"),
     ),
     (
@@ -199,8 +201,8 @@ STATED: Final[Sequence[tuple[re.Pattern[str], Callable[[re.Match[str]], Instruct
     ),
     (
         _rule(
-            rf"(?<!not )(?<!n't )(?<!never )\b(?:include|use)\s+(?:both\s+)?the\s+(?:key)?words\s+{QUOTES}"
-            rf"{IN_ANSWER}\b(?!\s+(?:at|exactly|more|less|once|twice))"
+            r"(?<!not )(?<!n't )(?<!never )\b(?:include|use)\s+(?:both\s+)?the\s+(?:key)?words\s+"
+            rf"{QUOTES}{IN_ANSWER}\b(?!\s+(?:at|exactly|more|less|once|twice))"
         ),
         _words("keywords:existence", "keywords"),
     ),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from synth.instructions.stated import stated
 from synth.teacher.rehearsal.arithmetic import (
     NotArithmeticError,
     Worked,
@@ -106,7 +107,8 @@ def _passage(prompt: str) -> str | None:
 
 def _quote(passage: str, prompt: str, dice: Dice) -> str:
     """The passage's own sentences: one behind a label where labels are offered, else a few."""
-    found = list(sentences(passage))
+    # what the prompt demands of its answer is no part of the passage, wherever it stands
+    found = [one for one in sentences(passage) if not stated(one)] or list(sentences(passage))
     slots = {"a": dice.pick(key_terms(passage))}
     outside = prompt.replace(passage, " ", 1)
     if (offered := LABELS.search(outside)) is not None:

@@ -12,7 +12,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-VERSION = "rehearsal-3"
+VERSION = "rehearsal-4"
 """Changed whenever the same request would be answered otherwise: replies are journaled under it."""
 
 Rate = Annotated[float, Field(ge=0, le=1)]
@@ -31,8 +31,12 @@ REPLY_DEFECTS = (
     "contradicted",
     "omitted",
     "stock_opening",
+    "constraint_broken",
 )
 """Defects of what is said, in the order in which their shares are laid out; one a reply at most."""
+
+ANSWER_DEFECTS = ("constraint_broken",)
+"""Those of them that only an answer can have."""
 
 REWRITE_DEFECTS = ("ungrounded", "contradicted", "omitted", "stock_opening")
 """Those of them that only a rewrite can have."""
@@ -48,7 +52,7 @@ PROMPT_DEFECTS = (
 """Defects of evolved prompts alone, laid out behind those of any reply."""
 
 EVOLVED_DEFECTS = (
-    *(kind for kind in REPLY_DEFECTS if kind not in REWRITE_DEFECTS),
+    *(kind for kind in REPLY_DEFECTS if kind not in (*REWRITE_DEFECTS, *ANSWER_DEFECTS)),
     *PROMPT_DEFECTS,
 )
 """What an evolved prompt may have, in the order in which their shares are laid out."""
@@ -108,6 +112,10 @@ class Defects(BaseModel):
     )
     stock_opening: Rate = Field(
         default=0.04, description="Opens as any text might ('In today's world'); rewrites only."
+    )
+    constraint_broken: Rate = Field(
+        default=0.04,
+        description="Breaks a constraint that its prompt states in plain words; answers only.",
     )
     no_gain: Rate = Field(
         default=0.02, description="Evolved prompts: a paraphrase, or stock words about quality."

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
+from synth.instructions.stated import stated
 from synth.teacher.rehearsal import unfaithful
-from synth.teacher.rehearsal.answer import Draft
+from synth.teacher.rehearsal.answer import Draft, answer
 from synth.teacher.rehearsal.arithmetic import show
 from synth.teacher.rehearsal.dice import Dice
+from synth.teacher.rehearsal.obey import disobey
 from synth.teacher.rehearsal.phrases import bank, pick, say
 from synth.teacher.rehearsal.replies import Job, compose
 from synth.teacher.rehearsal.text import key_terms, sentences
@@ -235,6 +237,16 @@ def _malformed(case: Case) -> Flawed | None:
     return None
 
 
+def _constraint_broken(case: Case) -> Flawed | None:
+    """The answer as it would be, but for one of the constraints that the prompt states."""
+    job, draft, dice = case.job, case.draft, case.dice
+    wanted = stated(job.given) if job.task == "answer" else ()
+    if not wanted:
+        return None
+    text = disobey(answer(job.given, dice.fork("answer")).text, wanted, job.given, dice)
+    return None if text is None else Flawed(text, draft.reasoning)
+
+
 def _empty(case: Case) -> Flawed:
     draft, dice = case.draft, case.dice
     return Flawed(dice.pick(("", None, "\n\n", "   ", " \n")), draft.reasoning)
@@ -265,6 +277,7 @@ PLANTERS: dict[str, Callable[[Case], Flawed | None]] = {
     "repetition": _repetition,
     "malformed": _malformed,
     "empty": _empty,
+    "constraint_broken": _constraint_broken,
     "ungrounded": _unfaithful(unfaithful.with_new_fact, may_add=False),
     "contradicted": _unfaithful(unfaithful.with_claim_turned, may_add=True),
     "omitted": _unfaithful(unfaithful.with_most_left_out, may_add=False),

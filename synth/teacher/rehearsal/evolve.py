@@ -41,9 +41,11 @@ FAULTY = (
 END = (".", "!", "?", '"', "”", "'", ")", ":", "|", "`", "}", "]")
 
 
-def evolve(operation: str, prompt: str, dice: Dice) -> str:
-    """The new prompt, and nothing else, for an operation of any name."""
+def evolve(operation: str, prompt: str, dice: Dice, constraint: str = "") -> str:
+    """The new prompt, and nothing else, for an operation of any name; with `constraint`, given."""
     prompt = prompt.strip()
+    if constraint:
+        return _insert(prompt, constraint, dice)
     slots = _slots(prompt, dice)
     match operation:
         case "constrain":

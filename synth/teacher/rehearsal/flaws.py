@@ -179,7 +179,7 @@ def _lost_constraint(case: Case) -> Flawed | None:
         head = head[: found.start()] + other + head[found.end() :]
     else:
         return None
-    text = evolve(job.name, f"{head}{newline}{rest}", dice)
+    text = evolve(job.name, f"{head}{newline}{rest}", dice, job.constraint)
     return Flawed(text, None) if _says_less(text, given) else None
 
 

@@ -1,6 +1,7 @@
 """From the chat turns of a request to a clean reply. The system turn's first line names the job.
 
     Task: evolve a prompt (deepen)      user: <prompt>\\n…\\n</prompt>
+    Task: evolve a prompt (checkable)   user: <constraint>\\n…\\n</constraint>\\n<prompt>\\n…
     Task: rewrite a source (faq)        user: <title>…</title>\\n<source>\\n…\\n</source>
     demands the line `=== name ===`     the same, from a prompt file of the user's own
     anything else                       the last user turn is answered
@@ -11,16 +12,18 @@ Nothing but the request is read: the teacher cannot know more than a model would
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import orjson
 
+from synth.instructions.stated import stated
 from synth.teacher.rehearsal.answer import Draft, answer
 from synth.teacher.rehearsal.assist import improve, invent, judge
 from synth.teacher.rehearsal.dice import Dice
 from synth.teacher.rehearsal.evolve import evolve
 from synth.teacher.rehearsal.instance import instance
+from synth.teacher.rehearsal.obey import obey
 from synth.teacher.rehearsal.rewrite import rewrite
 from synth.teacher.schema import NOT_YET
 
@@ -47,6 +50,8 @@ class Job:
     """The operation or style."""
     instructions: str = ""
     """The system turn."""
+    constraint: str = ""
+    """What an evolved prompt is to demand, word for word."""
     title: str = ""
     audience: str = ""
     schema: dict[str, Any] = field(default_factory=dict)
@@ -63,12 +68,13 @@ def read_job(turns: list[tuple[str, str]], schema: dict[str, Any] | None) -> Job
     line, demanded = TASK_LINE.match(system.partition("\n")[0]), DEMANDED.search(system)
     task = TASKS[line[1]] if line is not None else "rewrite"
     if line is not None and task == "evolve":
-        return Job("evolve", _inside(user, "prompt"), line[2], system)
+        added = _inside(user.partition("<prompt>")[0], "constraint", otherwise="")
+        return Job("evolve", _inside(user, "prompt"), line[2], system, added)
     if line is not None and task != "rewrite":
         return Job(task, user, line[2], system)
     if name := (line and line[2]) or (demanded and demanded[1]):
         title = _inside(user.partition("<source>")[0], "title", otherwise="")
-        return Job("rewrite", _inside(user, "source"), name, system, title, _audience(system))
+        return Job("rewrite", _inside(user, "source"), name, system, "", title, _audience(system))
     return Job("answer", user, instructions=system)
 
 
@@ -91,7 +97,7 @@ def compose(job: Job, dice: Dice) -> Draft:
     """The clean reply to a job: the same job and dice, the same text."""
     match job.task:
         case "evolve":
-            return Draft(evolve(job.name, job.given, dice))
+            return Draft(evolve(job.name, job.given, dice, job.constraint))
         case "rewrite":
             return Draft(rewrite(job.name, job.given, job.title, job.audience, dice))
         case "json":
@@ -103,4 +109,7 @@ def compose(job: Job, dice: Dice) -> Draft:
         case "invent":
             return Draft(invent(job.name, job.given, dice))
         case "answer":
-            return answer(job.given, dice)
+            draft, wanted = answer(job.given, dice), stated(job.given)
+            if not wanted:
+                return draft
+            return replace(draft, text=obey(draft.text, wanted, job.given, dice.fork("obey")))
