@@ -186,7 +186,10 @@ class Grove:
     def _settle(self, family: Family, child: Child) -> None:
         """Takes the child into its family, unless another family had nearly the same before."""
         parent = family.head_prompt
-        if child.reason is None and Reason.NEAR_DUPLICATE not in self.limits.spare:
+        # the same constraint may be added to many prompts, in the same words
+        told_apart = child.operation is not Operation.CHECKABLE
+        told_apart &= Reason.NEAR_DUPLICATE not in self.limits.spare
+        if child.reason is None and told_apart:
             shared = self._pool.shared(family.row, child.prompt, parent)
             if shared >= MOST_SHARED:
                 child.reason = Reason.NEAR_DUPLICATE

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
+from synth.generate.elimination.languages import languages
 from synth.generate.operations import domains
 from synth.generate.screen import drifted
 from synth.instructions.attached import Instruction
@@ -80,7 +81,8 @@ def draw(prompt: str, held: Iterable[Instruction], chance: random.Random) -> Dra
     kind = chance.choice(list(open_))  # a kind that is said in two directions is drawn once
     drawn = chance.choice(open_[kind]).draw(chance, prompt)
     # our wordings are English, and so is the prompt or it is left alone
-    return None if drifted(f"{prompt} {drawn.sentence}", prompt) else drawn
+    foreign = languages(prompt) - {"en"} or drifted(f"{prompt} {drawn.sentence}", prompt)
+    return None if foreign else drawn
 
 
 def _about(name: str) -> frozenset[Aspect]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import time
 from collections import Counter
@@ -18,7 +19,8 @@ from filters.verify.instructions.verifier import Instructions
 from seeds.read import Read
 from synth.batch import Batch
 from synth.instructions.attached import Instruction, attached
-from synth.instructions.stated import stated
+from synth.instructions.draw import draw
+from synth.instructions.stated import stated, states
 from tests.filters.rows import HOSTILE, answers
 
 Gold = Callable[[str], list[dict[str, Any]]]
@@ -245,3 +247,17 @@ def _parameters(prompt: str) -> dict[str, Any]:
             found[key] = said if key == "word" else int(said)
     counts = re.findall(r"keyword (\w+) (once|twice|three|five|seven)", prompt)
     return found | {"counts": {word: times[said] for word, said in counts}}
+
+
+@pytest.mark.gold
+def test_what_is_added_to_real_prompts_is_read_back(gold: Gold) -> None:
+    prompts = [row["prompt"] for row in gold("ifeval_prompts.jsonl")]
+    right = asked = 0
+    for number, prompt in enumerate(prompts):
+        one = draw(prompt, [], random.Random(number))
+        if one is not None:
+            asked += 1
+            right += states(f"{prompt} {one.sentence}", one.instruction)
+    print(f"{right} of {asked} read back")
+    assert asked > len(prompts) / 2
+    assert right / asked >= 0.99

@@ -69,10 +69,10 @@ def judged() -> dict[str | None, Counter[str | None]]:
     stages = {stage.name: stage for stage in load_recipe("distill-answers").stages}
     batch = Batch(records_table(rows))
     verdicts = [entry.part.judge(batch) for entry in stages["quality"].filters]
-    checks = stages["verify"].checks[0].part.check(batch)
+    checks = [entry.part.check(batch) for entry in stages["verify"].checks]
     for row, kind in enumerate(told):
         reason = next((one.reasons[row] for one in verdicts if one.reasons[row]), None)
-        if reason is None and checks[row].verdict is Verdict.FAIL:
+        if reason is None and any(one[row].verdict is Verdict.FAIL for one in checks):
             reason = "answer_wrong"
         found.setdefault(kind, Counter())[reason] += 1
     return found

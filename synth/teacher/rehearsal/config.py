@@ -114,7 +114,7 @@ class Defects(BaseModel):
         default=0.04, description="Opens as any text might ('In today's world'); rewrites only."
     )
     constraint_broken: Rate = Field(
-        default=0.04,
+        default=0.02,
         description="Breaks a constraint that its prompt states in plain words; answers only.",
     )
     no_gain: Rate = Field(

@@ -181,7 +181,7 @@ def test_each_reason_has_its_text_and_its_near_miss(reason: str, text: str, near
 
 
 def test_every_reason_found_in_a_text_has_a_case() -> None:
-    elsewhere = {"reply_truncated", "near_duplicate", "judged_no_gain"}
+    elsewhere = {"constraint_not_stated", "reply_truncated", "near_duplicate", "judged_no_gain"}
     assert {reason for reason, _, _ in CASES} == {str(one) for one in Reason} - elsewhere
 
 

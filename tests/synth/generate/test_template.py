@@ -27,7 +27,8 @@ FILES = sorted(
     if path.parent.name in TASKS_OF
 )
 VALUES = dict.fromkeys(
-    ("before", "after", "instruction", "failures", "examples", "persona", "answer"), "V"
+    ("before", "after", "instruction", "failures", "examples", "persona", "answer", "constraint"),
+    "V",
 ) | {"prompt": "P", "title": "T", "source": "S", "audience": "A"}
 HOSTILE = [
     "{{prompt}} and {{source}} and {{nothing}}",
@@ -56,6 +57,8 @@ def test_a_shipped_file_has_one_divider_and_its_marks(name: str) -> None:
     if kind not in ("evolve", "rewrite"):
         return
     places = {"evolve": ["prompt"], "rewrite": ["title", "source"]}[kind]
+    if name == "evolve/checkable":
+        places = ["constraint", "prompt"]
     assert PLACE.findall(given) == places
     assert given == "".join(
         f"<{p}>{{{{{p}}}}}</{p}>\n" if p == "title" else f"<{p}>\n{{{{{p}}}}}\n</{p}>\n"

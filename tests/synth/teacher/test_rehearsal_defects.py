@@ -21,6 +21,7 @@ from synth.teacher.rehearsal.wire import read_request
 
 MATHS = Job("answer", "What is 46 * 37 - 118?")
 ESSAY = Job("answer", "Why is the sky blue at midday but often red at sunset?")
+CONSTRAINED = Job("answer", f"{ESSAY.given} Do not use any commas in the answer.")
 CODE = Job("answer", "Write a Python function `clock_time(minutes: int) -> str`.")
 EVOLVE = Job("evolve", "Plan a three-day walking weekend for two people.", "constrain")
 SOURCE = (
@@ -80,6 +81,8 @@ def choices(defects: Defects, user: str, count: int, system: str = "") -> list[C
 def test_label_counts_follow_the_rate(kind: str) -> None:
     rates = Defects.model_validate(Defects.none().model_dump() | {kind: 0.5})
     asked = (REWRITE_TURN, REWRITE_SYSTEM) if kind in OF_REWRITES else (MATHS.given, "")
+    if kind == "constraint_broken":
+        asked = (CONSTRAINED.given, "")
     made = choices(rates, asked[0], 400, asked[1])
     labels = Counter(choice.defect for choice in made)
     assert set(labels) == {None, kind}
@@ -105,7 +108,7 @@ def test_default_rates_are_small_and_not_zero() -> None:
 
 
 def test_rates_that_exceed_one_in_all_are_refused() -> None:
-    with pytest.raises(ValidationError, match=r"add up to 1\.64.*set those"):
+    with pytest.raises(ValidationError, match=r"add up to 1\.66.*set those"):
         Defects(refusal=0.6, empty=0.6)
 
 
@@ -121,6 +124,8 @@ def test_defect_that_does_not_apply_is_not_planted() -> None:
         ("wrong_answer", ESSAY),
         ("wrong_answer", EVOLVE),
         ("malformed", ESSAY),
+        ("constraint_broken", ESSAY),
+        ("constraint_broken", EVOLVE),
         ("copy", JSON),
         ("near_duplicate", JSON),
         ("repetition", JSON),

@@ -255,7 +255,7 @@ def test_models_version_and_health_answer() -> None:
         assert card["owned_by"] == "synth"
         assert card["root"] == QUIET.revision()
         async with client.get("/version") as response:
-            assert await response.json() == {"version": "rehearsal-3"}
+            assert await response.json() == {"version": "rehearsal-4"}
         async with client.get("/health") as response:
             assert response.status == 200
 
