@@ -61,6 +61,14 @@ GROUPS: Final = {
     "punctuation": frozenset({Aspect.COMMAS}),
 }
 
+OURS: Final = re.compile(
+    "|".join(
+        r"[^\n]{1,80}?".join(map(re.escape, re.split(r"\{\w+\}", wording)))
+        for family in FAMILIES
+        for wording in family.wordings
+    )
+)
+
 
 def draw(prompt: str, held: Iterable[Instruction], chance: random.Random) -> Drawn | None:
     """A constraint for the prompt, which holds these already; None where none suits it.
@@ -69,7 +77,9 @@ def draw(prompt: str, held: Iterable[Instruction], chance: random.Random) -> Dra
     """
     known = [*held, *stated(prompt)]
     names = {one.id for one in known}
-    claimed = {aspect for aspect, said in CLAIMS.items() if said.search(prompt)}
+    # what was added before is known by its name, and its words claim nothing more
+    rest = OURS.sub(" ", prompt)
+    claimed = {aspect for aspect, said in CLAIMS.items() if said.search(rest)}
     claimed |= {aspect for one in known for aspect in _about(one.id)}
     here = domains(prompt)
     open_: dict[str, list[Family]] = {}

@@ -219,7 +219,7 @@ FAMILIES: Final = (
         (
             "Do not use the words {forbidden_words} in the answer.",
             "The words {forbidden_words} must not appear in the answer.",
-            "The answer may be long or short, but never use the words {forbidden_words} in your answer.",
+            "Whatever else you say, never use the words {forbidden_words} in your answer.",
         ),
         _two_of("forbidden_words", AVOIDABLE),
     ),
