@@ -7,7 +7,7 @@ Loose enough for a paraphrase: half of a clause's words, each of its numbers.
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from synth.generate.elimination.words import STEM_CHARS, content, words
 
@@ -80,8 +80,9 @@ def _recounted(child: str, parent: str) -> bool:
 def _counts(text: str) -> dict[str, set[str]]:
     """The numbers that stand before each thing: {"sent": {"4"}} for "a four-sentence body"."""
     found: dict[str, set[str]] = {}
-    said = words(text)
-    for number, thing in pairwise(said):
+    # a number that ends a sentence counts nothing of the next one
+    each = (pairwise(words(clause)) for clause in CLAUSE_END.split(text))
+    for number, thing in chain.from_iterable(each):
         value = number if number.isdecimal() else NUMBERS.get(number)
         if value is not None and len(thing) > 3 and number != "one":
             found.setdefault(thing[:4], set()).add(value)

@@ -284,3 +284,11 @@ def test_scripts_without_spaces_are_not_judged_by_their_words() -> None:
         judge(f"{parent} Name three islands and compare them with a bay.", parent).reason
         == "language_changed"
     )
+
+
+def test_a_number_that_ends_a_sentence_counts_nothing_of_the_next() -> None:
+    parent = "Which code is sold out? Speak of KT-204.\n\nStock: none of MB-118."
+    child = parent.replace("204.", "204. Explain your choice in two steps, and then compare the 2.")
+    assert judge(child, parent).reason is None
+    assert judge(child.replace("none of", "none of 3"), parent).reason is None
+    assert judge(MORE.replace("120 words", "90 words")).reason == "constraint_lost"
