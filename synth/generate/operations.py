@@ -29,11 +29,11 @@ class Operation(StrEnum):
     """Breadth: a new, rarer prompt of the same domain. Source: arXiv:2304.12244, section 3.2."""
     PERSONA = "persona"
     """The same, as a particular person would ask it. Source: Persona Hub, arXiv:2406.20094."""
+    AUDIENCE = "audience"
+    """The same, for other readers. Source: Cosmopedia, which varies whom a text is for."""
     CHECKABLE = "checkable"
     """Adds a constraint that a program can check, drawn for the prompt and attached to its row.
     Source: IFEval, arXiv:2311.07911, section 2; `verify: [instructions]` checks it."""
-    AUDIENCE = "audience"
-    """The same, for other readers. Source: Cosmopedia, which varies whom a text is for."""
     CODE_RARER = "code_rarer"
     """Puts a rarer, more specific requirement in the place of a common one.
     Source: WizardCoder, arXiv:2306.08568, section 3.1."""

@@ -25,13 +25,13 @@ MOST_CHARS = 1_000_000
 class Instructions(Model):
     """Checks answers against the instructions of their prompts: length, keywords, format, case.
 
-    They stand in the row's `meta`, as `instructions` or as IFEval's two columns, or are read from
-    the prompt. One that is broken fails the row; one that is not known leaves it `unverified`.
+    They stand in the row's `meta`, as `instructions` or as IFEval's two columns (where `evolve`
+    attaches them too), and others are read from the prompt. One that is broken fails the row; one that is not known leaves it `unverified`.
     """
 
     name: ClassVar[str] = "instructions"
     read_prompt: bool = Field(
-        True, description="where none are attached, those that the prompt states in plain words"
+        True, description="those of other kinds too that the prompt states in plain words"
     )
 
     def check(self, batch: Batch) -> list[Check]:
