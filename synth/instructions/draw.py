@@ -17,7 +17,7 @@ from synth.generate.operations import domains
 from synth.generate.screen import drifted
 from synth.instructions.attached import Instruction
 from synth.instructions.families import ALL, FAMILIES, Aspect, Drawn, Family
-from synth.instructions.stated import stated
+from synth.instructions.stated import MOST_CHARS, stated
 
 
 def _words(*words: str) -> re.Pattern[str]:
@@ -75,6 +75,7 @@ def draw(prompt: str, held: Iterable[Instruction], chance: random.Random) -> Dra
 
     The same chance, the same constraint.
     """
+    prompt = prompt[:MOST_CHARS]
     known = [*held, *stated(prompt)]
     names = {one.id for one in known}
     # what was added before is known by its name, and its words claim nothing more

@@ -45,7 +45,10 @@ def instructions_of(
 
 def _readings(prompt: str) -> Iterator[Instruction]:
     text = prompt[:MOST_CHARS]
-    for pattern, make in STATED:
+    low = text.lower()
+    for signs, pattern, make in STATED:
+        if not any(sign in low for sign in signs):
+            continue  # most prompts have none, and patterns are dear
         for match in pattern.finditer(text):
             yield make(match)
 
@@ -137,24 +140,32 @@ def _rule(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-STATED: Final[Sequence[tuple[re.Pattern[str], Callable[[re.Match[str]], Instruction]]]] = (
+# What one of must stand in the text, in small letters; the pattern; what it makes.
+STATED: Final[
+    Sequence[tuple[tuple[str, ...], re.Pattern[str], Callable[[re.Match[str]], Instruction]]]
+] = (
     (
+        ("words",),
         _rule(rf"{WHOLE}\b{RELATION}\s+{COUNT}\s+words\b(?!\s+(?:each|per|or|with|that|in)\b)"),
         _counted("length_constraints:number_words", "num_words"),
     ),
     (
+        ("words",),
         _rule(r"\bbetween\s+(?P<low>\d+)\s+and\s+(?P<high>\d+)\s+words\b"),
         _range,
     ),
     (
+        ("sentences",),
         _rule(rf"\b{RELATION}\s+{COUNT}\s+sentences\b(?!\s+(?:each|per|in\s+each))"),
         _counted("length_constraints:number_sentences", "num_sentences"),
     ),
     (
+        ("bullet",),
         _rule(rf"\b{RELATION}\s+{COUNT}\s+bullet\s+points?\b"),
         _bullets,
     ),
     (
+        ("commas",),
         _rule(
             r"\b(?:(?:do|must|should)\s+not|don't|not\s+allowed\s+to|without|refrain\s+from|avoid)\s+"
             r"(?:us(?:e|ing)|includ(?:e|ing)|contain(?:ing)?)\s+(?:any\s+)?commas\b"
@@ -162,6 +173,7 @@ STATED: Final[Sequence[tuple[re.Pattern[str], Callable[[re.Match[str]], Instruct
         _plain("punctuation:no_comma"),
     ),
     (
+        ("lower",),
         _rule(
             r"\b(?:entire|whole|all)\s+(?:response|reply|answer|output)\b[^.\n]{0,60}"
             r"\b(?:in\s+)?(?:all\s+)?lower\s?case\b|\ball\s+(?:in\s+)?lowercase\s+letters\b"
@@ -169,6 +181,7 @@ STATED: Final[Sequence[tuple[re.Pattern[str], Callable[[re.Match[str]], Instruct
         _plain("change_case:english_lowercase"),
     ),
     (
+        ("capital", "upper"),
         _rule(
             r"\b(?:entire|whole)\s+(?:response|reply|answer|output)\b[^.\n]{0,60}"
             r"(?<!no\s)\b(?:capital\s+letters(?!\s+what)|upper\s?case|capitalized)\b"
@@ -176,6 +189,7 @@ STATED: Final[Sequence[tuple[re.Pattern[str], Callable[[re.Match[str]], Instruct
         _plain("change_case:english_capital"),
     ),
     (
+        ("json",),
         _rule(
             r"\b(?:entire|whole)\s+(?:output|response|reply|answer)\b[^.\n]{0,40}\bJSON\b"
             r"|\b(?:answer|respond|reply)\s+(?:only\s+)?(?:in|with|as)\s+(?:valid\s+)?JSON\b"
@@ -183,6 +197,7 @@ STATED: Final[Sequence[tuple[re.Pattern[str], Callable[[re.Match[str]], Instruct
         _plain("detectable_format:json_format"),
     ),
     (
+        ("double",),
         _rule(
             r"\bwrap(?:ped)?\s+(?:your\s+|the\s+)?(?:entire|whole)\s+(?:response|reply|answer|output)\s+"
             r"(?:with|in)\s+double\s+quotation\s+marks\b"
@@ -190,16 +205,19 @@ STATED: Final[Sequence[tuple[re.Pattern[str], Callable[[re.Match[str]], Instruct
         _plain("startend:quotation"),
     ),
     (
+        ("whitespace",),
         _rule(r"\bshould\s+not\s+contain\s+any\s+whitespace\b|\bwithout\s+any\s+whitespace\b"),
         _plain("format:no_whitespace"),
     ),
     (
+        ("paragraphs",),
         _rule(
             rf"(?<!at least )(?<!at most )\b{COUNT}\s+paragraphs\b[^\n*]{{0,60}}(?<!\*)\*\*\*(?!\*)"
         ),
         _number("length_constraints:number_paragraphs", "num_paragraphs"),
     ),
     (
+        ("words",),
         _rule(
             r"(?<!not )(?<!n't )(?<!never )\b(?:include|use)\s+(?:both\s+)?the\s+(?:key)?words\s+"
             rf"{QUOTES}{IN_ANSWER}\b(?!\s+(?:at|exactly|more|less|once|twice))"
@@ -207,6 +225,7 @@ STATED: Final[Sequence[tuple[re.Pattern[str], Callable[[re.Match[str]], Instruct
         _words("keywords:existence", "keywords"),
     ),
     (
+        ("word",),
         _rule(
             rf"(?:\bnot|n't|\bnever)\s+(?:use|include)\s+the\s+(?:key)?words?\s+{QUOTES}{IN_ANSWER}\b"
             rf"|\bthe\s+words?\s+{QUOTES}\s+(?:must|should|may)\s+not\s+"
@@ -215,16 +234,19 @@ STATED: Final[Sequence[tuple[re.Pattern[str], Callable[[re.Match[str]], Instruct
         _words("keywords:forbidden_words", "forbidden_words"),
     ),
     (
+        ("title",),
         _rule(
             r"\btitle\b[^.\n]{0,40}\b(?:wrapped|enclosed|put)\s+in\s+double\s+angular\s+brackets\b"
         ),
         _plain("detectable_format:title"),
     ),
     (
+        ("highlight",),
         _rule(rf"\bhighlight\s+at\s+least\s+{COUNT}\s+(?:text\s+)?(?:sections?|parts?|phrases?)\b"),
         _number("detectable_format:number_highlighted_sections", "num_highlights"),
     ),
     (
+        ("postscript", "post script"),
         _rule(
             r"\b(?:postscript|post\s+script)\b[^.\n]{0,30}\b(?:start(?:s|ing)?|begin(?:s|ning)?)\s+with"
             r"\s+[\"\u201c']?(?P<marker>P\.P\.S|P\.S\.)"
@@ -232,6 +254,7 @@ STATED: Final[Sequence[tuple[re.Pattern[str], Callable[[re.Match[str]], Instruct
         _postscript,
     ),
     (
+        ("exact",),
         _rule(
             r"\b(?:finish|end|close)\s+(?:the|your)\s+(?:entire\s+|whole\s+)?(?:answer|response|reply)\s+with"
             rf"\s+(?:this|the)\s+exact\s+(?:phrase|words|sentence):?\s+(?P<quoted>{QUOTED})"
