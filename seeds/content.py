@@ -10,6 +10,7 @@ Every column without a role goes to `meta` under its own name.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,10 +49,16 @@ class Content:
 
 
 def rest(values: Mapping[str, Any], roles: Mapping[str, str]) -> dict[str, Any]:
-    """The values of the columns that have no role."""
+    """The values of the columns that have no role; a release's `meta` comes as it was before."""
     others = dict(values)
     for column in roles.values():
         others.pop(column, None)
+    given = others.get("meta")
+    if isinstance(given, str) and given.startswith("{"):
+        with contextlib.suppress(ValueError, RecursionError):
+            meta: dict[str, Any] = json.loads(given)
+            del others["meta"]
+            return {**meta, **others}
     return others
 
 

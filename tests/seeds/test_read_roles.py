@@ -54,6 +54,18 @@ def test_title_and_url_stand_in_meta_under_these_names(read_rows):
     assert result.metas == [{"title": "h", "url": "l"}]
 
 
+@pytest.mark.parametrize(
+    ("meta", "read_as"),
+    [
+        ('{"kwargs": [{}], "n": 1}', {"kwargs": [{}], "n": 2}),  # a column beside it wins
+        ("{no json", {"meta": "{no json", "n": 2}),
+        ("[1]", {"meta": "[1]", "n": 2}),
+    ],
+)
+def test_the_meta_of_a_release_comes_as_it_was(read_rows, meta, read_as):
+    assert read_rows({"prompt": "x", "meta": meta, "n": 2}).metas == [read_as]
+
+
 @pytest.mark.parametrize("column", ["output", "response", "completion", "solution", "instances"])
 def test_only_a_column_that_says_so_is_gold(read_rows, column):
     result = read_rows({"prompt": "x", column: "y"})
