@@ -16,10 +16,12 @@ from heapq import heappop, heappush
 from itertools import count
 
 from synth.errors import TeacherFault
-from synth.teacher.connections import Exchange, Response
-from synth.teacher.exchange import Heard, Kind
+from synth.teacher.connections import Exchange, Response, TakenBackError
+from synth.teacher.exchange import TROUBLES, Heard, Kind
 from synth.teacher.replica import Replica
 
+TELLING = (Response, TakenBackError, *TROUBLES)
+"""What may come of an attempt."""
 SETTLED = frozenset({Kind.ANSWERED, Kind.CUT})
 """What needs no pause with the slot in hand."""
 
@@ -105,11 +107,10 @@ class Pool:
         attempt.exchange = None
         if attempt.heard.done():  # cancelled: the slot is released by whoever waited
             return
-        try:
-            heard = attempt.replica.heard(outcome)
-        except Exception as bug:  # whoever waits for what is heard gets it
-            attempt.heard.set_exception(bug)
+        if not isinstance(outcome, TELLING):  # a bug, for whoever waits
+            attempt.heard.set_exception(outcome)
             return
+        heard = attempt.replica.heard(outcome)
         # before whoever waits has read the answer: a slot is empty for as short as can be
         if heard.kind in SETTLED:
             self.release(attempt)

@@ -73,15 +73,13 @@ class Replica:
         return self._connections.post(self._paths[path], self._wire.sealed(body), done, request_id)
 
     def heard(self, outcome: Response | BaseException) -> Heard:
-        """What an attempt came to. Raises the exception that is none of a connection."""
+        """What an attempt came to."""
         if isinstance(outcome, Response):
             answer = Answer(outcome.status, outcome.body)
             return self._answer(self._wire.discreet(answer), retry_after_s(outcome.retry_after))
         if isinstance(outcome, TakenBackError):
             return Heard(Kind.CUT, Answer(502, b""), self.breaker.why)
-        if isinstance(outcome, TROUBLES):
-            return self._silence(outcome)
-        raise outcome
+        return self._silence(outcome)
 
     def close(self) -> None:
         """Ends its connections."""

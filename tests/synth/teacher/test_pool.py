@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from synth.errors import TeacherFault
-from synth.teacher import guard, replica
+from synth.teacher import connections, guard, replica
 from synth.teacher.client import Client, connected
 from synth.teacher.config import TeacherConfig, open_teacher
 from synth.teacher.parse import parse_replies
@@ -454,5 +454,22 @@ def test_a_replica_stopped_for_real_is_found_and_used_again_when_it_goes_on() ->
                 assert f"{a} is down" in teacher.said[0]
                 stopping.send_signal(signal.SIGCONT)
                 await teacher.heard(f"{a} answers again")
+
+    run(work())
+
+
+def test_a_bug_below_a_request_is_raised_where_it_was_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def broken(_self: object) -> None:
+        raise KeyError("bug")
+
+    async def work() -> None:
+        a = StandIn()
+        async with standing(a), teaching(a.url, concurrency=1) as teacher:
+            monkeypatch.setattr(connections.Connections, "_open", broken)
+            for _ in range(2):  # its slot is free again
+                with pytest.raises(KeyError, match="bug"):
+                    await asyncio.wait_for(teacher.ask("prompt"), 2)
 
     run(work())
