@@ -39,7 +39,8 @@ def chats(count: int = CHATS) -> Iterator[list[Turn]]:
         match dice.pick(PARTS):
             case "evolve":
                 name = f"evolve/{dice.pick(list(Operation))}"
-                yield _answered(shipped(name).turns({"prompt": dice.pick(prompts)}), dice, 1)
+                values = {"prompt": dice.pick(prompts), "constraint": "Use at most 80 words."}
+                yield _answered(shipped(name).turns(values), dice, 1)
             case "rewrite":
                 page = dice.pick(pages)
                 source = dice.pick(chunks(page["text"], 300)).text
