@@ -2,6 +2,8 @@
 
     [Say|State] at the end which part about {a} you are least [sure|certain] of and why.
 
+`{A}` is the value of `{a}` with a capital; `{l}` and `{r}` are square brackets.
+
 Files, not code, so that they can be read and added to; a change to them changes the replies.
 """
 
@@ -17,6 +19,7 @@ Phrase = tuple[str | tuple[str, ...], ...]
 """Fixed text and choices in turn; slots in braces are filled when it is said."""
 
 WORDING = Path(__file__).parent / "wording"
+BRACKETS = {"l": "[", "r": "]"}
 SLOT = re.compile(r"\{(\w+)\}")
 
 
@@ -53,7 +56,13 @@ def say(phrase: Phrase, dice: Dice, slots: dict[str, str]) -> str:
     """The phrase with its choices made and its slots filled; a slot's value is taken as it is."""
     text = "".join(part if isinstance(part, str) else dice.pick(part) for part in phrase)
     # one pass over the template, so that braces inside a value stay as they are
-    return SLOT.sub(lambda match: slots.get(match[1], match[0]), text)
+    return SLOT.sub(lambda match: _value(match[1], slots), text)
+
+
+def _value(name: str, slots: dict[str, str]) -> str:
+    if name.isupper():
+        return capital(slots.get(name.lower(), ""))
+    return slots.get(name, BRACKETS.get(name, "{%s}" % name))
 
 
 def pick(file: str, section: str, dice: Dice, slots: dict[str, str]) -> str:
