@@ -15,7 +15,9 @@ from synth.instructions.stated import stated
 from synth.teacher.rehearsal import unfaithful
 from synth.teacher.rehearsal.answer import Draft, answer
 from synth.teacher.rehearsal.arithmetic import show
+from synth.teacher.rehearsal.cuts import cut
 from synth.teacher.rehearsal.dice import Dice
+from synth.teacher.rehearsal.loops import looped
 from synth.teacher.rehearsal.obey import disobey
 from synth.teacher.rehearsal.phrases import bank, pick, say
 from synth.teacher.rehearsal.replies import Job, compose
@@ -29,7 +31,13 @@ BOXED = re.compile(r"\\boxed\{(-?\d+(?:\.\d+)?|-?\\frac\{\d+\}\{\d+\})\}(?!.*\\b
 SWAPS = {
     "the": "this", "and": "as well as", "only": "merely", "in": "within", "with": "alongside",
     "about": "concerning", "on": "upon", "every": "each", "but": "yet", "when": "whenever",
+    "is": "remains", "has": "holds", "than": "as against", "from": "out of", "usually": "mostly",
+    "should": "ought to", "before": "ahead of", "first": "initially", "makes": "renders",
 }  # fmt: skip
+
+
+MARKS = ((";", ","), (": ", " – "), ("- ", "* "), ("\n\n", "\n"), ("“", '"'), ("’", "'"))
+"""Marks that two near-duplicates may set otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +88,15 @@ def _refusal(case: Case) -> Flawed:
 
 
 def _truncation(case: Case) -> Flawed | None:
-    draft, dice = case.draft, case.dice
-    words = [match.end() for match in re.finditer(r"\S+", draft.text)]
-    if len(words) < MIN_CUT_WORDS:
+    job, draft, dice = case.job, case.draft, case.dice
+    if len(draft.text.split()) < MIN_CUT_WORDS:
         return None
-    cut = dice.between(max(4, len(words) * 3 // 10), len(words) * 8 // 10)
-    text = draft.text[: words[cut - 1]]
-    while cut > 3 and text.endswith((".", "!", "?", ":", "*", "|", "`", '"', "”")):
-        cut -= 1
-        text = draft.text[: words[cut - 1]]
+    if job.task == "json":
+        text: str | None = draft.text[: len(draft.text) * dice.between(3, 8) // 10]
+    else:
+        text = cut(draft.text, dice, dangling=job.task == "evolve")
+    if text is None:
+        return None
     return Flawed(text, draft.reasoning, "length" if dice.chance(0.7) else "stop")
 
 
@@ -177,14 +185,18 @@ def _near_duplicate(case: Case) -> Flawed | None:
     bucket = dice.between(0, BUCKETS - 1)
     # nothing of the request but its task enters the shared text: other requests get the same
     shared = Dice(f"{case.seed}/{job.task}/{job.name}/{bucket}".encode())
-    phrase = bank("defects", "sources" if job.task == "rewrite" else "samples")[bucket]
+    phrases = bank("defects", "sources" if job.task == "rewrite" else "samples")
+    phrase = Dice(f"{case.seed}/{job.task}".encode()).draw(phrases, BUCKETS)[bucket]
     like = Job(job.task, say(phrase, shared, {}), job.name)
     words = re.split(r"(\s+)", compose(like, shared).text)
     places = [index for index, word in enumerate(words) if word in SWAPS]
     changes = max(1, len(words) // 120)
     for index in dice.draw(places, dice.between(0, changes)):
         words[index] = SWAPS[words[index]]
-    return Flawed("".join(words), None)
+    text = "".join(words)
+    for mark, other in dice.draw(MARKS, dice.between(0, 2)):
+        text = text.replace(mark, other)
+    return Flawed(text, None)
 
 
 def _repetition(case: Case) -> Flawed | None:
@@ -194,42 +206,26 @@ def _repetition(case: Case) -> Flawed | None:
     said = [text for text in sentences(draft.text) if len(text.split()) >= 4]
     if not said:
         return None
-    at = dice.between(0, min(len(said) - 1, 4))
-    before = _header(case, 1.0) + " ".join(said[: at + 1])
-    match dice.between(0, 2):
-        case 0:  # a sentence over and over
-            loop = f" {said[at]}" * dice.between(5, 14)
-        case 1:  # a line over and over
-            loop = f"\n{said[at]}" * dice.between(6, 16)
-        case _:  # a few words over and over, as decoding without a penalty does
-            words = said[at].split()
-            size = dice.between(2, min(6, len(words)))
-            loop = f" {' '.join(words[:size])}" * dice.between(15, 40)
-    return Flawed(before + loop, draft.reasoning, "length" if dice.chance(0.3) else "stop")
+    text = _header(case, 1.0) + looped(said, job.given, key_terms(job.given), dice)
+    return Flawed(text, draft.reasoning, "length" if dice.chance(0.3) else "stop")
 
 
 def _malformed(case: Case) -> Flawed | None:
     job, draft, dice = case.job, case.draft, case.dice
     text = draft.text
     if job.task == "rewrite":
-        body = text.partition("\n")[2]
-        first = (
-            None,
-            f"== {job.name} ==",
-            f"**{job.name}**",
-            f"=== {job.name}",
-            f"Style: {job.name}",
-        )
-        line = dice.pick(first)
-        return Flawed(body if line is None else f"{line}\n{body}", draft.reasoning)
+        first, _, body = text.partition("\n")
+        if dice.chance(0.15):  # the whole of it in a fence, the required line inside
+            return Flawed(f"```{dice.pick(('', 'markdown', 'text'))}\n{text}\n```", draft.reasoning)
+        line = pick("defects", "first_lines", dice, {"name": job.name, "first": first})
+        return Flawed(body if line == "none" else f"{line}\n{body}", draft.reasoning)
     if job.task == "json":
-        end = len(text) * dice.between(3, 9) // 10
-        broken = (text[: max(1, end)], text[:-1], text.replace('"', "'"), text[:-1] + ",")
-        return Flawed(dice.pick([form for form in broken if form != text]), draft.reasoning)
+        return Flawed(dice.pick([one for one in _broken(text, dice) if one != text]), None)
     if job.task == "evolve":
-        left = (f"{text}\n</prompt>", f"<prompt>\n{text}", f'{{"prompt": "{text}')
-        return Flawed(dice.pick(left), draft.reasoning)
+        return Flawed(pick("defects", "wrapped_prompts", dice, {"text": text}), draft.reasoning)
     if "```" in text:
+        if dice.chance(0.3):  # the code stands outside, and what follows it inside
+            return Flawed(re.sub(r"```\w*\n", "", text, count=1), draft.reasoning)
         head, _, tail = text.rpartition("```")
         return Flawed(head.rstrip() + tail, draft.reasoning)
     if (found := BOXED.search(text)) is not None:
@@ -247,9 +243,32 @@ def _constraint_broken(case: Case) -> Flawed | None:
     return None if text is None else Flawed(text, draft.reasoning)
 
 
+def _broken(text: str, dice: Dice) -> list[str]:
+    """What is sent in place of a JSON object: half of it, Python, YAML, or it and more."""
+    end = max(1, len(text) * dice.between(3, 9) // 10)
+    return [
+        text[:end],
+        text[:-1],
+        text.replace('"', "'"),
+        f"{text[:-1]},",
+        f"{text[:-1]},}}",
+        re.sub(r'"(\w+)":', r"\1:", text),
+        text.replace('":', '"'),
+        f"```json\n{text}\n```",
+        f"Here is the JSON: {text}",
+        f"{text}\n\nThe scores are explained above.",
+        f"{text}{text}",
+        text.replace(",", ", // see above\n", 1),
+        text[1:],
+    ]
+
+
 def _empty(case: Case) -> Flawed:
     draft, dice = case.draft, case.dice
-    return Flawed(dice.pick(("", None, "\n\n", "   ", " \n")), draft.reasoning)
+    return Flawed(
+        dice.pick(("", "", None, None, "\n\n", "   ", " \n", "\t", "\u00a0\n", "\u200b")),
+        draft.reasoning,
+    )
 
 
 def _unfaithful(

@@ -62,7 +62,7 @@ def say(phrase: Phrase, dice: Dice, slots: dict[str, str]) -> str:
 def _value(name: str, slots: dict[str, str]) -> str:
     if name.isupper():
         return capital(slots.get(name.lower(), ""))
-    return slots.get(name, BRACKETS.get(name, "{%s}" % name))
+    return slots.get(name, BRACKETS.get(name, f"{{{name}}}"))
 
 
 def pick(file: str, section: str, dice: Dice, slots: dict[str, str]) -> str:
