@@ -7,6 +7,7 @@ the rest is plain prose about the prompt's key terms, grammatical and of no furt
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import orjson
@@ -36,6 +37,8 @@ OWN_WORDS = re.compile(
     r"\b(?:continue|rewrite|translate|correct|improve|write|compose|draft)\b", re.IGNORECASE
 )
 """Verbs that want a text of one's own, so that quoting the given one would be no answer."""
+DECOYS = 0.1
+"""How often each kind of good-faith look-alike of a defect stands in a clean essay."""
 REASONS = ("step by step", "why", "reason", "prove", "deduce", "conclude", "puzzle", "follow from")
 CONJUNCTION = re.compile(r",? (?:or|and) |, ")
 
@@ -167,6 +170,8 @@ def _essay(prompt: str, dice: Dice) -> str:
     opening = say(dice.pick(bank("answer", "openings")), dice, slots())
     count = dice.between(4, 10)
     body = [say(frame, dice, slots()) for frame in dice.draw(bank("answer", "frames"), count)]
+    if dice.chance(DECOYS):
+        body.insert(dice.between(0, len(body)), pick("answer", "decoys", dice, slots()))
     parts = [[opening]]
     for sentence in body:
         if len(parts[-1]) >= 2 and dice.chance(0.4):
@@ -185,5 +190,24 @@ def _essay(prompt: str, dice: Dice) -> str:
         ]
         lead = capital(pick("answer", "list_leads", dice, {}))
         paragraphs.insert(dice.between(1, len(paragraphs)), "\n".join([lead, *items]))
-    paragraphs[-1] += f"\n\n{closing}" if "\n- " in paragraphs[-1] else f" {closing}"
+    if dice.chance(DECOYS):
+        paragraphs.insert(dice.between(1, len(paragraphs)), _repeating(slots, dice))
+    if dice.chance(DECOYS):  # a good reply may end in a list, and a list without a full stop
+        items = [f"- {term}" for term in dice.draw(terms, dice.between(3, 5))]
+        return "\n\n".join([*paragraphs, "\n".join(["In this order:", *items])])
+    paragraphs[-1] += f"\n\n{closing}" if "\n" in paragraphs[-1] else f" {closing}"
     return "\n\n".join(paragraphs)
+
+
+def _repeating(slots: Callable[[], dict[str, str]], dice: Dice) -> str:
+    """A verse with a refrain or a plan for a week: lines that repeat because they should."""
+    filled = slots()
+    if dice.chance(0.5):
+        refrain = pick("answer", "verse", dice, filled)
+        middle = pick("answer", "verse", dice, slots())
+        return f"{refrain}\n\n{middle}\n\n{refrain}"
+    days = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")
+    task = dice.pick(bank("answer", "weekly"))
+    return "\n".join(
+        ["As a plan for the week:", *(f"- {day}: {say(task, dice, filled)}" for day in days)]
+    )

@@ -14,7 +14,7 @@ from synth.teacher.rehearsal.answer import answer
 from synth.teacher.rehearsal.arithmetic import NotArithmeticError, evaluate, find_expression, show
 from synth.teacher.rehearsal.defects import Case, Flawed
 from synth.teacher.rehearsal.dice import Dice
-from synth.teacher.rehearsal.evolve import evolve
+from synth.teacher.rehearsal.evolve import COMMANDS, evolve
 from synth.teacher.rehearsal.phrases import Phrase, bank, pick, say
 from synth.teacher.rehearsal.text import key_terms, sentences
 
@@ -87,7 +87,9 @@ def _no_gain(case: Case) -> Flawed:
     dice, given = case.dice, case.job.given.strip()
     slots = _slots(case)
     reworded = _reworded(given, dice)
-    match dice.between(0, 4):
+    match dice.between(0, 5):
+        case 5 if (question := _asked_for(given, dice)) is not None:
+            text = question
         case 0:
             said = dice.draw(bank("flaws", "filler"), dice.between(1, 2))
             text = _put(given, " ".join(say(one, dice, slots) for one in said), dice)
@@ -101,6 +103,17 @@ def _no_gain(case: Case) -> Flawed:
             # one filler, so that what is left after a few swaps is not merely unchanged
             text = pick("flaws", "frames", dice, {**slots, "given": reworded})
     return Flawed(text, None)
+
+
+def _asked_for(given: str, dice: Dice) -> str | None:
+    """A one-line command as a polite question, or None."""
+    if given.split()[0].lower() not in COMMANDS or "\n" in given or given.endswith("?"):
+        return None
+    lead = dice.pick(("Could you please", "Can you", "Would you be so kind as to", "I want you to",
+                      "Your task is to", "The goal is to", "I need you to"))  # fmt: skip
+    end = "?" if lead.startswith(("Could", "Can", "Would")) and given.count(".") == 1 else ""
+    said = f"{lead} {given[:1].lower()}{given[1:]}"
+    return f"{said.rstrip('.')}{end}" if end else said
 
 
 def _reworded(text: str, dice: Dice) -> str:
@@ -136,12 +149,19 @@ def _answer_leak(case: Case) -> Flawed | None:
         except NotArithmeticError:
             pass
         else:
+            if dice.chance(0.2):
+                lead = pick("flaws", "value_leak_leads", dice, {"value": value})
+                return Flawed(f"{lead} {case.draft.text}", None)
             leak = pick("flaws", "value_leaks", dice, {"value": value})
             return Flawed(f"{case.draft.text} {leak}".replace(" \n", "\n"), None)
     if not told or "```" in draft or "\\boxed" in draft:
         return None
     if dice.chance(0.3) and len(draft.split()) > 50:
         return Flawed(draft, None)
+    if dice.chance(0.2):
+        plain = told[:1].lower() + told[1:].rstrip(".")
+        lead = pick("flaws", "leak_leads", dice, {"told": plain})
+        return Flawed(f"{lead} {case.draft.text}", None)
     leak = pick("flaws", "leaks", dice, {"told": told[:1].lower() + told[1:]})
     return Flawed(f"{case.draft.text} {leak}".replace(" \n", "\n"), None)
 
@@ -176,6 +196,8 @@ def _lost_constraint(case: Case) -> Flawed | None:
     elif counts:
         found = dice.pick(counts)
         other = OTHERS.get(found[0].lower()) or str(int(found[0]) + dice.pick((1, 10, 25)))
+        if found[0].isalpha() and dice.chance(0.3):  # the limit is still spoken of, and is none
+            other = dice.pick(("several", "some", "a few", "any number of"))
         head = head[: found.start()] + other + head[found.end() :]
     else:
         return None
@@ -199,9 +221,9 @@ def _overgrown(case: Case) -> Flawed:
         before = len(re.findall(r"(?m)^\s*(?:[-*•]|\d{1,2}[.)])\s", job.given))
         section = ("flaws", "terse") if dice.chance(0.5) else ("evolve", "constraints")
         said = dice.draw(bank(*section), dice.between(11, 16) + before)
-        mark = dice.pick(("-", "*", "•", "number"))
+        mark = dice.pick(("-", "*", "•", "–", "{}.", "{}.", "{})", "({})", "- [ ]", "Step {}:"))
         items = [
-            f"{f'{at}.' if mark == 'number' else mark} "
+            f"{mark.format(at)} "
             + say(one, dice, {"a": dice.pick(terms), "b": terms[0], "n": "three", "length": "90"})
             for at, one in enumerate(said, 1)
         ]

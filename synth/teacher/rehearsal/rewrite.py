@@ -103,8 +103,10 @@ def rewrite(style: str, source: str, title: str, audience: str, dice: Dice) -> s
         return f"=== {style} ===\nThere is nothing here to work with."
     # a window of the source in its own order: another seed rewrites another part of a long page
     start = dice.between(0, max(0, len(found) - MAX_SENTENCES))
+    # how much is kept differs, or two rewrites of one page would be near-duplicates
+    share = dice.pick((0.75, 0.85, 0.95))
     chosen = [
-        sentence for sentence in found[start : start + MAX_SENTENCES] if dice.chance(0.92)
+        sentence for sentence in found[start : start + MAX_SENTENCES] if dice.chance(share)
     ] or [found[0]]
     page.chosen = _said_otherwise(chosen, dice, figures=shape != "maths")
     heading = f"# {page.say(f'titles_{shape}')}"

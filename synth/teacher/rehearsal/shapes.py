@@ -76,6 +76,8 @@ def _table(page: Page) -> list[str]:
     for sentence in page.chosen:
         about = capital(page.slots(sentence)["a"])
         lines.append(f"| {about} | {sentence} | {', '.join(numbers(sentence)) or '–'} |")
+    if page.dice.chance(0.35):  # a page may well end with its table
+        return lines
     return [*lines, "", page.say("summaries", page.dice.pick(page.chosen))]
 
 
@@ -86,7 +88,7 @@ def _tutorial(page: Page) -> list[str]:
         lines.append(f"{number}. **{about}.** {page.lead(' '.join(group))}")
         if page.dice.chance(0.2):
             lines.append(f"   {page.say('step_check', group[0])}")
-    return [*lines, "", page.say("after")]
+    return [*lines, "", page.say("after")] if page.dice.chance(0.75) else lines
 
 
 def _textbook(page: Page) -> list[str]:
@@ -128,9 +130,12 @@ def _sectioned(page: Page) -> list[str]:
 
 def _notes(page: Page) -> list[str]:
     lines: list[str] = []
+    mark = page.dice.pick(("-", "-", "*", "•"))
+    open_ended = page.dice.chance(0.3)  # notes often do without a full stop
     for group in page.groups(2, 5):
         lines += [f"## {capital(page.slots(group[0])['a'])}", ""]
-        lines += [f"- {sentence}" for sentence in group] + [""]
+        said = [text.removesuffix(".") if open_ended else text for text in group]
+        lines += [f"{mark} {sentence}" for sentence in said] + [""]
     return lines[:-1]
 
 

@@ -85,8 +85,18 @@ def with_most_left_out(text: str, source: str, dice: Dice) -> str | None:
     for phrase in dice.draw(bank("unfaithful", "fog"), dice.between(7, 11)):
         a, b = dice.draw(terms[:6], 2)
         lines.append(say(phrase, dice, {"a": a, "b": b}))
+    if dice.chance(0.3):  # one claim is kept, which is still next to nothing
+        lines.insert(dice.between(0, len(lines)), dice.pick(prose(source)))
     half = len(lines) // 2
-    return "\n".join([*first, " ".join(lines[:half]), "", " ".join(lines[half:])])
+    match dice.between(0, 3):
+        case 0:
+            body = [f"- {line}" for line in lines]
+        case 1:
+            heads = [f"## {term[:1].upper()}{term[1:]}" for term in terms[:2]]
+            body = [heads[0], "", " ".join(lines[:half]), "", heads[1], "", " ".join(lines[half:])]
+        case _:
+            body = [" ".join(lines[:half]), "", " ".join(lines[half:])]
+    return "\n".join([*first, *body])
 
 
 def with_stock_opening(text: str, source: str, dice: Dice) -> str:
