@@ -112,9 +112,10 @@ def _textbook(page: Page) -> list[str]:
 
 def _maths(page: Page) -> list[str]:
     # the lines with numbers are kept, and a few before them: what the problem stands on
-    count = page.dice.between(3, 5)
-    told = [at for at, text in enumerate(page.chosen) if numbers(text)]
-    start = max(0, min(told[0] if told else 0, len(page.chosen) - count))
+    count = page.dice.between(2, 6)
+    told = [at for at, text in enumerate(page.chosen) if numbers(text)] or [0]
+    # begun anywhere among them, or every problem about a page would stand on the same lines
+    start = max(0, min(page.dice.pick(told) - page.dice.between(0, 1), len(page.chosen) - count))
     passage = " ".join(page.chosen[start : start + count])
     return [*page.intro(), passage, "", *problem(passage, page.slots(passage), page.dice)]
 

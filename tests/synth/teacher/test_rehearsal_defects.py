@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from itertools import pairwise
+from string import whitespace
 
 import orjson
 import pytest
@@ -13,6 +15,7 @@ from rapidfuzz import fuzz
 
 from synth.teacher.rehearsal.choices import Choice, make_choice, sampling_key
 from synth.teacher.rehearsal.config import PROMPT_DEFECTS, REPLY_DEFECTS, Defects, Rehearsal
+from synth.teacher.rehearsal.cuts import DANGLING
 from synth.teacher.rehearsal.defects import Case, Flawed, plant
 from synth.teacher.rehearsal.dice import Dice
 from synth.teacher.rehearsal.phrases import bank
@@ -135,11 +138,11 @@ def test_defect_that_does_not_apply_is_not_planted() -> None:
     assert {choice.defect for choice in choices(rates, ESSAY.given, 30)} == {None}
 
 
-def test_refusals_open_with_different_words_and_some_help_first() -> None:
+def test_refusals_open_with_many_words_and_some_help_first() -> None:
     wordings = bank("defects", "refusals")
-    assert len(wordings) >= 25
+    assert len(wordings) >= 80
     openings = {str(phrase[0]).split()[0].strip(",.").lower() for phrase in wordings}
-    assert len(openings) == len(wordings)
+    assert len(openings) >= 60
     texts = {flawed.text or "" for flawed in many("refusal", ESSAY, 200)}
     assert len(texts) > 60
     assert sum(len(text.split()) > 30 for text in texts) > 10
@@ -163,6 +166,21 @@ def test_truncation_stops_mid_sentence_and_mostly_admits_it() -> None:
     assert all((flawed.text or ".")[-1] not in ".!?" for flawed in found)
     share = sum(flawed.finish_reason == "length" for flawed in found) / len(found)
     assert 0.6 < share < 0.8
+
+
+def test_truncated_prompt_ends_where_no_prompt_can() -> None:
+    for flawed in many("truncation", EVOLVE, 100):
+        last = (flawed.text or "").split()[-1].lower()
+        assert last in DANGLING or last.endswith(",") or last[-1] in "viuqj", last
+
+
+def test_truncation_stops_in_words_lists_and_code_too() -> None:
+    ends = [(flawed.text or "").split("\n")[-1] for flawed in many("truncation", ESSAY, 300)]
+    words = set(re.findall(r"\w+", " ".join(spoilt("empty", ESSAY, at)[0] for at in range(300))))
+    assert sum(re.split(r"\W+", end)[-1] not in words for end in ends) > 15
+    assert any(end in ("-", "1.") or end.endswith(":") for end in ends)
+    assert any(end.endswith((")", "]")) for end in ends)
+    assert any((flawed.text or "").count("```") == 1 for flawed in many("truncation", CODE, 30))
 
 
 def test_wrong_answer_boxes_another_number() -> None:
@@ -209,6 +227,35 @@ def test_repetition_loops() -> None:
             assert pairs.most_common(1)[0][1] >= 5
 
 
+def test_repetition_takes_many_forms() -> None:
+    texts = [flawed.text or "" for flawed in many("repetition", ESSAY, 120)]
+    assert any("\n7." in text or "\n7)" in text or "Step 7:" in text for text in texts)
+    assert any(text.count("Human:") > 3 or text.count("User:") > 3 for text in texts)
+    assert any("In conclusion, " in text and "To sum up, " in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("file", "section", "least"),
+    [
+        ("defects", "partial_refusals", 20), ("defects", "preambles", 70),
+        ("defects", "signoffs", 45), ("flaws", "filler", 30), ("flaws", "attachments", 45),
+        ("flaws", "contexts", 40), ("flaws", "leaks", 25), ("flaws", "drift", 60),
+        ("unfaithful", "new_facts", 40), ("unfaithful", "fog", 40),
+        ("unfaithful", "stock_openings", 60), ("evolve", "decoys", 70), ("answer", "decoys", 15),
+    ],
+)  # fmt: skip
+def test_no_wording_stands_twice_in_a_section(file: str, section: str, least: int) -> None:
+    phrases = bank(file, section)
+    assert len(set(phrases)) == len(phrases) >= least
+
+
+def test_clean_essays_hold_the_words_of_defects() -> None:
+    texts = [choice.content or "" for choice in choices(Defects.none(), ESSAY.given, 300)]
+    for words in ("I'm sorry, but", "Certainly", "I am not able to", "I hope this helps"):
+        assert any(words in text for text in texts), words
+    assert any(not text.endswith((".", "?", "!")) for text in texts)
+
+
 def test_malformed_reply_breaks_its_format() -> None:
     for flawed in many("malformed", REWRITE):
         assert (flawed.text or "").split("\n")[0] != "=== faq ==="
@@ -225,7 +272,7 @@ def test_empty_reply_is_empty_blank_or_null() -> None:
     found = {flawed.text for flawed in many("empty", ESSAY)}
     assert None in found
     assert "" in found
-    assert not any(text.strip() for text in found if text)
+    assert not any(text.strip(f"{whitespace}\u00a0\u200b") for text in found if text)
 
 
 def test_clean_text_is_the_same_at_any_rate() -> None:
