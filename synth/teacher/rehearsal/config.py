@@ -70,7 +70,8 @@ class Defects(BaseModel):
         default=0.04, description="Declines, at times after a polite beginning of help."
     )
     truncation: Rate = Field(
-        default=0.04, description="Stops mid-sentence; 3 in 10 claim to have ended by themselves."
+        default=0.04,
+        description="Breaks off, in a sentence, word, list or code; 3 in 10 claim to have ended.",
     )
     wrong_answer: Rate = Field(
         default=0.04,
@@ -91,7 +92,8 @@ class Defects(BaseModel):
         "is to stay; the report counts the others.",
     )
     repetition: Rate = Field(
-        default=0.04, description="Falls into a loop of a sentence, line or phrase."
+        default=0.04,
+        description="Falls into a loop: a sentence, a phrase, a list that only counts on, a talk.",
     )
     malformed: Rate = Field(
         default=0.04,

@@ -21,7 +21,7 @@ from synth.teacher.rehearsal.text import key_terms, sentences
 SYNONYMS = {
     "explain": "describe", "describe": "explain", "write": "compose", "compose": "write",
     "short": "brief", "brief": "short", "show": "demonstrate", "find": "determine", "big": "large",
-    "small": "little", "give": "provide", "help": "assist", "buy": "purchase", "start": "begin",
+    "small": "little", "give": "provide", "buy": "purchase", "start": "begin",
     "people": "persons", "list": "enumerate", "make": "create", "use": "employ", "story": "tale",
     "quickly": "fast", "house": "home", "problem": "issue", "choose": "select", "reason": "cause",
     "plan": "arrange", "compute": "calculate", "calculate": "compute", "exactly": "precisely",
@@ -158,11 +158,11 @@ def _answer_leak(case: Case) -> Flawed | None:
         return None
     if dice.chance(0.3) and len(draft.split()) > 50:
         return Flawed(draft, None)
+    plain = told if told.startswith(("I ", "“")) else told[:1].lower() + told[1:]
     if dice.chance(0.2):
-        plain = told[:1].lower() + told[1:].rstrip(".")
-        lead = pick("flaws", "leak_leads", dice, {"told": plain})
+        lead = pick("flaws", "leak_leads", dice, {"told": plain.rstrip(".")})
         return Flawed(f"{lead} {case.draft.text}", None)
-    leak = pick("flaws", "leaks", dice, {"told": told[:1].lower() + told[1:]})
+    leak = pick("flaws", "leaks", dice, {"told": plain})
     return Flawed(f"{case.draft.text} {leak}".replace(" \n", "\n"), None)
 
 
@@ -196,7 +196,10 @@ def _lost_constraint(case: Case) -> Flawed | None:
     elif counts:
         found = dice.pick(counts)
         other = OTHERS.get(found[0].lower()) or str(int(found[0]) + dice.pick((1, 10, 25)))
-        if found[0].isalpha() and dice.chance(0.3):  # the limit is still spoken of, and is none
+        whole = head[found.end() :][:1] not in ("-", "–")
+        if (
+            found[0].isalpha() and whole and dice.chance(0.3)
+        ):  # the limit is still spoken of, and is none
             other = dice.pick(("several", "some", "a few", "any number of"))
         head = head[: found.start()] + other + head[found.end() :]
     else:

@@ -84,7 +84,7 @@ def _counting(passage: str, dice: Dice) -> list[str]:
     """A problem for a passage with fewer than two numbers: its own words and letters, counted."""
     low = passage.lower()
     x, y = dice.draw(key_terms(passage)[:6], 2)
-    brief = [text for text in dict.fromkeys(sentences(passage)) if 4 <= len(text.split()) <= 30]
+    brief = [text for text in dict.fromkeys(sentences(passage)) if 4 <= len(text.split()) <= 16]
     form = dice.pick(("count", "letters", "words") if len(brief) > 1 else ("count", "letters"))
     if form == "count":
         # the question itself holds both words, so only the passage is searched

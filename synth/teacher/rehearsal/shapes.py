@@ -112,7 +112,7 @@ def _textbook(page: Page) -> list[str]:
 
 def _maths(page: Page) -> list[str]:
     # the lines with numbers are kept, and a few before them: what the problem stands on
-    count = page.dice.between(2, 6)
+    count = page.dice.between(3, 6)
     told = [at for at, text in enumerate(page.chosen) if numbers(text)] or [0]
     # begun anywhere among them, or every problem about a page would stand on the same lines
     start = max(0, min(page.dice.pick(told) - page.dice.between(0, 1), len(page.chosen) - count))
@@ -146,7 +146,9 @@ def _dialogue(page: Page) -> list[str]:
     )
     lines: list[str] = []
     for group in page.groups(1, 3):
-        lines += [f"{learner}: {page.say('asks', group[0])}", f"{expert}: {' '.join(group)}", ""]
+        # nobody opens a conversation with "Sure, but …"
+        asks = "asks_on" if lines and page.dice.chance(0.25) else "asks"
+        lines += [f"{learner}: {page.say(asks, group[0])}", f"{expert}: {' '.join(group)}", ""]
     return [*lines, f"{learner}: {page.say('thanks', page.chosen[-1])}"]
 
 
