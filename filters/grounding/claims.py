@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from filters.grounding import source as given
-from filters.grounding.sentences import Statement, opposites, statements
+from filters.grounding.sentences import FUNCTION, Statement, opposed, statements
 from synth.engine.stage import Model
 from synth.verdicts import Verdicts
 
@@ -205,15 +205,19 @@ def _turned(
 def _opposed(claim: Statement, one: Statement) -> bool:
     """Whether an opposite stands where the claim has a word, among the same words, and the word
     itself does not."""
-    table = opposites()
-    ours, theirs = frozenset(claim.tokens), frozenset(one.tokens)
-    for word in ours - theirs:
-        against = table.get(word, frozenset())
-        # "more" and "fewer" in one sentence: who has which may be told from either side
-        if against & ours:
+    ours, theirs = Counter(claim.tokens), Counter(one.tokens)
+    lost = ours.keys() - theirs.keys()
+    for word in lost - FUNCTION:
+        others = [other for other in theirs if opposed(word, other)]
+        before = sum(ours[other] for other in ours if opposed(word, other))
+        # "more" and "fewer" in one sentence: who has which may be told from either side, but then
+        # none is there once more
+        if before and sum(theirs[other] for other in others) <= before:
             continue
-        for other in against & theirs:
-            if not table[other] & theirs and claim.near(word) & one.near(other):
+        for other in others:
+            if any(opposed(other, same) for same in theirs):
+                continue
+            if (claim.near(word) & one.near(other)) - FUNCTION:
                 return True
     return False
 

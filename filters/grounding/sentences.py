@@ -41,8 +41,8 @@ AFFIRMS = frozenset(  # behind a negation: "not only", "no fewer than", "no doub
 IDIOMS = re.compile(
     r"\b(?:in short|at (?:long )?last|at first|first of all|in the first place|of course|a little"
     r"|a few|so far|as (?:long|far|soon|little|much) as|in the end|end up|in the long run|early on"
-    r"|right away|more (?:precisely|exactly|specifically|generally|importantly)|what is more"
-    r"|more or less|up to|over time|all over|no longer than|sooner or later)\b",
+    r"|right away|at (?:least|most|best|worst)|more (?:precisely|exactly|specifically|generally|importantly)|what is more"
+    r"|more or less|up to|over time|all over|quite a (?:few|lot)|no longer than|sooner or later)\b",
     re.IGNORECASE,
 )
 FUNCTION: Final = frozenset(
@@ -164,3 +164,34 @@ def opposites() -> dict[str, frozenset[str]]:
                 for word in first:
                     found.setdefault(word, set()).update(second)
     return {word: frozenset(others) for word, others in found.items()}
+
+
+PREFIXES = ("un", "non", "in", "im", "il", "ir", "dis")
+UNLESS = frozenset(  # these are no negations of what follows the prefix
+    """improve increase indeed inform inside install intake into invaluable invent inflame impress
+    import impact imprint implant display discover disclose discharge dispose dispatch disease
+    discuss district discount discourse displace until under union unit unite""".split()  # noqa: SIM905  as above
+)
+LEAST_PREFIXED = 4
+
+
+def opposed(word: str, other: str) -> bool:
+    """Whether two words say the opposite of each other, by the table or by their form.
+
+    By form: one is the other behind a prefix that negates ("unhealthy"), or both are made from one
+    word with "-ful" and "-less".
+    """
+    if other in opposites().get(word, ()):
+        return True
+    short, long = sorted((word, other), key=len)
+    if len(short) >= LEAST_PREFIXED and long.endswith(short):
+        return long.removesuffix(short) in PREFIXES and not _is_root(long)
+    for one, two in ((word, other), (other, word)):
+        root, _, rest = one.partition("less")
+        if len(root) >= 3 and rest in ("", "ly", "ness") and two in (f"{root}ful{rest}", root):
+            return bool(rest) or two != root
+    return False
+
+
+def _is_root(word: str) -> bool:
+    return any(stem(word).startswith(stem(one)) for one in UNLESS)
