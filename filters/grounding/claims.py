@@ -13,6 +13,7 @@ name. Paraphrase beyond that is not seen: what is reworded throughout counts as 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from filters.grounding import source as given
-from filters.grounding.sentences import FUNCTION, Statement, opposed, statements
+from filters.grounding.sentences import FUNCTION, Statement, opposed, statements, stem
 from synth.engine.stage import Model
 from synth.verdicts import Verdicts
 
@@ -33,11 +34,16 @@ if TYPE_CHECKING:
 LEAST_WORDS = 4
 MOST_CLAIMS = 60
 MOST_SENTENCES = 300
+LABEL = 5  # content words, without a full stop
+ENDED = re.compile(r"[.!:;][\"'\u201d\u2019)\]*_]*$")
 KEPT = 0.5  # of a claim's weight
 ABOUT = 0.5  # likeness (F1 of the weights) from which on a sentence is about a claim
 RIVAL = 0.8  # of the likeness: as like as that, another claim may be the one that is meant
 SIZE = 0.5  # of a claim's words: a sentence with fewer is a fragment or a label
-IGNORED = 0.12  # of the claims' words anywhere in the text; less, and it is about something else
+IGNORED = 0.15  # of the claims' words anywhere in the text; less, and it is about something else
+SUPPORTED = 1 / 3  # of a sentence's weight in one claim: it says some of what the source does
+FOG = 0.25  # of the sentences; where fewer are supported, more claims must be kept
+FOG_KEPT = 2.5  # times as many
 FEWEST = 3  # claims, before a share of them says anything
 
 
@@ -50,6 +56,8 @@ class Held:
     contradicted: int
     touched: float = 1.0
     """Share of the claims' words that occur in the text at all, weighed."""
+    supported: float = 1.0
+    """Share of the text's sentences that say some of what a claim does."""
     evidence: str = ""
 
     @property
@@ -87,11 +95,12 @@ class Claims(Model):
                 continue
             held = hold(*pair)
             total = held.kept + held.omitted + held.contradicted
+            least = self.min_kept * (FOG_KEPT if held.supported < FOG else 1)
             if held.contradicted > self.max_contradicted:
                 reasons.append("claim_contradicted")
-            elif total >= FEWEST and held.touched < IGNORED:
+            elif total >= FEWEST and not held.kept and held.touched < IGNORED:
                 reasons.append("source_ignored")
-            elif total >= FEWEST and held.share < self.min_kept and style not in self.report:
+            elif total >= FEWEST and held.share < least and style not in self.report:
                 reasons.append("too_few_claims_kept")
             else:
                 reasons.append(None)
@@ -147,7 +156,8 @@ def hold(source: str, text: str) -> Held:
     everywhere = frozenset(word for one in said for word in one.words)
     every = frozenset(weights)
     touched = _weight(every & everywhere, weights) / (_weight(every, weights) or 1)
-    return Held(kept, len(claims) - kept - contradicted, contradicted, touched, evidence)
+    omitted = len(claims) - kept - contradicted
+    return Held(kept, omitted, contradicted, touched, _supported(about, totals, said, owns), evidence)
 
 
 @lru_cache(maxsize=256)  # a chunk is rewritten several times
@@ -155,6 +165,21 @@ def claims_of(source: str) -> list[Statement]:
     """What the source states, each once."""
     found = statements(source, least=LEAST_WORDS, most=MOST_CLAIMS)
     return list({(one.words, one.denied): one for one in found}.values())
+
+
+def _supported(
+    about: Sequence[Sequence[float]],
+    totals: Sequence[float],
+    said: Sequence[Statement],
+    owns: Sequence[float],
+) -> float:
+    """Share of the sentences of which a third or more stands in one claim; 1 where there is none."""
+    judged = [column for column, one in enumerate(said) if len(one.words) >= LEAST_WORDS]
+    found = sum(
+        any(row[column] * total >= SUPPORTED * owns[column] for row, total in zip(about, totals, strict=True))
+        for column in judged
+    )
+    return found / len(judged) if judged else 1.0
 
 
 def _weight(words: frozenset[str], weights: dict[str, float]) -> float:
@@ -180,7 +205,9 @@ def _kept(
 def _comparable(claim: Statement, one: Statement) -> bool:
     """Whether both state something, and something of about the same size."""
     asks = one.text.endswith("?") or claim.text.endswith("?")
-    return not asks and len(one.words) >= max(LEAST_WORDS, SIZE * len(claim.words))
+    # "relate the pivot to the load": a label, or one of the aims above a text
+    labels = len(one.words) <= LABEL and not ENDED.search(one.text)
+    return not (asks or labels) and len(one.words) >= max(LEAST_WORDS, SIZE * len(claim.words))
 
 
 def _turned(
@@ -192,22 +219,29 @@ def _turned(
     column: int,
 ) -> bool:
     """Whether the sentence says the opposite of the claim that it is about."""
-    opposed = _opposed(claim, one)
+    exchanged = _opposites(claim, one)
     if (claim.negations - one.negations) % 2:
         shared = claim.words & one.words
         denied = (claim.denied ^ one.denied) & shared
         scope = (claim.denied | one.denied) & shared
         if denied and len(denied) * 2 >= len(scope):
-            return not opposed  # "not rare" for "common" is no contradiction
-    return opposed or _exchanged(claim, one, claims, about, row, column)
+            return not exchanged  # "not rare" for "common" is no contradiction
+        # "were not sold" for "unsold"
+        exchanged = [
+            (word, other)
+            for word, other in exchanged
+            if (stem(word) in claim.denied) == (stem(other) in one.denied)
+        ]
+    if exchanged:
+        return True
+    return _exchanged(claim, one, claims, about, row, column)
 
 
-def _opposed(claim: Statement, one: Statement) -> bool:
-    """Whether an opposite stands where the claim has a word, among the same words, and the word
-    itself does not."""
+def _opposites(claim: Statement, one: Statement) -> list[tuple[str, str]]:
+    """The words of the claim in whose place, among the same words, an opposite stands."""
     ours, theirs = Counter(claim.tokens), Counter(one.tokens)
-    lost = ours.keys() - theirs.keys()
-    for word in lost - FUNCTION:
+    found: list[tuple[str, str]] = []
+    for word in ours.keys() - theirs.keys() - FUNCTION:
         others = [other for other in theirs if opposed(word, other)]
         before = sum(ours[other] for other in ours if opposed(word, other))
         # "more" and "fewer" in one sentence: who has which may be told from either side, but then
@@ -215,11 +249,10 @@ def _opposed(claim: Statement, one: Statement) -> bool:
         if before and sum(theirs[other] for other in others) <= before:
             continue
         for other in others:
-            if any(opposed(other, same) for same in theirs):
-                continue
-            if (claim.near(word) & one.near(other)) - FUNCTION:
-                return True
-    return False
+            own = any(opposed(other, same) for same in theirs.keys() - ours.keys())
+            if not own and claim.near(word) & one.near(other):
+                found.append((word, other))
+    return found
 
 
 def _exchanged(

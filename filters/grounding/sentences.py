@@ -29,8 +29,9 @@ CLAUSE_WORDS = frozenset(
     "but although though whereas while because since if unless when so".split()  # noqa: SIM905  as below
 )
 DOES = frozenset({"do", "does", "did", "doing", "done"})  # "do so" repeats a verb
+SO = frozenset({"to", "far", "much", "many", "little", "few", "long", "called", "on"})
 SCOPE = 4
-NEAR = 4  # words to either side
+NEAR = 3  # content words to either side
 NEGATIONS = frozenset(
     """not never no none neither nor nobody nothing nowhere without cannot
     lacks lack lacked""".split()  # noqa: SIM905  a list of words is read as words
@@ -41,7 +42,7 @@ AFFIRMS = frozenset(  # behind a negation: "not only", "no fewer than", "no doub
 IDIOMS = re.compile(
     r"\b(?:in short|at (?:long )?last|at first|first of all|in the first place|of course|a little"
     r"|a few|so far|as (?:long|far|soon|little|much) as|in the end|end up|in the long run|early on"
-    r"|right away|at (?:least|most|best|worst)|more (?:precisely|exactly|specifically|generally|importantly)|what is more"
+    r"|right away|at (?:best|worst)|more (?:precisely|exactly|specifically|generally|importantly)|what is more"
     r"|more or less|up to|over time|all over|quite a (?:few|lot)|no longer than|sooner or later)\b",
     re.IGNORECASE,
 )
@@ -54,6 +55,10 @@ FUNCTION: Final = frozenset(
     own only even still yet however therefore thus hence because since while although though
     whereas indeed moreover furthermore q a s t don doesn didn isn aren wasn weren won wouldn
     couldn shouldn hasn haven hadn ain""".split()  # noqa: SIM905  as above
+)
+BOUNDS = (  # said in many ways, each of which has words that mean something else alone
+    (re.compile(r"\bat (?:the )?(?:very )?least\b|\bno (?:less|fewer) than\b"), "at-least"),
+    (re.compile(r"\bat (?:the )?(?:very )?most\b|\bno more than\b"), "at-most"),
 )
 AUXILIARY = re.compile(r"(?:n['\u2019]t)$")
 SUFFIXES = ("ations", "ation", "ings", "ing", "edly", "ied", "ies", "ed", "es", "ly", "ment", "s")
@@ -76,11 +81,12 @@ class Statement:
     """Its numbers and the capitalised words inside it: what can be exchanged for another's."""
 
     def near(self, word: str) -> frozenset[str]:
-        """The stems of the words that stand close to a word."""
+        """The stems of the content words that stand close to a word."""
+        said = [token for token in self.tokens if token == word or token not in FUNCTION]
         found: set[str] = set()
-        for at, token in enumerate(self.tokens):
+        for at, token in enumerate(said):
             if token == word:
-                found.update(map(stem, self.tokens[max(0, at - NEAR) : at + NEAR + 1]))
+                found.update(map(stem, said[max(0, at - NEAR) : at + NEAR + 1]))
         return frozenset(found - {stem(word)})
 
 
@@ -123,7 +129,7 @@ def _statement(text: str) -> Statement:
             left = 0 if token in CLAUSE_ENDS else left
             continue
         low = token.lower().replace("\u2019", "'")
-        if low in CLAUSE_WORDS and not (low == "so" and at and tokens[at - 1].lower() in DOES):
+        if low in CLAUSE_WORDS and not (low == "so" and _is_adverb(tokens, at)):
             left = 0
         negates = low in NEGATIONS or AUXILIARY.search(low) is not None
         if negates and not (at + 1 < len(tokens) and tokens[at + 1].lower() in AFFIRMS):
@@ -143,14 +149,22 @@ def _statement(text: str) -> Statement:
         left = max(0, left - 1)
     denied = frozenset(key for key, is_denied in denials.items() if is_denied)
     plain = IDIOMS.sub(" ", text.lower().replace("\u2019", "'"))
+    for bound, name in BOUNDS:
+        plain = bound.sub(name, plain)
     return Statement(
         text.strip(),
         frozenset(words),
         denied,
-        tuple(token for token in TOKEN.findall(plain) if token not in BREAKS),
+        tuple(token.removesuffix("'s") for token in TOKEN.findall(plain) if token not in BREAKS),
         negations,
         frozenset(names),
     )
+
+
+def _is_adverb(tokens: list[str], at: int) -> bool:
+    """Whether this "so" begins no clause: "do so", "so far", "so to speak"."""
+    before, after = tokens[max(at - 1, 0)].lower(), "".join(tokens[at + 1 : at + 2]).lower()
+    return before in DOES or after in SO
 
 
 @cache
@@ -187,9 +201,9 @@ def opposed(word: str, other: str) -> bool:
     if len(short) >= LEAST_PREFIXED and long.endswith(short):
         return long.removesuffix(short) in PREFIXES and not _is_root(long)
     for one, two in ((word, other), (other, word)):
-        root, _, rest = one.partition("less")
-        if len(root) >= 3 and rest in ("", "ly", "ness") and two in (f"{root}ful{rest}", root):
-            return bool(rest) or two != root
+        root, less, rest = one.partition("less")
+        if less and len(root) >= 3 and two == f"{root}ful{rest}":
+            return True
     return False
 
 

@@ -41,7 +41,8 @@ FIGURE = re.compile(
 CAPITAL = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{3,}(?![\w'’-])")
 FIXED = re.compile(
     r"after that|before that|a good many|a good deal|at first|first of all|at last|so far"
-    r"|how many|not many|as many|so many|too early|too late"
+    r"|how many|not many|as many|so many|too early|too late|(?:quite )?a few"
+    r"|most of the time"
 )
 """Phrases in which a word does not mean what its opposite would turn round."""
 FEWEST_SHARED = 6
