@@ -157,7 +157,9 @@ def hold(source: str, text: str) -> Held:
     every = frozenset(weights)
     touched = _weight(every & everywhere, weights) / (_weight(every, weights) or 1)
     omitted = len(claims) - kept - contradicted
-    return Held(kept, omitted, contradicted, touched, _supported(about, totals, said, owns), evidence)
+    return Held(
+        kept, omitted, contradicted, touched, _supported(about, totals, said, owns), evidence
+    )
 
 
 @lru_cache(maxsize=256)  # a chunk is rewritten several times
@@ -173,10 +175,13 @@ def _supported(
     said: Sequence[Statement],
     owns: Sequence[float],
 ) -> float:
-    """Share of the sentences of which a third or more stands in one claim; 1 where there is none."""
+    """Share of the sentences of which a third or more stands in one claim; 1 of none."""
     judged = [column for column, one in enumerate(said) if len(one.words) >= LEAST_WORDS]
     found = sum(
-        any(row[column] * total >= SUPPORTED * owns[column] for row, total in zip(about, totals, strict=True))
+        any(
+            row[column] * total >= SUPPORTED * owns[column]
+            for row, total in zip(about, totals, strict=True)
+        )
         for column in judged
     )
     return found / len(judged) if judged else 1.0

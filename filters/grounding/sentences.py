@@ -42,8 +42,8 @@ AFFIRMS = frozenset(  # behind a negation: "not only", "no fewer than", "no doub
 IDIOMS = re.compile(
     r"\b(?:in short|at (?:long )?last|at first|first of all|in the first place|of course|a little"
     r"|a few|so far|as (?:long|far|soon|little|much) as|in the end|end up|in the long run|early on"
-    r"|right away|at (?:best|worst)|more (?:precisely|exactly|specifically|generally|importantly)|what is more"
-    r"|more or less|up to|over time|all over|quite a (?:few|lot)|no longer than|sooner or later)\b",
+    r"|right away|at (?:best|worst)|more (?:precisely|exactly|specifically|generally|importantly)"
+    r"|what is more|more or less|up to|over time|all over|quite a (?:few|lot)|no longer than|sooner or later)\b",
     re.IGNORECASE,
 )
 FUNCTION: Final = frozenset(

@@ -35,7 +35,9 @@ PEOPLE = (
     r"(?:people|humans?|human beings|humankind|humanity|mankind|man|men and women|civili[sz]ations?"
     r"|cultures|societies|scholars|thinkers|scientists|philosophers|experts|we|generations)"
 )
-AGES = r"(?:centuries|generations|millennia|ages|decades|(?:thousands|hundreds) of years|as long as)"
+AGES = (
+    r"(?:centuries|generations|millennia|ages|decades|(?:thousands|hundreds) of years|as long as)"
+)
 HOLDS = (  # what a topic is said to do to its readers
     r"(?:fascinat|captivat|intrigu|enchant|charm|mystif|puzzl|inspir|amaz|entranc|enthral|delight"
     r"|beguil|bewitch|interest|wonder|drawn|captur|grip|occupied|preoccupied|dream|wrestl|grappl"
@@ -74,7 +76,8 @@ AGREED = r"(?:no problem|all ?right|got it|understood|okay|ok|sure|certainly|of 
 AGE = _any(
     rf"in (?:today(?:'s)?|(?:the|our|this|an?)? ?{BUSY})[\s,'-](?:[\w'-]+[ ,]+){{0,4}}?{WORLD}\b",
     r"in (?:today's|this modern) \w+,",
-    rf"in an? (?:[\w-]+[ ,]+){{0,4}}?{WORLD}\b[ ,]*(?:of|where|in which|when|that|full|so|filled)\b",
+    rf"in an? (?:[\w-]+[ ,]+){{0,4}}?{WORLD}\b[ ,]*"
+    r"(?:of|where|in which|when|that|full|so|filled)\b",
     rf"(?:we|you) (?:all |now )?(?:live|find ourselves) in (?:an?|the) (?:[\w-]+ )*?{WORLD}\b",
     r"in recent years,|in this day and age|in our (?:[\w-]+ )*?(?:lives|world|times?)\b",
     r"in the (?:21st|twenty-first) century,",
@@ -84,8 +87,8 @@ AGE = _any(
     r"|march|becom)\w*",
     r"now,? more than ever|today,? more than ever|in the age of (?:the |social |artificial )?"
     r"(?:internet|media|information|intelligence|ai|smartphones?|technology)\b",
-    r"with the (?:[\w-]+ )?(?:rise|advent|growth|arrival|emergence|spread|advance|pace) of (?:the )?"
-    r"(?:(?:new|modern|digital|ever\S*|advanced|social|smart|artificial|emerging) ?)*"
+    r"with the (?:[\w-]+ )?(?:rise|advent|growth|arrival|emergence|spread|advance|pace) of "
+    r"(?:the )?(?:(?:new|modern|digital|ever\S*|advanced|social|smart|artificial|emerging) ?)*"
     r"(?:technolog\w+|internet|media|ai|intelligence|globali[sz]ation|change|age|world|life)\b",
 )
 EVER = _any(
@@ -94,7 +97,8 @@ EVER = _any(
     r"since the dawn of",
     r"from (?:(?:the )?(?:earliest|ancient|prehistoric) (?:times|days|civili[sz]ations)|antiquity)"
     r" (?:\w+ ){0,3}?to (?:the )?(?:present|today|modern|now|our|this|digital)",
-    r"throughout (?:(?:all |much )?(?:of )?(?:human |recorded )?history|the (?:ages|centuries)|time)",
+    r"throughout (?:(?:all |much )?(?:of )?(?:human |recorded )?history"
+    r"|the (?:ages|centuries)|time)",
     rf"(?:for|over|through|across|down) (?:the )?(?:many |countless |untold )?{AGES}\b,? "
     rf"(?:\w+ ){{0,6}}?{PEOPLE}\b(?: \w+){{0,6}}? {HOLDS}",
     r"(?:people|humans|human beings|humanity|mankind) (?:ha(?:s|ve) )(?:always|long|ever)\b",
@@ -105,8 +109,9 @@ HOOK = _any(
     r"have you (?:ever|heard|noticed|wondered|always|thought about)\b",
     r"(?:do you|did you|don't you|haven't you|ever|you(?:'ve| have| may| might| must)?) "
     r"(?:\w+ ){0,2}?(?:wonder(?:ed)?|ask(?:ed)? yourself|stop(?:ped)? to)\b",
-    r"did you know\b|do you (?:know what|remember when|ever|want to|struggle|find yourself|dream)\b",
-    r"what (?:if i|would you (?:say|do|think) if|comes to (?:your )?mind|springs to mind"
+    r"did you know\b|do you (?:know what|remember when|ever|want to|struggle|find yourself"
+    r"|dream)\b",
+    r"what (?:if i|would you (?:say|think) if|comes to (?:your )?mind|springs to mind"
     r"|do you (?:think of|picture|see|imagine|know about)|if you could|image)\b",
     r"when you (?:think|hear)\b|when was the last time|the next time you|next time you",
     r"who (?:hasn't|doesn't|has not|does not|among us|would have thought|wouldn't)\b",
@@ -116,8 +121,9 @@ HOOK = _any(
     r"|anything like|wondering|new to|curious|looking (?:for|to))\b",
     r"(?:you've|you have|you may have|you might have|chances are,?(?: that)? you've?) "
     r"(?:\w+ ){0,2}?heard (?:of|about|the|people|that)\b",
-    r"welcome (?:to|back|,)|gather (?:a?round|close)|come (?:along|closer)\b|step (?:right up|into)\b"
-    r"|buckle up|get ready|(?:are you )?ready (?:to|for)\b|hold on to your|listen up|brace yourself",
+    r"welcome (?:to|back|,)|gather (?:a?round|close)|come (?:along|closer)\b"
+    r"|step (?:right up|into)\b|buckle up|get ready|(?:are you )?ready (?:to|for)\b|hold on to your"
+    r"|listen up|brace yourself",
     rf"(?:hello|hi|hey|greetings|dear)[ ,!]+(?:\w+ ){{0,3}}?{GREETED}\b",
 )
 INVITES = _any(
@@ -145,14 +151,14 @@ SAYINGS = _any(
     r"life is (?:full|like|a|an|what|short|too)\b|knowledge is power|time flies|change is the only",
     r"when it comes to\b|whether (?:we|you|or not) (?:\w+ ){0,3}?(?:it|not),?(?: or not)?[ ,]",
     r"whether you(?:'re| are|'ve| have| want| love| call| think| prefer| know)\b",
-    rf"(?:we've|we have) all (?:been|had|heard|seen|felt|done|experienced|wondered)\b",
+    r"(?:we've|we have) all (?:been|had|heard|seen|felt|done|experienced|wondered)\b",
     rf"{EVERYONE} (?:\w+ )?(?:knows?|loves?|talks?|talking|has heard|have heard|dreams?|wonders?"
-    r"|takes? (?:it )?for granted|is familiar|are familiar|has (?:once|at some)|have (?:once|at some))\b",
+    r"|takes? (?:it )?for granted|(?:is|are) familiar|(?:has|have) (?:once|at some))\b",
     r"in the (?:\w+ )?(?:realm|tapestry|annals|world|universe|hustle and bustle|fast lane"
     r"|grand scheme|ever\S+) of\b",
 )
 REPLIES = _any(  # to the asker, in place of a text for readers
-    rf"{AGREED}\b ?[,.!]",
+    rf"{AGREED}\b ?(?:[.!]|[,;:-]+ ?(?:here|i|let|below|this is|happy|glad|the following|we)\b)",
     r"(?:output|response|answer|result|rewritten text|rewrite): ",
     r"[^.:\n]{0,40}\bthis is what i (?:came up with|have)|my (?:answer|suggestion|version) ",
 )
@@ -163,8 +169,8 @@ PREDICATES = re.compile(
         # what it is: a topic, and a good one
         rf"\b(?:is|are|remains?|stands? as|represents?|has become) (?:\w+ ){{0,4}}?{PRAISE} "
         r"(?:and \w+ |yet \w+ |, \w+ )?"
-        rf"{TOPIC}\b(?= ?(?:$|[.,;:!]|that|which|with|of (?:our|modern|everyday|daily|human|life)"
-        r"|in (?:our|today|modern|many|the|human)|for (?:many|everyone|all|people)|to (?:explore"
+        rf"{TOPIC}\b(?= ?(?:$|[.,;:!]|(?:that|which|with)\b"
+        r"|of (?:our|modern|everyday|daily|human|life)|in (?:our|today|modern|many|the|human)|for (?:many|everyone|all|people)|to (?:explore"
         r"|study|understand|many)|full))",
         rf"\bthe (?:\w+ )?(?:world|realm|art|story|history|universe|magic|wonders?) of "
         rf"(?:[^\s.!?]+ ){{1,6}}?(?:is|are|awaits?|can be|never|continues) (?:\w+ ){{0,3}}?"
@@ -185,8 +191,8 @@ PREDICATES = re.compile(
         r"\b(?:more|less) (?:\w+ )?than ever\b|\bas (?:\w+ )as (?:it )?ever\b"
         r"|\bnever been (?:more|so|easier|a better)\b|\bincreasingly (?:important|popular|relevant"
         r"|vital|essential|common|crucial)\b",
-        r"\b(?:takes?|taken|taking) (?:\w+ )?for granted\b|\b(?:often|easily|frequently) overlooked\b"
-        r"|\beasy to (?:overlook|forget|take for granted)\b",
+        r"\b(?:takes?|taken|taking) (?:\w+ )?for granted\b"
+        r"|\b(?:often|easily|frequently) overlooked\b|\beasy to (?:overlook|forget|take for granted)\b",
         r"\bis (?:all )?(?:everywhere|all around us)(?: (?:these days|today|now))?[.!,]"
         r"|\beveryone's lips\b|\btakes? on (?:an? )?(?:\w+ )?(?:meaning|importance|significance)\b",
         # how old and fascinating
@@ -198,15 +204,15 @@ PREDICATES = re.compile(
         r" know|wanted)\b|\ball you need to know\b",
         r"\b(?:more|much|a lot|so much|plenty|a great deal|something)(?: \w+)? to "
         r"(?:[^.!?]{1,50} than (?:meets|one|you|just)\b|discover|take in|learn|explore|unpack|offer"
-        r"|know|say)\b",
+        r"|know)\b",
         r"\bmore than (?:meets the eye|just an?|you (?:might )?(?:think|expect|know))\b"
         r"|\bsomething for (?:everyone|everybody|all)\b|\bfull of surprises\b",
         r"\byou(?:'re| are|'ve come to| have come to) (?:in )?the right place\b|\blook no further\b"
         r"|\byou(?:'re| are) not alone\b|\bmade easy\b",
         rf"\b{EVERYONE} (?:is |are )?talk(?:s|ing)? about\b|\bbut what (?:is|are|does|do|exactly"
         r"|actually|really)\b[^.?!]*\b(?:really|exactly|actually|mean|about)\b[^.]*\?",
-        r"\b(?:rich|vast|intricate|great|grand|colou?rful) tapestry\b|\b(?:stood|stands) the test of"
-        r" time\b|\ba testament to\b",
+        r"\b(?:rich|vast|intricate|great|grand|colou?rful) tapestry\b"
+        r"|\b(?:stood|stands) the test of time\b",
     )
 )
 PLAIN = str.maketrans(
