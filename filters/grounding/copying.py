@@ -1,8 +1,9 @@
 """`copying`: how much of a rewrite is its source, verbatim.
 
 Two measures over words, without case and punctuation: the share of the text's words that stand in
-an 8-gram of the source, and the longest run of words that is the source's. Eight words in a row are
-rarely a coincidence: GPT-3's overlap filter and the decontamination of instruction data use 8 to 13
+an 8-gram of the source, and the longest run of words in such 8-grams: a passage of the source, or
+its sentences one behind the other with others left out. Eight words in a row are rarely a
+coincidence: GPT-3's overlap filter and the decontamination of instruction data use 8 to 13
 (arXiv:2005.14165, appendix C). The limits are ours: a rewrite may quote a definition or a sentence.
 """
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from synth.batch import Batch
 
 GRAM = 8
-PLACES = 32  # of one 8-gram in the source that are followed; more is a loop, not a text
 
 
 class Copying(Model):
@@ -61,22 +61,19 @@ class Copying(Model):
 
 
 def copied(source: str, words: list[str]) -> tuple[float, int]:
-    """(Share of the words in 8-grams of the source, longest run of the source's words if ≥ 8)."""
+    """(Share of the words in 8-grams of the source, longest run of words in them).
+
+    A run goes on where the source's next sentence was left out, so that an excerpt is one run.
+    """
     from synth.characters import words_of
 
     original = words_of(source)
-    places: dict[tuple[str, ...], list[int]] = {}
-    for at in range(len(original) - GRAM + 1):
-        found = places.setdefault(tuple(original[at : at + GRAM]), [])
-        if len(found) < PLACES:
-            found.append(at)
-    covered = longest = end = 0
-    runs: dict[int, int] = {}  # where in the source a run has come to -> its length
+    grams = {tuple(original[at : at + GRAM]) for at in range(len(original) - GRAM + 1)}
+    covered = longest = begin = end = 0
     for at in range(len(words) - GRAM + 1):
-        here = places.get(tuple(words[at : at + GRAM]), ())
-        runs = {place + 1: runs.get(place, GRAM - 1) + 1 for place in here}
-        if runs:
-            longest = max(longest, *runs.values())
+        if tuple(words[at : at + GRAM]) in grams:
+            begin = begin if at <= end else at
             covered += at + GRAM - max(end, at)
             end = at + GRAM
+            longest = max(longest, end - begin)
     return covered / (len(words) or 1), longest

@@ -38,11 +38,11 @@ PEOPLE = (
 AGES = (
     r"(?:centuries|generations|millennia|ages|decades|(?:thousands|hundreds) of years|as long as)"
 )
-HOLDS = (  # what a topic is said to do to its readers
+CHARMS = (  # what a topic is said to do to people
     r"(?:fascinat|captivat|intrigu|enchant|charm|mystif|puzzl|inspir|amaz|entranc|enthral|delight"
-    r"|beguil|bewitch|interest|wonder|drawn|captur|grip|occupied|preoccupied|dream|wrestl|grappl"
-    r"|ask|searched|sought|marvel|baffl)\w*"
+    r"|beguil|bewitch|interest|captur|gripp|occupied|preoccupied|baffl|stirr|sparked|drawn)\w*"
 )
+MUSE = rf"(?:{CHARMS}|(?:wonder|marvel|dream|wrestl|grappl|ask|searched|sought|turned)\w*)"
 PRAISE = (
     r"(?:fascinating|captivating|intriguing|interesting|compelling|exciting|complex|multifaceted"
     r"|nuanced|rich|vast|broad|deep|timeless|important|crucial|vital|essential|fundamental|critical"
@@ -100,7 +100,7 @@ EVER = _any(
     r"throughout (?:(?:all |much )?(?:of )?(?:human |recorded )?history"
     r"|the (?:ages|centuries)|time)",
     rf"(?:for|over|through|across|down) (?:the )?(?:many |countless |untold )?{AGES}\b,? "
-    rf"(?:\w+ ){{0,6}}?{PEOPLE}\b(?: \w+){{0,6}}? {HOLDS}",
+    rf"(?:\w+ ){{0,6}}?{PEOPLE}\b(?: \w+){{0,6}}? {MUSE}",
     r"(?:people|humans|human beings|humanity|mankind) (?:ha(?:s|ve) )(?:always|long|ever)\b",
     r"once upon a time\b|in a (?:land|kingdom|galaxy) far|long,? long ago|long ago,|a long time ago"
     r"|there once (?:was|lived)\b",
@@ -170,17 +170,18 @@ PREDICATES = re.compile(
         rf"\b(?:is|are|remains?|stands? as|represents?|has become) (?:\w+ ){{0,4}}?{PRAISE} "
         r"(?:and \w+ |yet \w+ |, \w+ )?"
         rf"{TOPIC}\b(?= ?(?:$|[.,;:!]|(?:that|which|with)\b"
-        r"|of (?:our|modern|everyday|daily|human|life)|in (?:our|today|modern|many|the|human)|for (?:many|everyone|all|people)|to (?:explore"
-        r"|study|understand|many)|full))",
-        rf"\bthe (?:\w+ )?(?:world|realm|art|story|history|universe|magic|wonders?) of "
+        r"|of (?:our|modern|everyday|daily|human|life)|in (?:our|today|modern|many|the|human)"
+        r"|for (?:many|everyone|all|people)|to (?:explore|study|understand|many)|full))",
+        r"\bthe (?:\w+ )?(?:world|realm|art|story|history|universe|magic|wonders?) of "
         rf"(?:[^\s.!?]+ ){{1,6}}?(?:is|are|awaits?|can be|never|continues) (?:\w+ ){{0,3}}?"
         rf"(?:{PRAISE}|cease|waiting|long|you)",
         rf"\b(?:few|no other|hardly any|not many) (?:\w+ )?{TOPIC} (?:\w+ )?(?:are|is|have|has|can"
         r"|stir|spark|capture|inspire|evoke|seem)\b",
         # how important
         r"\b(?:importance|significance|value|role|impact|power|relevance|influence|benefits?) of "
-        r"[^.!?]{1,80}? (?:can(?:not|'t| never| hardly| scarcely)|should(?:n't| not| never)|must"
-        r"(?:n't| not| never)|is (?:hard|difficult|impossible)|(?:is|are) (?:un|beyond))",
+        r"[^.!?]{1,80}? (?:(?:be|is|are)(?: \w+){0,2}? (?:to )?(?:overstat|understat|underestimat|overestimat|exaggerat"
+        r"|over-?emphasi|overlook|ignor|den[iy]|stress)\w*|(?:is|are) (?:undeniable|immeasurable|beyond"
+        r"|undisputed|hard to miss))",
         r"\b(?:plays?|has|have|holds?|occup\w+) an? (?:\w+ )*?(?:role|part|place) in (?:our|today"
         r"|modern|many|human|society|everyday|daily|the (?:modern|lives|world|hearts?)|every|people"
         r"|countless|virtually)\b",
@@ -192,11 +193,12 @@ PREDICATES = re.compile(
         r"|\bnever been (?:more|so|easier|a better)\b|\bincreasingly (?:important|popular|relevant"
         r"|vital|essential|common|crucial)\b",
         r"\b(?:takes?|taken|taking) (?:\w+ )?for granted\b"
-        r"|\b(?:often|easily|frequently) overlooked\b|\beasy to (?:overlook|forget|take for granted)\b",
+        r"|\b(?:often|easily|frequently) overlooked\b"
+        r"|\beasy to (?:overlook|forget|take for granted)\b",
         r"\bis (?:all )?(?:everywhere|all around us)(?: (?:these days|today|now))?[.!,]"
         r"|\beveryone's lips\b|\btakes? on (?:an? )?(?:\w+ )?(?:meaning|importance|significance)\b",
         # how old and fascinating
-        rf"\b(?:has|have) (?:long |always |ever )?(?:{HOLDS}) (?:the )?(?:\w+ ){{0,4}}?(?:{PEOPLE}"
+        rf"\b(?:has|have) (?:long |always |ever )?{CHARMS} (?:the )?(?:\w+ ){{0,4}}?(?:{PEOPLE}"
         r"|many|minds?|imaginations?|attention|hearts?|us|curiosity|everyone|interest)\b",
         r"\b(?:has|have) (?:long|always) been (?:an?|the|one|at|part|seen|considered|regarded)\b",
         # what is to come
