@@ -38,12 +38,15 @@ LABEL = 5  # content words, without a full stop
 ENDED = re.compile(r"[.!:;][\"'\u201d\u2019)\]*_]*$")
 KEPT = 0.5  # of a claim's weight
 ABOUT = 0.5  # likeness (F1 of the weights) from which on a sentence is about a claim
+SHORT = 6  # content words: of so few, half are soon shared by chance …
+SHORT_ABOUT = 0.6  # … so that more must be
 RIVAL = 0.8  # of the likeness: as like as that, another claim may be the one that is meant
 SIZE = 0.5  # of a claim's words: a sentence with fewer is a fragment or a label
 IGNORED = 0.15  # of the claims' words anywhere in the text; less, and it is about something else
 SUPPORTED = 1 / 3  # of a sentence's weight in one claim: it says some of what the source does
-FOG = 0.25  # of the sentences; where fewer are supported, more claims must be kept
+FOG = 0.4  # of the sentences; where fewer are supported, more claims must be kept
 FOG_KEPT = 2.5  # times as many
+FOG_CLAIMS = 5  # of fewer claims, each reworded one would count too much
 FEWEST = 3  # claims, before a share of them says anything
 
 
@@ -95,7 +98,8 @@ class Claims(Model):
                 continue
             held = hold(*pair)
             total = held.kept + held.omitted + held.contradicted
-            least = self.min_kept * (FOG_KEPT if held.supported < FOG else 1)
+            foggy = held.supported < FOG and total >= FOG_CLAIMS
+            least = self.min_kept * (FOG_KEPT if foggy else 1)
             if held.contradicted > self.max_contradicted:
                 reasons.append("claim_contradicted")
             elif total >= FEWEST and not held.kept and held.touched < IGNORED:
@@ -139,7 +143,7 @@ def hold(source: str, text: str) -> Held:
         against = [
             said[column]
             for column in range(len(said))
-            if alike[row][column] >= ABOUT
+            if alike[row][column] >= (ABOUT if len(said[column].words) > SHORT else SHORT_ABOUT)
             and best[column] == row
             and _comparable(claim, said[column])
             and all(

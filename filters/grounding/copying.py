@@ -1,10 +1,10 @@
 """`copying`: how much of a rewrite is its source, verbatim.
 
 Two measures over words, without case and punctuation: the share of the text's words that stand in
-an 8-gram of the source, and the longest run of words in such 8-grams: a passage of the source, or
-its sentences one behind the other with others left out. Eight words in a row are rarely a
-coincidence: GPT-3's overlap filter and the decontamination of instruction data use 8 to 13
-(arXiv:2005.14165, appendix C). The limits are ours: a rewrite may quote a definition or a sentence.
+an 8-gram of the source, and the longest run of words that is the source's. Where sentences were
+left out, the runs on either side are one excerpt. Eight words in a row are rarely a coincidence:
+GPT-3's overlap filter and the decontamination of instruction data use 8 to 13 (arXiv:2005.14165,
+appendix C). The limits are ours: a rewrite may quote a definition or a sentence.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from synth.batch import Batch
 
 GRAM = 8
+PLACES = 32  # of one 8-gram in the source that are followed; more is a loop, not a text
+EXCERPT = 1.5  # times as long as a run may be what is made of several, such as a list's items
 
 
 class Copying(Model):
@@ -37,7 +39,7 @@ class Copying(Model):
     max_run: int = Field(
         40,  # from there on APA Style (7th edition, 8.27) sets a quotation apart as a block
         ge=GRAM,
-        description="longest run of words of the source",
+        description="longest run of words of the source; an excerpt may have half as many more",
     )
 
     def judge(self, batch: Batch) -> Verdicts:
@@ -50,30 +52,36 @@ class Copying(Model):
                 scores.append(nan)
                 notes.append("")
                 continue
-            share, run = copied(pair[0], words)
+            share, run, stretch = copied(pair[0], words)
             if share > self.max_share:
                 reasons.append("copied_share")
             else:
-                reasons.append("copied_passage" if run > self.max_run else None)
+                passage = run > self.max_run or stretch > EXCERPT * self.max_run
+                reasons.append("copied_passage" if passage else None)
             scores.append(share)
             notes.append(f"longest run {run} words")
         return Verdicts(reasons, scores, notes)
 
 
-def copied(source: str, words: list[str]) -> tuple[float, int]:
-    """(Share of the words in 8-grams of the source, longest run of words in them).
-
-    A run goes on where the source's next sentence was left out, so that an excerpt is one run.
-    """
+def copied(source: str, words: list[str]) -> tuple[float, int, int]:
+    """(Share of the words in 8-grams of the source, longest run of the source's words if ≥ 8, and
+    longest stretch of such runs with nothing between them)."""
     from synth.characters import words_of
 
     original = words_of(source)
-    grams = {tuple(original[at : at + GRAM]) for at in range(len(original) - GRAM + 1)}
-    covered = longest = begin = end = 0
+    places: dict[tuple[str, ...], list[int]] = {}
+    for at in range(len(original) - GRAM + 1):
+        found = places.setdefault(tuple(original[at : at + GRAM]), [])
+        if len(found) < PLACES:
+            found.append(at)
+    covered = run = stretch = begin = end = 0
+    runs: dict[int, int] = {}  # where in the source a run has come to -> its length
     for at in range(len(words) - GRAM + 1):
-        if tuple(words[at : at + GRAM]) in grams:
+        here = places.get(tuple(words[at : at + GRAM]), ())
+        runs = {place + 1: runs.get(place, GRAM - 1) + 1 for place in here}
+        if runs:
             begin = begin if at <= end else at
             covered += at + GRAM - max(end, at)
             end = at + GRAM
-            longest = max(longest, end - begin)
-    return covered / (len(words) or 1), longest
+            run, stretch = max(run, *runs.values()), max(stretch, end - begin)
+    return covered / (len(words) or 1), run, stretch

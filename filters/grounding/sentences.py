@@ -34,7 +34,7 @@ SCOPE = 4
 NEAR = 3  # content words to either side
 NEGATIONS = frozenset(
     """not never no none neither nor nobody nothing nowhere without cannot
-    lacks lack lacked""".split()  # noqa: SIM905  a list of words is read as words
+    lacks lack lacked rarely seldom hardly scarcely""".split()  # noqa: SIM905  a list of words is read as words
 )
 AFFIRMS = frozenset(  # behind a negation: "not only", "no fewer than", "no doubt"
     "only just merely simply least fewer less more later earlier sooner doubt matter".split()  # noqa: SIM905  as above
@@ -42,8 +42,9 @@ AFFIRMS = frozenset(  # behind a negation: "not only", "no fewer than", "no doub
 IDIOMS = re.compile(
     r"\b(?:in short|at (?:long )?last|at first|first of all|in the first place|of course|a little"
     r"|a few|so far|as (?:long|far|soon|little|much) as|in the end|end up|in the long run|early on"
-    r"|right away|at (?:best|worst)|more (?:precisely|exactly|specifically|generally|importantly)"
-    r"|what is more|more or less|up to|over time|all over|quite a (?:few|lot)|no longer than|sooner or later)\b",
+    r"|right away|at (?:best|worst)|more (?:precisely|exactly|specifically|generally"
+    r"|importantly)|what is more|more or less|up to|over time|all over|quite a (?:few|lot)"
+    r"|no longer than|sooner or later)\b",
     re.IGNORECASE,
 )
 FUNCTION: Final = frozenset(

@@ -83,8 +83,8 @@ AGE = _any(
     r"in the (?:21st|twenty-first) century,",
     rf"as (?:the|our|this) {WORLD} (?:\w+ ){{0,2}}?(?:becom|grow|get|chang|evolv|mov|continu|spin"
     r"|shrink|advanc|embrac)\w*",
-    r"as (?:technology|science|society|life|time) (?:\w+ )?(?:advanc|evolv|progress|grow|chang|mov"
-    r"|march|becom)\w*",
+    r"as (?:technology|science|society|life|time) (?:\w+ ){0,2}?(?:advanc|evolv|progress|grow"
+    r"|chang|mov|march|becom)\w*",
     r"now,? more than ever|today,? more than ever|in the age of (?:the |social |artificial )?"
     r"(?:internet|media|information|intelligence|ai|smartphones?|technology)\b",
     r"with the (?:[\w-]+ )?(?:rise|advent|growth|arrival|emergence|spread|advance|pace) of "
@@ -179,9 +179,9 @@ PREDICATES = re.compile(
         r"|stir|spark|capture|inspire|evoke|seem)\b",
         # how important
         r"\b(?:importance|significance|value|role|impact|power|relevance|influence|benefits?) of "
-        r"[^.!?]{1,80}? (?:(?:be|is|are)(?: \w+){0,2}? (?:to )?(?:overstat|understat|underestimat|overestimat|exaggerat"
-        r"|over-?emphasi|overlook|ignor|den[iy]|stress)\w*|(?:is|are) (?:undeniable|immeasurable|beyond"
-        r"|undisputed|hard to miss))",
+        r"[^.!?]{1,80}? (?:(?:be|is|are)(?: \w+){0,2}? (?:to )?(?:overstat|understat|underestimat"
+        r"|overestimat|exaggerat|over-?emphasi|overlook|ignor|den[iy]|stress)\w*"
+        r"|(?:is|are) (?:undeniable|immeasurable|beyond|undisputed|hard to miss))",
         r"\b(?:plays?|has|have|holds?|occup\w+) an? (?:\w+ )*?(?:role|part|place) in (?:our|today"
         r"|modern|many|human|society|everyday|daily|the (?:modern|lives|world|hearts?)|every|people"
         r"|countless|virtually)\b",
@@ -224,7 +224,7 @@ SKIPPED = re.compile(r"\s*(?:#|\||[-=*_]{3,}\s*$|$)")
 LISTED = re.compile(r"^[\s>*_(-]+|^(?:Q|A|[A-Z][a-z]{1,20})\s*:[\s*_]*")
 SPEECH = re.compile(r"[\"'][^\"]{1,200}[\"'],? \w")
 END = re.compile(r"[.!?](?=[\s\"')]|$)")
-SHORT = 40  # characters: "No problem." is a sentence, and so is "Bees!", of which nothing is said
+SHORT = 16  # characters: of "Bees!" nothing is said yet, and the next sentence counts as well
 
 
 def opens_with_stock(text: str) -> bool:

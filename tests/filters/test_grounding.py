@@ -106,6 +106,9 @@ def test_a_claim_in_other_words_and_order_is_kept():
         ("before storing", "after storing"),
         ("A cold spring", "A warm spring"),
         ("so 27 members", "so 340 members"),
+        ("Squash cross easily", "Squash rarely cross easily"),
+        ("cold spring", "cold autumn"),
+        ("come back true", "come back untrue"),
     ],
 )
 def test_a_claim_turned_round_is_contradicted_in_every_style(before, after):
@@ -129,6 +132,48 @@ def test_double_negations_and_questions_contradict_nothing(text):
     assert hold(SOURCE, text).contradicted == 0
 
 
+@pytest.mark.parametrize(
+    ("claim", "text", "contradicts"),
+    [
+        # by form: a prefix that negates, "-ful" and "-less"
+        ("Cut back to healthy wood under the bark.", "Cut it to unhealthy wood under bark.", True),
+        ("A blunt saw is harmful to the bark.", "To the bark a blunt saw is harmless.", True),
+        ("Members improve the old catalogue.", "Members prove the old catalogue.", False),
+        ("A loaf that is unsold goes to the mill.", "A loaf not sold goes to the mill.", False),
+        ("Tools that are useful hang on a wall.", "Tools of use hang on a wall.", False),
+        # in the same place, not anywhere in the sentence
+        ("The early piano had a weak treble, the later one did not ring.",
+         "The early piano had a weak treble, the earlier one did not ring.", True),
+        ("At least 60% alcohol is in a gel that cleans hands.",
+         "A gel that cleans hands has at the very most 60% alcohol in it.", True),
+        ("At least 60% alcohol is in a gel that cleans hands.",
+         "A gel that cleans hands has no less than 60% alcohol in it.", False),
+        # told from the other side
+        ("The library lends seed to its members in March.",
+         "Members borrow seed from the library in March.", False),
+        # a label says nothing of what it names
+        ("A prime pair has neither factor equal to the number.",
+         "- relate prime pair to factor equal", False),
+        # "so to speak" is no clause
+        ("Scholars could refer to the same line on a page.",
+         "Scholars could no longer, so to speak, refer to the same line on a page.", True),
+    ],
+)  # fmt: skip
+def test_an_opposite_counts_in_the_place_of_its_word(claim, text, contradicts):
+    assert (hold(f"{claim} {SOURCE}", text).contradicted > 0) is contradicts
+
+
+def test_a_text_of_fog_must_keep_more_than_one_that_says_what_the_source_does():
+    kept = "Squash cross easily, while beans come back true to type.\n" + KEPT.split("\n")[0]
+    fog = """\nThere is much to be said for vegetables. Anybody can gain insight by careful thought.
+    The interplay of seed and members deserves a closer look. Experts and beginners gladly agree.
+    Anyone who looks further finds how much remains. The future promises many rich surprises."""
+    assert Claims().judge(rewritten(kept)).reasons == [None]
+    assert Claims().judge(rewritten(kept + fog)).reasons == ["too_few_claims_kept"]
+    assert Claims().judge(rewritten(KEPT + fog)).reasons == [None]
+    assert Claims().judge(rewritten(kept + fog, style="textbook")).reasons == [None]
+
+
 def test_a_text_that_leaves_most_out_is_told_from_one_about_something_else():
     little = "Squash cross easily, while beans come back true to type. Seed and members matter."
     assert Claims().judge(rewritten(little)).reasons == ["too_few_claims_kept"]
@@ -140,13 +185,16 @@ def test_a_text_that_leaves_most_out_is_told_from_one_about_something_else():
 
 def test_copied_words_are_a_share_and_a_run():
     words = words_of(SOURCE)
-    assert copied(SOURCE, words) == (1.0, len(words))
-    assert copied(SOURCE, words[::-1]) == (0.0, 0)
-    assert copied(SOURCE, [*words[:20], *["new"] * 20]) == (0.5, 20)
+    assert copied(SOURCE, words) == (1.0, len(words), len(words))
+    assert copied(SOURCE, words[::-1]) == (0.0, 0, 0)
+    assert copied(SOURCE, [*words[:20], *["new"] * 20]) == (0.5, 20, 20)
+    assert copied(SOURCE, [*words[:20], *words[30:45]]) == (1.0, 20, 35)
     assert Copying().judge(rewritten(SOURCE)).reasons == ["copied_share"]
     quoted = f"{' '.join(words[:70])} {'entirely new words ' * 40}"
     assert Copying().judge(rewritten(quoted)).reasons == ["copied_passage"]
     assert Copying().judge(rewritten(KEPT)).reasons == [None]
+    excerpt = f"{' '.join([*words[:36], *words[44:80]])} {'entirely new words ' * 40}"
+    assert Copying().judge(rewritten(excerpt)).reasons == ["copied_passage"]
 
 
 @pytest.mark.parametrize(
