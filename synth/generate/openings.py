@@ -55,6 +55,10 @@ TOPIC = (
     r"|stor(?:y|ies)|matters?|questions?|ideas?|issues?|themes?|realms?|arts?|skills?|aspects?"
     r"|parts?|things?|elements?|ones?|domains?|tapestr(?:y|ies)|inventions?)"
 )
+HARD = (
+    r"(?:confusing|daunting|tricky|overwhelming|intimidating|complicated|challenging|scary|puzzling"
+    r"|bewildering|difficult|frustrating|mysterious|boring|dull)"
+)
 LIVES = (
     r"(?:(?:our|your|their|everyone's|people's|daily|everyday|modern|human|so many|many|countless)"
     r" )+(?:\w+ )?(?:life|lives|society|world|culture|existence|homes|routines?)"
@@ -132,7 +136,8 @@ INVITES = _any(
     rf"(?:(?:in|throughout|over the course of) (?:this|the following|today's) (?:\w+ )?{PIECE},? )?"
     r"(?:we|i|you)(?:'ll| will|'re going to| are going to| shall)? "
     rf"(?:\w+ ){{0,2}}?{SET_OUT}\b",
-    rf"(?:this|today's) (?:\w+ )?{PIECE} (?:will )?(?:\w+ )?(?:explores?|delves?|dives?|unpacks?"
+    rf"(?:this|today's) (?:\w+ )?{PIECE} (?:will )?(?:\w+ )?(?:(?:walk|guide|lead)s? you"
+    r"|explores?|delves?|dives?|unpacks?"
     r"|takes? (?:you|a)|invites?|aims)\b",
     r"let's (?:face it|be honest|get started|begin our|start our|talk about|be real)|join us\b",
 )
@@ -154,7 +159,16 @@ SAYINGS = _any(
     r"(?:we've|we have) all (?:been|had|heard|seen|felt|done|experienced|wondered)\b",
     rf"{EVERYONE} (?:\w+ )?(?:knows?|loves?|talks?|talking|has heard|have heard|dreams?|wonders?"
     r"|takes? (?:it )?for granted|(?:is|are) familiar|(?:has|have) (?:once|at some))\b",
-    r"in the (?:\w+ )?(?:realm|tapestry|annals|world|universe|hustle and bustle|fast lane"
+    r"if there(?:'s| is) (?:one|anything)|no matter (?:who|where|what|how|if|whether) (?:you|we)\b"
+    r"|from the moment (?:we|you) (?:wake|are born|get up|rise|open)"
+    r"|every (?:single )?(?:day|year|night),? (?:\w+ )?(?:millions|billions|thousands|countless|we"
+    r"|most of us)\b|at (?:its|their|the very) (?:core|heart),",
+    r"(?:it is|it's|there is) (?:a (?:well-known|simple|universal|curious) (?:fact|truth)"
+    r"|an? (?:\w+ )?question as old as|a truth)|ah[,!] |prepare to be\b|say hello to\b",
+    r"(?:understanding|mastering|grasping|knowing|navigating|exploring|appreciating|learning"
+    rf"|studying) [^.!?]{{1,80}}? (?:is|are|can be|becomes?|remains?) (?:\w+ ){{0,2}}?(?:{PRAISE}|{HARD}|fun"
+    r"|necessary|easier|part|the (?:key|first|foundation))\b",
+    r"in the (?:\w+ )?(?:realm|tapestry|expanse|annals|world|universe|hustle and bustle|fast lane"
     r"|grand scheme|ever\S+) of\b",
 )
 REPLIES = _any(  # to the asker, in place of a text for readers
@@ -175,8 +189,11 @@ PREDICATES = re.compile(
         r"\bthe (?:\w+ )?(?:world|realm|art|story|history|universe|magic|wonders?) of "
         rf"(?:[^\s.!?]+ ){{1,6}}?(?:is|are|awaits?|can be|never|continues) (?:\w+ ){{0,3}}?"
         rf"(?:{PRAISE}|cease|waiting|long|you)",
-        rf"\b(?:few|no other|hardly any|not many) (?:\w+ )?{TOPIC} (?:\w+ )?(?:are|is|have|has|can"
-        r"|stir|spark|capture|inspire|evoke|seem)\b",
+        rf"\bcan (?:\w+ )?(?:be|seem|feel|sound|look|appear) (?:\w+ ){{0,2}}?{HARD}\b"
+        r"(?= ?(?:$|[.,;:!]|at first|for (?:many|beginners|anyone|even|some)|but"
+        r"|to (?:many|anyone)))",
+        rf"\b(?:few|no other|hardly any|not many) (?:\w+ )?{TOPIC} (?:\w+ ){{0,2}}?(?:are|is|have|has"
+        r"|can|stir|spark|capture|inspire|evoke|seem)\b",
         # how important
         r"\b(?:importance|significance|value|role|impact|power|relevance|influence|benefits?) of "
         r"[^.!?]{1,80}? (?:(?:be|is|are)(?: \w+){0,2}? (?:to )?(?:overstat|understat|underestimat"

@@ -42,6 +42,11 @@ from synth.generate.openings import READ_CHARS, opens_with_stock
         "Bees have long captured the imagination of poets.",
         "Knitting is more popular than ever.",
         "Here is everything you need to know about yeast.",
+        "Understanding percentages is crucial for every household.",
+        "Time zones can be confusing.",
+        "Few things in life are as satisfying as fresh bread.",
+        "No matter where you live, you depend on water.",
+        "Every day, millions of people turn on a tap.",
         # behind headings and marks
         "# Levers\n\n| a | b |\n\n**Did you know** that levers are old?",
         "Q: Have you ever wondered about honey?",
@@ -69,6 +74,9 @@ def test_a_sentence_that_could_stand_before_any_text_is_a_stock_opening(text: st
         "There is more water in the upper pound than in the lower one.",
         "Two critical areas within the plant have no second exit.",
         "Ask the lock-keeper before you open the gate.",
+        "Understanding of the hieroglyphs was lost in the fifth century.",
+        "Every day the keeper opens the gate at six.",
+        "Wet steps can be slippery, and a windlass can fly off.",
         # a person in the text says it
         "\u201cCertainly,\u201d said the lock-keeper, who had never seen one.",
         "\u201cHave you ever wondered about water?\u201d asked the postman.",
