@@ -8,7 +8,8 @@ a deterministic approximation: a claim is a sentence of the source with at least
 it is kept where enough of its words, weighed by how rare they are in the source, stand in one
 sentence of the text or two neighbouring ones; it is contradicted where a sentence of the text that
 is about it denies what it says, has an opposite in a word's place, or another claim's number or
-name. Paraphrase beyond that is not seen: what is reworded throughout counts as omitted.
+name. A text most of whose sentences say nothing that a claim does must keep more claims: it names
+the source's subject, and its sentences may look like claims by that alone. Paraphrase beyond that is not seen: what is reworded throughout counts as omitted.
 """
 
 from __future__ import annotations
@@ -78,7 +79,13 @@ class Claims(Model):
     """
 
     name: ClassVar[str] = "claims"
-    min_kept: float = Field(0.2, ge=0, le=1, description="smallest share of claims kept")
+    min_kept: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="smallest share of claims kept; two and a half times that in a text most of "
+        "whose sentences say nothing of what the source does",
+    )
     max_contradicted: int = Field(0, ge=0, description="most claims that may be contradicted")
     report: tuple[str, ...] = Field(
         given.EXPANSIONS,
@@ -179,7 +186,7 @@ def _supported(
     said: Sequence[Statement],
     owns: Sequence[float],
 ) -> float:
-    """Share of the sentences of which a third or more stands in one claim; 1 of none."""
+    """Share of the sentences of which a third or more is in one claim; 1 if there are none."""
     judged = [column for column, one in enumerate(said) if len(one.words) >= LEAST_WORDS]
     found = sum(
         any(

@@ -61,6 +61,13 @@ BOUNDS = (  # said in many ways, each of which has words that mean something els
     (re.compile(r"\bat (?:the )?(?:very )?least\b|\bno (?:less|fewer) than\b"), "at-least"),
     (re.compile(r"\bat (?:the )?(?:very )?most\b|\bno more than\b"), "at-most"),
 )
+PREFIXES = ("un", "non", "in", "im", "il", "ir", "dis")
+UNLESS = frozenset(  # these are no negations of what follows the prefix
+    """improve increase indeed inform inside install intake into invaluable invent inflame impress
+    import impact imprint implant display discover disclose discharge dispose dispatch disease
+    discuss district discount discourse displace until under union unit unite""".split()  # noqa: SIM905  as above
+)
+LEAST_PREFIXED = 4
 AUXILIARY = re.compile(r"(?:n['\u2019]t)$")
 SUFFIXES = ("ations", "ation", "ings", "ing", "edly", "ied", "ies", "ed", "es", "ly", "ment", "s")
 STEM_CHARS = 7
@@ -181,15 +188,6 @@ def opposites() -> dict[str, frozenset[str]]:
     return {word: frozenset(others) for word, others in found.items()}
 
 
-PREFIXES = ("un", "non", "in", "im", "il", "ir", "dis")
-UNLESS = frozenset(  # these are no negations of what follows the prefix
-    """improve increase indeed inform inside install intake into invaluable invent inflame impress
-    import impact imprint implant display discover disclose discharge dispose dispatch disease
-    discuss district discount discourse displace until under union unit unite""".split()  # noqa: SIM905  as above
-)
-LEAST_PREFIXED = 4
-
-
 def opposed(word: str, other: str) -> bool:
     """Whether two words say the opposite of each other, by the table or by their form.
 
@@ -209,4 +207,5 @@ def opposed(word: str, other: str) -> bool:
 
 
 def _is_root(word: str) -> bool:
+    """Whether what looks like a prefix is none."""
     return any(stem(word).startswith(stem(one)) for one in UNLESS)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 
-READ_CHARS = 400
+READ_CHARS = 400  # of a line: what is looked at, and a bound on what a pattern may cost
 
 
 def _any(*frames: str) -> str:
@@ -166,8 +166,8 @@ SAYINGS = _any(
     r"(?:it is|it's|there is) (?:a (?:well-known|simple|universal|curious) (?:fact|truth)"
     r"|an? (?:\w+ )?question as old as|a truth)|ah[,!] |prepare to be\b|say hello to\b",
     r"(?:understanding|mastering|grasping|knowing|navigating|exploring|appreciating|learning"
-    rf"|studying) [^.!?]{{1,80}}? (?:is|are|can be|becomes?|remains?) (?:\w+ ){{0,2}}?(?:{PRAISE}|{HARD}|fun"
-    r"|necessary|easier|part|the (?:key|first|foundation))\b",
+    rf"|studying) [^.!?]{{1,80}}? (?:is|are|can be|becomes?|remains?) (?:\w+ ){{0,2}}?(?:{PRAISE}|{HARD}"
+    r"|fun|necessary|easier|part|the (?:key|first|foundation))\b",
     r"in the (?:\w+ )?(?:realm|tapestry|expanse|annals|world|universe|hustle and bustle|fast lane"
     r"|grand scheme|ever\S+) of\b",
 )
@@ -192,8 +192,8 @@ PREDICATES = re.compile(
         rf"\bcan (?:\w+ )?(?:be|seem|feel|sound|look|appear) (?:\w+ ){{0,2}}?{HARD}\b"
         r"(?= ?(?:$|[.,;:!]|at first|for (?:many|beginners|anyone|even|some)|but"
         r"|to (?:many|anyone)))",
-        rf"\b(?:few|no other|hardly any|not many) (?:\w+ )?{TOPIC} (?:\w+ ){{0,2}}?(?:are|is|have|has"
-        r"|can|stir|spark|capture|inspire|evoke|seem)\b",
+        rf"\b(?:few|no other|hardly any|not many) (?:\w+ )?{TOPIC} (?:\w+ ){{0,2}}?(?:are|is|have"
+        r"|has|can|stir|spark|capture|inspire|evoke|seem)\b",
         # how important
         r"\b(?:importance|significance|value|role|impact|power|relevance|influence|benefits?) of "
         r"[^.!?]{1,80}? (?:(?:be|is|are)(?: \w+){0,2}? (?:to )?(?:overstat|understat|underestimat"
