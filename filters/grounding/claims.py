@@ -8,13 +8,13 @@ a deterministic approximation: a claim is a sentence of the source with at least
 it is kept where enough of its words, weighed by how rare they are in the source, stand in one
 sentence of the text or two neighbouring ones; it is contradicted where a sentence of the text that
 is about it denies what it says, has an opposite in a word's place, or another claim's number or
-name. A text most of whose sentences say nothing that a claim does must keep more claims: it names
-the source's subject, and its sentences may look like claims by that alone. Paraphrase beyond that is not seen: what is reworded throughout counts as omitted.
+name (`contradiction`). A text most of whose sentences say nothing that a claim does must keep more
+claims: it names the source's subject, and by that alone may seem to keep some. Paraphrase beyond
+that is not seen: what is reworded throughout counts as omitted.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,24 +25,20 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from filters.grounding import source as given
-from filters.grounding.sentences import FUNCTION, Statement, opposed, statements, stem
+from filters.grounding.contradiction import ABOUT, LEAST_WORDS, comparable, turned
+from filters.grounding.sentences import Statement, statements
 from synth.engine.stage import Model
 from synth.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from synth.batch import Batch
 
-LEAST_WORDS = 4
 MOST_CLAIMS = 60
 MOST_SENTENCES = 300
-LABEL = 5  # content words, without a full stop
-ENDED = re.compile(r"[.!:;][\"'\u201d\u2019)\]*_]*$")
 KEPT = 0.5  # of a claim's weight
-ABOUT = 0.5  # likeness (F1 of the weights) from which on a sentence is about a claim
 SHORT = 6  # content words: of so few, half are soon shared by chance …
 SHORT_ABOUT = 0.6  # … so that more must be
 RIVAL = 0.8  # of the likeness: as like as that, another claim may be the one that is meant
-SIZE = 0.5  # of a claim's words: a sentence with fewer is a fragment or a label
 IGNORED = 0.15  # of the claims' words anywhere in the text; less, and it is about something else
 SUPPORTED = 1 / 3  # of a sentence's weight in one claim: it says some of what the source does
 FOG = 0.4  # of the sentences; where fewer are supported, more claims must be kept
@@ -152,9 +148,9 @@ def hold(source: str, text: str) -> Held:
             for column in range(len(said))
             if alike[row][column] >= (ABOUT if len(said[column].words) > SHORT else SHORT_ABOUT)
             and best[column] == row
-            and _comparable(claim, said[column])
+            and comparable(claim, said[column])
             and all(
-                _turned(other, said[column], claims, about, at, column)
+                turned(other, said[column], claims, about, at, column)
                 for at, other in enumerate(claims)
                 if alike[at][column] >= RIVAL * alike[row][column]
             )
@@ -216,79 +212,3 @@ def _kept(
         and _weight(claim.words & (said[at].words | said[at + 1].words), weights) >= KEPT * total
         for at in range(len(said) - 1)
     )
-
-
-def _comparable(claim: Statement, one: Statement) -> bool:
-    """Whether both state something, and something of about the same size."""
-    asks = one.text.endswith("?") or claim.text.endswith("?")
-    # "relate the pivot to the load": a label, or one of the aims above a text
-    labels = len(one.words) <= LABEL and not ENDED.search(one.text)
-    return not (asks or labels) and len(one.words) >= max(LEAST_WORDS, SIZE * len(claim.words))
-
-
-def _turned(
-    claim: Statement,
-    one: Statement,
-    claims: Sequence[Statement],
-    about: Sequence[Sequence[float]],
-    row: int,
-    column: int,
-) -> bool:
-    """Whether the sentence says the opposite of the claim that it is about."""
-    exchanged = _opposites(claim, one)
-    if (claim.negations - one.negations) % 2:
-        shared = claim.words & one.words
-        denied = (claim.denied ^ one.denied) & shared
-        scope = (claim.denied | one.denied) & shared
-        if denied and len(denied) * 2 >= len(scope):
-            return not exchanged  # "not rare" for "common" is no contradiction
-        # "were not sold" for "unsold"
-        exchanged = [
-            (word, other)
-            for word, other in exchanged
-            if (stem(word) in claim.denied) == (stem(other) in one.denied)
-        ]
-    if exchanged:
-        return True
-    return _exchanged(claim, one, claims, about, row, column)
-
-
-def _opposites(claim: Statement, one: Statement) -> list[tuple[str, str]]:
-    """The words of the claim in whose place, among the same words, an opposite stands."""
-    ours, theirs = Counter(claim.tokens), Counter(one.tokens)
-    found: list[tuple[str, str]] = []
-    for word in ours.keys() - theirs.keys() - FUNCTION:
-        others = [other for other in theirs if opposed(word, other)]
-        before = sum(ours[other] for other in ours if opposed(word, other))
-        # "more" and "fewer" in one sentence: who has which may be told from either side, but then
-        # none is there once more
-        if before and sum(theirs[other] for other in others) <= before:
-            continue
-        for other in others:
-            own = any(opposed(other, same) for same in theirs.keys() - ours.keys())
-            if not own and claim.near(word) & one.near(other):
-                found.append((word, other))
-    return found
-
-
-def _exchanged(
-    claim: Statement,
-    one: Statement,
-    claims: Sequence[Statement],
-    about: Sequence[Sequence[float]],
-    row: int,
-    column: int,
-) -> bool:
-    """Whether a number or name of another claim stands in the place of one of this claim's."""
-    lost, brought = claim.names - one.words, one.names - claim.words
-    for kind in (str.isalpha, _is_number):
-        gone, new = set(filter(kind, lost)), set(filter(kind, brought))
-        others = [at for at, other in enumerate(claims) if at != row and new & other.names]
-        # a sentence that is about both claims may well have the numbers of both
-        if gone and others and all(about[at][column] < ABOUT for at in others):
-            return True
-    return False
-
-
-def _is_number(word: str) -> bool:
-    return word[0].isdigit()

@@ -166,8 +166,8 @@ SAYINGS = _any(
     r"(?:it is|it's|there is) (?:a (?:well-known|simple|universal|curious) (?:fact|truth)"
     r"|an? (?:\w+ )?question as old as|a truth)|ah[,!] |prepare to be\b|say hello to\b",
     r"(?:understanding|mastering|grasping|knowing|navigating|exploring|appreciating|learning"
-    rf"|studying) [^.!?]{{1,80}}? (?:is|are|can be|becomes?|remains?) (?:\w+ ){{0,2}}?(?:{PRAISE}|{HARD}"
-    r"|fun|necessary|easier|part|the (?:key|first|foundation))\b",
+    r"|studying) [^.!?]{1,80}? (?:is|are|can be|becomes?|remains?) (?:\w+ ){0,2}?"
+    rf"(?:{PRAISE}|{HARD}|fun|necessary|easier|part|the (?:key|first|foundation))\b",
     r"in the (?:\w+ )?(?:realm|tapestry|expanse|annals|world|universe|hustle and bustle|fast lane"
     r"|grand scheme|ever\S+) of\b",
 )
