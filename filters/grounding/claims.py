@@ -26,6 +26,7 @@ from pydantic import Field
 
 from filters.grounding import source as given
 from filters.grounding.contradiction import ABOUT, LEAST_WORDS, comparable, turned
+from filters.grounding.copying import copied
 from filters.grounding.sentences import Statement, statements
 from synth.engine.stage import Model
 from synth.verdicts import Verdicts
@@ -93,7 +94,8 @@ class Claims(Model):
         style; `too_few_claims_kept`."""
         reasons: list[str | None] = []
         scores, notes = [], []
-        for pair, style in zip(given.pairs(batch), given.styles(batch), strict=True):
+        rows = zip(given.pairs(batch), given.styles(batch), batch.words, strict=True)
+        for pair, style, words in rows:
             if pair is None:
                 reasons.append(None)
                 scores.append(nan)
@@ -105,7 +107,7 @@ class Claims(Model):
             least = self.min_kept * (FOG_KEPT if foggy else 1)
             if held.contradicted > self.max_contradicted:
                 reasons.append("claim_contradicted")
-            elif total >= FEWEST and not held.kept and held.touched < IGNORED:
+            elif total >= FEWEST and _ignores(held, pair[0], words):
                 reasons.append("source_ignored")
             elif total >= FEWEST and held.share < least and style not in self.report:
                 reasons.append("too_few_claims_kept")
@@ -117,6 +119,11 @@ class Claims(Model):
                 + (f": {held.evidence}" if held.evidence else "")
             )
         return Verdicts(reasons, scores, notes)
+
+
+def _ignores(held: Held, source: str, words: list[str]) -> bool:
+    """Whether a text is about something else: neither a claim, nor many words, nor a quotation."""
+    return not held.kept and held.touched < IGNORED and not copied(source, words)[0]
 
 
 def hold(source: str, text: str) -> Held:

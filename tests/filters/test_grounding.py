@@ -181,6 +181,8 @@ def test_a_text_that_leaves_most_out_is_told_from_one_about_something_else():
     other = "The harbour was dredged. Boats use the quay, and a bell warns of fog at its mouth."
     for style in ("faq", "textbook"):
         assert Claims().judge(rewritten(other, style=style)).reasons == ["source_ignored"]
+    quoting = f"{other} One line of it: {' '.join(SOURCE.split()[3:12])}."
+    assert Claims().judge(rewritten(quoting, style="maths")).reasons == [None]
 
 
 def test_copied_words_are_a_share_and_a_run():
