@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from itertools import chain, pairwise
 
-from synth.generate.elimination.words import STEM_CHARS, content, words
+from synth.generate.elimination.words import SENTENCE_END, STEM_CHARS, content, words
 
 NUMBERS = {
     name: str(value)
@@ -38,8 +38,8 @@ MOST_LOST_OF_TEXT = 0.4  # of the words of a quoted passage
 
 def lost(child: str, parent: str) -> bool:
     """Whether a demand of the parent is gone: a limit, a number, a piece of its code or text."""
-    if child.startswith(parent.rstrip(" .")):
-        return False
+    if all(part in child for part in SENTENCE_END.split(parent.rstrip(" ."))):
+        return False  # an addition takes nothing away
     if any(code not in child for code in CODE.findall(parent)):
         return True
     said = content(child)
