@@ -11,12 +11,13 @@ import unicodedata
 from collections import Counter
 from functools import lru_cache
 
-from synth.generate.elimination.words import words
+from synth.generate.elimination.words import WORD, words
 
 COMMON = {
     "en": "the a an and or of to in on at is are be was it that this with for from by as not you "
     "your i we they he she what which who how why when if but can do does have has will would "
-    "should must each any no one there its their my me than then about into only",
+    "should must each any no one there its their my me than then about into only her "
+    "his him our us them were had been more much many did some such whose after before where so",
     "de": "der die das den dem des ein eine einen einem einer und oder nicht ist sind war es sie "
     "er ich wir ihr du zu zum zur im in am an auf aus bei mit nach von vom für über unter wie was "
     "wer wann warum wenn dass als auch nur noch man kann soll muss bitte so sich jede jeder jedes",
@@ -40,6 +41,33 @@ COMMON = {
     "jak kiedy dlaczego czy że ale oraz lub dla przez pod nad bez każdy jego jej ich tym oraz",
     "tr": "bir ve veya ile için bu şu o ne kim nasıl neden değil da de mi mı gibi daha çok en her "
     "olan olarak kadar sonra önce ama içinde",
+    "no": "den det de en et og eller ikke er var at som med uten for av på i ut til fra om under "
+    "hvordan hva hvem hvorfor når også men man du vi jeg seg sin sitt hver kan skal må ikke",
+    "fi": "ja on ei ole että se ne tämä joka jotka mitä mikä kuka miksi miten kun jos myös vain "
+    "sekä tai mutta hän minä sinä ovat oli olla kuin niin anna kaksi kolme ilman vielä jokainen",
+    "hu": "a az és vagy nem is hogy egy ez azt aki ami mit ki miért hogyan mikor ha csak de van "
+    "volt meg el be ki fel mint olyan minden két három nélkül még már legyen számára",
+    "cs": "a i v na s z ze do od po za o u ne není je jsou být se že ten ta to který která které "
+    "co "
+    "kdo jak kdy proč ale nebo také pro pod nad bez každý jeho její jejich dva tři než podle",
+    "sk": "a i v na s z zo do od po za o u nie je sú byť sa že ten tá to ktorý ktorá ktoré čo kto "
+    "ako kedy prečo ale alebo aj tiež pre pod nad bez každý jeho jej ich dva tri než podľa",
+    "hr": "i u na s iz do od po za o nije je su biti se da taj ta to koji koja koje što tko kako "
+    "kada zašto ali ili također pod nad bez svaki njegov njihov dva tri nego prema",
+    "ro": "și sau nu este sunt un o al ale în din de la cu fără pentru prin pe că care ce cine cum "
+    "când dacă mai dar se sa său lor fiecare tot acest această două trei atât foarte",
+    "vi": "và là của có không một những các cho với trong ngoài từ đến này đó được khi nếu thì mà "
+    "vì sao tại thế nào ai gì hãy cũng lại hai ba về như để hơn rất",
+    "id": "dan atau yang di ke dari untuk dengan tanpa pada dalam ini itu adalah tidak bukan juga "
+    "karena mengapa bagaimana apa siapa kapan jika akan dapat harus bagi sebagai lebih setiap dua "
+    "tiga berikan jelaskan oleh tentang",
+    "tl": "ang ng mga sa at ay na hindi ito iyon kung bakit paano ano sino kailan para may mula "
+    "din rin lang ngunit dahil dalawang tatlong bawat",
+    "sw": "na ya wa kwa ni la za katika kama hii hiyo huo kuwa si nini nani kwa vipi lini lakini "
+    "au "
+    "pia bila mbili tatu kila yako",
+    "ca": "el la els les un una de del i o no és són que en amb sense per com quan qui què si es "
+    "seva seu al als més però aquest aquesta cada tot sobre entre molt també",
 }
 OF_WORD: dict[str, list[str]] = {}
 for _language, _common in COMMON.items():
@@ -93,3 +121,44 @@ def _script(sentence: str) -> str | None:
         return None
     name, count = found.most_common(1)[0]
     return name.lower() if count > 3 and count > len(letters) / 2 else None
+
+
+def scripts(text: str) -> set[str]:
+    """The scripts other than Latin that whole sentences outside quotes are written in."""
+    parts = SENTENCE_END.split(QUOTED.sub(" ", text))
+    return {found for part in parts if len(words(part)) > 1 and (found := _script(part))}
+
+
+def left_english(text: str, parent: str) -> bool:
+    """Whether a sentence of the text, beside an English parent, is in another language.
+
+    Says so where `language` cannot tell which: of words that are no English, some are common in
+    other languages or have letters that English lacks, and hardly one is a common English word. The
+    parent's own words do not count: a foreign sentence about an English word is foreign.
+    """
+    known = set(words(parent))
+    spoken = QUOTED.sub(" ", text)
+    return any(
+        _is_foreign(part, known) for part in SENTENCE_END.split(spoken) if part not in parent
+    )
+
+
+def _is_foreign(sentence: str, known: set[str]) -> bool:
+    said = [word for word in words(sentence) if not word.isdecimal()]
+    if (script := _script(sentence)) is not None:
+        return script != "greek" or len(said) >= FEWEST_WORDS  # a formula may be in Greek
+    if len(said) < FEWEST_COMMON + 1:
+        return False
+    english = sum("en" in OF_WORD.get(word, ()) for word in said)
+    only_english = sum(OF_WORD.get(word, ()) == ["en"] for word in said)
+    names = {word.lower() for word in WORD.findall(sentence)[1:] if word[0].isupper()}
+    foreign = sum(
+        not word.isascii() or ("en" not in OF_WORD.get(word, ["en"]))
+        for word in said
+        if word not in known and word not in names
+    )
+    return (
+        foreign >= FEWEST_COMMON
+        and foreign / len(said) >= 0.2
+        and (only_english == 0 or foreign > 2 * english)
+    )
