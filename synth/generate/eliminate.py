@@ -18,7 +18,7 @@ from rapidfuzz.distance import Indel
 from synth.generate.elimination.asking import asking_share, asks, prose
 from synth.generate.elimination.demands import lost
 from synth.generate.elimination.languages import languages
-from synth.generate.elimination.signs import tells_answer
+from synth.generate.elimination.leaks import tells_answer
 from synth.generate.elimination.words import added, kept_share, new_words, words
 from synth.generate.operations import Operation, Trait, trait
 from synth.generate.reasons import Limits, Reason

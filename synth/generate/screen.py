@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable
 
 from synth.generate.elimination.asking import asking_share
 from synth.generate.elimination.endings import cut, loops
-from synth.generate.elimination.languages import language, languages
-from synth.generate.elimination.signs import COPIED, WRAPPED, framed, refused, tells_answer
+from synth.generate.elimination.frames import talks
+from synth.generate.elimination.languages import language, languages, left_english, scripts
+from synth.generate.elimination.leaks import tells_answer
+from synth.generate.elimination.signs import copied, framed, refused, wrapped
 from synth.generate.elimination.unanswerable import needs_attachment, needs_context
 from synth.generate.elimination.words import STOP_WORDS, words
 from synth.generate.reasons import Limits, Reason
@@ -19,7 +21,14 @@ from synth.teacher.protocol import Reply
 
 Checks = Iterable[tuple[Reason, Callable[[], object]]]
 
-LIST_ITEM = re.compile(r"^\s*(?:[-*\u2022]|\d{1,2}[.)])\s", re.MULTILINE)
+# a bullet of any kind, "12.", "(12)", "b)", "iv.", "Step 12:", "- [ ]"
+LIST_ITEM = re.compile(
+    r"^\s*(?:[-*+\u2010-\u2015\u2022-\u2027\u25a0-\u25ff\u2610-\u2612\u2700-\u27bf\u00b7]"
+    r"|[*_]{0,2}\(?(?:\d{1,2}|[a-z]|[ivx]{1,5})[.):\]]"
+    r"|[*_]{0,2}[A-Za-z]{3,12} #?\d{1,2}[.:)])[*_]{0,2}\s",
+    re.MULTILINE,
+)
+MIN_REPEATED = 30  # characters; a shorter sentence may be quoted in a demand about it
 MAX_LIST_ITEMS = 10  # as later open implementations of Evol-Instruct
 
 
@@ -57,11 +66,12 @@ def of_itself(text: str, beside: str, limits: Limits, *, has_history: bool) -> C
     said = words(text)
     return (
         (Reason.NO_CONTENT, lambda: all(word in STOP_WORDS for word in said)),
-        (Reason.COPIED, lambda: COPIED.search(text) and not COPIED.search(beside)),
-        (Reason.WRAPPED, lambda: WRAPPED.search(text) and not WRAPPED.search(beside)),
+        (Reason.COPIED, lambda: copied(text) and not copied(beside)),
+        (Reason.WRAPPED, lambda: wrapped(text) and not wrapped(beside)),
         (Reason.REFUSED, lambda: refused(text) and not refused(beside)),
-        (Reason.FRAMED, lambda: framed(text) and not framed(beside)),
+        (Reason.FRAMED, lambda: (framed(text) and not framed(beside)) or talks(text, beside)),
         (Reason.LOOPING, lambda: loops(text, beside)),
+        (Reason.COPIED, lambda: said_twice(text, beside)),
         (Reason.LANGUAGE, lambda: drifted(text, beside)),
         (Reason.CUT, lambda: cut(text, beside)),
         (Reason.ATTACHMENT, lambda: needs_attachment(text) and not needs_attachment(beside)),
@@ -79,7 +89,18 @@ def drifted(text: str, beside: str) -> bool:
     before, after = languages(beside), languages(text)
     if beside and not before:  # all of it in quotes, or too short to tell
         before = {language(beside) or language(f"{beside} {beside} {beside}") or ""} - {""}
+    if before == {"en"} and left_english(text, beside):
+        return True
+    if beside and beside.isascii() and scripts(text):
+        return True
     return bool(after - before) if before else len(after) > 1
+
+
+def said_twice(text: str, beside: str) -> bool:
+    """Whether the other text's first sentence, a long one, stands twice: both prompts are there."""
+    first_line = re.split(r"(?<=[.!?])\s|\n", beside.strip(), maxsplit=1)[0].strip(" .!?").lower()
+    there = text.lower().count(first_line) if len(first_line) >= MIN_REPEATED else 0
+    return there > max(1, beside.lower().count(first_line))
 
 
 def _items(text: str) -> int:

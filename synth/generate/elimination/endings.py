@@ -16,7 +16,7 @@ DANGLING_WORDS = frozenset(
         "but than into if whose every between upon nor when while how who"
     )
 )
-DATA_LINE = re.compile(r"\s*(?:[-*+•]\s|\||[\d.]+[.)]?\s|[\w ]{1,24}:\s|\"\w|[{}\[\]])")
+DATA_LINE = re.compile(r"\s*(?:[-*+•–—·▪◦‣]\s|\||[\d.]+[.)]?\s|[\w ]{1,24}:\s|\"\w|[{}\[\]])")
 WHOLE_WORDS = 12
 NGRAM = 3
 LOOPING = 0.35  # repeated word 3-grams; prompts with tables and lists stay below 0.2

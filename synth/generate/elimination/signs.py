@@ -1,4 +1,4 @@
-"""What a teacher says around, or in place of, the prompt that it was asked to write.
+"""What stands around, or in place of, the prompt that the teacher was asked to write.
 
 Patterns of whole phrases, since a prompt may use their words in good faith: "I cannot get my router
 to work", "Let me know which of the two you would choose". What the parent says is not held against
@@ -18,15 +18,36 @@ COPIED = re.compile(
     r"|#[^#\n]{0,40}(?:prompt|instruction)[^#\n]{0,10}#"
     r"|\b(?:evolved|revised|harder|original|initial|updated|resulting) (?:prompt|instruction"
     r"|version)\b.{0,3}(?:[:#]|\bis\b)"
-    r"|\bthe (?:new|evolved|revised|original|initial) prompt\b"
+    r"|\b(?:version|variant|copy|rewrite|rewriting) of (?:the|your|this) (?:\w+ )?"
+    r"(?:prompt|instruction)\b|\bthe (?:new|evolved|revised|original|initial) prompt\b"
     r"|\badd(?:ed|s|ing)? 10 to 20 words\b|\bthe prompt (?:above|below)\b"
-    r"|^\W*(?:prompt|instruction)\W*:",
+    r"|^\W*(?:prompt|instruction)(?: \d)?\W*:",
     re.IGNORECASE,
+)
+# both prompts, each behind its label: "Before: … After: …"
+PAIRED = re.compile(
+    r"^\W*(?:before|old|original|initial|unevolved)\b[^:\n]{0,20}:.+?"
+    r"(?:^|[\s*])(?:after|new|evolved|rewritten|revised|harder)\b[^:\n]{0,20}:",
+    re.IGNORECASE | re.DOTALL,
+)
+# What a chat template puts between turns, and what a protocol leaves behind: never part of a turn.
+CONTROL = re.compile(
+    r"<[|\uff5c][^<>\n]{1,40}[|\uff5c]>|\[/?(?:INST|SYS|AVAILABLE_TOOLS|TOOL_CALLS)\]|<</?SYS>>"
+    r"|<(?:start|end)_of_(?:turn|text|image)>|</?(?:s|bos|eos|pad|unk|sep|think|scratchpad)>"
+    r"|\[(?:END|EOS|BOS|EOF|STOP|DONE|OUT|/?ASSISTANT|/?USER|/?SYSTEM)[A-Z _]{0,16}\]"
+    r"|^#{2,}\s*(?:response|instruction|input|output|human|user|assistant|system|answer|prompt)\s*:"
+    r"\W*$|^#{2,}\s*(?:response|human|user|assistant|system|end)\W*$"
+    r"|^\W{0,3}(?:human|user|assistant|system|bot|ai)\W{0,3}:?\W{0,3}\Z"
+    r"|^-{3,}\s+[*_]*[a-z][a-z ]{2,20}[*_]*: ?[*_]*(?:done|completed?|finished|ok|success\w*|none"
+    r"|n/a|true|yes|ready|final|v?\d[\w.]*)[*_.]*\s*\Z",
+    re.IGNORECASE | re.MULTILINE,
 )
 WRAPPED = re.compile(
     r"^\s*(?:\{\s*[\"']\w+[\"']\s*:|\[\s*[\"'{]|<\w+>|```)|^\s*[\"'](?:prompt|instruction)|</\w+>\s*$"
-    r"|&(?:quot|lt|gt|amp|#39);|\\n\S",
-    re.IGNORECASE,
+    r"|&(?:quot|lt|gt|amp|#39);|\\n\S"
+    # the whole of it in bold or italics, in a LaTeX box or in quotes
+    r"|^\s*(\*{1,3}|_{1,3}|~~)(?=\S)(?:(?!\1).)+\1\s*$|^\s*\$*\\(?:text|boxed|textbf)\{.*\}\$*\s*$",
+    re.IGNORECASE | re.DOTALL,
 )
 
 DO = (
@@ -34,7 +55,10 @@ DO = (
     r"|write|"
     r"create|generate|produce|rewrite|continue|complete|respond|comment|advise|share|go into|"
     r"carry out|take part|do that|do this|evolve|proceed|support|process|participate|go on"
-    r"|address)"
+    r"|address|tell you|say (?:any ?(?:thing|more)|more)|verify (?:any|the|this|what)|give you"
+    r"|go any"
+    r"|fulfil|elaborate|help you|cover (?:this|that|the|all)|do (?:all of|everything|any|more|so)"
+    r"|reveal|disclose|be of)"
 )
 NOT = (
     r"(?:can't|cannot|can not|won't|will not|couldn't|am unable to|'m unable to|'m not able to"
@@ -65,6 +89,24 @@ REFUSED = re.compile(
     r"no access\b|\bwhich i do not have\b"
     r"|\bcould cause harm\b|\bwe should stop here\b|\bi will not attempt\b|\bi won't be (?:able"
     r"|producing)"
+    # able, permitted, qualified: the one who replies speaks of what it may do
+    r"|\bi(?:'m| am) (?:not|un)\s?(?:\w+ )?(?:able|permitted|allowed|authori[sz]ed|qualified"
+    r"|equipped"
+    r"|designed|programmed|in a position|supposed) to (?:tell|give|do (?:all|this|that|so|more)"
+    r"|say|cover"
+    r"|share|advise|judge|verify|answer|write|help|go|provide|discuss|continue|complete|comment)\b"
+    r"|\b(?:outside|beyond|exceeds?) (?:of )?(?:what i(?:'m| am)|my (?:\w+ )?(?:abilit|knowledge"
+    r"|scope|remit|expertise|capabilit|training|competence))"
+    r"|\b(?:not|isn't|aren't) within (?:my|what i)\b|\bmy knowledge (?:ends|stops)\b"
+    r"|\bi (?:should not|shouldn't|ought not to|must not|mustn't) (?:\w+ )?(?:be )?(?:writ|answer"
+    r"|do this|help|say|discuss|continu|provid|shar|produc)\w*\b"
+    r"|\bi (?:have to|must|will|need to|should) (?:\w+ )?(?:withdraw|retract|stop here|end here"
+    r"|leave it (?:here|there|at that)|break off)\b|\bas far as i can go\b"
+    # left out by rule, with or without an "I"
+    r"|\b(?:left out|omitted|removed|withheld|redacted|skipped|blocked|filtered|cannot be (?:shown"
+    r"|included))\b[^.!?]{0,50}\b(?:polic(?:y|ies)|guidelines|safety|harm\w*|restrictions?"
+    r"|regulations|inappropriate|sensitive)\b|\bcontent polic(?:y|ies)\b"
+    r"|\bdoing you (?:a|no) (?:disservice|favou?rs?)\b"
     r"|\bbeing a responsible assistant\b|\bspeak to (?:someone|a person) who is trained\b"
     r"|\b(?:please )?consult (?:a|an) (?:\w+ )?(?:professional|expert|specialist) (?:about"
     r"|instead|for)\b"
@@ -138,43 +180,19 @@ SIGN_OFFS = re.compile(
     r"|(?:^|[.!?]\s+)thank you for (?:reading|the \w+ question|asking)\W*$"
     r"|\b(?:i|i've) (?:have )?(?:added|kept|made|changed|rewrote|rewritten"
     r"|chose)\b[^.!?\n]{0,80}\b(?:prompt|constraint|requirement|original|harder"
-    r"|request)\b[^\n]{0,80}$"
-    r"|\bif you need more\b[^\n]{0,60}i'm here[^\n]*$",
+    r"|request)\b[^\n]{0,80}$|\bif you need more\b[^\n]{0,60}i'm here[^\n]*$",
     re.IGNORECASE,
 )
 
-ANSWER_LABEL = re.compile(
-    r"(?:(?<![\w-])[*_]*(?:(?:The )?(?:[Ss]hort |[Cc]orrect |"
-    r"[Rr]ight |[Ee]xpected |[Mm]odel |[Ss]ample |[Ss]uggested |[Ff]inal )?(?:Answer|Solution"
-    r"|Spoiler|Key|"
-    r"(?<= )(?:answer|solution))(?: "
-    r"key)?))[*_ ]*(?:\([^)\n]{0,20}\))?[*_ ]*[:=](?!\s*$)[*_]*\s*\S"
-    r"|\\boxed\{"
-)
-LETTERED = re.compile(r"(?:^|\s)A(?:ns)?: \S")
-ANSWER_TOLD = re.compile(
-    r"(?:^|[.?!)}|\n]\s*|\(|\s(?=(?-i:The )))"
-    r"(?:(?:for reference|hint|spoiler|note|remember|of course|in short|by the way|as it happens|"
-    r"incidentally|in fact|naturally|clearly)\W+)?(?:\(?the (?:short |correct |right |expected "
-    r"|true |simple |real |usual )*"
-    r"(?:answer|solution|result|reason|explanation)(?:,? (?:here|to (?:this|that|it)|of course"
-    r"|is known))?,? "
-    r"(?:is(?: that| this)?|comes to|turns out to be|would be|works out (?:at|to|as)|lies in"
-    r"|being|runs as follows)[:,]? "
-    r"(?!(?:to|not|meant|read|given|for|only|allowed|expected|needed|required|wanted|graded"
-    r"|judged|"
-    r"supposed|limited|used|intended|due|addressed|of no|going to|written|spoken|up to|best"
-    r"|longer|"
-    r"shorter|wrong|right|no\b|yes\b|too|checked|marked|unknown|a (?:list|table|number|poem"
-    r"|letter))\b))"
-    r"|[?]\s+(?:it(?:'s| is)|this(?:'s| is)|that(?:'s| is)|they (?:are|do)(?: so)?)?,? "
-    r"?(?:because|due to|thanks to|simply because)\b"
-    r"|[?]\s*\(?(?:it(?:'s| is| equals| comes to)|that(?:'s| is)|namely|which is|=|i\.e\.)?,? "
-    r"?[$£€]?-?\d[\d,./]*(?: ?%| \w+)?\)?[.!]?\s*$"
-    r"|\b(?:which|it|this|that|and so it|the (?:value|total|sum|result)) (?:equals|comes to"
-    r"|works out (?:at|to)|amounts to|is equal to|evaluates to) [$£€]?-?\d",
-    re.IGNORECASE,
-)
+
+def wrapped(text: str) -> bool:
+    """Whether the prompt stands in markup, or has the marks of a chat template or protocol."""
+    return bool(WRAPPED.search(text) or CONTROL.search(text))
+
+
+def copied(text: str) -> bool:
+    """Whether the words of the instruction stand in the prompt, or the prompt beside another."""
+    return bool(COPIED.search(text) or PAIRED.match(text))
 
 
 def refused(text: str) -> bool:
@@ -188,10 +206,3 @@ def framed(text: str) -> bool:
     """Whether the teacher speaks to its asker before or after the prompt."""
     plain = QUOTED.sub('"…"', text.replace("\u2019", "'")).strip()
     return bool(OPENERS.search(plain[:300]) or SIGN_OFFS.search(plain[-300:]))
-
-
-def tells_answer(text: str) -> bool:
-    """Whether the prompt gives its own answer away."""
-    plain = QUOTED.sub('"…"', text.replace("\u2019", "'"))
-    lettered = LETTERED.search(plain) and not re.search(r"\bB:", plain)  # a dialogue has B too
-    return bool(lettered or ANSWER_LABEL.search(plain) or ANSWER_TOLD.search(plain))

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 
+from synth.generate.elimination.references import reads_nothing, sees_nothing
+
 THING = (
     r"(?:files?|documents?|docs?|pdfs?|spread ?sheets?|workbooks?|worksheets?|images?|pictures?|"
     r"photos?|photographs?|screenshots?|scans?|diagrams?|charts?|graphs?|maps?|figures?"
@@ -120,6 +122,8 @@ MATERIAL = re.compile(r"\n[^\n]*\w[^\n]*\w|[\"“][^\"”]{30,}[\"”]|```|:\s+\
 
 def needs_attachment(text: str) -> bool:
     """Whether the prompt refers to a file, an image, a recording or a page that is not in it."""
+    if sees_nothing(text):
+        return True
     return any(not _follows(text, found.end()) for found in ATTACHMENTS.finditer(text))
 
 
@@ -127,7 +131,10 @@ def needs_context(text: str) -> bool:
     """Whether the prompt refers to a conversation or a text that is not there."""
     if CONVERSATION.search(text):
         return True
-    return ELSEWHERE.search(text) is not None and MATERIAL.search(text) is None
+    has_material = MATERIAL.search(text) is not None
+    if reads_nothing(text, with_material=has_material):
+        return True
+    return ELSEWHERE.search(text) is not None and not has_material
 
 
 def _follows(text: str, end: int) -> bool:

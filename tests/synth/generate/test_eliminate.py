@@ -166,6 +166,99 @@ CASES = [
     ("too_many_words", f"{MORE} {WORDS}.", f"{MORE} {' '.join(WORDS.split()[:60])}."),
     ("list_like", MORE + items(11, "- "), MORE + items(10, "- ")),
     ("list_like", MORE + items(11, "10) "), MORE + items(11, "100) ")),
+    # a chat template's marks, a protocol's last line, the whole in bold
+    (
+        "wrapped_in_markup",
+        f"{MORE}<|end_of_text|>",
+        f"{PARENT} Write |height| for the mean of two.",
+    ),
+    ("wrapped_in_markup", f"{MORE}\n\n### Output:", f"{PARENT} Use ### for each island's heading."),
+    (
+        "wrapped_in_markup",
+        f"{MORE}\n---\nStatus: complete",
+        f"{MORE}\n---\nHigh water: noon sharp.",
+    ),
+    ("wrapped_in_markup", f"**{MORE}**", f"{PARENT} Compare a **bay** with a **strait**."),
+    # both prompts
+    ("instruction_copied", f"{PARENT}\n{MORE}", f"{PARENT} Ask a pilot how tides come about."),
+    (
+        "instruction_copied",
+        f"Before: tides.\nAfter: {MORE}",
+        f"{PARENT} Before: a chart of moons and herons.",
+    ),
+    # the teacher's own speech, and an asker's
+    (
+        "stock_phrases",
+        f"As you wished, I have now finished the revision, and this is it: {MORE}",
+        f"{PARENT} I have now finished a raft of reeds, and this is my worry: shallow straits.",
+    ),
+    (
+        "stock_phrases",
+        f"{MORE} Could I improve anything else for you?",
+        f"{PARENT} Could I row across a strait at neap?",
+    ),
+    ("stock_phrases", f"Brilliant! {MORE}", f"{PARENT} A brilliant comet hangs over a strait."),
+    (
+        "stock_phrases",
+        f"{MORE} I'm only a digital assistant, so please verify dates.",
+        f"{PARENT} I'm only a pilot's nephew, so please verify dates.",
+    ),
+    # the answer by name, in passing, as a number
+    (
+        "answer_leaked",
+        f"{MORE} Expected result: the moon pulls the near side more than the far one.",
+        f"{PARENT} Expected result: a table of two columns, bay and strait.",
+    ),
+    (
+        "answer_leaked",
+        f"{MORE} Bear in mind that the solution is gravity's uneven pull.",
+        f"{PARENT} Bear in mind that the solution is meant for a skipper's log.",
+    ),
+    (
+        "answer_leaked",
+        f"{MORE} You should arrive at 12.4 hours.",
+        f"{PARENT} You should arrive at two islands by ferry, 12.4 hours apart.",
+    ),
+    (
+        "answer_leaked",
+        f"{MORE}\n\n## Solution\n\nThe moon pulls the near side more than the far one.",
+        f"{MORE}\n\n## Output format\n\nA table of two columns, bay and strait.",
+    ),
+    # nothing that was referred to, and no word that brought it in
+    (
+        "needs_attachment",
+        f"{PARENT} Going by the histogram, how high was a spring tide?",
+        f"{PARENT} Sketch a histogram; going by the histogram, how high was a spring tide?",
+    ),
+    (
+        "needs_attachment",
+        f"{PARENT} Use these heights: [paste heights here]",
+        f"{PARENT} Write a template in which a skipper fills in [paste heights here].",
+    ),
+    (
+        "needs_context",
+        f"{PARENT} Consult exercise 7c for heights of neap.",
+        f"{PARENT} Consult a pilot for heights of neap on 7 islands.",
+    ),
+    (
+        "needs_context",
+        f"{PARENT} Proofread the essay, and weigh its skippers against eels.",
+        f"{PARENT} Write an essay of skippers and eels, then proofread the essay.",
+    ),
+    # languages that no list tells apart, and a short sentence
+    (
+        "language_changed",
+        f"{MORE} Lütfen iki örnek ver.",
+        f"{MORE} Visit Çeşme, Åland and Škocjan.",
+    ),
+    # praise of an answer, however worded
+    (
+        "nothing_added",
+        f"{PARENT} Aim for meticulous, elegant work with superb logic and rigour throughout.",
+        f"{PARENT} Aim for pilots with weak eyesight.",
+    ),
+    ("list_like", MORE + items(11, "\u2013 "), MORE + items(10, "\u2013 ")),
+    ("list_like", MORE + items(11, "Rule 7: "), MORE + items(10, "Rule 7: ")),
 ]
 
 
@@ -183,6 +276,14 @@ def test_each_reason_has_its_text_and_its_near_miss(reason: str, text: str, near
 def test_every_reason_found_in_a_text_has_a_case() -> None:
     elsewhere = {"constraint_not_stated", "reply_truncated", "near_duplicate", "judged_no_gain"}
     assert {reason for reason, _, _ in CASES} == {str(one) for one in Reason} - elsewhere
+
+
+def test_an_addition_loses_no_demand_of_its_parent() -> None:
+    parent = "Sail in two steps past one island. Name each step."
+    text = f"{parent} Work step by step, with three steps at a strait, and draw each coast."
+    assert judge(text, parent).reason is None
+    lost = "Sail past one island. Name each step. Work with three ropes at a strait by each coast."
+    assert judge(lost, parent).reason == "constraint_lost"
 
 
 def test_a_reason_can_be_spared() -> None:

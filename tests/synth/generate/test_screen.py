@@ -1,4 +1,4 @@
-"""Screening real prompts that people wrote: hardly one of them is taken for a bad one."""
+"""Screening prompts, real ones that people wrote among them: hardly one is taken for a bad one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,13 @@ import pytest
 from synth.generate.reasons import Limits
 from synth.generate.screen import screen
 from tests.synth.generate.saying import said
+
+
+@pytest.mark.parametrize("text", ["请解释潮汐是如何形成的。", "Объясните, почему бывают приливы."])
+def test_a_prompt_of_its_own_may_be_in_any_language(text: str) -> None:
+    assert screen(said(text), Limits()) is None
+    beside = "Explain how tides come about."
+    assert screen(said(text), Limits(), beside=beside) == "language_changed"
 
 
 @pytest.mark.gold
