@@ -1,7 +1,7 @@
 """`refusal`: the teacher would not do it, in full or in part, or lectures instead.
 
 Only the opening is read: a refusal says so at once, and further on "I cannot" is often said by a
-character in a story.
+character in a story. What stands in quotation marks is not the teacher's word either.
 """
 
 from __future__ import annotations
@@ -10,19 +10,27 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from filters.quality.phrases import plain
-from filters.quality.refusal_signs import LECTURES, REFUSALS
+from filters.quality.phrases import plain, unquoted
+from filters.quality.refusal_signs import CURT, LECTURES, REFUSALS
 from synth.engine.stage import Model
 from synth.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from synth.batch import Batch
 
+CURT_WORDS = 25
+"""A reply of fewer words is one or two sentences."""
+
 # People say these of themselves when they ask: "I can't access my mailbox. What can I do?"
 ASKER_MAY_SAY = frozenset(
     {
         "will_not",
         "unable",
+        "only_able",
+        "ellipsis",
+        "leaves_out",
+        "not_in_reach",
+        "other_subject",
         "no_access",
         "no_opinions",
         "no_support",
@@ -49,11 +57,15 @@ class Refusal(Model):
         """`refusal` for a score of 1 and more; the note names the signs."""
         reasons: list[str | None] = []
         scores, notes = [], []
+        prompts = batch.subject == "prompt"
         for text in batch.texts:
-            head = " ".join(plain(text.lstrip()[: self.head_chars]).split())
+            opening = unquoted(plain(text.lstrip()[: self.head_chars]))
+            head = " ".join(opening.split())
             strong = [name for name, sign in REFUSALS.items() if sign.search(head)]
+            if not (strong or prompts) and head.count(" ") < CURT_WORDS:
+                strong = [name for name, sign in CURT.items() if sign.search(head)]
             weak = [name for name, sign in LECTURES.items() if sign.search(head)]
-            light = ASKER_MAY_SAY.intersection(strong) if batch.subject == "prompt" else ()
+            light = ASKER_MAY_SAY.intersection(strong) if prompts else ()
             score = len(strong) + (len(weak) - len(light)) / 2
             reasons.append("refusal" if score >= 1 else None)
             scores.append(score)
