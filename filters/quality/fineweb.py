@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
-from filters.quality.kind import ALL, NOT_PAGE, WHICH, TextKind
+from filters.quality.kind import NOT_PAGE, WHICH, TextKind
 from synth.engine.stage import Model
 from synth.verdicts import Verdicts
 
@@ -30,7 +30,7 @@ class FineWeb(Model):
     name: ClassVar[str] = "fineweb"
     kind: TextKind | None = Field(None, description=WHICH)
     min_punctuated_lines: Share | None = Field(
-        0.12, description="share of the lines that end a sentence; for pages and lessons"
+        0.12, description="share of the lines that end a sentence; for pages only"
     )
     max_short_lines: Share | None = Field(
         0.67, description="share of the lines of at most `short_line_chars`; for pages only"
@@ -47,14 +47,13 @@ class FineWeb(Model):
         from filters.quality.kind import kinds_of
         from filters.quality.rules import Rule, decide
 
-        no_lines = ALL - {TextKind.PAGE, TextKind.LESSON}
         rules = [
             Rule("empty_text", 1, at_least=True, not_for=NOT_PAGE),
             Rule(
                 "too_few_punctuated_lines",
                 self.min_punctuated_lines,
                 at_least=True,
-                not_for=no_lines,
+                not_for=NOT_PAGE,  # notes are lists of phrases without a full stop
             ),
             Rule("too_many_short_lines", self.max_short_lines, not_for=NOT_PAGE),
             Rule("duplicate_line_chars", self.max_duplicate_line_chars, not_for=NOT_PAGE),

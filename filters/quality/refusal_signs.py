@@ -33,7 +33,7 @@ DECLINE = (
     r"(?:leave|omit|skip) (?:it|this|that|those|these|them|the (?:rest|others?|remaind?e?r?\w*))"
     r"(?: \w+)? (?:there|unanswered|out|blank|aside|unsaid))"
 )
-PROPER = r"(?:appropriate|ethical|acceptable|safe|legal|okay|ok|respectful|advisable|my place)"
+PROPER = r"(?:appropriate|ethical|acceptable|safe|legal(?! advice)|okay|ok|respectful|advisable|my place)"
 RULES = r"(?:guidelines?|polic(?:y|ies)|programming|instructions|terms (?:of|and)|rules)"
 REPLY = r"(?:answer|reply|response|help|advice|information|assistance|content)"
 ASKED = r"(?:requests?|questions?|quer(?:y|ies)|prompts?|topics?|subjects?|content|tasks?)"
@@ -130,6 +130,7 @@ REFUSALS = {
         r"\b(?:requires?|needs?|take) [^.!?]{0,60}?"
         r"(?:opinions?|feelings|beliefs|emotions|experiences?|preferences)\b[^.!?]{0,60}? "
         r"(?:which|that)? ?i (?:do not|don't|cannot|can't|lack)",
+        r"\bi (?:do not|don't) (?:have|hold) (?:any )?personal (?:opinions?|beliefs?|views?)\b",
     ),
     "sent_elsewhere": any_of(
         r"^(?:instead of|rather than) (?:an? )?(?:answer|reply|response|help)\w*\b[^.!?]{0,30}"
@@ -169,6 +170,8 @@ REFUSALS = {
         r"\b(?:it|that|this)(?:'s| is| would be| would)? (?:\w+ )?(?:not|never) (?:be )?"
         rf"(?:\w+ ){{0,2}}?{PROPER}\b",
         r"\b(?:it|that|this)(?:'s| is| would be) (?:\w+ )?(?:inappropriate|unethical) (?:to|for)\b",
+        rf"\b(?:not an? {PROPER}|an? (?:inappropriate|unethical)) {ASKED}\b",
+        rf"\b{ASKED} (?:that )?you(?:'ve| have)? (?:asked|made|sent) is(?:n't| not) {PROPER}\b",
     ),
     "against_rules": any_of(
         r"(?:\b(?:goes|go|is|are|would be)|'s) against (?:\w+ ){0,2}?"
