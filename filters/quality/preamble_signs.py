@@ -1,0 +1,211 @@
+"""The signs that `preamble` looks for, in lower case with straight quotes and single blanks.
+
+A text that was asked for is about its matter; what stands around it is about the exchange: who
+asked, what was asked for, that it was written, what may be done next. So a sentence is told by its
+parts: the teacher (I, my) or the asker (you, your), an act of delivery (prepared, put together)
+and the thing delivered (response, request, version).
+"""
+
+from filters.quality.phrases import any_of
+
+# What one asks a teacher for. "Here is the rewritten text:" talks to the asker; "Here are some tips
+# to stay fit:" opens many a good list, so tips, steps, ideas and examples are not among them.
+ASKED_FOR = (
+    r"(?:response|answer|rewriting|summary|text|article|passage|solution|explanation|draft|story|"
+    r"essay|poem|code|function|script|document|content|translation|faq)s?"
+)
+ASKED_FOR_BY = r"(?:\w+ )?(?:answer|response|reply|suggestion|proposal|solution|attempt|take)"
+YES = (
+    r"(?:(?:yes|oh|why|well),? )?(?:sure(?: thing)?|certainly|absolutely|definitely|of course|okay|"
+    r"ok|gladly|no (?:problem|worries)|got it|understood|noted|with pleasure)"
+)
+# Stories say these too, so what follows has to speak of the exchange.
+EAGER = (
+    rf"(?:{YES}|yes|alright|all right|right|perfect|great|wonderful|excellent|fantastic|awesome|"
+    r"cool|amazing|interesting|thanks|so|first|now|well|hmm)"
+)
+PRAISED = (
+    r"(?:(?:really |very |such )?(?:great|good|excellent|interesting|fantastic|wonderful|lovely|"
+    r"thoughtful|fascinating|important|fun|tricky|amazing|brilliant))"
+)
+REQUEST = r"(?:question|prompt|request|topic|point|task|idea|subject|challenge|assignment)"
+OUTPUT = (
+    r"(?:response|answer|output|result|version|rewrite|reply|draft|deliverable|completion|"
+    r"(?:rewritten|revised|final|finished|requested|completed|generated) "
+    r"(?:text|task|prompt|document|piece|content|material|work))"
+)
+MADE = (
+    r"(?:written|wrote|produced|prepared|completed|created|put together|drafted|generated|composed|"
+    r"crafted|compiled|come up with|came up with|made|rewritten|rewrote|analy[sz]ed|reviewed|"
+    r"considered|taken|got|everything)"
+)
+MAKE = (
+    r"(?:write|produce|prepare|complete|create|put (?:it )?together|draft|generate|compose|craft|"
+    r"provide|present|give|address|tackle|do|answer|explain|summari[sz]e|rewrite|break|walk|"
+    r"go ahead|start|begin|try|do my best|show|share|take you)"
+)
+# What marks the thing made as what was asked for.
+THIS = (
+    r"(?:you(?:r|rs)?|this|that|it|the (?:task|request|text|following|question|prompt|answer|"
+    r"instructions|requirements)|(?:as|exactly) (?:requested|instructed|asked)|step by step|now|"
+    rf"(?:below|following)|{OUTPUT})\b"
+)
+
+OPENERS = any_of(
+    rf"{YES} ?!",
+    rf"{YES} ?[,.:;-]+ ?(?:here|i\b|let|below|this is|happy|glad|the following)",
+    r"sure(?: thing)?[,.] ",
+    rf"(?:(?:what|that's|that is|this is) an? )?{PRAISED} {REQUEST}\b(?: about [^.!?\n]{{1,60}})?"
+    r" ?[!.,]",
+    r"(?:here(?:'s| is)|below is) (?:(?:the|your|my|an?|one) )?"
+    r"(?:[\w'-]+ ){0,4}?(?:prompt|version|rewrite|question|instruction)\b[^.!?\n]{0,120}:",
+    r"i(?:'ve| have|'ll| will) (?:now )?(?:rewr[io]t\w*|rephras\w+|revis\w+)",
+    r"(?:as (?:you )?requested|in response to your|(?:as )?per your (?:request|instructions))\b",
+    r"(?:ok|okay|alright)[,.]? (?:so )?(?:the user|here we go|let me|let's see)",
+    # a label of the output, on a line of its own or before its first word
+    r"(?:(?:my|the|final|model) )?(?:output|response|answer|result|reply)(?:\*\*|__)? ?:"
+    r"(?:\*\*|__)? ?(?:\n|$)",
+    r"(?:output|response|result|answer|(?:new|final|rewritten|revised|improved|updated|edited) "
+    r"(?:prompt|text|version|draft|output|result|response))(?:\*\*|__)? ?:(?:\*\*|__)? ?"
+    r"(?:\n|$|(?=[a-z#*|\[{(]))",
+    r"(?:(?:my |the )?(?:response|output|rewrite)|(?:my|final) (?:answer|result|reply))"
+    r"(?:\*\*|__)? ?\n",
+    r"(?:assistant|ai|model|bot) ?:\s(?!(?:.|\n){0,250}\b(?:user|human|customer|caller|q) ?:)",
+    r"(?:the following|this) (?:response|text|version|prompt|rewrite) (?:was|is|has been) "
+    r"(?:written|prepared|rewritten|created|based)",
+    # thinking aloud
+    r"<(?:think|thinking|reasoning|scratchpad)>",
+    r"(?:(?:ok|okay|alright|so|hmm|first|well|now)[,. ]+)*the (?:user|asker|prompt) "
+    r"(?:is|wants|asks|asked|needs|said|says|has|would|seems|gave|provided)\b",
+    r"(?:you (?:got it|bet)|here (?:you|we) go|there you go|on it|coming right up|my pleasure|"
+    r"consider it done|will do|right away|as you wish|challenge accepted)\b ?[!.:,]",
+    r"task (?:complete|completed|done|finished)\b ?[!.:]",
+)
+# A prompt may say these in good faith: "Here is an article: …", "Let me know if …".
+TEXT_OPENERS = any_of(
+    r"i(?:'d| would) (?:be (?:more than |very )?(?:happy|glad|delighted)|love) to "
+    r"(?:help|assist|explain|provide|answer|share)",
+    r"i(?:'m| am) (?:happy|glad|delighted|here) to (?:help|assist|explain|provide|answer|share)",
+    r"(?:thank you|thanks)(?: so much| very much)? for (?:asking|(?:your|the) (?:\w+ )?"
+    r"(?:question|message|request|details|context|patience|input|clarification|information)|"
+    r"reaching out|sharing|providing|clarifying|trusting)",
+    r"happy to (?:help|assist)\b",
+    r"you(?:'re| are) (?:\w+ )?(?:right to ask|asking)\b",
+    r"(?:yes, )?i can (?:certainly |definitely )?(?:do|help with) (?:that|this)\b",
+    rf"(?:\w+, )?what an? {PRAISED} {REQUEST}\b",
+    # "Got it. Writing it down now:", "Alright, this is what I have:"
+    rf"{EAGER}(?: at all)? ?[,.!-]+ [^.!?\n:]{{0,80}}"
+    r"\b(?:i|i'(?:ve|ll|m)|i'd|me|my|you|your|now)\b[^.!?\n:]{0,80}:(?:\s|$)",
+    rf"(?:{YES}(?: at all)? ?[,.!-]+ )?(?:my|the) {ASKED_FOR_BY} (?:to your \w+ )?"
+    r"(?:is as follows|goes as follows|follows|would be(?: as follows)?|is (?:given )?below|"
+    r"is given here)[.:]",
+    rf"(?:this|that)(?:'s| is) an? (?:\w+ )?{PRAISED} {REQUEST}\b",
+    r"let's (?:dive|get started|begin|jump)(?: (?:right )?in(?:to it)?)?[!.]",
+    r"(?:here(?:'s| is| are)|below (?:is|are)) (?:(?:the|your|my|an?|some|one) )?"
+    rf"(?:[\w'-]+ ){{0,4}}?{ASKED_FOR}\b[^.!?\n]{{0,120}}:",
+    rf"(?:here(?:'s| is| are)|below (?:is|are)|this is|please find|find|attached (?:is|are)) "
+    rf"(?:(?:what|everything) (?:you|i)\b|(?:\w+ ){{0,2}}?{OUTPUT}\b|(?:below|attached) )"
+    r"[^.!?\n]{0,100}[.:]",
+    r"for your (?:convenience|reference|consideration)\b",
+    r"to (?:answer|address|respond to|fulfil|complete|meet) (?:your|the|this) "
+    r"(?:question|request|prompt|task|query)\b ?[,:]",
+    r"(?:ah|oh|wow|hmm|ooh|yay)[,!] (?:what an?|this is|that is|that's|i (?:love|like)|"
+    rf"[^.!?\n]{{0,40}}[!.] (?:an? )?(?:\w+ )?{REQUEST})\b",
+    r"(?:hi|hello|hey|greetings|welcome)(?: there| again| friend| everyone)?[!,.] [^.!?\n]{0,40}"
+    r"\b(?:how are you|i'm|i(?:'ve| have) got|i(?:'d| would) be|i can|let me|i(?:'ll| will)|"
+    r"happy to|glad to|(?:thank you|thanks) for)\b",
+    r"dear (?:user|reader|asker|friend|questioner|customer)\b",
+    r"(?:let me know|tell me) (?:if|whether|what|how) (?:this|that|it|you)\b",
+    r"i (?:can )?(?:understand|see|hear|gather|know|notice)(?: that)? (?:you|your)\b",
+    r"as an? (?:[\w-]+ ){0,3}?(?:ai|language model|assistant|expert)\b[^.!?\n]{0,20},? i\b",
+    r"(?:let me|allow me to|let's) (?:think|see|take a moment|have a look|take a look|break this|"
+    r"break it|walk you|help you|tackle (?:this|it)|answer|start by)\b",
+    r"(?:based on|given|considering|following|from|using|with) (?:the|your|all the) "
+    r"(?:(?:\w+ )?(?:context|information|details|input|instructions?|requirements?|text|source|"
+    r"material)\b)(?: (?:that |which )?you(?:'ve| have)? (?:provided|given|shared|supplied|gave|"
+    r"sent))?,? (?:here|this is|below|i(?:'ve| have|'ll| will| would)?)\b",
+    rf"i (?:really )?(?:love|like|appreciate|enjoy|admire) (?:this|that|your) (?:\w+ )?{REQUEST}\b",
+    r"(?:so,? )?you(?:'ve| have)? (?:(?:asked|requested)\b|(?:want(?:ed)?|'d like|would like) me\b)",
+    r"your (?:request|question|prompt|task|query) (?:has|is|was|about|asks|concerns|regarding)\b",
+    r"(?:excited|thrilled|honou?red|delighted|pleased) to (?:help|assist|share|write|work)\b",
+    r"in (?:this|my) (?:response|answer|reply|text),? i\b",
+    # who, what is done, for whom, in one sentence: "I have written the text as instructed."
+    rf"(?:{EAGER}\b ?[,.!]* )?(?:so )?i(?:'ve| have| am|'m)? "
+    rf"(?:now |just |already |\w+ly )*{MADE}\b[^.!?\n]{{0,80}}?\b{THIS}",
+    rf"(?:{EAGER}\b ?[,.!]* )?(?:so )?i(?:'ll| will|'m going to| am going to|"
+    rf" can| shall| need to| have to| should) (?:now |just |first |\w+ly )*{MAKE}\b"
+    rf"[^.!?\n]{{0,80}}?\b{THIS}",
+    rf"{EAGER}[,.!]* (?:so )?(?:i|we) (?:need|have|want|should)\b[^.!?\n]{{0,20}}\b{MAKE}\b",
+    rf"{EAGER}[,.!]* (?:so )?the (?:task|question|goal|request|assignment) (?:is|asks|wants)\b",
+)
+
+LAST_WORDS = r"[^\n]{0,160}$"
+SELF = r"\bi(?:'ve| have|'m| am)?"
+SIGN_OFFS = any_of(
+    rf"\bhope you(?:'ll| will)? (?:like|liked|enjoy|enjoyed|find|found){LAST_WORDS}",
+    r"\bhope (?:this|that|it|these) (?:\w+ ){0,3}?"
+    rf"(?:helps?|helped|helpful|answers|clear|clears|clarif\w+|useful|is what|meets|works)\b"
+    rf"{LAST_WORDS}",
+    rf"\b(?:feel free|(?:do not|don't) hesitate) to \w+{LAST_WORDS}",
+    rf"\b(?:let me know|tell me|just (?:tell|ask|message) me) "
+    rf"(?:if|how|whether|what|which|in case|when){LAST_WORDS}",
+    rf"\bif you(?:'d| would)?(?: \w+)? (?:have|need|want|like|prefer|wish)\b[^.!?\n]{{0,80}}"
+    rf"\b(?:ask|let me know|tell me|i'm here|happy to|i (?:can|could|will|'d|would)|i'(?:ll|d))"
+    rf"\b{LAST_WORDS}",
+    rf"\bis there (?:anything|something) else (?:i can|you){LAST_WORDS}",
+    # a question back about the answer itself, as the last thing said
+    rf"\b(?:would you like|do you want|would you prefer|want) (?:me to|if i)\b{LAST_WORDS}",
+    r"(?:^|[.!?\n] ?)(?:or |so |and )?shall i \w[^.!?\n]{0,80}\?\W*$",
+    r"(?:^|[.!?\n] ?)(?:any (?:\w+ )?questions|(?:need )?anything else)\b[^.!?\n]{0,40}\?\W*$",
+    r"(?:^|[.!?\n] ?)(?:or |so |and )?(?:should|can|could|may) i (?:also |further )?"
+    r"(?:go on|continue|proceed|keep going|expand|elaborate|add|include|adjust|rewrite|shorten|"
+    r"turn|explain (?:more|further)|help|assist|do (?:the same|more))\b[^.!?\n]{0,80}\?\W*$",
+    r"\b(?:does|did|is|was|would|will) (?:this|that|it) (?:all )?(?:make sense|help|work for you|"
+    r"answer your|what you (?:had|were|wanted|needed|meant|asked)|meet your|look (?:ok|okay|good|"
+    r"right)|clear(?:er)?\?)[^.!?\n]{0,60}\?\W*$",
+    rf"\bi trust (?:that )?(?:this|it) (?:\w+ )?(?:helps|meets|answers|is what){LAST_WORDS}",
+    rf"\bjust (?:say the word|ask|let me know|tell me)\b{LAST_WORDS}",
+    rf"[.!?]\s+(?:i(?:'d be|'m) )?happy to (?:adjust|revise|help|expand|clarify){LAST_WORDS}",
+    rf"\bi(?:'m| am| will be|'ll be) (?:always )?(?:here|around|available|ready) "
+    rf"(?:to help|if you|for you|whenever|should you){LAST_WORDS}",
+    r"\b(?:thank you|thanks) for (?:reading|asking|the (?:\w+ )?question|your (?:\w+ )?"
+    r"(?:question|request|patience|trust))\b[^\n?]{0,60}$",
+    rf"(?:^|[.!?\n] ?)(?:\w+ )?(?:ping|message|contact|shout|ask|call on|get back to) me "
+    rf"(?:if|when|whenever|for|with|anytime|any time|should|again){LAST_WORDS}",
+    rf"\b(?:i remain|i'm|i am|always|remain) at your (?:disposal|service){LAST_WORDS}",
+    rf"\bi (?:can|could|would|may) (?:also|happily|gladly) (?:provide|create|add|give|make|write|"
+    rf"turn|offer|help|explain|expand|tailor|adapt){LAST_WORDS}",
+    r"\b(?:glad|pleased|delighted|happy) (?:that )?(?:i (?:could|can|was able to)|to (?:have )?"
+    r"(?:be|been)) (?:help|assist|of (?:help|service|use|assistance))\w*[^\n]{0,60}$",
+    # what was written speaks of itself
+    rf"\b(?:this|the|my) (?:response|text|version|output|answer|rewrite|reply|draft) (?:above )?"
+    rf"(?:was|is|has been) (?:generated|written|rewritten|produced|created)\b{LAST_WORDS}",
+    rf"\b(?:this|the|my) (?:response|version|output|answer|rewrite|reply|draft|text) (?:above )?"
+    rf"(?:follows|meets|adheres|satisf\w+|complies|respects|fulfils|sticks|matches|keeps)\b"
+    rf"{LAST_WORDS}",
+    rf"{SELF} (?:\w+ )?(?:followed|tried|kept|aimed|made sure|ensured|attempted|sought|stuck|"
+    r"strived|not added|added nothing|not changed|adjusted|rephrased|simplified|avoided|included|"
+    r"changed|used)\b[^.!?\n]{0,60}\b(?:instruct\w*|format\w*|tone|requirements?|balance|"
+    r"length|constraints?|guidelines|ask(?:ed)?(?: for)?|request\w*|style|simple|clear|concise|"
+    rf"possible|sentences|wording){LAST_WORDS}",
+    # a footer: "Word count: 164", "**Changes made:** …", "(Note: I kept …)"
+    r"\n\W*(?:word count|changes(?: made)?|notes? to (?:the )?(?:user|reader|editor)|disclaimer|"
+    r"explanation of (?:the )?changes|what (?:i )?changed|summary of changes)\W{0,3}:"
+    rf"[^\n]{{0,240}}$",
+    rf"\bdisclaimer\W{{0,3}}: [^\n]{{0,40}}\b(?:ai|generated|automatic\w*|professional){LAST_WORDS}",
+    r"[\[<(|]+(?:end|eos|end of (?:text|response|answer|document|output)|done)[\])|>]+\W*$",
+    r"\b(?:your )?(?:friendly |helpful )?(?:ai|virtual) assistant\W*$",
+)
+# The end of a letter may say these as well.
+FAREWELLS = any_of(
+    r"\b(?:good|best of) luck(?:[ ,](?:with |on |in |and )?[^.!?\n]{1,60})?[!.]\W*$",
+    r"\bhappy (?:[a-z]+ing)!\W*$",
+    r"(?:^|[.!?\n] ?)(?:\W{0,3})(?:have|enjoy) an? (?:great|nice|good|lovely|wonderful|fantastic|"
+    r"pleasant|beautiful) (?:day|one|time|week|weekend|evening|rest)\b[^.!?\n]{0,30}[!.]\W*$",
+    r"(?:^|[.!?\n] ?)stay (?:curious|safe|tuned|healthy|positive|well)\b[^.!?\n]{0,20}[!.]\W*$",
+    r"(?:^|[.!?\n] ?)(?:you're (?:very |most )?welcome|take care|cheers|enjoy|have fun)[!.]\W*$",
+    r"(?:^|[.!?\n] ?)(?:that's (?:it|all)(?: for now)?|there you (?:have it|go)|all done)!"
+    r"[^\n]{0,80}$",
+    r"\blook(?:ing)? forward to (?:your|hearing|helping)\b[^.!?\n]{0,60}[.!]\W*$",
+)
+LETTER = any_of(r"(?:dear|hi|hello|hey|to whom|subject|good (?:morning|afternoon|evening))\b")
