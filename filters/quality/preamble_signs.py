@@ -65,7 +65,7 @@ OPENERS = any_of(
     # a label of the output, on a line of its own or before its first word
     r"(?:(?:my|the|final|model) )?(?:output|response|answer|result|reply)(?:\*\*|__)? ?:"
     r"(?:\*\*|__)? ?(?:\n|$)",
-    r"(?:output|response|result|answer|(?:new|final|rewritten|revised|improved|updated|edited) "
+    r"(?:(?:my )?response|output|result|answer|(?:new|final|rewritten|revised|improved|updated|edited) "
     r"(?:prompt|text|version|draft|output|result|response))(?:\*\*|__)? ?:(?:\*\*|__)? ?"
     r"(?:\n|$|(?=[a-z#*|\[{(]))",
     r"(?:(?:my |the )?(?:response|output|rewrite)|(?:my|final) (?:answer|result|reply))"
@@ -118,7 +118,7 @@ TEXT_OPENERS = any_of(
     r"(?:let me know|tell me) (?:if|whether|what|how) (?:this|that|it|you)\b",
     r"i (?:can )?(?:understand|see|hear|gather|know|notice)(?: that)? (?:you|your)\b",
     r"as an? (?:[\w-]+ ){0,3}?(?:ai|language model|assistant|expert)\b[^.!?\n]{0,20},? i\b",
-    r"(?:let me|allow me to|let's) (?:think|see|take a moment|have a look|take a look|break this|"
+    rf"(?:{EAGER}[,.!]* )?(?:let me|allow me to|let's) (?:think|see|take a moment|have a look|take a look|break this|"
     r"break it|walk you|help you|tackle (?:this|it)|answer|start by)\b",
     r"(?:based on|given|considering|following|from|using|with) (?:the|your|all the) "
     r"(?:(?:\w+ )?(?:context|information|details|input|instructions?|requirements?|text|source|"
@@ -130,7 +130,7 @@ TEXT_OPENERS = any_of(
     r"(?:excited|thrilled|honou?red|delighted|pleased) to (?:help|assist|share|write|work)\b",
     r"in (?:this|my) (?:response|answer|reply|text),? i\b",
     # who, what is done, for whom, in one sentence: "I have written the text as instructed."
-    rf"(?:{EAGER}\b ?[,.!]* )?(?:so )?i(?:'ve| have| am|'m)? "
+    rf"(?:{EAGER}\b ?[,.!]* )?(?:so )?i(?: now)?(?:'ve| have| am|'m)? "
     rf"(?:now |just |already |\w+ly )*{MADE}\b[^.!?\n]{{0,80}}?\b{THIS}",
     rf"(?:{EAGER}\b ?[,.!]* )?(?:so )?i(?:'ll| will|'m going to| am going to|"
     rf" can| shall| need to| have to| should) (?:now |just |first |\w+ly )*{MAKE}\b"

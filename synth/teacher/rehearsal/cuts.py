@@ -46,8 +46,11 @@ def cut(text: str, dice: Dice, *, dangling: bool = False) -> str | None:
 
 
 def _after_word(text: str, low: int, high: int, dice: Dice) -> str | None:
-    """Behind a word in the middle of a sentence."""
-    return _one(text, r"\w(?= [a-z])", low, high, dice)
+    """Behind a word in the middle of a sentence, of a line that ends as sentences do.
+
+    A note without a full stop may end behind any of its words.
+    """
+    return _one(text, r"\w(?= [a-z][^\n]*[.!?](?:\n|$))", low, high, dice)
 
 
 def _after_joint(text: str, low: int, high: int, dice: Dice) -> str | None:
