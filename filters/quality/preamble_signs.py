@@ -169,7 +169,7 @@ SIGN_OFFS = any_of(
     rf"\bi(?:'m| am| will be|'ll be) (?:always )?(?:here|around|available|ready) "
     rf"(?:to help|if you|for you|whenever|should you){LAST_WORDS}",
     r"\b(?:thank you|thanks) for (?:reading|asking|the (?:\w+ )?question|your (?:\w+ )?"
-    r"(?:question|request|patience|trust))\b[^\n?]{0,60}$",
+    r"(?:question|request|patience|trust))\b[^.!?\n]{0,60}\W*$",
     rf"(?:^|[.!?\n] ?)(?:\w+ )?(?:ping|message|contact|shout|ask|call on|get back to) me "
     rf"(?:if|when|whenever|for|with|anytime|any time|should|again){LAST_WORDS}",
     rf"\b(?:i remain|i'm|i am|always|remain) at your (?:disposal|service){LAST_WORDS}",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from synth.batch import Batch
 
 TAIL_CHARS = 2_000
+NOTE_CHARS = 120
 FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
 DELIMITER_ROW = re.compile(r"\|?(?:\s?:?-{2,}:?\s?\|)+(?:\s?:?-*:?)?")
 SENTENCE_END = re.compile(
@@ -108,7 +109,7 @@ def cut_end(text: str) -> str:
     if has_cut_item(lines):
         return "ends in the middle of a list"
     line = lines[-1].rstrip("*_ ") if lines else ""
-    if REST_LEFT_OUT.search(tail):
+    if REST_LEFT_OUT.search(tail[-NOTE_CHARS:]):
         return "the rest is left out"
     if len(lines) > 1 and leads_to_nothing(lines, line):
         return "nothing follows"
