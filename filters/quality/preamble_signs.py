@@ -42,7 +42,8 @@ MADE = (
 MAKE = (
     r"(?:write|produce|prepare|complete|create|put (?:it )?together|draft|generate|compose|craft|"
     r"provide|present|give|address|tackle|do|answer|explain|summari[sz]e|rewrite|break|walk|"
-    r"go ahead|start|begin|try|do my best|show|share|take you)"
+    r"go ahead|start|begin|try|do my best|show|share|take you|carry out|perform|deliver|handle|"
+    r"work (?:on|through)|go through|take care of|follow|outline)"
 )
 # What marks the thing made as what was asked for.
 THIS = (
@@ -69,7 +70,7 @@ OPENERS = any_of(
     r"(?:prompt|text|version|draft|output|result|response))(?:\*\*|__)? ?:(?:\*\*|__)? ?"
     r"(?:\n|$|(?=[a-z#*|\[{(]))",
     r"(?:(?:my |the )?(?:response|output|rewrite)|(?:my|final) (?:answer|result|reply))"
-    r"(?:\*\*|__)? ?\n",
+    r"(?:\*\*|__)? ?(?:\n|(?=#))",
     r"(?:assistant|ai|model|bot) ?:\s(?!(?:.|\n){0,250}\b(?:user|human|customer|caller|q) ?:)",
     r"(?:the following|this) (?:response|text|version|prompt|rewrite) (?:was|is|has been) "
     r"(?:written|prepared|rewritten|created|based)",
@@ -194,6 +195,7 @@ SIGN_OFFS = any_of(
     rf"[^\n]{{0,240}}$",
     rf"\bdisclaimer\W{{0,3}}: [^\n]{{0,40}}\b(?:ai|generated|automatic\w*|professional){LAST_WORDS}",
     r"[\[<(|]+(?:end|eos|end of (?:text|response|answer|document|output)|done)[\])|>]+\W*$",
+    r"\n\W*end of (?:the |my )?(?:text|response|answer|document|output|message)\W*$",
     r"\b(?:your )?(?:friendly |helpful )?(?:ai|virtual) assistant\W*$",
 )
 # The end of a letter may say these as well.
@@ -203,7 +205,8 @@ FAREWELLS = any_of(
     r"(?:^|[.!?\n] ?)(?:\W{0,3})(?:have|enjoy) an? (?:great|nice|good|lovely|wonderful|fantastic|"
     r"pleasant|beautiful) (?:day|one|time|week|weekend|evening|rest)\b[^.!?\n]{0,30}[!.]\W*$",
     r"(?:^|[.!?\n] ?)stay (?:curious|safe|tuned|healthy|positive|well)\b[^.!?\n]{0,20}[!.]\W*$",
-    r"(?:^|[.!?\n] ?)(?:you're (?:very |most )?welcome|take care|cheers|enjoy|have fun)[!.]\W*$",
+    r"\byou're (?:very |most )?welcome[!.]\W*$",
+    r"(?:^|[.!?\n] ?)(?:take care|cheers|enjoy|have fun)[!.]\W*$",
     r"(?:^|[.!?\n] ?)(?:that's (?:it|all)(?: for now)?|there you (?:have it|go)|all done)!"
     r"[^\n]{0,80}$",
     r"\blook(?:ing)? forward to (?:your|hearing|helping)\b[^.!?\n]{0,60}[.!]\W*$",

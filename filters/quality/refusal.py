@@ -31,6 +31,7 @@ ASKER_MAY_SAY = frozenset(
         "leaves_out",
         "not_in_reach",
         "other_subject",
+        "idiom",
         "no_access",
         "no_opinions",
         "no_support",

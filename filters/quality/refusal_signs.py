@@ -120,7 +120,20 @@ REFUSALS = {
         r"(?:talk|speak|discuss|chat|move|change|switch)\b[^.!?]{0,20}"
         r"\b(?:something else|else|another|different|the (?:subject|topic))\b",
         r"\b(?:please|try|could you|you (?:can|could|may|might))(?: \w+)? rephras(?:e|ing)\b",
+        r"\b(?:please|(?:could|can|would|will) you(?: please)?) (?:choose|pick|try|suggest|ask) "
+        r"(?:me )?(?:about |for )?(?:an?other|some other|something else|a different)\b",
+        r"\b(?:happy|glad|free|able) to (?:help|assist|look|talk|discuss|answer)(?: \w+){0,2} "
+        r"(?:any ?thing else|something else|any other|another|an? (?:different|safe))\b",
         r"\bi(?:'m| am) still learning (?:how to (?:answer|respond|handle|help)|about (?:this|the))",
+    ),
+    "idiom": any_of(
+        r"\b(?:off the table|off[- ]limits|a no-go|out of bounds|out of the question) for (?:me|us)\b",
+        r"\b(?:my hands are tied|above my pay grade|count me out|where i draw the line)\b",
+        r"\b(?:lines?|boundar(?:y|ies)|limits?) (?:that )?i (?:don't|do not|won't|can't|cannot) "
+        r"(?:cross|overstep|exceed)\b",
+        r"\bi(?:'d| would|'ll| will)?(?: \w+){0,2} (?:leave|defer)(?: \w+){0,2} to (?:the )?(?:\w+ )?"
+        r"(?:experts?|professionals?|specialists?|doctors?|lawyers?|someone|somebody)\b",
+        r"\b(?:isn't|not) my (?:area|field|department|business|role)\b",
     ),
     "stops": any_of(
         r"^(?:(?:\w+ )?i(?:'d| would)? (?:think|believe|feel) )?(?:i|we) "

@@ -65,7 +65,7 @@ REST_LEFT_OUT = re.compile(  # a note in place of the rest, as the last thing th
     re.IGNORECASE,
 )
 FEWEST_WORDS = 8  # of a text that ends in an article or a comma; less may be an answer
-FEWEST_LINES = 3  # before a heading that nothing stands under
+FEWEST_LINES = 2  # before a heading that nothing stands under
 FEWEST_SENTENCES = 2  # finished ones, before an unfinished one says anything
 LONG_LINE_WORDS = 12  # a shorter line without a full stop may be a verse or a signature
 
