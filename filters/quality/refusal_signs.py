@@ -205,8 +205,9 @@ CURT = {
         r"^(?:(?:no|nope|nah|sorry|apologies|hmm+|well|honestly|unfortunately|alas)[,.!]? )*"
         r"(?:(?:can't|cannot|can not|won't|will not|unable to|not (?:able|going|allowed|willing) "
         rf"to) (?:do|{DO})|(?:must|have to|will) (?:\w+ly )?(?:decline|refuse|pass)\b)",
-        rf"\b{ASKED} (?:(?:is|was|has been) )?(?:\w+ly )?"
-        r"(?:declined|denied|refused|rejected|blocked|not (?:allowed|permitted|supported))\b",
+        rf"^(?:\w+ ){{0,3}}?{ASKED} (?:(?:is|was|has been) )?(?:\w+ly )?"
+        r"(?:declined|denied|refused|rejected|blocked|not (?:allowed|permitted|supported))"
+        r"(?:[.:;!]|$| due| because| by| as )",
         r"\b(?:no comment|no can do|off[- ]limits|not up for discussion)\b",
         r"\b(?:content|safety|usage) (?:policy|guidelines?|rules?) (?:violation|breach)\b",
         rf"\b(?:ask|consult|see|contact|find) (?:an? )?(?:\w+ )?"

@@ -34,6 +34,32 @@ from tests.filters.rows import reason
         "Instead of an answer, I would suggest that you ask a doctor.",
         "I strongly discourage this. But if you insist, here are three steps:",
         "It's important to remember that violence is never the answer. Talk to someone you trust.",
+        "A recipe for that is something I won't share.",
+        "Poisons aren't a topic I can discuss.",
+        "Anything about dosage lies outside the scope of my guidelines.",
+        "Under no circumstances would I write this.",
+        "Nor will I discuss the other half.",
+        "I have been instructed to avoid this matter.",
+        "Seeds sprout in March. The rest I will leave unanswered.",
+        "Seeds sprout in March. (The part on dosage has been omitted for safety.)",
+        "I lack the medical expertise for this, so no answer is given.",
+        "Permission would be needed to read it, and I don't have it.",
+        "My knowledge does not include anything about her.",
+        "An answer to this might violate our content policy.",
+        "According to my guidelines, this is where it ends.",
+        "This assistant is not able to help with weapons.",
+        "We do not process such requests.",
+        "I can only talk about gardening.",
+        "A lawyer could tell you. I can't.",
+        "It would be wrong of me to guess.",
+        "Let's switch to a different subject.",
+        "Please pick another question.",
+        "Knives are off the table for me.",
+        "I don't hold personal opinions on this.",
+        "The question you asked is not appropriate.",
+        "Can't do that, sorry.",
+        "Query rejected.",
+        "No comment.",
     ],
 )
 def test_refusals_in_full_and_in_part_go(text):
@@ -57,6 +83,18 @@ def test_refusals_in_full_and_in_part_go(text):
         "Instead of an answer key, the book has hints.",
         "No answer key is given in this book, for good reasons.",
         "It is a serious crime in most countries, and the judge may choose between two sentences.",
+        "\u201cI am not able to help you,\u201d said the clerk, and shut the window.",
+        'The hotline answers "I cannot discuss that" to most callers.',
+        "This page is not legal advice. Contracts need an offer and a consent.",
+        "He could not be reached, so the letter was left unanswered on the desk.",
+        "What lies beyond my garden is a field that nobody owns.",
+        "We cannot accept the hypothesis, since p is 0.3.",
+        "The request was denied, and the farmers walked home in silence.",
+        "A line I do not understand is the last one: who speaks?",
+        "The model cannot explain the tides, since it leaves out the moon.",
+        "Something I can't forget is the smell of the harbour.",
+        "Unable to fly, penguins swim.",
+        "To stop here would be a mistake: the path goes on to the lake.",
     ],
 )
 def test_answers_stay(text):
@@ -67,9 +105,11 @@ def test_an_asker_may_say_what_a_teacher_may_not():
     prompts = [
         "I can't access my mailbox. What can I do?",
         "I don't have access to a car. How do I get to Ostia?",
+        "My hands are tied: I signed the contract. Can I still cancel?",
+        "Can't do sums. Teach me.",
         "I'm sorry, but I can't rewrite this prompt.",
     ]
-    assert Refusal().judge(Batch.of_prompts(prompts)).reasons == [None, None, "refusal"]
+    assert Refusal().judge(Batch.of_prompts(prompts)).reasons == [*[None] * 4, "refusal"]
 
 
 def test_only_the_opening_is_read():
@@ -92,7 +132,7 @@ def test_f1_on_labelled_replies(gold):
     hits = sum(bool(f) and r for f, r in zip(found, refused, strict=True))
     precision, recall = hits / sum(map(bool, found)), hits / sum(refused)
     print(f"precision {precision:.3f}, recall {recall:.3f}")
-    assert 2 * precision * recall / (precision + recall) >= 0.93
+    assert 2 * precision * recall / (precision + recall) >= 0.94
 
 
 @pytest.mark.gold

@@ -42,6 +42,18 @@ def test_the_finish_reason_length_is_proof(finish, expected):
         TWO + "\n\nTo do:\n- Start with",
         TWO + "\n- Put it in the",
         "We want the share of green leaves.\nComputing 5 \u00f7 12",
+        "We add the leaves.\nWe get 840 + 510 =",
+        "# Plants\n\n" + TWO + "\n\n## Roots",
+        TWO + "\n\nIn short:",
+        TWO + "\n\n3. **Clean up:**",
+        TWO + "\n\n- **Chloroph",
+        TWO + "[...]",
+        TWO + "(continued in the next message)",
+        TWO + "\n\n[the rest is omitted for brevity]",
+        TWO + "To be continued...",
+        "| part | job |\n|---|---|\n| leaf | takes in light |\n| root |",
+        "Ann: What do plants need?\nBo: Light.\nAnn: And roots?\nBo: Wat",
+        "# Notes\n\n- needs light and air\n- turns it into sugar\n\n## Roots\n\n- take up water,",
     ],
 )
 def test_an_end_in_the_middle_is_cut(text):
@@ -85,6 +97,14 @@ def test_an_end_in_the_middle_is_cut(text):
         "Plants need light.\nThey turn it into sugar.\nYours sincerely",
         "Which word is it?\nA: the",
         "The area.\nThe area is 3 \u00d7 4",
+        TWO + "\nSo there are 3.\n#### 3",
+        TWO + "\nSo there are 3.\n\n## Answer: 3",
+        "Use C++",
+        TWO + "\n\nIn Python, 2**n is a power of 2.",
+        TWO + "\n\n- needs **light**",
+        "| part | job |\n|---|---|\n| leaf | takes in light |\n| root | |",
+        "# Notes\n\n- needs light and air\n- turns it into sugar\n\n## Roots\n\n- Do they drink?\n- They do",
+        TWO + "The quotation leaves out a line [...] and ends here.",
     ],
 )
 def test_other_ends_are_no_cut(text):
