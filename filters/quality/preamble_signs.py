@@ -192,7 +192,7 @@ SIGN_OFFS = any_of(
     # a footer: "Word count: 164", "**Changes made:** …", "(Note: I kept …)"
     r"\n\W*(?:word count|changes(?: made)?|notes? to (?:the )?(?:user|reader|editor)|disclaimer|"
     r"explanation of (?:the )?changes|what (?:i )?changed|summary of changes)\W{0,3}:"
-    rf"[^\n]{{0,240}}$",
+    r"[^\n]{0,240}$",
     rf"\bdisclaimer\W{{0,3}}: [^\n]{{0,40}}\b(?:ai|generated|automatic\w*|professional){LAST_WORDS}",
     r"[\[<(|]+(?:end|eos|end of (?:text|response|answer|document|output)|done)[\])|>]+\W*$",
     r"\n\W*end of (?:the |my )?(?:text|response|answer|document|output|message)\W*$",

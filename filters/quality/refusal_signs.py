@@ -210,7 +210,7 @@ CURT = {
         r"(?:[.:;!]|$| due| because| by| as )",
         r"\b(?:no comment|no can do|off[- ]limits|not up for discussion)\b",
         r"\b(?:content|safety|usage) (?:policy|guidelines?|rules?) (?:violation|breach)\b",
-        rf"\b(?:ask|consult|see|contact|find) (?:an? )?(?:\w+ )?"
+        r"\b(?:ask|consult|see|contact|find) (?:an? )?(?:\w+ )?"
         r"(?:human|person|someone else|somebody else|professional|expert)\b",
         r"\bi(?:'ve| have) (?:nothing|no (?:answer|reply|comment))\b",
         r"\b(?:prefer|choose|chosen|decided|opt) (?:not|to not)\b",

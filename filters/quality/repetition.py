@@ -2,7 +2,8 @@
 
 Source of measures and limits: Gopher, arXiv:2112.11446, appendix A.1.1, table A1, made for web
 pages, which are counted as datatrove 0.10 does. Other kinds of text have looser limits where they
-are short (on correct GSM8K solutions of 50 to 100 words the table's own would drop 16 %), lines
+are short (on correct GSM8K solutions of 50 to 100 words the table's own would drop 16 %) and where
+they come back to what they said by design (the last lines of a lesson, the chorus of a song); lines
 without a letter or digit do not count, and a phrase that comes once is no repetition.
 """
 
@@ -40,6 +41,9 @@ class Repetition(Model):
     lesson_slack: float = Field(
         2.0, ge=1, le=10, description="as much wider are limits for lessons, which sum up; 1: none"
     )
+    chat_slack: float = Field(
+        1.5, ge=1, le=10, description="as much wider are limits for chat, where songs have choruses"
+    )
     max_duplicate_lines: Share | None = Field(0.30, description="share of the lines")
     max_duplicate_paragraphs: Share | None = Field(0.30, description="share of the paragraphs")
     max_duplicate_line_chars: Share | None = Field(0.20, description="share of the characters")
@@ -76,6 +80,7 @@ class Repetition(Model):
         shares = measure(batch, pages, top, duplicate)
         shares[~pages & (words < self.min_words)] = 0
         slack = np.where(kinds == KINDS.index(TextKind.LESSON), self.lesson_slack, 1.0)
+        slack[kinds == KINDS.index(TextKind.CHAT)] = self.chat_slack
         slack[~pages & (words < self.full_words)] = self.short_slack
         chars = np.diff(batch.characters.starts).astype(np.float64)
         return decide(rules, np.column_stack([chars, shares]), kinds, slack)

@@ -120,6 +120,17 @@ def test_short_answers_have_slack_and_none_where_the_recipe_says_so():
     assert Repetition(kind="page").judge(batch).reasons != [None]
 
 
+def test_a_refrain_in_an_answer_stays_and_a_loop_does_not():
+    refrain = f"{prose(7, 1)},\n{prose(7, 2)}."
+    song = "\n\n".join(
+        f"{prose(14, seed)}\n{prose(14, seed + 9)}\n\n{refrain}" for seed in (3, 4, 5)
+    )
+    loop = f"{prose(60, 3)}\n\n" + f"{refrain}\n\n" * 8
+    batch = Batch(answers([("Sing.", song), ("Sing.", loop)]))
+    assert Repetition().judge(batch).reasons == [None, "duplicate_lines"]
+    assert Repetition(chat_slack=1).judge(batch).reasons[0] is not None
+
+
 def test_braces_are_no_duplicate_lines_of_code():
     code = "\n".join(
         f"if ({prose(3, seed)}) {{\n    {prose(5, seed + 50)};\n}}" for seed in range(20)

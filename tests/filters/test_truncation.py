@@ -103,7 +103,7 @@ def test_an_end_in_the_middle_is_cut(text):
         TWO + "\n\nIn Python, 2**n is a power of 2.",
         TWO + "\n\n- needs **light**",
         "| part | job |\n|---|---|\n| leaf | takes in light |\n| root | |",
-        "# Notes\n\n- needs light and air\n- turns it into sugar\n\n## Roots\n\n- Do they drink?\n- They do",
+        "# Notes\n\n- needs light and air\n- turns it to sugar\n\n## Roots\n\n- Dry?\n- They drink",
         TWO + "The quotation leaves out a line [...] and ends here.",
     ],
 )
