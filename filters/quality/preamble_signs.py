@@ -19,11 +19,12 @@ YES = (
     r"(?:(?:yes|oh|why|well),? )?(?:sure(?: thing)?|certainly|absolutely|definitely|of course|okay|"
     r"ok|gladly|no (?:problem|worries)|got it|understood|noted|with pleasure)"
 )
-# Stories say these too, so what follows has to speak of the exchange.
+# Stories and lessons say these too, so what follows has to speak of the exchange.
 EAGER = (
-    rf"(?:{YES}|yes|alright|all right|right|perfect|great|wonderful|excellent|fantastic|awesome|"
-    r"cool|amazing|interesting|thanks|so|first|now|well|hmm)"
+    rf"(?:{YES}|yes|alright|all right|perfect|great|wonderful|excellent|fantastic|awesome|"
+    r"cool|amazing|interesting|thanks|hmm)"
 )
+LEAD = rf"(?:(?:{EAGER}|so|first|now|well|right)\b ?[,.!]* ){{0,2}}"
 PRAISED = (
     r"(?:(?:really |very |such )?(?:great|good|excellent|interesting|fantastic|wonderful|lovely|"
     r"thoughtful|fascinating|important|fun|tricky|amazing|brilliant))"
@@ -34,22 +35,29 @@ OUTPUT = (
     r"(?:rewritten|revised|final|finished|requested|completed|generated) "
     r"(?:text|task|prompt|document|piece|content|material|work))"
 )
+# "I have prepared", not "I made it to the station": what is made is written.
 MADE = (
-    r"(?:written|wrote|produced|prepared|completed|created|put together|drafted|generated|composed|"
-    r"crafted|compiled|come up with|came up with|made|rewritten|rewrote|analy[sz]ed|reviewed|"
-    r"considered|taken|got|everything)"
+    r"(?:written|produced|prepared|completed|created|put together|drafted|generated|composed|"
+    r"crafted|compiled|come up with|rewritten|rephrased|summari[sz]ed|analy[sz]ed|reviewed|"
+    r"considered|taken|everything)"
 )
-MAKE = (
+WRITE = (
     r"(?:write|produce|prepare|complete|create|put (?:it )?together|draft|generate|compose|craft|"
-    r"provide|present|give|address|tackle|do|answer|explain|summari[sz]e|rewrite|break|walk|"
-    r"go ahead|start|begin|try|do my best|show|share|take you|carry out|perform|deliver|handle|"
-    r"work (?:on|through)|go through|take care of|follow|outline)"
+    r"provide|address|answer|explain|summari[sz]e|rewrite|rephrase|break|walk|outline|go ahead)"
+)
+DO = (
+    r"(?:do|do my best|give|present|tackle|start|begin|try|show|share|carry out|perform|deliver|"
+    r"handle|work (?:on|through)|go through|take care of|follow)"
 )
 # What marks the thing made as what was asked for.
-THIS = (
-    r"(?:you(?:r|rs)?|this|that|it|the (?:task|request|text|following|question|prompt|answer|"
-    r"instructions|requirements)|(?:as|exactly) (?:requested|instructed|asked)|step by step|now|"
-    rf"(?:below|following)|{OUTPUT})\b"
+THE_TASK = (
+    r"(?:(?:the|your|this|these) (?:task|request|question|prompt|instructions|requirements)|"
+    rf"(?:as|exactly) (?:you )?(?:requested|instructed|asked)|step by step|{OUTPUT})\b"
+)
+THIS = rf"(?:{THE_TASK}|(?:you(?:r|rs)?|this|that|it|the (?:text|following)|below|following)\b)"
+FULFILS = (
+    r"(?:the |your |all |every |each )[^.!?\n]{0,40}"
+    r"\b(?:instruct\w*|format\w*|requirements?|constraints?|guidelines|rules|style|tone|request)\b"
 )
 
 OPENERS = any_of(
@@ -66,7 +74,8 @@ OPENERS = any_of(
     # a label of the output, on a line of its own or before its first word
     r"(?:(?:my|the|final|model) )?(?:output|response|answer|result|reply)(?:\*\*|__)? ?:"
     r"(?:\*\*|__)? ?(?:\n|$)",
-    r"(?:(?:my )?response|output|result|answer|(?:new|final|rewritten|revised|improved|updated|edited) "
+    r"(?:(?:my )?response|output|result|answer|"
+    r"(?:new|final|rewritten|revised|improved|updated|edited) "
     r"(?:prompt|text|version|draft|output|result|response))(?:\*\*|__)? ?:(?:\*\*|__)? ?"
     r"(?:\n|$|(?=[a-z#*|\[{(]))",
     r"(?:(?:my |the )?(?:response|output|rewrite)|(?:my|final) (?:answer|result|reply))"
@@ -76,8 +85,10 @@ OPENERS = any_of(
     r"(?:written|prepared|rewritten|created|based)",
     # thinking aloud
     r"<(?:think|thinking|reasoning|scratchpad)>",
-    r"(?:(?:ok|okay|alright|so|hmm|first|well|now)[,. ]+)*the (?:user|asker|prompt) "
+    r"(?:(?:ok|okay|alright|hmm)[,. ]+)(?:so )?the (?:user|asker|prompt|task|question|request|goal) "
     r"(?:is|wants|asks|asked|needs|said|says|has|would|seems|gave|provided)\b",
+    r"the (?:user|asker) (?:(?:is asking|asked|asks|wants) (?:me|for|about|to know|us|an?)|said|"
+    r"would like)\b",
     r"(?:you (?:got it|bet)|here (?:you|we) go|there you go|on it|coming right up|my pleasure|"
     r"consider it done|will do|right away|as you wish|challenge accepted)\b ?[!.:,]",
     r"task (?:complete|completed|done|finished)\b ?[!.:]",
@@ -103,53 +114,57 @@ TEXT_OPENERS = any_of(
     rf"(?:this|that)(?:'s| is) an? (?:\w+ )?{PRAISED} {REQUEST}\b",
     r"let's (?:dive|get started|begin|jump)(?: (?:right )?in(?:to it)?)?[!.]",
     r"(?:here(?:'s| is| are)|below (?:is|are)) (?:(?:the|your|my|an?|some|one) )?"
-    rf"(?:[\w'-]+ ){{0,4}}?{ASKED_FOR}\b[^.!?\n]{{0,120}}:",
-    rf"(?:here(?:'s| is| are)|below (?:is|are)|this is|please find|find|attached (?:is|are)) "
-    rf"(?:(?:what|everything) (?:you|i)\b|(?:\w+ ){{0,2}}?{OUTPUT}\b|(?:below|attached) )"
-    r"[^.!?\n]{0,100}[.:]",
+    rf"(?:(?!about|of|on|for|in|with|to|where|why)[\w'-]+ ){{0,4}}?{ASKED_FOR}\b[^.!?\n]{{0,120}}:",
+    r"(?:here(?:'s| is| are)|below (?:is|are)|this is|find below|attached (?:is|are)) "
+    rf"(?:(?:what|everything) (?:you|i)\b|(?:\w+ ){{0,2}}?{OUTPUT}\b)[^.!?\n]{{0,100}}:",
+    r"(?:please )?find (?:below|attached|(?:the|my|your) [^.!?\n]{0,60}\b(?:below|attached))\b",
+    r"please find\b",
     r"for your (?:convenience|reference|consideration)\b",
     r"to (?:answer|address|respond to|fulfil|complete|meet) (?:your|the|this) "
     r"(?:question|request|prompt|task|query)\b ?[,:]",
-    r"(?:ah|oh|wow|hmm|ooh|yay)[,!] (?:what an?|this is|that is|that's|i (?:love|like)|"
-    rf"[^.!?\n]{{0,40}}[!.] (?:an? )?(?:\w+ )?{REQUEST})\b",
+    rf"(?:ah|oh|wow|hmm|ooh|yay)[,!] (?:[^.!?\n]{{0,40}}[!.] )?"
+    rf"(?:what an?|this is an?|that's an?|an?|i (?:love|like) (?:this|that)) (?:\w+ )?{REQUEST}\b",
     r"(?:hi|hello|hey|greetings|welcome)(?: there| again| friend| everyone)?[!,.] [^.!?\n]{0,40}"
-    r"\b(?:how are you|i'm|i(?:'ve| have) got|i(?:'d| would) be|i can|let me|i(?:'ll| will)|"
-    r"happy to|glad to|(?:thank you|thanks) for)\b",
-    r"dear (?:user|reader|asker|friend|questioner|customer)\b",
-    r"(?:let me know|tell me) (?:if|whether|what|how) (?:this|that|it|you)\b",
-    r"i (?:can )?(?:understand|see|hear|gather|know|notice)(?: that)? (?:you|your)\b",
+    r"\b(?:how are you|i(?:'m| am) (?:here|happy|glad|your|an)|i(?:'ve| have) got|i can|let me|"
+    r"i(?:'d| would) be|i(?:'ll| will)|happy to|glad to|(?:thank you|thanks) for)\b",
+    r"dear (?:user|asker|questioner|prompter)\b",
+    r"let me know (?:if|whether|what|how) (?:this|that|it|you)\b",
+    r"i (?:can )?(?:understand|see|hear|gather|know|notice)(?: that)? (?:your? (?:\w+ )?"
+    r"(?:request|question|prompt|task|looking|asking|interested|trying|seeking|wondering)|"
+    r"you(?:'re|'d like|'ve asked| are| want| need| would like| asked)\b)",
     r"as an? (?:[\w-]+ ){0,3}?(?:ai|language model|assistant|expert)\b[^.!?\n]{0,20},? i\b",
-    rf"(?:{EAGER}[,.!]* )?(?:let me|allow me to|let's) (?:think|see|take a moment|have a look|take a look|break this|"
-    r"break it|walk you|help you|tackle (?:this|it)|answer|start by)\b",
+    # "let's break this down" alone begins many a good solution
+    rf"(?:{EAGER}[,.!]* let's|(?:{EAGER}[,.!]* )?(?:let me|allow me to)) (?:think|see|answer|start|"
+    r"(?:have|take) a (?:look|moment)|(?:break|tackle) (?:this|it)|walk you|help you)\b",
     r"(?:based on|given|considering|following|from|using|with) (?:the|your|all the) "
     r"(?:(?:\w+ )?(?:context|information|details|input|instructions?|requirements?|text|source|"
     r"material)\b)(?: (?:that |which )?you(?:'ve| have)? (?:provided|given|shared|supplied|gave|"
     r"sent))?,? (?:here|this is|below|i(?:'ve| have|'ll| will| would)?)\b",
     rf"i (?:really )?(?:love|like|appreciate|enjoy|admire) (?:this|that|your) (?:\w+ )?{REQUEST}\b",
-    r"(?:so,? )?you(?:'ve| have)? (?:(?:asked|requested)\b|(?:want(?:ed)?|'d like|would like) me\b)",
+    r"(?:so,? )?you(?:'ve| have)? (?:asked|requested)\b",
+    r"(?:so,? )?you(?: want(?:ed)?|'d like| would like) me to\b",
     r"your (?:request|question|prompt|task|query) (?:has|is|was|about|asks|concerns|regarding)\b",
     r"(?:excited|thrilled|honou?red|delighted|pleased) to (?:help|assist|share|write|work)\b",
     r"in (?:this|my) (?:response|answer|reply|text),? i\b",
     # who, what is done, for whom, in one sentence: "I have written the text as instructed."
-    rf"(?:{EAGER}\b ?[,.!]* )?(?:so )?i(?: now)?(?:'ve| have| am|'m)? "
-    rf"(?:now |just |already |\w+ly )*{MADE}\b[^.!?\n]{{0,80}}?\b{THIS}",
-    rf"(?:{EAGER}\b ?[,.!]* )?(?:so )?i(?:'ll| will|'m going to| am going to|"
-    rf" can| shall| need to| have to| should) (?:now |just |first |\w+ly )*{MAKE}\b"
+    rf"{LEAD}i(?: now)?(?:'ve| have) (?:now |just |already |\w+ly )*{MADE}\b"
     rf"[^.!?\n]{{0,80}}?\b{THIS}",
-    rf"{EAGER}[,.!]* (?:so )?(?:i|we) (?:need|have|want|should)\b[^.!?\n]{{0,20}}\b{MAKE}\b",
-    rf"{EAGER}[,.!]* (?:so )?the (?:task|question|goal|request|assignment) (?:is|asks|wants)\b",
+    rf"{LEAD}i(?:'ll| will|'m going to| am going to| can| shall| need to) "
+    rf"(?:now |just |first |\w+ly )*(?:{WRITE}\b[^.!?\n]{{0,80}}?\b{THIS}|"
+    rf"{DO}\b[^.!?\n]{{0,80}}?\b{THE_TASK})",
+    rf"(?:ok|okay|alright|hmm)[,.!]* (?:so )?(?:i|we) (?:need|have|want) to\b[^.!?\n]{{0,20}}"
+    rf"\b(?:{WRITE}|{DO})\b",
 )
 
 LAST_WORDS = r"[^\n]{0,160}$"
-SELF = r"\bi(?:'ve| have|'m| am)?"
 SIGN_OFFS = any_of(
     rf"\bhope you(?:'ll| will)? (?:like|liked|enjoy|enjoyed|find|found){LAST_WORDS}",
     r"\bhope (?:this|that|it|these) (?:\w+ ){0,3}?"
     rf"(?:helps?|helped|helpful|answers|clear|clears|clarif\w+|useful|is what|meets|works)\b"
     rf"{LAST_WORDS}",
     rf"\b(?:feel free|(?:do not|don't) hesitate) to \w+{LAST_WORDS}",
-    rf"\b(?:let me know|tell me|just (?:tell|ask|message) me) "
-    rf"(?:if|how|whether|what|which|in case|when){LAST_WORDS}",
+    rf"\blet me know (?:if|how|whether|what|which|in case|when){LAST_WORDS}",
+    rf"\btell me (?:if|whether|which|when) (?:you|this|that|it){LAST_WORDS}",
     rf"\bif you(?:'d| would)?(?: \w+)? (?:have|need|want|like|prefer|wish)\b[^.!?\n]{{0,80}}"
     rf"\b(?:ask|let me know|tell me|i'm here|happy to|i (?:can|could|will|'d|would)|i'(?:ll|d))"
     rf"\b{LAST_WORDS}",
@@ -179,21 +194,23 @@ SIGN_OFFS = any_of(
     r"\b(?:glad|pleased|delighted|happy) (?:that )?(?:i (?:could|can|was able to)|to (?:have )?"
     r"(?:be|been)) (?:help|assist|of (?:help|service|use|assistance))\w*[^\n]{0,60}$",
     # what was written speaks of itself
-    rf"\b(?:this|the|my) (?:response|text|version|output|answer|rewrite|reply|draft) (?:above )?"
-    rf"(?:was|is|has been) (?:generated|written|rewritten|produced|created)\b{LAST_WORDS}",
-    rf"\b(?:this|the|my) (?:response|version|output|answer|rewrite|reply|draft|text) (?:above )?"
-    rf"(?:follows|meets|adheres|satisf\w+|complies|respects|fulfils|sticks|matches|keeps)\b"
+    r"\b(?:this (?:response|text|version|output|answer|rewrite|reply|draft)|"
+    r"(?:the|my) (?:response|output|rewrite)) (?:above )?(?:was|is|has been) "
+    rf"(?:automatically )?(?:generated|written|rewritten|produced|created){LAST_WORDS}",
+    r"\b(?:this|the|my) (?:response|version|output|answer|rewrite|reply|draft|text) (?:above )?"
+    r"(?:follows|meets|adheres to|satisfies|complies with|respects|fulfils|sticks to|matches) "
+    rf"{FULFILS}{LAST_WORDS}",
+    rf"\bi (?:\w+ly )?(?:followed|kept to|met|stuck to|respected|included|avoided) {FULFILS}"
     rf"{LAST_WORDS}",
-    rf"{SELF} (?:\w+ )?(?:followed|tried|kept|aimed|made sure|ensured|attempted|sought|stuck|"
-    r"strived|not added|added nothing|not changed|adjusted|rephrased|simplified|avoided|included|"
-    r"changed|used)\b[^.!?\n]{0,60}\b(?:instruct\w*|format\w*|tone|requirements?|balance|"
-    r"length|constraints?|guidelines|ask(?:ed)?(?: for)?|request\w*|style|simple|clear|concise|"
-    rf"possible|sentences|wording){LAST_WORDS}",
+    rf"\bi(?:'ve| have) (?:\w+ )?(?:followed|tried|kept|aimed|made sure|ensured|attempted|sought|"
+    r"stuck|added|changed|adjusted|rephrased|simplified|avoided|included|used)\b[^.!?\n]{0,60}"
+    r"\b(?:instruct\w*|format\w*|tone|requirements?|balance|length|constraints?|guidelines|"
+    rf"ask(?:ed)?(?: for)?|request\w*|style|simple|clear|concise|possible|sentences|wording)"
+    rf"{LAST_WORDS}",
     # a footer: "Word count: 164", "**Changes made:** …", "(Note: I kept …)"
-    r"\n\W*(?:word count|changes(?: made)?|notes? to (?:the )?(?:user|reader|editor)|disclaimer|"
+    r"(?:\n|[.!?] )\W*(?:word count|changes made|notes? to (?:the )?(?:user|editor)|disclaimer|"
     r"explanation of (?:the )?changes|what (?:i )?changed|summary of changes)\W{0,3}:"
     r"[^\n]{0,240}$",
-    rf"\bdisclaimer\W{{0,3}}: [^\n]{{0,40}}\b(?:ai|generated|automatic\w*|professional){LAST_WORDS}",
     r"[\[<(|]+(?:end|eos|end of (?:text|response|answer|document|output)|done)[\])|>]+\W*$",
     r"\n\W*end of (?:the |my )?(?:text|response|answer|document|output|message)\W*$",
     r"\b(?:your )?(?:friendly |helpful )?(?:ai|virtual) assistant\W*$",

@@ -124,14 +124,14 @@ REFUSALS = {
         r"(?:me )?(?:about |for )?(?:an?other|some other|something else|a different)\b",
         r"\b(?:happy|glad|free|able) to (?:help|assist|look|talk|discuss|answer)(?: \w+){0,2} "
         r"(?:any ?thing else|something else|any other|another|an? (?:different|safe))\b",
-        r"\bi(?:'m| am) still learning (?:how to (?:answer|respond|handle|help)|about (?:this|the))",
+        r"\bi(?:'m| am) still learning (?:how to (?:answer|respond|handle|help)|about this)\b",
     ),
     "idiom": any_of(
-        r"\b(?:off the table|off[- ]limits|a no-go|out of bounds|out of the question) for (?:me|us)\b",
+        r"\b(?:off the table|off[- ]limits|a no-go|out of (?:bounds|the question)) for (?:me|us)\b",
         r"\b(?:my hands are tied|above my pay grade|count me out|where i draw the line)\b",
         r"\b(?:lines?|boundar(?:y|ies)|limits?) (?:that )?i (?:don't|do not|won't|can't|cannot) "
         r"(?:cross|overstep|exceed)\b",
-        r"\bi(?:'d| would|'ll| will)?(?: \w+){0,2} (?:leave|defer)(?: \w+){0,2} to (?:the )?(?:\w+ )?"
+        r"\bi(?:'d|'ll)?(?: \w+){0,2} (?:leave|defer)(?: \w+){0,2} to (?:the )?(?:\w+ )?"
         r"(?:experts?|professionals?|specialists?|doctors?|lawyers?|someone|somebody)\b",
         r"\b(?:isn't|not) my (?:area|field|department|business|role)\b",
     ),
@@ -153,7 +153,7 @@ REFUSALS = {
         r"\bi (?:do not|don't) (?:currently )?have (?:any )?(?:direct )?"
         r"(?:access to|the (?:ability|capability)|(?:personal|specific|private) information)",
         r"\bi (?:\w+ )?(?:lack|have no|do not have|don't have|do not possess|don't possess) "
-        r"(?:\w+ ){0,3}?(?:access|expertise|capabilit\w+|authori[sz]ation|permission|qualification)",
+        r"(?:\w+ ){0,3}?(?:access|expertise|capabilit|authori[sz]ation|permission|qualification)",
         r"\b(?:access|expertise|permission|knowledge|capabilit\w+)\b[^.!?]{0,60} i "
         r"(?:have none|lack|do not have|don't have)\b",
         r"\bmy (?:training|knowledge|data)(?: \w+)? (?:does not|doesn't|do not|don't) "
