@@ -85,7 +85,7 @@ OPENERS = any_of(
     r"(?:written|prepared|rewritten|created|based)",
     # thinking aloud
     r"<(?:think|thinking|reasoning|scratchpad)>",
-    r"(?:(?:ok|okay|alright|hmm)[,. ]+)(?:so )?the (?:user|asker|prompt|task|question|request|goal) "
+    r"(?:ok|okay|alright|hmm)[,. ]+(?:so )?the (?:user|asker|prompt|task|question|request) "
     r"(?:is|wants|asks|asked|needs|said|says|has|would|seems|gave|provided)\b",
     r"the (?:user|asker) (?:(?:is asking|asked|asks|wants) (?:me|for|about|to know|us|an?)|said|"
     r"would like)\b",

@@ -33,7 +33,10 @@ DECLINE = (
     r"(?:leave|omit|skip) (?:it|this|that|those|these|them|the (?:rest|others?|remaind?e?r?\w*))"
     r"(?: \w+)? (?:there|unanswered|out|blank|aside|unsaid))"
 )
-PROPER = r"(?:appropriate|ethical|acceptable|safe|legal(?! advice)|okay|ok|respectful|advisable|my place)"
+PROPER = (
+    r"(?:appropriate|ethical|acceptable|safe|legal(?! advice)|okay|ok|respectful|advisable|"
+    r"my place)"
+)
 RULES = r"(?:guidelines?|polic(?:y|ies)|programming|instructions|terms (?:of|and)|rules)"
 REPLY = r"(?:answer|reply|response|help|advice|information|assistance|content)"
 ASKED = r"(?:requests?|questions?|quer(?:y|ies)|prompts?|topics?|subjects?|content|tasks?)"
