@@ -79,7 +79,8 @@ class Echo(Model):
 def repeated_share(text: str, words: list[str], before: list[str]) -> float:
     """Percent of the words that are `before`, once or more, up to the end; 0 for a lead of its own.
 
-    "Girls" is a word of its own before "are better at maths", "You asked:" is not.
+    "Girls" is a word of its own before "are better at maths", "You asked:" is not. Where `before`
+    ends the text, it counts in the lead as well: "Input: … Output: …".
     """
     from synth.characters import word_pattern
 
@@ -93,7 +94,8 @@ def repeated_share(text: str, words: list[str], before: list[str]) -> float:
         last, first = islice(word_pattern(low).finditer(low), lead - 1, lead + 1)
         if not ANNOUNCES.search(low, last.end(), first.start()):
             return 0.0
-    return 100 * (1 - lead / len(words))
+    again = f"{said[:end]} ".count(f"{original} ") if lead < len(words) else 0
+    return 100 * (1 - (lead - again * len(before)) / len(words))
 
 
 def likeness(words: list[str], before: list[str]) -> float:

@@ -1,6 +1,7 @@
 """`preamble`: the teacher talks to its asker before or after the text that was asked for.
 
-"Sure! Here is the rewritten text:" is not part of a textbook. Only the two ends are looked at.
+"Sure! Here is the rewritten text:" is not part of a textbook. Only the two ends are looked at, and
+what a person in the text says there, in quotation marks or a dialogue, is none of the teacher's.
 """
 
 from __future__ import annotations

@@ -46,9 +46,9 @@ class Refusal(Model):
     """Drops a reply that refuses, in whole or in part.
 
     The score counts the signs found, 1 for a refusal and 0.5 for a lecture, or for what in a prompt
-    the asker may say too; 1 and more is dropped.
+    the asker may say too; 1 and more is dropped. A reply of a sentence or two needs less of a sign.
     On 900 labelled replies of XSTest (arXiv:2308.01263), full and partial refusals together:
-    precision 0.96, recall 0.92 (the missed ones contradict the question without a sign of refusal).
+    precision 0.95, recall 0.94 (the missed ones contradict the question without a sign of refusal).
     """
 
     name: ClassVar[str] = "refusal"

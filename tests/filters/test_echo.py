@@ -43,6 +43,7 @@ def rewritten(text: str, source: str | None = SOURCE) -> Batch:
         f"{PROMPT} {PROMPT}",
         f"Question: {PROMPT}",
         f"You asked:\n\n> {PROMPT}",
+        f"Input: {PROMPT}\nOutput: {PROMPT}",
         PROMPT.replace("need light, and ", "need light, "),
     ],
 )
