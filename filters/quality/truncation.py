@@ -156,7 +156,7 @@ def has_cut_item(lines: list[str]) -> bool:
         return False
     if not before and len(lines) > 1 and lines[-2].rstrip("*_ ").endswith(":"):
         return len(SENTENCE_END.findall("\n".join(lines[:-1]))) >= FEWEST_SENTENCES  # a list of one
-    if before and len(whole) == len(before) and not phrases:
+    if before and len(whole) == len(before) and (not phrases or SENTENCE_END.search(body)):
         return True
     if body[-1] in ",(" and items and not any(line.endswith(body[-1]) for line in items):
         return True

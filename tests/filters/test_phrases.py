@@ -84,6 +84,7 @@ def test_stock_sign_offs_go(text):
         "Here is Rome. There is Ostia.",
         "She hoped that this would help, and it did.",
         "Let us count the leaves first.",
+        "Plants need light. If you have concerns about the soil, you may ask your neighbours.",
         "Here is the odd part about the story: nobody wrote it.",
         "Let's break this down step by step. Plants need light.",
         "First, you will need the following:\n- a pot",
