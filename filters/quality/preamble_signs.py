@@ -166,8 +166,8 @@ SIGN_OFFS = any_of(
     rf"\blet me know (?:if|how|whether|what|which|in case|when){LAST_WORDS}",
     rf"\btell me (?:if|whether|which|when) (?:you|this|that|it){LAST_WORDS}",
     rf"\bif you(?:'d| would)?(?: \w+)? (?:have|need|want|like|prefer|wish)\b[^.!?\n]{{0,80}}"
-    rf"\b(?:ask me|(?:please|just) ask|let me know|tell me|i'm here|happy to|i (?:can|could|will|'d|would)|i'(?:ll|d))"
-    rf"\b{LAST_WORDS}",
+    r"\b(?:ask me|(?:please|just) ask|let me know|tell me|i'm here|happy to|i'(?:ll|d)|"
+    rf"i (?:can|could|will|would))\b{LAST_WORDS}",
     rf"\bis there (?:anything|something) else (?:i can|you){LAST_WORDS}",
     # a question back about the answer itself, as the last thing said
     rf"\b(?:would you like|do you want|would you prefer|want) (?:me to|if i)\b{LAST_WORDS}",
