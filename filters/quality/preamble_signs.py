@@ -62,6 +62,10 @@ FULFILS = (
 
 OPENERS = any_of(
     rf"{YES} ?!",
+    r"(?:sure|certainly|of course|okay|ok|gladly|got it|understood|noted|with pleasure) ?\.\s",
+    r"\[(?:response|output|answer|rewritten text|result|text|summary)\]",
+    r"(?:working on (?:it|this)|writing (?:it )?now|one moment(?: please)?|give me a (?:moment|second))"
+    r" ?[.!:,]",
     rf"{YES} ?[,.:;-]+ ?(?:here|i\b|let|below|this is|happy|glad|the following)",
     r"sure(?: thing)?[,.] ",
     rf"(?:(?:what|that's|that is|this is) an? )?{PRAISED} {REQUEST}\b(?: about [^.!?\n]{{1,60}})?"
@@ -99,7 +103,8 @@ TEXT_OPENERS = any_of(
     r"(?:help|assist|explain|provide|answer|share)",
     r"i(?:'m| am) (?:happy|glad|delighted|here) to (?:help|assist|explain|provide|answer|share)",
     r"(?:thank you|thanks)(?: so much| very much)? for (?:asking|(?:your|the) (?:\w+ )?"
-    r"(?:question|message|request|details|context|patience|input|clarification|information)|"
+    r"(?:question|message|request|details|context|patience|input|clarification|information|"
+    r"prompt|task|topic|interest|opportunity|trust|feedback)|"
     r"reaching out|sharing|providing|clarifying|trusting)",
     r"happy to (?:help|assist)\b",
     r"you(?:'re| are) (?:\w+ )?(?:right to ask|asking)\b",
@@ -119,6 +124,19 @@ TEXT_OPENERS = any_of(
     rf"(?:(?:what|everything) (?:you|i)\b|(?:\w+ ){{0,2}}?{OUTPUT}\b)[^.!?\n]{{0,100}}:",
     r"(?:please )?find (?:below|attached|(?:the|my|your) [^.!?\n]{0,60}\b(?:below|attached))\b",
     r"please find\b",
+    # "Alright! Here goes."; but "Yes, here is why" may answer a question
+    rf"(?!yes\b){EAGER}(?: at all)? ?[!,.:-]+ ?(?:here(?:'s| is| are| goes| you)|below|coming|"
+    r"working on|writing)\b",
+    r"(?:here(?:'s| is| are)|this is) my (?:\w+ )?(?:take|answer|attempt|version|response|try|"
+    r"suggestion|thoughts?|draft|best)\b[^.!?\n]{0,60}[:.]",
+    r"(?:below )?you(?:'ll| will| can) find (?:\w+ ){0,6}?(?:below|attached)\b",
+    r"below,? you(?:'ll| will| can) find\b",
+    rf"the following is (?:an?|the|your|my) (?:\w+ ){{0,3}}?(?:{OUTPUT}|{ASKED_FOR})\b"
+    r"[^.!?\n]{0,100}:",
+    r"(?:let me|allow me to) (?:give|provide|offer|explain|summari[sz]e|outline|present|begin|"
+    r"address|clarify|elaborate)\b",
+    r"(?:hi|hello|hey)(?: there)?[!,.] (?:great|good|nice|lovely) to (?:hear|see|meet)\b",
+    r"i hope you(?:'re| are)\b",
     r"for your (?:convenience|reference|consideration)\b",
     r"to (?:answer|address|respond to|fulfil|complete|meet) (?:your|the|this) "
     r"(?:question|request|prompt|task|query)\b ?[,:]",
@@ -172,7 +190,7 @@ SIGN_OFFS = any_of(
     # a question back about the answer itself, as the last thing said
     rf"\b(?:would you like|do you want|would you prefer|want) (?:me to|if i)\b{LAST_WORDS}",
     r"(?:^|[.!?\n] ?)(?:or |so |and )?shall i \w[^.!?\n]{0,80}\?\W*$",
-    r"(?:^|[.!?\n] ?)(?:any (?:\w+ )?questions|(?:need )?anything else)\b[^.!?\n]{0,40}\?\W*$",
+    r"(?:^|[.!?\n] ?)(?:(?:do you |have you )?(?:have |got )?any (?:\w+ )?questions|(?:need )?anything else)\b[^.!?\n]{0,40}\?\W*$",
     r"(?:^|[.!?\n] ?)(?:or |so |and )?(?:should|can|could|may) i (?:also |further )?"
     r"(?:go on|continue|proceed|keep going|expand|elaborate|add|include|adjust|rewrite|shorten|"
     r"turn|explain (?:more|further)|help|assist|do (?:the same|more))\b[^.!?\n]{0,80}\?\W*$",
@@ -181,7 +199,19 @@ SIGN_OFFS = any_of(
     r"right)|clear(?:er)?\?)[^.!?\n]{0,60}\?\W*$",
     rf"\bi trust (?:that )?(?:this|it) (?:\w+ )?(?:helps|meets|answers|is what){LAST_WORDS}",
     rf"\bjust (?:say the word|ask|let me know|tell me)\b{LAST_WORDS}",
-    rf"[.!?]\s+(?:i(?:'d be|'m) )?happy to (?:adjust|revise|help|expand|clarify){LAST_WORDS}",
+    r"[.!?]\s+(?:i(?:'d be|'m) )?(?:happy|glad) to (?:adjust|revise|help|expand|clarify|tweak|modify|"
+    r"change|edit|refine|iterate|provide|add|share|discuss|answer|elaborate|shorten|rework|update|"
+    rf"follow up|assist)\b{LAST_WORDS}",
+    rf"(?:^|[.!?\n] ?)[^.!?\n]{{0,60}}\b(?:just|please) (?:say so|shout|holler|reply)\b{LAST_WORDS}",
+    r"\bwould you (?:like|prefer) (?:an?|some|more|another|to (?:see|hear|know|explore|learn|have))\b"
+    r"[^.!?\n]{0,80}\?\W*$",
+    r"\bi(?:'ll|'m)?(?: can| could| will| would| am)?\b[^.!?\n]{0,80} (?:(?:up)?on request|if (?:needed|"
+    r"requested|desired|you(?:'d)? (?:like|wish|prefer)))[.!]?\W*$",
+    rf"(?:^|[.!?\n] ?)(?:that|this) (?:concludes|completes|ends|wraps up) (?:the|my|our|this|your) "
+    rf"(?:{OUTPUT}|{ASKED_FOR}|{REQUEST})\b{LAST_WORDS}",
+    r"\bfeedback (?:is|would be) (?:\w+ )?(?:welcome|appreciated)\b[^\n]{0,60}$",
+    r"\b(?:love|welcome|appreciate) (?:to (?:hear|get) )?(?:your|any) (?:feedback|thoughts)\b"
+    r"[^\n]{0,60}$",
     rf"\bi(?:'m| am| will be|'ll be) (?:always )?(?:here|around|available|ready) "
     rf"(?:to help|if you|for you|whenever|should you){LAST_WORDS}",
     r"\b(?:thank you|thanks) for (?:reading|asking|the (?:\w+ )?question|your (?:\w+ )?"
@@ -226,6 +256,9 @@ FAREWELLS = any_of(
     r"(?:^|[.!?\n] ?)(?:take care|cheers|enjoy|have fun)[!.]\W*$",
     r"(?:^|[.!?\n] ?)(?:that's (?:it|all)(?: for now)?|there you (?:have it|go)|all done)!"
     r"[^\n]{0,80}$",
+    r"(?:^|[.!?\n] ?)(?:i )?wish(?:ing)? you (?:all )?(?:the (?:very )?best|luck|success|an? )"
+    r"[^.!?\n]{0,60}[.!]\W*$",
+    r"(?:^|[.!?\n] ?)(?:let's (?:keep|continue)|keep up the|all the best)\b[^.!?\n]{0,40}[.!]\W*$",
     r"\blook(?:ing)? forward to (?:your|hearing|helping)\b[^.!?\n]{0,60}[.!]\W*$",
 )
 LETTER = any_of(r"(?:dear|hi|hello|hey|to whom|subject|good (?:morning|afternoon|evening))\b")

@@ -16,12 +16,14 @@ DO = (
     r"respond|satisfy|reveal|disclose|access|advocate|accept|process|carry out|teach|guide|"
     r"facilitate|justify|speculate|take part|go (?:into|further|along)|comment|attempt|verify|"
     r"address|undertake|honou?r|talk about|speak (?:about|to|on)|say (?:more|anything)|"
-    r"be (?:able|producing|writing|helping|answering|discussing|of (?:any )?help))"
+    r"be (?:able|producing|writing|helping|answering|discussing|"
+    r"of (?:any )?(?:help|assistance|service)))"
 )
 WILL_NOT = (
     r"(?:can't|cannot|can not|couldn't|could not|won't|will not|wouldn't|would not|shouldn't|"
     r"should not|must not|mustn't|can no longer|refuse to|decline to|prefer not to|"
-    r"(?:rather|better) not|(?:chosen|choosing|decided|going|opted|opting) not to|choose not to)"
+    r"(?:rather|better) not|(?:choose|chosen|choosing|decided|going|opted|opting|prefer) "
+    r"(?:not to|to not))(?: in (?:all )?good \w+)?"
 )
 NOT_ABLE = (
     r"(?:unable|not (?:\w+ )?(?:able|going|programmed|comfortable|allowed|permitted|authori[sz]ed|"
@@ -37,14 +39,17 @@ PROPER = (
     r"(?:appropriate|ethical|acceptable|safe|legal(?! advice)|okay|ok|respectful|advisable|"
     r"my place)"
 )
-RULES = r"(?:guidelines?|polic(?:y|ies)|programming|instructions|terms (?:of|and)|rules)"
+RULES = (
+    r"(?:guidelines?|polic(?:y|ies)|programming|instructions|terms (?:of|and)|rules|restrictions|"
+    r"safeguards|limitations)"
+)
 REPLY = r"(?:answer|reply|response|help|advice|information|assistance|content)"
 ASKED = r"(?:requests?|questions?|quer(?:y|ies)|prompts?|topics?|subjects?|content|tasks?)"
 MACHINE = r"(?:model|assistant|ai|chatbot|bot|system)"
 # What a relative clause of refusal hangs on: "a subject I can go into", "something I won't do".
 THING = (
-    r"(?:something|anything|one|an? (?:\w+ ){0,2}?"
-    r"(?:subject|topic|matter|area|question|request|task|kind|type|category))"
+    r"(?:something|anything|things?|one|an? (?:\w+ ){0,2}?(?:subject|topic|matter|area|question|"
+    r"request|task|kind|type|category|conversation|discussion|road|path))"
 )
 
 # One of these is enough.
@@ -83,6 +88,12 @@ REFUSALS = {
         rf"(?: (?:going|have|had|to|better|obliged|rather|forced|\w+ly))* {DECLINE}",
         r"\b(?:those|that|these|the (?:rest|others))\b[^.!?]{0,20} i(?:'ll| will| must| have to)"
         r"(?: \w+)? (?:leave|skip|pass over|decline)\b",
+        r"\b(?:part|section|half|rest|remainder|second|third|last|others?)\b[^.!?]{0,20} i"
+        r"(?:'ll| will| must| have to| need to) (?:leave out|omit|skip|pass over|withhold)\b",
+        r"\bi(?:'m going to|'ll| will| need to| have to| must)(?: \w+ly)? (?:stop you|push back|"
+        r"draw a line|hold back|redirect)\b",
+        r"\bi (?:\w+ )?avoid (?:such|these|this|that|those)\b",
+        r"\b(?:i|we) (?:\w+ )?regret\b[^.!?]{0,60}\b(?:cannot|can't|unable|not)\b",
     ),
     "not_allowed": any_of(
         r"\b(?:guidelines|polic(?:y|ies)|rules|programming) (?:\w+ )?"
@@ -95,21 +106,31 @@ REFUSALS = {
         r"\bi(?:'ve| have| was)(?: been)? (?:asked|told|instructed|programmed|trained|designed) "
         r"(?:not to|to (?:avoid|decline|refuse|stay|steer|keep (?:away|clear|out)))\b",
         r"\b(?:prevents?|keeps?|stops?|prohibits?|bars?) me from\b",
+        r"\b(?:providing|answering|writing|discussing|sharing|creating|producing|generating|helping|"
+        r"describing|explaining) (?:(?:with|about) )?(?:such|this|that|it|these|those|your|you)\b"
+        r"[^.!?]{0,60} (?:is|would be) (?:\w+ )?(?:prohibited|forbidden|not (?:allowed|permitted|"
+        r"possible|something|appropriate)|against|inappropriate|irresponsible|wrong|unethical)\b",
+        r"\b(?:i|we)\b[^.!?]{0,60} for (?:legal|safety|ethical|privacy|policy|security|copyright) "
+        r"reasons\b",
     ),
     "not_in_reach": any_of(
         r"(?:\bnot|\bnever|n't) (?:\w+ )?"
         rf"{THING} (?:\w+ )?(?:that |which )?i(?:'m| am| can| do| will|'d|'ll)?\b",
-        rf"\b{THING} (?:that |which )?i(?:'m| am)? "
+        rf"\b{THING} (?:that |which )?i(?:'m| am)? (?:\w+ly )?"
         rf"(?:(?:don't|do not) (?:do|deal|{DO})|{WILL_NOT} (?:do\b|{DO})|{NOT_ABLE})",
         r"\b(?:outside|beyond|not within|exceeds?|not part of)(?: of)? "
         r"(?:the (?:scope|limits|bounds|range) of )?"
         r"(?:what (?:i|we)(?:'m|'re| am| are| can| may| do)|(?:my|our) (?:\w+ )?"
-        r"(?:guidelines|role|limits|scope|abilit|capabilit|capacity|competence|expertise|remit))",
+        r"(?:guidelines|role|limits|scope|abilit|capabilit|capacity|competence|expertise|remit|"
+        r"use|permissions|boundaries|domain))",
         r"(?:\bnot|\bnever|n't) (?:\w+ ){0,2}?(?:possible|feasible|permitted|allowed|permissible) "
         r"for (?:me|us)\b",
         r"\blimits? (?:to|on|of) what i(?:'m| am| can| may| will)\b",
+        r"(?:\bnot|n't) (?:available|accessible|open) to me\b",
+        r"\btoo (?:sensitive|risky|personal|dangerous|controversial|harmful) for me\b",
     ),
     "no_reply": any_of(
+        r"\bno \w+ from me\b",
         rf"\bno (?:\w+ )?{REPLY} (?:(?:can|may|will) be (?:\w+ )?"
         r"(?:given|provided|offered|shared|made)|follows|is (?:given|possible|offered|provided))\b",
         r"\b(?:section|part|passage|details?|rest|remainder|code|content|answer|text)s?\b"
@@ -118,6 +139,7 @@ REFUSALS = {
         r"\b(?:polic|guideline|safety|rules|sensitive|harm|inappropriate|copyright|violat)",
     ),
     "other_subject": any_of(
+        r"\blet's not (?:go|discuss|talk|get into|do that)\b",
         r"^(?:\w+,? ){0,3}?(?:let's|let us|(?:can|could|shall|may) we|perhaps we (?:can|could)|"
         r"i(?:'d| would) (?:rather|prefer to|prefer if we)) (?:\w+ )?"
         r"(?:talk|speak|discuss|chat|move|change|switch)\b[^.!?]{0,20}"
@@ -171,6 +193,8 @@ REFUSALS = {
     "disapproval": any_of(
         r"\bi (?:do not|don't) (?:think|believe) (?:that )?(?:it(?:'s| is| would be) )?(?:\w+ )?"
         r"(?:appropriate|accurate|fair|right|ethical|a good idea|should be)",
+        r"\bi (?:do not|don't) (?:think|believe|feel)(?: that)? (?:i|it(?:'s| is)) "
+        rf"(?:should|can|could|ought to|right to|wise to|fair to|my place to) {DO}",
         r"\bi(?:'d| would)(?: only)? be doing you a (?:\w+ )?disservice\b",
         r"\b(?:irresponsible|wrong|improper|reckless|dishonest|unfair|presumptuous) "
         rf"(?:of|for) me to (?:{DO}|guess|try)",
@@ -190,7 +214,7 @@ REFUSALS = {
         rf"\b{ASKED} (?:that )?you(?:'ve| have)? (?:asked|made|sent) is(?:n't| not) {PROPER}\b",
     ),
     "against_rules": any_of(
-        r"(?:\b(?:goes|go|is|are|would be)|'s) against (?:\w+ ){0,2}?"
+        r"(?:\b(?:goes|go|is|are|would be)|'s) against (?:[\w'-]+ ){0,4}?"
         r"(?:programming|guidelines|polic|principles|ethic|moral|terms|rules i)",
         r"\b(?:violat\w+|conflict\w* with|contrary to|at odds with|per|under|in line with|"
         rf"according to|due to|because of|given|owing to) my (?:\w+ ){{0,2}}?{RULES}",
@@ -211,6 +235,10 @@ CURT = {
         rf"^(?:\w+ ){{0,3}}?{ASKED} (?:(?:is|was|has been) )?(?:\w+ly )?"
         r"(?:declined|denied|refused|rejected|blocked|not (?:allowed|permitted|supported))"
         r"(?:[.:;!]|$| due| because| by| as )",
+        r"^(?:\w+, )?(?:not (?:comfortable|willing|prepared|allowed|permitted)|(?:sorry|no),? no)\b",
+        r"\bi (?:can't|cannot) (?:say|tell|know|judge)[.!]",
+        r"\bi(?:'m| am| do not| don't| can't| cannot| won't| will not)\b[^.!?]{0,60}\b(?:not|n't|"
+        rf"cannot|unable|refuse|avoid)\b[^.!?]{{0,60}}\b{ASKED}\b",
         r"\b(?:no comment|no can do|off[- ]limits|not up for discussion)\b",
         r"\b(?:content|safety|usage) (?:policy|guidelines?|rules?) (?:violation|breach)\b",
         r"\b(?:ask|consult|see|contact|find) (?:an? )?(?:\w+ )?"
