@@ -124,6 +124,23 @@ TEXT_OPENERS = any_of(
     rf"(?:(?:what|everything) (?:you|i)\b|(?:\w+ ){{0,2}}?{OUTPUT}\b)[^.!?\n]{{0,100}}:",
     r"(?:please )?find (?:below|attached|(?:the|my|your) [^.!?\n]{0,60}\b(?:below|attached))\b",
     r"please find\b",
+    # I and you in the first sentence, and a verb of delivery: "I'm glad to share this with you."
+    r"(?!i(?: am|'m) writing)(?=[^.!?\n]{0,160}\b(?:i|i'm|i've|i'll|i'd)\b)(?=[^.!?\n]{0,160}\b(?:you|your)\b)"
+    r"[^.!?\n]{0,120}\b(?:help|assist|share|explain|guide|got|put|rewr\w+|summari[sz]e|walk|prepared|"
+    r"wrote|written|understand)\b",
+    r"(?:so |very )?(?:glad|happy|pleased|thanks|good)(?: that)? you asked\b",
+    rf"(?:that's |this is |what )?(?:an? )?(?:{PRAISED}|nice|easy|tough|hard) (?:one|choice|pick)\b[^.!?\n]{{0,30}}[.!]",
+    r"i (?:took the liberty|went ahead)\b",
+    r"i(?:'ve| have)? \w+(?:ed|en) (?:the|your|this) (?:\w+ )?(?:passage|text|source|article|document|"
+    r"content|request|prompt)\b",
+    r"(?:rewritten|revised|simplified|edited|summari[sz]ed|adapted|reworked|just)\b(?: \w+){0,6} ?:\s",
+    r"(?:generating|rewriting|writing|preparing|processing|drafting|creating)\b[^.!?\n]{0,60}"
+    r"(?:\.\.\.|\u2026)",
+    r"this (?:response|answer|reply|rewrite) (?:will|covers|explains|aims|provides|is)\b",
+    r"the user's (?:question|request|prompt|task|message|query)\b",
+    r"(?:here(?:'s| is)|below is|this is) (?:my best|how i|what i)\b",
+    r"(?:hi|hello|hey|greetings)(?: there)? and welcome\b",
+    r"ready\? ",
     # "Alright! Here goes."; but "Yes, here is why" may answer a question
     rf"(?!yes\b){EAGER}(?: at all)? ?[!,.:-]+ ?(?:here(?:'s| is| are| goes| you)|below|coming|"
     r"working on|writing)\b",
@@ -237,24 +254,35 @@ SIGN_OFFS = any_of(
     r"\b(?:instruct\w*|format\w*|tone|requirements?|balance|length|constraints?|guidelines|"
     rf"ask(?:ed)?(?: for)?|request\w*|style|simple|clear|concise|possible|sentences|wording)"
     rf"{LAST_WORDS}",
+    # I and you in the last sentence, and what was asked for: "Have I answered your question?"
+    r"(?:^|[.!?\n] ?)(?=[^.!?\n]*\b(?:i|i'm|i've|i'll|i'd|me|my)\b)(?=[^.!?\n]*\b(?:you|your|you'd)\b)"
+    r"(?=[^.!?\n]*\b(?:questions?|answer(?:ed)?|response|version|thoughts|feedback|anything|something|"
+    r"more|explain|help|rewrite|tone|clarify)\b)[^.!?\n]{0,120}[.!?]?\W*$",
+    r"(?:^|[.!?\n] ?)(?:please |do |just )*let me know\b[^.!?\n]{0,80}[.!]\W*$",
+    r"(?:^|[.!?\n] ?)(?:i )?hope(?:fully)? (?:this|that|it) (?:all )?(?:makes|answers|gives|was|works|suits|"
+    r"serves|does)\b[^.!?\n]{0,80}[.!]\W*$",
+    r"(?:^|[.!?\n] ?)(?:please )?(?:note that )?i(?:'ve| have) \w+[^.!?\n]{0,60}\b(?:words|parts|sentences|"
+    r"text|passage|paragraphs?|language|wording|version)\b[^.!?\n]{0,40}[.!]\W*$",
+    r"(?:^|[.!?\n] ?)the above (?:text|response|answer|version|rewrite)\b[^.!?\n]{0,80}[.!]\W*$",
+    r"\bi(?:'m| am| remain)(?: \w+)? (?:here|available)(?: for [^.!?\n]{1,40})?[.!]\W*$",
     # a footer: "Word count: 164", "**Changes made:** …", "(Note: I kept …)"
     r"(?:\n|[.!?] )\W*(?:word count|changes made|notes? to (?:the )?(?:user|editor)|disclaimer|"
     r"explanation of (?:the )?changes|what (?:i )?changed|summary of changes)\W{0,3}:"
     r"[^\n]{0,240}$",
     r"[\[<(|]+(?:end|eos|end of (?:text|response|answer|document|output)|done)[\])|>]+\W*$",
     r"\n\W*end of (?:the |my )?(?:text|response|answer|document|output|message)\W*$",
-    r"\b(?:your )?(?:friendly |helpful )?(?:ai|virtual) assistant\W*$",
+    r"\b(?:your (?:friendly |helpful )?(?:ai |virtual )?|(?:ai|virtual) )assistant\W*$",
 )
 # The end of a letter may say these as well.
 FAREWELLS = any_of(
     r"\b(?:good|best of) luck(?:[ ,](?:with |on |in |and )?[^.!?\n]{1,60})?[!.]\W*$",
     r"\bhappy (?:[a-z]+ing)!\W*$",
-    r"(?:^|[.!?\n] ?)(?:\W{0,3})(?:have|enjoy) an? (?:great|nice|good|lovely|wonderful|fantastic|"
+    r"(?:^|[.!?\n] ?)(?:\W{0,3})(?:[a-z ]{0,20}, )?(?:and )?(?:have|enjoy) an? (?:great|nice|good|lovely|wonderful|fantastic|"
     r"pleasant|beautiful) (?:day|one|time|week|weekend|evening|rest)\b[^.!?\n]{0,30}[!.]\W*$",
     r"(?:^|[.!?\n] ?)stay (?:curious|safe|tuned|healthy|positive|well)\b[^.!?\n]{0,20}[!.]\W*$",
     r"\byou're (?:very |most )?welcome[!.]\W*$",
     r"(?:^|[.!?\n] ?)(?:take care|cheers|enjoy|have fun)[!.]\W*$",
-    r"(?:^|[.!?\n] ?)(?:that's (?:it|all)(?: for now)?|there you (?:have it|go)|all done)!"
+    r"(?:^|[.!?\n] ?)(?:that's (?:it|all)(?: (?:for now|from me))?|there you (?:have it|go)|all done)!"
     r"[^\n]{0,80}$",
     r"(?:^|[.!?\n] ?)(?:i )?wish(?:ing)? you (?:all )?(?:the (?:very )?best|luck|success|an? )"
     r"[^.!?\n]{0,60}[.!]\W*$",

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from filters.quality.phrases import plain, unquoted
-from filters.quality.refusal_signs import CURT, LECTURES, REFUSALS
+from filters.quality.refusal_signs import CURT, DENIES, LECTURES, REFUSALS
 from synth.engine.stage import Model
 from synth.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from synth.batch import Batch
 
-CURT_WORDS = 25
+CURT_WORDS = 30
 """A reply of fewer words is one or two sentences."""
 
 # People say these of themselves when they ask: "I can't access my mailbox. What can I do?"
@@ -65,6 +65,8 @@ class Refusal(Model):
             strong = [name for name, sign in REFUSALS.items() if sign.search(head)]
             if not (strong or prompts) and head.count(" ") < CURT_WORDS:
                 strong = [name for name, sign in CURT.items() if sign.search(head)]
+                if not strong and all(sign.search(head) for sign in DENIES):
+                    strong = ["denies"]
             weak = [name for name, sign in LECTURES.items() if sign.search(head)]
             light = ASKER_MAY_SAY.intersection(strong) if prompts else ()
             score = len(strong) + (len(weak) - len(light)) / 2

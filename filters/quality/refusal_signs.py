@@ -6,6 +6,8 @@ speech). The speaker and the verb keep what people say in stories and letters ap
 believe it", "I refuse to give up", "beyond my control".
 """
 
+import re
+
 from filters.quality.phrases import any_of
 
 # What a teacher will not do. "I can't help but smile" and "I won't give up" are no refusals.
@@ -237,8 +239,6 @@ CURT = {
         r"(?:[.:;!]|$| due| because| by| as )",
         r"^(?:\w+, )?(?:not (?:comfortable|willing|prepared|allowed|permitted)|(?:sorry|no),? no)\b",
         r"\bi (?:can't|cannot) (?:say|tell|know|judge)[.!]",
-        r"\bi(?:'m| am| do not| don't| can't| cannot| won't| will not)\b[^.!?]{0,60}\b(?:not|n't|"
-        rf"cannot|unable|refuse|avoid)\b[^.!?]{{0,60}}\b{ASKED}\b",
         r"\b(?:no comment|no can do|off[- ]limits|not up for discussion)\b",
         r"\b(?:content|safety|usage) (?:policy|guidelines?|rules?) (?:violation|breach)\b",
         r"\b(?:ask|consult|see|contact|find) (?:an? )?(?:\w+ )?"
@@ -247,6 +247,19 @@ CURT = {
         r"\b(?:prefer|choose|chosen|decided|opt) (?:not|to not)\b",
     ),
 }
+# In one short reply all three: somebody who speaks of themselves, a denial, and what was asked for.
+DENIES = (
+    re.compile(r"\b(?:i|me|my|we|our|us)\b"),
+    re.compile(
+        r"n't\b|\b(?:not|no|nothing|never|cannot|refus\w+|avoid|restrict\w+|break(?:ing)?|hesitate|"
+        r"flagged|distance|elsewhere|uncomfortable|unwilling|against|violat\w+|only an?)\b"
+    ),
+    re.compile(
+        r"\b(?:answer\w*|questions?|requests?|topics?|subjects?|matters?|discuss\w*|content|help(?! but)|"
+        r"assist\w*|writ(?:e|ing)|explain|information|polic(?:y|ies)|rules|principles|settings|model|"
+        r"comment(?:ing)?|tell you|respond\w*|prompts?|instructions|advice|guidelines)\b"
+    ),
+)
 # Alone each of these is good advice; two of them are a lecture in place of an answer.
 LECTURES = {
     "must_say": any_of(

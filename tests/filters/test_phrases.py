@@ -39,6 +39,10 @@ from tests.filters.rows import reason
         "Dear user, plants need light.",
         "Here you go: plants need light.",
         "I love this question! Plants need light.",
+        "Today I'll guide you through the leaf. Plants need light.",
+        "Simplified for children: plants need light.",
+        "Preparing the text... Plants need light.",
+        "Below you will find the text. Plants need light.",
     ],
 )
 def test_stock_openers_go(text):
@@ -65,6 +69,10 @@ def test_stock_openers_go(text):
         "Plants need light. Message me when you need more.",
         "Plants need light. I am always here to help you.",
         "Plants need light.\n\n[END]",
+        "Plants need light. Did I answer all your questions?",
+        "Plants need light.\n\nPlease note that I've left out some sentences.",
+        "Plants need light. Wishing you a sunny week!",
+        "Plants need light. I can add a chart if needed.",
     ],
 )
 def test_stock_sign_offs_go(text):
@@ -84,6 +92,10 @@ def test_stock_sign_offs_go(text):
         "Here is Rome. There is Ostia.",
         "She hoped that this would help, and it did.",
         "Let us count the leaves first.",
+        "I am writing to ask for your help with the garden.",
+        "Let me tell you a story about a cloud.",
+        "Yes, here is why: plants need light.",
+        "I wrote a letter to my aunt. Nobody answered it.",
         "Plants need light. If you have concerns about the soil, you may ask your neighbours.",
         "Here is the odd part about the story: nobody wrote it.",
         "Let's break this down step by step. Plants need light.",

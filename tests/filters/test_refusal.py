@@ -60,6 +60,11 @@ from tests.filters.rows import reason
         "Can't do that, sorry.",
         "Query rejected.",
         "No comment.",
+        "There is no advice that I could give about this.",
+        "It is best if we leave such questions to others, not to me.",
+        "Providing such details is strictly forbidden.",
+        "I don't think it's right to answer.",
+        "That letter isn't accessible to me.",
     ],
 )
 def test_refusals_in_full_and_in_part_go(text):
@@ -94,6 +99,8 @@ def test_refusals_in_full_and_in_part_go(text):
         "The model cannot explain the tides, since it leaves out the moon.",
         "Something I can't forget is the smell of the harbour.",
         "Unable to fly, penguins swim.",
+        "I don't like the rain, and my dog does not either.",
+        "Discussing salaries is forbidden in some firms, although no law says so.",
         "To stop here would be a mistake: the path goes on to the lake.",
     ],
 )
