@@ -64,7 +64,8 @@ OPENERS = any_of(
     rf"{YES} ?!",
     r"(?:sure|certainly|of course|okay|ok|gladly|got it|understood|noted|with pleasure) ?\.\s",
     r"\[(?:response|output|answer|rewritten text|result|text|summary)\]",
-    r"(?:working on (?:it|this)|writing (?:it )?now|one moment(?: please)?|give me a (?:moment|second))"
+    r"(?:working on (?:it|this)|writing (?:it )?now|one moment(?: please)?|give me a (?:moment|"
+    r"second))"
     r" ?[.!:,]",
     rf"{YES} ?[,.:;-]+ ?(?:here|i\b|let|below|this is|happy|glad|the following)",
     r"sure(?: thing)?[,.] ",
@@ -125,15 +126,20 @@ TEXT_OPENERS = any_of(
     r"(?:please )?find (?:below|attached|(?:the|my|your) [^.!?\n]{0,60}\b(?:below|attached))\b",
     r"please find\b",
     # I and you in the first sentence, and a verb of delivery: "I'm glad to share this with you."
-    r"(?!i(?: am|'m) writing)(?=[^.!?\n]{0,160}\b(?:i|i'm|i've|i'll|i'd)\b)(?=[^.!?\n]{0,160}\b(?:you|your)\b)"
-    r"[^.!?\n]{0,120}\b(?:help|assist|share|explain|guide|got|put|rewr\w+|summari[sz]e|walk|prepared|"
+    r"(?!i(?: am|'m) writing)(?=[^.!?\n]{0,160}\b(?:i|i'm|i've|i'll|"
+    r"i'd)\b)(?=[^.!?\n]{0,160}\b(?:you|your)\b)"
+    r"[^.!?\n]{0,120}\b(?:help|assist|share|explain|guide|got|put|rewr\w+|summari[sz]e|walk|"
+    r"prepared|"
     r"wrote|written|understand)\b",
     r"(?:so |very )?(?:glad|happy|pleased|thanks|good)(?: that)? you asked\b",
-    rf"(?:that's |this is |what )?(?:an? )?(?:{PRAISED}|nice|easy|tough|hard) (?:one|choice|pick)\b[^.!?\n]{{0,30}}[.!]",
+    rf"(?:that's |this is |what )?(?:an? )?(?:{PRAISED}|nice|easy|tough|hard) (?:one|choice|"
+    rf"pick)\b[^.!?\n]{{0,30}}[.!]",
     r"i (?:took the liberty|went ahead)\b",
-    r"i(?:'ve| have)? \w+(?:ed|en) (?:the|your|this) (?:\w+ )?(?:passage|text|source|article|document|"
+    r"i(?:'ve| have)? \w+(?:ed|en) (?:the|your|this) (?:\w+ )?(?:passage|text|source|article|"
+    r"document|"
     r"content|request|prompt)\b",
-    r"(?:rewritten|revised|simplified|edited|summari[sz]ed|adapted|reworked|just)\b(?: \w+){0,6} ?:\s",
+    r"(?:rewritten|revised|simplified|edited|summari[sz]ed|adapted|reworked|"
+    r"just)\b(?: \w+){0,6} ?:\s",
     r"(?:generating|rewriting|writing|preparing|processing|drafting|creating)\b[^.!?\n]{0,60}"
     r"(?:\.\.\.|\u2026)",
     r"this (?:response|answer|reply|rewrite) (?:will|covers|explains|aims|provides|is)\b",
@@ -207,7 +213,8 @@ SIGN_OFFS = any_of(
     # a question back about the answer itself, as the last thing said
     rf"\b(?:would you like|do you want|would you prefer|want) (?:me to|if i)\b{LAST_WORDS}",
     r"(?:^|[.!?\n] ?)(?:or |so |and )?shall i \w[^.!?\n]{0,80}\?\W*$",
-    r"(?:^|[.!?\n] ?)(?:(?:do you |have you )?(?:have |got )?any (?:\w+ )?questions|(?:need )?anything else)\b[^.!?\n]{0,40}\?\W*$",
+    r"(?:^|[.!?\n] ?)(?:(?:do you |have you )?(?:have |got )?any (?:\w+ )?questions|"
+    r"(?:need )?anything else)\b[^.!?\n]{0,40}\?\W*$",
     r"(?:^|[.!?\n] ?)(?:or |so |and )?(?:should|can|could|may) i (?:also |further )?"
     r"(?:go on|continue|proceed|keep going|expand|elaborate|add|include|adjust|rewrite|shorten|"
     r"turn|explain (?:more|further)|help|assist|do (?:the same|more))\b[^.!?\n]{0,80}\?\W*$",
@@ -216,13 +223,17 @@ SIGN_OFFS = any_of(
     r"right)|clear(?:er)?\?)[^.!?\n]{0,60}\?\W*$",
     rf"\bi trust (?:that )?(?:this|it) (?:\w+ )?(?:helps|meets|answers|is what){LAST_WORDS}",
     rf"\bjust (?:say the word|ask|let me know|tell me)\b{LAST_WORDS}",
-    r"[.!?]\s+(?:i(?:'d be|'m) )?(?:happy|glad) to (?:adjust|revise|help|expand|clarify|tweak|modify|"
+    r"[.!?]\s+(?:i(?:'d be|'m) )?(?:happy|glad) to (?:adjust|revise|help|expand|clarify|tweak|"
+    r"modify|"
     r"change|edit|refine|iterate|provide|add|share|discuss|answer|elaborate|shorten|rework|update|"
     rf"follow up|assist)\b{LAST_WORDS}",
-    rf"(?:^|[.!?\n] ?)[^.!?\n]{{0,60}}\b(?:just|please) (?:say so|shout|holler|reply)\b{LAST_WORDS}",
-    r"\bwould you (?:like|prefer) (?:an?|some|more|another|to (?:see|hear|know|explore|learn|have))\b"
+    rf"(?:^|[.!?\n] ?)[^.!?\n]{{0,60}}\b(?:just|please) (?:say so|shout|holler|"
+    rf"reply)\b{LAST_WORDS}",
+    r"\bwould you (?:like|prefer) (?:an?|some|more|another|to (?:see|hear|know|explore|learn|"
+    r"have))\b"
     r"[^.!?\n]{0,80}\?\W*$",
-    r"\bi(?:'ll|'m)?(?: can| could| will| would| am)?\b[^.!?\n]{0,80} (?:(?:up)?on request|if (?:needed|"
+    r"\bi(?:'ll|'m)?(?: can| could| will| would| am)?\b[^.!?\n]{0,80} (?:(?:up)?on request|"
+    r"if (?:needed|"
     r"requested|desired|you(?:'d)? (?:like|wish|prefer)))[.!]?\W*$",
     rf"(?:^|[.!?\n] ?)(?:that|this) (?:concludes|completes|ends|wraps up) (?:the|my|our|this|your) "
     rf"(?:{OUTPUT}|{ASKED_FOR}|{REQUEST})\b{LAST_WORDS}",
@@ -255,13 +266,16 @@ SIGN_OFFS = any_of(
     rf"ask(?:ed)?(?: for)?|request\w*|style|simple|clear|concise|possible|sentences|wording)"
     rf"{LAST_WORDS}",
     # I and you in the last sentence, and what was asked for: "Have I answered your question?"
-    r"(?:^|[.!?\n] ?)(?=[^.!?\n]*\b(?:i|i'm|i've|i'll|i'd|me|my)\b)(?=[^.!?\n]*\b(?:you|your|you'd)\b)"
-    r"(?=[^.!?\n]*\b(?:questions?|answer(?:ed)?|response|version|thoughts|feedback|anything|something|"
+    r"[.!?\n] ?(?=[^.!?\n]*\b(?:i|i'm|i've|i'll|i'd|me|my)\b)(?=[^.!?\n]*\b(?:you|your|you'd)\b)"
+    r"(?=[^.!?\n]*\b(?:questions?|answer(?:ed)?|response|version|thoughts|feedback|anything|"
+    r"something|"
     r"more|explain|help|rewrite|tone|clarify)\b)[^.!?\n]{0,120}[.!?]?\W*$",
     r"(?:^|[.!?\n] ?)(?:please |do |just )*let me know\b[^.!?\n]{0,80}[.!]\W*$",
-    r"(?:^|[.!?\n] ?)(?:i )?hope(?:fully)? (?:this|that|it) (?:all )?(?:makes|answers|gives|was|works|suits|"
+    r"(?:^|[.!?\n] ?)(?:i )?hope(?:fully)? (?:this|that|it) (?:all )?(?:makes|answers|gives|was|"
+    r"works|suits|"
     r"serves|does)\b[^.!?\n]{0,80}[.!]\W*$",
-    r"(?:^|[.!?\n] ?)(?:please )?(?:note that )?i(?:'ve| have) \w+[^.!?\n]{0,60}\b(?:words|parts|sentences|"
+    r"(?:^|[.!?\n] ?)(?:please )?(?:note that )?i(?:'ve| have) \w+[^.!?\n]{0,60}\b(?:words|parts|"
+    r"sentences|"
     r"text|passage|paragraphs?|language|wording|version)\b[^.!?\n]{0,40}[.!]\W*$",
     r"(?:^|[.!?\n] ?)the above (?:text|response|answer|version|rewrite)\b[^.!?\n]{0,80}[.!]\W*$",
     r"\bi(?:'m| am| remain)(?: \w+)? (?:here|available)(?: for [^.!?\n]{1,40})?[.!]\W*$",
@@ -277,12 +291,14 @@ SIGN_OFFS = any_of(
 FAREWELLS = any_of(
     r"\b(?:good|best of) luck(?:[ ,](?:with |on |in |and )?[^.!?\n]{1,60})?[!.]\W*$",
     r"\bhappy (?:[a-z]+ing)!\W*$",
-    r"(?:^|[.!?\n] ?)(?:\W{0,3})(?:[a-z ]{0,20}, )?(?:and )?(?:have|enjoy) an? (?:great|nice|good|lovely|wonderful|fantastic|"
+    r"(?:^|[.!?\n] ?)(?:\W{0,3})(?:[a-z ]{0,20}, )?(?:and )?(?:have|enjoy) an? (?:great|nice|"
+    r"good|lovely|wonderful|fantastic|"
     r"pleasant|beautiful) (?:day|one|time|week|weekend|evening|rest)\b[^.!?\n]{0,30}[!.]\W*$",
     r"(?:^|[.!?\n] ?)stay (?:curious|safe|tuned|healthy|positive|well)\b[^.!?\n]{0,20}[!.]\W*$",
     r"\byou're (?:very |most )?welcome[!.]\W*$",
     r"(?:^|[.!?\n] ?)(?:take care|cheers|enjoy|have fun)[!.]\W*$",
-    r"(?:^|[.!?\n] ?)(?:that's (?:it|all)(?: (?:for now|from me))?|there you (?:have it|go)|all done)!"
+    r"(?:^|[.!?\n] ?)(?:that's (?:it|all)(?: (?:for now|from me))?|there you (?:have it|go)|"
+    r"all done)!"
     r"[^\n]{0,80}$",
     r"(?:^|[.!?\n] ?)(?:i )?wish(?:ing)? you (?:all )?(?:the (?:very )?best|luck|success|an? )"
     r"[^.!?\n]{0,60}[.!]\W*$",

@@ -108,7 +108,8 @@ REFUSALS = {
         r"\bi(?:'ve| have| was)(?: been)? (?:asked|told|instructed|programmed|trained|designed) "
         r"(?:not to|to (?:avoid|decline|refuse|stay|steer|keep (?:away|clear|out)))\b",
         r"\b(?:prevents?|keeps?|stops?|prohibits?|bars?) me from\b",
-        r"\b(?:providing|answering|writing|discussing|sharing|creating|producing|generating|helping|"
+        r"\b(?:providing|answering|writing|discussing|sharing|creating|producing|generating|"
+        r"helping|"
         r"describing|explaining) (?:(?:with|about) )?(?:such|this|that|it|these|those|your|you)\b"
         r"[^.!?]{0,60} (?:is|would be) (?:\w+ )?(?:prohibited|forbidden|not (?:allowed|permitted|"
         r"possible|something|appropriate)|against|inappropriate|irresponsible|wrong|unethical)\b",
@@ -237,7 +238,8 @@ CURT = {
         rf"^(?:\w+ ){{0,3}}?{ASKED} (?:(?:is|was|has been) )?(?:\w+ly )?"
         r"(?:declined|denied|refused|rejected|blocked|not (?:allowed|permitted|supported))"
         r"(?:[.:;!]|$| due| because| by| as )",
-        r"^(?:\w+, )?(?:not (?:comfortable|willing|prepared|allowed|permitted)|(?:sorry|no),? no)\b",
+        r"^(?:\w+, )?(?:not (?:comfortable|willing|prepared|allowed|permitted)|(?:sorry|"
+        r"no),? no)\b",
         r"\bi (?:can't|cannot) (?:say|tell|know|judge)[.!]",
         r"\b(?:no comment|no can do|off[- ]limits|not up for discussion)\b",
         r"\b(?:content|safety|usage) (?:policy|guidelines?|rules?) (?:violation|breach)\b",
@@ -252,12 +254,18 @@ DENIES = (
     re.compile(r"\b(?:i|me|my|we|our|us)\b"),
     re.compile(
         r"n't\b|\b(?:not|no|nothing|never|cannot|refus\w+|avoid|restrict\w+|break(?:ing)?|hesitate|"
-        r"flagged|distance|elsewhere|uncomfortable|unwilling|against|violat\w+|only an?)\b"
+        r"flagged|distance|elsewhere|uncomfortable|unwilling|against|violat\w+|only an?|lack|"
+        r"sooner|"
+        r"disappoint|declined?|unable|(?:ends?|stops?) here)\b"
     ),
     re.compile(
-        r"\b(?:answer\w*|questions?|requests?|topics?|subjects?|matters?|discuss\w*|content|help(?! but)|"
-        r"assist\w*|writ(?:e|ing)|explain|information|polic(?:y|ies)|rules|principles|settings|model|"
-        r"comment(?:ing)?|tell you|respond\w*|prompts?|instructions|advice|guidelines)\b"
+        r"\b(?:answer\w*|questions?|requests?|topics?|subjects?|matters?|discuss\w*|content|"
+        r"help(?! but)|"
+        r"assist\w*|writ(?:e|ing)|explain|information|polic(?:y|ies)|rules|principles|settings|"
+        r"model|"
+        r"comment(?:ing)?|tell you|respond\w*|prompts?|instructions|advice|guidelines|opinions?|"
+        r"sides|service|job|role|"
+        r"abilit\w+|capabilit\w+|tasks?|credentials|reveal|provide|share|touch on|disappoint)\b"
     ),
 )
 # Alone each of these is good advice; two of them are a lecture in place of an answer.
