@@ -135,6 +135,12 @@ TEXT_OPENERS = any_of(
     rf"(?:that's |this is |what )?(?:an? )?(?:{PRAISED}|nice|easy|tough|hard) (?:one|choice|"
     rf"pick)\b[^.!?\n]{{0,30}}[.!]",
     r"i (?:took the liberty|went ahead)\b",
+    # a line that leads to the text: "I gave it a try:", "Your summary, as a list:"
+    r"i(?:'ve|'ll| have| will| gave| made| put| wrote| tried| came)\b[^.!?\n]{0,120}: *\n",
+    rf"your (?:\w+ )?{ASKED_FOR}\b[^.!?\n]{{0,60}}:",
+    r"what follows is (?:an?|the|my|your)\b",
+    r"(?:sounds good|happy to oblige|glad to oblige)\b ?[!.,]",
+    rf"{EAGER}[,.!]* let's (?:do|get|go|dive|begin|start)\b",
     r"i(?:'ve| have)? \w+(?:ed|en) (?:the|your|this) (?:\w+ )?(?:passage|text|source|article|"
     r"document|"
     r"content|request|prompt)\b",
@@ -199,7 +205,7 @@ TEXT_OPENERS = any_of(
 
 LAST_WORDS = r"[^\n]{0,160}$"
 SIGN_OFFS = any_of(
-    rf"\bhope you(?:'ll| will)? (?:like|liked|enjoy|enjoyed|find|found){LAST_WORDS}",
+    rf"\bhope you(?:'ll| will)? (?:like|enjoy|find|found|learn|got|had)\w*{LAST_WORDS}",
     r"\bhope (?:this|that|it|these) (?:\w+ ){0,3}?"
     rf"(?:helps?|helped|helpful|answers|clear|clears|clarif\w+|useful|is what|meets|works)\b"
     rf"{LAST_WORDS}",
@@ -277,6 +283,11 @@ SIGN_OFFS = any_of(
     r"(?:^|[.!?\n] ?)(?:please )?(?:note that )?i(?:'ve| have) \w+[^.!?\n]{0,60}\b(?:words|parts|"
     r"sentences|"
     r"text|passage|paragraphs?|language|wording|version)\b[^.!?\n]{0,40}[.!]\W*$",
+    r"(?:^|[.!?\n] ?)(?:please rate|until next time|thanks again|(?:please |do )?tell me if|"
+    r"(?:please )?reach out (?:if|when|any ?time|to me))\b[^.!?\n]{0,80}[.!]\W*$",
+    r"(?:^|[.!?\n] ?)(?:is|was) (?:this|that|it) (?:\w+ )?(?:enough|okay|ok|fine|detailed|"
+    r"helpful|useful)"
+    r"\b[^.!?\n]{0,60}\?\W*$",
     r"(?:^|[.!?\n] ?)the above (?:text|response|answer|version|rewrite)\b[^.!?\n]{0,80}[.!]\W*$",
     r"\bi(?:'m| am| remain)(?: \w+)? (?:here|available)(?: for [^.!?\n]{1,40})?[.!]\W*$",
     # a footer: "Word count: 164", "**Changes made:** …", "(Note: I kept …)"
