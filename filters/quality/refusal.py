@@ -6,6 +6,7 @@ character in a story. What stands in quotation marks is not the teacher's word e
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -65,7 +66,8 @@ class Refusal(Model):
             strong = [name for name, sign in REFUSALS.items() if sign.search(head)]
             if not (strong or prompts) and head.count(" ") < CURT_WORDS:
                 strong = [name for name, sign in CURT.items() if sign.search(head)]
-                if not strong and all(sign.search(head) for sign in DENIES):
+                sentences = re.split(r"[.!?] ", head)
+                if not strong and any(all(d.search(one) for d in DENIES) for one in sentences):
                     strong = ["denies"]
             weak = [name for name, sign in LECTURES.items() if sign.search(head)]
             light = ASKER_MAY_SAY.intersection(strong) if prompts else ()

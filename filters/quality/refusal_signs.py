@@ -249,9 +249,10 @@ CURT = {
         r"\b(?:prefer|choose|chosen|decided|opt) (?:not|to not)\b",
     ),
 }
-# In one short reply all three: somebody who speaks of themselves, a denial, and what was asked for.
+# In one sentence of a short reply all three: somebody who speaks of themselves, a denial, and what was asked for.
 DENIES = (
-    re.compile(r"\b(?:i|me|my|we|our|us)\b"),
+    # "we" counts and proves in many a solution
+    re.compile(r"\b(?:i|me|my|we (?:don't|do not|can't|cannot|are|regret))\b"),
     re.compile(
         r"n't\b|\b(?:not|no|nothing|never|cannot|refus\w+|avoid|restrict\w+|break(?:ing)?|hesitate|"
         r"flagged|distance|elsewhere|uncomfortable|unwilling|against|violat\w+|only an?|lack|"

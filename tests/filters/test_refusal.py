@@ -99,6 +99,7 @@ def test_refusals_in_full_and_in_part_go(text):
         "The model cannot explain the tides, since it leaves out the moon.",
         "Something I can't forget is the smell of the harbour.",
         "Unable to fly, penguins swim.",
+        "We get 99 x 64 = 6336. Nothing is left to simplify. The answer is 6336.",
         "I don't like the rain, and my dog does not either.",
         "Discussing salaries is forbidden in some firms, although no law says so.",
         "To stop here would be a mistake: the path goes on to the lake.",
