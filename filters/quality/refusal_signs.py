@@ -249,7 +249,8 @@ CURT = {
         r"\b(?:prefer|choose|chosen|decided|opt) (?:not|to not)\b",
     ),
 }
-# In one sentence of a short reply all three: somebody who speaks of themselves, a denial, and what was asked for.
+# In one sentence of a short reply all three: somebody who speaks of themselves, a denial, and what
+# was asked for.
 DENIES = (
     # "we" counts and proves in many a solution
     re.compile(r"\b(?:i|me|my|we (?:don't|do not|can't|cannot|are|regret))\b"),
