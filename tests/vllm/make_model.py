@@ -29,7 +29,7 @@ CONTEXT = 2048
 VOCABULARY = 2048
 ROW_TOKENS = 384  # chats are packed into rows of so many
 BATCH_ROWS = 2  # small: a minute is worth more in steps than in smooth ones
-STEPS = 700
+STEPS = 1100
 INNER_RATE, OUTER_RATE = 0.012, 6e-3  # half of them and double of them were worse
 
 

@@ -12,6 +12,7 @@ from synth.store.manifest import Manifest
 from tests.flows.test_jobs import run
 from tests.lines import rows, shard_bytes
 from tests.vllm.servers import NAME, Served
+from tests.vllm.texts import STYLES
 
 pytestmark = pytest.mark.vllm
 
@@ -20,6 +21,7 @@ RECIPES = {
     "textbook": (
         24,
         [
+            f"stages.rewrite.styles=[{', '.join(STYLES)}]",
             "stages.rewrite.sampling={max_tokens: 300, temperature: 0.3}",
             "stages.6.quality=[length, truncation]",  # so small a model cannot keep to its source
         ],

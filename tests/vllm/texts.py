@@ -19,12 +19,14 @@ from synth.teacher.rehearsal.dice import Dice
 from synth.teacher.rehearsal.replies import compose, read_job
 
 STARTER = Path(__file__).parents[2] / "seeds" / "starter"
-CHATS = 6000
+CHATS = 8000
+STYLES = (Style.NOTES, Style.WIKI)
+"""Of all styles, as many as are learnt in a minute."""
 ANSWER_WORDS = 25  # whole paragraphs until there are so many
 REWRITE_WORDS = 75  # the recipes' filters want 50
 SHORT_SOURCE_CHARS = 80
 WORDINGS = 2  # the same few phrases again and again are learnt in a minute
-PARTS = ("evolve", *3 * ("rewrite",), "answer", *7 * ("sum",))  # sums are short
+PARTS = ("evolve", *4 * ("rewrite",), "answer", *10 * ("sum",))  # sums are short
 DIGITS = 5
 """The sums are of numbers up to this: a minute suffices to learn them all."""
 FULL_LENGTH = 0.25  # of the instructions and sources: enough to learn that it does not matter
@@ -47,7 +49,7 @@ def chats(count: int = CHATS) -> Iterator[list[Turn]]:
                 source = source if dice.chance(FULL_LENGTH) else source[:SHORT_SOURCE_CHARS]
                 audience = dice.pick(list(Audience)).replace("_", " ")
                 values = {"audience": audience, "title": page["title"], "source": source}
-                turns = shipped(f"rewrite/{dice.pick(list(Style))}").turns(values)
+                turns = shipped(f"rewrite/{dice.pick(STYLES)}").turns(values)
                 yield _answered(turns, dice, REWRITE_WORDS)
             case "answer":
                 prompt = Turn(role="user", content=dice.pick(prompts))
