@@ -16,7 +16,7 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
             tasks = []
             for one in work:
                 tasks.append(group.create_task(one))
-                if len(tasks) % 16 == 0:
+                if len(tasks) % 64 == 0:
                     await asyncio.sleep(0)
     except BaseExceptionGroup as errors:
         first: BaseException = errors

@@ -114,7 +114,7 @@ def _rare_collections() -> Iterator[None]:
     the default threshold walking them took a quarter of the client's CPU (0.34 s per 1,000 records
     against 0.26)."""
     before = gc.get_threshold()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(200_000, 20, 100)
     try:
         yield
     finally:

@@ -143,7 +143,8 @@ class Answering(ShardStage):
 
         teacher = place.teacher
         assert teacher is not None
-        knowledge = await self._knowledge(prompt, place)
+        generates = self.knowledge == "generate"
+        knowledge = await self._knowledge(prompt, place) if generates else None
         seed = answer_seed(place.seed, self.name, prompt.id, prompt.samples_before)
         told = knowledge.text if knowledge and not knowledge.fault else self._domain()
         schema = read_schema(self.json_schema) if self.json_schema else None
@@ -160,12 +161,10 @@ class Answering(ShardStage):
         place.done(1)
         return Answered(prompt, replies, knowledge)
 
-    async def _knowledge(self, prompt: Prompt, place: Place) -> Reply | None:
+    async def _knowledge(self, prompt: Prompt, place: Place) -> Reply:
         """What the teacher says that helps; a reply with a fault is passed over."""
         from synth.generate.template import shipped
 
-        if self.knowledge != "generate":
-            return None
         assert place.teacher is not None
         seed = derive_seed(place.seed, self.name, prompt.id, "knowledge")
         turns = shipped(KNOWLEDGE).turns({"prompt": prompt.context[-1]["content"]})

@@ -18,6 +18,7 @@ import httptools
 from yarl import URL
 
 CONNECT_S = 30.0
+LOOK_EVERY_S = 1.0  # so late may a deadline be, and a tenth of its time
 KEEP_S = 15.0  # as aiohttp; what lies on the way forgets idle connections, and tells nobody
 HEADERS = frozenset({b"retry-after", b"content-length", b"transfer-encoding", b"content-encoding"})
 """Those that are looked at."""
@@ -59,6 +60,7 @@ class Connections:
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
         self._exchanges: set[Exchange] = set()
+        self._looks = False
 
     def post(self, path: str, body: bytes, done: Done, request_id: str = "") -> Exchange:
         """Sends the request; `done` is called later, once, with the answer or an exception.
@@ -70,12 +72,24 @@ class Connections:
         head = f"POST {path} HTTP/1.1\r\n{self._head}{named}Content-Length: {len(body)}\r\n\r\n"
         exchange = Exchange(self, head.encode("latin-1") + body, done, self._timeout_s)
         self._exchanges.add(exchange)
+        if not self._looks:
+            self._looks = True
+            self._look()
         if connection := self._kept():
             exchange.begin(connection)
         else:
             exchange.opening = self.loop.create_task(self._open())
             exchange.opening.add_done_callback(exchange.opened)
         return exchange
+
+    def _look(self) -> None:
+        """Ends what is late, as long as there is anything: one timer costs less than one each."""
+        now = self.loop.time()
+        for exchange in list(self._exchanges):
+            exchange.look(now)
+        self._looks = bool(self._exchanges)
+        if self._looks:
+            self.loop.call_later(min(LOOK_EVERY_S, self._timeout_s / 10), self._look)
 
     def _kept(self) -> Connection | None:
         now = self.loop.time()
@@ -140,7 +154,7 @@ class Exchange:
         self._request = request
         self._done: Done | None = done
         self._timeout_s = timeout_s
-        self._deadline = owner.loop.call_later(timeout_s, self._late)
+        self._ends_at = owner.loop.time() + timeout_s
 
     def opened(self, opening: asyncio.Task[Connection]) -> None:
         """The connection that was made for it, or was not."""
@@ -163,14 +177,16 @@ class Exchange:
         done, self._done = self._done, None
         if done is None:
             return
-        self._deadline.cancel()
         if self.opening:
             self.opening.cancel()
         self._owner.ended(self)
         if outcome is not None:
             done(outcome)
 
-    def _late(self) -> None:
+    def look(self, now: float) -> None:
+        """Ends it where its time is over."""
+        if now < self._ends_at:
+            return
         never = ConnectionError(f"no connection within {self._timeout_s:g} s")
         self.end(TimeoutError() if self.connection else never)
 
