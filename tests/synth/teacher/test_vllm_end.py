@@ -74,13 +74,14 @@ def test_ending_that_is_cancelled_kills_at_once(
 ) -> None:
     monkeypatch.setattr(child, "GRACE_S", 60.0)
 
-    async def block() -> None:
+    async def block(ends: asyncio.Event) -> None:
         async with launched(launch(mark), tmp_path, lambda line: None):
-            pass
+            ends.set()
 
     async def work() -> None:
-        task = asyncio.create_task(block())
-        await until(lambda: len(alive(mark)) == 3)
+        ends = asyncio.Event()
+        task = asyncio.create_task(block(ends))
+        await ends.wait()
         await until(lambda: len(alive(mark)) == 2)  # all but the engine have ended
         task.cancel()
         await task
