@@ -46,22 +46,22 @@ def parse_replies(
     `reply_with_missing_choices`. Of one reply: `reply_truncated`, `reply_aborted`,
     `reply_without_finish_reason`, `reply_without_logprobs`, `reply_empty`.
     """
-    raw = body.decode("utf-8", "replace")
 
-    def all_at(fault: str, told: str = raw) -> list[Reply]:
-        return [Reply("", told, fault=fault, key=key)] * n
+    def all_at(fault: str, told: str = "") -> list[Reply]:
+        return [Reply("", told or _text(body), fault=fault, key=key)] * n
 
     if status >= 500:
         return all_at("request_failed")
     if status != 200:
-        in_tokens = too_long(raw)
+        in_tokens = too_long(_text(body))
         if in_tokens is None:
             return all_at("request_refused")
-        return all_at("context_too_long", f"{in_tokens}\n{raw}".lstrip())
+        return all_at("context_too_long", f"{in_tokens}\n{_text(body)}".lstrip())
     try:
         payload = orjson.loads(body)
     except orjson.JSONDecodeError:
         # orjson refuses lone surrogates, which later crash Arrow and SQLite; a page of HTML too
+        raw = _text(body)
         surrogate = "\\ud" in raw.lower() and raw.lstrip().startswith("{")
         return all_at("reply_lone_surrogate" if surrogate else "reply_not_json")
     try:
@@ -79,7 +79,7 @@ def parse_replies(
                 return all_at("reply_with_missing_choices")
         usage = payload.get("usage") or {}
         paid = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
-        replies = [_reply(choice, raw, key, logprobs, paid) for choice in choices]
+        replies = [_reply(choice, body, key, logprobs, paid) for choice in choices]
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
         return all_at("reply_without_choice")
     if not replies:
@@ -87,8 +87,12 @@ def parse_replies(
     return _share(replies) if n > 1 else replies
 
 
+def _text(body: bytes) -> str:
+    return body.decode("utf-8", "replace")
+
+
 def _reply(
-    choice: dict[str, Any], raw: str, key: str, logprobs: bool, tokens: tuple[int, int]
+    choice: dict[str, Any], body: bytes, key: str, logprobs: bool, tokens: tuple[int, int]
 ) -> Reply:
     """One choice. Raises `TypeError` and the like where it is none."""
     message = choice["message"] if "message" in choice else {"content": choice["text"]}
@@ -96,8 +100,9 @@ def _reply(
     content = message.get("content") or ""
     reasoning = message.get("reasoning") or message.get("reasoning_content") or None
     planted = (choice.get("rehearsal") or {}).get("defect") or ""
-    if not all(isinstance(text, str) for text in (content, finish, planted, reasoning or "")):
-        raise TypeError
+    for text in (content, finish, planted, reasoning or ""):
+        if not isinstance(text, str):
+            raise TypeError
     if reasoning is None and "</think>" in content and (thought := THINK.match(content)):
         reasoning, content = thought[1].strip(), content[thought.end() :]
     found = _logprobs(choice.get("logprobs")) if logprobs else None
@@ -115,7 +120,7 @@ def _reply(
     readable = fault is None or (fault == "reply_truncated" and content.strip())
     return Reply(
         text=content.strip(),
-        raw=content if readable else raw,
+        raw=content if readable else _text(body),
         reasoning=reasoning,
         finish_reason=finish,
         tokens_in=tokens[0],
