@@ -17,7 +17,7 @@ LABEL = re.compile(
     r"^(?P<mark>[\s>*+|-]*(?:\d{1,2}[.)]\s*)?)(?:\*\*[^*\n]{1,80}\*\*|__[^_\n]{1,80}__)"
 )
 SPEAKER = re.compile(
-    r"^\s*(?:\*\*)?([A-Z][\w'\u2019.-]*(?: [A-Z][\w'\u2019.-]*){0,2})(?:\*\*)?\s*:", re.MULTILINE
+    r"^[ \t]*(?:\*\*)?([A-Z][\w'\u2019.-]*(?: [A-Z][\w'\u2019.-]*){0,2})(?:\*\*)?\s*:", re.MULTILINE
 )
 NOT_NAMES = frozenset(
     """i i'm i'd i'll i've q a faq ok okay mr mrs ms dr st vs etc am pm ad bc ce bce

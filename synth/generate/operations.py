@@ -89,7 +89,8 @@ TRAITS: Final = {
 }
 
 CODE = re.compile(
-    r"```|^\s*(?:def|class|import|function|public|SELECT|#include)\b|\w{1,80}\([^()\n]{0,400}\)\s*->"
+    r"```|^[ \t]*(?:def|class|import|function|public|SELECT|#include)\b"
+    r"|\w{1,80}\([^()\n]{0,400}\)\s*->"
     r"|\b(?:python|java(?:script)?|typescript|rust|golang|sql|bash|regex|c\+\+|unit tests?)\b"
     r"|\b(?:function|method|class|script|program|algorithm|code)\b(?=[^.?!]{0,40}"
     r"\b(?:that|which|returns?|takes?|called|named|prints?|in)\b)",

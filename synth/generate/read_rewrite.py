@@ -16,7 +16,7 @@ COPIED_CHARS = 60  # a line of the prompt as long as that is no coincidence
 MOST = 0.7  # of the lines of a kind, before one that differs is the odd one out
 ENDED = re.compile(r"[.!?:;|}\u2026\u3002\uff01\uff1f$][\"'\u201d\u2019)\]*_]*\s*$|```\s*$")
 SENTENCE = re.compile(r"\w{3}[.!?][\"'\u201d\u2019)]* +[\"'\u201c\u2018(]?[A-Z]\w* \w+")
-CODE = re.compile(r"^\s*(?:```|~~~)", re.MULTILINE)
+CODE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 KIND = re.compile(
     r"\s*(?:(?P<row>\|)|(?P<item>[-*+\u2022] |\d{1,2}[.)] )|(?P<head>#{1,6} )|(?P<quote>>))"
 )

@@ -31,7 +31,7 @@ LIMIT = re.compile(
 CODE = re.compile(r"```.+?```|`[^`\n]{2,}`", re.DOTALL)
 QUOTE = re.compile(r"\"[^\"]{20,}\"|“[^”]{20,}”", re.DOTALL)
 DIGITS = re.compile(r"(?<![\w.])\d[\d,:]*(?:\.\d+)?")
-FORMULA = re.compile(r"\d[\d\s.()]*[-+*/^×÷=][-\d\s.()+*/^×÷=]*\d")
+FORMULA = re.compile(r"\d[\d\s.()]{0,60}[-+*/^×÷=][-\d\s.()+*/^×÷=]*\d")
 HALF = 0.5
 MOST_LOST_OF_TEXT = 0.4  # of the words of a quoted passage
 

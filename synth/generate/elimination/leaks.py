@@ -27,7 +27,7 @@ WHICH = (
     r"|true|ideal|intended|desired|target|likely|full|complete|best|actual|exact) )"
 )
 CODE = re.compile(r"```.*?(?:```|$)", re.DOTALL)
-START = r"(?:^|[.?!:)}\]\n\"”…]\s*|\()"
+START = r"(?:^|[.?!:)}\]\n\"”…]\s{0,9}|\()"
 ANSWER_LABEL = re.compile(
     r"(?:(?<![\w-])[*_]*(?:(?:The )?(?:[Ss]hort |[Cc]orrect |"
     r"[Rr]ight |[Ee]xpected |[Mm]odel |[Ss]ample |[Ss]uggested |[Ff]inal )?(?:Answer|Solution"
@@ -36,7 +36,7 @@ ANSWER_LABEL = re.compile(
 )
 LETTERED = re.compile(r"(?:^|\s)A(?:ns)?: \S")
 ANSWER_TOLD = re.compile(
-    r"(?:^|[.?!)}|\n]\s*|\(|\s(?=(?-i:The )))"
+    r"(?:^|[.?!)}|\n]\s{0,9}|\(|\s(?=(?-i:The )))"
     r"(?:(?:for reference|hint|spoiler|note|remember|of course|in short|by the way|as it happens|"
     r"incidentally|in fact|naturally|clearly)\W+)?(?:\(?the (?:short |correct |right |expected "
     r"|true |simple |real |usual )*"
@@ -71,7 +71,8 @@ SAID_BEHIND_LABEL = re.compile(
     re.IGNORECASE,
 )
 HEADED = re.compile(
-    rf"^#{{1,6}} *(?:the )?{WHICH}?{ANSWER}[*_: ]*\n+\s*(?!{FORM})\S", re.IGNORECASE | re.MULTILINE
+    rf"^#{{1,6}} *(?:the )?{WHICH}?{ANSWER}[*_: ]*\n\s{0, 9}(?!{FORM})\S",
+    re.IGNORECASE | re.MULTILINE,
 )
 IN_PASSING = re.compile(
     rf"\b(?:knowing|given|note|remember|since|because|seeing|considering|in mind|assured|recall"

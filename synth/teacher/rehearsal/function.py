@@ -17,7 +17,7 @@ SIGNATURE = re.compile(
     r"\b([a-z_]\w*)\(([^()\n]{0,200}(?:\([^()\n]{0,200}\))?[^()\n]{0,200})\)\s*->\s*"
     r"([\w.]+(?:\[[^][\n]*(?:\[[^][\n]*\][^][\n]*)*\])?(?: \| [\w.]+)*)"
 )
-DEF = re.compile(r"^\s*def ([A-Za-z_]\w*)\(([^)\n]*)\)\s*:", re.MULTILINE)
+DEF = re.compile(r"^[ \t]*def ([A-Za-z_]\w*)\(([^)\n]*)\)\s*:", re.MULTILINE)
 NAMED = re.compile(r"`([a-z_]\w*)\(([^`)\n]*)\)`")
 ASKED = re.compile(r"\bfunction (?:called |named )?`?([a-z]\w*_\w+|[a-z]\w+(?=`|\())`?")
 IDIOMS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import orjson
@@ -17,6 +18,17 @@ def test_a_prompt_of_its_own_may_be_in_any_language(text: str) -> None:
     assert screen(said(text), Limits()) is None
     beside = "Explain how tides come about."
     assert screen(said(text), Limits(), beside=beside) == "language_changed"
+
+
+@pytest.mark.parametrize("text", ["\n" * 50_000, "1 " * 25_000, " " * 50_000, "- " * 25_000])
+@pytest.mark.parametrize(
+    "beside", ["", "Explain how tides come about, and why there are two a day."]
+)
+def test_a_hostile_prompt_is_screened_in_bounded_time(text: str, beside: str) -> None:
+    started = time.process_time()
+    screen(said(f"Explain tides. {text} Why?"), Limits(), beside=beside)
+    screen(said("Explain tides."), Limits(), beside=f"Explain tides. {text} Why?")
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.gold
