@@ -39,9 +39,11 @@ class Fleet:
         session: aiohttp.ClientSession,
         say: Callable[[str], None],
     ) -> None:
-        self.model = children[0].config.name
+        self.model = children[0].program.name
         self.api_key = children[0].environment.get(KEY) or None
         """The key that the replicas ask for; None where they ask for none."""
+        self.revision = ""
+        """Which model and engine these are exactly, where that is known beforehand."""
         self.fault: TeacherFault | None = None
         """Set once the last replica has been given up: nobody will answer any more."""
         self._children = children
@@ -167,13 +169,20 @@ async def launched(config: Launch, logs: Path, say: Callable[[str], None]) -> As
         say(hide(line))
 
     say(f"starting {config.name}{f' {len(gpus)} times' if len(gpus) > 1 else ''}; logs in {logs}")
-    key = environment.get(KEY)
+    async with kept_up(children, say_discreetly) as fleet:
+        yield fleet
+
+
+@asynccontextmanager
+async def kept_up(children: Sequence[Child], say: Callable[[str], None]) -> AsyncIterator[Fleet]:
+    """The children, each answering, for the length of the block. Raises `TeacherFault`."""
+    key = children[0].environment.get(KEY)
     # a connection of its own for each probe: one that is kept would belong to a server that ended
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(force_close=True, limit=0),
         headers={"Authorization": f"Bearer {key}"} if key else {},
     ) as session:
-        fleet = Fleet(children, session, say_discreetly)
+        fleet = Fleet(children, session, say)
         watchers: list[asyncio.Task[None]] = []
         try:
             await together(fleet._bring_up(child) for child in children)
@@ -198,7 +207,7 @@ def _children(
         children.append(
             Child(
                 name="the teacher" if len(gpus) == 1 else f"teacher {number} of {len(gpus)}",
-                config=config,
+                program=config.program,
                 environment={**environment, **variables},
                 gpus=f", GPU {shown}" if shown else "",
                 log=logs / f"teacher-{number}.log",
