@@ -118,7 +118,7 @@ def print_verdicts(run: Path, manifests: Sequence[Manifest]) -> None:
     table = Table(title="verdicts", title_justify="left", box=None, pad_edge=False)
     table.add_column("verifier")
     for verdict in Verdict:
-        table.add_column(verdict, justify="right")
+        table.add_column(verdict.label, justify="right")
     for name, counts in found.items():
         table.add_row(name, *(f"{counts[verdict]:,}" for verdict in Verdict))
     Console().print(table)

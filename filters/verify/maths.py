@@ -74,7 +74,7 @@ def check_text(text: str, reference: str | None, tolerance: float = 0.0) -> Chec
     from filters.verify.extract import MOST_CHARS, final_answer, reference_answer
 
     if not reference or not reference.strip():
-        return Check(Verdict.UNVERIFIED, "no reference answer")
+        return Check(Verdict.NOT_APPLICABLE, "no reference answer")
     gold = reference_answer(reference)
     given = final_answer(text)
     if given is None:
