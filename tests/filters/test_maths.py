@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from filters.verify.algebra import CHILDREN, Child
 from filters.verify.compare import Pair
 from filters.verify.extract import final_answer
-from filters.verify.maths import Maths
+from filters.verify.maths import Maths, check_text
 from synth.batch import Batch
 from synth.record import new_record, records_table
 from synth.verdicts import Check, Verdict
@@ -296,6 +297,30 @@ def test_every_labelled_solution_is_judged_as_its_label_says(gold):
     assert [check.verdict is Verdict.PASS for check in found] == [r["is_correct"] for r in rows]
     unverified = [check for check in found if check.verdict is Verdict.UNVERIFIED]
     assert len(unverified) == 3  # two without a final answer, one "10+John's age"
+
+
+@pytest.mark.gold
+def test_last_sentences_of_real_solutions_pass_where_they_give_the_gold_answer(gold):
+    decided = []
+    for row in gold("gsm8k_model_solutions.jsonl"):
+        text = re.sub(r"<<[^>]*>>|\nA: [^\n]*$", "", row["solution"].rstrip())  # unmarked
+        found = check_text(text, row["ground_truth"], row["question"])
+        if isinstance(found, Check) and "last sentence" in found.note:
+            decided.append((row["is_correct"], found.verdict))
+    assert decided.count((True, Verdict.PASS)) > 150
+    assert decided.count((False, Verdict.FAIL)) > 150
+    # a right sentence with a wrong mark, "= $11,050. A: 11", and 5.01 before the right mark 5
+    assert decided.count((False, Verdict.PASS)) == decided.count((True, Verdict.FAIL)) == 1
+
+
+@pytest.mark.gold
+def test_no_wrong_answer_passes_where_none_is_marked(gold):
+    rows = gold("cases/maths_pairs.jsonl")
+    for row in rows:
+        found = check_text(row["response"], row["answer"], row["prompt"])
+        unmarked = isinstance(found, Check) and re.search("last sentence|whole text", found.note)
+        if unmarked and found.verdict is Verdict.PASS:
+            assert row["right"] == "pass", row
 
 
 @pytest.mark.gold
