@@ -247,6 +247,7 @@ def _show(folder: Path, rows: int) -> None:
         print_funnel,
         print_operations,
         print_planted,
+        print_released,
         print_samples,
         print_unfinished,
     )
@@ -259,6 +260,8 @@ def _show(folder: Path, rows: int) -> None:
         print_funnel(manifests)
         print_operations(folder, manifests)
         print_planted(folder, manifests)
+        if manifests[-1].stage in ("write", "push"):
+            print_released(folder)
     print_unfinished(folder, manifests)
 
 

@@ -111,6 +111,7 @@ class Write(Sink):
         """Card and manifest beside the data, then the folder in its place."""
         from synth.card import card
         from synth.store.durable import sha256_file, write_bytes
+        from synth.tally import released
 
         teachers = [past.teacher for past in delivery.history if past.teacher]
         data = [
@@ -131,7 +132,8 @@ class Write(Sink):
             teacher=teachers[-1] if teachers else None,
             shards=receipts,
         )
-        text = card(delivery.plan, [*delivery.history, manifest], format_).encode()
+        history = [*delivery.history, manifest]
+        text = card(delivery.plan, history, format_, released(aside)).encode()
         write_bytes(aside / CARD, text)
         readme = ShardFile(path=CARD, rows=0, bytes=len(text), sha256=sha256_file(aside / CARD))
         save(manifest.model_copy(update={"files": [*data, readme]}), aside / NAME)

@@ -90,7 +90,7 @@ def test_verify_fails_the_answers_that_break_one_and_no_other(
         broken = found["note"].removeprefix("broken: ").split(", ")
         asked = (*held(row["meta"]), *stated(row["context"][-1]["content"]))
         assert set(broken) <= {one.id for one in asked}
-    assert {score(row)["verdict"] for row in kept} <= {"pass", "unverified"}
+    assert {score(row)["verdict"] for row in kept} <= {"pass", "not_applicable"}
     kinds, clean, mistaken = planted_defects(folder, manifests)
     assert kinds["constraint_broken"].recall == kinds["constraint_broken"].precision == 1
     assert (clean > 20, mistaken) == (True, 0)

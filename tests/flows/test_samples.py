@@ -89,7 +89,7 @@ def test_verdicts_are_told_and_mere_keeps_are_not(tmp_path: Path) -> None:
 
     quality = Quality.model_validate(["length"])
     run(tmp_path, Given(prompts=PROMPTS), Distill(), quality, Verify.model_validate(["maths"]))
-    assert samples(tmp_path, 1)[0]["how"] == "distill: answer\nmaths: unverified"
+    assert samples(tmp_path, 1)[0]["how"] == "distill: answer\nmaths: not_applicable"
 
 
 @pytest.mark.parametrize(
