@@ -6,6 +6,7 @@ deepen       31/38         52/61             83 of 99  2.1   1,034
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,9 +60,9 @@ def _count(table: pa.Table, survived: bool, stage: str, found: dict[str, Tried])
     ).to_pylist()
     for row in rows:
         step = row["trail"][-1]
-        operation, _, _ = step["operation"].partition("@")
-        if step["stage"] != stage or "/" in operation:  # the given prompt, or an instruction
-            continue
+        if step["stage"] != stage or step["operation"].startswith("improve/"):
+            continue  # the given prompt, or an instruction
+        operation = re.split("[@/]", step["operation"])[0]
         one, round_ = found.setdefault(operation, Tried()), step["round"]
         one.attempts[round_] = one.attempts.get(round_, 0) + 1
         one.tokens += step["tokens_in"] + step["tokens_out"]

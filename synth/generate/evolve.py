@@ -43,6 +43,15 @@ class Adapt(Model):
     first round's by more than this."""
 
 
+class Checkable(Model):
+    """How `checkable` puts its constraint into a prompt."""
+
+    by: Literal["teacher", "program"] = "teacher"
+    """The teacher works it into the prompt, or the program appends it: no request, nothing to
+    eliminate, and the child keeps its parent's gold answer. The program attaches only what short
+    answers can follow, and nothing that could hide the final answer of a row with a gold one."""
+
+
 class Evolve(ShardStage):
     """Evolves each prompt for some rounds."""
 
@@ -61,6 +70,7 @@ class Evolve(ShardStage):
     """How often an operation is drawn beside the others; 1 where none is given."""
     temperatures: dict[Operation, Temperature] = Field(default_factory=dict)
     """Sampling temperature of an operation, in place of `sampling.temperature`."""
+    checkable: Checkable = Checkable()
     max_words: Annotated[int, Field(ge=5)] = 400
     """A longer child is eliminated: prompts that grow without end are not harder."""
     unchanged_ratio: Annotated[float, Field(ge=50, le=100)] = 95.0
@@ -88,6 +98,10 @@ class Evolve(ShardStage):
                         f"`{field}` names {str(name)!r}, which is not among the operations: "
                         f"{', '.join(self.operations)}"
                     )
+        if self.checkable.by == "program" and Operation.CHECKABLE not in self.operations:
+            raise ValueError(
+                "`checkable: {by: program}` has no effect: add `checkable` to the operations"
+            )
         if not any(self.weights.get(one, 1.0) for one in self.operations):
             raise ValueError("all `weights` are 0, so no operation can be drawn")
         return self
