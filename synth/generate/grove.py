@@ -28,7 +28,6 @@ from synth.instructions.draw import followed_by
 from synth.instructions.families import Drawn
 from synth.randomness import derive_random, derive_seed
 from synth.record import EMPTY_STEP, record_id, records_table, rejects
-from synth.teacher.protocol import Request
 from synth.together import together
 
 if TYPE_CHECKING:
@@ -118,9 +117,8 @@ class Grove:
         constraint = added.instruction if added is not None else None
         if added is not None:
             values["constraint"] = added.sentence
-        turns = version.template.turns(values)
         own_seed = derive_seed(seed, "evolve", "sample", round_, family.id)
-        reply = await self.teacher.reply(Request(turns, sampling, own_seed))
+        reply = await version.template.ask(self.teacher, values, sampling, own_seed)
         finding = eliminate(
             reply,
             parent,

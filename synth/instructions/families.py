@@ -207,7 +207,6 @@ FAMILIES: Final = (
             "Answer in valid JSON, with keys of your own choice.",
             "Your entire answer must be wrapped in JSON format, with nothing around it.",
         ),
-        short=_none,
     ),
     Family(
         "detectable_content:postscript",
@@ -219,7 +218,6 @@ FAMILIES: Final = (
         ),
         lambda chance, _prompt: {"postscript_marker": chance.choice(("P.S.", "P.P.S"))},
         also_for=frozenset({Domain.CODE}),
-        short=lambda _chance, _prompt: {"postscript_marker": "P.S."},
     ),
     Family(
         "keywords:existence",

@@ -30,7 +30,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def say(body: dict[str, Any], _before: int) -> str:
-    told = asked_prompt(body).removeprefix("<prompt>\n").removesuffix("\n</prompt>")
+    told = asked_prompt(body).removeprefix("<prompt>\n").removesuffix("\n</prompt>\nNew prompt:")
     if "<source>" in told:
         return "=== faq ===\nQ: Why? A: " + told.split("<source>\n")[1].split("\n")[0]
     return f"{told} {demand(body['seed'])}"

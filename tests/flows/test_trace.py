@@ -60,7 +60,7 @@ def say(body: dict[str, Any], _before: int) -> str:
         return f"=== faq ===\nQ: Why? A: {told[-40:]}"
     if body["seed"] % 5 == 0:
         return "Sorry, I cannot."
-    prompt = told.removeprefix("<prompt>\n").removesuffix("\n</prompt>")
+    prompt = told.removeprefix("<prompt>\n").removesuffix("\n</prompt>\nNew prompt:")
     return f"{prompt} {demand(body['seed'])}"
 
 
