@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.samples import stage_folder
+from synth.generate.trail import evolved, told_evolved
 from synth.store.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -52,6 +53,19 @@ def tried_operations(run: Path, manifest: Manifest) -> dict[str, Tried]:
         for file, survived in ((shard.kept, True), (shard.rejected, False)):
             _count(read_shard(folder / file.path), survived, manifest.stage, found)
     return dict(sorted(found.items()))
+
+
+def told_rows(run: Path, manifests: Sequence[Manifest]) -> str | None:
+    """How many of the last stage's rows are evolved; None for a run that evolves nothing."""
+    import pyarrow.parquet as pq
+
+    ended = [manifest for manifest in manifests if manifest.stage != "push"]
+    if not any(manifest.stage == "evolve" for manifest in ended):
+        return None
+    last = ended[-1]
+    paths = [stage_folder(run, last) / shard.kept.path for shard in last.shards]
+    found = sum(evolved(pq.read_table(path, columns=["trail"])["trail"]) for path in paths)
+    return told_evolved(last.rows_kept, found)
 
 
 def _count(table: pa.Table, survived: bool, stage: str, found: dict[str, Tried]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from synth.engine.plan import Plan
+from synth.generate.trail import told_evolved
 from synth.store.formats import Format
 from synth.store.manifest import Manifest, TeacherRecord
 
@@ -30,8 +31,13 @@ TASKS = {
 }
 
 
-def card(plan: Plan, history: Sequence[Manifest], format_: Format) -> str:
-    """The README.md of a release, YAML metadata first. The same text for the same data."""
+def card(
+    plan: Plan, history: Sequence[Manifest], format_: Format, evolved: int | None = None
+) -> str:
+    """The README.md of a release, YAML metadata first. The same text for the same data.
+
+    `evolved` rows come from an evolved prompt; None where no prompt was to be evolved.
+    """
     written = history[-1]
     rows = written.rows_kept
     teacher = written.teacher
@@ -53,6 +59,7 @@ def card(plan: Plan, history: Sequence[Manifest], format_: Format) -> str:
             *_warning(written),
             f"{rows} rows in the `{format_}` format (synth {written.code}, seed {plan.seed}).",
             _teacher(written),
+            *([f"{told_evolved(rows, evolved)}."] if evolved is not None else []),
             "",
             "## How the rows came to be",
             "",

@@ -39,8 +39,9 @@ class Child:
     """As judged, -2 to 5; None where nobody judged, or the judgement could not be read."""
     judged: str = ""
     """The key of the judge's reply."""
-    keeps_reference: bool = False
-    """Its parent's gold answer and tests, if it has them, are the child's too."""
+    asked: bool = True
+    """The teacher wrote it. If not, the program attached a constraint to its parent, whose gold
+    answer and tests are the child's too."""
 
 
 @dataclass(slots=True)
@@ -80,7 +81,7 @@ class Family:
         at = self.head
         while at:
             child = self.children[at - 1]
-            if not child.keeps_reference:
+            if child.asked:
                 return {}
             at = child.parent
         return self.reference or {}
@@ -127,7 +128,7 @@ def outcome(table: pa.Table, families: Sequence[Family], by: str, *, latest: boo
             .take(
                 pa.array(
                     [
-                        parent if child.keeps_reference else None
+                        None if child.asked else parent
                         for parent, (_, _, child) in zip(parents, born, strict=True)
                     ],
                     pa.int64(),

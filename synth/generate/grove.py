@@ -218,7 +218,7 @@ class Grove:
             reason=None,
             similarity=None,
             new_words=None,
-            keeps_reference=True,
+            asked=False,
         )
 
     def _tell(self, last: bool) -> None:
