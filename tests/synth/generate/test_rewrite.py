@@ -69,6 +69,17 @@ def test_the_first_line_must_say_the_style_and_is_taken_off() -> None:
 
     assert one("=== faq ===\n\nQ: Why?\nA: So.") == (None, "Q: Why?\nA: So.")
     assert one("  === faq ===  \nQ: Why?") == (None, "Q: Why?")
+    for first in (
+        "=== FAQ ===",
+        "**=== faq ===**",
+        "# === faq ===",
+        '"=== Faq ===":',
+        "`=== faq ===`",
+        "\n\n==faq==",
+    ):
+        assert one(f"{first}\nQ: Why?") == (None, "Q: Why?")
+    assert one("=== faq === Q: Why?\nA: So.")[0] == "first_line_missing"
+    assert one("FAQ\nQ: Why?")[0] == "first_line_missing"
     assert one("=== table ===\n| a |") == ("first_line_missing", "=== table ===\n| a |")
     assert one("Sure! Here it is:\n=== faq ===\nQ")[0] == "first_line_missing"
     assert one("Q: Why?\nA: So.")[0] == "first_line_missing"
