@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flows.evolved import rounds, tried_operations
+from flows.evolved import rounds, told_rows, tried_operations
 from flows.rehearsed import planted_defects
 from flows.samples import stage_folder
 from synth.engine.plan import RELEASE
@@ -65,7 +65,8 @@ def print_samples(rows: Sequence[dict[str, str]]) -> None:
 
 
 def print_operations(run: Path, manifests: Sequence[Manifest]) -> None:
-    """What each operation of `evolve` did: survivors of attempts per round, gain, tokens."""
+    """What each operation of `evolve` did: survivors of attempts per round, gain, tokens; and how
+    many of the rows are evolved."""
     for manifest in manifests:
         if manifest.stage != "evolve":
             continue
@@ -88,6 +89,8 @@ def print_operations(run: Path, manifests: Sequence[Manifest]) -> None:
             ]
             table.add_row(operation, *cells)
         Console().print(table)
+    if told := told_rows(run, manifests):
+        print(told)
 
 
 def print_planted(run: Path, manifests: Sequence[Manifest]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from synth.engine.plan import Plan
+from synth.generate.trail import told_evolved
 from synth.store.formats import Format
 from synth.store.manifest import Manifest, TeacherRecord
 from synth.tally import Tally
@@ -31,8 +32,17 @@ TASKS = {
 }
 
 
-def card(plan: Plan, history: Sequence[Manifest], format_: Format, checked: Tally) -> str:
-    """The README.md of a release, YAML metadata first. The same text for the same data."""
+def card(
+    plan: Plan,
+    history: Sequence[Manifest],
+    format_: Format,
+    checked: Tally,
+    evolved: int | None = None,
+) -> str:
+    """The README.md of a release, YAML metadata first. The same text for the same data.
+
+    `evolved` rows come from an evolved prompt; None where no prompt was to be evolved.
+    """
     written = history[-1]
     rows = written.rows_kept
     teacher = written.teacher
@@ -54,6 +64,7 @@ def card(plan: Plan, history: Sequence[Manifest], format_: Format, checked: Tall
             *_warning(written),
             f"{rows} rows in the `{format_}` format (synth {written.code}, seed {plan.seed}).",
             _teacher(written),
+            *([f"{told_evolved(rows, evolved)}."] if evolved is not None else []),
             "",
             "## How the rows came to be",
             "",

@@ -139,6 +139,8 @@ async def _run_stages(shop: Workshop, each: Each) -> list[Manifest]:
         else:
             manifest = await _run_stage(shop, index, before, each)
             shop.watch.stage_ends(manifest, False)
+        for warning in shop.plan.stages[index].warnings(manifest):
+            shop.watch.say(warning)
         manifests.append(manifest)
         if not manifest.rows_kept and shop.plan.stages[index].name != "push":
             raise NoRowsError(_nothing_left(shop, manifest))

@@ -133,7 +133,10 @@ class Write(Sink):
             shards=receipts,
         )
         history = [*delivery.history, manifest]
-        text = card(delivery.plan, history, format_, released(aside)).encode()
+        grown = None
+        if any(past.stage == "evolve" for past in delivery.history):
+            grown = _evolved(delivery.shards, format_)
+        text = card(delivery.plan, history, format_, released(aside), grown).encode()
         write_bytes(aside / CARD, text)
         readme = ShardFile(path=CARD, rows=0, bytes=len(text), sha256=sha256_file(aside / CARD))
         save(manifest.model_copy(update={"files": [*data, readme]}), aside / NAME)
@@ -164,6 +167,16 @@ def _told(delivery: Delivery, format_: Format) -> Iterator[None]:
                 )
             )
         yield
+
+
+def _evolved(shards: list[Path], format_: Format) -> int:
+    """How many of the rows that fit come from an evolved prompt."""
+    from synth.generate.trail import evolved
+    from synth.store.formats import fits
+    from synth.store.shards import read_shard
+
+    tables = (read_shard(path) for path in shards)
+    return sum(evolved(table.filter(fits(table, format_))["trail"]) for table in tables)
 
 
 def _lineage(shards: list[Path], format_: Format) -> NDArray[np.bytes_]:
