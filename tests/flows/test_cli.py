@@ -25,7 +25,7 @@ from flows.recipe_file import load_recipe
 from synth.engine.line import open_workshop, run_line
 from synth.errors import ExitCode
 from tests.lines import shard_bytes
-from tests.scripted_teacher import ScriptedTeacher, asked_prompt, scripted
+from tests.fake_teacher import ScriptedTeacher, asked_prompt, scripted
 
 SYNTH = [sys.executable, "-m", "flows.cli"]
 RECIPE = """\

@@ -18,7 +18,7 @@ from synth.generate.rewrite import Rewrite, Style
 from synth.store import shards
 from synth.store.write import Write
 from tests.lines import Given, plan
-from tests.scripted_teacher import asked_prompt, demand, scripted
+from tests.fake_teacher import asked_prompt, demand, scripted
 
 PROMPTS = tuple(f"Why is number {n} odd?" for n in range(10))
 

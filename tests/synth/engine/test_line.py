@@ -22,7 +22,7 @@ from synth.store.write import Write
 from synth.teacher.config import TeacherConfig
 from synth.teacher.protocol import Sampling
 from tests.lines import Given, plan, rows, shard_bytes
-from tests.scripted_teacher import asked_prompt, demand, scripted
+from tests.fake_teacher import asked_prompt, demand, scripted
 from tests.synth.teacher.fleets import alive, in_a_hurry, launch
 
 PROMPTS = tuple(f"What is {n} plus {n}?" for n in range(10))

@@ -16,7 +16,7 @@ from synth.instructions.attached import Instruction, held
 from synth.instructions.stated import states
 from synth.record import new_record
 from synth.teacher.protocol import Request
-from tests.scripted_teacher import demand
+from tests.fake_teacher import demand
 from tests.synth.generate.saying import Script, apply
 
 CHECKABLE = (Operation.CHECKABLE,)
