@@ -679,6 +679,9 @@ def serve(arguments: Sequence[str]) -> None:
         key=os.environ.get("VLLM_API_KEY"),
         completions=False,
         port=args.port,
+        running=5,
+        waiting=4,
+        ignores=frozenset({"n", "response_format", "logprobs"}),
     )
     asyncio.run(_serve(teacher, args.host))
 
