@@ -75,8 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     checks.add_argument(
         "--reject",
         metavar="VERDICTS",
-        help="verdicts that make a row leave, of fail, error and unverified, or none "
-        "(default: fail,error)",
+        help="verdicts that make a row leave, of fail, error, unverified and not_applicable, or "
+        "none (default: fail,error)",
     )
 
     commands.add_parser("recipes", help="list the shipped recipes")

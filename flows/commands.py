@@ -241,6 +241,7 @@ def _show(folder: Path, rows: int) -> None:
     from flows.terminal import (
         print_funnel,
         print_operations,
+        print_released,
         print_samples,
         print_unfinished,
     )
@@ -252,6 +253,8 @@ def _show(folder: Path, rows: int) -> None:
         print_samples(sample_rows(folder, manifests, rows))
         print_funnel(manifests)
         print_operations(folder, manifests)
+        if manifests[-1].stage in ("write", "push"):
+            print_released(folder)
     print_unfinished(folder, manifests)
 
 

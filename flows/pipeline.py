@@ -162,8 +162,9 @@ async def _tag(*tags: str) -> None:
 
 
 async def _leave_artifacts(plan: Plan, run: Path, manifests: Sequence[Manifest]) -> None:
-    """The funnel and some rows, for the page of the flow run."""
+    """The funnel, the verdicts and some rows, for the page of the flow run."""
     from flows.samples import sample_rows
+    from synth.tally import released
 
     key = plan.name.lower().replace("_", "-").replace(".", "-")
     await acreate_table_artifact(
@@ -181,6 +182,11 @@ async def _leave_artifacts(plan: Plan, run: Path, manifests: Sequence[Manifest])
         key=f"{key}-funnel",
         description=f"Rows per stage of {plan.name}: in + made = kept + rejected",
     )
+    if manifests[-1].stage in ("write", "push"):
+        checked = released(run / RELEASE)
+        await acreate_table_artifact(
+            checked.table(), key=f"{key}-checks", description=checked.words()
+        )
     rows = sample_rows(run, manifests, 3)
     await acreate_table_artifact(
         [{name: text[:600] for name, text in row.items()} for row in rows],

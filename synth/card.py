@@ -9,8 +9,10 @@ from typing import Any
 import yaml
 
 from synth.engine.plan import Plan
+from synth.generate.trail import told_evolved
 from synth.store.formats import Format
 from synth.store.manifest import Manifest, TeacherRecord
+from synth.tally import Tally
 
 SIZES = {  # the Hub's categories
     10**3: "n<1K",
@@ -30,8 +32,17 @@ TASKS = {
 }
 
 
-def card(plan: Plan, history: Sequence[Manifest], format_: Format) -> str:
-    """The README.md of a release, YAML metadata first. The same text for the same data."""
+def card(
+    plan: Plan,
+    history: Sequence[Manifest],
+    format_: Format,
+    checked: Tally,
+    evolved: int | None = None,
+) -> str:
+    """The README.md of a release, YAML metadata first. The same text for the same data.
+
+    `evolved` rows come from an evolved prompt; None where no prompt was to be evolved.
+    """
     written = history[-1]
     rows = written.rows_kept
     teacher = written.teacher
@@ -52,6 +63,7 @@ def card(plan: Plan, history: Sequence[Manifest], format_: Format) -> str:
             "",
             f"{rows} rows in the `{format_}` format (synth {written.code}, seed {plan.seed}).",
             _teacher(written),
+            *([f"{told_evolved(rows, evolved)}."] if evolved is not None else []),
             "",
             "## How the rows came to be",
             "",
@@ -62,6 +74,10 @@ def card(plan: Plan, history: Sequence[Manifest], format_: Format) -> str:
             "## Why rows left",
             "",
             *reasons_table(history),
+            "",
+            "## Checks",
+            "",
+            *checks_table(checked),
             "",
             "## Columns",
             "",
@@ -103,6 +119,21 @@ def reasons_table(history: Sequence[Manifest]) -> list[str]:
         for reason, count in sorted(stage.reasons.items(), key=lambda item: (-item[1], item[0]))
     ]
     return ["| stage | reason | rows |", "|---|---|--:|", *rows] if rows else ["None did."]
+
+
+def checks_table(checked: Tally) -> list[str]:
+    """How many rows passed their checks, in words and as Markdown."""
+    said = f"{checked.words()}."
+    if not checked.checks:
+        return [said]
+    columns = list(checked.table()[0])
+    return [
+        f"{said} A row passed where at least one check applies and all that apply pass.",
+        "",
+        f"| {' | '.join(columns)} |",
+        f"|---|{'--:|' * (len(columns) - 1)}",
+        *(f"| {' | '.join(map(str, row.values()))} |" for row in checked.table()),
+    ]
 
 
 def _public(plan: Plan, teacher: TeacherRecord | None) -> dict[str, Any]:

@@ -44,7 +44,7 @@ STEP = pa.struct(
 SCORE = pa.struct(
     [
         ("name", pa.string()),  # the filter or verifier: "repetition", "maths"
-        ("verdict", pa.string()),  # keep | pass | unverified (a record with any other one has left)
+        ("verdict", pa.string()),  # keep, or one of `synth.verdicts.Verdict`
         ("value", pa.float64()),
         ("note", pa.string()),
     ]

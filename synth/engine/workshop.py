@@ -220,5 +220,7 @@ class Workshop:
             prefix_hits=tally.prefixes.hits,
             seconds=round(seconds, 3),
             notes=outcome.notes,
+            tried=outcome.tried,
+            survived=outcome.survived,
         )
         save(receipt, folder.receipt(job.shard))

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from synth.engine.stage import Model
 from synth.generate.template import Template, shipped
-from synth.teacher.protocol import Identity, Reply, Request, Sampling, Teacher
+from synth.teacher.protocol import Identity, Reply, Sampling, Teacher
 
 TEMPLATE = "improve/instruction"
 EXCERPT_CHARS = 600
@@ -92,7 +92,7 @@ async def improved(
         for failure in failures[: settings.failures]
     )
     values = {"instruction": instruction(version.template), "failures": shown}
-    reply = await teacher.reply(Request(shipped(TEMPLATE).turns(values), settings.sampling, seed))
+    reply = await shipped(TEMPLATE).ask(teacher, values, settings.sampling, seed)
     usable = (
         not reply.fault
         and reply.finish_reason != "length"

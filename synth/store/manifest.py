@@ -60,6 +60,10 @@ class ShardReceipt(_Receipt):
     prefix_hits: int = 0
     """… and those found there, which were not computed again. Shards that are asked side by side
     share the sum."""
+    tried: int = 0
+    """Records that the teacher was asked to write, where the stage counts them …"""
+    survived: int = 0
+    """… and those of them that were good enough to go on."""
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     """What happened that a user should know: a style that was stopped, say."""
@@ -113,6 +117,16 @@ class Manifest(_Receipt):
     def rows_rejected(self) -> int:
         """Rows that left, each with its reason."""
         return sum(shard.rejected.rows for shard in self.shards)
+
+    @property
+    def tried(self) -> int:
+        """Records that the teacher was asked to write, where the stage counts them."""
+        return sum(shard.tried for shard in self.shards)
+
+    @property
+    def survived(self) -> int:
+        """Those of them that were good enough to go on."""
+        return sum(shard.survived for shard in self.shards)
 
     @property
     def prefix_hit_rate(self) -> float | None:

@@ -125,6 +125,26 @@ class TeacherConfig(LaunchSettings):
         return Launch.model_construct(model=self.model, **settings)
 
     @property
+    def starts(self) -> bool:
+        """Whether the run starts the teacher itself, and ends it."""
+        return not self.addresses
+
+    def was(self, model: str, revision: str) -> bool:
+        """Whether the teacher that the run starts is the one that answered under these names.
+
+        The engine may be of another version by now. Raises as `model_file` does.
+        """
+        if self.embedded is not None:
+            from synth.teacher.embedded import fingerprint, model_file
+
+            same = revision.startswith(fingerprint(model_file(self.embedded)))
+            return same and model == self.embedded.name
+        launch = self.launch
+        assert launch is not None, "a teacher at an address is asked who it is"
+        root = "" if launch.model == launch.name else f"{launch.model} "
+        return model == launch.name and revision.startswith(root)
+
+    @property
     def addresses(self) -> tuple[str, ...]:
         """Where the served replicas are; none for a teacher that the run starts itself."""
         return (self.url,) if self.url is not None else self.urls or ()

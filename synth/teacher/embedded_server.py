@@ -9,6 +9,7 @@ Run by its path in a process of its own; it imports nothing of ours.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 
 import xllamacpp
@@ -26,6 +27,7 @@ def main() -> None:
     server = xllamacpp.Server(parameters(given))
     print(f"serving {given.name} at {server.listening_address}", flush=True)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    os._exit(0)  # an orderly end would first finish the replies that nobody waits for any more
 
 
 def parameters(given: argparse.Namespace) -> xllamacpp.CommonParams:

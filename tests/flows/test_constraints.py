@@ -69,5 +69,5 @@ def test_verify_fails_the_answers_that_break_one_and_no_other(run: Path) -> None
         asked = (*held(row["meta"]), *stated(row["context"][-1]["content"]))
         assert set(broken) <= {one.id for one in asked}
     verdicts = Counter(score(row)["verdict"] for row in kept)
-    assert verdicts.keys() <= {"pass", "unverified"}
+    assert verdicts.keys() <= {"pass", "not_applicable"}
     assert verdicts["pass"] >= 3

@@ -99,6 +99,13 @@ def test_a_run_is_named_and_tagged_with_a_task_per_shard_and_artifacts(
         "reasons": "",
     }
     assert all(row["in"] + row["made"] == row["kept"] + row["rejected"] for row in funnel)
+    checks = {row.pop("check"): row for row in json.loads(artifacts["seen-checks"]["data"])}
+    assert sum(checks["maths"].values()) == funnel[-1]["kept"]
+    assert (
+        artifacts["seen-checks"]["description"]
+        .partition(" of ")[2]
+        .startswith(f"{funnel[-1]['kept']} rows passed their checks")
+    )
     assert json.loads(artifacts["seen-samples"]["data"])[0]["seed"]
 
 

@@ -190,7 +190,9 @@ def test_shards_have_the_one_schema(tmp_path: Path) -> None:
 
 def test_evolved_prompts_keep_their_whole_trail(tmp_path: Path) -> None:
     def harder(body: dict[str, Any], _before: int) -> str:
-        prompt = asked_prompt(body).removeprefix("<prompt>\n").removesuffix("\n</prompt>")
+        prompt = (
+            asked_prompt(body).removeprefix("<prompt>\n").removesuffix("\n</prompt>\nNew prompt:")
+        )
         return f"{prompt} {demand(body['seed'])}"
 
     go(tmp_path, harder, Given(prompts=PROMPTS), Evolve(rounds=3))

@@ -384,6 +384,29 @@ def test_scripts_without_spaces_are_not_judged_by_their_words() -> None:
     )
 
 
+WRITE = "Write a note on tides for sailors, without jargon and with no tables."
+
+
+@pytest.mark.parametrize(
+    ("child", "lost"),
+    [
+        ("Write a note on tides for sailors of small boats, without jargon and tables.", False),
+        ("Write a note on tides for young sailors. Avoid jargon; don't use a table at all.", False),
+        ("Write a note on tides for young sailors without jargon. Use two tables.", True),
+        ("Write a note on tides for sailors of small boats, with jargon and with no tables.", True),
+        ("Write a note on tides for sailors of small boats, and use no tables.", True),
+    ],
+)
+def test_what_the_parent_forbids_is_forbidden_in_the_child(child: str, lost: bool) -> None:
+    assert (judge(child, WRITE).reason == "constraint_lost") == lost
+
+
+def test_an_idiom_forbids_nothing() -> None:
+    parent = "There is no doubt that tides matter. Why do tides come?"
+    child = "Tides surely matter to sailors. Why do tides come to remote islands so late?"
+    assert judge(child, parent).reason is None
+
+
 def test_a_number_that_ends_a_sentence_counts_nothing_of_the_next() -> None:
     parent = "Which code is sold out? Speak of KT-204.\n\nStock: none of MB-118."
     child = parent.replace("204.", "204. Explain your choice in two steps, and then compare the 2.")
