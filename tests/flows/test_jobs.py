@@ -94,13 +94,14 @@ def _rows(path: Path) -> list[dict[str, object]]:
     return found
 
 
-RECIPES = ["quickstart", "evolve-prompts", "textbook", "distill-answers"]
+LEAST = {"quickstart": 3, "evolve-prompts": 10, "textbook": 10, "distill-answers": 10}
+"""Rows that each recipe keeps at least. The fake meets few demands, and `quickstart` wants all."""
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", LEAST)
 def test_every_shipped_recipe_runs_to_its_end(run: Run, recipe: str, tmp_path: Path) -> None:
     manifests = run(recipe, tmp_path, limit=20)
-    assert manifests[-1].rows_kept > 10
+    assert manifests[-1].rows_kept > LEAST[recipe]
     assert (tmp_path / "release/README.md").read_text().startswith("---\n")
 
 
