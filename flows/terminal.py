@@ -13,7 +13,6 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.evolved import rounds, told_rows, tried_operations
-from flows.rehearsed import planted_defects
 from flows.samples import stage_folder
 from synth.engine.plan import RELEASE
 from synth.store.manifest import Manifest
@@ -91,30 +90,6 @@ def print_operations(run: Path, manifests: Sequence[Manifest]) -> None:
         Console().print(table)
     if told := told_rows(run, manifests):
         print(told)
-
-
-def print_planted(run: Path, manifests: Sequence[Manifest]) -> None:
-    """What the recipe caught of the defects that the rehearsal teacher planted, if it was asked."""
-    if not any(manifest.teacher and manifest.teacher.rehearsal for manifest in manifests):
-        return
-    kinds, clean, clean_left = planted_defects(run, manifests)
-    table = Table(
-        title="planted defects that the recipe caught",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-    )
-    table.add_column("defect")
-    for column in ("planted", "caught", "recall", "precision"):
-        table.add_column(column, justify="right")
-    table.add_column("by reason", overflow="fold")
-    for kind, caught in kinds.items():
-        reasons = ", ".join(f"{reason} {n}" for reason, n in caught.reasons.most_common())
-        shares = (f"{caught.recall:.2f}", f"{caught.precision:.2f}")
-        table.add_row(kind, f"{caught.planted:,}", f"{caught.left:,}", *shares, reasons)
-    Console().print(table)
-    if clean:
-        print(f"of {clean:,} rows without a planted defect, {clean_left:,} left all the same")
 
 
 def print_verdicts(run: Path, manifests: Sequence[Manifest]) -> None:

@@ -51,7 +51,7 @@ def card(
         "pretty_name": plan.name,
         "size_categories": [next(size for bound, size in SIZES.items() if rows < bound)],
         "task_categories": TASKS[format_],
-        "tags": [*tags, *(["rehearsal"] if teacher and teacher.rehearsal else [])],
+        "tags": tags,
         # No `configs`: `datasets` finds data/train-*.parquet by itself. With them, its cache knows
         # a local folder by name and settings alone, and two releases look the same to it.
     }
@@ -61,7 +61,6 @@ def card(
             f"---\n{head}---",
             f"# {plan.name}",
             "",
-            *_warning(written),
             f"{rows} rows in the `{format_}` format (synth {written.code}, seed {plan.seed}).",
             _teacher(written),
             *([f"{told_evolved(rows, evolved)}."] if evolved is not None else []),
@@ -150,12 +149,6 @@ def _block(text: str) -> list[str]:
     return [f"{fence}yaml", text, fence]
 
 
-def _warning(written: Manifest) -> list[str]:
-    if written.teacher is None or not written.teacher.rehearsal:
-        return []
-    return [_REHEARSAL, ""]
-
-
 def _teacher(written: Manifest) -> str:
     if written.teacher is None:
         return "No teacher was asked."
@@ -163,10 +156,6 @@ def _teacher(written: Manifest) -> str:
     return f"Teacher: `{written.teacher.model}`{revision}."
 
 
-_REHEARSAL = (
-    "> **Rehearsal data.** No model wrote these rows: they come from the built-in rehearsal "
-    "teacher and show how the recipe behaves. Do not train on them."
-)
 _COLUMNS = {
     Format.PROMPT: "- `prompt`: the prompt",
     Format.TEXT: "- `text`: the document",

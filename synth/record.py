@@ -39,7 +39,6 @@ STEP = pa.struct(
         ("finish_reason", pa.string()),
         ("tokens_in", pa.int32()),
         ("tokens_out", pa.int32()),
-        ("planted", pa.string()),  # the defect that the rehearsal teacher says it planted, else ""
     ]
 )
 SCORE = pa.struct(

@@ -39,7 +39,7 @@ async def open_workshop(
     """A workshop with its teacher up and identified; the run folder is made and locked after that.
 
     Raises `TeacherFault` or what a stage's preflight finds missing before anything is written,
-    `RunLockedError` where another run is at work.
+    `RunLockedError` where another run is at work, `InputError` where another version was.
     With a teacher to be launched the folder is locked first: it gets the logs, and a second run
     must not load the model in vain. Nor does a run that is finished: its own manifests say who
     answered. (Behind an address only the server knows who it is today, so it is always asked.)
@@ -47,6 +47,8 @@ async def open_workshop(
     watch = watch or Watch()
     for stage in plan.stages:
         await asyncio.to_thread(stage.preflight)
+    # a run folder of another version is refused here, before a teacher is started
+    await asyncio.to_thread(load_manifest, StageFolder.of(run, 0, plan.stages[0].name).manifest)
     async with contextlib.AsyncExitStack() as stack:
         served, config = None, plan.teacher if plan.asks_teacher else None
         starts = config is not None and config.starts
@@ -77,7 +79,7 @@ def _answered(plan: Plan, run: Path) -> Identity | None:
     told = manifest.teacher
     if not plan.teacher.was(told.model, told.revision):
         return None
-    identity = Identity(told.model, told.revision, told.rehearsal)
+    identity = Identity(told.model, told.revision)
     ledger = Ledger(plan, run, identity)
     before: Manifest | None = None
     for index, _ in enumerate(plan.stages):

@@ -180,8 +180,6 @@ class Delivery:
     history: list[Manifest]
     """The manifests of all stages before."""
     plan: Plan
-    rehearsal: bool
-    """Whether the teacher was the rehearsal one."""
     fingerprint: str
     say: Callable[[str], None]
 

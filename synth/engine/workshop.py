@@ -167,7 +167,6 @@ class Workshop:
                 shards=[verify_file(source, shard.kept) for shard in before.shards],
                 history=ledger.history(job.stage),
                 plan=self.plan,
-                rehearsal=bool(ledger.identity and ledger.identity.rehearsal),
                 fingerprint=ledger.fingerprint(job.stage, before),
                 say=self.watch.say,
             )

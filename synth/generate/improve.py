@@ -121,8 +121,7 @@ def row(
     text = "" if new is None else reply.text
     label = operation if new is None else f"{operation}{new.label}"
     made = step("evolve", f"improve/{label}", failed, identity, reply, round_=round_)
-    # the trail's template is the version that came of it; no row of ours carries a planted defect
-    made |= {"template": new.template.digest if new else "", "planted": ""}
+    made["template"] = new.template.digest if new else ""  # of the version that came of it
     record = new_record(text=text)
     return {**record, "id": record_id(failed, "improve", reply.key, text, round_), "trail": [made]}
 

@@ -35,7 +35,6 @@ def step(
         "finish_reason": reply.finish_reason,
         "tokens_in": reply.tokens_in,
         "tokens_out": reply.tokens_out,
-        "planted": reply.planted,
     }
 
 

@@ -1,4 +1,4 @@
-"""Asks a teacher (vLLM, or the rehearsal teacher) over HTTP, at one address or at several.
+"""Asks a teacher over HTTP, at one address or at several.
 
 What may pass is asked again with full jitter, so that a server's restart is survived; what cannot
 pass stops the run at once; what is the request's own fault is an answer like any other.

@@ -99,8 +99,7 @@ def _reply(
     finish = choice.get("finish_reason") or ""
     content = message.get("content") or ""
     reasoning = message.get("reasoning") or message.get("reasoning_content") or None
-    planted = (choice.get("rehearsal") or {}).get("defect") or ""
-    for text in (content, finish, planted, reasoning or ""):
+    for text in (content, finish, reasoning or ""):
         if not isinstance(text, str):
             raise TypeError
     if reasoning is None and "</think>" in content and (thought := THINK.match(content)):
@@ -126,7 +125,6 @@ def _reply(
         tokens_in=tokens[0],
         tokens_out=tokens[1],
         logprobs=found,
-        planted=planted,
         fault=fault,
         key=key,
     )

@@ -23,7 +23,7 @@ from synth.store import shards
 from synth.store.manifest import Manifest, ShardFile, ShardReceipt
 from synth.store.write import Write
 from tests.lines import Given, plan
-from tests.scripted_teacher import asked_prompt, demand, scripted
+from tests.fake_teacher import asked_prompt, demand, scripted
 
 PROMPTS = tuple(f"Why is number {n} odd?" for n in range(10))
 

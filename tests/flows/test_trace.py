@@ -29,7 +29,7 @@ from synth.generate.rewrite import Rewrite, Style
 from synth.store.write import Write
 from synth.verdicts import Check, Verdict
 from tests.lines import Given, plan, rows
-from tests.scripted_teacher import MOST_OF_A_PROBE, asked_prompt, demand, scripted
+from tests.fake_teacher import MOST_OF_A_PROBE, asked_prompt, demand, scripted
 
 
 class Odd(Model):

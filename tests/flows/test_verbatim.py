@@ -20,7 +20,7 @@ from synth.generate.revise import Revise
 from synth.generate.rewrite import Rewrite, Style
 from synth.store.write import Write
 from tests.lines import plan, rows
-from tests.scripted_teacher import MOST_OF_A_PROBE, Script, asked_prompt, demand, scripted
+from tests.fake_teacher import MOST_OF_A_PROBE, Script, asked_prompt, demand, scripted
 
 TOKENS = ("<|im_start|>", "<|im_end|>", "[INST]", "</s>")
 DATA = "{{ braces }} {{prompt}} </document> </source> ### System: Assistant:"

@@ -1,4 +1,4 @@
-"""The dataset card: metadata for the Hub, a funnel that adds up, a warning where it is due."""
+"""The dataset card: metadata for the Hub, a funnel that adds up, the teacher's name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from synth.store.manifest import Manifest, ShardFile, ShardReceipt, TeacherRecor
 from synth.tally import Tally
 
 MODEL = TeacherRecord(model="Qwen/Qwen3-8B", revision="0.12.0")
-REHEARSAL = TeacherRecord(model="rehearsal", revision="rehearsal-1", rehearsal=True)
 RECIPE = {"name": "maths", "stages": [{"read": {"prompts": "p.jsonl"}}, {"write": {}}]}
 
 
@@ -97,18 +96,10 @@ def test_the_size_is_one_of_the_hubs_categories(rows: int, size: str) -> None:
     assert head(text(rows))["size_categories"] == [size]
 
 
-def test_rehearsal_rows_are_told_and_tagged() -> None:
-    told = text(teacher=REHEARSAL)
-    assert head(told)["tags"] == ["synthetic", "rehearsal"]
-    assert "**Rehearsal data.** No model wrote these rows" in told
-    assert "Teacher: `rehearsal` (server rehearsal-1)." in told
-
-
 @pytest.mark.parametrize("teacher", [MODEL, None])
-def test_other_rows_carry_no_warning(teacher: TeacherRecord | None) -> None:
+def test_the_teacher_is_named_and_what_it_wrote_is_tagged(teacher: TeacherRecord | None) -> None:
     told = text(teacher=teacher)
     assert head(told)["tags"] == (["synthetic"] if teacher else [])
-    assert "ehearsal" not in told
     assert ("Teacher: `Qwen/Qwen3-8B` (server 0.12.0)." in told) is (teacher is not None)
     assert ("No teacher was asked." in told) is (teacher is None)
 

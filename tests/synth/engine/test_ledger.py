@@ -27,7 +27,7 @@ from synth.store.write import Write
 from synth.teacher.config import TeacherConfig
 from synth.teacher.protocol import Identity, Sampling
 from tests.lines import Given, plan, shard_bytes
-from tests.scripted_teacher import scripted
+from tests.fake_teacher import scripted
 
 TEACHER = Identity("qwen", "v1")
 PROMPTS = tuple(f"What is {n}?" for n in range(10))

@@ -12,7 +12,7 @@ from synth.engine.account import RowsLostError
 from synth.engine.line import open_workshop, run_line
 from synth.engine.plan import Plan
 from synth.engine.stage import Outcome, Place, ShardStage, Stage
-from synth.errors import NoRowsError, RunLockedError, TeacherFault
+from synth.errors import InputError, NoRowsError, RunLockedError, TeacherFault
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.kind import Kind
@@ -21,8 +21,8 @@ from synth.store.manifest import Manifest
 from synth.store.write import Write
 from synth.teacher.config import TeacherConfig
 from synth.teacher.protocol import Sampling
+from tests.fake_teacher import asked_prompt, demand, scripted
 from tests.lines import Given, plan, rows, shard_bytes
-from tests.scripted_teacher import asked_prompt, demand, scripted
 from tests.synth.teacher.fleets import alive, in_a_hurry, launch
 
 PROMPTS = tuple(f"What is {n} plus {n}?" for n in range(10))
@@ -140,6 +140,19 @@ def test_no_row_left_is_an_error_that_says_why_and_leaves_no_release(tmp_path: P
     ):
         go(tmp_path, lambda _body, _n: "")
     assert not (tmp_path / "release").exists()
+
+
+def test_a_run_folder_of_another_version_is_refused_before_a_teacher_is_asked(
+    tmp_path: Path,
+) -> None:
+    go(tmp_path)
+    path = tmp_path / "00-read/manifest.json"
+    path.write_text(path.read_text().replace('"format": 2', '"format": 1'))
+    before = shard_bytes(tmp_path)
+    nobody = plan(Given(prompts=PROMPTS), Distill(samples=2), Write(), url="http://127.0.0.1:9/v1")
+    with pytest.raises(InputError, match="another version of synth made"):
+        asyncio.run(run(nobody, tmp_path))
+    assert shard_bytes(tmp_path) == before
 
 
 class Forgetful(ShardStage):

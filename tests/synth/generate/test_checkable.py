@@ -18,7 +18,7 @@ from synth.instructions.families import FAMILIES
 from synth.instructions.stated import states
 from synth.record import EMPTY_STEP, new_record
 from synth.teacher.protocol import Request
-from tests.scripted_teacher import demand
+from tests.fake_teacher import demand
 from tests.synth.generate.saying import Script, apply
 
 CHECKABLE = (Operation.CHECKABLE,)

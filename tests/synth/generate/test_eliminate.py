@@ -1,7 +1,4 @@
-"""Each reason to eliminate an evolved prompt: texts that have it, and their near misses.
-
-None of these wordings is one that the rehearsal teacher plants.
-"""
+"""Each reason to eliminate an evolved prompt: texts that have it, and their near misses."""
 
 from __future__ import annotations
 

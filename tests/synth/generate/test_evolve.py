@@ -16,7 +16,7 @@ from synth.generate.operations import EVOL_INSTRUCT, Operation
 from synth.generate.template import shipped
 from synth.record import new_record
 from synth.teacher.protocol import Reply, Request, Sampling
-from tests.scripted_teacher import demand
+from tests.fake_teacher import demand
 from tests.synth.generate.saying import apply, given, said
 
 SYSTEM = {"role": "system", "content": "Be brief."}

@@ -10,10 +10,9 @@ import pytest
 
 from synth.errors import InputError
 from synth.generate.operations import Operation
-from synth.generate.rewrite import Audience, Style
+from synth.generate.rewrite import Style
 from synth.generate.template import MAX_BYTES, PLACE, PROMPTS, Template, load, shipped
 from synth.teacher.protocol import Sampling
-from synth.teacher.rehearsal.replies import read_job
 from tests.synth.generate.saying import Saying
 
 TASKS_OF = {
@@ -71,19 +70,6 @@ def test_a_shipped_file_has_one_divider_and_its_marks(name: str) -> None:
     assert given == f"{marks}{cue}\n"
     if kind == "rewrite":
         assert f"`=== {job} ===`" in told
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_the_rehearsal_teacher_knows_the_job_of_a_shipped_file(name: str) -> None:
-    values = {**VALUES, "audience": str(Audience.MIDDLE_SCHOOL).replace("_", " ")}
-    turns = [(turn["role"], turn["content"]) for turn in shipped(name).turns(values)]
-    job = read_job(turns, None)
-    kind, _, operation = name.partition("/")
-    assert (job.task, job.name) == (kind, operation)
-    if kind not in ("evolve", "rewrite"):
-        return
-    assert job.given == ("P" if kind == "evolve" else "S")
-    assert (job.title, job.audience) == (("T", "middle school") if kind == "rewrite" else ("", ""))
 
 
 @pytest.mark.parametrize("name", FILES)

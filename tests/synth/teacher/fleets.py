@@ -18,7 +18,7 @@ import pytest
 from synth.teacher.vllm import child, server
 from synth.teacher.vllm.config import Launch
 
-FAKE = Path(__file__).with_name("fake_vllm.py")
+FAKE = Path(__file__).parents[2] / "fake_teacher.py"
 
 
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> str:

@@ -20,7 +20,7 @@ from synth.teacher.exchange import Secret, Wire
 from synth.teacher.need import Need
 from synth.teacher.protocol import Identity, Sampling
 from tests.lines import Given, plan, rows, shard_bytes
-from tests.stand_in_vllm import StandIn, standing
+from tests.fake_teacher import StandIn, standing
 
 ALL = frozenset(Need)
 SCHEMA = {"type": "object", "properties": {"why": {"type": "string"}}, "required": ["why"]}

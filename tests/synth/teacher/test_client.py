@@ -17,7 +17,7 @@ from synth.teacher.config import TeacherConfig, open_teacher
 from synth.teacher.journal import Journal
 from synth.teacher.journaled import JournaledTeacher
 from synth.teacher.protocol import Reply, Request, Sampling, Turn
-from tests.scripted_teacher import Script, ScriptedTeacher, completion, scripted
+from tests.fake_teacher import Script, ScriptedTeacher, completion, scripted
 
 REQUEST = Request([Turn(role="user", content="Why?")], Sampling(), seed=1)
 

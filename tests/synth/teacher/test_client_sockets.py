@@ -29,7 +29,7 @@ from synth.teacher import client, guard
 from synth.teacher.client import connected
 from synth.teacher.connections import Connections, Response
 from synth.teacher.journal import Answer
-from tests.scripted_teacher import completion
+from tests.fake_teacher import completion
 
 BODY = orjson.dumps({"messages": [{"role": "user", "content": "Why?"}]})
 GOOD = orjson.dumps(completion("Because."))

@@ -10,7 +10,7 @@ import pytest
 
 from synth.teacher.parse import parse_replies, request_id
 from synth.teacher.too_long import too_long
-from tests.scripted_teacher import completion
+from tests.fake_teacher import completion
 
 MODEL = "This model's maximum context length is 4096 tokens"
 

@@ -18,7 +18,7 @@ from synth.teacher import connections, guard, replica
 from synth.teacher.client import Client, connected
 from synth.teacher.config import TeacherConfig, open_teacher
 from synth.teacher.parse import parse_replies
-from tests.stand_in_vllm import StandIn, process, standing
+from tests.fake_teacher import StandIn, process, standing
 
 T = TypeVar("T")
 

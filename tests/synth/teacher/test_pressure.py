@@ -11,7 +11,7 @@ import pytest
 from synth.teacher import guard
 from synth.teacher.client import connected
 from synth.teacher.pressure import Limit, PrefixUse, Pressure, read_pressure
-from tests.stand_in_vllm import StandIn, standing
+from tests.fake_teacher import StandIn, standing
 
 EXPOSITION = """\
 # HELP vllm:num_requests_running Number of requests in model execution batches.

@@ -19,7 +19,7 @@ from synth.teacher.journal import Journal
 from synth.teacher.journaled import JournaledTeacher, Tally
 from synth.teacher.protocol import Reply, Request, Sampling, Turn
 from synth.teacher.schema import check_schema, conformed
-from tests.scripted_teacher import Script, ScriptedTeacher, completion, scripted, several
+from tests.fake_teacher import Script, ScriptedTeacher, completion, scripted, several
 
 TURNS = [Turn(role="user", content="Rate this.")]
 SCHEMA = {

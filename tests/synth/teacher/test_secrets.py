@@ -16,7 +16,7 @@ from synth.errors import TeacherFault
 from synth.generate.distill import Distill
 from synth.store.write import Write
 from tests.lines import Given, plan
-from tests.stand_in_vllm import StandIn, standing
+from tests.fake_teacher import StandIn, standing
 
 KEY = "sk-xyzzy/47+11"
 TEXT = {"type": "string"}
