@@ -2,6 +2,22 @@
 
 Each has a watcher that looks at it once a second, and probes it when its breaker asks. With every
 replica down, requests wait; after `patience_s` they fail, and the run stops resumable.
+
+A slow replica is not a dead one. After `stall_s` without an answer or a token it is probed, and
+loses its requests only where the probe proves something:
+
+    what the probe finds                          | so it is
+    ----------------------------------------------|-------------------------------------------
+    /health or /v1/models: no answer, or an error | down: stopped, dead, or no longer itself
+    the token, or an answer meanwhile             | alive
+    no token, and the token counter moves         | alive, with a long queue
+    no token, and vLLM's counter stands still     | down: its engine hangs behind a good /health
+    no token, no such counter, requests of ours   | perhaps busy with them: they keep their place,
+                                                  | each until its `timeout_s`
+    no token, no such counter, none of ours       | down
+
+llama.cpp's counter is no proof of a hang: its engine is the process that answers /health, and one
+step may take minutes on a busy machine. Where the replica was alive after all, `stall_s` doubles.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from synth.teacher.journal import Answer
 from synth.teacher.pressure import Limit, PrefixUse, Pressure, read_pressure
 from synth.teacher.protocol import CHAT, RAW
 
-HEALTH_S = 5.0
+HEALTH_S = 10.0
 METRICS_S = 2.0
 NO_HEALTH = frozenset({404, 405})  # only vLLM and its like have /health
 
@@ -129,15 +129,18 @@ class Replica:
         self.limit.look(pressure, self.in_flight, self._answered, self._refused, moves=moves)
         self._answered = self._refused = 0
         silent_s = time.monotonic() - self.alive_at
-        if self.in_flight and silent_s > self._stall_s:
+        if (asked := self._connections.asked) and silent_s > self._stall_s:
             self._stalled = True
-            self.breaker.doubt(f"{self.in_flight} requests and no answer for {silent_s:.0f} s")
+            self.breaker.doubt(
+                f"{asked} requests and no answer for {silent_s:.0f} s; "
+                f"`stall_s` is {self._stall_s:g}"
+            )
 
     def came_back(self) -> None:
         """A probe succeeded: it is asked again."""
-        if self.breaker.state is State.DOWN and self._stalled:
+        if self._stalled:
             # it may be slow and not have hung, and would finish no reply if it were cut off again
-            self._stall_s = min(2 * self._stall_s, self._timeout_s)
+            self._stall_s = max(self._stall_s, min(2 * self._stall_s, self._timeout_s))
         self._stalled = False
         self.alive_at = time.monotonic()
         self._tells_metrics = True
@@ -151,10 +154,12 @@ class Replica:
         """Empty when it answers as the teacher that the run began with; otherwise what is wrong.
 
         A 200 from /health says little (an engine can hang behind it), so a token is asked for, and
-        has to come within `token_s`.
+        has to come within `token_s` unless it may wait behind requests of ours.
         """
         try:
             status, _ = await self._wire.send(f"{self._root}/health", HEALTH_S)
+        except TimeoutError:
+            return f"/health does not answer within {HEALTH_S:g} s"
         except TROUBLES as error:
             return self._wire.told(error)
         if status != 200 and status not in NO_HEALTH:
@@ -168,7 +173,7 @@ class Replica:
         return await self._token(token_s)
 
     async def _token(self, within_s: float) -> str:
-        before = await self._pressure()
+        begin, before = time.monotonic(), await self._pressure()
         body = {
             "model": self._card.identity.model,
             "messages": [{"role": "user", "content": "Hi"}],
@@ -179,8 +184,11 @@ class Replica:
             answer = await self._wire.send(str(self._urls[CHAT]), within_s, orjson.dumps(body))
         except TimeoutError:
             after = await self._pressure()
-            if before and after and after.tokens > before.tokens:
+            if self.answered_at > begin or (before and after and after.tokens > before.tokens):
                 return ""  # it generates, and has a long queue
+            counts = before and after and after.engine_apart
+            if self._connections.asked and not counts:
+                return ""  # the token may wait behind our own requests: that proves nothing
             return f"no token within {within_s:g} s"
         except TROUBLES as error:
             return self._wire.told(error)
