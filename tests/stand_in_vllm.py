@@ -38,8 +38,6 @@ class StandIn:
     hung: bool = False
     """Requests come in and nothing comes out, behind a 200 at /health."""
     tells_metrics: bool = True
-    generates: bool = False
-    """Whether its count of tokens grows all the time, and not only with a reply."""
     refuses: frozenset[str] = frozenset()
     """Settings that it answers with 400."""
     thinks: bool = False
@@ -184,7 +182,6 @@ class StandIn:
     async def _metrics(self, _request: web.Request) -> web.Response:
         if not self.tells_metrics:
             raise web.HTTPNotFound
-        self.tokens += self.generates
         labels = f'{{engine="0",model_name="{self.model}"}}'
         lines = [
             "# TYPE vllm:num_requests_running gauge",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 
 import orjson
 from yarl import URL
@@ -30,6 +31,16 @@ from synth.teacher.protocol import CHAT, RAW
 HEALTH_S = 10.0
 METRICS_S = 2.0
 NO_HEALTH = frozenset({404, 405})  # only vLLM and its like have /health
+
+
+@dataclass(slots=True, eq=False)
+class Suspicion:
+    """What a request may have to do with engines that died; all attempts at it share it."""
+
+    deaths: int = 0
+    """With the request in flight."""
+    killed: bool = False
+    """Whether an engine died of it and of nothing else."""
 
 
 class Replica:
@@ -59,6 +70,10 @@ class Replica:
         self._prefixes_told: PrefixUse | None = None
         self._reading = asyncio.Lock()
         self._stalled = False
+        self.broke: set[Suspicion] = set()
+        """Requests that met its end, if this is one: they failed, and none was answered since."""
+        self.gone = False
+        """Whether the last probe found nobody, or an engine that is dead by its server's word."""
 
     @property
     def asked(self) -> bool:
@@ -98,6 +113,8 @@ class Replica:
             self.answered_at = self.alive_at
             self._answered += 1
             self.breaker.answered()
+            if self.broke:
+                self.broke.clear()
             return Heard(kind, answer)
         trouble = f"status {answer.status}: {self._wire.excerpt(answer.body)}"
         if kind is Kind.FAILED:
@@ -142,6 +159,7 @@ class Replica:
             # it may be slow and not have hung, and would finish no reply if it were cut off again
             self._stall_s = max(self._stall_s, min(2 * self._stall_s, self._timeout_s))
         self._stalled = False
+        self.broke.clear()
         self.alive_at = time.monotonic()
         self._tells_metrics = True
         self.breaker.close()
@@ -156,13 +174,16 @@ class Replica:
         A 200 from /health says little (an engine can hang behind it), so a token is asked for, and
         has to come within `token_s` unless it may wait behind requests of ours.
         """
+        self.gone = False
         try:
             status, _ = await self._wire.send(f"{self._root}/health", HEALTH_S)
         except TimeoutError:
             return f"/health does not answer within {HEALTH_S:g} s"
         except TROUBLES as error:
+            self.gone = True
             return self._wire.told(error)
         if status != 200 and status not in NO_HEALTH:
+            self.gone = True
             return f"/health answers {status}"
         try:
             card = await identify(self._wire, self.url, self._card.identity.model, HEALTH_S)

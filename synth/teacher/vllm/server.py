@@ -60,21 +60,28 @@ class Fleet:
         """The replicas' addresses, each ending in /v1; they stay the same through restarts."""
         return [child.url for child in self._children]
 
-    async def restart(self, url: str, why: str = "it does not answer") -> None:
+    async def restart(
+        self, url: str, why: str = "it does not answer", *, blameless: bool = False
+    ) -> None:
         """Ends the replica at this address, starts it again, and returns once it answers.
 
         Who calls while that is going on waits for the same restart; `why` is told. Raises
-        `TeacherFault` when it has been given up: after 3 restarts within 30 minutes.
+        `TeacherFault` when it has been given up: after 3 restarts within 30 minutes. A `blameless`
+        one (a request killed the engine, and is asked no more) does not count, nor do those before.
         """
         if self._ended:
             raise TeacherFault("the teacher has been ended")
         child = next(child for child in self._children if child.url == url)
+        if blameless:
+            self._starts[child].clear()
         task = self._restarting.get(child)
         if task is None:
             task = asyncio.create_task(self._restart(child, why))
             self._restarting[child] = task
             task.add_done_callback(lambda _: self._restarting.pop(child))
         await asyncio.shield(task)  # one caller's cancellation is no reason to stop
+        if blameless:
+            self._starts[child].clear()
 
     async def lost(self) -> TeacherFault:
         """Waits until no replica is left, and tells why the last one was given up."""

@@ -217,11 +217,20 @@ def test_a_single_hung_replica_is_asked_again_once_it_goes_on() -> None:
     run(work())
 
 
+async def generate(server: StandIn) -> None:
+    """Its count of tokens grows all the time, and not only with a reply."""
+    while True:
+        server.tokens += 1
+        await asyncio.sleep(0.02)
+
+
 def test_long_replies_are_no_stall_while_tokens_are_generated() -> None:
     async def work() -> None:
-        a = StandIn(latency_s=1.0, generates=True)
+        a = StandIn(latency_s=1.0)
         async with standing(a), teaching(a.url, stall_s=0.2) as teacher:
+            generating = asyncio.create_task(generate(a))
             assert await teacher.ask_all(prompts(3)) == answers(3)
+            generating.cancel()
         assert (a.probes, len(a.asked)) == (0, 3)
 
     run(work())
@@ -234,8 +243,9 @@ def test_a_token_that_is_late_while_others_are_generated_proves_nothing() -> Non
             asking = asyncio.create_task(teacher.ask("prompt 0"))
             while not a.waiting:  # the probe
                 await asyncio.sleep(0.01)
-            a.generates = True
+            generating = asyncio.create_task(generate(a))
             assert await asking == "prompt 0!"
+            generating.cancel()
             assert teacher.said == []
         assert len(a.asked) == 1
 
@@ -386,7 +396,7 @@ def test_who_can_restart_a_replica_is_asked_to_and_the_run_goes_on() -> None:
         a = StandIn(latency_s=0.05)
         calls: list[tuple[str, str]] = []
 
-        async def restart(url: str, why: str) -> None:
+        async def restart(url: str, why: str, *, blameless: bool) -> None:
             calls.append((url, why))
             await asyncio.sleep(0.3)  # longer than the patience
             await a.start()
@@ -405,7 +415,7 @@ def test_a_replica_that_cannot_be_restarted_ends_the_run_with_that_reason() -> N
     async def work() -> None:
         a = StandIn()
 
-        async def restart(_url: str, _why: str) -> None:
+        async def restart(_url: str, _why: str, *, blameless: bool) -> None:
             raise TeacherFault("it was started three times in vain")
 
         async with standing(a), connected([a.url], restart=restart) as client:
