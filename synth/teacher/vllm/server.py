@@ -18,12 +18,15 @@ import aiohttp
 from synth.errors import TeacherFault
 from synth.teacher.vllm.child import Child, ChildFault
 from synth.teacher.vllm.config import Launch
-from synth.teacher.vllm.gpus import assigned
+from synth.teacher.vllm.gpus import assigned, on_cpu
 from synth.teacher.vllm.hide import hider
 from synth.together import together
 
 RESTARTS = 3
 RESTARTS_WITHIN_S = 1800.0  # loading takes minutes: in less, a replica could fail for ever
+CPU_ARGS = ("--no-enable-chunked-prefill",)
+"""vLLM 0.32 on a CPU dies of a request with a seed whose prompt it splits (`CPU Generator does not
+use offset`). So it splits none; it makes its batches as long as `max_model_len` by itself."""
 WATCH_S = 0.5
 PORT_TRIES = 3
 KEY = "VLLM_API_KEY"
@@ -170,6 +173,8 @@ async def launched(config: Launch, logs: Path, say: Callable[[str], None]) -> As
     environment = os.environ | config.env
     gpus = await asyncio.to_thread(assigned, config, environment)
     hide = hider(environment, config.env)
+    if on_cpu(gpus, environment):
+        config = config.model_copy(update={"extra_args": (*CPU_ARGS, *config.extra_args)})
     children = _children(config, environment, gpus, logs, hide)
 
     def say_discreetly(line: str) -> None:

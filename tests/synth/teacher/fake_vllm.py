@@ -29,6 +29,7 @@ parser.add_argument("--served-model-name", required=True)
 parser.add_argument("--tensor-parallel-size", type=int, required=True)
 parser.add_argument("--max-model-len", type=int, default=40_960)
 parser.add_argument("--disable-uvicorn-access-log", action="store_true")
+parser.add_argument("--enable-chunked-prefill", action=argparse.BooleanOptionalAction)
 parser.add_argument("--enable-prefix-caching", action="store_true")
 parser.add_argument("--gpu-memory-utilization", type=float)
 
@@ -90,6 +91,7 @@ class Handler(BaseHTTPRequestHandler):
         shown = {
             name: os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
         }
+        shown["chunks"] = args.enable_chunked_prefill
         said = json.dumps({"pid": os.getpid(), **shown, "asked": body["messages"][-1]["content"]})
         message = {"role": "assistant", "content": said}
         usage = {"prompt_tokens": 3, "completion_tokens": 1}
