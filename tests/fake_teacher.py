@@ -621,9 +621,13 @@ def _start_engine() -> None:
 
 
 class _OfProcess:
-    """Tells a probe which process it asked and with which GPUs; all others are answered by rule."""
+    """Tells a probe which process it asked, its GPUs and whether it splits prompts; all others are
+    answered by rule."""
 
     answered = 0
+
+    def __init__(self, chunks: bool | None) -> None:
+        self.chunks = chunks
 
     def __call__(self, body: dict[str, Any], before: int) -> Any:
         if _told("REFUSE"):
@@ -636,7 +640,8 @@ class _OfProcess:
         gpus = {
             name: os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
         }
-        return json.dumps({"pid": os.getpid(), **gpus, "asked": asked_prompt(body)})
+        told = {"pid": os.getpid(), **gpus, "chunks": self.chunks, "asked": asked_prompt(body)}
+        return json.dumps(told)
 
 
 async def _serve(teacher: FakeTeacher, host: str) -> None:
@@ -655,6 +660,7 @@ def serve(arguments: Sequence[str]) -> None:
     parser.add_argument("--tensor-parallel-size", type=int)
     parser.add_argument("--max-model-len", type=int, default=40_960)
     parser.add_argument("--disable-uvicorn-access-log", action="store_true")
+    parser.add_argument("--enable-chunked-prefill", action=argparse.BooleanOptionalAction)
     parser.add_argument("--enable-prefix-caching", action="store_true")
     parser.add_argument("--gpu-memory-utilization", type=float)
     args = parser.parse_args(arguments)
@@ -674,7 +680,7 @@ def serve(arguments: Sequence[str]) -> None:
         args.served_model_name or args.model,
         args.model,
         version="0.0.fake",
-        script=_OfProcess(),
+        script=_OfProcess(args.enable_chunked_prefill),
         max_model_len=args.max_model_len,
         key=os.environ.get("VLLM_API_KEY"),
         completions=False,
