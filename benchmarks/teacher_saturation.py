@@ -156,9 +156,9 @@ def vllm_bench(
 def tests_model(python: Path) -> Iterator[tuple[str, str, str]]:
     """Address, name and folder of the model of `make test-vllm`, served."""
     from tests.vllm import servers
-    from tests.vllm.model import converted, shipped_gguf
+    from tests.vllm.model import converted
 
-    folder = converted(python, shipped_gguf())
+    folder = converted(python)
     os.environ |= {servers.PYTHON: str(python), servers.MODEL: str(folder)}
     with tempfile.TemporaryDirectory() as logs, servers.kept_up(Path(logs)) as served:
         yield served.url, servers.NAME, str(folder)

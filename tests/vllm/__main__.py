@@ -16,9 +16,8 @@ import time
 from pathlib import Path
 
 from tests.vllm.environment import UnavailableError, install
-from tests.vllm.model import converted, shipped_gguf
+from tests.vllm.model import converted
 from tests.vllm.servers import MODEL, PYTHON
-
 
 LIMIT_S = 720
 
@@ -31,7 +30,7 @@ def main(environment: str = ".venv-vllm", *options: str) -> int:
     except UnavailableError as error:
         print(f"skipped: the tests with a real vLLM, which cannot be installed here: {error}")
         return 0
-    model = converted(python, shipped_gguf())
+    model = converted(python)
     print(f"vLLM and the model are there, {time.monotonic() - started:.0f} s", flush=True)
     tests = [str(Path(__file__).parent), "-m", "vllm", "-n0", "--durations=8"]
     with subprocess.Popen(

