@@ -25,7 +25,7 @@ import threading
 import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from hashlib import sha256
@@ -486,18 +486,17 @@ class Http(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
-            head = self._buffer[:end]
-            low = head.lower()
-            at = low.find(b"content-length:")
-            length = int(low[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-            if len(self._buffer) < end + 4 + length:
+            head = self._buffer[:end].lower()
+            at = head.find(b"content-length:")
+            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+            size = end + 4 + length
+            if len(self._buffer) < size:
                 return
-            body = self._buffer[end + 4 : end + 4 + length]
-            self._buffer = self._buffer[end + 4 + length :]
-            self.asked(head, body)
+            request, self._buffer = self._buffer[:size], self._buffer[size:]
+            self.asked(request, end)
 
-    def asked(self, head: bytes, body: bytes) -> None:
-        """A whole request has come."""
+    def asked(self, request: bytes, end: int) -> None:
+        """A whole request has come, whose head ends there."""
         raise NotImplementedError
 
 
@@ -515,8 +514,10 @@ class _Connection(Http):
         for task in self.tasks:
             task.cancel()
 
-    def asked(self, head: bytes, body: bytes) -> None:
-        task = asyncio.get_running_loop().create_task(self._reply(head, body))
+    def asked(self, request: bytes, end: int) -> None:
+        task = asyncio.get_running_loop().create_task(
+            self._reply(request[:end], request[end + 4 :])
+        )
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
@@ -694,8 +695,15 @@ def serve(arguments: Sequence[str]) -> None:
 
 # --- as a process: for benchmarks, where the client is what is measured
 
-REPLY = completion("A reply of some length. " * 20) | {"id": "chatcmpl-0", "model": "fake"}
-REPLY["usage"] = {"prompt_tokens": 60, "completion_tokens": 120}
+REPLY = {"id": "chatcmpl-0", "model": "fake"} | completion("A reply of some length. " * 20)
+REPLY["usage"] = {"prompt_tokens": 60, "completion_tokens": 120, "total_tokens": 180}
+
+
+class Tally:
+    """What the raw server was asked. Not in `Raw`: to set a class's attribute slows its methods."""
+
+    requests = 0
+    first = last = latencies = 0.0
 
 
 class Raw(Http):
@@ -704,28 +712,26 @@ class Raw(Http):
     reply = http(200, REPLY, {})
     models = http(200, {"data": [{"id": "fake", "owned_by": "tests"}]}, {})
     dice = random.Random(7)
-    requests = 0
-    first = last = latencies = 0.0
 
     def __init__(self, mean_s: float, sigma: float) -> None:
         super().__init__()
         self._mu = math.log(mean_s) - sigma**2 / 2 if mean_s else 0.0
         self._mean_s, self._sigma = mean_s, sigma
 
-    def asked(self, head: bytes, body: bytes) -> None:
-        if head.startswith(b"GET"):
+    def asked(self, request: bytes, end: int) -> None:
+        if request.startswith(b"GET"):
             self.transport.write(self.models)
             return
         latency = self._mean_s
         if self._sigma:
             latency = self.dice.lognormvariate(self._mu, self._sigma)
-        Raw.requests += 1
-        Raw.latencies += latency
-        Raw.first = Raw.first or time.time()
+        Tally.requests += 1
+        Tally.latencies += latency
+        Tally.first = Tally.first or time.time()
         asyncio.get_running_loop().call_later(latency, self._answer)
 
     def _answer(self) -> None:
-        Raw.last = time.time()
+        Tally.last = time.time()
         if not self.transport.is_closing():
             self.transport.write(self.reply)
 
@@ -737,26 +743,26 @@ async def raw(mean_s: float, sigma: float) -> None:
     server = await loop.create_server(lambda: Raw(mean_s, sigma), "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
-    told = {"requests": Raw.requests, "first": Raw.first, "last": Raw.last, "busy": Raw.latencies}
+    told = {
+        "requests": Tally.requests,
+        "first": Tally.first,
+        "last": Tally.last,
+        "busy": Tally.latencies,
+    }
     print(json.dumps({**told, "cpu_s": time.process_time()}))
 
 
 @contextmanager
 def process(mean_ms: float, sigma: float = 0.0) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A raw server, to be measured, killed or stopped for real, and its address."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tests.fake_teacher", "--raw", str(mean_ms), str(sigma)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    command = [sys.executable, "-m", "tests.fake_teacher", "--raw", str(mean_ms), str(sigma)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as server:
         assert server.stdout is not None
-        yield server, f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
-    finally:
-        server.kill()
-        with suppress(BrokenPipeError):
-            server.communicate()
+        try:
+            yield server, f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
+        finally:
+            server.kill()
 
 
 if __name__ == "__main__":
