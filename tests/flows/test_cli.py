@@ -24,8 +24,8 @@ from flows.cli import main
 from flows.recipe_file import load_recipe
 from synth.engine.line import open_workshop, run_line
 from synth.errors import ExitCode
-from tests.lines import shard_bytes
 from tests.fake_teacher import ScriptedTeacher, asked_prompt, scripted
+from tests.lines import shard_bytes
 
 SYNTH = [sys.executable, "-m", "flows.cli"]
 RECIPE = """\

@@ -17,8 +17,8 @@ from synth.generate.evolve import Evolve
 from synth.generate.rewrite import Rewrite, Style
 from synth.store import shards
 from synth.store.write import Write
-from tests.lines import Given, plan
 from tests.fake_teacher import asked_prompt, demand, scripted
+from tests.lines import Given, plan
 
 PROMPTS = tuple(f"Why is number {n} odd?" for n in range(10))
 

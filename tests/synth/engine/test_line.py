@@ -21,8 +21,8 @@ from synth.store.manifest import Manifest
 from synth.store.write import Write
 from synth.teacher.config import TeacherConfig
 from synth.teacher.protocol import Sampling
-from tests.lines import Given, plan, rows, shard_bytes
 from tests.fake_teacher import asked_prompt, demand, scripted
+from tests.lines import Given, plan, rows, shard_bytes
 from tests.synth.teacher.fleets import alive, in_a_hurry, launch
 
 PROMPTS = tuple(f"What is {n} plus {n}?" for n in range(10))
