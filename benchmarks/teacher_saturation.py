@@ -1,6 +1,6 @@
 """How full the distill stage keeps its teacher, over what vLLM's own benchmark client reaches.
 
-With a real vLLM (the small model of `make test-vllm`, or the server at --url): tokens/s of the
+With a real vLLM (the model of `make test-vllm`, or the server at --url): tokens/s of the
 whole stage, of `vllm bench serve`, and of a bare aiohttp loop that posts the same bytes, in turn,
 on one server. With a fake teacher at 50 ms: answers/s over what latency and concurrency allow,
 and, in turn with it, what is left of that by sockets without a client.
@@ -153,12 +153,12 @@ def vllm_bench(
 
 
 @contextmanager
-def small_model(python: Path) -> Iterator[tuple[str, str, str]]:
-    """Address, name and folder of the tests' small model, served."""
+def tests_model(python: Path) -> Iterator[tuple[str, str, str]]:
+    """Address, name and folder of the model of `make test-vllm`, served."""
     from tests.vllm import servers
-    from tests.vllm.small_model import small_model
+    from tests.vllm.model import converted
 
-    folder = small_model(python)
+    folder = converted(python)
     os.environ |= {servers.PYTHON: str(python), servers.MODEL: str(folder)}
     with tempfile.TemporaryDirectory() as logs, servers.kept_up(Path(logs)) as served:
         yield served.url, servers.NAME, str(folder)
@@ -195,7 +195,7 @@ def main() -> None:
     parser.add_argument(
         "--python", type=Path, default=ROOT / ".venv-vllm/bin/python", help="vLLM's"
     )
-    parser.add_argument("--url", help="a served model, in place of the tests' small one")
+    parser.add_argument("--url", help="a served model, in place of the tests' own")
     parser.add_argument("--model", help="its name")
     parser.add_argument("--tokenizer", help="its folder, or its name on the Hub")
     parser.add_argument("--records", type=int, default=256)
@@ -211,7 +211,7 @@ def main() -> None:
                 arguments.url, arguments.model, arguments.tokenizer, arguments.python, arguments
             )
         else:
-            with small_model(arguments.python) as (url, model, tokenizer):
+            with tests_model(arguments.python) as (url, model, tokenizer):
                 rates = real(url, model, tokenizer, arguments.python, arguments)
         middle = {name: statistics.median(found) for name, found in rates.items()}
         ours, *others = rates.values()

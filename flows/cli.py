@@ -75,8 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     checks.add_argument(
         "--reject",
         metavar="VERDICTS",
-        help="verdicts that make a row leave, of fail, error and unverified, or none "
-        "(default: fail,error)",
+        help="verdicts that make a row leave, of fail, error, unverified and not_applicable, or "
+        "none (default: fail,error)",
     )
 
     commands.add_parser("recipes", help="list the shipped recipes")
@@ -113,9 +113,6 @@ def _parser() -> argparse.ArgumentParser:
     push.add_argument("--repo", required=True, help="organisation/name of the dataset")
     push.add_argument("--public", action="store_true", help="public (default: private)")
     push.add_argument("--tag", help="also tag the commit")
-    push.add_argument(
-        "--allow-rehearsal", action="store_true", help="push data that no model wrote"
-    )
 
     teacher = commands.add_parser(
         "teacher", help="keep a launched teacher up, or see how one fares"
@@ -145,7 +142,7 @@ def _add_recipe(
 ) -> None:
     parser.add_argument("recipe", help="a shipped recipe's name, or the path of a .yaml file")
     if teacher:
-        parser.add_argument("--teacher", help="address of a served model, or `rehearsal`")
+        parser.add_argument("--teacher", help="address of a served model, or `embedded`")
     if limit:
         parser.add_argument("--limit", type=_positive, help="read at most so many rows")
     parser.add_argument(

@@ -231,12 +231,7 @@ def _settings(model: Any, arguments: Namespace) -> Any:
     from pydantic import ValidationError
 
     try:
-        return model(
-            repo=arguments.repo,
-            private=not arguments.public,
-            tag=arguments.tag,
-            allow_rehearsal=arguments.allow_rehearsal,
-        )
+        return model(repo=arguments.repo, private=not arguments.public, tag=arguments.tag)
     except ValidationError as error:
         raise InputError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
 
@@ -246,7 +241,7 @@ def _show(folder: Path, rows: int) -> None:
     from flows.terminal import (
         print_funnel,
         print_operations,
-        print_planted,
+        print_released,
         print_samples,
         print_unfinished,
     )
@@ -258,7 +253,8 @@ def _show(folder: Path, rows: int) -> None:
         print_samples(sample_rows(folder, manifests, rows))
         print_funnel(manifests)
         print_operations(folder, manifests)
-        print_planted(folder, manifests)
+        if manifests[-1].stage in ("write", "push"):
+            print_released(folder)
     print_unfinished(folder, manifests)
 
 

@@ -6,12 +6,14 @@ deepen       31/38         52/61             83 of 99  2.1   1,034
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flows.samples import stage_folder
+from synth.generate.trail import evolved, told_evolved
 from synth.store.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -53,15 +55,28 @@ def tried_operations(run: Path, manifest: Manifest) -> dict[str, Tried]:
     return dict(sorted(found.items()))
 
 
+def told_rows(run: Path, manifests: Sequence[Manifest]) -> str | None:
+    """How many of the last stage's rows are evolved; None for a run that evolves nothing."""
+    import pyarrow.parquet as pq
+
+    ended = [manifest for manifest in manifests if manifest.stage != "push"]
+    if not any(manifest.stage == "evolve" for manifest in ended):
+        return None
+    last = ended[-1]
+    paths = [stage_folder(run, last) / shard.kept.path for shard in last.shards]
+    found = sum(evolved(pq.read_table(path, columns=["trail"])["trail"]) for path in paths)
+    return told_evolved(last.rows_kept, found)
+
+
 def _count(table: pa.Table, survived: bool, stage: str, found: dict[str, Tried]) -> None:
     rows: Sequence[dict[str, Any]] = table.select(
         ["trail", "scores", *([] if survived else ["reason", "score"])]
     ).to_pylist()
     for row in rows:
         step = row["trail"][-1]
-        operation, _, _ = step["operation"].partition("@")
-        if step["stage"] != stage or "/" in operation:  # the given prompt, or an instruction
-            continue
+        if step["stage"] != stage or step["operation"].startswith("improve/"):
+            continue  # the given prompt, or an instruction
+        operation = re.split("[@/]", step["operation"])[0]
         one, round_ = found.setdefault(operation, Tried()), step["round"]
         one.attempts[round_] = one.attempts.get(round_, 0) + 1
         one.tokens += step["tokens_in"] + step["tokens_out"]

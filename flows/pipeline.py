@@ -46,7 +46,7 @@ async def pipeline(
 
     Args:
         recipe: Name of a shipped recipe, or path of a .yaml file.
-        teacher: Address of a served model, or `rehearsal`, in place of the recipe's.
+        teacher: Address of a served model, or `embedded`, in place of the recipe's.
         limit: Reads at most so many rows.
         overrides: Values set over the recipe's, like `stages.evolve.rounds=2`.
         out: Folder of the run; by default `outputs/<name of the recipe>`.
@@ -59,7 +59,7 @@ async def pipeline(
 async def evolve(
     prompts: str = "seeds/starter/prompts.jsonl",
     settings: Evolve = Evolve(),  # noqa: B008  frozen; Prefect makes a form of it
-    teacher: str = "rehearsal",
+    teacher: str | None = None,
     limit: int | None = None,
     out: str | None = None,
 ) -> dict[str, Any]:
@@ -71,7 +71,7 @@ async def evolve(
 async def rewrite(
     web: str = "seeds/starter/web_samples.jsonl",
     settings: Rewrite = Rewrite(),  # noqa: B008  frozen; Prefect makes a form of it
-    teacher: str = "rehearsal",
+    teacher: str | None = None,
     limit: int | None = None,
     out: str | None = None,
 ) -> dict[str, Any]:
@@ -83,7 +83,7 @@ async def rewrite(
 async def distill(
     prompts: str = "seeds/starter/prompts.jsonl",
     settings: Distill = Distill(),  # noqa: B008  frozen; Prefect makes a form of it
-    teacher: str = "rehearsal",
+    teacher: str | None = None,
     limit: int | None = None,
     out: str | None = None,
 ) -> dict[str, Any]:
@@ -110,7 +110,7 @@ async def _one_job(
     source: str,
     path: str,
     settings: Evolve | Rewrite | Distill,
-    teacher: str,
+    teacher: str | None,
     limit: int | None,
     out: str | None,
 ) -> dict[str, Any]:
@@ -148,8 +148,7 @@ async def _run(plan: Plan, out: str | None) -> dict[str, Any]:
 @asynccontextmanager
 async def _opened(plan: Plan, run: Path) -> AsyncIterator[Tasks]:
     async with open_workshop(plan, run, watching.get() or _RunLog()) as shop:
-        rehearsal = bool(shop.served and shop.served.identity.rehearsal)
-        await _tag("synth", plan.name, *(["rehearsal"] if rehearsal else []))
+        await _tag("synth", plan.name)
         with Tasks(shop) as tasks:
             yield tasks
 
@@ -163,8 +162,9 @@ async def _tag(*tags: str) -> None:
 
 
 async def _leave_artifacts(plan: Plan, run: Path, manifests: Sequence[Manifest]) -> None:
-    """The funnel and some rows, for the page of the flow run."""
+    """The funnel, the verdicts and some rows, for the page of the flow run."""
     from flows.samples import sample_rows
+    from synth.tally import released
 
     key = plan.name.lower().replace("_", "-").replace(".", "-")
     await acreate_table_artifact(
@@ -182,6 +182,11 @@ async def _leave_artifacts(plan: Plan, run: Path, manifests: Sequence[Manifest])
         key=f"{key}-funnel",
         description=f"Rows per stage of {plan.name}: in + made = kept + rejected",
     )
+    if manifests[-1].stage in ("write", "push"):
+        checked = released(run / RELEASE)
+        await acreate_table_artifact(
+            checked.table(), key=f"{key}-checks", description=checked.words()
+        )
     rows = sample_rows(run, manifests, 3)
     await acreate_table_artifact(
         [{name: text[:600] for name, text in row.items()} for row in rows],

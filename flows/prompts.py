@@ -90,4 +90,6 @@ def _model(plan: Plan) -> str:
         return ANY_MODEL
     if config.launch:
         return config.launch.name
-    return config.model or ("rehearsal" if config.rehearsal is not None else ANY_MODEL)
+    if config.embedded is not None:
+        return config.embedded.name
+    return config.model or ANY_MODEL

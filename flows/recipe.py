@@ -1,7 +1,7 @@
 """A recipe: the pipeline read from top to bottom, checked as a whole before anything runs.
 
 name: quickstart
-teacher: rehearsal
+teacher: embedded
 stages:
   - read: {prompts: seeds/starter/prompts.jsonl}
   - distill: {samples: 2}
@@ -162,7 +162,8 @@ class Recipe(Model):
         if asking and self.teacher is None:
             raise ValueError(
                 f"`{asking[0]}` asks a teacher, and the recipe names none; add "
-                "`teacher: rehearsal` or `teacher: {url: …, model: …}`"
+                "`teacher: http://HOST:PORT/v1` for a served model, `teacher: {model: …}` for one "
+                "that the run launches with vLLM on a GPU, or the small `teacher: embedded`"
             )
         return self
 

@@ -177,5 +177,5 @@ def _step(node: Any, part: str, change: str, where: str) -> Any:
     if node.get(part) is None:
         node[part] = {}
     elif isinstance(node[part], str) and part == "teacher":
-        node[part] = {"rehearsal": {}} if node[part] == "rehearsal" else {"url": node[part]}
+        node[part] = {"embedded": {}} if node[part] == "embedded" else {"url": node[part]}
     return node[part]

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flows.evolved import rounds, tried_operations
-from flows.rehearsed import planted_defects
+from flows.evolved import rounds, told_rows, tried_operations
 from flows.samples import stage_folder
 from synth.engine.plan import RELEASE
 from synth.store.manifest import Manifest
 from synth.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from synth.tally import Tally
 
 MAX_CHARS = 700
 CONTROL = re.compile(r"[\x00-\x06\x0e-\x1f\x7f-\x9f]")  # rich itself strips 7, 8 and 11 to 13
@@ -63,7 +64,8 @@ def print_samples(rows: Sequence[dict[str, str]]) -> None:
 
 
 def print_operations(run: Path, manifests: Sequence[Manifest]) -> None:
-    """What each operation of `evolve` did: survivors of attempts per round, gain, tokens."""
+    """What each operation of `evolve` did: survivors of attempts per round, gain, tokens; and how
+    many of the rows are evolved."""
     for manifest in manifests:
         if manifest.stage != "evolve":
             continue
@@ -86,61 +88,45 @@ def print_operations(run: Path, manifests: Sequence[Manifest]) -> None:
             ]
             table.add_row(operation, *cells)
         Console().print(table)
-
-
-def print_planted(run: Path, manifests: Sequence[Manifest]) -> None:
-    """What the recipe caught of the defects that the rehearsal teacher planted, if it was asked."""
-    if not any(manifest.teacher and manifest.teacher.rehearsal for manifest in manifests):
-        return
-    kinds, clean, clean_left = planted_defects(run, manifests)
-    table = Table(
-        title="planted defects that the recipe caught",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-    )
-    table.add_column("defect")
-    for column in ("planted", "caught", "recall", "precision"):
-        table.add_column(column, justify="right")
-    table.add_column("by reason", overflow="fold")
-    for kind, caught in kinds.items():
-        reasons = ", ".join(f"{reason} {n}" for reason, n in caught.reasons.most_common())
-        shares = (f"{caught.recall:.2f}", f"{caught.precision:.2f}")
-        table.add_row(kind, f"{caught.planted:,}", f"{caught.left:,}", *shares, reasons)
-    Console().print(table)
-    if clean:
-        print(f"of {clean:,} rows without a planted defect, {clean_left:,} left all the same")
+    if told := told_rows(run, manifests):
+        print(told)
 
 
 def print_verdicts(run: Path, manifests: Sequence[Manifest]) -> None:
-    """How many rows passed, failed or could not be checked, by verifier."""
-    found = verdicts(run, manifests)
-    table = Table(title="verdicts", title_justify="left", box=None, pad_edge=False)
-    table.add_column("verifier")
-    for verdict in Verdict:
-        table.add_column(verdict, justify="right")
-    for name, counts in found.items():
-        table.add_row(name, *(f"{counts[verdict]:,}" for verdict in Verdict))
-    Console().print(table)
-
-
-def verdicts(run: Path, manifests: Sequence[Manifest]) -> dict[str, Counter[str]]:
-    """By verifier the verdicts of all rows, of those that left too."""
+    """The verdicts on all rows that `verify` saw, of those that left too."""
     from synth.store.shards import read_shard
+    from synth.tally import tally
 
-    found: dict[str, Counter[str]] = {}
-    for manifest in manifests:
-        if manifest.stage != "verify":
-            continue
-        folder = stage_folder(run, manifest)
-        for shard in manifest.shards:
-            for file in (shard.kept, shard.rejected):
-                for scores in read_shard(folder / file.path)["scores"].to_pylist():
-                    for score in scores:
-                        if score["verdict"] in set(Verdict):
-                            counts = found.setdefault(score["name"], Counter())
-                            counts[score["verdict"]] += 1
-    return found
+    files = [
+        stage_folder(run, manifest) / file.path
+        for manifest in manifests
+        if manifest.stage == "verify"
+        for shard in manifest.shards
+        for file in (shard.kept, shard.rejected)
+    ]
+    _print_tally(tally(chunk for file in files for chunk in read_shard(file)["scores"].chunks))
+
+
+def print_released(run: Path) -> None:
+    """How many of the released rows passed their checks."""
+    from synth.tally import released
+
+    if (run / RELEASE).is_dir():
+        _print_tally(released(run / RELEASE), "on the released rows")
+
+
+def _print_tally(found: Tally, where: str = "") -> None:
+    if found.checks:
+        table = Table(
+            title=f"verdicts {where}".strip(), title_justify="left", box=None, pad_edge=False
+        )
+        table.add_column("check")
+        for verdict in Verdict:
+            table.add_column(verdict.label, justify="right")
+        for counts in found.table():
+            table.add_row(*(n if isinstance(n, str) else f"{n:,}" for n in counts.values()))
+        Console().print(table)
+    print(found.words())
 
 
 def print_measures(measured: Any) -> None:

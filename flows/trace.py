@@ -147,7 +147,7 @@ async def _replay(
         raise InputError(f"its journal {path} is missing")
     table = read_shard(stage_folder(run, before) / before.shards[shard].kept.path)
     place = Place(manifest.seed, Kind(before.kind), shard)
-    identity = Identity(teacher.model, teacher.revision, teacher.rehearsal)
+    identity = Identity(teacher.model, teacher.revision)
     journal = await Journal.open(path)
     try:
         return await replayed(stage, table, place, journal, identity, keys)

@@ -70,8 +70,6 @@ def _step_title(step: dict[str, Any]) -> str:
         parts.append(f"{step['model']}{revision}")
         parts.append(f"{step['tokens_in']:,} tokens in, {step['tokens_out']:,} out")
         parts.append(f"finish reason {step['finish_reason'] or 'none'}")
-    if step["planted"]:
-        parts.append(f"planted by the rehearsal: {step['planted']}")
     return ", ".join(parts)
 
 

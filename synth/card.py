@@ -9,8 +9,10 @@ from typing import Any
 import yaml
 
 from synth.engine.plan import Plan
+from synth.generate.trail import told_evolved
 from synth.store.formats import Format
 from synth.store.manifest import Manifest, TeacherRecord
+from synth.tally import Tally
 
 SIZES = {  # the Hub's categories
     10**3: "n<1K",
@@ -30,8 +32,17 @@ TASKS = {
 }
 
 
-def card(plan: Plan, history: Sequence[Manifest], format_: Format) -> str:
-    """The README.md of a release, YAML metadata first. The same text for the same data."""
+def card(
+    plan: Plan,
+    history: Sequence[Manifest],
+    format_: Format,
+    checked: Tally,
+    evolved: int | None = None,
+) -> str:
+    """The README.md of a release, YAML metadata first. The same text for the same data.
+
+    `evolved` rows come from an evolved prompt; None where no prompt was to be evolved.
+    """
     written = history[-1]
     rows = written.rows_kept
     teacher = written.teacher
@@ -40,7 +51,7 @@ def card(plan: Plan, history: Sequence[Manifest], format_: Format) -> str:
         "pretty_name": plan.name,
         "size_categories": [next(size for bound, size in SIZES.items() if rows < bound)],
         "task_categories": TASKS[format_],
-        "tags": [*tags, *(["rehearsal"] if teacher and teacher.rehearsal else [])],
+        "tags": tags,
         # No `configs`: `datasets` finds data/train-*.parquet by itself. With them, its cache knows
         # a local folder by name and settings alone, and two releases look the same to it.
     }
@@ -50,9 +61,9 @@ def card(plan: Plan, history: Sequence[Manifest], format_: Format) -> str:
             f"---\n{head}---",
             f"# {plan.name}",
             "",
-            *_warning(written),
             f"{rows} rows in the `{format_}` format (synth {written.code}, seed {plan.seed}).",
             _teacher(written),
+            *([f"{told_evolved(rows, evolved)}."] if evolved is not None else []),
             "",
             "## How the rows came to be",
             "",
@@ -63,6 +74,10 @@ def card(plan: Plan, history: Sequence[Manifest], format_: Format) -> str:
             "## Why rows left",
             "",
             *reasons_table(history),
+            "",
+            "## Checks",
+            "",
+            *checks_table(checked),
             "",
             "## Columns",
             "",
@@ -106,6 +121,21 @@ def reasons_table(history: Sequence[Manifest]) -> list[str]:
     return ["| stage | reason | rows |", "|---|---|--:|", *rows] if rows else ["None did."]
 
 
+def checks_table(checked: Tally) -> list[str]:
+    """How many rows passed their checks, in words and as Markdown."""
+    said = f"{checked.words()}."
+    if not checked.checks:
+        return [said]
+    columns = list(checked.table()[0])
+    return [
+        f"{said} A row passed where at least one check applies and all that apply pass.",
+        "",
+        f"| {' | '.join(columns)} |",
+        f"|---|{'--:|' * (len(columns) - 1)}",
+        *(f"| {' | '.join(map(str, row.values()))} |" for row in checked.table()),
+    ]
+
+
 def _public(plan: Plan, teacher: TeacherRecord | None) -> dict[str, Any]:
     """The recipe without what concerns only where it ran: the teacher by name, not by address."""
     named = {"teacher": teacher.model} if teacher else {}
@@ -119,12 +149,6 @@ def _block(text: str) -> list[str]:
     return [f"{fence}yaml", text, fence]
 
 
-def _warning(written: Manifest) -> list[str]:
-    if written.teacher is None or not written.teacher.rehearsal:
-        return []
-    return [_REHEARSAL, ""]
-
-
 def _teacher(written: Manifest) -> str:
     if written.teacher is None:
         return "No teacher was asked."
@@ -132,10 +156,6 @@ def _teacher(written: Manifest) -> str:
     return f"Teacher: `{written.teacher.model}`{revision}."
 
 
-_REHEARSAL = (
-    "> **Rehearsal data.** No model wrote these rows: they come from the built-in rehearsal "
-    "teacher and show how the recipe behaves. Do not train on them."
-)
 _COLUMNS = {
     Format.PROMPT: "- `prompt`: the prompt",
     Format.TEXT: "- `text`: the document",

@@ -49,7 +49,7 @@ class InputError(SynthError):
 
 
 class RefusedError(SynthError):
-    """A rule of ours forbids the request (say, to publish rehearsal data unasked)."""
+    """The request is not allowed: by the Hub (a token without the right), or on this machine."""
 
 
 class RunLockedError(SynthError):

@@ -20,7 +20,6 @@ from synth.errors import InfrastructureFault, InputError, RefusedError, SynthErr
 from synth.kind import Kind
 from synth.store.durable import sha256_file, write_bytes
 from synth.store.manifest import (
-    CARD,
     NAME,
     Manifest,
     ShardFile,
@@ -45,8 +44,6 @@ class Push(Sink):
     repo: str
     """The dataset's name on the Hub: `organisation/name` or `user/name`."""
     private: bool = True
-    allow_rehearsal: bool = False
-    """Publish answers of the rehearsal teacher, which no model wrote."""
     tag: str | None = Field(default=None, min_length=1)
     """A name for this commit; a tag that marks another commit is never moved."""
     revision: str = Field(default="main", min_length=1)
@@ -66,9 +63,7 @@ class Push(Sink):
         """The run's release is on the Hub, and `push.json` says where. Makes no shards."""
         from synth.engine.plan import RELEASE
 
-        release = delivery.run / RELEASE
-        _refuse_rehearsal(release, self, rehearsal=delivery.rehearsal)
-        receipt = push_release(release, self, say=delivery.say)
+        receipt = push_release(delivery.run / RELEASE, self, say=delivery.say)
         write_bytes(delivery.folder / "push.json", receipt.model_dump_json(indent=1).encode())
         return []
 
@@ -99,7 +94,6 @@ def push_release(
     Hub cannot be reached; the same call goes on from there.
     """
     manifest = _finished(release)
-    _refuse_rehearsal(release, settings, rehearsal=_is_rehearsal(release, manifest))
     say(f"checking {len(manifest.files)} files in {release}")
     for file in manifest.files:
         verify_file(release, file)
@@ -119,14 +113,6 @@ def push_release(
         about=_about(manifest),
         say=say,
     ).publish()
-
-
-def _refuse_rehearsal(release: Path, settings: Push, *, rehearsal: bool) -> None:
-    if rehearsal and not settings.allow_rehearsal:
-        raise RefusedError(
-            f"{release} is rehearsal data: no model wrote it; run the recipe with a real teacher, "
-            "or say `allow_rehearsal: true` under `push` (`--allow-rehearsal`) to publish it anyway"
-        )
 
 
 def explain(
@@ -215,21 +201,6 @@ def _finished(release: Path) -> Manifest:
         if path.is_absolute() or ".." in path.parts:
             raise InputError(f"{release / NAME} lists {file.path!r}, which is not in its folder")
     return manifest
-
-
-def _is_rehearsal(release: Path, manifest: Manifest) -> bool:
-    """Whether anything about the release says so: its teacher, its settings or its card's tags."""
-    import yaml
-
-    teacher = manifest.teacher
-    if teacher is not None and (teacher.rehearsal or teacher.model == "rehearsal"):
-        return True
-    try:
-        _, head, _ = (release / CARD).read_text("utf-8").split("---\n", 2)
-        tags = yaml.safe_load(head)["tags"]
-    except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
-        tags = []  # no card, or one without tags; the Hub judges cards, here it is a second look
-    return bool(manifest.settings.get("rehearsal")) or "rehearsal" in (tags or [])
 
 
 def _about(manifest: Manifest) -> str:

@@ -39,13 +39,12 @@ STEP = pa.struct(
         ("finish_reason", pa.string()),
         ("tokens_in", pa.int32()),
         ("tokens_out", pa.int32()),
-        ("planted", pa.string()),  # the defect that the rehearsal teacher says it planted, else ""
     ]
 )
 SCORE = pa.struct(
     [
         ("name", pa.string()),  # the filter or verifier: "repetition", "maths"
-        ("verdict", pa.string()),  # keep | pass | unverified (a record with any other one has left)
+        ("verdict", pa.string()),  # keep, or one of `synth.verdicts.Verdict`
         ("value", pa.float64()),
         ("note", pa.string()),
     ]

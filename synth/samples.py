@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PASS_RATE = "pass_rate"  # noqa: S105  a score's name, not a password
 """The score's name: `value` is the share of passes among the samples with a pass or a fail."""
-VERDICTS = frozenset(Verdict)
+WEIGHTIEST_FIRST = (Verdict.FAIL, Verdict.ERROR, Verdict.UNVERIFIED, Verdict.PASS)
 
 
 def groups(table: pa.Table) -> list[list[int]]:
@@ -29,16 +29,9 @@ def groups(table: pa.Table) -> list[list[int]]:
 
 
 def overall(scores: Sequence[Mapping[str, Any]]) -> Verdict:
-    """Of all verifiers that checked a row: `fail` and `error` outweigh `pass`, one `pass` is enough
-    where nothing speaks against it."""
-    last = {
-        score["name"]: score["verdict"] for score in scores
-    }  # of a check done twice, the second
-    verdicts = set(last.values()) & VERDICTS
-    for verdict in (Verdict.FAIL, Verdict.ERROR, Verdict.PASS):
-        if verdict in verdicts:
-            return verdict
-    return Verdict.UNVERIFIED
+    """The verdict on a row: `pass` where at least one check applies and all that apply pass."""
+    last = {score["name"]: score["verdict"] for score in scores}  # a repeated check counts once
+    return next((one for one in WEIGHTIEST_FIRST if one in last.values()), Verdict.NOT_APPLICABLE)
 
 
 def pass_rate(verdicts: Sequence[Verdict]) -> float | None:

@@ -1,7 +1,7 @@
 """What a filter and a verifier answer, and the two protocols they fill.
 
-A filter gives each row of a batch a reason to leave or none; a verifier says pass, fail, error or
-unverified. "Could not check" is never "wrong": that is what `error` and `unverified` are for.
+A filter gives each row of a batch a reason to leave or none; a verifier gives a `Verdict`.
+"Could not check" is never "wrong", and "nothing to check" is neither.
 """
 
 from __future__ import annotations
@@ -36,14 +36,21 @@ class Verdicts:
 
 
 class Verdict(StrEnum):
-    """The four answers of a verifier."""
+    """The five answers of a verifier."""
 
     PASS = "pass"  # noqa: S105  a verdict, not a password
     FAIL = "fail"
     ERROR = "error"
     """The check itself broke (its tool crashed)."""
     UNVERIFIED = "unverified"
-    """There was nothing to check against, or the check gave up."""
+    """The check applies but cannot decide: no answer can be read, or the check gave up."""
+    NOT_APPLICABLE = "not_applicable"
+    """The row has nothing to check against: no gold answer, no tests, no instructions."""
+
+    @property
+    def label(self) -> str:
+        """As people read it in tables and cards."""
+        return "unreadable" if self is Verdict.UNVERIFIED else self.replace("_", " ")
 
 
 class Check(NamedTuple):

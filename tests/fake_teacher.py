@@ -177,7 +177,7 @@ def _instance(schema: Any, root: Any, dice: random.Random, depth: int) -> Any:
                 if depth < DEEPEST or name in schema.get("required", ())
             }
         case "array":
-            low = schema.get("minItems", depth < DEEPEST)
+            low = schema.get("minItems", int(depth < DEEPEST))
             count = dice.randint(low, max(low, min(schema.get("maxItems", low + 2), low + 2)))
             return [_instance(schema["items"], root, dice, depth + 1) for _ in range(count)]
         case "integer":

@@ -17,7 +17,7 @@ from pydantic import Field
 from synth.engine.stage import Model
 from synth.generate.template import Template, parse
 from synth.randomness import derive_seed
-from synth.teacher.protocol import Request, Sampling
+from synth.teacher.protocol import Sampling
 
 if TYPE_CHECKING:
     from filters.contamination.neighbours import Neighbour
@@ -41,11 +41,9 @@ class SameProblem(Model):
         """What the teacher says of the row and its neighbours. `items` are all benchmark items."""
         unread = False
         for neighbour in near[: self.most]:
-            turns = template().turns(
-                {"item": items[neighbour.item][:SHOWN_CHARS], "text": row.text[:SHOWN_CHARS]}
-            )
+            values = {"item": items[neighbour.item][:SHOWN_CHARS], "text": row.text[:SHOWN_CHARS]}
             key = derive_seed(seed, "decontaminate", row.id, neighbour.item)
-            reply = await teacher.reply(Request(turns, self.sampling, key))
+            reply = await template().ask(teacher, values, self.sampling, key)
             said = VERDICT.findall(reply.text)
             if reply.fault or not said:
                 unread = True

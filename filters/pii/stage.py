@@ -124,14 +124,12 @@ def _step(row: Mapping[str, Any], spans: list[Span]) -> dict[str, Any]:
     """The step in the trail. How the text ended before is known behind it as well."""
     from synth.record import EMPTY_STEP
 
-    before = row["trail"][-1]
     return {
         **EMPTY_STEP,
         "stage": Redact.name,
         "operation": counted(spans),
         "parent": row["id"],
-        "finish_reason": before["finish_reason"],
-        "planted": before["planted"],
+        "finish_reason": row["trail"][-1]["finish_reason"],
     }
 
 

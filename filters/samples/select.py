@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 VERDICT = "verdict"
-RANK = {Verdict.PASS: 2.0, Verdict.UNVERIFIED: 1.0, Verdict.ERROR: 1.0, Verdict.FAIL: 0.0}
+RANK = {Verdict.PASS: 2.0, Verdict.FAIL: 0.0}  # 1 for the others: not known to be wrong
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -91,7 +91,7 @@ class Select(ShardStage):
         keys = []
         for name in self.by:
             if name == VERDICT:
-                keys.append(RANK[overall(scores)])
+                keys.append(RANK.get(overall(scores), 1.0))
                 continue
             value = value_of(scores, name.removeprefix("-"))
             sign = -1 if name.startswith("-") else 1

@@ -58,10 +58,13 @@ class Code(Model):
         tasks: list[tuple[int, str, str, FunctionTests | ProgramTests]] = []
         rows = zip(prompts, batch.texts, batch.references, strict=True)
         for row, (prompt, text, reference) in enumerate(rows):
-            checks.append(Check(Verdict.UNVERIFIED, "no tests"))
+            checks.append(Check(Verdict.NOT_APPLICABLE, "no tests"))
+            told = (reference or {}).get("tests") or ""
+            if not told.strip():
+                continue
             given = _given(prompt)
             try:
-                tests = read_tests((reference or {}).get("tests"), given)
+                tests = read_tests(told, given)
             except UnusableTestsError as unusable:
                 checks[row] = Check(Verdict.UNVERIFIED, str(unusable))
             else:

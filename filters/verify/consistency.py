@@ -24,7 +24,8 @@ class Consistency(Model):
     """Checks the answer that a text ends with against the majority of its prompt's samples.
 
     Answers are compared as `maths` does it, so 0.5 and 1/2 vote together. Without a majority, and
-    for a sample that cannot be compared with it, it is `unverified`.
+    for a sample that cannot be compared with it, it is `unverified`; with too few samples it is
+    `not_applicable`.
     """
 
     name: ClassVar[str] = "consistency"
@@ -50,7 +51,7 @@ class Consistency(Model):
         verdicts = self._compared([_distinct(rows, answers) for rows in votes])
         for rows in votes:
             checks |= self._counted(rows, answers, verdicts)
-        few = Check(Verdict.UNVERIFIED, f"fewer than {self.min_samples} samples")
+        few = Check(Verdict.NOT_APPLICABLE, f"fewer than {self.min_samples} samples")
         return [checks.get(row, few) for row in range(len(batch))]
 
     def _compared(self, ballots: list[list[str]]) -> dict[tuple[str, str], Verdict]:

@@ -24,9 +24,10 @@ class Maths(Model):
     """Checks the answer that a text ends with against `reference.answer`.
 
     An answer counts where it is marked: boxed, behind `A:`, `####` or "the answer is", or alone on
-    the last line. 1/3 is not 0.333 unless within `tolerance`, 10 cm is not 10 m, and 50% against 50
-    stays open. So do words, dates, times, versions and ranges that are spelled otherwise; yes
-    against no fails.
+    the last line. Where none is marked, a text that equals the gold answer passes, and an English
+    last sentence is read for a gold word or number if it leaves no doubt. 1/3 is not 0.333 unless
+    within `tolerance`, 10 cm is not 10 m, and 50% against 50 stays open. So do words, dates, times,
+    versions and ranges that are spelled otherwise; yes against no fails.
     """
 
     name: ClassVar[str] = "maths"
@@ -45,12 +46,15 @@ class Maths(Model):
     def check(self, batch: Batch) -> list[Check]:
         """One check per row; the note says what was compared and how."""
         from filters.verify.algebra import CHILDREN
+        from synth.batch import last_user_turn
 
         checks: list[Check] = []
         open_pairs: list[Pair] = []
         rows_of_pairs: list[int] = []
-        for row, (text, reference) in enumerate(zip(batch.texts, batch.references, strict=True)):
-            found = check_text(text, (reference or {}).get("answer"), self.tolerance)
+        prompts: list[str] = last_user_turn(batch.table).to_pylist()
+        rows = zip(batch.texts, batch.references, prompts, strict=True)
+        for row, (text, reference, prompt) in enumerate(rows):
+            found = check_text(text, (reference or {}).get("answer"), prompt, self.tolerance)
             if isinstance(found, Check):
                 checks.append(found)
                 continue
@@ -68,20 +72,27 @@ class Maths(Model):
         return checks
 
 
-def check_text(text: str, reference: str | None, tolerance: float = 0.0) -> Check | list[Pair]:
+def check_text(
+    text: str, reference: str | None, prompt: str, tolerance: float = 0.0
+) -> Check | list[Pair]:
     """The check of one text, or the pairs of formulas that decide it."""
     from filters.verify.compare import compare
     from filters.verify.extract import MOST_CHARS, final_answer, reference_answer
+    from filters.verify.sentence import last_sentence, whole_text
 
     if not reference or not reference.strip():
-        return Check(Verdict.UNVERIFIED, "no reference answer")
+        return Check(Verdict.NOT_APPLICABLE, "no reference answer")
     gold = reference_answer(reference)
+    if same := whole_text(gold, text):
+        return same
+    allowed = Fraction(str(tolerance))
     given = final_answer(text)
     if given is None:
-        return Check(Verdict.UNVERIFIED, "no final answer")
+        said = None if "\\boxed" in text else last_sentence(gold, text, prompt, allowed)
+        return said or Check(Verdict.UNVERIFIED, "no final answer")
     if max(len(gold), len(given)) > MOST_CHARS:
         return Check(Verdict.UNVERIFIED, "an answer longer than 10 kB")
-    found = compare(gold, given, Fraction(str(tolerance)))
+    found = compare(gold, given, allowed)
     if isinstance(found, Check):
         return Check(found.verdict, quoted(gold, given, found.note))
     return found

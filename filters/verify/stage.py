@@ -2,6 +2,7 @@
 
 verify: [maths]
 verify: {checks: [maths], reject: [fail, error, unverified]}
+verify: {checks: [maths, instructions], require: applicable}
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
     from synth.batch import Batch
     from synth.verdicts import Verifier
 
-Rejectable = Literal[Verdict.FAIL, Verdict.ERROR, Verdict.UNVERIFIED]
+Rejectable = Literal[Verdict.FAIL, Verdict.ERROR, Verdict.UNVERIFIED, Verdict.NOT_APPLICABLE]
 REASONS = {
     Verdict.FAIL: "answer_wrong",
     Verdict.ERROR: "check_failed",
-    Verdict.UNVERIFIED: "unverified",
+    Verdict.UNVERIFIED: "answer_unreadable",
+    Verdict.NOT_APPLICABLE: "nothing_to_check",
 }
+UNPROVEN = frozenset({Verdict.FAIL, Verdict.ERROR, Verdict.UNVERIFIED})
 VALUES = {Verdict.PASS: 1.0, Verdict.FAIL: 0.0}  # not measured otherwise
 
 
@@ -46,9 +49,11 @@ else:
 
 
 class Verify(ShardStage):
-    """Checks answers and tags them; drops those with a verdict that `reject` names.
+    """Checks answers and tags them; rejects those with a verdict that `reject` names.
 
-    Every row also gets the score `pass_rate`: the share of passes among its prompt's samples.
+    Reasons: `answer_wrong` (fail), `check_failed` (error), `answer_unreadable` (unverified) and
+    `nothing_to_check` (not_applicable). Every row also gets the score `pass_rate`: the share of
+    passes among its prompt's samples.
     """
 
     model_config = ConfigDict(json_schema_extra=list_schema("checks"))
@@ -57,7 +62,14 @@ class Verify(ShardStage):
     checks: list[VerifierEntry] = Field(min_length=1, description="the verifiers")
     reject: list[Rejectable] = Field(
         [Verdict.FAIL, Verdict.ERROR],
-        description="the verdicts that make a row leave; `unverified` stays unless it is named",
+        description="the verdicts that make a row leave; `unverified` (the check applies, but no "
+        "answer can be read or compared) and `not_applicable` (no gold answer, no tests, no "
+        "instructions) stay unless they are named",
+    )
+    require: Literal["applicable"] | None = Field(
+        None,
+        description="`applicable` keeps only rows that pass every check that applies to them, and "
+        "at least one; `reject` adds to it",
     )
 
     @model_validator(mode="before")
@@ -121,9 +133,13 @@ class Verify(ShardStage):
     def _first_rejection(
         self, verifiers: list[Verifier], found: list[list[Check]], row: int
     ) -> tuple[Verdict, str] | None:
-        for one, checks in zip(verifiers, found, strict=True):
-            if checks[row].verdict in self.reject:
-                return checks[row].verdict, one.name
+        leaving = {*self.reject, *(UNPROVEN if self.require else ())}
+        verdicts = [checks[row].verdict for checks in found]
+        for one, verdict in zip(verifiers, verdicts, strict=True):
+            if verdict in leaving:
+                return verdict, one.name
+        if self.require and Verdict.PASS not in verdicts:
+            return Verdict.NOT_APPLICABLE, self.name
         return None
 
 

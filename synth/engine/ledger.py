@@ -135,9 +135,7 @@ class Ledger:
             code=__version__,
             seed=self.plan.seed,
             recipe=self.plan.name,
-            teacher=TeacherRecord(
-                model=identity.model, revision=identity.revision, rehearsal=identity.rehearsal
-            )
+            teacher=TeacherRecord(model=identity.model, revision=identity.revision)
             if identity
             else None,
             shards=[receipt for receipt in found if receipt is not None],

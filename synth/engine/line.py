@@ -39,7 +39,7 @@ async def open_workshop(
     """A workshop with its teacher up and identified; the run folder is made and locked after that.
 
     Raises `TeacherFault` or what a stage's preflight finds missing before anything is written,
-    `RunLockedError` where another run is at work.
+    `RunLockedError` where another run is at work, `InputError` where another version was.
     With a teacher to be launched the folder is locked first: it gets the logs, and a second run
     must not load the model in vain. Nor does a run that is finished: its own manifests say who
     answered. (Behind an address only the server knows who it is today, so it is always asked.)
@@ -47,39 +47,39 @@ async def open_workshop(
     watch = watch or Watch()
     for stage in plan.stages:
         await asyncio.to_thread(stage.preflight)
+    # a run folder of another version is refused here, before a teacher is started
+    await asyncio.to_thread(load_manifest, StageFolder.of(run, 0, plan.stages[0].name).manifest)
     async with contextlib.AsyncExitStack() as stack:
         served, config = None, plan.teacher if plan.asks_teacher else None
-        launches = config is not None and config.launch is not None
+        starts = config is not None and config.starts
         answered = None
-        if launches:
+        if starts:
             stack.enter_context(_locked(run))
             answered = _answered(plan, run)
         if config is not None and answered is None:
-            logs = run / "teacher" if launches else None
+            logs = run / "teacher" if starts else None
             teacher = open_teacher(config, logs, watch.say, needs(plan))
             served = await stack.enter_async_context(teacher)
             check_needs(plan, served, watch.say)
-        if not launches:
+        if not starts:
             stack.enter_context(_locked(run))
         yield Workshop(plan, run, served, watch, answered)
 
 
 def _answered(plan: Plan, run: Path) -> Identity | None:
-    """Who answered a run in which nothing is left to be asked, if it is the model to be launched.
+    """Who answered a run in which nothing is left to be asked, if it is the model to be started.
 
-    None else. That vLLM is of a newer version by now makes no finished work stale.
+    None else. That its engine is of a newer version by now makes no finished work stale.
     """
     asking = next(index for index, stage in enumerate(plan.stages) if stage.asks_teacher)
     folder = StageFolder.of(run, asking, plan.stages[asking].name)
     manifest = load_manifest(folder.manifest)
-    launch = plan.teacher.launch if plan.teacher else None
-    if manifest is None or manifest.teacher is None or launch is None:
+    if manifest is None or manifest.teacher is None or plan.teacher is None:
         return None
     told = manifest.teacher
-    root = "" if launch.model == launch.name else f"{launch.model} "
-    if told.model != launch.name or not told.revision.startswith(root):
+    if not plan.teacher.was(told.model, told.revision):
         return None
-    identity = Identity(told.model, told.revision, told.rehearsal)
+    identity = Identity(told.model, told.revision)
     ledger = Ledger(plan, run, identity)
     before: Manifest | None = None
     for index, _ in enumerate(plan.stages):
@@ -141,6 +141,8 @@ async def _run_stages(shop: Workshop, each: Each) -> list[Manifest]:
         else:
             manifest = await _run_stage(shop, index, before, each)
             shop.watch.stage_ends(manifest, False)
+        for warning in shop.plan.stages[index].warnings(manifest):
+            shop.watch.say(warning)
         manifests.append(manifest)
         if not manifest.rows_kept and shop.plan.stages[index].name != "push":
             raise NoRowsError(_nothing_left(shop, manifest))

@@ -47,6 +47,10 @@ class Outcome:
     rejected: pa.Table
     notes: tuple[str, ...] = ()
     """What happened in this shard that a user should know, one sentence each; in its receipt."""
+    tried: int = 0
+    """How many records the teacher was asked to write, where the stage counts them …"""
+    survived: int = 0
+    """… and how many of these were good enough to go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,10 @@ class Stage(Model, ABC):
     def identity(self) -> object:
         """What besides its fields decides its output (prompt files, say); in the fingerprint."""
         return None
+
+    def warnings(self, manifest: Manifest) -> list[str]:  # noqa: ARG002  most stages have none
+        """What a user should know at once when the stage is finished, a line each."""
+        return []
 
     def outside(self, run: Path) -> object:  # noqa: ARG002  a stage that looks at its input alone
         """What other runs left that decides its output in this one; in the fingerprint."""
@@ -172,8 +180,6 @@ class Delivery:
     history: list[Manifest]
     """The manifests of all stages before."""
     plan: Plan
-    rehearsal: bool
-    """Whether the teacher was the rehearsal one."""
     fingerprint: str
     say: Callable[[str], None]
 

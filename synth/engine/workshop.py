@@ -167,7 +167,6 @@ class Workshop:
                 shards=[verify_file(source, shard.kept) for shard in before.shards],
                 history=ledger.history(job.stage),
                 plan=self.plan,
-                rehearsal=bool(ledger.identity and ledger.identity.rehearsal),
                 fingerprint=ledger.fingerprint(job.stage, before),
                 say=self.watch.say,
             )
@@ -221,5 +220,7 @@ class Workshop:
             prefix_hits=tally.prefixes.hits,
             seconds=round(seconds, 3),
             notes=outcome.notes,
+            tried=outcome.tried,
+            survived=outcome.survived,
         )
         save(receipt, folder.receipt(job.shard))

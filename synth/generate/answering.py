@@ -167,9 +167,9 @@ class Answering(ShardStage):
 
         assert place.teacher is not None
         seed = derive_seed(place.seed, self.name, prompt.id, "knowledge")
-        turns = shipped(KNOWLEDGE).turns({"prompt": prompt.context[-1]["content"]})
+        values = {"prompt": prompt.context[-1]["content"]}
         sampling = Sampling(temperature=0.3, max_tokens=KNOWLEDGE_TOKENS)
-        return await place.teacher.reply(Request(turns, sampling, seed))
+        return await shipped(KNOWLEDGE).ask(place.teacher, values, sampling, seed)
 
     def _domain(self) -> str:
         """The user's own knowledge, the same for every prompt."""

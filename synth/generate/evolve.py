@@ -8,6 +8,7 @@ id, keeps what was eliminated, and learns between the rounds of a shard what wor
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -24,6 +25,12 @@ from synth.teacher.protocol import Sampling
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from synth.store.manifest import Manifest
+
+
+FEWEST_TRIED = 50  # of fewer, a small share may be chance
+NOT_FAILED = frozenset({"superseded", "instruction_rewritten", "no_instruction"})
 
 
 Weight = Annotated[float, Field(ge=0, le=1000)]
@@ -43,12 +50,22 @@ class Adapt(Model):
     first round's by more than this."""
 
 
+class Checkable(Model):
+    """How `checkable` puts its constraint into a prompt."""
+
+    by: Literal["teacher", "program"] = "teacher"
+    """The teacher works it into the prompt, or the program appends it: no request, nothing to
+    eliminate, and the child keeps its parent's gold answer. The program attaches only what short
+    answers can follow, and nothing that could hide the final answer of a row with a gold one."""
+
+
 class Evolve(ShardStage):
     """Evolves each prompt for some rounds."""
 
     name = "evolve"
     takes = frozenset({Kind.PROMPTS})
     asks_teacher = True
+    not_in_fingerprint = ("min_survivors",)
 
     rounds: Annotated[int, Field(ge=1, le=10)] = 1
     """How often each prompt is evolved; 2 to 4 in the literature."""
@@ -61,6 +78,7 @@ class Evolve(ShardStage):
     """How often an operation is drawn beside the others; 1 where none is given."""
     temperatures: dict[Operation, Temperature] = Field(default_factory=dict)
     """Sampling temperature of an operation, in place of `sampling.temperature`."""
+    checkable: Checkable = Checkable()
     max_words: Annotated[int, Field(ge=5)] = 400
     """A longer child is eliminated: prompts that grow without end are not harder."""
     unchanged_ratio: Annotated[float, Field(ge=50, le=100)] = 95.0
@@ -71,6 +89,9 @@ class Evolve(ShardStage):
     same with stock words ("in detail") added."""
     spare: tuple[Reason, ...] = ()
     """Reasons for which no child is eliminated, such as `needs_attachment`."""
+    min_survivors: Annotated[float, Field(ge=0, le=1)] | None = 0.1
+    """Warns at the end of the stage if a smaller share of the children survived, judged from 50
+    children on; `null`: never. The rows stay the same."""
     judge: GainJudge | None = None
     """The teacher judges what each surviving child gained: one more request for each."""
     adapt: Adapt | None = None
@@ -88,6 +109,10 @@ class Evolve(ShardStage):
                         f"`{field}` names {str(name)!r}, which is not among the operations: "
                         f"{', '.join(self.operations)}"
                     )
+        if self.checkable.by == "program" and Operation.CHECKABLE not in self.operations:
+            raise ValueError(
+                "`checkable: {by: program}` has no effect: add `checkable` to the operations"
+            )
         if not any(self.weights.get(one, 1.0) for one in self.operations):
             raise ValueError("all `weights` are 0, so no operation can be drawn")
         return self
@@ -113,4 +138,27 @@ class Evolve(ShardStage):
         grove = Grove(self, table, place)
         await grove.grow()
         found = outcome(table, grove.families, self.name, latest=self.keep == "latest")
-        return Outcome(found.kept, grove.with_versions(found.rejected, self.name))
+        asked = [one for family in grove.families for one in family.children if one.asked]
+        return Outcome(
+            found.kept,
+            grove.with_versions(found.rejected, self.name),
+            tried=len(asked),
+            survived=sum(one.reason is None for one in asked),
+        )
+
+    def warnings(self, manifest: Manifest) -> list[str]:
+        """One where too few children survived."""
+        tried, survived = manifest.tried, manifest.survived
+        if self.min_survivors is None or tried < FEWEST_TRIED:
+            return []
+        if survived >= self.min_survivors * tried:
+            return []
+        reasons = Counter({r: n for r, n in manifest.reasons.items() if r not in NOT_FAILED})
+        top = ", ".join(f"{reason} {n:,}" for reason, n in reasons.most_common(3))
+        warning = (
+            f"WARNING: {manifest.index:02d}-{self.name}: only {survived:,} of {tried:,} evolved "
+            f"prompts survived ({survived / tried:.0%}): {top}. Most rows that go on are seeds as "
+            "they came. Use a more capable teacher, or let the program attach constraints: "
+            "`operations: [checkable]`, `checkable: {by: program}`."
+        )
+        return [warning]

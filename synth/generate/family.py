@@ -6,7 +6,7 @@ rejected with its reason and its parent stays, so kept and rejected shards hold 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,9 @@ class Child:
     """As judged, -2 to 5; None where nobody judged, or the judgement could not be read."""
     judged: str = ""
     """The key of the judge's reply."""
+    asked: bool = True
+    """The teacher wrote it. If not, the program attached a constraint to its parent, whose gold
+    answer and tests are the child's too."""
 
 
 @dataclass(slots=True)
@@ -50,7 +53,7 @@ class Family:
     prompt: str
     meta: str
     has_history: bool = False
-    answer: str | None = None
+    reference: Mapping[str, Any] | None = None
     children: list[Child] = field(default_factory=list)
     head: int = 0
 
@@ -70,9 +73,18 @@ class Family:
         return self.children[self.head - 1].meta if self.head else self.meta
 
     @property
-    def head_answer(self) -> str | None:
-        """The gold answer of the prompt that is evolved next; children have none."""
-        return None if self.head else self.answer
+    def head_reference(self) -> Mapping[str, Any]:
+        """Gold answer, tests and source of the prompt that is evolved next; empty if it has none.
+
+        A child that the teacher wrote has none, for it asks something else than its parent.
+        """
+        at = self.head
+        while at:
+            child = self.children[at - 1]
+            if child.asked:
+                return {}
+            at = child.parent
+        return self.reference or {}
 
     def settle(self, child: Child) -> None:
         """Takes the child into the family, and makes it the head if it survived."""
@@ -97,9 +109,10 @@ def outcome(table: pa.Table, families: Sequence[Family], by: str, *, latest: boo
     made: list[tuple[Family, int, Child | None]] = [(family, 0, None) for family in families]
     for nth in range(max((len(family.children) for family in families), default=0)):
         born = [(f, nth + 1, f.children[nth]) for f in families if nth < len(f.children)]
+        parents = [place_of[family.row, child.parent] for family, _, child in born]
         grown = derive(
             pool,
-            [place_of[family.row, child.parent] for family, _, child in born],
+            parents,
             [child.step for _, _, child in born],
             [child.id for _, _, child in born],
             context=pa.array(
@@ -110,8 +123,18 @@ def outcome(table: pa.Table, families: Sequence[Family], by: str, *, latest: boo
                 RECORD.field("context").type,
             ),
             meta=pa.array([child.meta for _, _, child in born], pa.string()),
-            # the parent's gold answer and tests are not the child's: it asks something else
-            reference=pa.nulls(len(born), RECORD.field("reference").type),
+            # a child that asks something else has another answer than its parent
+            reference=pool["reference"]
+            .take(
+                pa.array(
+                    [
+                        None if child.asked else parent
+                        for parent, (_, _, child) in zip(parents, born, strict=True)
+                    ],
+                    pa.int64(),
+                )
+            )
+            .combine_chunks(),
         )
         for offset, (family, at, _) in enumerate(born):
             place_of[family.row, at] = len(pool) + offset
@@ -153,7 +176,7 @@ def _scored(kept: pa.Table, children: Sequence[Child | None]) -> pa.Table:
     scores: list[dict[str, Any]] = []
     counts = np.zeros(len(children), np.int64)
     for row, child in enumerate(children):
-        if child is None:
+        if child is None or child.new_words is None:  # given, or attached by program
             continue
         note = f"content words added; likeness {child.similarity or 0:.0f}"
         found: list[tuple[str, float | None, str]] = [("novelty", child.new_words, note)]

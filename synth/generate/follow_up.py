@@ -15,7 +15,7 @@ from synth.engine.stage import Outcome, Place, ShardStage
 from synth.generate.template import shipped
 from synth.kind import Kind
 from synth.randomness import derive_seed
-from synth.teacher.protocol import Request, Sampling, Turn
+from synth.teacher.protocol import Sampling, Turn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,7 +92,7 @@ class FollowUp(ShardStage):
         asked = context[-1]["content"]
         values = {"prompt": asked, "answer": answer[: self.excerpt_chars]}
         seed = derive_seed(place.seed, "follow_up", parent)
-        reply = await teacher.reply(Request(template.turns(values), self.sampling, seed))
+        reply = await template.ask(teacher, values, self.sampling, seed)
         place.done(1)
         reason = screen(reply, Limits(self.max_words), beside=asked, has_history=True)
         like = None if reply.fault else float(fuzz.ratio(asked.lower(), reply.text.lower()))

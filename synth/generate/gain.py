@@ -14,7 +14,7 @@ from pydantic import Field
 
 from synth.engine.stage import Model
 from synth.generate.template import shipped
-from synth.teacher.protocol import Reply, Request, Sampling, Teacher
+from synth.teacher.protocol import Reply, Sampling, Teacher
 
 GAIN = re.compile(r"\bGAIN[^\w+\u2212-]{0,6}([-\u2212+]?\s?\d+)", re.IGNORECASE)
 LOWEST, HIGHEST = -2, 5
@@ -32,8 +32,8 @@ class GainJudge(Model):
         self, teacher: Teacher, parent: str, child: str, seed: int
     ) -> tuple[Reply, float | None]:
         """The judge's reply, and the gain in it, or None."""
-        turns = shipped(TEMPLATE).turns({"before": parent, "after": child})
-        reply = await teacher.reply(Request(turns, self.sampling, seed))
+        values = {"before": parent, "after": child}
+        reply = await shipped(TEMPLATE).ask(teacher, values, self.sampling, seed)
         return reply, read_gain(reply.text)
 
 

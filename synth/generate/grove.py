@@ -6,6 +6,7 @@ depends on the shard's replies alone and not on their order. Other shards keep t
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +24,10 @@ from synth.generate.yields import Yield, count, draw, total
 from synth.instructions.attached import Instruction, held, holding
 from synth.instructions.carried import carried
 from synth.instructions.draw import draw as draw_constraint
+from synth.instructions.draw import followed_by
 from synth.instructions.families import Drawn
 from synth.randomness import derive_random, derive_seed
-from synth.record import record_id, records_table, rejects
-from synth.teacher.protocol import Request
+from synth.record import EMPTY_STEP, record_id, records_table, rejects
 from synth.together import together
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Grove:
                 prompt,
                 meta,
                 has_history=sum(turn["role"].as_py() != "system" for turn in turns.values) > 1,
-                answer=(reference or {}).get("answer"),
+                reference=reference,
             )
             for row, (record, prompt, meta, turns, reference) in enumerate(rows)
         ]
@@ -105,6 +106,9 @@ class Grove:
             self._tell(last)
             return None
         operation, added = drawn
+        if added is not None and self._by_program:
+            self._tell(last)
+            return self._attached(family, before, added, round_)
         version = self.versions[operation]
         sampling = stage.sampling
         if operation in stage.temperatures:
@@ -113,15 +117,14 @@ class Grove:
         constraint = added.instruction if added is not None else None
         if added is not None:
             values["constraint"] = added.sentence
-        turns = version.template.turns(values)
         own_seed = derive_seed(seed, "evolve", "sample", round_, family.id)
-        reply = await self.teacher.reply(Request(turns, sampling, own_seed))
+        reply = await version.template.ask(self.teacher, values, sampling, own_seed)
         finding = eliminate(
             reply,
             parent,
             self.limits,
             operation=operation,
-            answer=family.head_answer,
+            answer=family.head_reference.get("answer"),
             has_history=family.has_history,
             held=before,
             constraint=constraint,
@@ -169,7 +172,7 @@ class Grove:
         among = fitting(stage.operations, family.head_prompt)
         if Operation.CHECKABLE in among:
             chance = derive_random(seed, "evolve", "constraint", round_, family.id)
-            constraint = draw_constraint(family.head_prompt, before, chance)
+            constraint = self._constraint(family, before, chance)
             if constraint is None:
                 among = tuple(one for one in among if one is not Operation.CHECKABLE)
         if not any(stage.weights.get(one, 1.0) for one in among):
@@ -178,6 +181,45 @@ class Grove:
         chance = derive_random(seed, "evolve", round_, family.id)
         operation = draw(among, stage.weights, self.yields, sharpness, chance)
         return operation, constraint if operation is Operation.CHECKABLE else None
+
+    @property
+    def _by_program(self) -> bool:
+        return self.stage.checkable.by == "program"
+
+    def _constraint(
+        self, family: Family, before: Sequence[Instruction], chance: random.Random
+    ) -> Drawn | None:
+        """One for the family's prompt, or None where none suits it."""
+        if not self._by_program:
+            return draw_constraint(family.head_prompt, before, chance)
+        reference = family.head_reference
+        if reference.get("tests"):
+            return None  # all of an answer without a code block is the program that is tested
+        gold = reference.get("answer") or None
+        return draw_constraint(family.head_prompt, before, chance, short=True, gold=gold)
+
+    def _attached(
+        self, family: Family, before: Sequence[Instruction], added: Drawn, round_: int
+    ) -> Child:
+        """The child whose constraint the program appended: nobody was asked, nothing can fail."""
+        name, prompt = self.stage.name, followed_by(family.head_prompt, added.sentence)
+        operation = f"{Operation.CHECKABLE}/{added.instruction.id}"
+        return Child(
+            parent=family.head,
+            prompt=prompt,
+            operation=Operation.CHECKABLE,
+            round=round_,
+            step=EMPTY_STEP
+            | {"stage": name, "operation": operation, "round": round_, "parent": family.head_id},
+            id=record_id(family.head_id, name, operation, prompt, round_),
+            raw="",
+            meta=holding(family.head_meta, [*before, added.instruction]),
+            tokens=0,
+            reason=None,
+            similarity=None,
+            new_words=None,
+            asked=False,
+        )
 
     def _tell(self, last: bool) -> None:
         self._done += last

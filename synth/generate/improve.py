@@ -19,7 +19,7 @@ from pydantic import Field
 
 from synth.engine.stage import Model
 from synth.generate.template import Template, shipped
-from synth.teacher.protocol import Identity, Reply, Request, Sampling, Teacher
+from synth.teacher.protocol import Identity, Reply, Sampling, Teacher
 
 TEMPLATE = "improve/instruction"
 EXCERPT_CHARS = 600
@@ -92,7 +92,7 @@ async def improved(
         for failure in failures[: settings.failures]
     )
     values = {"instruction": instruction(version.template), "failures": shown}
-    reply = await teacher.reply(Request(shipped(TEMPLATE).turns(values), settings.sampling, seed))
+    reply = await shipped(TEMPLATE).ask(teacher, values, settings.sampling, seed)
     usable = (
         not reply.fault
         and reply.finish_reason != "length"
@@ -121,8 +121,7 @@ def row(
     text = "" if new is None else reply.text
     label = operation if new is None else f"{operation}{new.label}"
     made = step("evolve", f"improve/{label}", failed, identity, reply, round_=round_)
-    # the trail's template is the version that came of it; no row of ours carries a planted defect
-    made |= {"template": new.template.digest if new else "", "planted": ""}
+    made["template"] = new.template.digest if new else ""  # of the version that came of it
     record = new_record(text=text)
     return {**record, "id": record_id(failed, "improve", reply.key, text, round_), "trail": [made]}
 

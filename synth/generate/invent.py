@@ -132,8 +132,7 @@ class Invent(ShardStage):
                 "examples": "\n".join(f"<example>\n{prompts[one]}\n</example>" for one in shown),
                 "persona": persona,
             }
-            turns = shipped(f"invent/{way}").turns(values)
-            reply = await teacher.reply(Request(turns, self.sampling, seed))
+            reply = await shipped(f"invent/{way}").ask(teacher, values, self.sampling, seed)
         if sample == self.per_prompt - 1:
             place.done(1)
         said, prompt = _parts(reply, way)

@@ -21,7 +21,7 @@ from synth.generate.template import Template, load, shipped
 from synth.kind import Kind
 from synth.randomness import derive_seed
 from synth.teacher.need import Need
-from synth.teacher.protocol import Reply, Request, Sampling, Teacher
+from synth.teacher.protocol import Reply, Sampling, Teacher
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -148,8 +148,7 @@ class Judge(ShardStage):
         self, row: dict[str, str], place: Place, teacher: Teacher, template: Template, text: str
     ) -> Judgement:
         seed = derive_seed(place.seed, self.name, row["id"])
-        turns = template.turns({**row, "text": text})
-        reply = await teacher.reply(Request(turns, self.sampling, seed, schema=SCORE))
+        reply = await template.ask(teacher, {**row, "text": text}, self.sampling, seed, SCORE)
         place.done(1)
         said = _read(reply)
         if said is None:
@@ -162,8 +161,8 @@ class Judge(ShardStage):
         for order, wanted in enumerate(("first", "second")):
             answers = {"first": row["rejected"], "second": row["rejected"], wanted: row["text"]}
             seed = derive_seed(place.seed, self.name, row["id"], order)
-            turns = template.turns({"prompt": row["prompt"], **answers})
-            reply = await teacher.reply(Request(turns, self.sampling, seed, schema=WINNER))
+            values = {"prompt": row["prompt"], **answers}
+            reply = await template.ask(teacher, values, self.sampling, seed, WINNER)
             said = _read(reply)
             if said is None:
                 place.done(1)

@@ -1,7 +1,8 @@
 """Whether a reply is a rewrite: the first line that the prompt demands, no stock phrase, an end.
 
 Source: Nemotron-CC (arXiv:2412.02595, appendix) demands a fixed first line, rejects replies without
-it, and strips it. A reply that opens with a stock sentence (`openings`) is rejected.
+it, and strips it. Ours takes the line in any case and dress: `**=== Wiki ===**:`. A reply that
+opens with a stock sentence (`openings`) is rejected.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ COPIED_CHARS = 60  # a line of the prompt as long as that is no coincidence
 MOST = 0.7  # of the lines of a kind, before one that differs is the odd one out
 ENDED = re.compile(r"[.!?:;|}\u2026\u3002\uff01\uff1f$][\"'\u201d\u2019)\]*_]*\s*$|```\s*$")
 SENTENCE = re.compile(r"\w{3}[.!?][\"'\u201d\u2019)]* +[\"'\u201c\u2018(]?[A-Z]\w* \w+")
+# the line in bold, in quotes, as a heading or with a colon is the line
+FIRST_LINE = re.compile(r"[\s*_#>\"'`\u201c]*={2,}\s*(?P<name>\w+?)\s*={2,}[\s*_\"'`\u201d:.]*")
 CODE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 KIND = re.compile(
     r"\s*(?:(?P<row>\|)|(?P<item>[-*+\u2022] |\d{1,2}[.)] )|(?P<head>#{1,6} )|(?P<quote>>))"
@@ -32,8 +35,9 @@ def read_rewrite(reply: Reply, template: Template) -> tuple[str, str | None]:
         return reply.text, reply.fault
     if reply.finish_reason == "length":
         return reply.text, "reply_truncated"
-    first, _, rest = reply.text.partition("\n")
-    if first.strip() != f"=== {template.first_line} ===":
+    first, _, rest = reply.text.strip().partition("\n")
+    said = FIRST_LINE.fullmatch(first)
+    if said is None or said["name"].lower() != (template.first_line or "").lower():
         return reply.text, "first_line_missing"
     text = rest.strip()
     if not text:

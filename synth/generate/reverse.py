@@ -15,7 +15,7 @@ from synth.engine.stage import Outcome, Place, ShardStage
 from synth.generate.template import shipped
 from synth.kind import Kind
 from synth.randomness import derive_seed
-from synth.teacher.protocol import Request, Sampling, Turn
+from synth.teacher.protocol import Sampling, Turn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,9 +85,9 @@ class Reverse(ShardStage):
 
         teacher, template = place.teacher, shipped(TEMPLATE)
         assert teacher is not None
-        turns = template.turns({"source": text[: self.excerpt_chars]})
+        values = {"source": text[: self.excerpt_chars]}
         seed = derive_seed(place.seed, "reverse", parent)
-        reply = await teacher.reply(Request(turns, self.sampling, seed))
+        reply = await template.ask(teacher, values, self.sampling, seed)
         place.done(1)
         reason, copied = screen(reply, Limits(self.max_words), beside=""), None
         if reply.fault is None:

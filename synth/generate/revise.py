@@ -21,7 +21,7 @@ from synth.generate.template import PROMPTS, shipped
 from synth.kind import Kind
 from synth.randomness import derive_seed
 from synth.teacher.need import Need
-from synth.teacher.protocol import Reply, Request, Sampling
+from synth.teacher.protocol import Reply, Sampling
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -105,20 +105,20 @@ class Revise(ShardStage):
         text: str = row["text"]
         for round_ in range(1, self.rounds + 1):
             values = {"constitution": principles, "prompt": row["context"][-1]["content"]}
-            turns = shipped("revise/critique").turns({**values, "text": text})
+            values["text"] = text
             seed = derive_seed(place.seed, self.name, row["id"], round_, "critique")
-            critique = await teacher.reply(Request(turns, self.sampling, seed, schema=CRITIQUE))
+            critique = await shipped("revise/critique").ask(
+                teacher, values, self.sampling, seed, CRITIQUE
+            )
             if critique.fault:
                 place.done(1)
                 return Mended((*steps, ("critique", critique)), text, critique.fault, critique.raw)
             said = orjson.loads(critique.text)
             if not said["needs_revision"]:
                 break
-            turns = shipped("revise/revise").turns(
-                {**values, "text": text, "critique": said["critique"]}
-            )
+            values["critique"] = said["critique"]
             seed = derive_seed(place.seed, self.name, row["id"], round_, "revise")
-            revision = await teacher.reply(Request(turns, self.sampling, seed))
+            revision = await shipped("revise/revise").ask(teacher, values, self.sampling, seed)
             steps += [("critique", critique), ("revise", revision)]
             if revision.fault:
                 place.done(1)

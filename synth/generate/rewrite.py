@@ -33,7 +33,7 @@ from synth.generate.styles import (
 )
 from synth.kind import Kind
 from synth.randomness import derive_seed
-from synth.teacher.protocol import Reply, Request, Sampling
+from synth.teacher.protocol import Reply, Sampling
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -156,14 +156,12 @@ class Rewrite(ShardStage):
         part, name = piece.part, style_name(piece.style)
         which = (part.number, name, piece.audience, piece.again)
         seed = derive_seed(place.seed, "rewrite", ids[part.row], *which)
-        turns = template(piece.style).turns(
-            {
-                "audience": piece.audience.replace("_", " "),
-                "title": part.title,
-                "source": part.source,
-            }
-        )
-        return await place.teacher.reply(Request(turns, self.sampling, seed))
+        values = {
+            "audience": piece.audience.replace("_", " "),
+            "title": part.title,
+            "source": part.source,
+        }
+        return await template(piece.style).ask(place.teacher, values, self.sampling, seed)
 
 
 async def _two_in_flight(

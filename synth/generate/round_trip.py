@@ -14,7 +14,7 @@ from synth.engine.stage import Outcome, Place, ShardStage
 from synth.generate.template import shipped
 from synth.kind import Kind
 from synth.randomness import derive_seed
-from synth.teacher.protocol import Request, Sampling
+from synth.teacher.protocol import Sampling
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,8 +87,7 @@ class RoundTrip(ShardStage):
     async def _guess(self, record: str, text: str, place: Place) -> str | None:
         assert place.teacher is not None
         seed = derive_seed(place.seed, self.name, record)
-        turns = shipped(TEMPLATE).turns({"text": text})
-        reply = await place.teacher.reply(Request(turns, self.sampling, seed))
+        reply = await shipped(TEMPLATE).ask(place.teacher, {"text": text}, self.sampling, seed)
         place.done(1)
         return None if reply.fault else reply.text
 

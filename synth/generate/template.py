@@ -1,4 +1,4 @@
-"""Prompt files: what the teacher is told, a line `---`, then what it is given.
+"""Prompt files: what the teacher is told, a line `---`, then what it is given, last a cue.
 
 What it is told comes first and is the same for every row, so that vLLM's prefix cache hits.
 `{{name}}` is replaced by a value, once: values are data and are never looked into again, so a page
@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from synth.errors import InputError
-from synth.teacher.protocol import Turn
+from synth.teacher.protocol import Reply, Request, Sampling, Teacher, Turn
 
 PROMPTS = Path(__file__).parent / "prompts"
 PLACE = re.compile(r"\{\{(\w+)\}\}")
 ALMOST = re.compile(r"\{\{(?!\w+\}\})[^{}\n]{0,80}\}\}|\{%[^\n]{0,80}?%\}")
 FIRST_LINE = re.compile(r"`=== (\w{1,60}) ===`")
 DIVIDER = "\n---\n"
+TAG = re.compile(r"^<(\w+)>$", re.MULTILINE)
 MAX_BYTES = 64 << 10  # a place for a page may occur once, so a rendered prompt is bounded too
 
 
@@ -44,6 +46,39 @@ class Template:
             Turn(role="system", content=_fill(self.system, values)),
             Turn(role="user", content=_fill(self.user, values)),
         ]
+
+    async def ask(
+        self,
+        teacher: Teacher,
+        values: Mapping[str, str],
+        sampling: Sampling,
+        seed: int,
+        schema: Mapping[str, Any] | None = None,
+    ) -> Reply:
+        """The teacher's reply to the file with the values in place, without the file's own marks.
+
+        JSON, where a schema demands it, stays as it is, and so does a reply of nothing but marks.
+        """
+        request = Request(self.turns(values), sampling, seed, schema=schema)
+        reply = await teacher.reply(request)
+        text = reply.text if schema is not None else self.unmarked(reply.text, values)
+        return replace(reply, text=text or reply.text)
+
+    def unmarked(self, text: str, values: Mapping[str, str]) -> str:
+        """The text without the cue at its front, and without the file's tags around its lines.
+
+        A tag that a value holds stays: the text may be about it.
+        """
+        cue = self.user.rpartition("\n")[2]
+        if cue.endswith(":"):
+            said = rf"\A[#\s]*([*_]*){re.escape(cue[:-1])}\s*(?::\s*\1|\1\s*:)\s*"
+            text = re.sub(said, "", text, flags=re.IGNORECASE)
+        given = "\n".join(values.values())
+        tags = "|".join(tag for tag in TAG.findall(self.user) if f"<{tag}>" not in given)
+        if tags:
+            mark = rf"</?(?:{tags})>"
+            text = re.sub(rf"^[ \t]*{mark}|{mark}[ \t]*$", "", text, flags=re.MULTILINE)
+        return text.strip()
 
     @property
     def first_line(self) -> str | None:

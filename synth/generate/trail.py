@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synth.teacher.protocol import Identity, Reply
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def step(
@@ -32,5 +35,18 @@ def step(
         "finish_reason": reply.finish_reason,
         "tokens_in": reply.tokens_in,
         "tokens_out": reply.tokens_out,
-        "planted": reply.planted,
     }
+
+
+def evolved(trails: pa.ChunkedArray) -> int:
+    """How many of the rows come from an evolved prompt, by their trails."""
+    import pyarrow.compute as pc
+
+    stages = pc.struct_field(pc.list_flatten(trails), "stage")
+    rows = pc.list_parent_indices(trails).filter(pc.equal(stages, "evolve"))
+    return len(pc.unique(rows))
+
+
+def told_evolved(rows: int, evolved_rows: int) -> str:
+    """The count for people."""
+    return f"{rows:,} rows: {evolved_rows:,} evolved, {rows - evolved_rows:,} seeds as they came"

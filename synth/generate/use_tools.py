@@ -137,15 +137,13 @@ class UseTools(ShardStage):
         """What the tool returns, as the teacher makes it up."""
         assert place.teacher is not None
         seed = derive_seed(place.seed, self.name, record, "return", len(before))
-        turns = shipped(RETURN).turns(
-            {
-                "tool": call.tool.told,
-                "before": "\n".join(before) or "(nothing)",
-                "arguments": call.arguments,
-            }
-        )
+        values = {
+            "tool": call.tool.told,
+            "before": "\n".join(before) or "(nothing)",
+            "arguments": call.arguments,
+        }
         sampling = Sampling(temperature=0.7, max_tokens=RETURN_TOKENS)
-        return await place.teacher.reply(Request(turns, sampling, seed, schema=RETURNED))
+        return await shipped(RETURN).ask(place.teacher, values, sampling, seed, RETURNED)
 
     def _ended(
         self,

@@ -83,7 +83,8 @@ def draw(
     """One of the operations, drawn by weight and, with `sharpness` above 0, by what each yields."""
     if not sharpness:
         return chance.choices(list(among), [weights.get(one, 1.0) for one in among])[0]
-    known = total(yields)
+    # one that asks nobody costs nothing; it must not win for that alone
+    known = total({name: one for name, one in yields.items() if one.tokens})
     usual = known.tokens / known.attempts if known.attempts else 0.0
     drawn = [
         weights.get(one, 1.0) * _worth(yields.get(one, Yield()), usual, chance) ** sharpness
@@ -96,5 +97,5 @@ def _worth(found: Yield, usual: float, chance: random.Random) -> float:
     """A yield per attempt, drawn from Beta(1 + gain, 1 + the rest), over its tokens in units of
     what an attempt usually costs."""
     rate = chance.betavariate(1 + found.gain, 1 + max(0.0, found.attempts - found.gain))
-    cost = found.tokens / found.attempts / usual if found.attempts and usual else 1.0
+    cost = found.tokens / found.attempts / usual if found.tokens and usual else 1.0
     return max(rate / cost, 1e-6)

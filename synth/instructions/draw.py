@@ -51,6 +51,12 @@ CLAIMS: Final = {
     Aspect.VOCABULARY: _words(r"words?\b", "keyword", "vocabular", "mention", "without us", "translat",
         "correct", "proofread", "letter", "noun", "adjective", "verb"),
 }  # fmt: skip
+# "Just the value, please": whatever adds to such an answer contradicts it.
+BARE: Final = _words(
+    r"only\b", r"just\b", r"nothing (?:but|else|more)\b", r"single\b", r"bare\b",
+    r"one[- ]word\b", r"yes or no\b", r"true or false\b",
+)  # fmt: skip
+ADDS: Final = ALL - {Aspect.CASE, Aspect.COMMAS}
 # What instructions that we do not attach are about, by the group of their name.
 GROUPS: Final = {
     "length_constraints": frozenset({Aspect.LENGTH, Aspect.FORM}),
@@ -70,10 +76,19 @@ OURS: Final = re.compile(
 )
 
 
-def draw(prompt: str, held: Iterable[Instruction], chance: random.Random) -> Drawn | None:
+def draw(
+    prompt: str,
+    held: Iterable[Instruction],
+    chance: random.Random,
+    *,
+    short: bool = False,
+    gold: str | None = None,
+) -> Drawn | None:
     """A constraint for the prompt, which holds these already; None where none suits it.
 
-    The same chance, the same constraint.
+    `short`: one that an answer of one to three sentences can follow. `gold`: the final answer,
+    which an answer that follows the constraint must still give, unaltered. The same chance, the
+    same constraint.
     """
     prompt = prompt[:MOST_CHARS]
     known = [*held, *stated(prompt)]
@@ -82,18 +97,36 @@ def draw(prompt: str, held: Iterable[Instruction], chance: random.Random) -> Dra
     rest = OURS.sub(" ", prompt)
     claimed = {aspect for aspect, said in CLAIMS.items() if said.search(rest)}
     claimed |= {aspect for one in known for aspect in _about(one.id)}
+    if BARE.search(rest):
+        claimed |= ADDS
     here = domains(prompt)
     open_: dict[str, list[Family]] = {}
     for family in FAMILIES:
-        if family.id not in names and not family.about & claimed and here <= family.also_for:
+        suits = family.id not in names and not family.about & claimed and here <= family.also_for
+        if suits and not (short and family.short is None) and _keeps(family, gold):
             open_.setdefault(family.id, []).append(family)
     if not open_:
         return None
     kind = chance.choice(list(open_))  # a kind that is said in two directions is drawn once
-    drawn = chance.choice(open_[kind]).draw(chance, prompt)
+    # no word of the gold answer is forbidden either
+    drawn = chance.choice(open_[kind]).draw(chance, f"{prompt}\n{gold or ''}", short=short)
     # our wordings are English, and so is the prompt or it is left alone
     foreign = languages(prompt) - {"en"} or drifted(f"{prompt} {drawn.sentence}", prompt)
     return None if foreign else drawn
+
+
+def followed_by(prompt: str, sentence: str) -> str:
+    """The prompt with the sentence at its end, apart from any text that the prompt works on."""
+    prompt = prompt.rstrip()
+    plain = prompt.endswith((".", "!", "?")) and not re.search(r"[\n:\"\u201c`]", prompt)
+    return f"{prompt} {sentence}" if plain else f"{prompt}\n\n{sentence}"
+
+
+def _keeps(family: Family, gold: str | None) -> bool:
+    """Whether who follows the constraint can still give the gold answer, if there is one."""
+    return gold is None or (
+        family.keeps_answer and not (Aspect.COMMAS in family.about and "," in gold)
+    )
 
 
 def _about(name: str) -> frozenset[Aspect]:

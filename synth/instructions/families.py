@@ -45,6 +45,10 @@ class Drawn:
     sentence: str
 
 
+def _none(_chance: random.Random, _prompt: str) -> Mapping[str, Any]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """One kind of constraint. Each wording states all of its parameters, in their names' places."""
@@ -52,13 +56,17 @@ class Family:
     id: str
     about: frozenset[Aspect]
     wordings: tuple[str, ...]
-    parameters: Draw = lambda _chance, _prompt: {}
+    parameters: Draw = _none
     also_for: frozenset[Domain] = frozenset()
     """It suits prompts of these domains too; every family suits those of none."""
+    short: Draw | None = None
+    """Its parameters for an answer of one to three sentences; None: it suits longer ones alone."""
+    keeps_answer: bool = False
+    """The final answer stays as it is and where it is, so `verify` still finds it."""
 
-    def draw(self, chance: random.Random, prompt: str) -> Drawn:
-        """Parameters and a wording."""
-        given = self.parameters(chance, prompt)
+    def draw(self, chance: random.Random, prompt: str, *, short: bool = False) -> Drawn:
+        """Parameters, those for a short answer if wanted, and a wording."""
+        given = (self.short if short and self.short else self.parameters)(chance, prompt)
         said = {name: _said(value) for name, value in given.items()}
         return Drawn(Instruction(self.id, given), chance.choice(self.wordings).format(**said))
 
@@ -110,6 +118,7 @@ FAMILIES: Final = (
             "Give an answer of no fewer than {num_words} words.",
         ),
         _count("num_words", 80, 240, 20, relation="at least"),
+        short=_count("num_words", 20, 40, 5, relation="at least"),
     ),
     Family(
         "length_constraints:number_words",
@@ -120,6 +129,8 @@ FAMILIES: Final = (
             "The answer should have less than {num_words} words.",
         ),
         _count("num_words", 60, 160, 10, relation="less than"),
+        short=_count("num_words", 30, 60, 5, relation="less than"),
+        keeps_answer=True,
     ),
     Family(
         "length_constraints:number_sentences",
@@ -131,6 +142,7 @@ FAMILIES: Final = (
             "Give an answer of no fewer than {num_sentences} sentences.",
         ),
         _count("num_sentences", 4, 12, relation="at least"),
+        short=_count("num_sentences", 2, 3, relation="at least"),
     ),
     Family(
         "length_constraints:number_sentences",
@@ -141,6 +153,8 @@ FAMILIES: Final = (
             "Keep the whole answer under {num_sentences} sentences.",
         ),
         _count("num_sentences", 4, 9, relation="less than"),
+        short=_count("num_sentences", 3, 5, relation="less than"),
+        keeps_answer=True,
     ),
     Family(
         "length_constraints:number_paragraphs",
@@ -161,6 +175,7 @@ FAMILIES: Final = (
             "Give exactly {num_bullets} bullet points, no more and no fewer, marked with * or -.",
         ),
         _count("num_bullets", 3, 6),
+        short=_count("num_bullets", 2, 3),
     ),
     Family(
         "detectable_format:number_highlighted_sections",
@@ -181,6 +196,8 @@ FAMILIES: Final = (
             "Give the answer a title enclosed in double angular brackets, i.e. <<title>>.",
         ),
         also_for=frozenset({Domain.CODE, Domain.MATHS}),
+        short=_none,
+        keeps_answer=True,
     ),
     Family(
         "detectable_format:json_format",
@@ -212,6 +229,7 @@ FAMILIES: Final = (
         ),
         _two_of("keywords", KEYWORDS),
         also_for=frozenset({Domain.MATHS}),
+        short=_two_of("keywords", KEYWORDS),
     ),
     Family(
         "keywords:forbidden_words",
@@ -222,6 +240,8 @@ FAMILIES: Final = (
             "Whatever else you say, never use the words {forbidden_words} in your answer.",
         ),
         _two_of("forbidden_words", AVOIDABLE),
+        short=_two_of("forbidden_words", AVOIDABLE),
+        keeps_answer=True,
     ),
     Family(
         "change_case:english_lowercase",
@@ -231,6 +251,7 @@ FAMILIES: Final = (
             "Write your entire answer in all lowercase letters, names included.",
             "Keep the whole answer in lowercase, even where a sentence begins.",
         ),
+        short=_none,
     ),
     Family(
         "change_case:english_capital",
@@ -240,6 +261,7 @@ FAMILIES: Final = (
             "Write your entire answer in capital letters only, names and titles too.",
             "Put the whole answer in uppercase, from the first letter to the last.",
         ),
+        short=_none,
     ),
     Family(
         "punctuation:no_comma",
@@ -250,6 +272,8 @@ FAMILIES: Final = (
             "Avoid using any commas, wherever one would usually stand.",
         ),
         also_for=frozenset({Domain.MATHS}),
+        short=_none,
+        keeps_answer=True,
     ),
     Family(
         "startend:end_checker",
@@ -261,6 +285,7 @@ FAMILIES: Final = (
         ),
         lambda chance, _prompt: {"end_phrase": chance.choice(END_PHRASES)},
         also_for=frozenset({Domain.CODE}),
+        short=lambda chance, _prompt: {"end_phrase": chance.choice(END_PHRASES)},
     ),
     Family(
         "startend:quotation",
@@ -270,5 +295,6 @@ FAMILIES: Final = (
             "Wrap your whole answer in double quotation marks, from the first word to the last.",
             "The answer should stand between quotation marks: wrap the entire answer in double quotation marks.",
         ),
+        short=_none,
     ),
 )

@@ -3,7 +3,7 @@ nothing else.
 
 `outputs/quickstart/03-distill/manifest.json`, shortened:
 
-    {"stage": "distill", "index": 3, "fingerprint": "9f…", "teacher": {"model": "rehearsal", …},
+    {"stage": "distill", "index": 3, "fingerprint": "9f…", "teacher": {"model": "Qwen/Qwen3-8B", …},
      "shards": [{"shard": 0, "rows_in": 64, "rows_made": 64,
                  "kept": {"path": "kept/00000.parquet", "rows": 121, "bytes": 40112, "sha256": "…"},
                  "rejected": {…}, "reasons": {"reply_truncated": 7}, …}]}
@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from synth.errors import StoreFault
+from synth.errors import InputError, StoreFault
 from synth.store.durable import sha256_file, write_bytes
 
 NAME = "manifest.json"
@@ -60,6 +60,10 @@ class ShardReceipt(_Receipt):
     prefix_hits: int = 0
     """… and those found there, which were not computed again. Shards that are asked side by side
     share the sum."""
+    tried: int = 0
+    """Records that the teacher was asked to write, where the stage counts them …"""
+    survived: int = 0
+    """… and those of them that were good enough to go on."""
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     """What happened that a user should know: a style that was stopped, say."""
@@ -70,13 +74,13 @@ class TeacherRecord(_Receipt):
 
     model: str
     revision: str = ""
-    rehearsal: bool = False
 
 
 class Manifest(_Receipt):
     """The receipt of a stage."""
 
-    format: int = 1
+    format: Literal[2] = 2
+    """Of the run folder. 1 had one more field in the trail of each row."""
     stage: str
     index: int
     fingerprint: str
@@ -115,6 +119,16 @@ class Manifest(_Receipt):
         return sum(shard.rejected.rows for shard in self.shards)
 
     @property
+    def tried(self) -> int:
+        """Records that the teacher was asked to write, where the stage counts them."""
+        return sum(shard.tried for shard in self.shards)
+
+    @property
+    def survived(self) -> int:
+        """Those of them that were good enough to go on."""
+        return sum(shard.survived for shard in self.shards)
+
+    @property
     def prefix_hit_rate(self) -> float | None:
         """The share of prompt tokens that the prefix cache had, 0 to 1; None: nobody told."""
         queries = sum(shard.prefix_queries for shard in self.shards)
@@ -135,14 +149,24 @@ def save(receipt: Manifest | ShardReceipt, path: Path) -> None:
 
 
 def load_manifest(path: Path) -> Manifest | None:
-    """The manifest in the file; None where there is none. Raises `StoreFault` on a damaged one."""
+    """The manifest in the file; None where there is none.
+
+    Raises `StoreFault` on a damaged one, `InputError` on one of another format.
+    """
     try:
         return Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except ValidationError as error:
+        mistakes = error.errors()
+        if any(mistake["loc"] == ("format",) for mistake in mistakes):
+            folder = path.parent.parent
+            raise InputError(
+                f"another version of synth made {folder}, and this one can only read its release "
+                "as input: run the recipe with another --out, or delete the folder"
+            ) from error
         raise StoreFault(
-            f"{path} is damaged or of another version: {error.errors()[0]['msg']}; "
+            f"{path} is damaged or of another version: {mistakes[0]['msg']}; "
             "remove it and run the recipe again: what is finished is kept"
         ) from error
 

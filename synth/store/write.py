@@ -111,6 +111,7 @@ class Write(Sink):
         """Card and manifest beside the data, then the folder in its place."""
         from synth.card import card
         from synth.store.durable import sha256_file, write_bytes
+        from synth.tally import released
 
         teachers = [past.teacher for past in delivery.history if past.teacher]
         data = [
@@ -131,7 +132,11 @@ class Write(Sink):
             teacher=teachers[-1] if teachers else None,
             shards=receipts,
         )
-        text = card(delivery.plan, [*delivery.history, manifest], format_).encode()
+        history = [*delivery.history, manifest]
+        grown = None
+        if any(past.stage == "evolve" for past in delivery.history):
+            grown = _evolved(delivery.shards, format_)
+        text = card(delivery.plan, history, format_, released(aside), grown).encode()
         write_bytes(aside / CARD, text)
         readme = ShardFile(path=CARD, rows=0, bytes=len(text), sha256=sha256_file(aside / CARD))
         save(manifest.model_copy(update={"files": [*data, readme]}), aside / NAME)
@@ -162,6 +167,16 @@ def _told(delivery: Delivery, format_: Format) -> Iterator[None]:
                 )
             )
         yield
+
+
+def _evolved(shards: list[Path], format_: Format) -> int:
+    """How many of the rows that fit come from an evolved prompt."""
+    from synth.generate.trail import evolved
+    from synth.store.formats import fits
+    from synth.store.shards import read_shard
+
+    tables = (read_shard(path) for path in shards)
+    return sum(evolved(table.filter(fits(table, format_))["trail"]) for table in tables)
 
 
 def _lineage(shards: list[Path], format_: Format) -> NDArray[np.bytes_]:

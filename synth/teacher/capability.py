@@ -50,12 +50,6 @@ PROBES = {
 }
 
 
-REHEARSED = {need: YES for need in Need if need is not Need.RAW} | {
-    Need.RAW: Finding(False, "no, the rehearsal teacher has none")
-}
-"""Known without asking: it might plant a defect in the answer that shows it."""
-
-
 def _is_seven(message: dict[str, Any]) -> bool | None:
     content = message["content"]
     # a model that thinks first has no text yet, and the schema is not for its thoughts
@@ -67,8 +61,6 @@ async def find(wire: Wire, urls: Sequence[str], who: Identity, needs: frozenset[
 
     Raises `TeacherFault` where one cannot be asked.
     """
-    if who.rehearsal:
-        return {need: REHEARSED[need] for need in Need if need in needs}
     wanted = [(need, url) for need in Need if need in needs for url in urls]
     found = await asyncio.gather(*(probe(wire, url, who.model, need) for need, url in wanted))
     findings: dict[Need, Finding] = {}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,19 +14,20 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from synth.errors import TeacherFault
+from synth.teacher.embedded import Embedded
 from synth.teacher.need import Need
-from synth.teacher.rehearsal.config import Rehearsal
 from synth.teacher.vllm.config import Launch, LaunchSettings
 
 if TYPE_CHECKING:
     from synth.teacher.journaled import Served
+    from synth.teacher.vllm.server import Fleet
 
 
 def _address(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(
-            f"{value!r} is no address; expected `rehearsal` or one like http://127.0.0.1:8000/v1"
+            f"{value!r} is no address; expected `embedded` or one like http://127.0.0.1:8000/v1"
         )
     if parts.username or parts.password:
         raise ValueError("an address must not hold a password: use `api_key_env`")
@@ -36,9 +38,9 @@ Address = Annotated[str, AfterValidator(_address)]
 
 
 class TeacherConfig(LaunchSettings):
-    """Who is asked: a served model by its address, one that the run launches, or the rehearsal one.
+    """Who is asked: a served model by its address, one that the run launches, or the embedded one.
 
-    Short forms: `teacher: rehearsal`, `teacher: http://127.0.0.1:8000/v1`. With `model` and no
+    Short forms: `teacher: embedded`, `teacher: http://127.0.0.1:8000/v1`. With `model` and no
     address the run serves that model itself with vLLM, and ends it when it is done.
     """
 
@@ -46,8 +48,8 @@ class TeacherConfig(LaunchSettings):
     """Address of an OpenAI-compatible server such as vLLM's, ending in /v1."""
     urls: Annotated[tuple[Address, ...], Field(min_length=1)] | None = None
     """Several addresses in place of `url`: replicas of one model, which share the requests."""
-    rehearsal: Rehearsal | None = None
-    """The built-in teacher without a model; its rows are marked and cannot be pushed unasked."""
+    embedded: Embedded | None = None
+    """A small model that the run serves itself on the CPU, without a GPU or an address."""
     model: Annotated[str, Field(min_length=1)] | None = None
     """With an address: the served model's name, if it has several. Without one: the model to
     launch, by its name on the Hugging Face Hub or its folder."""
@@ -68,12 +70,12 @@ class TeacherConfig(LaunchSettings):
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:
-        if value == "rehearsal":
-            return {"rehearsal": {}}
+        if value == "embedded":
+            return {"embedded": {}}
         if isinstance(value, str):
             return {"url": value}
-        if isinstance(value, dict) and value.get("rehearsal", "") is None:
-            return {**value, "rehearsal": {}}
+        if isinstance(value, dict) and value.get("embedded", "") is None:
+            return {**value, "embedded": {}}
         return value
 
     @field_validator("urls")
@@ -86,9 +88,13 @@ class TeacherConfig(LaunchSettings):
 
     @model_validator(mode="after")
     def _one(self) -> TeacherConfig:
-        if sum(choice is not None for choice in (self.url, self.urls, self.rehearsal)) > 1:
-            raise ValueError("name only one of `url`, `urls` and `rehearsal`")
-        if self.addresses or self.rehearsal is not None:
+        if sum(choice is not None for choice in (self.url, self.urls, self.embedded)) > 1:
+            raise ValueError("name only one of `url`, `urls` and `embedded`")
+        if self.embedded is not None and (self.model or self.api_key_env):
+            raise ValueError(
+                "the embedded teacher takes its model as `embedded: {model: PATH.gguf}`, and no key"
+            )
+        if self.addresses or self.embedded is not None:
             of_launch = [key for key in LaunchSettings.model_fields if key in self.model_fields_set]
             if of_launch:
                 raise ValueError(
@@ -99,7 +105,7 @@ class TeacherConfig(LaunchSettings):
         if self.model is None:
             raise ValueError(
                 "name the `model` that the run shall launch, or the `url` (or `urls`) of a served "
-                "one, or `rehearsal`"
+                "one, or `embedded`"
             )
         if self.api_key_env:
             raise ValueError(
@@ -112,11 +118,31 @@ class TeacherConfig(LaunchSettings):
 
     @property
     def launch(self) -> Launch | None:
-        """What the run launches; None where it asks a teacher that is up, or rehearses."""
-        if self.model is None or self.addresses or self.rehearsal is not None:
+        """What the run launches with vLLM; None for a teacher at an address or an embedded one."""
+        if self.model is None or self.addresses:
             return None
         settings = {key: getattr(self, key) for key in LaunchSettings.model_fields}
         return Launch.model_construct(model=self.model, **settings)
+
+    @property
+    def starts(self) -> bool:
+        """Whether the run starts the teacher itself, and ends it."""
+        return not self.addresses
+
+    def was(self, model: str, revision: str) -> bool:
+        """Whether the teacher that the run starts is the one that answered under these names.
+
+        The engine may be of another version by now. Raises as `model_file` does.
+        """
+        if self.embedded is not None:
+            from synth.teacher.embedded import fingerprint, model_file
+
+            same = revision.startswith(fingerprint(model_file(self.embedded)))
+            return same and model == self.embedded.name
+        launch = self.launch
+        assert launch is not None, "a teacher at an address is asked who it is"
+        root = "" if launch.model == launch.name else f"{launch.model} "
+        return model == launch.name and revision.startswith(root)
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -126,8 +152,18 @@ class TeacherConfig(LaunchSettings):
     @property
     def most_in_flight(self) -> int:
         """Requests in flight at most, at all replicas together."""
-        replicas = self.launch.replicas if self.launch else len(self.addresses)
-        return self.concurrency * max(1, replicas)
+        if self.embedded is not None:
+            replicas = self.embedded.count
+        else:
+            replicas = self.launch.replicas if self.launch else len(self.addresses)
+        return self.at_each * max(1, replicas)
+
+    @property
+    def at_each(self) -> int:
+        """Requests in flight at most, at each server."""
+        if self.embedded is None:
+            return self.concurrency
+        return min(self.concurrency, self.embedded.slots)  # more would only wait there
 
     @property
     def who(self) -> str:
@@ -135,7 +171,9 @@ class TeacherConfig(LaunchSettings):
         if self.launch:
             times = f", {self.launch.replicas} times" if self.launch.replicas > 1 else ""
             return f"{self.launch.name}, which it launches with vLLM{times}"
-        return " and ".join(self.addresses) or "the rehearsal teacher"
+        if self.embedded is not None:
+            return f"{self.embedded.name}, which it serves on the CPU"
+        return " and ".join(self.addresses)
 
 
 @asynccontextmanager
@@ -155,27 +193,21 @@ async def open_teacher(
     from synth.teacher.capability import find
     from synth.teacher.client import connected
     from synth.teacher.journaled import Served
-    from synth.teacher.rehearsal.launch import rehearsal_server
 
     async with AsyncExitStack() as stack:
-        addresses, model, restart = config.addresses, config.model, None
+        addresses, model, restart, revision = config.addresses, config.model, None, ""
         api_key = _key(config.api_key_env)
-        if config.rehearsal is not None:
-            log = logs / "rehearsal.log" if logs else None
-            addresses = (await stack.enter_async_context(rehearsal_server(config.rehearsal, log)),)
-        elif config.launch is not None:
-            from synth.teacher.vllm.server import launched
-
+        if not addresses:
             folder = logs or Path(stack.enter_context(TemporaryDirectory(prefix="synth-teacher-")))
-            fleet = await stack.enter_async_context(launched(config.launch, folder, say))
+            fleet = await stack.enter_async_context(started(config, folder, say))
             addresses, model, api_key = tuple(fleet.urls), fleet.model, fleet.api_key
-            restart = fleet.restart
+            restart, revision = fleet.restart, fleet.revision
         client = await stack.enter_async_context(
             connected(
                 addresses,
                 model=model,
                 api_key=api_key,
-                concurrency=config.concurrency,
+                concurrency=config.at_each,
                 timeout_s=config.timeout_s,
                 patience_s=config.patience_s,
                 stall_s=config.stall_s,
@@ -185,6 +217,8 @@ async def open_teacher(
             )
         )
         card = client.card
+        if revision:
+            card = replace(card, identity=replace(card.identity, revision=revision))
         yield Served(
             client,
             card.identity,
@@ -194,6 +228,20 @@ async def open_teacher(
             prefix_use=client.prefix_use,
             findings=await find(client.wire, client.urls, card.identity, needs),
         )
+
+
+def started(
+    config: TeacherConfig, logs: Path, say: Callable[[str], None]
+) -> AbstractAsyncContextManager[Fleet]:
+    """The servers of a teacher that the run starts itself: embedded, or launched with vLLM."""
+    if config.embedded is not None:
+        from synth.teacher.embedded import embedded
+
+        return embedded(config.embedded, logs, say)
+    from synth.teacher.vllm.server import launched
+
+    assert config.launch is not None, "a teacher has an address, or is started here"
+    return launched(config.launch, logs, say)
 
 
 def _key(variable: str | None) -> str | None:

@@ -61,8 +61,9 @@ async def identify(wire: Wire, url: str, model: str | None, within_s: float = LO
         version = await _version(wire, url, within_s) if status == 200 else ""
     except TROUBLES as error:
         raise TeacherFault(
-            f"no teacher answers at {url} ({wire.told(error)}); start one with `vllm serve MODEL`, "
-            "correct `teacher.url`, or rehearse with `--teacher rehearsal`"
+            f"no teacher answers at {url} ({wire.told(error)}); start one there with `vllm serve "
+            "MODEL`, name another with `--teacher http://HOST:PORT/v1`, let the run launch one "
+            "with vLLM on a GPU (`teacher: {model: …}`), or use the small `--teacher embedded`"
         ) from error
     if status in HOPELESS:
         raise TeacherFault(f"the teacher at {url} answered {status}: {HOPELESS[status]}")
@@ -87,7 +88,7 @@ async def identify(wire: Wire, url: str, model: str | None, within_s: float = LO
     revision = " ".join(filter(None, [root if root != model else "", version]))
     names = {name for name, other in served.items() if root and other.get("root") == root}
     return Card(
-        Identity(model, revision, rehearsal=entry.get("owned_by") == "synth"),
+        Identity(model, revision),
         frozenset(names | {model}),
         entry.get("max_model_len"),
     )

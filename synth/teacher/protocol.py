@@ -150,7 +150,6 @@ class Identity:
     model: str
     revision: str = ""
     """The engine's version and the model's revision, as far as the server tells."""
-    rehearsal: bool = False
 
     def key(self, body: bytes) -> bytes:
         """The journal's key: sha256 of the request's body, which names the model, and revision."""
@@ -172,8 +171,6 @@ class Reply:
     share the sum by the length of what they say."""
     logprobs: Sequence[float] | None = None
     """Of each token, where they were asked for: reasoning and the end of the text included."""
-    planted: str = ""
-    """The defect that a rehearsal teacher says it planted; filters never see it."""
     fault: str | None = None
     key: str = field(default="", compare=False)
     """The request's key in the journal, in hex."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 NOT_YET = "That is not what was asked for: "
-"""How the teacher is shown its mistake; the rehearsal teacher knows a second try by it."""
+"""How the teacher is shown its mistake."""
 SHOWN_CHARS = 300
 
 

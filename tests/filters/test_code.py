@@ -239,7 +239,7 @@ def test_the_note_is_the_evidence(judge):
     assert printed.note == "input 1 of 2, '2\\n': '22\\n' in place of '4\\n'"
 
 
-def test_a_batch_is_checked_in_its_order_and_rows_without_tests_stay_open():
+def test_a_batch_is_checked_in_its_order_and_rows_without_tests_are_told_apart():
     rows = [
         ("def f(x): return x", "assert f(1) == 1\nassert f(2) == 2"),
         ("A: 5", None),
@@ -250,7 +250,7 @@ def test_a_batch_is_checked_in_its_order_and_rows_without_tests_stay_open():
         [new_record(prompt="?", text=text, reference={"tests": tests}) for text, tests in rows]
     )
     verdicts = [check.verdict for check in Code().check(Batch(table))]
-    assert verdicts == ["pass", "unverified", "fail", "unverified"]
+    assert verdicts == ["pass", "not_applicable", "fail", "unverified"]
 
 
 def test_the_least_memory_suffices_for_small_programs(sandbox):
@@ -262,7 +262,7 @@ def test_the_least_memory_suffices_for_small_programs(sandbox):
 
 def test_rows_without_tests_need_no_sandbox(monkeypatch):
     monkeypatch.setattr(Sandbox, "__enter__", None)
-    assert Code().check(Batch.of_texts(["x"])) == [Check(Verdict.UNVERIFIED, "no tests")]
+    assert Code().check(Batch.of_texts(["x"])) == [Check(Verdict.NOT_APPLICABLE, "no tests")]
 
 
 def test_another_interpreter_runs_programs_in_the_same_sandbox():

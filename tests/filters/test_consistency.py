@@ -26,7 +26,7 @@ def verdicts(*texts: str, **settings: float) -> list[str]:
         (["A: yes", "A: yes", "A: no"], ["pass", "pass", "fail"]),
         (["A: 5", "A: 6", "A: 7"], ["unverified"] * 3),
         (["A: 5", "A: 5", "A: 6", "A: 6"], ["unverified"] * 4),
-        (["A: 5", "A: 5"], ["unverified"] * 2),
+        (["A: 5", "A: 5"], ["not_applicable"] * 2),
         (["no", "idea", "at all"], ["unverified"] * 3),
         (["", "", ""], ["unverified"] * 3),
     ],

@@ -11,16 +11,14 @@ import pytest
 
 from filters.quality.echo import Echo
 from synth.batch import Batch
+from synth.generate.styles import Style
 from synth.record import new_record, records_table
-from synth.teacher.rehearsal.answer import answer
-from synth.teacher.rehearsal.dice import Dice
-from synth.teacher.rehearsal.replies import Job, compose
+from tests.filters.rewrites import REWRITES, SOURCE
 from tests.filters.rows import HOSTILE, answers
 
 STARTER = Path(__file__).parents[2] / "seeds" / "starter" / "prompts.jsonl"
 PROMPT = "Why do plants need light, and what would they do without it?"
 SPAM = "Is this spam or legitimate? Say which.\n\nYou won! Send ten coins to claim your prize."
-SOURCE = "Plants need light to grow. They turn it into sugar, which they store in their roots."
 
 
 def reasons(pairs: list[tuple[str, str]], **settings: float) -> list[str | None]:
@@ -136,19 +134,16 @@ def test_hostile_texts_are_bounded():
     assert time.process_time() - started < 4
 
 
-def test_answers_to_the_starter_prompts_stay():
+def test_gold_answers_to_the_starter_prompts_stay():
     rows = [json.loads(line) for line in STARTER.read_text(encoding="utf-8").splitlines()]
-    pairs = [(row["prompt"], answer(row["prompt"], Dice(b"1")).text) for row in rows]
-    pairs += [(row["prompt"], row["answer"]) for row in rows if row.get("answer")]
-    assert len(pairs) > len(rows)
+    pairs = [(row["prompt"], row["answer"]) for row in rows if row.get("answer")]
+    assert len(pairs) > 20
     assert set(reasons(pairs)) == {None}
 
 
-@pytest.mark.parametrize("style", ["faq", "table", "tutorial", "maths", "textbook"])
-def test_rewrites_of_short_sources_stay(style):
-    for number in range(20):
-        text = compose(Job("rewrite", SOURCE, style), Dice(b"%d" % number)).text
-        assert Echo().judge(rewritten(text.partition("\n")[2])).reasons == [None]
+@pytest.mark.parametrize("style", Style)
+def test_rewrites_of_a_short_source_stay(style):
+    assert Echo().judge(rewritten(REWRITES[style])).reasons == [None]
 
 
 @pytest.mark.gold

@@ -130,11 +130,11 @@ def test_what_cannot_be_checked_is_unverified_and_not_wrong(one: dict[str, Any],
 
 
 def test_without_instructions_nothing_is_claimed() -> None:
-    assert check("So it is.") == ("unverified", "no instructions")
+    assert check("So it is.") == ("not_applicable", "no instructions")
     assert check("So, it is.", prompt="Do not use any commas. Why?")[0] == "fail"
     assert (
         check("So, it is.", prompt="Do not use any commas. Why?", read_prompt=False)[0]
-        == "unverified"
+        == "not_applicable"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from filters.verify.algebra import CHILDREN, Child
 from filters.verify.compare import Pair
 from filters.verify.extract import final_answer
-from filters.verify.maths import Maths
+from filters.verify.maths import Maths, check_text
 from synth.batch import Batch
 from synth.record import new_record, records_table
 from synth.verdicts import Check, Verdict
@@ -231,14 +232,11 @@ def test_a_tolerance_is_a_share_of_the_gold_value(given, gold, tolerance, expect
     assert check.verdict == expected
 
 
-def test_without_reference_or_answer_there_is_nothing_to_check():
+def test_no_gold_answer_is_told_from_an_answer_that_cannot_be_read():
     found = checks([("A: 5", None), ("A: 5", " "), ("", "5"), ("Five or so.", "5")])
-    assert {check.verdict for check in found} == {Verdict.UNVERIFIED}
-    assert [check.note for check in found] == [
-        "no reference answer",
-        "no reference answer",
-        "no final answer",
-        "no final answer",
+    assert found == [
+        *[Check(Verdict.NOT_APPLICABLE, "no reference answer")] * 2,
+        *[Check(Verdict.UNVERIFIED, "no final answer")] * 2,
     ]
 
 
@@ -299,6 +297,30 @@ def test_every_labelled_solution_is_judged_as_its_label_says(gold):
     assert [check.verdict is Verdict.PASS for check in found] == [r["is_correct"] for r in rows]
     unverified = [check for check in found if check.verdict is Verdict.UNVERIFIED]
     assert len(unverified) == 3  # two without a final answer, one "10+John's age"
+
+
+@pytest.mark.gold
+def test_last_sentences_of_real_solutions_pass_where_they_give_the_gold_answer(gold):
+    decided = []
+    for row in gold("gsm8k_model_solutions.jsonl"):
+        text = re.sub(r"<<[^>]*>>|\nA: [^\n]*$", "", row["solution"].rstrip())  # unmarked
+        found = check_text(text, row["ground_truth"], row["question"])
+        if isinstance(found, Check) and "last sentence" in found.note:
+            decided.append((row["is_correct"], found.verdict))
+    assert decided.count((True, Verdict.PASS)) > 150
+    assert decided.count((False, Verdict.FAIL)) > 150
+    # a right sentence with a wrong mark, "= $11,050. A: 11", and 5.01 before the right mark 5
+    assert decided.count((False, Verdict.PASS)) == decided.count((True, Verdict.FAIL)) == 1
+
+
+@pytest.mark.gold
+def test_no_wrong_answer_passes_where_none_is_marked(gold):
+    rows = gold("cases/maths_pairs.jsonl")
+    for row in rows:
+        found = check_text(row["response"], row["answer"], row["prompt"])
+        unmarked = isinstance(found, Check) and re.search("last sentence|whole text", found.note)
+        if unmarked and found.verdict is Verdict.PASS:
+            assert row["right"] == "pass", row
 
 
 @pytest.mark.gold

@@ -15,6 +15,7 @@ from synth.engine.account import account
 from synth.engine.stage import Outcome, Place
 from synth.kind import Kind
 from synth.record import RECORD
+from synth.samples import overall
 from synth.store.formats import Format, export, fits
 from tests.filters.rows import answers, assert_whole
 
@@ -89,11 +90,29 @@ def test_the_best_samples_of_each_prompt_stay_in_their_order(
     assert set(outcome.rejected["reason"].to_pylist()) <= {"not_the_best_sample"}
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        (["pass", "not_applicable"], "pass"),
+        (["pass", "unverified"], "unverified"),
+        (["unverified", "fail"], "fail"),
+        (["error", "pass"], "error"),
+        (["not_applicable"], "not_applicable"),
+        (["keep"], "not_applicable"),
+        ([], "not_applicable"),
+    ],
+)
+def test_a_row_passes_where_all_that_applies_passes(verdicts: list[str], expected: str) -> None:
+    scores = [{"name": f"{at}", "verdict": verdict} for at, verdict in enumerate(verdicts)]
+    assert overall(scores) == expected
+    assert overall([{"name": "0", "verdict": "fail"}, {"name": "0", "verdict": "pass"}]) == "pass"
+
+
 RATES: list[Sample] = [
     ("all", "a", "pass", None), ("all", "b", "pass", None),
     ("half", "c", "pass", None), ("half", "d", "fail", None),
     ("none", "e", "fail", None), ("none", "f", "fail", None),
-    ("open", "g", "unverified", None), ("open", "h", "error", None),
+    ("open", "g", "not_applicable", None), ("open", "h", "error", None),
 ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from filters.verify.stage import Verify
 from synth.batch import Batch
 from synth.engine.stage import Model, Place
 from synth.kind import Kind
-from synth.record import RECORD
+from synth.record import RECORD, new_record, records_table
 from synth.verdicts import Check, Verdict
 from tests.filters.rows import answers, assert_whole
 
@@ -72,14 +72,66 @@ def test_every_sample_is_tagged_with_the_pass_rate_of_its_prompt():
 @pytest.mark.parametrize(
     ("reject", "reasons"),
     [
-        (["fail", "error", "unverified"], ["answer_wrong", "unverified"]),
-        (["unverified"], ["unverified"]),
+        (["fail", "error", "unverified"], ["answer_wrong", "answer_unreadable"]),
+        (["unverified"], ["answer_unreadable"]),
+        (["not_applicable"], []),
         ([], []),
     ],
 )
 def test_the_recipe_says_which_verdicts_leave(reject, reasons):
     outcome = apply({"checks": ["maths"], "reject": reject})
     assert outcome.rejected["reason"].to_pylist() == reasons
+
+
+def rejected(rows: list[dict[str, Any]], **settings: Any) -> list[tuple[str, str] | None]:
+    """Reason and check of each row that leaves; None for one that stays."""
+    table = records_table([new_record(source=str(at), **row) for at, row in enumerate(rows)])
+    outcome = asyncio.run(Verify.model_validate(settings).apply(table, PLACE))
+    assert_whole(outcome, table)
+    left = {row["id"]: (row["reason"], row["by"]) for row in outcome.rejected.to_pylist()}
+    return [left.get(one) for one in table["id"].to_pylist()]
+
+
+GOLD: dict[str, Any] = {"reference": {"answer": "5"}}
+BRIEF: dict[str, Any] = {"meta": {"instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}}
+
+
+def test_with_require_only_rows_that_pass_all_that_applies_stay():
+    rows = [
+        {"prompt": "Both?", "text": "A: 5", **GOLD, **BRIEF},
+        {"prompt": "Gold?", "text": "A: 5", **GOLD},
+        {"prompt": "Brief?", "text": "So it is.", **BRIEF},
+        {"prompt": "Neither?", "text": "So it is."},
+        {"prompt": "Both?", "text": "A: 6", **GOLD, **BRIEF},
+        {"prompt": "Both?", "text": "No, well.\nA: 5", **GOLD, **BRIEF},
+        {"prompt": "Both?", "text": "Who knows?", **GOLD, **BRIEF},
+    ]
+    checks = ["maths", "instructions"]
+    assert rejected(rows, checks=checks, require="applicable", reject=[]) == [
+        *[None] * 3,
+        ("nothing_to_check", "verify"),
+        ("answer_wrong", "maths"),
+        ("answer_wrong", "instructions"),
+        ("answer_unreadable", "maths"),
+    ]
+    assert rejected(rows, checks=checks) == [
+        *[None] * 4,
+        ("answer_wrong", "maths"),
+        ("answer_wrong", "instructions"),
+        None,
+    ]
+    broken = {"use": f"{__name__}:Broken"}
+    assert rejected(rows[:1], checks=["maths", broken], require="applicable") == [
+        ("check_failed", "broken")
+    ]
+
+
+def test_a_row_without_a_gold_answer_leaves_only_where_the_recipe_names_it():
+    rows = [{"prompt": "Why?", "text": "A: 5"}]
+    assert rejected(rows, checks=["maths"], reject=["fail", "error", "unverified"]) == [None]
+    assert rejected(rows, checks=["maths"], reject=["not_applicable"]) == [
+        ("nothing_to_check", "maths")
+    ]
 
 
 def test_a_broken_check_is_no_wrong_answer():
@@ -120,6 +172,7 @@ def test_what_is_dumped_can_be_read_again():
     assert dumped == {
         "checks": [{"json_schema": {"against": {"type": "object"}}}],
         "reject": ["fail"],
+        "require": None,
     }
     assert Verify.model_validate(dumped) == stage
 
@@ -129,6 +182,7 @@ def test_what_is_dumped_can_be_read_again():
     [
         (["math"], "unknown verifier 'math'; did you mean 'maths'"),
         ({"checks": ["maths"], "reject": ["pass"]}, "reject"),
+        ({"checks": ["maths"], "require": "pass"}, "require"),
         ([], "at least 1 item"),
     ],
 )

@@ -96,6 +96,30 @@ def test_the_same_command_finds_it_done(here: Path, capsys: pytest.CaptureFixtur
     assert "finished before: nothing to do" in capsys.readouterr().err
 
 
+def test_a_run_folder_of_another_version_is_refused_and_its_release_read(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["filter", "pages.jsonl", "--with", "exact", "--column", "text=page", "--out"]
+    assert main([*command, "old"]) == ExitCode.OK
+    for path in (here / "old").glob("*/manifest.json"):
+        path.write_text(path.read_text().replace('"format": 2', '"format": 1'))
+    [shard] = (here / "old/release/data").iterdir()
+    old = pq.read_table(shard).to_pylist()
+    for row in old:
+        row["trail"] = [{**step, "dropped": ""} for step in row["trail"]]
+    pq.write_table(pa.Table.from_pylist(old), shard)
+    capsys.readouterr()
+
+    assert main([*command, "old"]) == ExitCode.INVALID
+    assert capsys.readouterr().err == (
+        "synth: another version of synth made old, and this one can only read its release as "
+        "input: run the recipe with another --out, or delete the folder\n"
+    )
+    assert main(["filter", "old/release", "--with", "refusal", "--out", "new"]) == ExitCode.OK
+    kept = rows(here / "new/release/data", "*.parquet")
+    assert [row["text"] for row in kept] == [GOOD, "Too few."]
+
+
 def test_where_nothing_is_left_the_funnel_says_why(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -89,15 +89,19 @@ def test_a_wrong_gold_file_is_named_with_its_line(
 
 @pytest.mark.parametrize("rows", [GRADES, PAIRS])
 def test_the_command_prints_the_figures_and_asks_nothing_twice(
-    tmp_path: Path, rows: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    rows: Any,
+    teacher_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    path = gold(tmp_path, *rows)
-    assert main(["calibrate", str(path), "--teacher", "rehearsal"]) == ExitCode.OK
+    command = ["calibrate", str(gold(tmp_path, *rows)), "--teacher", teacher_url]
+    assert main(command) == ExitCode.OK
     first = capsys.readouterr().out
     assert f"rows                 {len(rows):>8}" in first
     journal = tmp_path / "outputs/calibrate-gold/journal.sqlite"
     size = journal.stat().st_size
-    assert main(["calibrate", str(path), "--teacher", "rehearsal"]) == ExitCode.OK
+    assert main(command) == ExitCode.OK
     assert capsys.readouterr().out == first
     assert journal.stat().st_size == size

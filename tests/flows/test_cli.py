@@ -178,37 +178,39 @@ def test_an_interrupted_run_ends_cleanly_and_says_how_to_go_on(
     assert "unfinished: 01-distill" in capsys.readouterr().out
 
 
-def test_the_exit_codes_are_as_documented(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_exit_codes_are_as_documented(
+    here: Path, teacher_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Those of a run that fails are shown on a real server, in test_flows.py."""
     assert main(["check", "nothing"]) == ExitCode.INVALID
     assert "unknown recipe 'nothing'" in capsys.readouterr().err
 
     assert main(["show", "nowhere"]) == ExitCode.INVALID
 
-    too_strict = "--set=stages.2.quality=[{length: {min_words: 5000}}]"
-    assert main(["preview", "quickstart", "--rows=2", too_strict]) == ExitCode.EMPTY
+    too_strict = "--set=stages.quality=[{length: {min_words: 5000}}]"
+    command = ["preview", "evolve-prompts", "--rows=2", f"--teacher={teacher_url}", too_strict]
+    assert main(command) == ExitCode.EMPTY
 
 
 def test_progress_is_plain_lines_where_there_is_no_terminal(
-    tmp_path: Path, quiet_env: dict[str, str]
+    tmp_path: Path, teacher_url: str, quiet_env: dict[str, str]
 ) -> None:
-    done = synth("preview", "quickstart", "--rows", "3", env=quiet_env, cwd=tmp_path)
+    command = ["preview", "distill-answers", "--rows", "3", "--teacher", teacher_url]
+    done = synth(*command, env=quiet_env, cwd=tmp_path)
     assert done.returncode == ExitCode.OK, done.stderr
     lines = done.stderr.splitlines()
     assert [line.split()[0] for line in lines] == [
         "teacher:",
         "several",
         "00-read",
-        "01-evolve",
-        "02-quality",
-        "03-dedup",
-        "04-distill",
-        "05-quality",
-        "06-dedup",
-        "07-verify",
+        "01-dedup",
+        "02-distill",
+        "03-quality",
+        "04-dedup",
+        "05-verify",
     ]
     assert "\r" not in done.stderr
-    assert "tokens/s" in lines[3]
+    assert "tokens/s" in lines[4]
     assert "funnel" in done.stdout
     assert not list(tmp_path.iterdir())
 

@@ -1,24 +1,24 @@
-"""What a run tells of its evolution, and how well its eliminations found what was planted."""
+"""What a run tells of its evolution."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flows.evolved import rounds, tried_operations
 from flows.recipe_file import load_recipe
-from flows.rehearsed import planted_defects
-from flows.terminal import print_operations, print_planted
+from flows.terminal import print_operations
 from synth.engine.line import open_workshop, run_line
 from synth.store.manifest import Manifest
+from tests.fake_teacher import FakeTeacher, rule, served
 from tests.lines import rows
 
 RECIPE = """
 name: grown
 seed: 5
-teacher: {rehearsal: {strain: {reason: 3}, defects: {overloaded: 0, slow: 0}}}
 stages:
   - read: {prompts: seeds/starter/prompts.jsonl, limit: 60}
   - invent: {ways: [examples, persona]}
@@ -35,6 +35,12 @@ stages:
 """
 
 
+def cannot_reason(body: dict[str, Any], before: int) -> str:
+    """As by rule, but three of four children by the operation `reason` are refusals."""
+    reasons = "evolve a prompt (reason)" in str(body["messages"][0]["content"])
+    return "I cannot help with that." if reasons and body["seed"] % 4 else rule(body, before)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Manifest]]:
     """A run with all that evolution can do."""
@@ -42,11 +48,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Manifest]]
     (folder / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
 
     async def work() -> list[Manifest]:
-        plan = load_recipe(str(folder / "recipe.yaml"))
+        plan = load_recipe(str(folder / "recipe.yaml"), teacher=teacher.url)
         async with open_workshop(plan, folder / "run") as shop:
             return await run_line(shop)
 
-    return folder / "run", asyncio.run(work())
+    with served(FakeTeacher(script=cannot_reason)) as teacher:
+        return folder / "run", asyncio.run(work())
 
 
 def test_the_whole_tree_is_kept(run: tuple[Path, list[Manifest]]) -> None:
@@ -100,17 +107,10 @@ def test_instructions_that_were_rewritten_stand_among_what_left(
     assert {(f"improve/{operation}", template) for operation, template in used} <= versions.keys()
 
 
-def test_the_report_tells_recall_and_precision_of_each_kind(
+def test_the_report_tells_survivors_by_operation_and_round(
     run: tuple[Path, list[Manifest]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder, manifests = run
-    kinds, clean, _ = planted_defects(folder, manifests)
-    for one in kinds.values():
-        assert 0 <= one.left <= one.planted
-        assert 0 <= one.precision <= 1
-    assert clean > 20
-    print_operations(folder, manifests)
-    print_planted(folder, manifests)
+    print_operations(*run)
     told = capsys.readouterr().out
-    for word in ("round 3", "tokens each", "recall", "precision", "maths_harder"):
+    for word in ("round 3", "tokens each", "maths_harder"):
         assert word in told

@@ -65,28 +65,29 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 
 def test_a_run_is_named_and_tagged_with_a_task_per_shard_and_artifacts(
-    api: Api, tmp_path: Path
+    api: Api, tmp_path: Path, teacher_url: str
 ) -> None:
+    settings = ["--limit=20", "--set=shard_rows=10", "--set=name=seen", f"--teacher={teacher_url}"]
     subprocess.run(
-        [*SYNTH, "run", "quickstart", "--limit=20", "--set=shard_rows=10", "--set=name=seen"],
+        [*SYNTH, "run", "evolve-prompts", *settings],
         env=api.env,
         cwd=tmp_path,
         check=True,
         capture_output=True,
     )
     [run] = api.filter("flow_runs", flow_runs={"tags": {"all_": ["seen"]}})
-    assert run["name"] == "quickstart"
-    assert set(run["tags"]) == {"synth", "seen", "rehearsal"}
+    assert run["name"] == "evolve-prompts"
+    assert set(run["tags"]) == {"synth", "seen"}
     assert run["state"]["type"] == "COMPLETED"
     tasks = api.wait_for(
         lambda: (
-            len(found := api.filter("task_runs", flow_runs={"id": {"any_": [run["id"]]}})) >= 17
+            len(found := api.filter("task_runs", flow_runs={"id": {"any_": [run["id"]]}})) >= 16
             and found
         ),
         20,
     )
     names = {task["name"] for task in tasks}
-    assert {"00-read read", "01-evolve/00000", "01-evolve/00001", "03-dedup decide"} <= names
+    assert {"00-read read", "02-evolve/00000", "02-evolve/00001", "01-dedup decide"} <= names
     artifacts = {a["key"]: a for a in api.filter("artifacts")}
     funnel = json.loads(artifacts["seen-funnel"]["data"])
     assert funnel[0] == {
@@ -98,6 +99,13 @@ def test_a_run_is_named_and_tagged_with_a_task_per_shard_and_artifacts(
         "reasons": "",
     }
     assert all(row["in"] + row["made"] == row["kept"] + row["rejected"] for row in funnel)
+    checks = {row.pop("check"): row for row in json.loads(artifacts["seen-checks"]["data"])}
+    assert sum(checks["maths"].values()) == funnel[-1]["kept"]
+    assert (
+        artifacts["seen-checks"]["description"]
+        .partition(" of ")[2]
+        .startswith(f"{funnel[-1]['kept']} rows passed their checks")
+    )
     assert json.loads(artifacts["seen-samples"]["data"])[0]["seed"]
 
 
@@ -107,19 +115,19 @@ from flows.pipeline import distill, evolve, rewrite
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 
-async def main():
-    print(await evolve(limit=6, settings=Evolve(rounds=2), out="evolved"))
-    print(await rewrite(limit=2, out="rewritten"))
-    print(await distill(limit=6, settings=Distill(samples=2), out="answered"))
+async def main(teacher):
+    more = {"limit": 6, "teacher": teacher}
+    print(await evolve(settings=Evolve(rounds=2), out="evolved", **more))
+    print(await rewrite(out="rewritten", **more))
+    print(await distill(settings=Distill(samples=2), out="answered", **more))
 
-asyncio.run(main())
+asyncio.run(main(sys.argv[1]))
 """
 
 
-def test_each_job_is_a_flow_of_its_own(api: Api, tmp_path: Path) -> None:
-    subprocess.run(
-        [sys.executable, "-c", JOBS], env=api.env, cwd=tmp_path, check=True, capture_output=True
-    )
+def test_each_job_is_a_flow_of_its_own(api: Api, tmp_path: Path, teacher_url: str) -> None:
+    command = [sys.executable, "-c", JOBS, teacher_url]
+    subprocess.run(command, env=api.env, cwd=tmp_path, check=True, capture_output=True)
     for job, out, kind in (
         ("evolve", "evolved", "prompts"),
         ("rewrite", "rewritten", "documents"),
@@ -151,17 +159,19 @@ def test_a_failed_run_tells_its_error_once_and_is_failed_on_the_server(
     assert run["state"]["type"] == "FAILED"
 
 
-def test_schedules_fire_served_and_deployed(api: Api, tmp_path: Path) -> None:
+def test_schedules_fire_served_and_deployed(api: Api, tmp_path: Path, teacher_url: str) -> None:
     """Both wait for the same full minute."""
     served, deployed = tmp_path / "served", tmp_path / "deployed"
     served.mkdir()
     deployed.mkdir()
     text = (ROOT / "prefect.yaml").read_text()
     assert 'cron: "0 3 * * *"' in text
-    text = text.replace("0 3 * * *", "* * * * *").replace("out:", "limit: 4\n      out:")
+    text = text.replace("0 3 * * *", "* * * * *").replace("quickstart", "distill-answers")
+    text = text.replace("out:", f"limit: 4\n      teacher: {teacher_url}\n      out:")
     (deployed / "prefect.yaml").write_text(text)
     (deployed / "flows").symlink_to(ROOT / "flows")
     env = {**api.env, "PWD": str(deployed)}
+    teacher = f"--teacher={teacher_url}"
 
     def prefect(*arguments: str) -> None:
         subprocess.run(
@@ -174,7 +184,7 @@ def test_schedules_fire_served_and_deployed(api: Api, tmp_path: Path) -> None:
 
     children = [
         subprocess.Popen(
-            [*SYNTH, "serve", "quickstart", "--cron=* * * * *", "--limit=4"],
+            [*SYNTH, "serve", "distill-answers", "--cron=* * * * *", "--limit=4", teacher],
             env=api.env,
             cwd=served,
             stdout=subprocess.DEVNULL,
@@ -193,7 +203,7 @@ def test_schedules_fire_served_and_deployed(api: Api, tmp_path: Path) -> None:
                 stderr=subprocess.DEVNULL,
             )
         )
-        for out in (served / "outputs/quickstart", deployed / "outputs/nightly"):
+        for out in (served / "outputs/distill-answers", deployed / "outputs/nightly"):
             release = out / "release/manifest.json"
             manifest = api.wait_for(lambda at=release: load_manifest(at), 150)
             assert manifest.rows_kept > 0
@@ -223,7 +233,7 @@ def test_a_wrong_schedule_is_told(
         monkeypatch.setenv(name, api.env[name]) if name in api.env else monkeypatch.delenv(name)
     before = signal.getsignal(signal.SIGTERM)
     try:
-        code = main(["serve", "quickstart", "--cron=0 3 * * *", option])
+        code = main(["serve", "distill-answers", "--cron=0 3 * * *", option])
     finally:
         signal.signal(signal.SIGTERM, before)
     assert code == ExitCode.INVALID

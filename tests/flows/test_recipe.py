@@ -18,7 +18,7 @@ from synth.kind import Kind
 
 GOOD = """\
 name: mine
-teacher: rehearsal
+teacher: embedded
 stages:
   - read: {prompts: prompts.jsonl}
   - evolve: {rounds: 2}
@@ -124,11 +124,11 @@ def test_every_mistake_is_told_at_once(recipe: Path) -> None:
         ("  - read: {prompts: prompts.jsonl}\n", "", "line 4: `evolve` stands first"),
         ("messages}", "messages}\n  - dedup: {exact: {}}", "line 9: `dedup` cannot follow `write`"),
         ("format: messages", "format: text", "`format: text` does not fit answers; choose one of"),
-        ("teacher: rehearsal\n", "", "`evolve` asks a teacher, and the recipe names none"),
+        ("teacher: embedded\n", "", "`evolve` asks a teacher, and the recipe names none; add"),
         ("  - read: {prompts: prompts.jsonl}", "  - read: {prompts: x.jsonl}", "line 4: no file"),
-        ("teacher: rehearsal", "teacher: qwen", "'qwen' is no address"),
+        ("teacher: embedded", "teacher: qwen", "'qwen' is no address"),
         (
-            "teacher: rehearsal",
+            "teacher: embedded",
             "teacher: {replicas: 2}",
             "name the `model` that the run shall launch",
         ),
@@ -236,7 +236,7 @@ def test_an_unknown_recipe_is_told_with_the_shipped_ones() -> None:
 
 
 def test_a_teacher_address_with_a_password_is_refused(recipe: Path) -> None:
-    message = told(recipe, ("teacher: rehearsal", "teacher: http://me:secret@gpu/v1"))
+    message = told(recipe, ("teacher: embedded", "teacher: http://me:secret@gpu/v1"))
     assert "use `api_key_env`" in message
     assert "secret" not in message
 

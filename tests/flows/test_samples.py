@@ -9,13 +9,18 @@ from typing import Any
 
 import pytest
 
+from flows.evolved import told_rows, tried_operations
 from flows.samples import run_manifests, sample_rows
+from flows.terminal import print_operations
 from synth.engine.line import open_workshop, run_line
 from synth.engine.stage import Stage
+from synth.engine.watch import Watch
 from synth.generate.distill import Distill
-from synth.generate.evolve import Evolve
+from synth.generate.evolve import Checkable, Evolve
+from synth.generate.operations import Operation
 from synth.generate.rewrite import Rewrite, Style
 from synth.store import shards
+from synth.store.manifest import Manifest, ShardFile, ShardReceipt
 from synth.store.write import Write
 from tests.fake_teacher import asked_prompt, demand, scripted
 from tests.lines import Given, plan
@@ -30,7 +35,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def say(body: dict[str, Any], _before: int) -> str:
-    told = asked_prompt(body).removeprefix("<prompt>\n").removesuffix("\n</prompt>")
+    told = asked_prompt(body).removeprefix("<prompt>\n").removesuffix("\n</prompt>\nNew prompt:")
     if "<source>" in told:
         return "=== faq ===\nQ: Why? A: " + told.split("<source>\n")[1].split("\n")[0]
     return f"{told} {demand(body['seed'])}"
@@ -89,7 +94,7 @@ def test_verdicts_are_told_and_mere_keeps_are_not(tmp_path: Path) -> None:
 
     quality = Quality.model_validate(["length"])
     run(tmp_path, Given(prompts=PROMPTS), Distill(), quality, Verify.model_validate(["maths"]))
-    assert samples(tmp_path, 1)[0]["how"] == "distill: answer\nmaths: unverified"
+    assert samples(tmp_path, 1)[0]["how"] == "distill: answer\nmaths: not_applicable"
 
 
 @pytest.mark.parametrize(
@@ -135,3 +140,85 @@ def test_stages_of_an_earlier_recipe_are_not_shown(tmp_path: Path) -> None:
     run(tmp_path, Given(prompts=PROMPTS), Distill(), Write())
     assert [m.stage for m in run_manifests(tmp_path)] == ["read", "distill", "write"]
     assert samples(tmp_path, 1)[0]["how"] == "distill: answer"
+
+
+def test_evolved_rows_are_counted_apart_from_seeds_that_stayed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = (Given(prompts=PROMPTS), Evolve(rounds=2), Distill(samples=2), Write())
+    run(tmp_path, *line)
+    told = "60 rows: 40 evolved, 20 seeds as they came"
+    print_operations(tmp_path, run_manifests(tmp_path))
+    assert told in capsys.readouterr().out
+    assert f"{told}." in (tmp_path / "release/README.md").read_text()
+
+
+def test_a_line_that_evolves_nothing_does_not_speak_of_it(tmp_path: Path) -> None:
+    run(tmp_path, Given(prompts=PROMPTS), Distill(), Write())
+    assert told_rows(tmp_path, run_manifests(tmp_path)) is None
+    assert "evolved" not in (tmp_path / "release/README.md").read_text()
+
+
+class Said(Watch):
+    """Notes down the lines for the user."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)
+
+
+def warned(folder: Path, few: float | None) -> list[str]:
+    """What is said of a run in which one evolved prompt of 60 survives, over shards of 4 rows."""
+    watch, prompts = Said(), tuple(f"Why is number {n} odd?" for n in range(60))
+
+    def mostly_refused(body: dict[str, Any], before: int) -> str:
+        return say(body, before) if "number 7 " in asked_prompt(body) else "Sorry, I cannot."
+
+    async def work() -> None:
+        async with scripted(mostly_refused) as teacher:
+            line = plan(Given(prompts=prompts), Evolve(min_survivors=few), Write(), url=teacher.url)
+            async with open_workshop(line, folder, watch) as shop:
+                await run_line(shop)
+
+    asyncio.run(work())
+    return [line for line in watch.lines if line.startswith("WARNING")]
+
+
+def test_a_stage_in_which_few_prompts_survive_warns_at_its_end(tmp_path: Path) -> None:
+    [line] = warned(tmp_path / "warned", 0.1)
+    assert "01-evolve: only 1 of 60 evolved prompts survived (2%): refused 59." in line
+    assert "checkable: {by: program}" in line
+    assert warned(tmp_path / "never", None) == warned(tmp_path / "few", 0.01) == []
+    [never, warns] = (
+        (tmp_path / name / "01-evolve/kept/00000.parquet").read_bytes()
+        for name in ("never", "warned")
+    )
+    assert never == warns
+
+
+@pytest.mark.parametrize(("tried", "survived", "warns"), [(49, 0, 0), (50, 4, 1), (50, 5, 0)])
+def test_a_share_is_judged_from_50_children_on(tried: int, survived: int, warns: int) -> None:
+    file = ShardFile(path="", rows=0, bytes=0, sha256="")
+    receipt = ShardReceipt(
+        shard=0, fingerprint="", rows_in=9, rows_made=9, kept=file, rejected=file, reasons={},
+        tried=tried, survived=survived,
+    )  # fmt: skip
+    manifest = Manifest(
+        stage="evolve", index=1, fingerprint="", settings={}, kind="prompts", code="", seed=1,
+        shards=[receipt],
+    )  # fmt: skip
+    assert len(Evolve().warnings(manifest)) == warns
+
+
+def test_what_the_program_attaches_counts_among_the_rows_and_not_among_the_tried(
+    tmp_path: Path,
+) -> None:
+    attach = Checkable(by="program")
+    evolve = Evolve(operations=(Operation.CHECKABLE,), checkable=attach, keep="latest")
+    run(tmp_path, Given(prompts=PROMPTS), evolve, Write())
+    manifests = run_manifests(tmp_path)
+    assert manifests[1].tried == 0
+    assert told_rows(tmp_path, manifests) == "10 rows: 10 evolved, 0 seeds as they came"
+    assert set(tried_operations(tmp_path, manifests[1])) == {"checkable"}

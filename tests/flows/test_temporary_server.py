@@ -100,7 +100,7 @@ def run(cache: Path) -> SimpleNamespace:
             return sum(await asyncio.gather(*(double(i) for i in range(3))))
 
         async def seen() -> SimpleNamespace:
-            with tags("recipe:hello", "rehearsal"):
+            with tags("recipe:hello", "tried"):
                 result = await hello.with_options(flow_run_name="hello-7")()
             async with get_client() as client:
                 # Without arguments: the server of FastAPI 0.151 refuses the nulls that this sends.
@@ -132,7 +132,7 @@ def test_flow_run_is_seen_with_its_name_and_tags(run: SimpleNamespace) -> None:
     assert run.result == 6
     (flow_run,) = run.flow_runs
     assert flow_run.name == "hello-7"
-    assert set(flow_run.tags) == {"recipe:hello", "rehearsal"}
+    assert set(flow_run.tags) == {"recipe:hello", "tried"}
     assert flow_run.state_name == "Completed"
 
 

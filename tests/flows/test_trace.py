@@ -21,7 +21,8 @@ from synth.engine.line import open_workshop, run_line
 from synth.engine.stage import Model, Stage
 from synth.errors import ExitCode, InputError
 from synth.generate.distill import Distill
-from synth.generate.evolve import Evolve
+from synth.generate.evolve import Checkable, Evolve
+from synth.generate.operations import Operation
 from synth.generate.resample import Resample
 from synth.generate.revise import Revise
 from synth.generate.rewrite import Rewrite, Style
@@ -60,7 +61,7 @@ def say(body: dict[str, Any], _before: int) -> str:
         return f"=== faq ===\nQ: Why? A: {told[-40:]}"
     if body["seed"] % 5 == 0:
         return "Sorry, I cannot."
-    prompt = told.removeprefix("<prompt>\n").removesuffix("\n</prompt>")
+    prompt = told.removeprefix("<prompt>\n").removesuffix("\n</prompt>\nNew prompt:")
     return f"{prompt} {demand(body['seed'])}"
 
 
@@ -87,7 +88,11 @@ def traced(folder: Path, wanted: str) -> Traced:
     return asyncio.run(trace(folder, run_manifests(folder), wanted))
 
 
+ATTACHED = Evolve(
+    operations=(Operation.CHECKABLE,), checkable=Checkable(by="program"), keep="latest"
+)
 LINES = {
+    "attached": (Given(prompts=PROMPTS), ATTACHED, Distill(), Write()),
     "answers": (Given(prompts=PROMPTS), Evolve(rounds=2), Distill(samples=2), Write()),
     "documents": (Given(texts=TEXTS), Rewrite(styles=(Style.FAQ,)), Write()),
 }
@@ -193,12 +198,15 @@ def test_prompts_are_rendered_through_the_whole_line_without_a_teacher(
     assert len(rendered) == 6 * (2 + 1)  # two samples are one request
     assert {body["model"] for body in rendered} == {"scripted"}
     evolved, distilled = rendered[0], rendered[2]
-    assert evolved["messages"][-1]["content"] == f"<prompt>\n{PROMPTS[0]}\n</prompt>"
+    assert evolved["messages"][-1]["content"] == f"<prompt>\n{PROMPTS[0]}\n</prompt>\nNew prompt:"
     assert [turn["content"] for turn in distilled["messages"]] == ["Be brief.", PROMPTS[0]]
 
 
-def test_a_first_request_is_the_one_that_a_run_sends(tmp_path: Path) -> None:
-    line = (Given(prompts=PROMPTS), Distill(samples=2), Write())
+@pytest.mark.parametrize("evolve", [(), (ATTACHED,)])
+def test_a_first_request_is_the_one_that_a_run_sends(
+    tmp_path: Path, evolve: tuple[Evolve, ...]
+) -> None:
+    line = (Given(prompts=PROMPTS), *evolve, Distill(samples=2), Write())
     sent = run(tmp_path, *line)
 
     async def rendered() -> list[dict[str, Any]]:

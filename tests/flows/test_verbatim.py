@@ -65,7 +65,7 @@ def quoting(body: dict[str, Any], _before: int) -> str:
     if schema:
         return json.dumps({"said": told})
     if "<prompt>\n" in told and "evolve" in body["messages"][0]["content"]:
-        prompt = told.removeprefix("<prompt>\n").removesuffix("\n</prompt>")
+        prompt = told.removeprefix("<prompt>\n").removesuffix("\n</prompt>\nNew prompt:")
         return f"{prompt} {demand(body['seed'])}"
     return f"It says: {SENT}"
 

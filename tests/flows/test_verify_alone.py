@@ -47,8 +47,12 @@ def test_wrong_answers_leave_and_every_row_has_its_verdict(
         "'4' against '3': another number",
     )
     lines = capsys.readouterr().out.splitlines()
-    table = lines[lines.index("verdicts") + 1 :] if "verdicts" in lines else lines
-    assert any(line.split() == ["maths", "1", "1", "0", "1"] for line in table)
+    assert any(line.split() == ["maths", "1", "1", "0", "1", "0"] for line in lines)
+    assert "1 of 3 rows passed their checks (33 %); maths: 1 pass, 1 fail, 1 unreadable" in lines
+    assert main(["show", "v"]) == ExitCode.OK
+    lines = capsys.readouterr().out.splitlines()
+    assert "1 of 2 rows passed their checks (50 %); maths: 1 pass, 1 unreadable" in lines
+    assert "1 of 2 rows passed their checks (50 %)" in (here / "v/release/README.md").read_text()
 
 
 @pytest.mark.parametrize(

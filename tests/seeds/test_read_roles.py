@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from synth.instructions.attached import Instruction, held
+
 
 @pytest.fixture
 def read_rows(write, read):
@@ -43,6 +45,25 @@ def test_columns_name_the_roles(read_rows):
     ]
     assert row["reference"] == {"answer": "7.5", "tests": "assert a\nassert b", "source": None}
     assert result.metas == [{}]
+
+
+def test_instructions_in_ifevals_columns_stay_with_their_prompt(read_rows):
+    length = {"relation": "at most", "num_words": 5}
+    result = read_rows(
+        {
+            "prompt": "x",
+            "instruction_id_list": ["punctuation:no_comma", "length_constraints:number_words"],
+            "kwargs": [{}, length],
+        },
+        {"prompt": "y", "answer": "5"},
+    )
+    assert [held(row["meta"]) for row in result.kept] == [
+        [
+            Instruction("punctuation:no_comma"),
+            Instruction("length_constraints:number_words", length),
+        ],
+        [],
+    ]
 
 
 def test_title_and_url_stand_in_meta_under_these_names(read_rows):

@@ -1,7 +1,8 @@
-"""The dataset card: metadata for the Hub, a funnel that adds up, a warning where it is due."""
+"""The dataset card: metadata for the Hub, a funnel that adds up, the teacher's name."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -12,9 +13,9 @@ from synth.card import card
 from synth.engine.plan import Plan
 from synth.store.formats import Format
 from synth.store.manifest import Manifest, ShardFile, ShardReceipt, TeacherRecord
+from synth.tally import Tally
 
 MODEL = TeacherRecord(model="Qwen/Qwen3-8B", revision="0.12.0")
-REHEARSAL = TeacherRecord(model="rehearsal", revision="rehearsal-1", rehearsal=True)
 RECIPE = {"name": "maths", "stages": [{"read": {"prompts": "p.jsonl"}}, {"write": {}}]}
 
 
@@ -52,13 +53,14 @@ def text(
     teacher: TeacherRecord | None = MODEL,
     format_: Format = Format.MESSAGES,
     recipe: dict[str, Any] = RECIPE,
+    checked: Tally = Tally(),  # noqa: B008  never changed
 ) -> str:
     history = [
         stage("read", 0, 95, not_json=5),
         stage("distill", 1, kept, refused=3, reply_empty=60, copied=60),
         stage("write", 2, kept, teacher=teacher),
     ]
-    return card(Plan("maths", 7, 1_000, None, (), recipe), history, format_)
+    return card(Plan("maths", 7, 1_000, None, (), recipe), history, format_, checked)
 
 
 def head(told: str) -> dict[str, Any]:
@@ -94,18 +96,10 @@ def test_the_size_is_one_of_the_hubs_categories(rows: int, size: str) -> None:
     assert head(text(rows))["size_categories"] == [size]
 
 
-def test_rehearsal_rows_are_told_and_tagged() -> None:
-    told = text(teacher=REHEARSAL)
-    assert head(told)["tags"] == ["synthetic", "rehearsal"]
-    assert "**Rehearsal data.** No model wrote these rows" in told
-    assert "Teacher: `rehearsal` (server rehearsal-1)." in told
-
-
 @pytest.mark.parametrize("teacher", [MODEL, None])
-def test_other_rows_carry_no_warning(teacher: TeacherRecord | None) -> None:
+def test_the_teacher_is_named_and_what_it_wrote_is_tagged(teacher: TeacherRecord | None) -> None:
     told = text(teacher=teacher)
     assert head(told)["tags"] == (["synthetic"] if teacher else [])
-    assert "ehearsal" not in told
     assert ("Teacher: `Qwen/Qwen3-8B` (server 0.12.0)." in told) is (teacher is not None)
     assert ("No teacher was asked." in told) is (teacher is None)
 
@@ -122,6 +116,22 @@ def test_the_funnel_adds_up_and_reasons_come_most_frequent_first() -> None:
         "| distill | `reply_empty` | 60 |",
         "| distill | `refused` | 3 |",
     ]
+
+
+def test_the_share_of_rows_that_passed_is_told_with_the_verdicts_of_each_check() -> None:
+    checks = {
+        "maths": Counter({"pass": 12, "not_applicable": 14}),
+        "instructions": Counter({"pass": 20, "unverified": 6}),
+    }
+    told = text(checked=Tally(26, 20, checks)).partition("\n## Checks\n\n")[2].splitlines()
+    assert told[0].startswith("20 of 26 rows passed their checks (76 %); maths: 12 pass, 14 not")
+    assert told[2:6] == [
+        "| check | pass | fail | error | unreadable | not applicable |",
+        "|---|--:|--:|--:|--:|--:|",
+        "| maths | 12 | 0 | 0 | 0 | 14 |",
+        "| instructions | 20 | 0 | 0 | 6 | 0 |",
+    ]
+    assert "0 rows, none of them checked by a verifier." in text()
 
 
 def test_where_no_row_left_the_card_says_so() -> None:

@@ -20,29 +20,26 @@ from pydantic import ValidationError
 from synth.errors import InfrastructureFault, InputError, RefusedError, StoreFault
 from synth.hub import Push, push_release
 from synth.store.durable import sha256_file
-from synth.store.manifest import Manifest, ShardFile, TeacherRecord, save
+from synth.store.manifest import Manifest, ShardFile, save
 from tests.hub_stand_in import HubStandIn, Repo, hub_stand_in
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's
 TOKEN, REPO = "hf_planted0secret0token", "org/maths"
 PUSH = Push(repo=REPO)
-CARD = "---\ntags: [{}]\nconfigs:\n- config_name: default\n  data_files: data/train-*\n---\n# M\n"
+CARD = "---\ntags: [math]\nconfigs:\n- config_name: default\n  data_files: data/train-*\n---\n# M\n"
 TURNS = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 SCHEMA = pa.schema([("id", pa.string()), ("messages", TURNS), ("score", pa.float64())])
 ROWS = [
     {"id": f"r{row}", "messages": [{"role": "user", "content": f"{row} * 7?"}], "score": score}
     for row, score in enumerate([0.5, None, 1.0, 2.5])
 ]
-QWEN, REHEARSAL = TeacherRecord(model="Qwen3-8B"), TeacherRecord(model="r", rehearsal=True)
 
 
-def make(
-    folder: Path, *, shards: int = 2, teacher: TeacherRecord = QWEN, tag: str = "math"
-) -> Path:
+def make(folder: Path, *, shards: int = 2) -> Path:
     """A release of four rows, as `write` leaves it, and a stray file beside it."""
     (folder / "data").mkdir(parents=True)
     (folder / ".env").write_text(f"HF_TOKEN={TOKEN}")
-    (folder / "README.md").write_text(CARD.format(tag))
+    (folder / "README.md").write_text(CARD)
     paths = [f"data/train-{shard:05}-of-{shards:05}.parquet" for shard in range(shards)]
     for shard, path in enumerate(paths):
         rows = ROWS[shard * len(ROWS) // shards : (shard + 1) * len(ROWS) // shards]
@@ -53,7 +50,8 @@ def make(
         if (file := folder / path)
     ]
     said = {"stage": "write", "index": 5, "fingerprint": "f", "settings": {}, "kind": "answers"}
-    said |= {"code": "0.1.0", "seed": 7, "shards": [], "teacher": teacher, "files": files}
+    said |= {"code": "0.1.0", "seed": 7, "shards": [], "teacher": {"model": "Qwen3-8B"}}
+    said["files"] = files
     save(Manifest.model_validate(said), folder / "manifest.json")
     return folder
 
@@ -172,13 +170,12 @@ def test_an_existing_dataset_of_other_visibility_is_refused(
     assert not hub.objects
 
 
-@pytest.mark.parametrize("mark", [{"teacher": REHEARSAL}, {"tag": "rehearsal"}])
-def test_rehearsal_data_needs_its_flag(hub: HubStandIn, tmp_path: Path, mark: Any) -> None:
-    release = make(tmp_path / "rehearsed", **mark)
-    with pytest.raises(RefusedError, match="allow_rehearsal: true"):
+def test_a_release_of_another_version_is_refused(hub: HubStandIn, release: Path) -> None:
+    path = release / "manifest.json"
+    path.write_text(path.read_text().replace('"format": 2', '"format": 1'))
+    with pytest.raises(InputError, match=f"another version of synth made {release.parent}, "):
         push_release(release, PUSH)
     assert not hub.seen
-    assert push_release(release, Push(repo=REPO, allow_rehearsal=True)).commit
 
 
 def test_a_damaged_shard_is_refused_before_any_request(hub: HubStandIn, release: Path) -> None:
@@ -307,10 +304,6 @@ def test_a_dead_address_is_told_at_once(
 
 def test_the_stage_pushes_the_run_s_release(hub: HubStandIn, release: Path) -> None:
     delivery: Any = SimpleNamespace(run=release.parent, folder=release.parent / "08", say=str)
-    delivery.rehearsal = True
-    with pytest.raises(RefusedError, match="rehearsal"):
-        PUSH.deliver(delivery)
-    delivery.rehearsal = False
     assert PUSH.deliver(delivery) == []
     receipt = json.loads((release.parent / "08/push.json").read_text())
     assert receipt["commit"] == hub.repos[REPO].at().oid

@@ -23,6 +23,12 @@ def test_no_rows_need_no_verdicts() -> None:
     assert Verdicts([], []).reasons == []
 
 
-def test_a_verifier_has_four_answers() -> None:
-    assert [str(verdict) for verdict in Verdict] == ["pass", "fail", "error", "unverified"]
+def test_a_verifier_has_five_answers() -> None:
+    assert {str(verdict): verdict.label for verdict in Verdict} == {
+        "pass": "pass",
+        "fail": "fail",
+        "error": "error",
+        "unverified": "unreadable",
+        "not_applicable": "not applicable",
+    }
     assert Check(Verdict.UNVERIFIED).note == ""

@@ -27,7 +27,7 @@ class Instructions(Model):
 
     They stand in the row's `meta`, as `instructions` or in IFEval's two columns, as those that
     `evolve` attaches do, and others are read from the prompt. One that is broken fails the row; one
-    that is not known leaves it `unverified`.
+    that is not known leaves it `unverified`. A row without any is `not_applicable`.
     """
 
     name: ClassVar[str] = "instructions"
@@ -77,5 +77,5 @@ def check_text(text: str, instructions: Iterable[Instruction]) -> Check:
     if unknown:
         return Check(Verdict.UNVERIFIED, f"not known: {', '.join(unknown)}")
     if not followed:
-        return Check(Verdict.UNVERIFIED, "no instructions")
+        return Check(Verdict.NOT_APPLICABLE, "no instructions")
     return Check(Verdict.PASS, f"followed: {', '.join(followed)}")

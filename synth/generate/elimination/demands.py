@@ -1,7 +1,8 @@
 """What a prompt demands in so many words, and whether its child still does.
 
 A demand is a clause with a number, a limit or a prohibition; code and quoted text stay whole.
-Loose enough for a paraphrase: half of a clause's words, each of its numbers.
+Loose enough for a paraphrase: half of a clause's words, each of its numbers. What must be left out
+("no tables", "without jargon") is named in the child too, behind a negation.
 """
 
 from __future__ import annotations
@@ -28,6 +29,20 @@ LIMIT = re.compile(
     r"leave out|include|keep|limit|below|above|between|words?|sentences?|paragraphs?|lines?)\b",
     re.IGNORECASE,
 )
+NOT = re.compile(
+    r"\b(?:no|not|never|nor|none|without|cannot|free of|instead of|rather than"
+    r"|(?:avoid|exclud|omit|skip|leav|refrain)\w*)\b|n't\b",
+    re.IGNORECASE,
+)
+FORBIDDEN = re.compile(
+    r"\b(?:no|without)\s+(?:(?:any|a|an|the|using|use of|mentioning)\s+)*(?P<word>[a-z][\w-]{2,})",
+    re.IGNORECASE,
+)
+# "no doubt" forbids nothing; "no more than" is a limit
+IDIOMS = frozenset({
+    "one", "more", "less", "fewer", "longer", "later", "doubt", "matter", "idea", "need", "wonder",
+    "way", "reason", "experience",
+})  # fmt: skip
 CODE = re.compile(r"```.+?```|`[^`\n]{2,}`", re.DOTALL)
 QUOTE = re.compile(r"\"[^\"]{20,}\"|“[^”]{20,}”", re.DOTALL)
 DIGITS = re.compile(r"(?<![\w.])\d[\d,:]*(?:\.\d+)?")
@@ -52,7 +67,7 @@ def lost(child: str, parent: str) -> bool:
         return True
     if not _digits(parent) <= _digits(child) | {NUMBERS[w] for w in words(child) if w in SURE}:
         return True
-    if _recounted(child, parent):
+    if _recounted(child, parent) or _allowed(child, parent):
         return True
     clauses = [clause for clause in CLAUSE_END.split(child) if clause.strip()]
     stems_of = [_stems(clause) for clause in clauses]
@@ -75,6 +90,17 @@ def _recounted(child: str, parent: str) -> bool:
     """Whether something that the parent counts has another number in the child."""
     before, after = _counts(parent), _counts(child)
     return any(not numbers & after[thing] for thing, numbers in before.items() if thing in after)
+
+
+def _allowed(child: str, parent: str) -> bool:
+    """Whether something that the parent forbids ("no tables") is not forbidden in the child."""
+    behind = [
+        {word[:STEM_CHARS] for word in words(clause[found.end() :])}
+        for clause in CLAUSE_END.split(child)
+        for found in NOT.finditer(clause)
+    ]
+    forbidden = {found["word"].lower() for found in FORBIDDEN.finditer(parent)} - IDIOMS
+    return any(all(word[:STEM_CHARS] not in each for each in behind) for word in forbidden)
 
 
 def _counts(text: str) -> dict[str, set[str]]:

@@ -19,7 +19,7 @@ import aiohttp
 
 from synth.errors import TeacherFault
 from synth.teacher.vllm import watchdog
-from synth.teacher.vllm.config import Launch
+from synth.teacher.vllm.config import Program
 from synth.teacher.vllm.log import lines_since, standing, why
 from synth.teacher.vllm.port import HOST, Port, take_port
 from synth.teacher.vllm.probe import probe
@@ -48,7 +48,7 @@ class Child:
 
     name: str
     """As the user reads it: `teacher 1 of 2`."""
-    config: Launch
+    program: Program
     environment: dict[str, str]
     """The engine's, whole."""
     gpus: str
@@ -77,7 +77,8 @@ class Child:
 
         Raises `ChildFault` where the command or the log's folder is not there.
         """
-        command = [_program(self.config.command[0], self.environment), *self.config.arguments[1:]]
+        first, *others = self.program.words
+        command = [_found(first, self.environment), *others]
         self._port = self._port or take_port()
         command += ["--host", HOST, "--port", str(self._port.number)]
         try:
@@ -115,8 +116,8 @@ class Child:
                     answer.result()
                     say(f"{self.name} is ready at {self.url} after {seconds:.0f} s{self.gpus}")
                     return
-                if seconds > self.config.start_timeout_s:
-                    limit = f"{self.config.start_timeout_s:g} s (start_timeout_s)"
+                if seconds > self.program.start_timeout_s:
+                    limit = f"{self.program.start_timeout_s:g} s (start_timeout_s)"
                     raise self.fault(f"it is not ready after {limit}: {self._trouble}")
                 if time.monotonic() - told >= SAY_EVERY_S:
                     told = time.monotonic()
@@ -129,7 +130,7 @@ class Child:
         """Asks until it answers. Raises `ChildFault` where asking again cannot help."""
         while True:
             self._trouble = "it does not answer"
-            found = await probe(session, self.url, self.config.name, TOKEN_TIMEOUT_S)
+            found = await probe(session, self.url, self.program.name, TOKEN_TIMEOUT_S)
             self._trouble = self.hide(found.trouble)
             if not self._trouble:
                 return
@@ -153,7 +154,7 @@ class Child:
 
     def fault(self, what: str) -> ChildFault:
         """An error about it: which one, what happened, why, what to try, its log's end."""
-        command = self.hide(shlex.join(self.config.arguments))
+        command = self.hide(shlex.join(self.program.arguments))
         return ChildFault(
             f"{self.name} (`{command}`{self.gpus}): {what}"
             + why(self.log, self._log_begin, self.hide, further=what),
@@ -191,7 +192,7 @@ class Child:
                     child.wait(NOW_S)
 
 
-def _program(command: str, environment: Mapping[str, str]) -> str:
+def _found(command: str, environment: Mapping[str, str]) -> str:
     """The path of the command: on the user's path, or beside the Python that runs this."""
     places = (environment.get("PATH", os.defpath), str(Path(sys.executable).parent))
     found = shutil.which(command, path=os.pathsep.join(places))

@@ -6,6 +6,7 @@ teacher: {model: Qwen/Qwen3-8B, replicas: 2, max_model_len: 8192}
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -36,6 +37,17 @@ REFUSED_ARGS = {
 def secretive(name: str) -> bool:
     """Whether an environment variable of this name holds a secret, as far as a name can tell."""
     return not SECRETIVE.isdisjoint(name.upper().split("_"))
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A model server as a child process is started with it."""
+
+    name: str
+    """What requests call the model."""
+    words: tuple[str, ...]
+    """Command and arguments, without the address to listen at."""
+    start_timeout_s: float
 
 
 class LaunchSettings(Model):
@@ -139,6 +151,11 @@ class Launch(LaunchSettings):
             "--disable-uvicorn-access-log",  # a line per request fills the disk and costs 1-2 %
             *self.extra_args,
         ]
+
+    @property
+    def program(self) -> Program:
+        """What is run for each replica."""
+        return Program(self.name, tuple(self.arguments), self.start_timeout_s)
 
     @field_validator("model", "served_name")
     @classmethod

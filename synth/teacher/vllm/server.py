@@ -18,12 +18,15 @@ import aiohttp
 from synth.errors import TeacherFault
 from synth.teacher.vllm.child import Child, ChildFault
 from synth.teacher.vllm.config import Launch
-from synth.teacher.vllm.gpus import assigned
+from synth.teacher.vllm.gpus import assigned, on_cpu
 from synth.teacher.vllm.hide import hider
 from synth.together import together
 
 RESTARTS = 3
 RESTARTS_WITHIN_S = 1800.0  # loading takes minutes: in less, a replica could fail for ever
+CPU_ARGS = ("--no-enable-chunked-prefill",)
+"""vLLM 0.32 on a CPU dies of a request with a seed whose prompt it splits (`CPU Generator does not
+use offset`). So it splits none; it makes its batches as long as `max_model_len` by itself."""
 WATCH_S = 0.5
 PORT_TRIES = 3
 KEY = "VLLM_API_KEY"
@@ -39,9 +42,11 @@ class Fleet:
         session: aiohttp.ClientSession,
         say: Callable[[str], None],
     ) -> None:
-        self.model = children[0].config.name
+        self.model = children[0].program.name
         self.api_key = children[0].environment.get(KEY) or None
         """The key that the replicas ask for; None where they ask for none."""
+        self.revision = ""
+        """Which model and engine these are exactly, where that is known beforehand."""
         self.fault: TeacherFault | None = None
         """Set once the last replica has been given up: nobody will answer any more."""
         self._children = children
@@ -58,21 +63,28 @@ class Fleet:
         """The replicas' addresses, each ending in /v1; they stay the same through restarts."""
         return [child.url for child in self._children]
 
-    async def restart(self, url: str, why: str = "it does not answer") -> None:
+    async def restart(
+        self, url: str, why: str = "it does not answer", *, blameless: bool = False
+    ) -> None:
         """Ends the replica at this address, starts it again, and returns once it answers.
 
         Who calls while that is going on waits for the same restart; `why` is told. Raises
-        `TeacherFault` when it has been given up: after 3 restarts within 30 minutes.
+        `TeacherFault` when it has been given up: after 3 restarts within 30 minutes. A `blameless`
+        one (a request killed the engine, and is asked no more) does not count, nor do those before.
         """
         if self._ended:
             raise TeacherFault("the teacher has been ended")
         child = next(child for child in self._children if child.url == url)
+        if blameless:
+            self._starts[child].clear()
         task = self._restarting.get(child)
         if task is None:
             task = asyncio.create_task(self._restart(child, why))
             self._restarting[child] = task
             task.add_done_callback(lambda _: self._restarting.pop(child))
         await asyncio.shield(task)  # one caller's cancellation is no reason to stop
+        if blameless:
+            self._starts[child].clear()
 
     async def lost(self) -> TeacherFault:
         """Waits until no replica is left, and tells why the last one was given up."""
@@ -161,19 +173,28 @@ async def launched(config: Launch, logs: Path, say: Callable[[str], None]) -> As
     environment = os.environ | config.env
     gpus = await asyncio.to_thread(assigned, config, environment)
     hide = hider(environment, config.env)
+    if on_cpu(gpus, environment):
+        config = config.model_copy(update={"extra_args": (*CPU_ARGS, *config.extra_args)})
     children = _children(config, environment, gpus, logs, hide)
 
     def say_discreetly(line: str) -> None:
         say(hide(line))
 
     say(f"starting {config.name}{f' {len(gpus)} times' if len(gpus) > 1 else ''}; logs in {logs}")
-    key = environment.get(KEY)
+    async with kept_up(children, say_discreetly) as fleet:
+        yield fleet
+
+
+@asynccontextmanager
+async def kept_up(children: Sequence[Child], say: Callable[[str], None]) -> AsyncIterator[Fleet]:
+    """The children, each answering, for the length of the block. Raises `TeacherFault`."""
+    key = children[0].environment.get(KEY)
     # a connection of its own for each probe: one that is kept would belong to a server that ended
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(force_close=True, limit=0),
         headers={"Authorization": f"Bearer {key}"} if key else {},
     ) as session:
-        fleet = Fleet(children, session, say_discreetly)
+        fleet = Fleet(children, session, say)
         watchers: list[asyncio.Task[None]] = []
         try:
             await together(fleet._bring_up(child) for child in children)
@@ -198,7 +219,7 @@ def _children(
         children.append(
             Child(
                 name="the teacher" if len(gpus) == 1 else f"teacher {number} of {len(gpus)}",
-                config=config,
+                program=config.program,
                 environment={**environment, **variables},
                 gpus=f", GPU {shown}" if shown else "",
                 log=logs / f"teacher-{number}.log",

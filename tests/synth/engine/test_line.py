@@ -12,7 +12,7 @@ from synth.engine.account import RowsLostError
 from synth.engine.line import open_workshop, run_line
 from synth.engine.plan import Plan
 from synth.engine.stage import Outcome, Place, ShardStage, Stage
-from synth.errors import NoRowsError, RunLockedError, TeacherFault
+from synth.errors import InputError, NoRowsError, RunLockedError, TeacherFault
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.kind import Kind
@@ -142,6 +142,19 @@ def test_no_row_left_is_an_error_that_says_why_and_leaves_no_release(tmp_path: P
     assert not (tmp_path / "release").exists()
 
 
+def test_a_run_folder_of_another_version_is_refused_before_a_teacher_is_asked(
+    tmp_path: Path,
+) -> None:
+    go(tmp_path)
+    path = tmp_path / "00-read/manifest.json"
+    path.write_text(path.read_text().replace('"format": 2', '"format": 1'))
+    before = shard_bytes(tmp_path)
+    nobody = plan(Given(prompts=PROMPTS), Distill(samples=2), Write(), url="http://127.0.0.1:9/v1")
+    with pytest.raises(InputError, match="another version of synth made"):
+        asyncio.run(run(nobody, tmp_path))
+    assert shard_bytes(tmp_path) == before
+
+
 class Forgetful(ShardStage):
     """Loses a row."""
 
@@ -177,7 +190,9 @@ def test_shards_have_the_one_schema(tmp_path: Path) -> None:
 
 def test_evolved_prompts_keep_their_whole_trail(tmp_path: Path) -> None:
     def harder(body: dict[str, Any], _before: int) -> str:
-        prompt = asked_prompt(body).removeprefix("<prompt>\n").removesuffix("\n</prompt>")
+        prompt = (
+            asked_prompt(body).removeprefix("<prompt>\n").removesuffix("\n</prompt>\nNew prompt:")
+        )
         return f"{prompt} {demand(body['seed'])}"
 
     go(tmp_path, harder, Given(prompts=PROMPTS), Evolve(rounds=3))

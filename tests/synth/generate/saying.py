@@ -69,5 +69,5 @@ def apply(
 
 
 def given(request: Request) -> str:
-    """What stands in the request's last turn, without the marks around it."""
-    return request.turns[-1]["content"].removeprefix("<prompt>\n").removesuffix("\n</prompt>")
+    """The prompt in the request's last turn, without the marks around it."""
+    return request.turns[-1]["content"].partition("<prompt>\n")[2].rpartition("\n</prompt>")[0]

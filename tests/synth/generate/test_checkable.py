@@ -8,18 +8,21 @@ from typing import Any
 import pytest
 
 from synth.engine.stage import Outcome
-from synth.generate.evolve import Evolve
+from synth.generate.evolve import Adapt, Checkable, Evolve
 from synth.generate.follow_up import FollowUp
 from synth.generate.operations import Operation
 from synth.generate.reasons import Reason
 from synth.instructions.attached import Instruction, held
+from synth.instructions.draw import followed_by
+from synth.instructions.families import FAMILIES
 from synth.instructions.stated import states
-from synth.record import new_record
+from synth.record import EMPTY_STEP, new_record
 from synth.teacher.protocol import Request
 from tests.fake_teacher import demand
 from tests.synth.generate.saying import Script, apply
 
 CHECKABLE = (Operation.CHECKABLE,)
+BY_PROGRAM = Evolve(operations=CHECKABLE, checkable=Checkable(by="program"), keep="latest")
 NO_COMMA = {"instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}
 
 
@@ -138,3 +141,163 @@ def test_a_follow_up_is_not_held_to_the_first_prompts_constraints() -> None:
     first = new_record(prompt="Why?", text="It rained all night.", meta=NO_COMMA)
     outcome, _, _ = apply(FollowUp(), [first], lambda _r, _n: "And where did the rain come from?")
     assert held_by(outcome) == [[]]
+
+
+def silent(_request: Request, _before: int) -> str:
+    raise AssertionError("the teacher was asked")
+
+
+def test_the_program_appends_the_constraint_and_asks_nobody() -> None:
+    rows = prompts(20)
+    outcome, teacher, done = apply(BY_PROGRAM, rows, silent)
+    assert (teacher.asked, done, len(outcome.kept)) == ([], 20, 20)
+    assert outcome.rejected["reason"].to_pylist() == ["superseded"] * 20
+    for given, row in zip(rows, outcome.kept.to_pylist(), strict=True):
+        [one] = held(row["meta"])
+        asked = given["context"][-1]["content"]
+        assert row["context"][-1]["content"].startswith(f"{asked} ")
+        assert states(row["context"][-1]["content"], one)
+        assert row["trail"][-1] == EMPTY_STEP | {
+            "stage": "evolve",
+            "operation": f"checkable/{one.id}",
+            "round": 1,
+            "parent": given["id"],
+        }
+
+
+def test_what_the_program_draws_depends_on_seed_and_record_alone() -> None:
+    rows = prompts(8)
+    given = held_by(apply(BY_PROGRAM, rows, silent)[0])
+    assert held_by(apply(BY_PROGRAM, rows[5:6], silent)[0]) == given[5:6]
+    assert held_by(apply(BY_PROGRAM, rows, silent, seed=8)[0]) != given
+
+
+def test_the_program_draws_what_suits_short_answers() -> None:
+    rows = [new_record(prompt="Why do cats purr?", source=f"f#{n}") for n in range(200)]
+    outcome, _, _ = apply(BY_PROGRAM, rows, silent)
+    found = {one.id for each in held_by(outcome) for one in each}
+    assert found == {family.id for family in FAMILIES if family.short is not None}
+    for [one] in held_by(outcome):
+        assert one.given.get("num_words", 0) <= 60
+        assert one.given.get("num_sentences", 0) <= 5
+
+
+def test_the_programs_constraints_accumulate() -> None:
+    stage = BY_PROGRAM.model_copy(update={"rounds": 3})
+    outcome, _, _ = apply(stage, prompts(6, meta=NO_COMMA), silent)
+    several = 0
+    for found, row in zip(held_by(outcome), outcome.kept.to_pylist(), strict=True):
+        assert len({one.id for one in found}) == len(found)
+        assert found[0] == Instruction("punctuation:no_comma")
+        assert all(states(row["context"][-1]["content"], one) for one in found[1:])
+        assert [each["round"] for each in row["trail"][1:]] == list(range(1, len(found)))
+        several += len(found) > 2
+    assert several
+
+
+def test_the_program_keeps_the_gold_answer_and_never_hides_it() -> None:
+    gold = {"answer": "Paris"}
+    stage = BY_PROGRAM.model_copy(update={"rounds": 2})
+    rows = [
+        new_record(prompt="Which city is on the Seine?", source=f"f#{n}", reference=gold)
+        for n in range(60)
+    ]
+    outcome, _, _ = apply(stage, rows, silent)
+    assert {row["answer"] for row in outcome.kept["reference"].to_pylist()} == {"Paris"}
+    found = {one.id for each in held_by(outcome) for one in each}
+    assert found == {
+        "detectable_format:title",
+        "keywords:forbidden_words",
+        "length_constraints:number_sentences",
+        "length_constraints:number_words",
+        "punctuation:no_comma",
+    }
+    for each in held_by(outcome):
+        assert all(one.given.get("relation") != "at least" for one in each)
+
+
+def test_no_constraint_forbids_what_the_gold_answer_holds() -> None:
+    rows = [
+        new_record(
+            prompt="How do we say it?", source=f"f#{n}", reference={"answer": "very, really"}
+        )
+        for n in range(80)
+    ]
+    outcome, _, _ = apply(BY_PROGRAM, rows, silent)
+    found = [one for each in held_by(outcome) for one in each]
+    assert "punctuation:no_comma" not in {one.id for one in found}
+    words = {word for one in found for word in one.given.get("forbidden_words", [])}
+    assert words
+    assert not words & {"very", "really"}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "fields"),
+    [
+        ("Warum schnurren die Katzen, wenn man sie streichelt, und was heißt das?", {}),
+        ("Add two numbers.", {"reference": {"tests": "assert add(1, 2) == 3"}}),
+        ("Why?", {"meta": {"instructions": [{"id": "mood:cheerful"}]}}),
+    ],
+)
+def test_where_nothing_suits_the_program_leaves_the_row_as_it_is(
+    prompt: str, fields: dict[str, Any]
+) -> None:
+    rows = [new_record(prompt=prompt, **fields)]
+    outcome, _, done = apply(BY_PROGRAM, rows, silent)
+    assert (outcome.kept.to_pylist(), len(outcome.rejected), done) == (rows, 0, 1)
+
+
+def test_a_prompt_for_a_bare_answer_gets_nothing_that_adds_to_it() -> None:
+    rows = [
+        new_record(prompt="Why do cats purr? Just the reason, please.", source=f"f#{n}")
+        for n in range(40)
+    ]
+    outcome, _, _ = apply(BY_PROGRAM, rows, silent)
+    found = {one.id.partition(":")[0] for each in held_by(outcome) for one in each}
+    assert found == {"change_case", "punctuation"}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "apart"),
+    [
+        ("Why do cats purr?", " "),
+        ("Why do cats purr", "\n\n"),
+        ("Correct this: He go home.", "\n\n"),
+        ('Explain "He left."', "\n\n"),
+        ("Why do cats purr?\n\n- one.\n- two.", "\n\n"),
+    ],
+)
+def test_the_sentence_stands_apart_from_a_text_to_work_on(prompt: str, apart: str) -> None:
+    assert followed_by(f"{prompt}\n", "Be brief.") == f"{prompt}{apart}Be brief."
+
+
+def test_a_teachers_child_of_an_appended_one_has_no_gold_answer() -> None:
+    """With it, `verify` would hold the answer to another question against the old gold."""
+    stage = Evolve(
+        rounds=3,
+        operations=(Operation.CHECKABLE, Operation.DEEPEN),
+        checkable=Checkable(by="program"),
+    )
+    outcome, _, _ = apply(stage, prompts(12, reference={"answer": "seven"}), woven)
+    seen = set()
+    for row in outcome.kept.to_pylist():
+        made = [each["operation"].partition("/")[0] for each in row["trail"][1:]]
+        assert (row["reference"] is None) == ("deepen" in made)
+        seen.add(tuple(made))
+    assert {("checkable",), ("deepen", "checkable"), ("checkable", "deepen")} <= seen
+
+
+def test_an_operation_that_asks_nobody_does_not_crowd_out_the_others() -> None:
+    stage = Evolve(
+        rounds=3,
+        operations=(Operation.CHECKABLE, Operation.DEEPEN),
+        checkable=Checkable(by="program"),
+        adapt=Adapt(),
+    )
+    _, teacher, _ = apply(stage, prompts(30), woven)
+    assert len(teacher.asked) > 30
+
+
+def test_by_program_without_the_operation_is_an_error() -> None:
+    with pytest.raises(ValueError, match="add `checkable` to the operations"):
+        Evolve(checkable=Checkable(by="program"))

@@ -112,12 +112,12 @@ def test_a_prompt_is_never_looked_into() -> None:
 
 
 def test_the_step_names_teacher_request_and_tokens() -> None:
-    reply = said("42", tokens_in=7, tokens_out=5, planted="copy")
+    reply = said("42", tokens_in=7, tokens_out=5)
     outcome, teacher, _ = apply(Distill(), prompts(1), lambda _r, _n: reply)
     step = outcome.kept.to_pylist()[0]["trail"][-1]
     assert (step["stage"], step["operation"]) == ("distill", "answer")
     assert (step["model"], step["revision"]) == ("saying", "1")
-    assert (step["tokens_in"], step["tokens_out"], step["planted"]) == (7, 5, "copy")
+    assert (step["tokens_in"], step["tokens_out"]) == (7, 5)
     assert step["request"] == teacher.identity.key(teacher.asked[0].body("saying")).hex()
 
 

@@ -1,7 +1,4 @@
-"""Each reason to eliminate an evolved prompt: texts that have it, and their near misses.
-
-None of these wordings is one that the rehearsal teacher plants.
-"""
+"""Each reason to eliminate an evolved prompt: texts that have it, and their near misses."""
 
 from __future__ import annotations
 
@@ -385,6 +382,29 @@ def test_scripts_without_spaces_are_not_judged_by_their_words() -> None:
         judge(f"{parent} Name three islands and compare them with a bay.", parent).reason
         == "language_changed"
     )
+
+
+WRITE = "Write a note on tides for sailors, without jargon and with no tables."
+
+
+@pytest.mark.parametrize(
+    ("child", "lost"),
+    [
+        ("Write a note on tides for sailors of small boats, without jargon and tables.", False),
+        ("Write a note on tides for young sailors. Avoid jargon; don't use a table at all.", False),
+        ("Write a note on tides for young sailors without jargon. Use two tables.", True),
+        ("Write a note on tides for sailors of small boats, with jargon and with no tables.", True),
+        ("Write a note on tides for sailors of small boats, and use no tables.", True),
+    ],
+)
+def test_what_the_parent_forbids_is_forbidden_in_the_child(child: str, lost: bool) -> None:
+    assert (judge(child, WRITE).reason == "constraint_lost") == lost
+
+
+def test_an_idiom_forbids_nothing() -> None:
+    parent = "There is no doubt that tides matter. Why do tides come?"
+    child = "Tides surely matter to sailors. Why do tides come to remote islands so late?"
+    assert judge(child, parent).reason is None
 
 
 def test_a_number_that_ends_a_sentence_counts_nothing_of_the_next() -> None:

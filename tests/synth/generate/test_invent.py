@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from rapidfuzz.distance import LCSseq
 
 from synth.engine.line import open_workshop
-from synth.engine.plan import Plan
 from synth.engine.stage import ShardStage
 from synth.errors import SynthError
 from synth.generate.follow_up import FollowUp
@@ -20,10 +19,10 @@ from synth.generate.reverse import Reverse
 from synth.generate.rouge import RougePool
 from synth.kind import Kind
 from synth.record import new_record
-from synth.teacher.config import TeacherConfig
 from synth.teacher.need import Need
 from synth.teacher.protocol import Reply, Request
-from tests.lines import Given
+from tests.fake_teacher import FakeTeacher, serving
+from tests.lines import Given, plan
 from tests.synth.generate.saying import apply, said
 
 SEEDS = [
@@ -262,11 +261,12 @@ def test_a_template_has_a_prefix_and_nothing_else_has(settings: dict[str, Any]) 
 
 def test_a_run_stops_where_the_server_cannot_go_on_from_raw_text(tmp_path: Path) -> None:
     stage = Invent(ways=(Way.TEMPLATE,), prefix="<|im_start|>user\n")
-    teacher = TeacherConfig.model_validate("rehearsal")
+    teacher = FakeTeacher(completions=False)
 
     async def work() -> None:
-        async with open_workshop(
-            Plan("x", 1, 9, teacher, (Given(prompts=("Why?",)), stage)), tmp_path
+        async with (
+            serving(teacher),
+            open_workshop(plan(Given(prompts=("Why?",)), stage, url=teacher.url), tmp_path),
         ):
             pass
 

