@@ -152,10 +152,9 @@ class Pool:
         heard = attempt.replica.heard(outcome)
         met = heard.kind in BROKE or (heard.kind is Kind.CUT and attempt.replica.gone)
         if met and exchange and exchange.connection:  # it had been sent
-            again = heard.kind is Kind.UNREACHED and attempt.suspicion is not None
             attempt.suspicion = attempt.suspicion or Suspicion()
             attempt.replica.broke.add(attempt.suspicion)
-            if again or attempt is self._alone:  # now: an engine may be back in a moment
+            if attempt.suspicion.deaths:  # at once: an engine may be back in a moment
                 attempt.replica.breaker.doubt(heard.trouble)
         # before whoever waits has read the answer: a slot is empty for as short as can be
         if heard.kind in SETTLED:
