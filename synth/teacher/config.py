@@ -60,7 +60,8 @@ class TeacherConfig(LaunchSettings):
     timeout_s: Annotated[float, Field(gt=0)] = 600
     """A request that takes longer is asked again."""
     stall_s: Annotated[float, Field(gt=0)] = 60
-    """A replica that answers nothing for so long, and then no probe, is given up until it does."""
+    """After so long without an answer or a token a replica is probed: a dead or hung one loses its
+    requests, a slow one keeps them."""
     priority: int | None = None
     """Requests of a lower number are served first, where vLLM was started with
     `--scheduling-policy priority`. Changes no reply."""
