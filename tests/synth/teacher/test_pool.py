@@ -18,7 +18,7 @@ from synth.teacher import connections, guard, replica
 from synth.teacher.client import Client, connected
 from synth.teacher.config import TeacherConfig, open_teacher
 from synth.teacher.parse import parse_replies
-from tests.fake_teacher import StandIn, process, standing
+from tests.fake_teacher import FakeTeacher, StandIn, process, standing
 
 T = TypeVar("T")
 
@@ -217,7 +217,7 @@ def test_a_single_hung_replica_is_asked_again_once_it_goes_on() -> None:
     run(work())
 
 
-async def generate(server: StandIn) -> None:
+async def generate(server: FakeTeacher) -> None:
     """Its count of tokens grows all the time, and not only with a reply."""
     while True:
         server.tokens += 1
