@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 from synth.errors import TeacherFault
 from synth.teacher.connections import Exchange, Response, TakenBackError
-from synth.teacher.exchange import ENGINE_DIED, TROUBLES, Heard, Kind
+from synth.teacher.exchange import TROUBLES, Heard, Kind, Meant
+from synth.teacher.journal import ENGINE_DIED
 from synth.teacher.replica import Replica, Suspicion
 
 TELLING = (Response, TakenBackError, *TROUBLES)
@@ -243,7 +244,7 @@ class Pool:
 
     def _set_aside(self, attempt: Attempt) -> None:
         if attempt.suspicion and attempt.suspicion.killed and not attempt.heard.done():
-            attempt.heard.set_result(Heard(Kind.KILLED, ENGINE_DIED))
+            attempt.heard.set_result(Heard(Kind.KILLED, Meant(*ENGINE_DIED)))
         else:
             self._suspects.append(attempt)
 
