@@ -143,8 +143,12 @@ def _recipe(plan: Plan, teacher: TeacherRecord | None) -> str:
 def _public(plan: Plan, teacher: TeacherRecord | None) -> dict[str, Any]:
     """The recipe without what concerns only where it ran: the teacher by name, not by address, or
     not at all where it was not asked."""
-    told = {key: value for key, value in plan.recipe.items() if key != "teacher" or teacher}
-    return {**told, "teacher": teacher.model} if teacher else told
+    told = dict(plan.recipe)
+    if teacher is None:
+        told.pop("teacher", None)
+    elif "teacher" in told:
+        told["teacher"] = teacher.model
+    return told
 
 
 def _block(text: str) -> list[str]:
