@@ -20,7 +20,7 @@ from synth.teacher.exchange import (
 )
 from synth.teacher.journal import OVERSIZED
 from synth.teacher.parse import request_id
-from tests.scripted_teacher import completion
+from tests.fake_teacher import completion
 
 
 @pytest.mark.parametrize(
