@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -16,10 +18,11 @@ from synth.generate.distill import Distill
 from synth.store.manifest import TeacherRecord, load_manifest
 from synth.teacher import capability
 from synth.teacher.capability import PROBES, find
+from synth.teacher.config import TeacherConfig
 from synth.teacher.exchange import Secret, Wire
 from synth.teacher.need import Need
-from synth.teacher.protocol import Identity, Sampling
-from tests.fake_teacher import StandIn, standing
+from synth.teacher.protocol import Identity, Request, Sampling, Turn
+from tests.fake_teacher import Script, StandIn, scripted, standing
 from tests.lines import Given, plan, rows, shard_bytes
 
 ALL = frozenset(Need)
@@ -42,7 +45,7 @@ def test_a_server_like_vllm_has_everything() -> None:
     server = StandIn()
     told = found(server)
     assert list(told) == list(Need)
-    unseen = {Need.SEED, Need.TEMPLATE, Need.PRIORITY}
+    unseen = {Need.SEED, Need.TEMPLATE, Need.PRIORITY, Need.SYSTEM}
     assert told == {need: "+accepted" if need in unseen else "+yes" for need in Need}
     assert len(server.bodies) == len(Need)
     assert all(body["max_tokens"] <= 8 for body in server.bodies)
@@ -55,7 +58,11 @@ def test_only_what_is_needed_is_asked() -> None:
     assert not found(StandIn(), needs=frozenset())
 
 
-SETTING = {need: next(iter(one.asks)) for need, one in PROBES.items() if need is not Need.RAW}
+SETTING = {
+    need: next(iter(one.asks))
+    for need, one in PROBES.items()
+    if need not in (Need.RAW, Need.SYSTEM)
+}
 
 
 @pytest.mark.parametrize("need", SETTING)
@@ -94,6 +101,92 @@ def test_a_server_that_fails_is_not_taken_for_one_that_lacks_it(
     monkeypatch.setattr(capability, "PAUSE_S", 0)
     with pytest.raises(TeacherFault, match="could not be asked whether it has JSON by a schema"):
         found(StandIn(status=503), needs=frozenset({Need.SCHEMA}))
+
+
+async def asked_of(script: Script, *needs: Need) -> tuple[dict[Need, str], int]:
+    """What is told of the needs, and how many requests that took."""
+    asked = 0
+
+    def counted(body: dict[str, Any], before: int) -> Any:
+        nonlocal asked
+        asked += 1
+        return script(body, before)
+
+    async with scripted(counted) as server, aiohttp.ClientSession() as session:
+        wire = Wire(session, Secret(None))
+        findings = await find(wire, [server.url], Identity("scripted"), frozenset(needs))
+        return {need: "+-"[not one.has] + one.told for need, one in findings.items()}, asked
+
+
+def takes_no_system(status: int) -> Script:
+    """A server whose chat template knows no system role."""
+
+    def script(body: dict[str, Any], _before: int) -> Any:
+        if any(turn["role"] == "system" for turn in body["messages"]):
+            return status, {"error": {"message": "System role not supported"}}
+        return " / ".join(f"{turn['role']}: {turn['content']}" for turn in body["messages"])
+
+    return script
+
+
+@pytest.mark.parametrize("status", [400, 422, 500])
+def test_a_chat_template_without_a_system_role_is_found_out(status: int) -> None:
+    told, asked = asyncio.run(asked_of(takes_no_system(status), Need.SYSTEM))
+    assert told[Need.SYSTEM].startswith(f"-no, it answers {status}: ")
+    assert "System role not supported" in told[Need.SYSTEM]
+    assert asked == 2
+
+
+def test_a_server_that_refuses_everything_is_not_said_to_refuse_system_turns() -> None:
+    told, _ = asyncio.run(asked_of(lambda _b, _n: (400, {"error": "no"}), Need.SYSTEM))
+    assert told == {Need.SYSTEM: "+unknown, it answers 400 without them too"}
+
+
+def test_a_server_that_wants_max_completion_tokens_is_not_said_to_lack_anything() -> None:
+    def script(body: dict[str, Any], _before: int) -> Any:
+        if "max_tokens" in body:
+            return 400, {"error": {"message": "Use 'max_completion_tokens' instead."}}
+        return "7"
+
+    told, asked = asyncio.run(asked_of(script, Need.SCHEMA))
+    assert (told, asked) == ({Need.SCHEMA: "+yes"}, 2)
+    too_large = "'max_tokens' or 'max_completion_tokens' is too large: 4. This model's maximum "
+    said = f"{too_large}context length is 2 tokens and your request has 1 input tokens"
+    told, asked = asyncio.run(asked_of(lambda _b, _n: (400, {"message": said}), Need.SEED))
+    assert (told[Need.SEED][:19], asked) == ("-no, it answers 400", 1)
+
+
+def test_system_turns_are_folded_where_the_recipe_says_so(tmp_path: Path) -> None:
+    async def go(folder: Path, **teacher: Any) -> list[dict[str, Any]]:
+        async with scripted(takes_no_system(500)) as server:
+            line = plan(Given(prompts=("Why?",)), Distill(system="Be <think>ful."), url=server.url)
+            config = TeacherConfig(url=server.url, **teacher)
+            async with open_workshop(replace(line, teacher=config), folder, watch) as shop:
+                await run_line(shop)
+            return server.asked
+
+    watch = Listening()
+    with pytest.raises(TeacherFault, match=r"01-distill needs system turns.*`system: fold`"):
+        asyncio.run(go(tmp_path / "kept"))
+    asked = asyncio.run(go(tmp_path / "run", system="fold"))
+    # as it would be sent in a system turn, where the marks of reasoning are no one's data
+    folded = {"role": "user", "content": "Be <think>ful.\n\nWhy?"}
+    assert [body["messages"] for body in asked] == [[folded]]
+    assert watch.said[-1].endswith("put into the user turn, `system: fold`")
+    [row] = rows(tmp_path / "run", "01-distill/kept/*.parquet")
+    assert [turn["role"] for turn in row["context"]] == ["system", "user"]
+    manifest = load_manifest(tmp_path / "run/01-distill/manifest.json")
+    assert manifest is not None
+    assert manifest.teacher == TeacherRecord(model="scripted", folds=True)
+    assert not asyncio.run(go(tmp_path / "run", system="fold")), "the journal has the reply"
+
+
+def test_folded_turns_alternate() -> None:
+    turns = [("system", "S"), ("user", "a"), ("user", "b"), ("assistant", "c"), ("user", "d")]
+    request = Request([Turn(role=role, content=text) for role, text in turns], Sampling(), 1)
+    told = [(turn["role"], turn["content"]) for turn in replace(request, fold=True).messages]
+    assert told == [("user", "S\n\na\n\nb"), ("assistant", "c"), ("user", "d")]
+    assert [(turn["role"], turn["content"]) for turn in request.messages] == turns
 
 
 class Listening(Watch):

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from synth.errors import TeacherFault
-from synth.teacher import connections, guard, replica
+from synth.teacher import connections, exchange, guard, replica
 from synth.teacher.client import Client, connected
 from synth.teacher.config import TeacherConfig, open_teacher
 from synth.teacher.parse import parse_replies
@@ -46,7 +46,7 @@ class Teacher:
 
     async def ask(self, prompt: str) -> str:
         answer = await self.client.ask(body(prompt))
-        [reply] = parse_replies(*answer)
+        [reply] = parse_replies(answer.status, answer.body)
         return reply.text or f"{answer.status} {reply.fault}"
 
     async def ask_all(self, prompts: Iterable[str]) -> list[str]:
@@ -498,6 +498,44 @@ def test_a_replica_stopped_for_real_is_found_and_used_again_when_it_goes_on() ->
                 assert "/health does not answer within 0.3 s" in teacher.said[0]
                 stopping.send_signal(signal.SIGCONT)
                 await teacher.heard(f"{a} answers again")
+
+    run(work())
+
+
+def test_a_bug_where_an_answer_is_read_is_raised_where_it_was_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_self: object, _outcome: object, _request_id: str) -> None:
+        raise OverflowError("a year that no calendar has")
+
+    async def work() -> None:
+        a = StandIn()
+        async with standing(a), teaching(a.url, concurrency=1) as teacher:
+            with monkeypatch.context() as patched:
+                patched.setattr(replica.Replica, "heard", broken)
+                for _ in range(2):  # its slot is free again
+                    with pytest.raises(OverflowError, match="no calendar"):
+                        await asyncio.wait_for(teacher.ask("prompt"), 2)
+            assert await teacher.ask("prompt") == "prompt!"
+
+    run(work())
+
+
+def test_a_bug_where_a_request_is_sent_is_raised_where_it_was_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_self: object, _body: bytes) -> bytes:
+        raise KeyError("bug")
+
+    async def work() -> None:
+        a = StandIn(latency_s=0.1)
+        async with standing(a), teaching(a.url, concurrency=1) as teacher:
+            first = asyncio.create_task(teacher.ask("first"))
+            await asyncio.sleep(0.05)
+            monkeypatch.setattr(exchange.Wire, "sealed", broken)
+            with pytest.raises(KeyError, match="bug"):  # sent from where the first one is read
+                await asyncio.wait_for(teacher.ask("second"), 2)
+            assert await first == "first!"
 
     run(work())
 
