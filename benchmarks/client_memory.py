@@ -1,6 +1,6 @@
 """The client's memory at 200,000 prompts over that at 10,000: a run holds shards, not datasets.
 
-The distill stage in a process of its own, as `synth run` runs it, against the mock server. What it
+The distill stage in a process of its own, as `synth run` runs it, against a fake teacher. What it
 imports and its pools are in both peaks; the rest is what the number of prompts may not raise.
 """
 

@@ -1,6 +1,6 @@
 """What the client costs per record: the whole distill stage beside a bare aiohttp loop.
 
-Against a mock server in a process of its own: CPU seconds per 1,000 records at 256 in flight (at
+Against a fake teacher in a process of its own: CPU seconds per 1,000 records at 256 in flight (at
 50 ms), slots kept full under log-normal latencies (mean 2 s, sigma 0.6, 64 slots), growth of memory
 per record, and seconds from the start of the process to the first request. Ours includes rendering,
 journal, retries, lineage, and the Parquet shards; the bare loop only posts and parses.
@@ -57,7 +57,7 @@ def bare(url: str, records: int, concurrency: int) -> float:
 
             async def one(n: int) -> str:
                 body = {
-                    "model": "mock",
+                    "model": "fake",
                     "messages": [{"role": "user", "content": PROMPT.format(n=n)}],
                     "max_tokens": 2048,
                     "seed": n,
@@ -170,19 +170,13 @@ def _cpu_s() -> float:
 
 
 @contextmanager
-def mock_server(mean_ms: float, sigma: float = 0.0) -> Iterator[tuple[str, dict[str, float]]]:
+def fake_server(mean_ms: float, sigma: float = 0.0) -> Iterator[tuple[str, dict[str, float]]]:
     """A server of its own: its address, and a tally that is filled when the block ends."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.mock_server", str(mean_ms), str(sigma)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert server.stdout is not None
+    from tests.fake_teacher import process  # not in the loops, whose start and memory are measured
+
     tally: dict[str, float] = {}
-    try:
-        yield f"http://127.0.0.1:{int(server.stdout.readline())}/v1", tally
-    finally:
+    with process(mean_ms, sigma) as (server, url):
+        yield url, tally
         told, _ = server.communicate("")
         tally.update(json.loads(told.splitlines()[-1]))
 
@@ -191,7 +185,7 @@ def measure(
     kind: str, records: int, concurrency: int, mean_ms: float, sigma: float = 0.0
 ) -> Measured:
     """One loop in a process of its own, against a server of its own."""
-    with mock_server(mean_ms, sigma) as (url, tally):
+    with fake_server(mean_ms, sigma) as (url, tally):
         started = time.time()
         options = [f"--loop={kind}", f"--url={url}", f"--records={records}"]
         options.append(f"--concurrency={concurrency}")
@@ -215,7 +209,7 @@ def measure(
 
 def first_with_prefect() -> float:
     """Seconds from `synth run` to its first request, a temporary Prefect server included."""
-    with mock_server(50) as (url, tally), tempfile.TemporaryDirectory() as folder:
+    with fake_server(50) as (url, tally), tempfile.TemporaryDirectory() as folder:
         prompts = "".join(json.dumps({"prompt": PROMPT.format(n=n)}) + "\n" for n in range(50))
         Path(folder, "prompts.jsonl").write_text(prompts, encoding="utf-8")
         Path(folder, "loop.yaml").write_text(

@@ -1,6 +1,6 @@
 """What two replicas of unequal speed do together, over the sum of what each does alone.
 
-Two mock servers in processes of their own, one four times as slow as the other (log-normal
+Two fake teachers in processes of their own, one four times as slow as the other (log-normal
 latencies), asked through one client without a pause. Answers per second are counted over a window
 in the middle, so that neither the start nor the slow one's last replies count.
 """
@@ -16,7 +16,7 @@ from contextlib import ExitStack
 import orjson
 import uvloop
 
-from benchmarks.generation_loop import PROMPT, mock_server
+from benchmarks.generation_loop import PROMPT, fake_server
 from benchmarks.report import result, table
 from synth.teacher.client import connected
 
@@ -62,7 +62,7 @@ def main() -> None:
     rates: dict[str, list[float]] = {"fast": [], "slow": [], "both": []}
     with ExitStack() as stack:
         urls = {
-            name: stack.enter_context(mock_server(mean_ms, SIGMA))[0]
+            name: stack.enter_context(fake_server(mean_ms, SIGMA))[0]
             for name, mean_ms in latencies.items()
         }
         for _ in range(arguments.runs):

@@ -1,8 +1,8 @@
 """How full the distill stage keeps its teacher, over what vLLM's own benchmark client reaches.
 
-With a real vLLM (the small model of `make test-vllm`, or the server at --url): tokens/s of the
+With a real vLLM (the model of `make test-vllm`, or the server at --url): tokens/s of the
 whole stage, of `vllm bench serve`, and of a bare aiohttp loop that posts the same bytes, in turn,
-on one server. With the mock server at 50 ms: answers/s over what latency and concurrency allow,
+on one server. With a fake teacher at 50 ms: answers/s over what latency and concurrency allow,
 and, in turn with it, what is left of that by sockets without a client.
 """
 
@@ -35,8 +35,8 @@ from synth.teacher.config import TeacherConfig
 from synth.teacher.protocol import Request, Sampling, Turn
 
 GOAL = 0.97
-MOCK_GOAL = 0.95
-MOCK_MS = 50.0
+FAKE_GOAL = 0.95
+FAKE_MS = 50.0
 ROOT = Path(__file__).resolve().parents[1]
 OUTPUT_RATE = re.compile(r"Output token throughput \(tok/s\):\s+([\d.]+)")
 # `vllm bench serve` as a script: the build for the CPU has another name, so that its command fails,
@@ -153,12 +153,12 @@ def vllm_bench(
 
 
 @contextmanager
-def small_model(python: Path) -> Iterator[tuple[str, str, str]]:
-    """Address, name and folder of the tests' small model, served."""
+def tests_model(python: Path) -> Iterator[tuple[str, str, str]]:
+    """Address, name and folder of the model of `make test-vllm`, served."""
     from tests.vllm import servers
-    from tests.vllm.small_model import small_model
+    from tests.vllm.model import converted
 
-    folder = small_model(python)
+    folder = converted(python)
     os.environ |= {servers.PYTHON: str(python), servers.MODEL: str(folder)}
     with tempfile.TemporaryDirectory() as logs, servers.kept_up(Path(logs)) as served:
         yield served.url, servers.NAME, str(folder)
@@ -195,14 +195,14 @@ def main() -> None:
     parser.add_argument(
         "--python", type=Path, default=ROOT / ".venv-vllm/bin/python", help="vLLM's"
     )
-    parser.add_argument("--url", help="a served model, in place of the tests' small one")
+    parser.add_argument("--url", help="a served model, in place of the tests' own")
     parser.add_argument("--model", help="its name")
     parser.add_argument("--tokenizer", help="its folder, or its name on the Hub")
     parser.add_argument("--records", type=int, default=256)
     parser.add_argument("--max-tokens", type=int, default=128)
     parser.add_argument("--concurrency", type=int, default=64)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--mock-records", type=int, default=20_000)
+    parser.add_argument("--fake-records", type=int, default=20_000)
     arguments = parser.parse_args()
     ratios: dict[str, float] = {}
     if arguments.python.is_file():
@@ -211,7 +211,7 @@ def main() -> None:
                 arguments.url, arguments.model, arguments.tokenizer, arguments.python, arguments
             )
         else:
-            with small_model(arguments.python) as (url, model, tokenizer):
+            with tests_model(arguments.python) as (url, model, tokenizer):
                 rates = real(url, model, tokenizer, arguments.python, arguments)
         middle = {name: statistics.median(found) for name, found in rates.items()}
         ours, *others = rates.values()
@@ -220,16 +220,16 @@ def main() -> None:
         table(["client", "tokens/s"], [[name, f"{rate:.0f}"] for name, rate in middle.items()])
         print()
     else:
-        print(f"no vLLM at {arguments.python} (`make test-vllm` installs it): the mock alone\n")
+        print(f"no vLLM at {arguments.python} (`make test-vllm` installs it): the fake alone\n")
 
     rows, shares = [], {}
     for concurrency in (64, 128, 256):
-        allowed = concurrency / (MOCK_MS / 1000)
-        records = arguments.mock_records * concurrency // 256
+        allowed = concurrency / (FAKE_MS / 1000)
+        records = arguments.fake_records * concurrency // 256
         found, empty = [], []
         for _ in range(arguments.runs):
-            found.append(measure("ours", records, concurrency, MOCK_MS))
-            empty.append(records / measure("empty", records, concurrency, MOCK_MS).asking_s)
+            found.append(measure("ours", records, concurrency, FAKE_MS))
+            empty.append(records / measure("empty", records, concurrency, FAKE_MS).asking_s)
         rate, run = statistics.median_low([(records / run.asking_s, run) for run in found])
         shares[concurrency] = rate / allowed
         without = statistics.median_low(empty) / allowed
@@ -244,19 +244,19 @@ def main() -> None:
             "share",
             "without a client",
             "client's core",
-            "mock's core",
+            "fake's core",
         ],
         rows,
     )
     result(
         "teacher_saturation",
         ratios.get("vllm bench serve", shares[256]),
-        "tokens/s over vLLM's own client" if ratios else "of what the mock's latency allows",
+        "tokens/s over vLLM's own client" if ratios else "of what the fake's latency allows",
         "higher",
-        GOAL if ratios else MOCK_GOAL,
+        GOAL if ratios else FAKE_GOAL,
         dict.fromkeys(ratios, 1.0),
         **{f"over_{name.replace(' ', '_')}": ratio for name, ratio in ratios.items()},
-        **{f"mock_share_at_{concurrency}": share for concurrency, share in shares.items()},
+        **{f"fake_share_at_{concurrency}": share for concurrency, share in shares.items()},
     )
 
 

@@ -24,8 +24,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from hashlib import sha256
@@ -72,7 +72,7 @@ TASK = re.compile(r"Task: (\w+ an? (?:\w+ )?\w+)")
 FIRST_LINE = re.compile(r"`(=== \w{1,60} ===)`")
 SUM = re.compile(r"[\d(][\d .*/()+-]{0,60}[-+*/][\d .*/()+-]{0,60}[\d)]")
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
-DEEPEST = 12  # levels of an instance: a schema may contain itself
+DEEPEST = 6  # levels of an instance with what is optional: a schema may contain itself
 
 
 def echo(body: dict[str, Any], _before: int) -> str:
@@ -148,54 +148,42 @@ def _rewritten(source: str, dice: random.Random) -> str:
     return " ".join(f"{said[at]}." for at in kept) or _sentence(source, dice)
 
 
-def _schema(body: dict[str, Any]) -> dict[str, Any] | None:
-    form = body.get("response_format") or {}
-    found: dict[str, Any] | None = form.get("json_schema", {}).get("schema")
-    return found
+def _schema(body: dict[str, Any]) -> Any:
+    return (body.get("response_format") or {}).get("json_schema", {}).get("schema")
 
 
 def _instance_of(schema: dict[str, Any], seed: str | float) -> str:
     return json.dumps(_instance(schema, schema, random.Random(seed), 0))
 
 
-def _instance(schema: Any, root: Mapping[str, Any], dice: random.Random, depth: int) -> Any:
-    """A value that the schema allows. `pattern` and `format` are not honoured."""
-    if not isinstance(schema, dict) or depth > DEEPEST:
-        return None
-    for part in [{"$ref": schema["$ref"]}] if "$ref" in schema else schema.get("allOf", ()):
-        target: Any = root if "$ref" in part else part
-        for key in part.get("$ref", "#").split("/")[1:]:
-            target = target[key]
-        rest = {key: schema[key] for key in schema if key not in ("$ref", "allOf")}
-        schema = {**target, **rest}
-    if "$ref" in schema or "allOf" in schema:
-        return _instance(schema, root, dice, depth + 1)
+def _instance(schema: Any, root: Any, dice: random.Random, depth: int) -> Any:
+    """A value that the schema allows, as far as it says so in the commonest keywords."""
+    if "$ref" in schema:
+        path, schema = schema["$ref"].split("/")[1:], root
+        for key in path:
+            schema = schema[key]
     if "const" in schema:
         return schema["const"]
     if choices := schema.get("enum"):
         return dice.choice(choices)
-    if branches := schema.get("anyOf") or schema.get("oneOf"):
+    if branches := schema.get("anyOf"):
         return _instance(dice.choice(branches), root, dice, depth + 1)
-    other = "object" if "properties" in schema else "array" if "items" in schema else "string"
-    kind = schema.get("type", other)
-    match dice.choice(kind) if isinstance(kind, list) else kind:
+    low, high = schema.get("minimum", 0), schema.get("maximum", schema.get("minimum", 0) + 10)
+    match schema.get("type", "object" if "properties" in schema else "string"):
         case "object":
-            optional = depth <= DEEPEST // 2  # so that recursion comes to an end
             return {
                 name: _instance(value, root, dice, depth + 1)
                 for name, value in schema.get("properties", {}).items()
-                if optional or name in schema.get("required", ())
+                if depth < DEEPEST or name in schema.get("required", ())
             }
         case "array":
-            low = schema.get("minItems", 0 if depth > DEEPEST // 2 else 1)
+            low = schema.get("minItems", int(depth < DEEPEST))
             count = dice.randint(low, max(low, min(schema.get("maxItems", low + 2), low + 2)))
-            return [_instance(schema.get("items", {}), root, dice, depth + 1) for _ in range(count)]
-        case "integer" | "number" as kind:
-            step = schema.get("multipleOf", 1 if kind == "integer" else 0.01)
-            low = schema.get("minimum", schema.get("exclusiveMinimum", -step) + step)
-            high = schema.get("maximum", schema.get("exclusiveMaximum", low + 10 + step) - step)
-            value = low + step * dice.randint(0, max(0, int((high - low) / step)))
-            return int(value) if kind == "integer" else min(round(float(value), 6), float(high))
+            return [_instance(schema["items"], root, dice, depth + 1) for _ in range(count)]
+        case "integer":
+            return dice.randint(low, high)
+        case "number":
+            return round(dice.uniform(low, high), 2)
         case "boolean":
             return dice.random() < 0.5
         case "null":
@@ -220,7 +208,6 @@ LASTING: dict[str, Callable[[str], dict[str, Any]]] = {
     "unfinished": lambda text: completion(text, None),
     "surrogate": lambda text: completion(f"{text}\ud800"),
     "thinking": lambda text: completion(f"<think>{text}"),
-    "thought": lambda text: completion(f"<think>Hm.</think>{text}"),
     "parts": lambda text: completion([{"type": "text", "text": part} for part in (text, "")]),
     "silent": lambda _text: completion(None),
     "usage": lambda text: completion(text) | {"usage": {"completion_tokens": 10**25}},
@@ -279,8 +266,6 @@ class FakeTeacher:
     """Share of the requests that meet a fault of `PASSING` or `LASTING`, drawn by their hash."""
     thinks: bool = False
     """Whether its replies have thoughts and, so far, no text."""
-    thought: str | None = None
-    """What it thinks before each reply."""
     key: str | None = None
     """The API key that it demands."""
     echoes: bool = False
@@ -423,8 +408,6 @@ class FakeTeacher:
                 flawed = LASTING[fault](text)
                 choice |= flawed["choices"][0] | {"index": choice["index"]}
                 payload["usage"] |= flawed["usage"]
-            if self.thought:
-                choice["message"]["reasoning"] = self.thought
             if self.thinks:
                 choice["message"] = {"content": None, "reasoning": "Let me see"}
             if body.get("logprobs") not in (None, False):
@@ -444,7 +427,7 @@ class FakeTeacher:
 
     def _get(self, path: str) -> Any:
         if path == "/v1/models":
-            card = {"id": self.model, "owned_by": "tests"}
+            card: dict[str, Any] = {"id": self.model, "owned_by": "tests"}
             if not self.only_chat:
                 card |= {"root": self.root, "max_model_len": self.max_model_len}
             return 200, {"data": [card]}
@@ -486,18 +469,17 @@ class Http(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._buffer += data
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
-            head = self._buffer[:end]
-            low = head.lower()
-            at = low.find(b"content-length:")
-            length = int(low[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-            if len(self._buffer) < end + 4 + length:
+            head = self._buffer[:end].lower()
+            at = head.find(b"content-length:")
+            length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+            size = end + 4 + length
+            if len(self._buffer) < size:
                 return
-            body = self._buffer[end + 4 : end + 4 + length]
-            self._buffer = self._buffer[end + 4 + length :]
-            self.asked(head, body)
+            request, self._buffer = self._buffer[:size], self._buffer[size:]
+            self.asked(request, end)
 
-    def asked(self, head: bytes, body: bytes) -> None:
-        """A whole request has come."""
+    def asked(self, request: bytes, end: int) -> None:
+        """A whole request has come, whose head ends there."""
         raise NotImplementedError
 
 
@@ -515,8 +497,10 @@ class _Connection(Http):
         for task in self.tasks:
             task.cancel()
 
-    def asked(self, head: bytes, body: bytes) -> None:
-        task = asyncio.get_running_loop().create_task(self._reply(head, body))
+    def asked(self, request: bytes, end: int) -> None:
+        task = asyncio.get_running_loop().create_task(
+            self._reply(request[:end], request[end + 4 :])
+        )
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
@@ -534,8 +518,7 @@ class _Connection(Http):
         except Exception:  # a test's script may raise anything; the client is not to wait for it
             traceback.print_exc()
             status, payload = 500, {"error": "the fake teacher failed"}
-        more = payload.get("headers", {}) if isinstance(payload, dict) else {}
-        data = http(status, payload, more)
+        data = http(status, payload)
         step = 64 if self.teacher.drip_s and status == 200 else len(data)
         for start in range(0, len(data), step):
             if start:
@@ -543,17 +526,16 @@ class _Connection(Http):
             self.transport.write(data[start : start + step])
 
 
-def http(status: int, payload: Any, headers: Mapping[str, str]) -> bytes:
-    """A response's bytes."""
-    kind = "application/json"
-    if isinstance(payload, str | bytes):
-        kind = "text/plain"
-        data = payload.encode() if isinstance(payload, str) else payload
-    else:
-        if isinstance(payload, dict):
-            payload = {key: value for key, value in payload.items() if key != "headers"}
-        data = json.dumps(payload).encode()
-    fields = {"Content-Type": kind, "Content-Length": len(data), **headers}
+def http(status: int, payload: Any) -> bytes:
+    """A response's bytes. JSON's key `headers` goes into its head; a text is sent as it is."""
+    more, kind = {}, "text/plain"
+    if isinstance(payload, dict):
+        more = payload.get("headers", {})
+        payload = {name: payload[name] for name in payload if name != "headers"}
+    if not isinstance(payload, str | bytes):
+        kind, payload = "application/json", json.dumps(payload)
+    data = payload if isinstance(payload, bytes) else payload.encode()
+    fields = {"Content-Type": kind, "Content-Length": len(data), **more}
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     return f"HTTP/1.1 {status} Fake\r\n{head}\r\n".encode() + data
 
@@ -621,9 +603,13 @@ def _start_engine() -> None:
 
 
 class _OfProcess:
-    """Tells a probe which process it asked and with which GPUs; all others are answered by rule."""
+    """Tells a probe which process it asked, and how it was started; answers all others by rule."""
 
-    answered = 0
+    def __init__(self, chunks: bool | None) -> None:
+        gpus = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
+        started = {name: os.environ.get(name) for name in gpus} | {"chunks": chunks}
+        self.told = {"pid": os.getpid(), **started}
+        self.answered = 0
 
     def __call__(self, body: dict[str, Any], before: int) -> Any:
         if _told("REFUSE"):
@@ -633,10 +619,7 @@ class _OfProcess:
             os._exit(9)
         if body.get("max_tokens", 99) > MOST_OF_A_PROBE:
             return rule(body, before)
-        gpus = {
-            name: os.environ.get(name) for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
-        }
-        return json.dumps({"pid": os.getpid(), **gpus, "asked": asked_prompt(body)})
+        return json.dumps({**self.told, "asked": asked_prompt(body)})
 
 
 async def _serve(teacher: FakeTeacher, host: str) -> None:
@@ -655,10 +638,12 @@ def serve(arguments: Sequence[str]) -> None:
     parser.add_argument("--tensor-parallel-size", type=int)
     parser.add_argument("--max-model-len", type=int, default=40_960)
     parser.add_argument("--disable-uvicorn-access-log", action="store_true")
+    parser.add_argument("--enable-chunked-prefill", action=argparse.BooleanOptionalAction)
     parser.add_argument("--enable-prefix-caching", action="store_true")
     parser.add_argument("--gpu-memory-utilization", type=float)
     args = parser.parse_args(arguments)
-    _start_engine()
+    if _told("MARK"):  # whoever starts it by hand has nothing that ends its engine
+        _start_engine()
     _say("Starting to load model " + args.model)
     print("Loading safetensors checkpoint shards:  50% Completed | 1/2\r", end="", flush=True)
     if _told("SAY"):
@@ -674,7 +659,7 @@ def serve(arguments: Sequence[str]) -> None:
         args.served_model_name or args.model,
         args.model,
         version="0.0.fake",
-        script=_OfProcess(),
+        script=_OfProcess(args.enable_chunked_prefill),
         max_model_len=args.max_model_len,
         key=os.environ.get("VLLM_API_KEY"),
         completions=False,
@@ -688,38 +673,43 @@ def serve(arguments: Sequence[str]) -> None:
 
 # --- as a process: for benchmarks, where the client is what is measured
 
-REPLY = completion("A reply of some length. " * 20) | {"id": "chatcmpl-0", "model": "fake"}
-REPLY["usage"] = {"prompt_tokens": 60, "completion_tokens": 120}
+REPLY = {"id": "chatcmpl-0", "model": "fake"} | completion("A reply of some length. " * 20)
+REPLY["usage"] = {"prompt_tokens": 60, "completion_tokens": 120, "total_tokens": 180}
+
+
+class Tally:
+    """What the raw server was asked. Not in `Raw`: to set a class's attribute slows its methods."""
+
+    requests = 0
+    first = last = latencies = 0.0
 
 
 class Raw(Http):
     """The same reply to every request. The n-th of any run waits as long as that of any other."""
 
-    reply = http(200, REPLY, {})
-    models = http(200, {"data": [{"id": "fake", "owned_by": "tests"}]}, {})
+    reply = http(200, REPLY)
+    models = http(200, {"data": [{"id": "fake", "owned_by": "tests"}]})
     dice = random.Random(7)
-    requests = 0
-    first = last = latencies = 0.0
 
     def __init__(self, mean_s: float, sigma: float) -> None:
         super().__init__()
         self._mu = math.log(mean_s) - sigma**2 / 2 if mean_s else 0.0
         self._mean_s, self._sigma = mean_s, sigma
 
-    def asked(self, head: bytes, body: bytes) -> None:
-        if head.startswith(b"GET"):
+    def asked(self, request: bytes, end: int) -> None:
+        if request.startswith(b"GET"):
             self.transport.write(self.models)
             return
         latency = self._mean_s
         if self._sigma:
             latency = self.dice.lognormvariate(self._mu, self._sigma)
-        Raw.requests += 1
-        Raw.latencies += latency
-        Raw.first = Raw.first or time.time()
+        Tally.requests += 1
+        Tally.latencies += latency
+        Tally.first = Tally.first or time.time()
         asyncio.get_running_loop().call_later(latency, self._answer)
 
     def _answer(self) -> None:
-        Raw.last = time.time()
+        Tally.last = time.time()
         if not self.transport.is_closing():
             self.transport.write(self.reply)
 
@@ -731,26 +721,21 @@ async def raw(mean_s: float, sigma: float) -> None:
     server = await loop.create_server(lambda: Raw(mean_s, sigma), "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
-    told = {"requests": Raw.requests, "first": Raw.first, "last": Raw.last, "busy": Raw.latencies}
-    print(json.dumps({**told, "cpu_s": time.process_time()}))
+    told = {"requests": Tally.requests, "first": Tally.first, "last": Tally.last}
+    print(json.dumps({**told, "busy": Tally.latencies, "cpu_s": time.process_time()}))
 
 
 @contextmanager
 def process(mean_ms: float, sigma: float = 0.0) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A raw server, to be measured, killed or stopped for real, and its address."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tests.fake_teacher", "--raw", str(mean_ms), str(sigma)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    command = [sys.executable, "-m", "tests.fake_teacher", "--raw", str(mean_ms), str(sigma)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as server:
         assert server.stdout is not None
-        yield server, f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
-    finally:
-        server.kill()
-        with suppress(BrokenPipeError):
-            server.communicate()
+        try:
+            yield server, f"http://127.0.0.1:{int(server.stdout.readline())}/v1"
+        finally:
+            server.kill()
 
 
 if __name__ == "__main__":

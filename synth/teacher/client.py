@@ -68,22 +68,26 @@ class Client:
         """The answer to the body at `path`.
 
         It is a 200, a 4xx that is the request's own fault, or the 5xx that it met all along while
-        others were answered (502 and 504 where the server said nothing).
+        others were answered (502 and 504 where the server said nothing), or `ENGINE_DIED`.
 
         Raises `TeacherFault` at once for 401, 403 and 404, and when nobody was answered for
         `patience_s` seconds.
         """
         failing_since: float | None = None
         tries = 0
-        again, avoid = False, None
+        again, avoid, suspicion = False, None, None
         while True:
             name = _name(request_id, tries)
-            attempt = self.pool.send(body, path, name, shard, again=again, avoid=avoid)
+            attempt = self.pool.send(
+                body, path, name, shard, again=again, avoid=avoid, suspicion=suspicion
+            )
             try:
                 heard = await attempt.heard
                 if heard.kind is Kind.ANSWERED:
                     if heard.answer.status in HOPELESS:
                         raise self._hopeless(attempt.replica, heard.answer)
+                    return heard.answer
+                if heard.kind is Kind.KILLED:
                     return heard.answer
                 if heard.kind is not Kind.CUT:
                     failing_since = max(failing_since or time.monotonic(), self.pool.back_at)
@@ -95,6 +99,7 @@ class Client:
             finally:
                 self.pool.release(attempt)
             again, avoid = True, attempt.replica if heard.kind is not Kind.CUT else None
+            suspicion = attempt.suspicion
 
     def _in_vain(self, heard: Heard, attempt: int, since: float) -> bool:
         """Whether the request is why it fails. Raises `TeacherFault` where the teacher is."""

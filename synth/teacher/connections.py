@@ -62,6 +62,11 @@ class Connections:
         self._exchanges: set[Exchange] = set()
         self._looks = False
 
+    @property
+    def asked(self) -> int:
+        """Requests that have not ended."""
+        return len(self._exchanges)
+
     def post(self, path: str, body: bytes, done: Done, request_id: str = "") -> Exchange:
         """Sends the request; `done` is called later, once, with the answer or an exception.
 

@@ -21,6 +21,12 @@ from synth.teacher.journal import Answer
 TROUBLES = (aiohttp.ClientError, TimeoutError, OSError)
 """What aiohttp raises where no answer came."""
 _MOVED = "it sends requests on to another address: set `url` to that one"
+ENGINE_DIED = Answer(
+    502,
+    b'{"error":{"type":"engine_died","message":"the engine died twice with this request in flight, '
+    b'and again when it was asked alone"}}',
+)
+"""The answer to a request that kills the engine; no server sends it."""
 HOPELESS = {
     **dict.fromkeys((301, 302, 303, 307, 308), _MOVED),
     401: "it wants an API key: set `api_key_env` in the recipe's teacher and export that variable",
@@ -46,6 +52,8 @@ class Kind(StrEnum):
     """No whole answer within the request's time."""
     UNREACHED = "unreached"
     """The connection was refused, or broke."""
+    KILLED = "killed"
+    """An engine died of it: it was in flight at two deaths, and alone at a third."""
     CUT = "cut"
     """We gave the replica up and took the request back."""
 

@@ -2,6 +2,22 @@
 
 Each has a watcher that looks at it once a second, and probes it when its breaker asks. With every
 replica down, requests wait; after `patience_s` they fail, and the run stops resumable.
+
+A slow replica is not a dead one. After `stall_s` without an answer or a token it is probed, and
+loses its requests only where the probe proves something:
+
+    what the probe finds                          | so it is
+    ----------------------------------------------|-------------------------------------------
+    /health or /v1/models: no answer, or an error | down: stopped, dead, or no longer itself
+    the token, or an answer meanwhile             | alive
+    no token, and the token counter moves         | alive, with a long queue
+    no token, and vLLM's counter stands still     | down: its engine hangs behind a good /health
+    no token, no such counter, requests of ours   | perhaps busy with them: they keep their place,
+                                                  | each until its `timeout_s`
+    no token, no such counter, none of ours       | down
+
+llama.cpp's counter is no proof of a hang: its engine is the process that answers /health, and one
+step may take minutes on a busy machine. Where the replica was alive after all, `stall_s` doubles.
 """
 
 from __future__ import annotations
@@ -9,13 +25,14 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from math import inf
+from typing import Protocol
 
 from synth.errors import TeacherFault
 from synth.teacher.breaker import State
-from synth.teacher.pool import Pool
+from synth.teacher.pool import Death, Pool
 from synth.teacher.replica import Replica
 
 LOOK_EVERY_S = 1.0
@@ -26,8 +43,17 @@ TOKEN_CAP_S = 80.0
 SAY_EVERY_S = 60.0
 
 Say = Callable[[str], None]
-Restart = Callable[[str, str], Awaitable[None]]
-"""(address, why): returns once it answers again, raises `TeacherFault` if it never will."""
+
+
+class Restart(Protocol):
+    """Starts a replica again, where we can."""
+
+    async def __call__(self, url: str, why: str, *, blameless: bool) -> None:
+        """Returns once it answers again, raises `TeacherFault` if it never will.
+
+        `blameless`: a request killed it that is not asked again.
+        """
+        ...
 
 
 class Guard:
@@ -82,14 +108,14 @@ class Guard:
         Raises `TeacherFault` where `restart` does.
         """
         wrong = await replica.probe(TOKEN_S)
-        attempt = 0
+        attempt, blameless = 0, False
         while wrong:
             if replica.breaker.state is State.DOWN:
                 replica.breaker.open(wrong)
             else:
-                self._goes_down(replica, wrong)
+                blameless = self._goes_down(replica, wrong)
             if self._restart is not None:
-                await self._restart(replica.url, replica.breaker.why)
+                await self._restart(replica.url, replica.breaker.why, blameless=blameless)
             pause_s = min(PROBE_CAP_S, PROBE_BASE_S * 2 ** min(attempt, 10))
             await asyncio.sleep(self._jitter.uniform(0.5, 1) * pause_s)
             attempt += 1
@@ -100,16 +126,26 @@ class Guard:
         if was_down:
             self._comes_back(replica)
 
-    def _goes_down(self, replica: Replica, wrong: str) -> None:
+    def _goes_down(self, replica: Replica, wrong: str) -> bool:
+        """Takes its requests back. Returns whether it was killed by one that is asked no more."""
         before = replica.breaker.why
         replica.breaker.open(wrong if wrong in before else f"{before}; {wrong}")
         taken = replica.cut_off()
         line = f"the teacher at {replica.url} is down ({replica.breaker.why})"
+        death = self._pool.died(replica) if replica.gone else Death()
+        if death.killed:
+            self._say("the engine died of one request alone, which is rejected as `engine_died`")
+        elif death.suspects:
+            self._say(
+                f"requests in flight at two deaths of the engine: {death.suspects}; "
+                "each is asked alone"
+            )
         if any(other.breaker.state is not State.DOWN for other in self._pool.replicas):
             self._say(f"{line}; its {taken} requests in flight are asked elsewhere")
         else:
             self._outage = asyncio.create_task(self._wait_out(line))
             self._outage.add_done_callback(self._task_ended)
+        return death.killed
 
     def _comes_back(self, replica: Replica) -> None:
         self._say(f"the teacher at {replica.url} answers again")

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from synth.teacher.exchange import ENGINE_DIED
 from synth.teacher.protocol import Reply
 from synth.teacher.too_long import too_long
 
@@ -40,7 +41,8 @@ def parse_replies(
     """The `n` replies in an HTTP answer, in order. Never raises: what is wrong is a `fault`.
 
     `names` are those under which the model may answer; empty: any. Faults of the whole answer:
-    `request_refused` (4xx), `request_failed` (5xx, time and again), `context_too_long`,
+    `request_refused` (4xx), `request_failed` (5xx, time and again), `engine_died` (of this request,
+    and of no other), `context_too_long`,
     `reply_not_json`, `reply_lone_surrogate`, `reply_from_another_model`,
     `reply_to_another_request`, `reply_without_choice`, `reply_with_extra_choices`,
     `reply_with_missing_choices`. Of one reply: `reply_truncated`, `reply_aborted`,
@@ -51,7 +53,7 @@ def parse_replies(
         return [Reply("", told or _text(body), fault=fault, key=key)] * n
 
     if status >= 500:
-        return all_at("request_failed")
+        return all_at("engine_died" if body == ENGINE_DIED.body else "request_failed")
     if status != 200:
         in_tokens = too_long(_text(body))
         if in_tokens is None:

@@ -2,9 +2,10 @@
 
     vllm:num_requests_running{engine="0",model_name="Qwen/Qwen3-8B"} 64.0
     vllm:num_requests_waiting{engine="0",model_name="Qwen/Qwen3-8B"} 128.0
+    llamacpp:requests_deferred 3
 
-A request that waits in vLLM's queue generates nothing while its deadline comes nearer; a queue that
-is never empty keeps the engine full. So the limit comes to rest where a few wait.
+A request that waits in the server's queue generates nothing while its deadline comes nearer; a
+queue that is never empty keeps the engine full. So the limit comes to rest where a few wait.
 """
 
 from __future__ import annotations
@@ -21,12 +22,7 @@ FLOOR_SHARE = 1 / 16
 STEP_SHARE = 1 / 64  # from the floor back to the top in a minute of looks
 FULL_CACHE = 0.95  # above it vLLM soon takes requests out again, and computes them twice
 
-GAUGE = re.compile(
-    r"^vllm:(num_requests_running|num_requests_waiting|kv_cache_usage_perc"
-    r"|prompt_tokens_total|generation_tokens_total|prefix_cache_queries_total"
-    r"|prefix_cache_hits_total)(?:\{.*\})? ([0-9.eE+]+)$",
-    re.MULTILINE,
-)
+SAMPLE = re.compile(r"^(?:vllm|llamacpp):(\w+)(?:\{.*\})? ([0-9.eE+]+)$", re.MULTILINE)
 
 
 class PrefixUse(NamedTuple):
@@ -53,7 +49,7 @@ class PrefixUse(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pressure:
-    """What a vLLM server tells of its load at /metrics, its engines taken together."""
+    """What vLLM or llama.cpp tells of its load at /metrics, all engines of a server together."""
 
     running: float = 0
     waiting: float = 0
@@ -63,32 +59,49 @@ class Pressure:
     """Read and generated since it started: while this grows, it lives."""
     prefixes: PrefixUse = field(default_factory=PrefixUse)
     """Since it started."""
+    engine_apart: bool = True
+    """Whether the engine is a process of its own, so that it can hang while /health answers."""
 
 
 def read_pressure(text: str) -> Pressure | None:
-    """None where the text is not vLLM's exposition."""
+    """None where the text is neither vLLM's exposition nor llama.cpp's."""
     found: dict[str, list[float]] = {}
-    for name, value in GAUGE.findall(text):
+    for name, value in SAMPLE.findall(text):
         found.setdefault(name, []).append(float(value))
-    if "num_requests_running" not in found:
-        return None
-    return Pressure(
-        running=sum(found["num_requests_running"]),
-        waiting=sum(found.get("num_requests_waiting", ())),
-        cache=max(found.get("kv_cache_usage_perc", (0,))),
-        tokens=sum(found.get("prompt_tokens_total", ()))
-        + sum(found.get("generation_tokens_total", ())),
-        prefixes=PrefixUse(
-            int(sum(found.get("prefix_cache_queries_total", ()))),
-            int(sum(found.get("prefix_cache_hits_total", ()))),
-        ),
-    )
+
+    def total(*names: str) -> float:
+        return sum(sum(found.get(name, ())) for name in names)
+
+    if "num_requests_running" in found:
+        return Pressure(
+            running=total("num_requests_running"),
+            waiting=total("num_requests_waiting"),
+            cache=max(found.get("kv_cache_usage_perc", (0,))),
+            tokens=total("prompt_tokens_total", "generation_tokens_total"),
+            prefixes=PrefixUse(
+                int(total("prefix_cache_queries_total")), int(total("prefix_cache_hits_total"))
+            ),
+        )
+    if "requests_processing" in found:
+        return Pressure(
+            running=total("requests_processing"),
+            waiting=total("requests_deferred"),
+            # it counts the tokens of a reply when that is done, and each step at once
+            tokens=total("prompt_tokens_total", "tokens_predicted_total", "n_decode_total"),
+            prefixes=PrefixUse(
+                int(total("prompt_tokens_total", "prompt_tokens_cached_total")),
+                int(total("prompt_tokens_cached_total")),
+            ),
+            engine_apart=False,
+        )
+    return None
 
 
 class Limit:
     """The most requests in flight: cut by a quarter while crowded, raised by a step while not.
 
-    Never cut below what runs there, nor below a sixteenth of what the recipe says.
+    Never cut below what runs there, nor below a sixteenth of what the recipe says; llama.cpp's
+    to its slots.
     """
 
     def __init__(self, most: int) -> None:
@@ -120,6 +133,7 @@ class Limit:
             # the last cut shows only once as many have left: cutting meanwhile would go too far
             if self._crowded_looks >= PATIENT_LOOKS and in_flight <= self.now:
                 # what runs there has room; with fewer, its seats would stand empty for a moment
-                least = max(self._floor, seen.running)
+                # (llama.cpp lets requests wait only when all its slots are taken)
+                least = max(self._floor if seen.engine_apart else 1.0, seen.running)
                 self._exact = min(self._exact, max(least, self._exact * CUT))
         self.now = int(self._exact)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 
 import orjson
 from yarl import URL
@@ -27,9 +28,19 @@ from synth.teacher.journal import Answer
 from synth.teacher.pressure import Limit, PrefixUse, Pressure, read_pressure
 from synth.teacher.protocol import CHAT, RAW
 
-HEALTH_S = 5.0
+HEALTH_S = 10.0
 METRICS_S = 2.0
 NO_HEALTH = frozenset({404, 405})  # only vLLM and its like have /health
+
+
+@dataclass(slots=True, eq=False)
+class Suspicion:
+    """What a request may have to do with engines that died; all attempts at it share it."""
+
+    deaths: int = 0
+    """With the request in flight."""
+    killed: bool = False
+    """Whether an engine died of it and of nothing else."""
 
 
 class Replica:
@@ -59,6 +70,10 @@ class Replica:
         self._prefixes_told: PrefixUse | None = None
         self._reading = asyncio.Lock()
         self._stalled = False
+        self.broke: set[Suspicion] = set()
+        """Requests that met its end, if this is one: they failed, and none was answered since."""
+        self.gone = False
+        """Whether the last probe found nobody, or an engine that is dead by its server's word."""
 
     @property
     def asked(self) -> bool:
@@ -98,6 +113,8 @@ class Replica:
             self.answered_at = self.alive_at
             self._answered += 1
             self.breaker.answered()
+            if self.broke:
+                self.broke.clear()
             return Heard(kind, answer)
         trouble = f"status {answer.status}: {self._wire.excerpt(answer.body)}"
         if kind is Kind.FAILED:
@@ -129,16 +146,20 @@ class Replica:
         self.limit.look(pressure, self.in_flight, self._answered, self._refused, moves=moves)
         self._answered = self._refused = 0
         silent_s = time.monotonic() - self.alive_at
-        if self.in_flight and silent_s > self._stall_s:
+        if (asked := self._connections.asked) and silent_s > self._stall_s:
             self._stalled = True
-            self.breaker.doubt(f"{self.in_flight} requests and no answer for {silent_s:.0f} s")
+            self.breaker.doubt(
+                f"{asked} requests and no answer for {silent_s:.0f} s; "
+                f"`stall_s` is {self._stall_s:g}"
+            )
 
     def came_back(self) -> None:
         """A probe succeeded: it is asked again."""
-        if self.breaker.state is State.DOWN and self._stalled:
+        if self._stalled:
             # it may be slow and not have hung, and would finish no reply if it were cut off again
-            self._stall_s = min(2 * self._stall_s, self._timeout_s)
+            self._stall_s = max(self._stall_s, min(2 * self._stall_s, self._timeout_s))
         self._stalled = False
+        self.broke.clear()
         self.alive_at = time.monotonic()
         self._tells_metrics = True
         self.breaker.close()
@@ -151,13 +172,18 @@ class Replica:
         """Empty when it answers as the teacher that the run began with; otherwise what is wrong.
 
         A 200 from /health says little (an engine can hang behind it), so a token is asked for, and
-        has to come within `token_s`.
+        has to come within `token_s` unless it may wait behind requests of ours.
         """
+        self.gone = False
         try:
             status, _ = await self._wire.send(f"{self._root}/health", HEALTH_S)
+        except TimeoutError:
+            return f"/health does not answer within {HEALTH_S:g} s"
         except TROUBLES as error:
+            self.gone = True
             return self._wire.told(error)
         if status != 200 and status not in NO_HEALTH:
+            self.gone = True
             return f"/health answers {status}"
         try:
             card = await identify(self._wire, self.url, self._card.identity.model, HEALTH_S)
@@ -168,7 +194,7 @@ class Replica:
         return await self._token(token_s)
 
     async def _token(self, within_s: float) -> str:
-        before = await self._pressure()
+        begin, before = time.monotonic(), await self._pressure()
         body = {
             "model": self._card.identity.model,
             "messages": [{"role": "user", "content": "Hi"}],
@@ -179,8 +205,11 @@ class Replica:
             answer = await self._wire.send(str(self._urls[CHAT]), within_s, orjson.dumps(body))
         except TimeoutError:
             after = await self._pressure()
-            if before and after and after.tokens > before.tokens:
+            if self.answered_at > begin or (before and after and after.tokens > before.tokens):
                 return ""  # it generates, and has a long queue
+            counts = before and after and after.engine_apart
+            if self._connections.asked and not counts:
+                return ""  # the token may wait behind our own requests: that proves nothing
             return f"no token within {within_s:g} s"
         except TROUBLES as error:
             return self._wire.told(error)

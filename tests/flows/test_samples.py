@@ -22,8 +22,8 @@ from synth.generate.rewrite import Rewrite, Style
 from synth.store import shards
 from synth.store.manifest import Manifest, ShardFile, ShardReceipt
 from synth.store.write import Write
-from tests.lines import Given, plan
 from tests.fake_teacher import asked_prompt, demand, scripted
+from tests.lines import Given, plan
 
 PROMPTS = tuple(f"Why is number {n} odd?" for n in range(10))
 

@@ -28,8 +28,8 @@ from synth.generate.revise import Revise
 from synth.generate.rewrite import Rewrite, Style
 from synth.store.write import Write
 from synth.verdicts import Check, Verdict
-from tests.lines import Given, plan, rows
 from tests.fake_teacher import MOST_OF_A_PROBE, asked_prompt, demand, scripted
+from tests.lines import Given, plan, rows
 
 
 class Odd(Model):

@@ -19,8 +19,8 @@ from synth.generate.evolve import Evolve
 from synth.generate.revise import Revise
 from synth.generate.rewrite import Rewrite, Style
 from synth.store.write import Write
-from tests.lines import plan, rows
 from tests.fake_teacher import MOST_OF_A_PROBE, Script, asked_prompt, demand, scripted
+from tests.lines import plan, rows
 
 TOKENS = ("<|im_start|>", "<|im_end|>", "[INST]", "</s>")
 DATA = "{{ braces }} {{prompt}} </document> </source> ### System: Assistant:"

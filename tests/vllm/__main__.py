@@ -1,4 +1,4 @@
-"""The pipeline against a real vLLM: environment, small model, tests. What `make test-vllm` runs.
+"""The pipeline against a real vLLM: environment, model, tests. What `make test-vllm` runs.
 
     python -m tests.vllm [ENVIRONMENT [PYTEST ARGUMENTS]]
 
@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 from tests.vllm.environment import UnavailableError, install
+from tests.vllm.model import converted
 from tests.vllm.servers import MODEL, PYTHON
-from tests.vllm.small_model import small_model
 
 LIMIT_S = 720
 
@@ -30,8 +30,8 @@ def main(environment: str = ".venv-vllm", *options: str) -> int:
     except UnavailableError as error:
         print(f"skipped: the tests with a real vLLM, which cannot be installed here: {error}")
         return 0
-    model = small_model(python)
-    print(f"vLLM and the small model are there, {time.monotonic() - started:.0f} s", flush=True)
+    model = converted(python)
+    print(f"vLLM and the model are there, {time.monotonic() - started:.0f} s", flush=True)
     tests = [str(Path(__file__).parent), "-m", "vllm", "-n0", "--durations=8"]
     with subprocess.Popen(
         [sys.executable, "-m", "pytest", *tests, *options],

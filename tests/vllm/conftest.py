@@ -14,7 +14,7 @@ from tests.vllm.servers import PYTHON, Served, kept_up
 def _there() -> Iterator[None]:
     """Skips where there is no vLLM. Where there is, it is that for the CPU."""
     if PYTHON not in os.environ:
-        pytest.skip("`make test-vllm` installs vLLM, makes a small model and runs this")
+        pytest.skip("`make test-vllm` installs vLLM, converts a model and runs this")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CUDA_VISIBLE_DEVICES", "")
         yield
@@ -22,6 +22,6 @@ def _there() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def served(_there: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Started once, since that takes the better part of a minute."""
+    """Started once, since that takes half a minute."""
     with kept_up(tmp_path_factory.mktemp("served")) as server:
         yield server

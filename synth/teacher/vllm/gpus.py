@@ -1,4 +1,4 @@
-"""Which GPUs each replica gets: slices of those that recipe, environment or driver name.
+"""Which GPUs each replica gets: slices of those that recipe, environment or driver name, if any.
 
 [0, 1, 2, 3] for 2 replicas with tensor_parallel 2 -> CUDA_VISIBLE_DEVICES=0,1 and 2,3
 """
@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from synth.errors import TeacherFault
 from synth.teacher.vllm.config import Launch
 
+AMD = Path("/dev/kfd")
+"""There where a driver for AMD's GPUs is, of which `nvidia-smi` knows nothing."""
 DRIVER_TIMEOUT_S = 30.0  # seconds where the driver must first wake the GPUs
 
 
@@ -39,6 +42,11 @@ def assigned(config: Launch, environment: Mapping[str, str]) -> list[dict[str, s
         )
     slices = [gpus[n * size : (n + 1) * size] for n in range(config.replicas)]
     return [{**order, "CUDA_VISIBLE_DEVICES": ",".join(gpus)} for gpus in slices]
+
+
+def on_cpu(gpus: Sequence[Mapping[str, str]], environment: Mapping[str, str]) -> bool:
+    """Whether vLLM will run on the CPU, `gpus` being what `assigned` gave."""
+    return environment.get("VLLM_TARGET_DEVICE") == "cpu" or not (any(gpus) or AMD.exists())
 
 
 def _listed(visible: str) -> list[str]:

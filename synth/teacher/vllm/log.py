@@ -68,7 +68,8 @@ HINTS = (
     Hint(r"divisible by tensor parallel", "the model cannot be cut so: change `tensor_parallel`"),
     Hint(r"No space left on device", "the disk is full: free some, or set HF_HOME to another"),
     Hint(
-        r"chat template",
+        # every log has the words where it says which template it found
+        r"must provide a chat template|chat_template is not set|No chat template available",
         "the model is no chat model: take its instruct version, or add `--chat-template`",
     ),
 )

@@ -18,12 +18,15 @@ import aiohttp
 from synth.errors import TeacherFault
 from synth.teacher.vllm.child import Child, ChildFault
 from synth.teacher.vllm.config import Launch
-from synth.teacher.vllm.gpus import assigned
+from synth.teacher.vllm.gpus import assigned, on_cpu
 from synth.teacher.vllm.hide import hider
 from synth.together import together
 
 RESTARTS = 3
 RESTARTS_WITHIN_S = 1800.0  # loading takes minutes: in less, a replica could fail for ever
+CPU_ARGS = ("--no-enable-chunked-prefill",)
+"""vLLM 0.32 on a CPU dies of a request with a seed whose prompt it splits (`CPU Generator does not
+use offset`). So it splits none; it makes its batches as long as `max_model_len` by itself."""
 WATCH_S = 0.5
 PORT_TRIES = 3
 KEY = "VLLM_API_KEY"
@@ -60,21 +63,28 @@ class Fleet:
         """The replicas' addresses, each ending in /v1; they stay the same through restarts."""
         return [child.url for child in self._children]
 
-    async def restart(self, url: str, why: str = "it does not answer") -> None:
+    async def restart(
+        self, url: str, why: str = "it does not answer", *, blameless: bool = False
+    ) -> None:
         """Ends the replica at this address, starts it again, and returns once it answers.
 
         Who calls while that is going on waits for the same restart; `why` is told. Raises
-        `TeacherFault` when it has been given up: after 3 restarts within 30 minutes.
+        `TeacherFault` when it has been given up: after 3 restarts within 30 minutes. A `blameless`
+        one (a request killed the engine, and is asked no more) does not count, nor do those before.
         """
         if self._ended:
             raise TeacherFault("the teacher has been ended")
         child = next(child for child in self._children if child.url == url)
+        if blameless:
+            self._starts[child].clear()
         task = self._restarting.get(child)
         if task is None:
             task = asyncio.create_task(self._restart(child, why))
             self._restarting[child] = task
             task.add_done_callback(lambda _: self._restarting.pop(child))
         await asyncio.shield(task)  # one caller's cancellation is no reason to stop
+        if blameless:
+            self._starts[child].clear()
 
     async def lost(self) -> TeacherFault:
         """Waits until no replica is left, and tells why the last one was given up."""
@@ -163,6 +173,8 @@ async def launched(config: Launch, logs: Path, say: Callable[[str], None]) -> As
     environment = os.environ | config.env
     gpus = await asyncio.to_thread(assigned, config, environment)
     hide = hider(environment, config.env)
+    if on_cpu(gpus, environment):
+        config = config.model_copy(update={"extra_args": (*CPU_ARGS, *config.extra_args)})
     children = _children(config, environment, gpus, logs, hide)
 
     def say_discreetly(line: str) -> None:

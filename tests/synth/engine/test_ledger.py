@@ -26,8 +26,8 @@ from synth.store.manifest import Manifest, ShardFile, ShardReceipt, load_manifes
 from synth.store.write import Write
 from synth.teacher.config import TeacherConfig
 from synth.teacher.protocol import Identity, Sampling
-from tests.lines import Given, plan, shard_bytes
 from tests.fake_teacher import scripted
+from tests.lines import Given, plan, shard_bytes
 
 TEACHER = Identity("qwen", "v1")
 PROMPTS = tuple(f"What is {n}?" for n in range(10))

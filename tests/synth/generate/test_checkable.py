@@ -254,7 +254,7 @@ def test_a_prompt_for_a_bare_answer_gets_nothing_that_adds_to_it() -> None:
     ]
     outcome, _, _ = apply(BY_PROGRAM, rows, silent)
     found = {one.id.partition(":")[0] for each in held_by(outcome) for one in each}
-    assert found == {"change_case", "punctuation"}
+    assert found == {"punctuation"}
 
 
 @pytest.mark.parametrize(

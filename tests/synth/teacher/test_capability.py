@@ -19,8 +19,8 @@ from synth.teacher.capability import PROBES, find
 from synth.teacher.exchange import Secret, Wire
 from synth.teacher.need import Need
 from synth.teacher.protocol import Identity, Sampling
-from tests.lines import Given, plan, rows, shard_bytes
 from tests.fake_teacher import StandIn, standing
+from tests.lines import Given, plan, rows, shard_bytes
 
 ALL = frozenset(Need)
 SCHEMA = {"type": "object", "properties": {"why": {"type": "string"}}, "required": ["why"]}

@@ -195,7 +195,7 @@ def test_a_hung_replica_behind_a_good_health_is_found_and_its_requests_are_asked
             begin = time.monotonic()
             assert await teacher.ask_all(prompts(30)) == answers(30)
             assert time.monotonic() - begin < 3
-            assert "no token within 0.3 s" in teacher.said[0]
+            assert "and no answer for 0 s; `stall_s` is 0.3; no token" in teacher.said[0]
             await a.unhang()
             await teacher.heard(f"{a.url} answers again")
             a.asked.clear()
@@ -217,20 +217,37 @@ def test_a_single_hung_replica_is_asked_again_once_it_goes_on() -> None:
     run(work())
 
 
+async def generate(server: StandIn) -> None:
+    """Its count of tokens grows all the time, and not only with a reply."""
+    while True:
+        server.tokens += 1
+        await asyncio.sleep(0.02)
+
+
 def test_long_replies_are_no_stall_while_tokens_are_generated() -> None:
     async def work() -> None:
         a = StandIn(latency_s=1.0)
-
-        async def generating() -> None:
-            while True:
-                a.tokens += 1
-                await asyncio.sleep(0.02)
-
         async with standing(a), teaching(a.url, stall_s=0.2) as teacher:
-            generator = asyncio.create_task(generating())
+            generating = asyncio.create_task(generate(a))
             assert await teacher.ask_all(prompts(3)) == answers(3)
-            generator.cancel()
+            generating.cancel()
         assert (a.probes, len(a.asked)) == (0, 3)
+
+    run(work())
+
+
+def test_a_token_that_is_late_while_others_are_generated_proves_nothing() -> None:
+    async def work() -> None:
+        a = StandIn(latency_s=1.5, seats=1)
+        async with standing(a), teaching(a.url, stall_s=0.2) as teacher:
+            asking = asyncio.create_task(teacher.ask("prompt 0"))
+            while not a.waiting:  # the probe
+                await asyncio.sleep(0.01)
+            generating = asyncio.create_task(generate(a))
+            assert await asking == "prompt 0!"
+            generating.cancel()
+            assert teacher.said == []
+        assert len(a.asked) == 1
 
     run(work())
 
@@ -247,14 +264,40 @@ def test_long_replies_without_metrics_are_left_alone_where_the_probe_is_answered
     run(work())
 
 
-def test_a_slow_server_that_was_taken_for_hung_is_given_twice_the_time() -> None:
+@pytest.mark.parametrize("health", [200, 404])
+def test_a_slow_server_with_one_seat_generates_each_reply_once(health: int) -> None:
+    """The probe waits behind our own requests, and no metrics tell that it makes progress."""
+
     async def work() -> None:
-        # one seat: the probe waits behind the request, and no metrics tell that it makes progress
-        a = StandIn(latency_s=0.6, seats=1, tells_metrics=False)
-        async with standing(a), teaching(a.url, stall_s=0.1, concurrency=1) as teacher:
+        a = StandIn(latency_s=0.6, seats=1, tells_metrics=False, health=health)
+        async with standing(a), teaching(a.url, stall_s=0.1) as teacher:
+            assert await teacher.ask_all(prompts(3)) == answers(3)
+            assert teacher.said == []
+        assert a.probes
+        assert sorted(a.asked) == prompts(3)
+
+    run(work())
+
+
+def test_after_a_false_alarm_the_wait_doubles_up_to_the_time_of_a_request() -> None:
+    async def work() -> None:
+        a = StandIn(latency_s=1.3, tells_metrics=False)
+        async with standing(a), teaching(a.url, stall_s=0.1, timeout_s=5) as teacher:
             assert await teacher.ask("prompt 0") == "prompt 0!"
-            assert "is down" in teacher.said[0]
-        assert 2 <= len(a.asked) <= 4
+        # after 0.1 s, 0.2 more, 0.4 more; each time a little later
+        assert a.probes == 3
+
+    run(work())
+
+
+def test_a_hung_server_without_metrics_is_found_by_the_time_of_its_requests() -> None:
+    async def work() -> None:
+        a, b = StandIn(hung=True, tells_metrics=False), StandIn()
+        config = {"concurrency": 4, "stall_s": 0.1, "timeout_s": 0.8}
+        async with standing(a, b), teaching(a.url, b.url, **config) as teacher:
+            assert await teacher.ask_all(prompts(8)) == answers(8)
+            await teacher.heard("no token within 0.3 s")
+        assert len(a.asked) <= 4
 
     run(work())
 
@@ -353,7 +396,7 @@ def test_who_can_restart_a_replica_is_asked_to_and_the_run_goes_on() -> None:
         a = StandIn(latency_s=0.05)
         calls: list[tuple[str, str]] = []
 
-        async def restart(url: str, why: str) -> None:
+        async def restart(url: str, why: str, *, blameless: bool) -> None:
             calls.append((url, why))
             await asyncio.sleep(0.3)  # longer than the patience
             await a.start()
@@ -372,7 +415,7 @@ def test_a_replica_that_cannot_be_restarted_ends_the_run_with_that_reason() -> N
     async def work() -> None:
         a = StandIn()
 
-        async def restart(_url: str, _why: str) -> None:
+        async def restart(_url: str, _why: str, *, blameless: bool) -> None:
             raise TeacherFault("it was started three times in vain")
 
         async with standing(a), connected([a.url], restart=restart) as client:
@@ -452,6 +495,7 @@ def test_a_replica_stopped_for_real_is_found_and_used_again_when_it_goes_on() ->
                 replies = await teacher.ask_all(prompts(200))
                 assert len(replies) == 200
                 assert f"{a} is down" in teacher.said[0]
+                assert "/health does not answer within 0.3 s" in teacher.said[0]
                 stopping.send_signal(signal.SIGCONT)
                 await teacher.heard(f"{a} answers again")
 

@@ -45,8 +45,26 @@ def test_the_load_is_read_from_vllms_metrics_all_engines_together() -> None:
     assert read_pressure(EXPOSITION) == Pressure(64, 128, 0.75, 1_200_500, PrefixUse(400, 240))
 
 
+LLAMA = """\
+# TYPE llamacpp:prompt_tokens_total counter
+llamacpp:prompt_tokens_total 38
+llamacpp:prompt_tokens_cached_total 74
+llamacpp:prompt_seconds_total 4.28671
+llamacpp:tokens_predicted_total 800
+llamacpp:n_decode_total 1012
+llamacpp:requests_processing 1
+llamacpp:requests_deferred 15
+"""
+
+
+def test_the_load_is_read_from_llamacpps_metrics_whose_steps_are_a_sign_of_life() -> None:
+    told = read_pressure(LLAMA)
+    assert told == Pressure(1, 15, tokens=1850, prefixes=PrefixUse(112, 74), engine_apart=False)
+    assert looked(Limit(256), 100, pressure=told) == 1
+
+
 @pytest.mark.parametrize("text", ["", "<html>404</html>", "process_cpu_seconds_total 3.0\n"])
-def test_metrics_that_are_not_vllms_tell_nothing(text: str) -> None:
+def test_metrics_of_other_servers_tell_nothing(text: str) -> None:
     assert read_pressure(text) is None
 
 

@@ -15,8 +15,8 @@ from synth.engine.watch import Watch
 from synth.errors import TeacherFault
 from synth.generate.distill import Distill
 from synth.store.write import Write
-from tests.lines import Given, plan
 from tests.fake_teacher import StandIn, standing
+from tests.lines import Given, plan
 
 KEY = "sk-xyzzy/47+11"
 TEXT = {"type": "string"}

@@ -68,6 +68,23 @@ def test_a_wrong_setting_is_told_by_its_own_line(tmp_path: Path) -> None:
     assert why(log, 0, str).count("it says") == 1
 
 
+@pytest.mark.parametrize(
+    ("line", "no_chat_model"),
+    [
+        ("you must provide a chat template if the tokenizer does not define one.", True),
+        ("There is no chat template fallback for Qwen/Qwen3-8B", False),
+        ("Detected the chat template content format to be 'string'.", False),
+        ("Using supplied chat template: None", False),
+        ("Chat template warmup completed in 12.3ms", False),
+        ("If the model has a chat template, make sure to apply it", False),
+    ],
+)
+def test_only_a_chat_template_that_is_missing_makes_it_no_chat_model(
+    tmp_path: Path, line: str, no_chat_model: bool
+) -> None:
+    assert ("the model is no chat model" in told(tmp_path, line)) == no_chat_model
+
+
 def test_an_unusual_failure_says_no_more_than_it_knows(tmp_path: Path) -> None:
     assert "try:" not in told(tmp_path, "the moon is full")
 

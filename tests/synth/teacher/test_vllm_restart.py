@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from synth.errors import TeacherFault
+from synth.teacher.vllm import server
 from synth.teacher.vllm.server import Fleet, launched
 from tests.synth.teacher.fleets import alive, ask, in_a_hurry, launch, until
 
@@ -74,6 +75,23 @@ def test_a_caller_that_is_cancelled_does_not_stop_the_restart(tmp_path: Path, ma
 
     asyncio.run(work())
     assert not alive(mark)
+
+
+def test_a_restart_after_a_request_that_killed_it_does_not_count(
+    tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "RESTARTS", 1)
+
+    async def work() -> None:
+        async with launched(launch(mark), tmp_path, lambda line: None) as fleet:
+            [url] = fleet.urls
+            await fleet.restart(url)
+            await fleet.restart(url, blameless=True)  # nor does the one before
+            await fleet.restart(url)
+            with pytest.raises(TeacherFault, match="it is given up"):
+                await fleet.restart(url)
+
+    asyncio.run(work())
 
 
 async def given_up(fleet: Fleet, crash: Path) -> TeacherFault:

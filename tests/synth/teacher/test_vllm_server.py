@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,6 +79,31 @@ def test_two_replicas_load_side_by_side_on_gpus_of_their_own(tmp_path: Path, mar
     assert any(line.startswith("teacher 2 of 2 is ready") and "GPU 5" in line for line in said)
 
 
+@pytest.mark.parametrize(
+    ("settings", "chunks"),
+    [
+        ({}, False),
+        ({"extra_args": ["--enable-chunked-prefill"]}, True),
+        ({"gpus": [0]}, None),
+        ({"gpus": [0], "env": {"VLLM_TARGET_DEVICE": "cpu"}}, False),
+    ],
+)
+def test_on_a_cpu_no_prompt_is_split_unless_the_recipe_says_so(
+    tmp_path: Path,
+    mark: str,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: dict[str, Any],
+    chunks: bool | None,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+    async def work() -> None:
+        async with launched(launch(mark, **settings), tmp_path, lambda line: None) as fleet:
+            assert (await ask(fleet.urls[0]))["chunks"] is chunks
+
+    asyncio.run(work())
+
+
 def test_while_it_loads_it_tells_where_it_stands(
     tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,7 +151,9 @@ def test_one_that_never_gets_ready_is_given_up(tmp_path: Path, mark: str) -> Non
 def test_a_model_that_refuses_the_first_token_is_told_at_once(
     tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FAKE_REFUSE", "there is no chat template")
+    monkeypatch.setenv(
+        "FAKE_REFUSE", "so you must provide a chat template if the tokenizer does not"
+    )
     said = failing(mark, tmp_path)
     assert "it is up but cannot be used: one token asked, it answers 400" in said
     assert "try: the model is no chat model" in said
