@@ -187,7 +187,7 @@ def test_the_exit_codes_are_as_documented(
 
     assert main(["show", "nowhere"]) == ExitCode.INVALID
 
-    too_strict = "--set=stages.quality=[{length: {min_words: 5000}}]"
+    too_strict = "--set=stages.3.quality=[{length: {min_words: 5000}}]"
     command = ["preview", "evolve-prompts", "--rows=2", f"--teacher={teacher_url}", too_strict]
     assert main(command) == ExitCode.EMPTY
 

@@ -69,25 +69,25 @@ def test_a_run_is_named_and_tagged_with_a_task_per_shard_and_artifacts(
 ) -> None:
     settings = ["--limit=20", "--set=shard_rows=10", "--set=name=seen", f"--teacher={teacher_url}"]
     subprocess.run(
-        [*SYNTH, "run", "evolve-prompts", *settings],
+        [*SYNTH, "run", "distill-answers", *settings],
         env=api.env,
         cwd=tmp_path,
         check=True,
         capture_output=True,
     )
     [run] = api.filter("flow_runs", flow_runs={"tags": {"all_": ["seen"]}})
-    assert run["name"] == "evolve-prompts"
+    assert run["name"] == "distill-answers"
     assert set(run["tags"]) == {"synth", "seen"}
     assert run["state"]["type"] == "COMPLETED"
     tasks = api.wait_for(
         lambda: (
-            len(found := api.filter("task_runs", flow_runs={"id": {"any_": [run["id"]]}})) >= 16
+            len(found := api.filter("task_runs", flow_runs={"id": {"any_": [run["id"]]}})) >= 17
             and found
         ),
         20,
     )
     names = {task["name"] for task in tasks}
-    assert {"00-read read", "02-evolve/00000", "02-evolve/00001", "01-dedup decide"} <= names
+    assert {"00-read read", "02-distill/00000", "02-distill/00001", "01-dedup decide"} <= names
     artifacts = {a["key"]: a for a in api.filter("artifacts")}
     funnel = json.loads(artifacts["seen-funnel"]["data"])
     assert funnel[0] == {

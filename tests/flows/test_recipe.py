@@ -15,6 +15,7 @@ from synth.errors import RecipeError
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.kind import Kind
+from synth.teacher.embedded import Embedded
 
 GOOD = """\
 name: mine
@@ -189,6 +190,12 @@ def test_values_are_set_over_the_recipe(recipe: Path) -> None:
     assert plan.teacher is not None
     assert plan.teacher.url == "http://gpu:1/v1"
     assert plan.stages[0].model_dump()["limit"] == 9
+
+
+def test_a_setting_is_set_over_the_short_form_of_a_teacher(recipe: Path) -> None:
+    plan = load_recipe(str(recipe), overrides=["teacher.concurrency=2"])
+    assert plan.teacher is not None
+    assert (plan.teacher.embedded, plan.teacher.concurrency) == (Embedded(), 2)
 
 
 @pytest.mark.parametrize(
