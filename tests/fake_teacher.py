@@ -582,8 +582,6 @@ def served(teacher: FakeTeacher | None = None) -> Iterator[FakeTeacher]:
         loop.close()
 
 
-StandIn, standing = FakeTeacher, serving  # as they were called; goes when no test says so
-
 # --- as a process: in place of `vllm serve`
 
 

@@ -179,7 +179,7 @@ def case_is_free(gold: str) -> bool:
 
 
 def doubtful(said: str, prompt: str) -> bool:
-    """Whether a word leaves a doubt. "The opposite of hot is cold" does not where that was asked."""
+    """Whether a word leaves a doubt; "opposite" leaves none where the opposite was asked."""
     if "opposite" in prompt.lower():
         said = said.replace("opposite", " ")
     return DOUBT.search(said) is not None

@@ -133,7 +133,7 @@ class Verify(ShardStage):
     def _rejection(
         self, verifiers: list[Verifier], found: list[list[Check]], row: int
     ) -> tuple[Verdict, str] | None:
-        """The first verdict that makes the row leave, and whose it is; an undecided one comes last."""
+        """The first verdict that makes the row leave, and its check; undecided ones come last."""
         leaving = {*self.reject, *(UNPROVEN if self.require else ())}
         verdicts = [checks[row].verdict for checks in found]
         undecided = {Verdict.UNVERIFIED, Verdict.NOT_APPLICABLE}
