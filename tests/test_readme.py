@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from flows.prefect_server import await_answer, started, template
 from flows.recipe import STAGES
 from flows.recipe_file import SHIPPED
 from flows.reference import JOBS, with_reference
+from tests.fake_teacher import served
 from tests.hub_stand_in import hub_stand_in
 
 ROOT = Path(__file__).parents[1]
@@ -36,18 +36,16 @@ TEACHER = "http://127.0.0.1:8000/v1"
 
 @pytest.fixture(scope="module")
 def teacher() -> Iterator[str]:
-    """A served teacher, in the place of the vLLM that the README starts by hand."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "synth.teacher.rehearsal", "--port", "0"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert child.stdout is not None
-    found = re.search(r"http://127\.0\.0\.1:\d+/v1", child.stdout.readline())
-    assert found
-    yield found[0]
-    child.send_signal(signal.SIGTERM)
-    child.wait(10)
+    """A fake teacher, in the place of the vLLM that the README starts by hand."""
+    with served() as fake:
+        yield fake.url
+
+
+def asked(command: str, teacher: str) -> list[str]:
+    """The command's words; the fake answers in place of the recipe's own teacher, too."""
+    words = shlex.split(command.replace(TEACHER, teacher))
+    needs_one = words[1] in ("run", "preview") and "--teacher" not in words
+    return [*words, "--teacher", teacher] if needs_one else words
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +83,7 @@ exec(python)
 def test_its_commands_run_in_order(place: tuple[Path, dict[str, str]], teacher: str) -> None:
     folder, env = place
     commands = [
-        shlex.split(command.replace(TEACHER, teacher))
+        asked(command, teacher)
         for command in COMMANDS
         if command.startswith("synth ")
     ]
