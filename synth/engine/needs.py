@@ -61,7 +61,7 @@ def check_needs(plan: Plan, served: Served, say: Callable[[str], None]) -> None:
                     f"{where} allows replies of {sampling.most_tokens:,} tokens, and the teacher's "
                     f"context has {served.context:,}, the prompt included: lower "
                     "`sampling.max_tokens` (and `retry_max_tokens`), or serve the model with a "
-                    "longer `--max-model-len`"
+                    "longer `--max-model-len` (`embedded.context` for an embedded one)"
                 )
     if Need.PRIORITY in served.findings:
         _hold("the recipe's teacher", Need.PRIORITY, served)

@@ -52,7 +52,7 @@ class Embedded(Model):
     given: SmolLM2-135M-Instruct, which is installed with the project."""
     slots: Annotated[int, Field(ge=1, le=64)] = 4
     """Replies that each server writes at once."""
-    context: Annotated[int, Field(ge=256)] = 2048
+    context: Annotated[int, Field(ge=256)] = 4096
     """The longest prompt and reply together, in tokens."""
     threads: Annotated[int, Field(ge=1, le=512)] = 1
     """Threads of each server. Several threads wait for each other at each step, and crawl where

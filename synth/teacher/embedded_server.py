@@ -1,6 +1,6 @@
 """Serves one GGUF model with llama.cpp on loopback, until it is told to end.
 
-    python -I embedded_server.py --model FILE.gguf --name NAME --slots 4 --context 2048 \
+    python -I embedded_server.py --model FILE.gguf --name NAME --slots 4 --context 4096 \
         --threads 1 --host 127.0.0.1 --port 21000
 
 Run by its path in a process of its own; it imports nothing of ours.

@@ -89,7 +89,7 @@ async def identify(wire: Wire, url: str, model: str | None, within_s: float = LO
     return Card(
         Identity(model, revision),
         frozenset(names | {model}),
-        entry.get("max_model_len"),
+        entry.get("max_model_len") or (entry.get("meta") or {}).get("n_ctx"),  # vLLM, llama.cpp
     )
 
 
