@@ -82,11 +82,7 @@ exec(python)
 
 def test_its_commands_run_in_order(place: tuple[Path, dict[str, str]], teacher: str) -> None:
     folder, env = place
-    commands = [
-        asked(command, teacher)
-        for command in COMMANDS
-        if command.startswith("synth ")
-    ]
+    commands = [asked(command, teacher) for command in COMMANDS if command.startswith("synth ")]
     assert len(commands) >= 10
     [python] = [block for language, block in BLOCKS if language == "python"]
     for process, given in (
