@@ -122,15 +122,18 @@ def test_a_reply_may_name_its_model_or_none(tmp_path: Path) -> None:
     assert reply.text == "Because."
 
 
+@pytest.mark.parametrize(
+    ("failure", "journaled"), [((500, {"error": "cannot"}), True), ((200, b"it cannot"), False)]
+)
 def test_a_request_that_fails_while_others_are_answered_is_data(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Any, journaled: bool
 ) -> None:
     monkeypatch.setattr(client, "BACKOFF_CAP_S", 0.05)
     others = [Request([Turn(role="user", content="How?")], Sampling(), seed=n) for n in range(2000)]
 
     async def answered(body: dict[str, Any]) -> Any:
         await asyncio.sleep(0.01)
-        return (500, {"error": "cannot"}) if body["messages"][-1]["content"] == "Why?" else "So."
+        return failure if body["messages"][-1]["content"] == "Why?" else "So."
 
     async def work() -> tuple[Reply, TeacherFault | None]:
         async with (
@@ -151,6 +154,8 @@ def test_a_request_that_fails_while_others_are_answered_is_data(
     reply, _ = asyncio.run(work())
     assert reply.fault == "request_failed"
     assert "cannot" in reply.raw
+    again, _ = ask(tmp_path, lambda _b, _n: "Because.")
+    assert again.fault == ("request_failed" if journaled else None)
 
 
 PAGES: list[Any] = [
