@@ -24,15 +24,17 @@ def run(arguments: Namespace) -> int:
     )
     folder = arguments.out or Path("outputs") / plan.name
     with Progress() as progress, prefect_api(progress.say):
-        from flows.pipeline import pipeline, watching
+        from flows.pipeline import pipeline, unmasked, watching
 
         watching.set(progress)
+        unmasked.set((arguments.teacher, arguments.set))
+        teacher, overrides = _masked(arguments)
         loop.run(
             pipeline(
                 recipe=arguments.recipe,
-                teacher=arguments.teacher,
+                teacher=teacher,
                 limit=arguments.limit,
-                overrides=arguments.set,
+                overrides=overrides,
                 out=str(folder),
             )
         )
@@ -207,6 +209,11 @@ def serve(arguments: Namespace) -> int:
     plan = load_recipe(
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
     )
+    if _masked(arguments) != (arguments.teacher, arguments.set):
+        raise InputError(
+            "a schedule's parameters are kept in Prefect's database, so an address there must hold "
+            "no key; put the key into a variable and its name into the recipe: `api_key_env: NAME`"
+        )
     recipe = Path(arguments.recipe)
     serve_on_schedule(
         plan.name,
@@ -238,6 +245,14 @@ def _settings(model: Any, arguments: Namespace) -> Any:
         return model(repo=arguments.repo, private=not arguments.public, tag=arguments.tag)
     except ValidationError as error:
         raise InputError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
+
+
+def _masked(arguments: Namespace) -> tuple[str | None, list[str]]:
+    """Teacher and overrides of a command, with stars in place of a key in an address."""
+    from synth.teacher.address import without_keys
+
+    teacher = arguments.teacher and without_keys(arguments.teacher)
+    return teacher, [without_keys(one) for one in arguments.set]
 
 
 def _show(folder: Path, rows: int) -> None:

@@ -31,6 +31,10 @@ from synth.store.manifest import Manifest
 watching: ContextVar[Watch | None] = ContextVar("watching", default=None)
 """Who is told of progress; a flow's parameters are plain values, so the caller sets this."""
 
+unmasked: ContextVar[tuple[str | None, list[str]] | None] = ContextVar("unmasked", default=None)
+"""Teacher and overrides as they were given: an address may hold a key, and a flow's parameters are
+kept in Prefect's database, so they get stars in its place."""
+
 OUTPUTS = "outputs"
 
 
@@ -51,7 +55,8 @@ async def pipeline(
         overrides: Values set over the recipe's, like `stages.evolve.rounds=2`.
         out: Folder of the run; by default `outputs/<name of the recipe>`.
     """
-    plan = load_recipe(recipe, overrides=overrides or (), teacher=teacher, limit=limit)
+    teacher, overrides = unmasked.get() or (teacher, overrides or [])
+    plan = load_recipe(recipe, overrides=overrides, teacher=teacher, limit=limit)
     return await _run(plan, out)
 
 

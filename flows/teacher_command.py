@@ -18,24 +18,28 @@ from synth.teacher.address import parted
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from synth.engine.plan import Plan
-    from synth.teacher.vllm.config import Launch
     from synth.teacher.vllm.status import Status
 
 MIN_COLUMNS = 140
 
 
 def start(arguments: Namespace) -> int:
-    """The recipe's launched teacher, up until Ctrl-C. Prints its addresses, one per line."""
+    """The teacher that the recipe starts, up until Ctrl-C. Prints its addresses, one per line."""
     from flows.recipe_file import load_recipe
-    from synth.teacher.vllm.server import KEY, launched
+    from synth.teacher.config import started
+    from synth.teacher.vllm.server import KEY
 
     plan = load_recipe(arguments.recipe, overrides=arguments.set)
-    launch = _launch(plan, arguments.recipe)
+    config = plan.teacher
+    if config is None or not config.starts:
+        raise RecipeError(
+            f"{arguments.recipe} starts no teacher; expected `teacher: {{model: …}}` without an "
+            "address, or `teacher: embedded`: write it so, or add `--set 'teacher={model: …}'`"
+        )
     logs = arguments.logs or Path("outputs") / plan.name / "teacher"
 
     async def go() -> None:
-        async with launched(launch, logs, _say) as fleet:
+        async with started(config, logs, _say) as fleet:
             print(*fleet.urls, sep="\n", flush=True)
             command = how_to_use(arguments.recipe, fleet.urls, KEY if fleet.api_key else None)
             _say(f"use it from another terminal; Ctrl-C here ends it:\n  {command}")
@@ -46,16 +50,6 @@ def start(arguments: Namespace) -> int:
     except KeyboardInterrupt:
         _say("the teacher is ended")
     return ExitCode.OK
-
-
-def _launch(plan: Plan, recipe: str) -> Launch:
-    launch = plan.teacher.launch if plan.teacher else None
-    if launch is None:
-        raise RecipeError(
-            f"{recipe} launches no teacher; expected `teacher: {{model: …}}` without an address: "
-            "write it so, or add `--set 'teacher={model: …}'`"
-        )
-    return launch
 
 
 def how_to_use(recipe: str, urls: Sequence[str], api_key_env: str | None) -> str:

@@ -67,7 +67,8 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 def test_a_run_is_named_and_tagged_with_a_task_per_shard_and_artifacts(
     api: Api, tmp_path: Path, teacher_url: str
 ) -> None:
-    settings = ["--limit=20", "--set=shard_rows=10", "--set=name=seen", f"--teacher={teacher_url}"]
+    address = f"{teacher_url}?key={KEY}"
+    settings = ["--limit=20", "--set=shard_rows=10", "--set=name=seen", f"--teacher={address}"]
     subprocess.run(
         [*SYNTH, "run", "distill-answers", *settings],
         env=api.env,
@@ -79,6 +80,8 @@ def test_a_run_is_named_and_tagged_with_a_task_per_shard_and_artifacts(
     assert run["name"] == "distill-answers"
     assert set(run["tags"]) == {"synth", "seen"}
     assert run["state"]["type"] == "COMPLETED"
+    assert run["parameters"]["teacher"] == f"{teacher_url}?***"
+    assert KEY not in json.dumps(run)
     tasks = api.wait_for(
         lambda: (
             len(found := api.filter("task_runs", flow_runs={"id": {"any_": [run["id"]]}})) >= 17
@@ -109,6 +112,7 @@ def test_a_run_is_named_and_tagged_with_a_task_per_shard_and_artifacts(
     assert json.loads(artifacts["seen-samples"]["data"])[0]["seed"]
 
 
+KEY = "sk-of-the-address"
 JOBS = """
 import asyncio, sys
 from flows.pipeline import distill, evolve, rewrite
