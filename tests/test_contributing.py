@@ -21,10 +21,7 @@ EXAMPLES: dict[str, str] = dict(
 NEEDED = ("filters", "flows", "seeds", "synth", "tests", "constraints.txt", "pyproject.toml")
 # tests that run for every operation, filter and verifier, the example's among them
 SHARED = {
-    "operation": [
-        "tests/synth/generate/test_template.py",
-        "tests/synth/teacher/test_rehearsal_replies.py",
-    ],
+    "operation": ["tests/synth/generate/test_template.py"],
     "filter": ["tests/filters/test_hostile.py"],
     "verifier": ["tests/filters/test_verify.py"],
 }

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -31,23 +30,7 @@ COMMANDS = [
     for line in block.splitlines()
     if line.strip()
 ]
-TEACHER = "http://127.0.0.1:8000/v1"
-
-
-@pytest.fixture(scope="module")
-def teacher() -> Iterator[str]:
-    """A served teacher, in the place of the vLLM that the README starts by hand."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "synth.teacher.rehearsal", "--port", "0"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert child.stdout is not None
-    found = re.search(r"http://127\.0\.0\.1:\d+/v1", child.stdout.readline())
-    assert found
-    yield found[0]
-    child.send_signal(signal.SIGTERM)
-    child.wait(10)
+TEACHER = "http://127.0.0.1:8000/v1"  # the fake teacher is asked in its place
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +65,10 @@ exec(python)
 """
 
 
-def test_its_commands_run_in_order(place: tuple[Path, dict[str, str]], teacher: str) -> None:
+def test_its_commands_run_in_order(place: tuple[Path, dict[str, str]], teacher_url: str) -> None:
     folder, env = place
     commands = [
-        shlex.split(command.replace(TEACHER, teacher))
+        shlex.split(command.replace(TEACHER, teacher_url))
         for command in COMMANDS
         if command.startswith("synth ")
     ]
