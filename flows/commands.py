@@ -36,7 +36,11 @@ def run(arguments: Namespace) -> int:
                 out=str(folder),
             )
         )
-    _show(folder, rows=1)
+    _show(folder, rows=3)
+    if plan.teacher is not None and plan.teacher.embedded is not None:
+        from flows.terminal import print_embedded
+
+        print_embedded(plan.teacher.embedded, arguments.recipe)
     return ExitCode.OK
 
 

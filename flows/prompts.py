@@ -40,7 +40,8 @@ async def prompts(plan: Plan, row: int) -> AsyncIterator[tuple[str, list[Exchang
     What a reply would decide is taken as if no reply could be used: an evolved prompt is
     eliminated, and its parent goes on.
     """
-    identity = Identity(_model(plan))
+    folds = plan.teacher is not None and plan.teacher.folds
+    identity = Identity(_model(plan), folds=folds)
     table = input_row(plan, row)
     for index, stage in enumerate(plan.stages[1:], 1):
         if not isinstance(stage, ShardStage):

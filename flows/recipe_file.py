@@ -20,6 +20,7 @@ from flows.recipe_paths import where_in, with_paths
 from flows.strict_yaml import Document, Location
 from synth.engine.plan import Plan
 from synth.errors import InputError, RecipeError
+from synth.teacher.address import without_keys
 
 SHIPPED = Path(__file__).resolve().parent / "recipes"
 
@@ -117,7 +118,7 @@ def _tell(document: Document, path: Path, mistake: Any) -> str:
             return f"{where}: {at} is missing"
         case "value_error":
             return f"{where}: {mistake['msg'].removeprefix('Value error, ')}"
-    shown = repr(mistake["input"])
+    shown = without_keys(repr(mistake["input"]))
     return f"{where}: {at} is {shown if len(shown) < 80 else shown[:77] + '…'}: {mistake['msg']}"
 
 

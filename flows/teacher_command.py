@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from flows import loop
 from synth.errors import ExitCode, InputError, RecipeError
+from synth.teacher.address import parted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -85,8 +86,8 @@ def status(arguments: Namespace) -> int:
 
 def _address(url: str) -> str:
     """As people write it: `127.0.0.1:8000`, with or without scheme and /v1."""
-    url = url if "://" in url else f"http://{url}"
-    return url.rstrip("/") if url.rstrip("/").endswith("/v1") else f"{url.rstrip('/')}/v1"
+    server, query = parted(url if "://" in url else f"http://{url}")
+    return f"{server.removesuffix('/v1')}/v1{query}"
 
 
 def print_status(servers: list[Status]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -16,6 +17,7 @@ from flows.evolved import rounds, told_rows, tried_operations
 from flows.samples import stage_folder
 from synth.engine.plan import RELEASE
 from synth.store.manifest import Manifest
+from synth.teacher.embedded import Embedded, model_file
 from synth.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -135,6 +137,15 @@ def print_measures(measured: Any) -> None:
         value = getattr(measured, field.name)
         shown = "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.2f}"
         print(f"{field.name:<20} {shown:>8}")
+
+
+def print_embedded(teacher: Embedded, recipe: str) -> None:
+    """Which small model answered, and how a better one takes its place."""
+    size = model_file(teacher).stat().st_size / 1e6
+    print(
+        f"teacher: {teacher.name}, {size:,.0f} MB, on this machine's CPU; a better one answers with"
+    )
+    print(f"  synth run {shlex.quote(recipe)} --teacher http://HOST:PORT/v1")
 
 
 def print_unfinished(run: Path, manifests: Sequence[Manifest]) -> None:

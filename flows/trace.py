@@ -112,7 +112,7 @@ async def trace(run: Path, manifests: Sequence[Manifest], wanted: str) -> Traced
         if manifest.stage not in stages or manifest.index > found.manifest.index:
             continue
         try:
-            keys = steps.keys() - exchanges.keys()
+            keys = {key for key, step in steps.items() if step["stage"] == manifest.stage}
             for exchange in await _replay(run, before, manifest, shard, keys):
                 key = exchange.reply.key
                 if _is_of(exchange, steps[key], manifest.seed):
@@ -147,7 +147,7 @@ async def _replay(
         raise InputError(f"its journal {path} is missing")
     table = read_shard(stage_folder(run, before) / before.shards[shard].kept.path)
     place = Place(manifest.seed, Kind(before.kind), shard)
-    identity = Identity(teacher.model, teacher.revision)
+    identity = Identity(teacher.model, teacher.revision, teacher.folds)
     journal = await Journal.open(path)
     try:
         return await replayed(stage, table, place, journal, identity, keys)

@@ -13,6 +13,7 @@ from synth.generate.trail import told_evolved
 from synth.store.formats import Format
 from synth.store.manifest import Manifest, TeacherRecord
 from synth.tally import Tally
+from synth.teacher.address import without_keys
 
 SIZES = {  # the Hub's categories
     10**3: "n<1K",
@@ -92,9 +93,7 @@ def card(
             "",
             "## Recipe",
             "",
-            *_block(
-                yaml.safe_dump(_public(plan, teacher), sort_keys=False, allow_unicode=True).strip()
-            ),
+            *_block(without_keys(_recipe(plan, teacher))),
             "",
         ]
     )
@@ -136,10 +135,20 @@ def checks_table(checked: Tally) -> list[str]:
     ]
 
 
+def _recipe(plan: Plan, teacher: TeacherRecord | None) -> str:
+    recipe = _public(plan, teacher)
+    return yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True).strip()
+
+
 def _public(plan: Plan, teacher: TeacherRecord | None) -> dict[str, Any]:
-    """The recipe without what concerns only where it ran: the teacher by name, not by address."""
-    named = {"teacher": teacher.model} if teacher else {}
-    return {key: named.get(key, value) for key, value in plan.recipe.items()}
+    """The recipe without what concerns only where it ran: the teacher by name, not by address, or
+    not at all where it was not asked."""
+    told = dict(plan.recipe)
+    if teacher is None:
+        told.pop("teacher", None)
+    elif "teacher" in told:
+        told["teacher"] = teacher.model
+    return told
 
 
 def _block(text: str) -> list[str]:

@@ -15,6 +15,13 @@ error that ended it; the codes are part of the interface.
 
 from enum import IntEnum
 
+THREE_WAYS = (
+    "three ways to get a teacher: ask a served model with `--teacher http://HOST:PORT/v1`; install "
+    "vLLM where a GPU is (`pip install vllm`), and the run launches the recipe's model; or try the "
+    "small model on this machine's CPU with `--teacher embedded`, of which few rows survive"
+)
+"""What a user can do who has no teacher."""
+
 
 class ExitCode(IntEnum):
     """What `synth` exits with."""

@@ -490,7 +490,12 @@ class _Connection(Http):
         super().__init__()
         self.teacher = teacher
         self.tasks: set[asyncio.Task[None]] = set()
-        teacher._connections.add(self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.teacher._connections.add(self)
+        if self.teacher._server is None:  # it died while the connection was made
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.teacher._connections.discard(self)
@@ -576,8 +581,6 @@ def served(teacher: FakeTeacher | None = None) -> Iterator[FakeTeacher]:
         thread.join()
         loop.close()
 
-
-StandIn, standing = FakeTeacher, serving  # as they were called; goes when no test says so
 
 # --- as a process: in place of `vllm serve`
 

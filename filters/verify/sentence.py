@@ -115,7 +115,7 @@ def by_word(gold: str, said: str, prompt: str, *, is_alone: bool) -> Check | Non
         if DOUBT.search(rest) or re.search(r"\byes\b", rest):
             return None
         return Check(Verdict.PASS, "it opens with the word")
-    if DOUBT.search(rest) or re.search(r"[,;:()]|\band\b", rest):
+    if doubtful(rest, prompt) or re.search(r"[,;:()]|\band\b", rest):
         return None
     article = r"(?:(?:the|an?)\s+)?"
     behind_verb = r"\b(?:is|are|was|were|called)\s+(?:\w+\s+by\s+|in\s+|on\s+)?"  # "was made by"
@@ -176,6 +176,13 @@ def bare(text: str) -> str:
 def case_is_free(gold: str) -> bool:
     """Whether small and capital letters mean the same in this answer."""
     return gold.lower() == "no" or (len(gold) > 2 and not re.search(r"[\d\\^=+*/<>]", gold))
+
+
+def doubtful(said: str, prompt: str) -> bool:
+    """Whether a word leaves a doubt; "opposite" leaves none where the opposite was asked."""
+    if "opposite" in prompt.lower():
+        said = said.replace("opposite", " ")
+    return DOUBT.search(said) is not None
 
 
 def digits(number: str) -> str:

@@ -117,7 +117,7 @@ class Verify(ShardStage):
             [entry for row in scores for entry in row],
             np.full(len(table), len(verifiers) + 1, np.int64),
         )
-        decisions = [self._first_rejection(verifiers, found, row) for row in range(len(table))]
+        decisions = [self._rejection(verifiers, found, row) for row in range(len(table))]
         dropped = [decision for decision in decisions if decision is not None]
         leaves = np.fromiter((decision is not None for decision in decisions), bool, len(table))
         return Outcome(
@@ -130,14 +130,17 @@ class Verify(ShardStage):
             ),
         )
 
-    def _first_rejection(
+    def _rejection(
         self, verifiers: list[Verifier], found: list[list[Check]], row: int
     ) -> tuple[Verdict, str] | None:
+        """The first verdict that makes the row leave, and its check; undecided ones come last."""
         leaving = {*self.reject, *(UNPROVEN if self.require else ())}
         verdicts = [checks[row].verdict for checks in found]
-        for one, verdict in zip(verifiers, verdicts, strict=True):
-            if verdict in leaving:
-                return verdict, one.name
+        undecided = {Verdict.UNVERIFIED, Verdict.NOT_APPLICABLE}
+        for some in (leaving - undecided, leaving & undecided):
+            for one, verdict in zip(verifiers, verdicts, strict=True):
+                if verdict in some:
+                    return verdict, one.name
         if self.require and Verdict.PASS not in verdicts:
             return Verdict.NOT_APPLICABLE, self.name
         return None

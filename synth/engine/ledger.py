@@ -118,6 +118,7 @@ class Ledger:
             plan.kind_before(index),
             _code(type(stage).__module__.partition(".")[0]),
             [identity.model, identity.revision] if identity else None,
+            *(["system folded"] if identity and identity.folds else []),
             [_content(path, path.stat().st_mtime_ns) for path in files],
         )
 
@@ -135,7 +136,9 @@ class Ledger:
             code=__version__,
             seed=self.plan.seed,
             recipe=self.plan.name,
-            teacher=TeacherRecord(model=identity.model, revision=identity.revision)
+            teacher=TeacherRecord(
+                model=identity.model, revision=identity.revision, folds=identity.folds
+            )
             if identity
             else None,
             shards=[receipt for receipt in found if receipt is not None],

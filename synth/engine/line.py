@@ -79,7 +79,7 @@ def _answered(plan: Plan, run: Path) -> Identity | None:
     told = manifest.teacher
     if not plan.teacher.was(told.model, told.revision):
         return None
-    identity = Identity(told.model, told.revision)
+    identity = Identity(told.model, told.revision, plan.teacher.folds)
     ledger = Ledger(plan, run, identity)
     before: Manifest | None = None
     for index, _ in enumerate(plan.stages):

@@ -22,6 +22,7 @@ WAY_OUT = {
     Need.SEED: "serve the model with vLLM",
     Need.TEMPLATE: "serve the model with vLLM, or leave out `sampling.chat_template_kwargs`",
     Need.RAW: "serve the model with vLLM, which has /v1/completions",
+    Need.SYSTEM: "set `system: fold` in the recipe's teacher, which puts them into the user turn",
     Need.PRIORITY: "start vLLM with `--scheduling-policy priority`, or leave out `priority`",
 }
 

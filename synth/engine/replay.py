@@ -19,7 +19,8 @@ from synth.teacher.protocol import CHAT, Identity, Reply, Request
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from synth.teacher.journal import Answer, Journal
+    from synth.teacher.exchange import Meant
+    from synth.teacher.journal import Journal
 
 NOT_ASKED = "not_asked"
 """The fault of a reply that nobody gave."""
@@ -45,7 +46,15 @@ class _Overheard(JournaledTeacher):
     def __init__(self, served: Served, journal: Journal, keys: Collection[str]) -> None:
         super().__init__(served, journal)
         self.exchanges: list[Exchange] = []
+        self.absent: NotJournaledError | None = None
         self._keys = keys
+
+    async def reply(self, request: Request) -> Reply:
+        try:
+            return await super().reply(request)
+        except NotJournaledError as absent:  # it met no answer in the run either, or it has changed
+            self.absent = absent
+            return Reply("", "", fault=NOT_ASKED)
 
     async def replies(self, request: Request) -> list[Reply]:
         try:
@@ -57,6 +66,7 @@ class _Overheard(JournaledTeacher):
             return [await self.reply(request.alone(index)) for index in range(request.n)]
 
     async def ask(self, request: Request) -> list[Reply]:
+        request = self.identity.asks(request)
         replies = await super().ask(request)
         self.exchanges += [
             Exchange(request, reply, index)
@@ -75,7 +85,7 @@ class _Absent:
         path: str = CHAT,  # noqa: ARG002  as a transport's
         request_id: str = "",  # noqa: ARG002
         shard: int = 0,  # noqa: ARG002
-    ) -> Answer:
+    ) -> Meant:
         raise NotJournaledError(f"not in the journal: {body[:200]!r}")
 
 
@@ -90,6 +100,7 @@ class _Silent:
         return (await self.replies(request))[0]
 
     async def replies(self, request: Request) -> list[Reply]:
+        request = self.identity.asks(request)
         key = self.identity.key(request.body(self.identity.model))
         reply = Reply("", "", fault=NOT_ASKED, key=key.hex())
         self.exchanges.append(Exchange(request, reply))
@@ -106,11 +117,13 @@ async def replayed(
 ) -> list[Exchange]:
     """The exchanges under these keys that the stage had for this shard, in the order of asking.
 
-    `table` and `place` are those of the run. Raises `NotJournaledError` where the stage of today
-    asks something else.
+    `table` and `place` are those of the run. Raises `NotJournaledError` where one is missing: the
+    stage of today asks something else.
     """
     teacher = _Overheard(Served(_Absent(), identity), journal, keys)
     await stage.apply(table, replace(place, teacher=teacher))
+    if teacher.absent and not {one.reply.key for one in teacher.exchanges}.issuperset(keys):
+        raise teacher.absent
     return teacher.exchanges
 
 

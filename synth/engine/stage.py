@@ -87,8 +87,9 @@ class Stage(Model, ABC):
         return kind
 
     def needs(self) -> frozenset[Need]:
-        """What it wants of a teacher's server beyond plain chat completions."""
-        return frozenset()
+        """What it wants of a teacher's server beyond plain chat completions: by default system
+        turns, which all our prompts have."""
+        return frozenset({Need.SYSTEM} if self.asks_teacher else ())
 
     def files(self) -> list[Path]:
         """The user's files that it reads: they must exist, and their content counts as input."""

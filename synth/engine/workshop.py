@@ -219,7 +219,7 @@ class Workshop:
             prefix_queries=tally.prefixes.queries,
             prefix_hits=tally.prefixes.hits,
             seconds=round(seconds, 3),
-            notes=outcome.notes,
+            notes=(*outcome.notes, *tally.notes),
             tried=outcome.tried,
             survived=outcome.survived,
         )

@@ -118,6 +118,7 @@ class Answering(ShardStage):
             Need.SEVERAL: self.samples > 1 and self.sampling.temperature > 0,
             Need.SCHEMA: self.json_schema is not None,
             Need.LOGPROBS: self.logprobs,
+            Need.SYSTEM: self.knowledge is not None,
         }
         return frozenset(need for need, wants in wanted.items() if wants)
 

@@ -16,6 +16,7 @@ from synth.engine.stage import Outcome, Place
 from synth.generate.answering import PART, Answering, Prompt
 from synth.kind import Kind
 from synth.randomness import derive_random
+from synth.teacher.need import Need
 from synth.teacher.protocol import Turn
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ class Distill(Answering):
     formats: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """Answer formats, of which each prompt gets one: `boxed`, `final_line`, `steps`, `brief`,
     `points`, or a sentence of your own. It is added to the prompt, and so part of the record."""
+
+    def needs(self) -> frozenset[Need]:
+        """By its settings; what the records' own conversations have is seen when they are asked."""
+        return super().needs() | ({Need.SYSTEM} if self.system is not None else frozenset())
 
     def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  answers, whatever came
         """Answers."""

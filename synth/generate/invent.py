@@ -82,8 +82,10 @@ class Invent(ShardStage):
         return self
 
     def needs(self) -> frozenset[Need]:
-        """Raw completions for `template`."""
-        return frozenset({Need.RAW} if Way.TEMPLATE in self.ways else ())
+        """Raw completions for `template`, which alone has no system turn."""
+        ways = set(self.ways)
+        raw = {Need.RAW} if Way.TEMPLATE in ways else set()
+        return frozenset(raw | ({Need.SYSTEM} if ways - {Way.TEMPLATE} else set()))
 
     def identity(self) -> object:
         """The prompt files in use."""

@@ -87,7 +87,7 @@ class Revise(ShardStage):
 
     def needs(self) -> frozenset[Need]:
         """A critique that follows a schema."""
-        return frozenset({Need.SCHEMA})
+        return super().needs() | {Need.SCHEMA}
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """The answers in order, each mended or as it was."""

@@ -83,7 +83,7 @@ class UseTools(ShardStage):
 
     def needs(self) -> frozenset[Need]:
         """What a tool returns follows a schema."""
-        return frozenset({Need.SCHEMA})
+        return super().needs() | {Need.SCHEMA}
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """A trace for each prompt, in order. One leaves with the teacher's fault, or for its calls:

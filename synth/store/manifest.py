@@ -74,6 +74,8 @@ class TeacherRecord(_Receipt):
 
     model: str
     revision: str = ""
+    folds: bool = False
+    """Whether it was asked without system turns: `teacher: {system: fold}`."""
 
 
 class Manifest(_Receipt):

@@ -32,6 +32,7 @@ class _Probe(NamedTuple):
     path: str = CHAT
 
 
+HI = {"role": "user", "content": "Hi"}
 SEVEN = {"name": "seven", "schema": {"enum": [7]}}  # what nobody says unless they must
 PROBES = {
     Need.SEVERAL: _Probe({"n": 2, "temperature": 1}, lambda said: len(said["choices"]) == 2),
@@ -47,6 +48,7 @@ PROBES = {
     Need.TEMPLATE: _Probe({"chat_template_kwargs": {"enable_thinking": False}}),
     Need.RAW: _Probe({}, lambda said: isinstance(said["choices"][0]["text"], str), RAW),
     Need.PRIORITY: _Probe({"priority": 1}),
+    Need.SYSTEM: _Probe({"messages": [{"role": "system", "content": "Be brief."}, HI]}),
 }
 
 
@@ -77,13 +79,22 @@ async def probe(wire: Wire, url: str, model: str, need: Need) -> Finding:
     asks, shows, path = PROBES[need]
     begin: dict[str, Any] = {"model": model, "max_tokens": 1, "temperature": 0}
     if path == CHAT:
-        begin["messages"] = [{"role": "user", "content": "Hi"}]
+        begin["messages"] = [HI]
     else:
         begin["prompt"] = "Hi"
     body = orjson.dumps(begin | asks)
     for left in reversed(range(TRIES)):
         try:
             status, said = await wire.send(f"{url}/{path}", PROBE_S, body)
+            if wire.learns(status, said):
+                status, said = await wire.send(f"{url}/{path}", PROBE_S, body)
+            if need is Need.SYSTEM and status not in (200, *ASIDE, *HOPELESS):
+                # a chat template that has no such role may raise a 400 or a 500
+                plain, _ = await wire.send(f"{url}/{path}", PROBE_S, orjson.dumps(begin))
+                if plain == 200:
+                    return Finding(False, f"no, it answers {status}: {wire.excerpt(said)}")
+                if status < 500:
+                    return Finding(True, f"unknown, it answers {plain} without them too")
         except TROUBLES as error:
             trouble = wire.told(error)
         else:

@@ -17,19 +17,22 @@ from math import inf
 import aiohttp
 
 from synth.errors import TeacherFault
-from synth.teacher.exchange import HOPELESS, Heard, Kind, Secret, Wire
+from synth.teacher.address import keys_in, parted
+from synth.teacher.exchange import HOPELESS, Heard, Kind, Meant, Secret, Wire
 from synth.teacher.guard import Guard, Restart, Say
 from synth.teacher.identify import Card, identify_all
-from synth.teacher.journal import Answer
 from synth.teacher.pool import Pool
 from synth.teacher.pressure import PrefixUse
 from synth.teacher.protocol import CHAT
 from synth.teacher.replica import Replica
+from synth.teacher.too_long import too_long
 
 BACKOFF_BASE_S = 0.25
 BACKOFF_CAP_S = 20.0
 OWN_FAULT_TRIES = {Kind.FAILED: 8, Kind.UNREACHED: 8, Kind.LATE: 2}
 """Asked so often in vain, for all its patience and while others were answered, it is at fault."""
+FIRST_REQUESTS = 8
+"""Where all of so many are refused, with one status and nothing answered, all would be."""
 OTHER_FILES = 256  # what the process opens besides connections to the teacher
 
 
@@ -42,6 +45,10 @@ class Client:
         self.wire = wire
         self._patience_s = patience_s
         self._prefixes_taken = PrefixUse()
+        self._begun = 0
+        """Requests so far."""
+        self._refusals: list[int] | None = []
+        """The statuses with which the first requests were refused; None once it takes one."""
         self._jitter = random.Random()  # decides only when to ask again, never what comes out
 
     @property
@@ -64,20 +71,24 @@ class Client:
 
     async def ask(
         self, body: bytes, path: str = CHAT, request_id: str = "", shard: int = 0
-    ) -> Answer:
+    ) -> Meant:
         """The answer to the body at `path`.
 
         It is a 200, a 4xx that is the request's own fault, or the 5xx that it met all along while
-        others were answered (502 and 504 where the server said nothing), or `ENGINE_DIED`.
+        others were answered (502 and 504 where the server said nothing, or no completion), or
+        `ENGINE_DIED`.
 
-        Raises `TeacherFault` at once for 401, 403 and 404, and when nobody was answered for
-        `patience_s` seconds.
+        Raises `TeacherFault` at once for 401 to 404, when the first requests are all refused, and
+        when nobody was answered for `patience_s` seconds.
         """
+        first = self._begun < FIRST_REQUESTS
+        self._begun += 1
         failing_since: float | None = None
         tries = 0
         again, avoid, suspicion = False, None, None
         while True:
             name = _name(request_id, tries)
+            knows = self.wire.dialect.completion_tokens
             attempt = self.pool.send(
                 body, path, name, shard, again=again, avoid=avoid, suspicion=suspicion
             )
@@ -86,10 +97,11 @@ class Client:
                 if heard.kind is Kind.ANSWERED:
                     if heard.answer.status in HOPELESS:
                         raise self._hopeless(attempt.replica, heard.answer)
+                    if knows or not self.wire.learns(heard.answer.status, heard.answer.body):
+                        return self._answered(attempt.replica, heard.answer, first=first)
+                elif heard.kind is Kind.KILLED:
                     return heard.answer
-                if heard.kind is Kind.KILLED:
-                    return heard.answer
-                if heard.kind is not Kind.CUT:
+                elif heard.kind is not Kind.CUT:
                     failing_since = max(failing_since or time.monotonic(), self.pool.back_at)
                     tries += 1
                     if self._in_vain(heard, tries, failing_since):
@@ -101,6 +113,34 @@ class Client:
             again, avoid = True, attempt.replica if heard.kind is not Kind.CUT else None
             suspicion = attempt.suspicion
 
+    def _answered(self, replica: Replica | None, answer: Meant, *, first: bool) -> Meant:
+        """The answer. As long as nothing else came, a refusal is not for the journal: with
+        settings that the teacher takes the request is to be asked again.
+
+        Raises `TeacherFault` where the first requests are all refused.
+        """
+        if self._refusals is None:
+            return answer
+        refused = 400 <= answer.status < 500
+        # a prompt that is too long says nothing of the next one
+        if not refused or too_long(answer.body.decode("utf-8", "replace")) is not None:
+            self._refusals = None
+            return answer
+        if first:
+            self._refusals.append(answer.status)
+        if len(set(self._refusals)) > 1:
+            self._refusals = None
+            return answer
+        if len(self._refusals) == FIRST_REQUESTS:
+            fault = TeacherFault(
+                f"the teacher at {_where(replica)} refused each of the first {FIRST_REQUESTS} "
+                f"requests with {answer.status}. It said: {self.wire.excerpt(answer.body)}. "
+                "Correct the stage's `sampling` or the `teacher`, then run the same command"
+            )
+            self.pool.end(fault)
+            raise fault
+        return answer._replace(lasting=False)
+
     def _in_vain(self, heard: Heard, attempt: int, since: float) -> bool:
         """Whether the request is why it fails. Raises `TeacherFault` where the teacher is."""
         if time.monotonic() - since <= self._patience_s:
@@ -109,10 +149,10 @@ class Client:
             raise self.pool.silence(heard.trouble)
         return attempt >= OWN_FAULT_TRIES.get(heard.kind, inf)
 
-    def _hopeless(self, replica: Replica | None, answer: Answer) -> TeacherFault:
-        where = replica.url if replica else "an unknown address"
+    def _hopeless(self, replica: Replica | None, answer: Meant) -> TeacherFault:
+        why = HOPELESS[answer.status]
         return TeacherFault(
-            f"the teacher at {where} answered {answer.status}: {HOPELESS[answer.status]}. "
+            f"the teacher at {_where(replica)} answered {answer.status}: {why}. "
             f"It said: {self.wire.excerpt(answer.body)}"
         )
 
@@ -123,6 +163,10 @@ class Client:
         return self._jitter.uniform(
             0, min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(attempt - 1, 10))
         )
+
+
+def _where(replica: Replica | None) -> str:
+    return replica.url if replica else "an unknown address"
 
 
 def _name(request_id: str, attempt: int) -> str:
@@ -161,8 +205,11 @@ async def connected(
         timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(30, timeout_s)),
         headers=headers,
     ) as session:
-        wire = Wire(session, Secret(api_key), priority)
-        addresses = [url.rstrip("/") for url in urls]
+        queries = dict(parted(url) for url in urls)
+        addresses = list(queries)
+        secret = Secret(api_key, *(key for query in queries.values() for key in keys_in(query)))
+        roots = {url.removesuffix("/v1"): query for url, query in queries.items() if query}
+        wire = Wire(session, secret, priority, roots)
         card = await identify_all(wire, addresses, model)
         replicas = [
             Replica(url, card, wire, most=concurrency, timeout_s=timeout_s, stall_s=stall_s)

@@ -8,14 +8,15 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from synth.errors import TeacherFault
+from synth.teacher.address import parted
 from synth.teacher.embedded import Embedded
-from synth.teacher.need import Need
+from synth.teacher.need import FOLDED, Need
 from synth.teacher.vllm.config import Launch, LaunchSettings
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ def _address(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(
-            f"{value!r} is no address; expected `embedded` or one like http://127.0.0.1:8000/v1"
+            f"{parted(value)[0]!r} is no address; expected `embedded` or one like "
+            "http://127.0.0.1:8000/v1"
         )
     if parts.username or parts.password:
         raise ValueError("an address must not hold a password: use `api_key_env`")
@@ -60,12 +62,17 @@ class TeacherConfig(LaunchSettings):
     timeout_s: Annotated[float, Field(gt=0)] = 600
     """A request that takes longer is asked again."""
     stall_s: Annotated[float, Field(gt=0)] = 60
-    """A replica that answers nothing for so long, and then no probe, is given up until it does."""
+    """After so long without an answer or a token a replica is probed: a dead or hung one loses its
+    requests, a slow one keeps them."""
     priority: int | None = None
     """Requests of a lower number are served first, where vLLM was started with
     `--scheduling-policy priority`. Changes no reply."""
     patience_s: Annotated[float, Field(ge=0)] = 600
     """How long a teacher may fail before the run stops (resumable)."""
+
+    system: Literal["keep", "fold"] = "keep"
+    """`fold` sends system turns as part of the user turn behind them, for a model whose chat
+    template has no system role."""
 
     @model_validator(mode="before")
     @classmethod
@@ -81,7 +88,7 @@ class TeacherConfig(LaunchSettings):
     @field_validator("urls")
     @classmethod
     def _different(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        bare = [url.rstrip("/") for url in value or ()]
+        bare = [parted(url)[0] for url in value or ()]
         if twice := [url for n, url in enumerate(bare) if url in bare[:n]]:
             raise ValueError(f"{twice[0]} stands there twice; name each replica once")
         return value
@@ -150,6 +157,11 @@ class TeacherConfig(LaunchSettings):
         return (self.url,) if self.url is not None else self.urls or ()
 
     @property
+    def folds(self) -> bool:
+        """Whether it is asked without system turns."""
+        return self.system == "fold"
+
+    @property
     def most_in_flight(self) -> int:
         """Requests in flight at most, at all replicas together."""
         if self.embedded is not None:
@@ -173,7 +185,7 @@ class TeacherConfig(LaunchSettings):
             return f"{self.launch.name}, which it launches with vLLM{times}"
         if self.embedded is not None:
             return f"{self.embedded.name}, which it serves on the CPU"
-        return " and ".join(self.addresses)
+        return " and ".join(parted(url)[0] for url in self.addresses)
 
 
 @asynccontextmanager
@@ -217,8 +229,12 @@ async def open_teacher(
             )
         )
         card = client.card
+        identity = replace(card.identity, folds=config.folds)
         if revision:
-            card = replace(card, identity=replace(card.identity, revision=revision))
+            identity = replace(identity, revision=revision)
+        card = replace(card, identity=identity)
+        without = needs & {Need.SYSTEM} if config.folds else frozenset()
+        findings = await find(client.wire, client.urls, card.identity, needs - without)
         yield Served(
             client,
             card.identity,
@@ -226,7 +242,7 @@ async def open_teacher(
             told=f"{card} at {' and '.join(client.urls)}",
             context=card.max_model_len,
             prefix_use=client.prefix_use,
-            findings=await find(client.wire, client.urls, card.identity, needs),
+            findings={**findings, **dict.fromkeys(without, FOLDED)},
         )
 
 

@@ -17,15 +17,18 @@ from typing import NamedTuple, cast
 import httptools
 from yarl import URL
 
+from synth.teacher.journal import OVERSIZED
+
 CONNECT_S = 30.0
 LOOK_EVERY_S = 1.0  # so late may a deadline be, and a tenth of its time
 KEEP_S = 15.0  # as aiohttp; what lies on the way forgets idle connections, and tells nobody
+MOST_BYTES = 16 * 2**20  # of a body; far above any honest answer
 HEADERS = frozenset({b"retry-after", b"content-length", b"transfer-encoding", b"content-encoding"})
 """Those that are looked at."""
 
 
 class Response(NamedTuple):
-    """An HTTP answer, whole."""
+    """An HTTP answer, whole; without its body, as `OVERSIZED`, where that is too large."""
 
     status: int
     body: bytes
@@ -230,7 +233,7 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self._over(BrokenAnswerError(f"it speaks no HTTP: {error}"))
+            self._over(self._came or BrokenAnswerError(f"it speaks no HTTP: {error}"))
         else:
             if self._came is not None:
                 self._over(self._came)
@@ -248,6 +251,7 @@ class Connection(asyncio.Protocol):
         """The parser's: an answer begins."""
         self.free = False  # a second one, behind the one that was asked for: a proxy's farewell
         self._body: list[bytes] = []
+        self._bytes = 0
         self._headers: dict[bytes, bytes] = {}
         self._until_closed = False
 
@@ -263,6 +267,11 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """The parser's: a part of it."""
+        self._bytes += len(body)
+        if self._bytes > MOST_BYTES:
+            self._body.clear()
+            self._came = Response(OVERSIZED, b"", None)
+            raise ValueError("the body is too large")  # the parser stops
         self._body.append(body)
 
     def on_message_complete(self) -> None:

@@ -48,7 +48,7 @@ Say = Callable[[str], None]
 class Restart(Protocol):
     """Starts a replica again, where we can."""
 
-    async def __call__(self, url: str, why: str, *, blameless: bool) -> None:
+    async def __call__(self, url: str, why: str, /, *, blameless: bool) -> None:
         """Returns once it answers again, raises `TeacherFault` if it never will.
 
         `blameless`: a request killed it that is not asked again.

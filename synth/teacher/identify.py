@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from synth.errors import TeacherFault
+from synth.errors import THREE_WAYS, TeacherFault
 from synth.teacher.exchange import HOPELESS, TROUBLES, Wire
 from synth.teacher.protocol import Identity
 
@@ -62,8 +62,7 @@ async def identify(wire: Wire, url: str, model: str | None, within_s: float = LO
     except TROUBLES as error:
         raise TeacherFault(
             f"no teacher answers at {url} ({wire.told(error)}); start one there with `vllm serve "
-            "MODEL`, name another with `--teacher http://HOST:PORT/v1`, let the run launch one "
-            "with vLLM on a GPU (`teacher: {model: …}`), or use the small `--teacher embedded`"
+            f"MODEL`, or choose another: {THREE_WAYS}"
         ) from error
     if status in HOPELESS:
         raise TeacherFault(f"the teacher at {url} answered {status}: {HOPELESS[status]}")

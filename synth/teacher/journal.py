@@ -23,11 +23,23 @@ _DISK = ThreadPoolExecutor(1, thread_name_prefix="journal")
 """The one thread that touches SQLite: a commit waits for the disk, the event loop must not."""
 
 
+OVERSIZED = 600
+"""The status, made up, of an answer that is too large to be read."""
+
+
 class Answer(NamedTuple):
     """An HTTP answer of the teacher."""
 
     status: int
     body: bytes
+
+
+ENGINE_DIED = Answer(
+    502,
+    b'{"error":{"type":"engine_died","message":"the engine died twice with this request in flight, '
+    b'and again when it was asked alone"}}',
+)
+"""The answer to a request that kills the engine; no server sends it."""
 
 
 class Journal:

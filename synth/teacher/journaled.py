@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from synth.teacher.control import as_said
 from synth.teacher.journal import Answer, Journal
@@ -14,11 +14,8 @@ from synth.teacher.parse import parse_replies, request_id
 from synth.teacher.pressure import PrefixUse
 from synth.teacher.protocol import CHAT, Identity, Reply, Request
 
-GARBLED = frozenset(
-    {"reply_not_json", "reply_without_choice", "reply_to_another_request", "reply_aborted"}
-)
-"""A 200 that is no completion: a proxy's page, a server going down. Worth asking again."""
-GARBLED_TRIES = 3
+if TYPE_CHECKING:
+    from synth.teacher.exchange import Meant
 
 
 class Transport(Protocol):
@@ -26,7 +23,7 @@ class Transport(Protocol):
 
     async def ask(
         self, body: bytes, path: str = CHAT, request_id: str = "", shard: int = 0
-    ) -> Answer:
+    ) -> Meant:
         """The answer to the body at `path`; raises `TeacherFault` when there is none to be had.
 
         `request_id` names the request to the server, which may name it in its answer. Of requests
@@ -66,8 +63,18 @@ class Tally:
     reused: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
+    miscounted: int = 0
+    """Requests whose tokens the server counted in a way that cannot be right."""
     prefixes: PrefixUse = field(default_factory=PrefixUse)
     """What was looked up in the prefix cache meanwhile; several shards at once share the sum."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know of these numbers."""
+        if not self.miscounted:
+            return ()
+        told = f"the teacher's token counts of {self.miscounted:,} requests cannot be right"
+        return (f"{told} (negative, huge or no whole number): they are clamped",)
 
 
 class JournaledTeacher:
@@ -136,25 +143,25 @@ class JournaledTeacher:
 
     async def ask(self, request: Request) -> list[Reply]:
         """One exchange: the replies to this very request, from the journal or else the server."""
+        request = self.identity.asks(request)
         body = request.body(self.identity.model)
         key = self.identity.key(body)
         answer = await self._journal.get(key)
         reused = answer is not None
-        if answer is None:
-            for _ in range(GARBLED_TRIES):
-                answer = await self._served.transport.ask(
-                    body, request.path, request_id(key), self._shard
-                )
-                replies = self._parse(answer, key, request)
-                if not any(reply.fault in GARBLED for reply in replies):
-                    break
-            assert answer is not None
-            await self._journal.put(key, answer)
-        else:
+        if answer is not None:
             replies = self._parse(answer, key, request)
+        else:
+            heard = await self._served.transport.ask(
+                body, request.path, request_id(key), self._shard
+            )
+            answer = Answer(heard.status, heard.body)
+            replies = self._parse(answer, key, request, heard.said)
+            if heard.lasting:
+                await self._journal.put(key, answer)
         tally = self.tally
         tally.requests += 1
         tally.reused += reused
+        tally.miscounted += replies[0].miscounted
         for reply in replies:
             tally.tokens_in += reply.tokens_in
             tally.tokens_out += reply.tokens_out
@@ -162,9 +169,16 @@ class JournaledTeacher:
                 self._heard(reply, reused)
         return replies
 
-    def _parse(self, answer: Answer, key: bytes, request: Request) -> list[Reply]:
-        names = self._served.names
-        replies = parse_replies(*answer, key.hex(), names, n=request.n, logprobs=request.logprobs)
+    def _parse(self, answer: Answer, key: bytes, request: Request, said: Any = None) -> list[Reply]:
+        replies = parse_replies(
+            answer.status,
+            answer.body,
+            key.hex(),
+            self._served.names,
+            n=request.n,
+            logprobs=request.logprobs,
+            said=said,
+        )
         return [_as_said(reply, request) for reply in replies]
 
 

@@ -17,6 +17,7 @@ class Need(StrEnum):
     TEMPLATE = "chat-template options"
     RAW = "raw completions"
     PRIORITY = "priority"
+    SYSTEM = "system turns"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,5 +31,7 @@ class Finding:
 YES = Finding(True, "yes")
 ACCEPTED = Finding(True, "accepted")
 """It took the option; whether it heeds it cannot be seen from one answer."""
+FOLDED = Finding(True, "put into the user turn, `system: fold`")
+"""Nobody need be asked."""
 
 Findings = Mapping[Need, Finding]

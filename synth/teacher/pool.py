@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 from synth.errors import TeacherFault
 from synth.teacher.connections import Exchange, Response, TakenBackError
-from synth.teacher.exchange import ENGINE_DIED, TROUBLES, Heard, Kind
+from synth.teacher.exchange import TROUBLES, Heard, Kind, Meant
+from synth.teacher.journal import ENGINE_DIED
 from synth.teacher.replica import Replica, Suspicion
 
 TELLING = (Response, TakenBackError, *TROUBLES)
@@ -139,7 +140,10 @@ class Pool:
     def _begin(self, attempt: Attempt, replica: Replica) -> None:
         attempt.replica, attempt.holds_slot = replica, True
         done = partial(self._came, attempt)
-        attempt.exchange = replica.send(attempt.body, attempt.path, attempt.request_id, done)
+        try:
+            attempt.exchange = replica.send(attempt.body, attempt.path, attempt.request_id, done)
+        except Exception as error:  # a bug: whoever waits must hear of it, or waits for ever
+            attempt.heard.set_exception(error)
 
     def _came(self, attempt: Attempt, outcome: Response | BaseException) -> None:
         assert attempt.replica is not None
@@ -149,18 +153,29 @@ class Pool:
         if not isinstance(outcome, TELLING):  # a bug, for whoever waits
             attempt.heard.set_exception(outcome)
             return
-        heard = attempt.replica.heard(outcome)
+        try:
+            heard = self._heard(attempt, exchange, outcome)
+        except Exception as error:  # a bug: whoever waits must hear of it, or waits for ever
+            attempt.heard.set_exception(error)
+        else:
+            attempt.heard.set_result(heard)
+
+    def _heard(
+        self, attempt: Attempt, exchange: Exchange | None, outcome: Response | BaseException
+    ) -> Heard:
+        """What came of the attempt; where it needs no pause its slot is free, so that it is empty
+        for as short as can be."""
+        assert attempt.replica is not None
+        heard = attempt.replica.heard(outcome, attempt.request_id)
         met = heard.kind in BROKE or (heard.kind is Kind.CUT and attempt.replica.gone)
         if met and exchange and exchange.connection:  # it had been sent
-            again = heard.kind is Kind.UNREACHED and attempt.suspicion is not None
             attempt.suspicion = attempt.suspicion or Suspicion()
             attempt.replica.broke.add(attempt.suspicion)
-            if again or attempt is self._alone:  # now: an engine may be back in a moment
+            if attempt.suspicion.deaths:  # at once: an engine may be back in a moment
                 attempt.replica.breaker.doubt(heard.trouble)
-        # before whoever waits has read the answer: a slot is empty for as short as can be
         if heard.kind in SETTLED:
             self.release(attempt)
-        attempt.heard.set_result(heard)
+        return heard
 
     def _freest(self, avoid: Replica | None = None) -> Replica | None:
         """Where the smallest part of the slots is taken. `avoid` counts only with no other up."""
@@ -243,7 +258,7 @@ class Pool:
 
     def _set_aside(self, attempt: Attempt) -> None:
         if attempt.suspicion and attempt.suspicion.killed and not attempt.heard.done():
-            attempt.heard.set_result(Heard(Kind.KILLED, ENGINE_DIED))
+            attempt.heard.set_result(Heard(Kind.KILLED, Meant(*ENGINE_DIED)))
         else:
             self._suspects.append(attempt)
 

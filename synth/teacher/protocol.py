@@ -104,6 +104,8 @@ class Request:
     """A JSON schema: the text of each reply is JSON that follows it, or the reply has a fault."""
     logprobs: bool = False
     """Whether each token's log probability is wanted."""
+    fold: bool = False
+    """Whether system turns are sent in the user turn behind them: see `folded`."""
     prompt: str | None = None
     """Text to go on from as it is, in place of `turns`: no chat template is put around it."""
 
@@ -115,7 +117,8 @@ class Request:
     @property
     def messages(self) -> list[Turn]:
         """The turns as they are sent: no control token in what they say is one for the server."""
-        return [as_sent(turn) for turn in self.turns]
+        sent = [as_sent(turn) for turn in self.turns]
+        return folded(sent) if self.fold else sent
 
     def body(self, model: str) -> bytes:
         """The JSON body of the HTTP request, the same bytes for the same request."""
@@ -143,6 +146,20 @@ class Request:
         return self if self.n == 1 else replace(self, n=1, seed=self.seed + index)
 
 
+def folded(turns: Sequence[Turn]) -> list[Turn]:
+    """The turns for a chat template without a system role, or with a strict alternation of roles:
+    the system's text stands in the user turn behind it, and turns of one role are joined."""
+    joined: list[Turn] = []
+    for turn in turns:
+        role = "user" if turn["role"] == "system" else turn["role"]
+        if joined and joined[-1]["role"] == role:
+            text = f"{joined[-1]['content']}\n\n{turn['content']}"
+            joined[-1] = Turn(role=role, content=text)
+        else:
+            joined.append(Turn(role=role, content=turn["content"]))
+    return joined
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Who answers: written into every row's trail, and part of every journal key."""
@@ -150,6 +167,12 @@ class Identity:
     model: str
     revision: str = ""
     """The engine's version and the model's revision, as far as the server tells."""
+    folds: bool = False
+    """Whether it is asked without system turns: `teacher: {system: fold}`."""
+
+    def asks(self, request: Request) -> Request:
+        """The request as this teacher gets it."""
+        return replace(request, fold=True) if self.folds else request
 
     def key(self, body: bytes) -> bytes:
         """The journal's key: sha256 of the request's body, which names the model, and revision."""
@@ -169,6 +192,8 @@ class Reply:
     tokens_out: int = 0
     """The reply's, reasoning included. Several answers are counted together by the server, and
     share the sum by the length of what they say."""
+    miscounted: bool = False
+    """Whether the server's count of them cannot be right: it is clamped, or estimated by length."""
     logprobs: Sequence[float] | None = None
     """Of each token, where they were asked for: reasoning and the end of the text included."""
     fault: str | None = None

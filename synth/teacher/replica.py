@@ -19,12 +19,13 @@ from synth.teacher.exchange import (
     TROUBLES,
     Heard,
     Kind,
+    Meant,
     Wire,
     kind_of,
     retry_after_s,
+    understood,
 )
 from synth.teacher.identify import Card, identify
-from synth.teacher.journal import Answer
 from synth.teacher.pressure import Limit, PrefixUse, Pressure, read_pressure
 from synth.teacher.protocol import CHAT, RAW
 
@@ -56,9 +57,9 @@ class Replica:
         self.answered_at = self.alive_at = time.monotonic()
         self._card = card
         self._wire = wire
-        self._urls = {path: URL(f"{url}/{path}") for path in (CHAT, RAW)}
-        self._paths = {path: url.raw_path_qs for path, url in self._urls.items()}
-        self._connections = Connections(self._urls[CHAT], wire.session.headers, timeout_s)
+        urls = {path: URL(wire.addressed(f"{url}/{path}")) for path in (CHAT, RAW)}
+        self._paths = {path: url.raw_path_qs for path, url in urls.items()}
+        self._connections = Connections(urls[CHAT], wire.session.headers, timeout_s)
         self._root = url.removesuffix("/v1")
         self._timeout_s = timeout_s
         self._stall_s = stall_s
@@ -87,13 +88,14 @@ class Replica:
         self.in_flight += 1
         return self._connections.post(self._paths[path], self._wire.sealed(body), done, request_id)
 
-    def heard(self, outcome: Response | BaseException) -> Heard:
-        """What an attempt came to."""
+    def heard(self, outcome: Response | BaseException, request_id: str = "") -> Heard:
+        """What an attempt at the request came to."""
         if isinstance(outcome, Response):
-            answer = Answer(outcome.status, outcome.body)
-            return self._answer(self._wire.discreet(answer), retry_after_s(outcome.retry_after))
+            body = self._wire.discreet(outcome.status, outcome.body)
+            answer = understood(outcome.status, body, request_id)
+            return self._answer(answer, retry_after_s(outcome.retry_after))
         if isinstance(outcome, TakenBackError):
-            return Heard(Kind.CUT, Answer(502, b""), self.breaker.why)
+            return Heard(Kind.CUT, Meant(502, b""), self.breaker.why)
         return self._silence(outcome)
 
     def close(self) -> None:
@@ -106,7 +108,7 @@ class Replica:
         self._connections.take_back()
         return taken
 
-    def _answer(self, answer: Answer, asks_s: float | None) -> Heard:
+    def _answer(self, answer: Meant, asks_s: float | None) -> Heard:
         self.alive_at = time.monotonic()
         kind = kind_of(answer.status, asks_s is not None)
         if kind is Kind.ANSWERED:
@@ -131,7 +133,7 @@ class Replica:
             trouble = f"no answer within {self._timeout_s:g} s"
         said = orjson.dumps({"error": {"message": trouble, "type": "client"}})
         return Heard(
-            Kind.LATE if late else Kind.UNREACHED, Answer(504 if late else 502, said), trouble
+            Kind.LATE if late else Kind.UNREACHED, Meant(504 if late else 502, said), trouble
         )
 
     async def look(self) -> None:
@@ -202,7 +204,7 @@ class Replica:
             "temperature": 0,
         }
         try:
-            answer = await self._wire.send(str(self._urls[CHAT]), within_s, orjson.dumps(body))
+            page = await self._wire.send(f"{self.url}/{CHAT}", within_s, orjson.dumps(body))
         except TimeoutError:
             after = await self._pressure()
             if self.answered_at > begin or (before and after and after.tokens > before.tokens):
@@ -213,6 +215,7 @@ class Replica:
             return f"no token within {within_s:g} s"
         except TROUBLES as error:
             return self._wire.told(error)
+        answer = understood(*page)
         if answer.status >= 500 or answer.status in HOPELESS or answer.status in ASIDE - {429}:
             return f"one token asked, it answers {answer.status}: {self._wire.excerpt(answer.body)}"
         return ""

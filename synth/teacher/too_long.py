@@ -21,6 +21,8 @@ WORDINGS = [
         # vLLM 0.32, entrypoints/serve/utils/api_utils.py and v1/engine/input_processor.py
         r"Input length \((?P<prompt>\d+)\) exceeds model's maximum .* \((?P<model>\d+)\)",
         r"prompt \(length (?P<prompt>\d+)\).* the maximum model length of (?P<model>\d+)",
+        # llama.cpp, tools/server/server-context.cpp
+        r"\((?P<prompt>\d+) tokens\) exceeds the available context size \((?P<model>\d+) tokens\)",
         # vLLM before it, which refused prompt and reply together where 0.32 cuts the reply
         rf"{_MODEL}\. However, you requested (?P<reply>\d+) output tokens and {_PROMPT}",
         rf"is too large: (?P<reply>\d+)\. .* {_MODEL} and .* has (?P<prompt>\d+) input tokens",
@@ -28,7 +30,7 @@ WORDINGS = [
         rf"{_MODEL}\. However, (?:you requested|your messages resulted in) (?P<prompt>\d+) tokens",
     )
 ]
-SIGNS = ("context length", "max_model_len", "maximum model length")
+SIGNS = ("context length", "context size", "max_model_len", "maximum model length")
 
 
 def too_long(said: str) -> str | None:

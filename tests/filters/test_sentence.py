@@ -56,6 +56,7 @@ def test_another_text_does_not_equal_it(text: str, gold: str) -> None:
         ("Paris is the capital of France.", "paris", CAPITAL),
         ("The answer:\nParis", "Paris", CAPITAL),
         ("The **city** is **Paris**.", "Paris", ""),
+        ("The opposite of hot is cold.", "cold", "What is the opposite of hot?"),
         ("The day that comes after Monday is Tuesday.", "Tuesday", "What day is it?"),
         ("Hamlet was written by William Shakespeare.", "William Shakespeare", "Who wrote Hamlet?"),
         ("The sun rises in the east.", "east", "Where does the sun rise?"),

@@ -105,6 +105,7 @@ def test_with_require_only_rows_that_pass_all_that_applies_stay():
         {"prompt": "Both?", "text": "A: 6", **GOLD, **BRIEF},
         {"prompt": "Both?", "text": "No, well.\nA: 5", **GOLD, **BRIEF},
         {"prompt": "Both?", "text": "Who knows?", **GOLD, **BRIEF},
+        {"prompt": "Both?", "text": "Well, who knows?", **GOLD, **BRIEF},
     ]
     checks = ["maths", "instructions"]
     assert rejected(rows, checks=checks, require="applicable", reject=[]) == [
@@ -113,12 +114,14 @@ def test_with_require_only_rows_that_pass_all_that_applies_stay():
         ("answer_wrong", "maths"),
         ("answer_wrong", "instructions"),
         ("answer_unreadable", "maths"),
+        ("answer_wrong", "instructions"),  # wrong before unreadable
     ]
     assert rejected(rows, checks=checks) == [
         *[None] * 4,
         ("answer_wrong", "maths"),
         ("answer_wrong", "instructions"),
         None,
+        ("answer_wrong", "instructions"),
     ]
     broken = {"use": f"{__name__}:Broken"}
     assert rejected(rows[:1], checks=["maths", broken], require="applicable") == [

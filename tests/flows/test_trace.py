@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -65,7 +66,9 @@ def say(body: dict[str, Any], _before: int) -> str:
     return f"{prompt} {demand(body['seed'])}"
 
 
-def run(folder: Path, *stages: Stage, several: bool = True) -> list[dict[str, Any]]:
+def run(
+    folder: Path, *stages: Stage, several: bool = True, **teacher_settings: Any
+) -> list[dict[str, Any]]:
     """The bodies that the teacher was sent; `several`: whether it gives several answers at once."""
 
     def said(body: dict[str, Any], before: int) -> Any:
@@ -76,7 +79,7 @@ def run(folder: Path, *stages: Stage, several: bool = True) -> list[dict[str, An
     async def work() -> list[dict[str, Any]]:
         async with (
             scripted(said) as teacher,
-            open_workshop(plan(*stages, url=teacher.url), folder) as shop,
+            open_workshop(plan(*stages, url=teacher.url, **teacher_settings), folder) as shop,
         ):
             await run_line(shop)
         return [body for body in teacher.asked if body["max_tokens"] > 1]
@@ -268,6 +271,41 @@ def test_a_revised_further_sample_is_shown_with_the_reply_that_was_revised(tmp_p
         answer, critique = record["trail"][1:3]
         exchange = traced(tmp_path, record["id"]).exchanges[answer["request"]]
         assert exchange.reply.text == texts[critique["parent"]]
+
+
+def test_a_folded_system_turn_is_traced_and_shown_as_it_was_sent(tmp_path: Path) -> None:
+    line = (Given(prompts=PROMPTS[:2]), Distill(system="Be brief."), Write())
+    sent = run(tmp_path, *line, system="fold")
+    folded = [[{"role": "user", "content": f"Be brief.\n\n{one}"}] for one in PROMPTS[:2]]
+    assert sorted(body["messages"][0]["content"] for body in sent) == [
+        turns[0]["content"] for turns in folded
+    ]
+    shown = []
+    for record in rows(tmp_path, "01-distill/kept/*.parquet"):
+        found = traced(tmp_path, record["id"])
+        assert not found.changed
+        shown.append(found.exchanges[record["trail"][-1]["request"]].request.messages)
+    assert shown == folded
+
+    async def rendered() -> list[Any]:
+        made = plan(*line, url="http://127.0.0.1:9/v1", system="fold")
+        return [one async for _, made in prompts(made, 1) for one in made]
+
+    assert [exchange.request.messages for exchange in asyncio.run(rendered())] == folded[:1]
+
+
+def test_rows_are_traced_beside_one_whose_answer_is_not_journaled(tmp_path: Path) -> None:
+    run(tmp_path, Given(prompts=PROMPTS[:3]), Distill(), Write())
+    records = rows(tmp_path, "01-distill/kept/*.parquet")
+    lost, *others = [(row["id"], row["trail"][-1]["request"]) for row in records]
+    [journal] = tmp_path.glob("01-distill/journal/*.sqlite")
+    with sqlite3.connect(journal) as database:
+        database.execute("DELETE FROM replies WHERE key = ?", [bytes.fromhex(lost[1])])
+    for wanted, key in others:
+        found = traced(tmp_path, wanted)
+        assert key in found.exchanges
+        assert not found.changed
+    assert "not in the journal" in traced(tmp_path, lost[0]).changed
 
 
 def test_samples_that_were_asked_for_one_by_one_are_traced(tmp_path: Path) -> None:

@@ -142,6 +142,19 @@ def test_the_same_data_has_the_same_card() -> None:
     assert text() == text()
 
 
+@pytest.mark.parametrize("teacher", [MODEL, None])
+def test_no_address_of_a_teacher_and_no_key_in_another_stands_in_it(
+    teacher: TeacherRecord | None,
+) -> None:
+    dedup = {"dedup": {"semantic": {"url": "http://b/v1?key=sk-2"}}}
+    recipe = {"teacher": {"url": "http://a/v1?key=sk-1"}, "stages": [dedup]}
+    told = text(teacher=teacher, recipe=recipe)
+    assert "http://b/v1?***" in told
+    assert "http://a" not in told
+    assert "sk-" not in told
+    assert ("teacher: Qwen/Qwen3-8B" in told) is (teacher is not None)
+
+
 def test_the_recipe_stands_in_it_whatever_it_holds() -> None:
     recipe = {"name": "é", "stages": [{"distill": {"system": "Use\n```python\n```\n---\n"}}]}
     told = text(recipe=recipe)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import aiohttp
 
-from synth.errors import TeacherFault
+from synth.errors import THREE_WAYS, TeacherFault
 from synth.teacher.vllm import watchdog
 from synth.teacher.vllm.config import Program
 from synth.teacher.vllm.log import lines_since, standing, why
@@ -198,9 +198,9 @@ def _found(command: str, environment: Mapping[str, str]) -> str:
     found = shutil.which(command, path=os.pathsep.join(places))
     if found is None:
         raise ChildFault(
-            f"no command {command!r} to serve the teacher with. Install vLLM where this runs, "
-            "`pip install vllm`, or say in teacher.launch.command where it is, such as "
-            "[/opt/vllm/bin/vllm, serve]",
+            f"the model is launched with {command!r}, and there is no such command here; "
+            f"{THREE_WAYS}. Where vLLM is elsewhere, say so: `teacher: {{command: [/opt/vllm/bin/"
+            "vllm, serve]}`",
             f"there is no command {command!r} any more",
         )
     return found

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from synth.errors import THREE_WAYS
+
 PREFIX = re.compile(
     r"^(?:\([^)]*\bpid=\d+\)\s*)?(?:[A-Z]+ +\d\d-\d\d \d\d:\d\d:\d\d +\[[^\]]*\] *)?"
 )
@@ -59,7 +61,7 @@ HINTS = (
     ),
     Hint(
         r"Failed to infer device type|NVIDIA driver|No CUDA GPUs are available",
-        "it finds no GPU: check `nvidia-smi`, and `gpus` in the recipe",
+        f"it finds no GPU: check `nvidia-smi`, and `gpus` in the recipe. Without one, {THREE_WAYS}",
     ),
     Hint(
         r"max_model_len.{0,40} is greater than",

@@ -30,18 +30,19 @@ class Found:
 
 
 async def probe(
-    session: aiohttp.ClientSession, url: str, model: str | None, timeout_s: float
+    session: aiohttp.ClientSession, url: str, model: str | None, timeout_s: float, query: str = ""
 ) -> Found:
-    """Health, model and one token; `url` ends in /v1, None is the first model served.
+    """Health, model and one token; `url` ends in /v1, `query` (`?key=…`) goes with each, None is
+    the first model served.
 
     `timeout_s` is the time for the token: the first one may wait for kernels to be compiled.
     """
     entry: dict[str, Any] | None = None
     try:
-        status, body = await _send(session, f"{url.removesuffix('/v1')}/health", SHORT_S)
+        status, body = await _send(session, f"{url.removesuffix('/v1')}/health{query}", SHORT_S)
         if status != 200:
             return Found(f"/health answers {status}: {_excerpt(body)}")
-        status, body = await _send(session, f"{url}/models", SHORT_S)
+        status, body = await _send(session, f"{url}/models{query}", SHORT_S)
         if status != 200:
             return Found(f"/v1/models answers {status}: {_excerpt(body)}", status in (401, 403))
         served = {entry["id"]: entry for entry in orjson.loads(body)["data"]}
@@ -55,7 +56,7 @@ async def probe(
             "max_tokens": 1,
             "temperature": 0,
         }
-        address = f"{url}/chat/completions"
+        address = f"{url}/chat/completions{query}"
         status, body = await _send(session, address, timeout_s, orjson.dumps(question))
         if status != 200:
             hopeless = status < 500 and status not in ASIDE

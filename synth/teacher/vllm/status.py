@@ -13,6 +13,7 @@ import aiohttp
 import orjson
 
 from synth.errors import TeacherFault
+from synth.teacher.address import keys_in, parted
 from synth.teacher.capability import find
 from synth.teacher.exchange import Secret, Wire
 from synth.teacher.need import Findings, Need
@@ -45,20 +46,21 @@ class Status:
 
 async def status(url: str, api_key: str | None = None) -> Status:
     """The server's status; never raises for a server that is down or odd."""
-    url = url.rstrip("/")
+    url, query = parted(url)
     root = url.removesuffix("/v1")
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     async with aiohttp.ClientSession(headers=headers) as session:
         begin = time.monotonic()
-        found = await probe(session, url, None, TOKEN_TIMEOUT_S)
+        found = await probe(session, url, None, TOKEN_TIMEOUT_S, query)
         took = time.monotonic() - begin
-        metrics = await _get(session, f"{root}/metrics")
-        version = await _get(session, f"{root}/version")
+        metrics = await _get(session, f"{root}/metrics{query}")
+        version = await _get(session, f"{root}/version{query}")
         findings: Findings = {}
         if not found.trouble and found.model is not None:
             who = Identity(found.model["id"])
             with suppress(TeacherFault):
-                wire = Wire(session, Secret(api_key))
+                secret = Secret(api_key, *keys_in(query))
+                wire = Wire(session, secret, queries={root: query})
                 findings = await find(wire, [url], who, frozenset(Need))
     entry = found.model or {}
     length = entry.get("max_model_len")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -16,21 +18,22 @@ from synth.generate.distill import Distill
 from synth.store.manifest import TeacherRecord, load_manifest
 from synth.teacher import capability
 from synth.teacher.capability import PROBES, find
+from synth.teacher.config import TeacherConfig
 from synth.teacher.exchange import Secret, Wire
 from synth.teacher.need import Need
-from synth.teacher.protocol import Identity, Sampling
-from tests.fake_teacher import StandIn, standing
+from synth.teacher.protocol import Identity, Request, Sampling, Turn
+from tests.fake_teacher import FakeTeacher, Script, scripted, serving
 from tests.lines import Given, plan, rows, shard_bytes
 
 ALL = frozenset(Need)
 SCHEMA = {"type": "object", "properties": {"why": {"type": "string"}}, "required": ["why"]}
 
 
-def found(*replicas: StandIn, needs: frozenset[Need] = ALL) -> dict[Need, str]:
+def found(*replicas: FakeTeacher, needs: frozenset[Need] = ALL) -> dict[Need, str]:
     """What is told of each need, `+` before what the servers have."""
 
     async def work() -> dict[Need, str]:
-        async with standing(*replicas), aiohttp.ClientSession() as session:
+        async with serving(*replicas), aiohttp.ClientSession() as session:
             wire, urls = Wire(session, Secret(None)), [replica.url for replica in replicas]
             findings = await find(wire, urls, Identity("stand-in"), needs)
             return {need: "+-"[not one.has] + one.told for need, one in findings.items()}
@@ -39,51 +42,57 @@ def found(*replicas: StandIn, needs: frozenset[Need] = ALL) -> dict[Need, str]:
 
 
 def test_a_server_like_vllm_has_everything() -> None:
-    server = StandIn()
+    server = FakeTeacher()
     told = found(server)
     assert list(told) == list(Need)
-    unseen = {Need.SEED, Need.TEMPLATE, Need.PRIORITY}
+    unseen = {Need.SEED, Need.TEMPLATE, Need.PRIORITY, Need.SYSTEM}
     assert told == {need: "+accepted" if need in unseen else "+yes" for need in Need}
     assert len(server.bodies) == len(Need)
     assert all(body["max_tokens"] <= 8 for body in server.bodies)
 
 
 def test_only_what_is_needed_is_asked() -> None:
-    server = StandIn()
+    server = FakeTeacher()
     assert list(found(server, needs=frozenset({Need.LOGPROBS}))) == [Need.LOGPROBS]
     assert len(server.bodies) == 1
-    assert not found(StandIn(), needs=frozenset())
+    assert not found(FakeTeacher(), needs=frozenset())
 
 
-SETTING = {need: next(iter(one.asks)) for need, one in PROBES.items() if need is not Need.RAW}
+SETTING = {
+    need: next(iter(one.asks))
+    for need, one in PROBES.items()
+    if need not in (Need.RAW, Need.SYSTEM)
+}
 
 
 @pytest.mark.parametrize("need", SETTING)
 def test_what_is_refused_is_not_there(need: Need) -> None:
-    told = found(StandIn(refuses=frozenset({SETTING[need]})), needs=frozenset({need}))[need]
+    told = found(FakeTeacher(refuses=frozenset({SETTING[need]})), needs=frozenset({need}))[need]
     assert told.startswith("-no, it answers 400: ")
     assert f"{SETTING[need]} is not supported" in told
 
 
 @pytest.mark.parametrize("need", [Need.SEVERAL, Need.SCHEMA, Need.LOGPROBS])
 def test_what_is_taken_without_notice_is_not_there(need: Need) -> None:
-    server = StandIn(ignores=frozenset({SETTING[need]}))
+    server = FakeTeacher(ignores=frozenset({SETTING[need]}))
     assert found(server, needs=frozenset({need})) == {need: "-no, it takes no notice"}
 
 
 def test_a_model_that_thinks_first_is_given_the_benefit_of_the_doubt() -> None:
-    told = found(StandIn(thinks=True), needs=frozenset({Need.SCHEMA}))
+    told = found(FakeTeacher(thinks=True), needs=frozenset({Need.SCHEMA}))
     assert told == {Need.SCHEMA: "+accepted"}
 
 
 def test_a_server_without_raw_completions_is_told() -> None:
-    told = found(StandIn(completions=False), needs=frozenset({Need.RAW}))
+    told = found(FakeTeacher(completions=False), needs=frozenset({Need.RAW}))
     assert told == {Need.RAW: "-no, there is no completions"}
 
 
 def test_one_replica_that_lacks_it_decides_and_is_named() -> None:
-    weak = StandIn(refuses=frozenset({"logprobs"}))
-    told = found(StandIn(), weak, StandIn(), needs=frozenset({Need.LOGPROBS}))[Need.LOGPROBS]
+    weak = FakeTeacher(refuses=frozenset({"logprobs"}))
+    told = found(FakeTeacher(), weak, FakeTeacher(), needs=frozenset({Need.LOGPROBS}))[
+        Need.LOGPROBS
+    ]
     assert told.startswith("-no")
     assert told.endswith(f", at {weak.url}")
 
@@ -93,7 +102,93 @@ def test_a_server_that_fails_is_not_taken_for_one_that_lacks_it(
 ) -> None:
     monkeypatch.setattr(capability, "PAUSE_S", 0)
     with pytest.raises(TeacherFault, match="could not be asked whether it has JSON by a schema"):
-        found(StandIn(status=503), needs=frozenset({Need.SCHEMA}))
+        found(FakeTeacher(status=503), needs=frozenset({Need.SCHEMA}))
+
+
+async def asked_of(script: Script, *needs: Need) -> tuple[dict[Need, str], int]:
+    """What is told of the needs, and how many requests that took."""
+    asked = 0
+
+    def counted(body: dict[str, Any], before: int) -> Any:
+        nonlocal asked
+        asked += 1
+        return script(body, before)
+
+    async with scripted(counted) as server, aiohttp.ClientSession() as session:
+        wire = Wire(session, Secret(None))
+        findings = await find(wire, [server.url], Identity("scripted"), frozenset(needs))
+        return {need: "+-"[not one.has] + one.told for need, one in findings.items()}, asked
+
+
+def takes_no_system(status: int) -> Script:
+    """A server whose chat template knows no system role."""
+
+    def script(body: dict[str, Any], _before: int) -> Any:
+        if any(turn["role"] == "system" for turn in body["messages"]):
+            return status, {"error": {"message": "System role not supported"}}
+        return " / ".join(f"{turn['role']}: {turn['content']}" for turn in body["messages"])
+
+    return script
+
+
+@pytest.mark.parametrize("status", [400, 422, 500])
+def test_a_chat_template_without_a_system_role_is_found_out(status: int) -> None:
+    told, asked = asyncio.run(asked_of(takes_no_system(status), Need.SYSTEM))
+    assert told[Need.SYSTEM].startswith(f"-no, it answers {status}: ")
+    assert "System role not supported" in told[Need.SYSTEM]
+    assert asked == 2
+
+
+def test_a_server_that_refuses_everything_is_not_said_to_refuse_system_turns() -> None:
+    told, _ = asyncio.run(asked_of(lambda _b, _n: (400, {"error": "no"}), Need.SYSTEM))
+    assert told == {Need.SYSTEM: "+unknown, it answers 400 without them too"}
+
+
+def test_a_server_that_wants_max_completion_tokens_is_not_said_to_lack_anything() -> None:
+    def script(body: dict[str, Any], _before: int) -> Any:
+        if "max_tokens" in body:
+            return 400, {"error": {"message": "Use 'max_completion_tokens' instead."}}
+        return "7"
+
+    told, asked = asyncio.run(asked_of(script, Need.SCHEMA))
+    assert (told, asked) == ({Need.SCHEMA: "+yes"}, 2)
+    too_large = "'max_tokens' or 'max_completion_tokens' is too large: 4. This model's maximum "
+    said = f"{too_large}context length is 2 tokens and your request has 1 input tokens"
+    told, asked = asyncio.run(asked_of(lambda _b, _n: (400, {"message": said}), Need.SEED))
+    assert (told[Need.SEED][:19], asked) == ("-no, it answers 400", 1)
+
+
+def test_system_turns_are_folded_where_the_recipe_says_so(tmp_path: Path) -> None:
+    async def go(folder: Path, **teacher: Any) -> list[dict[str, Any]]:
+        async with scripted(takes_no_system(500)) as server:
+            line = plan(Given(prompts=("Why?",)), Distill(system="Be <think>ful."), url=server.url)
+            config = TeacherConfig(url=server.url, **teacher)
+            async with open_workshop(replace(line, teacher=config), folder, watch) as shop:
+                await run_line(shop)
+            return server.asked
+
+    watch = Listening()
+    with pytest.raises(TeacherFault, match=r"01-distill needs system turns.*`system: fold`"):
+        asyncio.run(go(tmp_path / "kept"))
+    asked = asyncio.run(go(tmp_path / "run", system="fold"))
+    # as it would be sent in a system turn, where the marks of reasoning are no one's data
+    folded = {"role": "user", "content": "Be <think>ful.\n\nWhy?"}
+    assert [body["messages"] for body in asked] == [[folded]]
+    assert watch.said[-1].endswith("put into the user turn, `system: fold`")
+    [row] = rows(tmp_path / "run", "01-distill/kept/*.parquet")
+    assert [turn["role"] for turn in row["context"]] == ["system", "user"]
+    manifest = load_manifest(tmp_path / "run/01-distill/manifest.json")
+    assert manifest is not None
+    assert manifest.teacher == TeacherRecord(model="scripted", folds=True)
+    assert not asyncio.run(go(tmp_path / "run", system="fold")), "the journal has the reply"
+
+
+def test_folded_turns_alternate() -> None:
+    turns = [("system", "S"), ("user", "a"), ("user", "b"), ("assistant", "c"), ("user", "d")]
+    request = Request([Turn(role=role, content=text) for role, text in turns], Sampling(), 1)
+    told = [(turn["role"], turn["content"]) for turn in replace(request, fold=True).messages]
+    assert told == [("user", "S\n\na\n\nb"), ("assistant", "c"), ("user", "d")]
+    assert [(turn["role"], turn["content"]) for turn in request.messages] == turns
 
 
 class Listening(Watch):
@@ -104,12 +199,12 @@ class Listening(Watch):
         self.said.append(message)
 
 
-def run(folder: Path, server: StandIn, *stages: Stage, **teacher: object) -> list[str]:
+def run(folder: Path, server: FakeTeacher, *stages: Stage, **teacher: object) -> list[str]:
     """Runs a line against the server; what was said."""
     watch = Listening()
 
     async def work() -> None:
-        async with standing(server):
+        async with serving(server):
             line = plan(Given(prompts=("Why?", "How?")), *stages, url=server.url, **teacher)
             async with open_workshop(line, folder, watch) as shop:
                 await run_line(shop)
@@ -119,7 +214,7 @@ def run(folder: Path, server: StandIn, *stages: Stage, **teacher: object) -> lis
 
 
 def test_a_run_begins_with_who_answers_and_what_it_uses_of_them(tmp_path: Path) -> None:
-    server = StandIn(ignores=frozenset({"n"}))
+    server = FakeTeacher(ignores=frozenset({"n"}))
     said = run(tmp_path, server, Distill(samples=2, logprobs=True))
     assert said == [
         f"teacher: stand-in (0.12.0, context 8192) at {server.url}",
@@ -148,7 +243,7 @@ def test_a_run_begins_with_who_answers_and_what_it_uses_of_them(tmp_path: Path) 
 def test_a_recipe_that_needs_more_stops_before_anything_is_written(
     tmp_path: Path, stage: Stage, lacks: str, told: str
 ) -> None:
-    server = StandIn(refuses=frozenset({lacks}))
+    server = FakeTeacher(refuses=frozenset({lacks}))
     with pytest.raises(TeacherFault, match=told):
         run(tmp_path / "run", server, stage)
     assert not (tmp_path / "run").exists()
@@ -156,26 +251,26 @@ def test_a_recipe_that_needs_more_stops_before_anything_is_written(
 
 
 def test_priority_goes_with_every_request_and_is_no_part_of_it(tmp_path: Path) -> None:
-    server = StandIn()
+    server = FakeTeacher()
     run(tmp_path, server, Distill(), priority=-5)
     assert [body["priority"] for body in server.bodies if body["max_tokens"] > 1] == [-5, -5]
-    server = StandIn()
+    server = FakeTeacher()
     run(tmp_path, server, Distill())
     assert not server.asked  # the journal has the replies
-    refusing = StandIn(refuses=frozenset({"priority"}))
+    refusing = FakeTeacher(refuses=frozenset({"priority"}))
     with pytest.raises(TeacherFault, match=r"needs priority.*--scheduling-policy priority"):
         run(tmp_path / "other", refusing, Distill(), priority=1)
 
 
 def test_a_server_of_single_answers_is_asked_for_each(tmp_path: Path) -> None:
-    server = StandIn(ignores=frozenset({"n"}))
+    server = FakeTeacher(ignores=frozenset({"n"}))
     run(tmp_path, server, Distill(samples=3))
     assert len(server.asked) == 6
     assert len(rows(tmp_path, "01-distill/kept/*.parquet")) == 6
 
 
 def test_logprobs_and_json_reach_the_shard(tmp_path: Path) -> None:
-    run(tmp_path, StandIn(), Distill(samples=2, json_schema=SCHEMA, logprobs=True))
+    run(tmp_path, FakeTeacher(), Distill(samples=2, json_schema=SCHEMA, logprobs=True))
     kept = rows(tmp_path, "01-distill/kept/*.parquet")
     assert [row["logprobs"] for row in kept] == [[-0.5] * 5] * 4
     assert all(row["text"].startswith('{"why":"') for row in kept)
@@ -185,13 +280,13 @@ def test_the_share_of_prompts_that_the_cache_had_stands_in_the_manifest_and_in_n
     tmp_path: Path,
 ) -> None:
     for folder, hits in (("one", 12), ("two", 4)):
-        server = StandIn(hits_each=hits)
+        server = FakeTeacher(hits_each=hits)
         run(tmp_path / folder, server, Distill())
         manifest = load_manifest(tmp_path / folder / "01-distill/manifest.json")
         assert manifest is not None
         assert manifest.prefix_hit_rate == hits / 16
     assert shard_bytes(tmp_path / "one") == shard_bytes(tmp_path / "two")
-    blind = StandIn(tells_metrics=False)
+    blind = FakeTeacher(tells_metrics=False)
     run(tmp_path / "blind", blind, Distill())
     manifest = load_manifest(tmp_path / "blind/01-distill/manifest.json")
     assert manifest is not None
@@ -202,7 +297,7 @@ def test_the_models_root_and_the_engines_version_are_in_each_trail_and_the_manif
     tmp_path: Path,
 ) -> None:
     # GET /v1/models and /version as vLLM 0.32 answers them: `--served-model-name qwen`
-    server = StandIn(model="qwen", root="Qwen/Qwen3-8B", version="0.32.0")
+    server = FakeTeacher(model="qwen", root="Qwen/Qwen3-8B", version="0.32.0")
     run(tmp_path, server, Distill(samples=2))
     manifest = load_manifest(tmp_path / "01-distill/manifest.json")
     assert manifest is not None

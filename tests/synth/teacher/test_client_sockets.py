@@ -27,8 +27,9 @@ from yarl import URL
 from synth.errors import TeacherFault
 from synth.teacher import client, guard
 from synth.teacher.client import connected
-from synth.teacher.connections import Connections, Response
-from synth.teacher.journal import Answer
+from synth.teacher.connections import MOST_BYTES, Connections, Response
+from synth.teacher.exchange import Meant
+from synth.teacher.journal import OVERSIZED
 from tests.fake_teacher import completion
 
 BODY = orjson.dumps({"messages": [{"role": "user", "content": "Why?"}]})
@@ -80,7 +81,7 @@ def sends(data: bytes) -> Fault:
 
 def asked(
     fault: Fault, *, faults: int = 1, timeout_s: float = 0.3, patience_s: float = 60
-) -> tuple[Answer, int]:
+) -> tuple[Meant, int]:
     """The answer to a request that meets the fault so many times, and how often it was sent."""
     sent = 0
 
@@ -102,7 +103,7 @@ def asked(
         finally:
             writer.close()
 
-    async def work() -> Answer:
+    async def work() -> Meant:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         try:
@@ -154,6 +155,24 @@ def test_a_server_may_name_the_moment_to_ask_again(seconds: float, least_s: floa
     answer, sent = asked(sends(busy), timeout_s=5)
     assert (answer.body, sent) == (GOOD, 2)
     assert least_s <= time.monotonic() - asked_at < least_s + 2
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_body_over_16_mb_is_dropped_and_told(chunked: bool) -> None:
+    whole = 0
+
+    async def flood(writer: asyncio.StreamWriter) -> None:
+        nonlocal whole
+        how = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {10**9}"
+        writer.write(f"HTTP/1.1 200 OK\r\n{how}\r\n\r\n".encode())
+        while not writer.is_closing():
+            writer.write(b"10000\r\n" + b" " * 2**16 + b"\r\n" if chunked else b" " * 2**16)
+            whole += 2**16
+            await writer.drain()
+
+    answer, sent = asked(flood, timeout_s=30)
+    assert (answer.status, answer.body, sent) == (OVERSIZED, b"", 1)
+    assert whole < MOST_BYTES + 2**23  # what lies in the buffers of the sockets
 
 
 def test_one_that_only_drips_is_given_up_after_all_patience(

@@ -24,6 +24,12 @@ def test_several_addresses_multiply_the_requests_in_flight() -> None:
     assert TeacherConfig.model_validate("embedded").addresses == ()
 
 
+def test_a_key_in_an_address_is_told_to_nobody() -> None:
+    config = TeacherConfig(urls=(f"{A}?key=sk-1", f"{B}?api_key=sk-2&v=1"))
+    assert config.addresses == (f"{A}?key=sk-1", f"{B}?api_key=sk-2&v=1")
+    assert config.who == f"{A} and {B}"
+
+
 def test_a_model_without_an_address_is_launched() -> None:
     config = TeacherConfig(model="org/m", replicas=2, tensor_parallel=4, concurrency=8)
     assert config.launch == Launch(model="org/m", replicas=2, tensor_parallel=4)
@@ -47,6 +53,9 @@ def test_a_model_without_an_address_is_launched() -> None:
         ({"url": A, "model": "org/m", "replicas": 2}, "`replicas` is for a teacher that the run"),
         ({"embedded": {}, "max_model_len": 9}, "`max_model_len` is for a teacher that the run"),
         ({"urls": [A, B, f"{A}/"]}, f"{A} stands there twice"),
+        ({"urls": [f"{A}?key=1", B, f"{A}?key=2"]}, f"{A} stands there twice"),
+        ({"url": "a:8000/v1?key=sk-1"}, "'a:8000/v1' is no address"),
+        ({"url": A, "system": "drop"}, "'keep' or 'fold'"),
     ],
 )
 def test_a_wrong_address_is_named(wrong: dict[str, Any], told: str) -> None:

@@ -236,7 +236,7 @@ def test_a_resumed_run_does_not_ask_the_killer_again(tmp_path: Path) -> None:
                     reply = await JournaledTeacher(served, journal).reply(request)
                     await journal.close()
                     faults.append(reply.fault)
-        assert len(server.deaths) <= 4  # alone it is once more taken for a broken connection
+        assert len(server.deaths) <= 5, "the first three look like broken connections"
         return faults
 
     assert run(work()) == ["engine_died"] * 2

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import time
 from email.utils import formatdate
+from typing import Any
 
+import orjson
 import pytest
 
-from synth.teacher.exchange import Kind, Secret, kind_of, retry_after_s
+from synth.teacher.address import keys_in, parted, without_keys
+from synth.teacher.exchange import (
+    Kind,
+    Secret,
+    Wire,
+    kind_of,
+    retry_after_s,
+    understood,
+)
+from synth.teacher.journal import OVERSIZED
+from synth.teacher.parse import request_id
+from tests.fake_teacher import completion
 
 
 @pytest.mark.parametrize(
@@ -23,6 +36,7 @@ from synth.teacher.exchange import Kind, Secret, kind_of, retry_after_s
         (503, True, Kind.BUSY),
         (503, False, Kind.FAILED),
         (529, False, Kind.FAILED),
+        (OVERSIZED, False, Kind.ANSWERED),
     ],
 )
 def test_the_status_alone_decides(status: int, asks_to_wait: bool, kind: Kind) -> None:
@@ -43,10 +57,89 @@ def test_retry_after_may_be_a_date() -> None:
     assert retry_after_s(formatdate(0, usegmt=True)) == 0
 
 
+@pytest.mark.parametrize("year", ["9999", "99999", "9" * 30])
+def test_retry_after_in_a_year_that_never_comes_is_no_crash(year: str) -> None:
+    asks_s = retry_after_s(f"Fri, 31 Dec {year} 23:59:59 GMT")
+    assert asks_s is None or asks_s > 1e9
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "lasting"),
+    [
+        ({"error": {"code": 429}}, 429, True),
+        ({"error": {"code": "503", "message": "overloaded"}}, 503, True),
+        ([{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}], 429, True),
+        ({"object": "error", "code": 400, "message": "no"}, 400, True),
+        ({"error": {"code": "rate_limit_exceeded"}, "status": 429}, 429, True),
+        ({"choices": [{"finish_reason": "error", "error": {"code": 502}}]}, 502, True),
+        ({"error": {"code": 10**15}}, 502, False),
+        ({"error": {"code": 200}}, 502, False),
+        ({"error": "overloaded"}, 502, False),
+        ({"choices": []}, 502, False),
+        ({"choices": None, "error": None}, 502, False),
+        ({"choices": "none"}, 502, False),
+        ({"choices": [None]}, 502, False),
+        (completion("It is", finish="abort"), 502, False),
+        ([], 502, False),
+        (None, 502, False),
+        ("busy", 502, False),
+    ],
+)
+def test_a_200_that_is_no_completion_has_the_status_that_it_means(
+    said: Any, status: int, lasting: bool
+) -> None:
+    meant = understood(200, orjson.dumps(said))
+    assert (meant.status, meant.lasting, meant.said) == (status, lasting, None)
+    assert understood(418, orjson.dumps(said)).status == 418
+
+
+@pytest.mark.parametrize("page", [b"", b"<html>restarting</html>", b'{"choices": [{"mess'])
+def test_a_page_is_no_completion(page: bytes) -> None:
+    meant = understood(200, page)
+    assert (meant.status, meant.body, meant.lasting) == (502, page, False)
+
+
+def test_an_answer_under_the_id_of_another_request_is_none() -> None:
+    ours, theirs = request_id(bytes(range(32))), request_id(bytes(32))
+    body = orjson.dumps(completion("42") | {"id": f"chatcmpl-{ours}-3"})
+    assert understood(200, body, f"{ours}-3").status == 200
+    assert understood(200, body, theirs).status == 502
+    # a server with ids of its own says nothing either way
+    own = orjson.dumps(completion("42") | {"id": "chatcmpl-77"})
+    assert understood(200, own, ours).said["id"] == "chatcmpl-77"
+
+
+def test_a_query_is_kept_apart_from_its_address() -> None:
+    assert parted("https://gw/v1/?key=a/b/#top") == ("https://gw/v1", "?key=a/b/")
+    assert parted("http://127.0.0.1:8000/v1/") == ("http://127.0.0.1:8000/v1", "")
+    assert set(keys_in("?key=sk%2F47%2B11&v=2&debug")) == {"sk%2F47%2B11", "sk/47+11"}
+
+
+def test_no_query_of_an_address_is_told() -> None:
+    told = "{'urls': ['https://gw/v1?key=sk-1&v=2', 'https://gw/b/v1']}, what? https://gw?a=b"
+    assert without_keys(told) == (
+        "{'urls': ['https://gw/v1?***', 'https://gw/b/v1']}, what? https://gw?***"
+    )
+
+
+def test_each_server_is_asked_with_its_own_query() -> None:
+    queries = {"https://gw": "?key=1", "https://gw/b": "?key=2"}
+    wire = Wire(None, Secret(), queries=queries)  # type: ignore[arg-type]  # nothing is sent
+    assert wire.addressed("https://gw/v1/models") == "https://gw/v1/models?key=1"
+    assert wire.addressed("https://gw/b/health") == "https://gw/b/health?key=2"
+    assert wire.addressed("https://other/health") == "https://other/health"
+
+
 def test_a_key_is_struck_out_in_every_form() -> None:
     secret = Secret('sk/a"b+c')
     echo = rb'sk/a"b+c sk/a\"b+c sk\/a"b+c sk%2Fa%22b%2Bc sk/a%22b%2Bc sk'
     assert secret.out_of(echo) == b"*** *** *** *** *** sk"
+
+
+def test_a_short_key_is_left_in_a_reply() -> None:
+    secret = Secret("EMPTY1", "sk-planted-4711")
+    assert secret.out_of(b"EMPTY1 sk-planted-4711") == b"*** ***"
+    assert secret.out_of_reply(b"EMPTY1 sk-planted-4711") == b"EMPTY1 ***"
 
 
 def test_without_a_key_nothing_is_struck_out() -> None:

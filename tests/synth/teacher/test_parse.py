@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from synth.teacher.parse import parse_replies, request_id
+from synth.teacher.journal import OVERSIZED
+from synth.teacher.parse import MOST_TOKENS, parse_replies
 from synth.teacher.too_long import too_long
 from tests.fake_teacher import completion
 
@@ -73,6 +74,13 @@ MODEL = "This model's maximum context length is 4096 tokens"
             f"{MODEL}. However, your messages resulted in 5000 tokens.",
             "prompt of 5,000 tokens > 4,096 of the model",
         ),
+        (  # llama.cpp
+            (
+                "request (5031 tokens) exceeds the available context size (4096 tokens), try "
+                "increasing it"
+            ),
+            "prompt of 5,031 tokens > 4,096 of the model",
+        ),
         ("the maximum model length was exceeded, it seems", ""),
         ("temperature must be non-negative", None),
     ],
@@ -118,17 +126,6 @@ def test_answers_that_are_not_numbered_through_are_missing_ones() -> None:
     }
 
 
-def test_an_answer_under_the_id_of_another_request_is_told() -> None:
-    ours, theirs = bytes(range(32)), bytes(32)
-    body = completion("42") | {"id": f"chatcmpl-{request_id(ours)}-3"}
-    assert parse_replies(200, orjson.dumps(body), ours.hex())[0].text == "42"
-    [reply] = parse_replies(200, orjson.dumps(body), theirs.hex())
-    assert reply.fault == "reply_to_another_request"
-    # a server with ids of its own says nothing either way
-    own = orjson.dumps(completion("42") | {"id": "chatcmpl-77"})
-    assert parse_replies(200, own, ours.hex())[0].fault is None
-
-
 def test_logprobs_are_read_from_both_endpoints() -> None:
     chat = choice(0, "42", logprobs={"content": [{"logprob": -0.5}, {"logprob": -9999.0}]})
     raw = {"index": 0, "text": "42", "finish_reason": "stop"}
@@ -145,10 +142,6 @@ def test_logprobs_that_were_asked_for_and_do_not_come_are_a_fault(told: Any) -> 
     assert parse_replies(200, several(choice(0, "42", logprobs=told)))[0].fault is None
 
 
-def test_an_aborted_reply_is_no_answer() -> None:
-    assert parse_replies(200, several(choice(0, "It is", "abort")))[0].fault == "reply_aborted"
-
-
 def test_a_reply_that_was_cut_while_it_thought_is_cut_and_not_empty() -> None:
     message = {"content": None, "reasoning": "Let me see"}
     cut = {"index": 0, "message": message, "finish_reason": "length"}
@@ -156,3 +149,132 @@ def test_a_reply_that_was_cut_while_it_thought_is_cut_and_not_empty() -> None:
     assert reply.fault == "reply_truncated"
     assert reply.reasoning == "Let me see"
     assert "Let me see" in reply.raw
+
+
+@pytest.mark.parametrize(
+    ("content", "field", "text", "reasoning"),
+    [
+        ("<think>6 * 7</think>\n42", None, "42", "6 * 7"),
+        ("<thought>\n6 * 7\n</thought>\n42", None, "42", "6 * 7"),
+        ("6 * 7</think>42", None, "42", "6 * 7"),
+        ("<think>\n\n</think>\n\n42", None, "42", None),
+        ("<think>again: 6 * 7</think>42", "6 * 7", "42", "6 * 7"),
+        ("<thought>again: 6 * 7</thought>42", "6 * 7", "42", "6 * 7"),
+        ("Close it with </think>.", "6 * 7", "Close it with </think>.", "6 * 7"),
+        ("Write <think> first.", None, "Write <think> first.", None),
+        (
+            (
+                "<|channel|>analysis<|message|>6 * 7<|end|><|start|>assistant<|channel|>final"
+                "<|message|>42<|return|>"
+            ),
+            None,
+            "42",
+            "6 * 7",
+        ),
+        (
+            (
+                "<|start|>assistant<|channel|>analysis<|message|>6 * 7<|end|><|start|>assistant"
+                "<|channel|>commentary to=f <|constrain|>json<|message|>{}<|call|>"
+                "<|start|>assistant<|channel|>final <|constrain|>json<|message|>42"
+            ),
+            None,
+            "42",
+            "6 * 7\n\n{}",
+        ),
+        ([{"type": "text", "text": "4"}, {"type": "text", "text": "2"}], None, "42", None),
+        (
+            [
+                {"type": "thinking", "thinking": [{"type": "text", "text": "6 * 7"}]},
+                {"type": "text", "text": "42"},
+            ],
+            None,
+            "42",
+            "6 * 7",
+        ),
+    ],
+)
+def test_reasoning_in_every_form_is_kept_apart_from_the_text(
+    content: Any, field: str | None, text: str, reasoning: str | None
+) -> None:
+    message = {"content": content, "reasoning": field}
+    [reply] = parse_replies(200, several({"index": 0, "message": message, "finish_reason": "stop"}))
+    assert (reply.text, reply.reasoning, reply.fault) == (text, reasoning, None)
+    assert reply.raw == text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<think>6 * 7",
+        "<thought>6 * 7",
+        "<|channel|>analysis<|message|>6 * 7<|end|>",
+    ],
+)
+def test_reasoning_without_an_end_is_a_fault_and_no_text(content: str) -> None:
+    [reply] = parse_replies(200, several(choice(0, content)))
+    assert (reply.text, reply.reasoning) == ("", "6 * 7")
+    assert reply.fault == "reasoning_unfinished"
+    assert content in reply.raw
+    # cut at the limit, it may be asked for with more room
+    [cut] = parse_replies(200, several(choice(0, content, "length")))
+    assert (cut.text, cut.fault) == ("", "reply_truncated")
+
+
+@pytest.mark.parametrize(
+    ("told", "counted", "wrong"),
+    [
+        (12, 12, False),
+        (None, 0, False),
+        (12.0, 12, False),
+        (12.5, 12, True),
+        ("12", 12, True),
+        (-12, 0, True),
+        (10**25, MOST_TOKENS, True),
+        ("many", 0, True),
+        (True, 0, True),
+        ([12], 0, True),
+    ],
+)
+def test_a_count_of_tokens_that_cannot_be_is_clamped_and_told(
+    told: Any, counted: int, wrong: bool
+) -> None:
+    body = json.dumps(completion("42") | {"usage": {"completion_tokens": told}}).encode()
+    [reply] = parse_replies(200, body)
+    assert (reply.text, reply.fault) == ("42", None)
+    assert (reply.tokens_out, reply.miscounted) == (counted, wrong)
+
+
+@pytest.mark.parametrize("usage", [b"[1]", b'"none"', b'{"completion_tokens": 1e400}'])
+def test_usage_in_no_known_form_leaves_the_text(usage: bytes) -> None:
+    body = orjson.dumps(completion("42") | {"usage": "USAGE"}).replace(b'"USAGE"', usage)
+    [reply] = parse_replies(200, body)
+    assert (reply.text, reply.miscounted) == ("42", True)
+
+
+WORDS = "one two three four five"
+
+
+@pytest.mark.parametrize(
+    ("texts", "told", "timings", "counted"),
+    [
+        ([WORDS, WORDS, WORDS], 6, {"predicted_n": 6}, [6, 6, 6]),  # llama.cpp
+        (["ab", "abcd"], 3, {"predicted_n": 3}, [3, 6]),
+        ([WORDS, WORDS, WORDS], 6, None, [6, 6, 6]),  # fewer than the words
+        ([WORDS, WORDS, WORDS], 18, None, [6, 6, 6]),
+        ([None, WORDS], 3, None, [0, 6]),
+        ([WORDS, WORDS], 0, None, [0, 0]),
+    ],
+)
+def test_tokens_of_the_first_answer_alone_are_extended_to_all(
+    texts: list[str | None], told: int, timings: Any, counted: list[int]
+) -> None:
+    choices = [choice(index, text) for index, text in enumerate(texts)]
+    body = orjson.loads(several(*choices, tokens=(60, told))) | {"timings": timings}
+    replies = parse_replies(200, orjson.dumps(body), n=len(texts))
+    assert [reply.tokens_out for reply in replies] == counted
+
+
+def test_an_answer_that_was_too_large_to_be_read_is_told() -> None:
+    [reply] = parse_replies(OVERSIZED, b"")
+    assert reply.fault == "reply_too_large"
+    assert "more than 16 MB" in reply.raw

@@ -14,11 +14,11 @@ import orjson
 import pytest
 
 from synth.errors import TeacherFault
-from synth.teacher import connections, guard, replica
+from synth.teacher import connections, exchange, guard, replica
 from synth.teacher.client import Client, connected
 from synth.teacher.config import TeacherConfig, open_teacher
 from synth.teacher.parse import parse_replies
-from tests.fake_teacher import StandIn, process, standing
+from tests.fake_teacher import FakeTeacher, process, serving
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ class Teacher:
 
     async def ask(self, prompt: str) -> str:
         answer = await self.client.ask(body(prompt))
-        [reply] = parse_replies(*answer)
+        [reply] = parse_replies(answer.status, answer.body)
         return reply.text or f"{answer.status} {reply.fault}"
 
     async def ask_all(self, prompts: Iterable[str]) -> list[str]:
@@ -87,8 +87,8 @@ def answers(number: int) -> list[str]:
 
 def test_replicas_share_the_requests_and_each_keeps_its_own_limit() -> None:
     async def work() -> None:
-        a, b = StandIn(latency_s=0.01), StandIn(latency_s=0.01)
-        async with standing(a, b), teaching(a.url, b.url, concurrency=4) as teacher:
+        a, b = FakeTeacher(latency_s=0.01), FakeTeacher(latency_s=0.01)
+        async with serving(a, b), teaching(a.url, b.url, concurrency=4) as teacher:
             assert await teacher.ask_all(prompts(40)) == answers(40)
         assert (a.most_at_once, b.most_at_once) == (4, 4)
         assert sorted(a.asked + b.asked) == sorted(prompts(40))
@@ -98,8 +98,8 @@ def test_replicas_share_the_requests_and_each_keeps_its_own_limit() -> None:
 
 def test_a_few_requests_are_spread_over_idle_replicas() -> None:
     async def work() -> None:
-        a, b = StandIn(latency_s=0.05), StandIn(latency_s=0.05)
-        async with standing(a, b), teaching(a.url, b.url, concurrency=64) as teacher:
+        a, b = FakeTeacher(latency_s=0.05), FakeTeacher(latency_s=0.05)
+        async with serving(a, b), teaching(a.url, b.url, concurrency=64) as teacher:
             await teacher.ask_all(prompts(10))
         assert (len(a.asked), len(b.asked)) == (5, 5)
 
@@ -108,8 +108,8 @@ def test_a_few_requests_are_spread_over_idle_replicas() -> None:
 
 def test_of_those_that_wait_the_earliest_shard_goes_first() -> None:
     async def work() -> None:
-        a = StandIn(latency_s=0.01)
-        async with standing(a), teaching(a.url, concurrency=1) as teacher:
+        a = FakeTeacher(latency_s=0.01)
+        async with serving(a), teaching(a.url, concurrency=1) as teacher:
             shards = [3, 1, 2, 1, 0]
             bodies = [body(f"shard {shard}") for shard in shards]
             ask = teacher.client.ask
@@ -124,9 +124,9 @@ def test_of_those_that_wait_the_earliest_shard_goes_first() -> None:
 
 def test_two_replicas_of_unequal_speed_are_both_kept_full() -> None:
     async def work() -> None:
-        fast, slow = StandIn(latency_s=0.04), StandIn(latency_s=0.16)
+        fast, slow = FakeTeacher(latency_s=0.04), FakeTeacher(latency_s=0.16)
         held: list[list[int]] = []
-        async with standing(fast, slow), teaching(fast.url, slow.url, concurrency=8) as teacher:
+        async with serving(fast, slow), teaching(fast.url, slow.url, concurrency=8) as teacher:
             asking = asyncio.create_task(teacher.ask_all(prompts(200)))
             while len(fast.asked) + len(slow.asked) < 180:
                 await asyncio.sleep(0.005)
@@ -149,8 +149,8 @@ def test_two_replicas_of_unequal_speed_are_both_kept_full() -> None:
 )
 def test_replicas_that_are_not_one_teacher_are_refused(other: dict[str, Any], shown: str) -> None:
     async def work() -> None:
-        a, b = StandIn(root="Qwen/Qwen3-8B"), StandIn(**{"root": "Qwen/Qwen3-8B"} | other)
-        async with standing(a, b):
+        a, b = FakeTeacher(root="Qwen/Qwen3-8B"), FakeTeacher(**{"root": "Qwen/Qwen3-8B"} | other)
+        async with serving(a, b):
             with pytest.raises(TeacherFault, match=shown) as fault:
                 async with teaching(a.url, b.url, model="stand-in"):
                     pass
@@ -161,8 +161,8 @@ def test_replicas_that_are_not_one_teacher_are_refused(other: dict[str, Any], sh
 
 def test_a_replica_that_is_not_there_at_the_start_is_named() -> None:
     async def work() -> None:
-        a, b = StandIn(), StandIn()
-        async with standing(a, b):
+        a, b = FakeTeacher(), FakeTeacher()
+        async with serving(a, b):
             await b.die()
             with pytest.raises(TeacherFault, match=f"no teacher answers at {b.url}"):
                 async with teaching(a.url, b.url):
@@ -173,8 +173,8 @@ def test_a_replica_that_is_not_there_at_the_start_is_named() -> None:
 
 def test_what_a_dead_replica_held_is_answered_by_the_other() -> None:
     async def work() -> None:
-        a, b = StandIn(latency_s=0.2), StandIn(latency_s=0.01)
-        async with standing(a, b), teaching(a.url, b.url, concurrency=8) as teacher:
+        a, b = FakeTeacher(latency_s=0.2), FakeTeacher(latency_s=0.01)
+        async with serving(a, b), teaching(a.url, b.url, concurrency=8) as teacher:
             asking = asyncio.create_task(teacher.ask_all(prompts(60)))
             await asyncio.sleep(0.1)
             await a.die()
@@ -190,8 +190,8 @@ def test_a_hung_replica_behind_a_good_health_is_found_and_its_requests_are_asked
     None
 ):
     async def work() -> None:
-        a, b = StandIn(hung=True), StandIn(latency_s=0.01)
-        async with standing(a, b), teaching(a.url, b.url, concurrency=8, stall_s=0.3) as teacher:
+        a, b = FakeTeacher(hung=True), FakeTeacher(latency_s=0.01)
+        async with serving(a, b), teaching(a.url, b.url, concurrency=8, stall_s=0.3) as teacher:
             begin = time.monotonic()
             assert await teacher.ask_all(prompts(30)) == answers(30)
             assert time.monotonic() - begin < 3
@@ -207,8 +207,8 @@ def test_a_hung_replica_behind_a_good_health_is_found_and_its_requests_are_asked
 
 def test_a_single_hung_replica_is_asked_again_once_it_goes_on() -> None:
     async def work() -> None:
-        a = StandIn(hung=True)
-        async with standing(a), teaching(a.url, stall_s=0.2) as teacher:
+        a = FakeTeacher(hung=True)
+        async with serving(a), teaching(a.url, stall_s=0.2) as teacher:
             asking = asyncio.create_task(teacher.ask_all(prompts(5)))
             await teacher.heard("waiting for it, at most 600 s more")
             await a.unhang()
@@ -217,7 +217,7 @@ def test_a_single_hung_replica_is_asked_again_once_it_goes_on() -> None:
     run(work())
 
 
-async def generate(server: StandIn) -> None:
+async def generate(server: FakeTeacher) -> None:
     """Its count of tokens grows all the time, and not only with a reply."""
     while True:
         server.tokens += 1
@@ -226,8 +226,8 @@ async def generate(server: StandIn) -> None:
 
 def test_long_replies_are_no_stall_while_tokens_are_generated() -> None:
     async def work() -> None:
-        a = StandIn(latency_s=1.0)
-        async with standing(a), teaching(a.url, stall_s=0.2) as teacher:
+        a = FakeTeacher(latency_s=1.0)
+        async with serving(a), teaching(a.url, stall_s=0.2) as teacher:
             generating = asyncio.create_task(generate(a))
             assert await teacher.ask_all(prompts(3)) == answers(3)
             generating.cancel()
@@ -238,8 +238,8 @@ def test_long_replies_are_no_stall_while_tokens_are_generated() -> None:
 
 def test_a_token_that_is_late_while_others_are_generated_proves_nothing() -> None:
     async def work() -> None:
-        a = StandIn(latency_s=1.5, seats=1)
-        async with standing(a), teaching(a.url, stall_s=0.2) as teacher:
+        a = FakeTeacher(latency_s=1.5, seats=1)
+        async with serving(a), teaching(a.url, stall_s=0.2) as teacher:
             asking = asyncio.create_task(teacher.ask("prompt 0"))
             while not a.waiting:  # the probe
                 await asyncio.sleep(0.01)
@@ -254,8 +254,8 @@ def test_a_token_that_is_late_while_others_are_generated_proves_nothing() -> Non
 
 def test_long_replies_without_metrics_are_left_alone_where_the_probe_is_answered() -> None:
     async def work() -> None:
-        a = StandIn(latency_s=0.8, tells_metrics=False)
-        async with standing(a), teaching(a.url, stall_s=0.2) as teacher:
+        a = FakeTeacher(latency_s=0.8, tells_metrics=False)
+        async with serving(a), teaching(a.url, stall_s=0.2) as teacher:
             assert await teacher.ask_all(prompts(3)) == answers(3)
             assert teacher.said == []
         assert a.probes
@@ -269,8 +269,8 @@ def test_a_slow_server_with_one_seat_generates_each_reply_once(health: int) -> N
     """The probe waits behind our own requests, and no metrics tell that it makes progress."""
 
     async def work() -> None:
-        a = StandIn(latency_s=0.6, seats=1, tells_metrics=False, health=health)
-        async with standing(a), teaching(a.url, stall_s=0.1) as teacher:
+        a = FakeTeacher(latency_s=0.6, seats=1, tells_metrics=False, health=health)
+        async with serving(a), teaching(a.url, stall_s=0.1) as teacher:
             assert await teacher.ask_all(prompts(3)) == answers(3)
             assert teacher.said == []
         assert a.probes
@@ -281,8 +281,8 @@ def test_a_slow_server_with_one_seat_generates_each_reply_once(health: int) -> N
 
 def test_after_a_false_alarm_the_wait_doubles_up_to_the_time_of_a_request() -> None:
     async def work() -> None:
-        a = StandIn(latency_s=1.3, tells_metrics=False)
-        async with standing(a), teaching(a.url, stall_s=0.1, timeout_s=5) as teacher:
+        a = FakeTeacher(latency_s=1.3, tells_metrics=False)
+        async with serving(a), teaching(a.url, stall_s=0.1, timeout_s=5) as teacher:
             assert await teacher.ask("prompt 0") == "prompt 0!"
         # after 0.1 s, 0.2 more, 0.4 more; each time a little later
         assert a.probes == 3
@@ -292,9 +292,9 @@ def test_after_a_false_alarm_the_wait_doubles_up_to_the_time_of_a_request() -> N
 
 def test_a_hung_server_without_metrics_is_found_by_the_time_of_its_requests() -> None:
     async def work() -> None:
-        a, b = StandIn(hung=True, tells_metrics=False), StandIn()
+        a, b = FakeTeacher(hung=True, tells_metrics=False), FakeTeacher()
         config = {"concurrency": 4, "stall_s": 0.1, "timeout_s": 0.8}
-        async with standing(a, b), teaching(a.url, b.url, **config) as teacher:
+        async with serving(a, b), teaching(a.url, b.url, **config) as teacher:
             assert await teacher.ask_all(prompts(8)) == answers(8)
             await teacher.heard("no token within 0.3 s")
         assert len(a.asked) <= 4
@@ -304,8 +304,8 @@ def test_a_hung_server_without_metrics_is_found_by_the_time_of_its_requests() ->
 
 def test_after_three_failures_a_replica_is_left_alone_until_a_probe_succeeds() -> None:
     async def work() -> None:
-        a, b = StandIn(status=500, health=500), StandIn()
-        async with standing(a, b), teaching(a.url, b.url, concurrency=4) as teacher:
+        a, b = FakeTeacher(status=500, health=500), FakeTeacher()
+        async with serving(a, b), teaching(a.url, b.url, concurrency=4) as teacher:
             assert await teacher.ask_all(prompts(20)) == answers(20)
             failed = len(a.asked)
             assert 3 <= failed < 8, "four are sent at once, before the third has failed"
@@ -324,8 +324,8 @@ def test_after_three_failures_a_replica_is_left_alone_until_a_probe_succeeds() -
 
 def test_failures_with_answers_between_them_open_no_breaker() -> None:
     async def work() -> None:
-        a = StandIn()
-        async with standing(a), teaching(a.url) as teacher:
+        a = FakeTeacher()
+        async with serving(a), teaching(a.url) as teacher:
             for n in range(5):
                 a.status = 500
                 asking = asyncio.create_task(teacher.ask(f"prompt {n}"))
@@ -340,8 +340,8 @@ def test_failures_with_answers_between_them_open_no_breaker() -> None:
 
 def test_a_replica_that_returns_as_another_model_stays_out() -> None:
     async def work() -> None:
-        a, b = StandIn(root="Qwen/Qwen3-8B"), StandIn(root="Qwen/Qwen3-8B")
-        async with standing(a, b), teaching(a.url, b.url, concurrency=4) as teacher:
+        a, b = FakeTeacher(root="Qwen/Qwen3-8B"), FakeTeacher(root="Qwen/Qwen3-8B")
+        async with serving(a, b), teaching(a.url, b.url, concurrency=4) as teacher:
             await a.die()
             await teacher.ask_all(prompts(20))
             await teacher.heard("is down")
@@ -361,8 +361,8 @@ def test_a_replica_that_returns_as_another_model_stays_out() -> None:
 
 def test_with_every_replica_down_requests_wait_and_the_user_is_told() -> None:
     async def work() -> None:
-        a, b = StandIn(latency_s=0.05), StandIn(latency_s=0.05)
-        async with standing(a, b), teaching(a.url, b.url, concurrency=4) as teacher:
+        a, b = FakeTeacher(latency_s=0.05), FakeTeacher(latency_s=0.05)
+        async with serving(a, b), teaching(a.url, b.url, concurrency=4) as teacher:
             asking = asyncio.create_task(teacher.ask_all(prompts(40)))
             await asyncio.sleep(0.08)
             await asyncio.gather(a.die(), b.die())
@@ -376,8 +376,8 @@ def test_with_every_replica_down_requests_wait_and_the_user_is_told() -> None:
 
 def test_with_every_replica_down_for_too_long_the_run_stops_and_can_go_on() -> None:
     async def work() -> None:
-        a, b = StandIn(), StandIn()
-        async with standing(a, b), teaching(a.url, b.url, patience_s=0.5) as teacher:
+        a, b = FakeTeacher(), FakeTeacher()
+        async with serving(a, b), teaching(a.url, b.url, patience_s=0.5) as teacher:
             await asyncio.gather(a.die(), b.die())
             with pytest.raises(TeacherFault, match="run the same command") as fault:
                 await teacher.ask_all(prompts(200))
@@ -393,7 +393,7 @@ def test_with_every_replica_down_for_too_long_the_run_stops_and_can_go_on() -> N
 
 def test_who_can_restart_a_replica_is_asked_to_and_the_run_goes_on() -> None:
     async def work() -> None:
-        a = StandIn(latency_s=0.05)
+        a = FakeTeacher(latency_s=0.05)
         calls: list[tuple[str, str]] = []
 
         async def restart(url: str, why: str, *, blameless: bool) -> None:
@@ -401,7 +401,7 @@ def test_who_can_restart_a_replica_is_asked_to_and_the_run_goes_on() -> None:
             await asyncio.sleep(0.3)  # longer than the patience
             await a.start()
 
-        async with standing(a), connected([a.url], patience_s=0.1, restart=restart) as client:
+        async with serving(a), connected([a.url], patience_s=0.1, restart=restart) as client:
             asking = asyncio.create_task(Teacher(client, []).ask_all(prompts(20)))
             await asyncio.sleep(0.02)
             await a.die()
@@ -413,12 +413,12 @@ def test_who_can_restart_a_replica_is_asked_to_and_the_run_goes_on() -> None:
 
 def test_a_replica_that_cannot_be_restarted_ends_the_run_with_that_reason() -> None:
     async def work() -> None:
-        a = StandIn()
+        a = FakeTeacher()
 
         async def restart(_url: str, _why: str, *, blameless: bool) -> None:
             raise TeacherFault("it was started three times in vain")
 
-        async with standing(a), connected([a.url], restart=restart) as client:
+        async with serving(a), connected([a.url], restart=restart) as client:
             await a.die()
             with pytest.raises(TeacherFault, match="three times in vain"):
                 await Teacher(client, []).ask_all(prompts(20))
@@ -428,8 +428,8 @@ def test_a_replica_that_cannot_be_restarted_ends_the_run_with_that_reason() -> N
 
 def test_a_cancelled_request_frees_its_slot_and_stays_cancelled() -> None:
     async def work() -> None:
-        a = StandIn(hung=True)
-        async with standing(a), teaching(a.url, concurrency=2) as teacher:
+        a = FakeTeacher(hung=True)
+        async with serving(a), teaching(a.url, concurrency=2) as teacher:
             tasks = [asyncio.create_task(teacher.ask(f"lost {n}")) for n in range(6)]
             await asyncio.sleep(0.1)
             for task in tasks:
@@ -444,8 +444,8 @@ def test_a_cancelled_request_frees_its_slot_and_stays_cancelled() -> None:
 
 def test_a_request_taken_back_can_still_be_cancelled_by_its_owner() -> None:
     async def work() -> None:
-        a = StandIn(hung=True)
-        async with standing(a), teaching(a.url) as teacher:
+        a = FakeTeacher(hung=True)
+        async with serving(a), teaching(a.url) as teacher:
             task = asyncio.create_task(teacher.ask("lost"))
             await asyncio.sleep(0.05)
             teacher.client.pool.replicas[0].cut_off()
@@ -463,8 +463,8 @@ def test_a_bug_in_the_guard_is_no_silent_teacher(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(replica.Replica, "look", broken)
 
     async def work() -> None:
-        a = StandIn(hung=True)
-        async with standing(a), teaching(a.url, concurrency=1) as teacher:
+        a = FakeTeacher(hung=True)
+        async with serving(a), teaching(a.url, concurrency=1) as teacher:
             with pytest.raises(KeyError, match="bug"):
                 await asyncio.wait_for(teacher.ask_all(prompts(2)), 2)
 
@@ -502,6 +502,44 @@ def test_a_replica_stopped_for_real_is_found_and_used_again_when_it_goes_on() ->
     run(work())
 
 
+def test_a_bug_where_an_answer_is_read_is_raised_where_it_was_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_self: object, _outcome: object, _request_id: str) -> None:
+        raise OverflowError("a year that no calendar has")
+
+    async def work() -> None:
+        a = FakeTeacher()
+        async with serving(a), teaching(a.url, concurrency=1) as teacher:
+            with monkeypatch.context() as patched:
+                patched.setattr(replica.Replica, "heard", broken)
+                for _ in range(2):  # its slot is free again
+                    with pytest.raises(OverflowError, match="no calendar"):
+                        await asyncio.wait_for(teacher.ask("prompt"), 2)
+            assert await teacher.ask("prompt") == "prompt!"
+
+    run(work())
+
+
+def test_a_bug_where_a_request_is_sent_is_raised_where_it_was_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_self: object, _body: bytes) -> bytes:
+        raise KeyError("bug")
+
+    async def work() -> None:
+        a = FakeTeacher(latency_s=0.1)
+        async with serving(a), teaching(a.url, concurrency=1) as teacher:
+            first = asyncio.create_task(teacher.ask("first"))
+            await asyncio.sleep(0.05)
+            monkeypatch.setattr(exchange.Wire, "sealed", broken)
+            with pytest.raises(KeyError, match="bug"):  # sent from where the first one is read
+                await asyncio.wait_for(teacher.ask("second"), 2)
+            assert await first == "first!"
+
+    run(work())
+
+
 def test_a_bug_below_a_request_is_raised_where_it_was_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -509,8 +547,8 @@ def test_a_bug_below_a_request_is_raised_where_it_was_asked(
         raise KeyError("bug")
 
     async def work() -> None:
-        a = StandIn()
-        async with standing(a), teaching(a.url, concurrency=1) as teacher:
+        a = FakeTeacher()
+        async with serving(a), teaching(a.url, concurrency=1) as teacher:
             monkeypatch.setattr(connections.Connections, "_open", broken)
             for _ in range(2):  # its slot is free again
                 with pytest.raises(KeyError, match="bug"):

@@ -11,7 +11,7 @@ import pytest
 from synth.teacher import guard
 from synth.teacher.client import connected
 from synth.teacher.pressure import Limit, PrefixUse, Pressure, read_pressure
-from tests.fake_teacher import StandIn, standing
+from tests.fake_teacher import FakeTeacher, serving
 
 EXPOSITION = """\
 # HELP vllm:num_requests_running Number of requests in model execution batches.
@@ -70,8 +70,8 @@ def test_metrics_of_other_servers_tell_nothing(text: str) -> None:
 
 def test_the_prefix_cache_is_counted_over_all_replicas_and_their_restarts() -> None:
     async def work() -> None:
-        a, b = StandIn(prefix_queries=1000, prefix_hits=1000), StandIn()
-        async with standing(a, b), connected([a.url, b.url]) as client:
+        a, b = FakeTeacher(prefix_queries=1000, prefix_hits=1000), FakeTeacher()
+        async with serving(a, b), connected([a.url, b.url]) as client:
             assert await client.prefix_use() == PrefixUse(0, 0), "what was before is not ours"
             a.prefix_queries, a.prefix_hits, b.prefix_queries = 1100, 1050, 100
             assert await client.prefix_use() == PrefixUse(200, 50)
@@ -140,11 +140,11 @@ def test_a_limit_of_one_stays_one() -> None:
     assert looked(limit, 10) == 1
 
 
-def busy(server: StandIn, until: Callable[[int], bool], **config: Any) -> None:
+def busy(server: FakeTeacher, until: Callable[[int], bool], **config: Any) -> None:
     """Keeps a replica busy until something holds of its limit, for twenty seconds at most."""
 
     async def work() -> None:
-        async with standing(server), connected([server.url], **config) as client:
+        async with serving(server), connected([server.url], **config) as client:
 
             async def lane() -> None:
                 while True:
@@ -167,7 +167,7 @@ def test_a_replica_with_few_seats_gets_few_requests_and_more_when_it_has_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(guard, "LOOK_EVERY_S", 0.02)
-    server = StandIn(latency_s=0.1, seats=8)
+    server = FakeTeacher(latency_s=0.1, seats=8)
 
     def falls_then_recovers(limit: int) -> bool:
         if limit <= 10:
@@ -182,7 +182,7 @@ def test_a_replica_that_refuses_gets_fewer_requests(
     monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     monkeypatch.setattr(guard, "LOOK_EVERY_S", 0.02)
-    server = StandIn(latency_s=0.03, tells_metrics=False, room=12, refusal=status)
+    server = FakeTeacher(latency_s=0.03, tells_metrics=False, room=12, refusal=status)
     seen: list[tuple[int, int]] = []
 
     def few_are_refused(_limit: int) -> bool:

@@ -132,7 +132,6 @@ def test_several_answers_come_in_one_request_and_only_the_cut_one_is_asked_again
         (["a", None], [None, "reply_empty"]),
         (["a"], ["reply_with_missing_choices"] * 2),
         (["a", "b", "c"], ["reply_with_extra_choices"] * 2),
-        ([], ["reply_without_choice"] * 2),
     ],
 )
 def test_more_or_fewer_answers_than_asked_are_a_fault_of_each(

@@ -15,7 +15,7 @@ from synth.engine.watch import Watch
 from synth.errors import TeacherFault
 from synth.generate.distill import Distill
 from synth.store.write import Write
-from tests.fake_teacher import StandIn, standing
+from tests.fake_teacher import FakeTeacher, serving
 from tests.lines import Given, plan
 
 KEY = "sk-xyzzy/47+11"
@@ -28,10 +28,10 @@ class Speaking(Watch):
         print(message)
 
 
-async def go(folder: Path, server: StandIn, *, refused: int = 0) -> None:
+async def go(folder: Path, server: FakeTeacher, *, refused: int = 0) -> None:
     """A whole run: every answer echoes the headers; so do a refusal, an outage, and a 401."""
     line = Given(prompts=PROMPTS), Distill(samples=2, logprobs=True, json_schema=TEXT), Write()
-    async with standing(server):
+    async with serving(server):
         made = plan(*line, url=server.url, api_key_env="MY_KEY", patience_s=0.3)
         async with open_workshop(made, folder, Speaking()) as shop:
             server.status = refused or 200
@@ -55,7 +55,7 @@ def test_a_planted_key_is_in_nothing_that_a_run_leaves(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("MY_KEY", KEY)
-    server = StandIn(echoes=True, refuses_prompts=frozenset({"Why 3?"}))
+    server = FakeTeacher(echoes=True, refuses_prompts=frozenset({"Why 3?"}))
     told = ""
     try:
         asyncio.run(go(tmp_path, server, refused=status))
