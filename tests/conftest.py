@@ -1,11 +1,14 @@
-"""What tests share: the real inputs where they are, and a cache of their own."""
+"""What tests share: the real inputs where they are, a fake teacher, an environment."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.fake_teacher import served
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 
@@ -16,6 +19,13 @@ def real() -> Path:
     if not REAL.is_dir():
         pytest.skip(f"the real inputs are not at {REAL}")
     return REAL
+
+
+@pytest.fixture(scope="session")
+def teacher_url() -> Iterator[str]:
+    """The address of a fake teacher for whole runs: the same request gets the same reply."""
+    with served() as teacher:
+        yield teacher.url
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,6 @@ from flows.prefect_server import await_answer, started, template
 from flows.recipe import STAGES
 from flows.recipe_file import SHIPPED
 from flows.reference import JOBS, with_reference
-from tests.fake_teacher import served
 from tests.hub_stand_in import hub_stand_in
 
 ROOT = Path(__file__).parents[1]
@@ -31,14 +30,7 @@ COMMANDS = [
     for line in block.splitlines()
     if line.strip()
 ]
-TEACHER = "http://127.0.0.1:8000/v1"
-
-
-@pytest.fixture(scope="module")
-def teacher() -> Iterator[str]:
-    """A fake teacher, in the place of the vLLM that the README starts by hand."""
-    with served() as fake:
-        yield fake.url
+TEACHER = "http://127.0.0.1:8000/v1"  # the fake teacher is asked in its place
 
 
 def asked(command: str, teacher: str) -> list[str]:
@@ -80,9 +72,9 @@ exec(python)
 """
 
 
-def test_its_commands_run_in_order(place: tuple[Path, dict[str, str]], teacher: str) -> None:
+def test_its_commands_run_in_order(place: tuple[Path, dict[str, str]], teacher_url: str) -> None:
     folder, env = place
-    commands = [asked(command, teacher) for command in COMMANDS if command.startswith("synth ")]
+    commands = [asked(command, teacher_url) for command in COMMANDS if command.startswith("synth ")]
     assert len(commands) >= 10
     [python] = [block for language, block in BLOCKS if language == "python"]
     for process, given in (
