@@ -141,7 +141,7 @@ def asked(*servers: Mortal, prompts: list[str], **config: Any) -> tuple[list[str
             async def ask(prompt: str) -> str:
                 turns = [{"role": "user", "content": prompt}]
                 answer = await client.ask(orjson.dumps({"model": "mortal", "messages": turns}))
-                [reply] = parse_replies(*answer)
+                [reply] = parse_replies(*answer[:2])
                 return reply.fault or reply.text
 
             return await asyncio.gather(*map(ask, prompts))
