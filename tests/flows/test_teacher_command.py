@@ -159,7 +159,7 @@ def test_start_needs_a_recipe_that_launches(capsys: pytest.CaptureFixture[str]) 
     served = "--set=teacher=http://127.0.0.1:9/v1"
     assert main(["teacher", "start", "distill-answers", served]) == ExitCode.INVALID
     said = capsys.readouterr().err
-    assert "distill-answers launches no teacher; expected `teacher: {model: …}` without" in said
+    assert "distill-answers starts no teacher; expected `teacher: {model: …}` without" in said
 
 
 def test_a_recipe_with_a_launched_teacher_runs_and_leaves_none(tmp_path: Path, mark: str) -> None:
