@@ -18,8 +18,8 @@ import pytest
 
 from synth.teacher.protocol import Reply
 from tests.synth.teacher.fleets import wait_for
-from tests.vllm.runs import Heard, assert_real_text, run
-from tests.vllm.servers import END_S, START_S, Served, engines, launch, processes
+from tests.vllm.runs import USABLE, Heard, assert_real_text, run
+from tests.vllm.servers import END_S, OPTIONS, START_S, Served, engines, launch, processes
 
 pytestmark = pytest.mark.vllm
 
@@ -30,7 +30,7 @@ RECIPE = {
     "shard_rows": 16,
     "stages": [
         {"read": {"prompts": "numbers.jsonl"}},
-        {"distill": {"sampling": {"max_tokens": 48}}},
+        {"distill": {"sampling": {"max_tokens": 48, "stop": ["."]}}},
         "write",
     ],
 }
@@ -58,10 +58,14 @@ def write_recipe(folder: Path, **settings: Any) -> Path:
     return path
 
 
+def read_from(folder: Path) -> str:
+    """The override that names the prompts' file, wherever the run starts."""
+    return f"stages.read.prompts={folder / 'numbers.jsonl'}"
+
+
 def finished(folder: Path, teacher: dict[str, Any], heard: Heard) -> None:
     """A run to its end, in which each prompt is answered once, whatever strikes the engine."""
-    prompts = f"stages.read.prompts={folder / 'numbers.jsonl'}"
-    run(write_recipe(folder), folder / "run", teacher, prompts, watch=heard)
+    run(write_recipe(folder), folder / "run", teacher, read_from(folder), heard=heard)
     assert len(heard.every) == PROMPTS
     assert_real_text(heard.every)
     assert set(journaled(folder / "run").values()) == {1}
@@ -147,24 +151,29 @@ def test_a_killed_run_leaves_no_engine_and_another_goes_on_from_it(
 def test_64_long_prompts_in_flight_do_not_kill_the_engine(served: Served, tmp_path: Path) -> None:
     """vLLM's build for the CPU dies of a seeded request whose prompt it splits over two steps."""
     engine, topic = served.engine, "the history of one river and the towns along it, "
-    (tmp_path / "numbers.jsonl").write_text(
-        "".join(
-            json.dumps({"prompt": f"Sum this up, reader {n}: {topic * (40 + n)}"}) + "\n"
-            for n in range(64)
-        )
-    )
+    path = write_recipe(tmp_path)
+    prompts = [{"prompt": f"Sum this up, reader {n}: {topic * 26}"} for n in range(64)]
+    (tmp_path / "numbers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in prompts))
     heard = Heard()
-    path = tmp_path / "long.yaml"
-    stages = [{"read": {"prompts": str(tmp_path / "numbers.jsonl")}}, *RECIPE["stages"][1:]]
-    path.write_text(json.dumps({"name": "long", "shard_rows": 64, "stages": stages}))
-    run(
-        path,
-        tmp_path / "run",
-        served.teacher(concurrency=64),
-        "stages.distill.sampling.max_tokens=16",
-        watch=heard,
-    )
+    overrides = ("shard_rows=64", "stages.distill.sampling.max_tokens=16", read_from(tmp_path))
+    run(path, tmp_path / "run", served.teacher(concurrency=64), *overrides, heard=heard)
     assert len(heard.every) == 64
-    assert {reply.fault for reply in heard.every} <= {None, "reply_truncated"}
+    assert {reply.fault for reply in heard.every} <= USABLE
     assert served.engine == engine
     assert "is down" not in heard.log
+
+
+def test_a_request_that_kills_the_engine_is_rejected_and_the_run_goes_on(tmp_path: Path) -> None:
+    """A real death: chunked prefill splits the one prompt that is longer than a step."""
+    chunked = ["--enable-chunked-prefill", "--max-num-batched-tokens", "256"]
+    words = ["a river", "a bridge", "a tale " * 300, "a town"]
+    prompts = [{"prompt": f"Tell me about {about}."} for about in words]
+    path = write_recipe(tmp_path)
+    (tmp_path / "numbers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in prompts))
+    heard = Heard()
+    teacher = launch(concurrency=2, extra_args=[*OPTIONS, *chunked])
+    run(path, tmp_path / "run", teacher, read_from(tmp_path), heard=heard)
+    assert sorted(str(reply.fault) for reply in heard.every if reply.fault not in USABLE) == [
+        "engine_died"
+    ]
+    assert len(heard.every) == len(prompts)

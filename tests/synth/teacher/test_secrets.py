@@ -42,7 +42,11 @@ def content_of(path: Path) -> bytes:
     """What stands in a file; a shard's pages are compressed."""
     if path.suffix == ".parquet":
         return str(pq.read_table(path).to_pylist()).encode()
-    return path.read_bytes()
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:  # SQLite's log, which its thread removes when a journal is closed
+        assert path.name.endswith(("-wal", "-shm"))
+        return b""
 
 
 @pytest.mark.parametrize("status", [0, 401, 500])
