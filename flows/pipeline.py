@@ -55,9 +55,7 @@ async def pipeline(
         overrides: Values set over the recipe's, like `stages.evolve.rounds=2`.
         out: Folder of the run; by default `outputs/<name of the recipe>`.
     """
-    teacher, overrides = unmasked.get() or (teacher, overrides or [])
-    plan = load_recipe(recipe, overrides=overrides, teacher=teacher, limit=limit)
-    return await _run(plan, out)
+    return await _run(_plan(recipe, teacher, limit, overrides or []), out)
 
 
 @flow(name="evolve", flow_run_name="evolve", persist_result=False)
@@ -108,6 +106,12 @@ async def publish(run: str, settings: Push) -> PushReceipt:
         key="published",
     )
     return receipt
+
+
+def _plan(recipe: str, teacher: str | None, limit: int | None, overrides: list[str]) -> Plan:
+    # not in the flow itself: Prefect pickles its function by value, and no context variable can be
+    teacher, overrides = unmasked.get() or (teacher, overrides)
+    return load_recipe(recipe, overrides=overrides, teacher=teacher, limit=limit)
 
 
 async def _one_job(
