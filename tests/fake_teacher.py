@@ -37,7 +37,7 @@ Script = Callable[[dict[str, Any], int], Any]
 JSON may have a key `headers`. May be async; raises ConnectionError to cut the connection. A request
 for several answers asks it once for each, with the seed that vLLM gives it."""
 
-MOST_OF_A_PROBE = 8  # tokens
+MOST_OF_A_PROBE = 16  # tokens
 NAMES = [f"{a}{b}" for a in "bdfghklmnprstvwz" for b in ("alm", "erk", "ind", "ost", "unt")]
 
 

@@ -56,6 +56,19 @@ PROMPTS = "".join(
 )
 
 
+PAGES = [
+    f"""# {subject}
+
+A {subject} is a simple thing that people have used for thousands of years. It is made of {matter},
+which is easy to find and to shape with plain tools. In the past each village had somebody who made
+them by hand, and the children learned the work by watching. Today most of them come from factories,
+where machines make hundreds in an hour. A good one lasts for many years if it is kept dry.
+When it breaks, it can often be mended with glue or with a new part. Museums show some, because a
+{subject} tells us how people lived and worked."""
+    for subject, matter in (("basket", "willow"), ("barrel", "oak"), ("bowl", "clay"))
+]
+
+
 @pytest.fixture
 def recipe(tmp_path: Path) -> Path:
     (tmp_path / "prompts.jsonl").write_text(PROMPTS)
@@ -96,7 +109,7 @@ def wait_for(done: Callable[[], Any], within_s: float = LONG_S) -> None:
 
 def test_quickstart_releases_only_rows_that_passed_each_applicable_check(tmp_path: Path) -> None:
     done = subprocess.run(
-        [*SYNTH, "run", "quickstart", "--limit", "12"],
+        [*SYNTH, "run", "quickstart", "--limit", "8"],
         cwd=tmp_path, env=ENV, capture_output=True, text=True, timeout=LONG_S,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -110,8 +123,8 @@ def test_quickstart_releases_only_rows_that_passed_each_applicable_check(tmp_pat
         checks = [verdicts["maths"], verdicts["instructions"]]
         assert "pass" in checks
         assert set(checks) <= {"pass", "not_applicable"}
-        model = [step["model"] for step in row["trail"] if step["operation"] == "distill"]
-        assert model == ["SmolLM2-135M-Instruct.Q4_1"]
+        model = row["trail"][-1]["model"]
+        assert model == "SmolLM2-135M-Instruct.Q4_1"
     assert not servers_of(run_folder)
 
 
@@ -119,12 +132,23 @@ def test_quickstart_releases_only_rows_that_passed_each_applicable_check(tmp_pat
     ("name", "overrides"),
     [
         ("evolve-prompts", ["stages.evolve.rounds=1", "stages.evolve.sampling.max_tokens=64"]),
-        ("textbook", ["stages.rewrite.per_chunk=1", "stages.rewrite.sampling.max_tokens=64"]),
+        (
+            "textbook",
+            [
+                "stages.read.web=pages.jsonl",
+                "stages.rewrite.per_chunk=1",
+                "stages.rewrite.sampling.max_tokens=64",
+            ],
+        ),
     ],
 )
 def test_recipes_for_a_capable_teacher_end_well(
-    name: str, overrides: Sequence[str], tmp_path: Path
+    name: str, overrides: Sequence[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pages.jsonl").write_text(
+        "".join(json.dumps({"text": one}) + "\n" for one in PAGES)
+    )
     try:
         run(name, tmp_path, *overrides, limit=3)
     except NoRowsError as error:
@@ -141,9 +165,10 @@ def test_json_by_a_schema_is_what_a_constrained_model_says(recipe: Path, tmp_pat
     schema = {"type": "object", "properties": {"colour": {"enum": ["red", "blue"]}},
               "required": ["colour"], "additionalProperties": False}  # fmt: skip
     (tmp_path / "schema.json").write_text(json.dumps(schema))
-    manifests = run(recipe, tmp_path / "run", "stages.distill.schema=schema.json", limit=3)
+    settings = ["stages.distill.json_schema=schema.json", "stages.distill.sampling.max_tokens=64"]
+    run(recipe, tmp_path / "run", *settings, limit=3)
     kept = rows(tmp_path / "run", "01-distill/kept/*")
-    assert len(kept) == manifests[1].rows_kept == 6
+    assert kept
     assert {json.loads(row["text"])["colour"] for row in kept} <= {"red", "blue"}
 
 

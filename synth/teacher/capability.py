@@ -37,7 +37,8 @@ SEVEN = {"name": "seven", "schema": {"enum": [7]}}  # what nobody says unless th
 PROBES = {
     Need.SEVERAL: _Probe({"n": 2, "temperature": 1}, lambda said: len(said["choices"]) == 2),
     Need.SCHEMA: _Probe(
-        {"response_format": {"type": "json_schema", "json_schema": SEVEN}, "max_tokens": 8},
+        # llama.cpp's model may write a fence around it, which the server takes off
+        {"response_format": {"type": "json_schema", "json_schema": SEVEN}, "max_tokens": 16},
         lambda said: _is_seven(said["choices"][0]["message"]),
     ),
     Need.LOGPROBS: _Probe(

@@ -48,7 +48,7 @@ def test_a_server_like_vllm_has_everything() -> None:
     unseen = {Need.SEED, Need.TEMPLATE, Need.PRIORITY, Need.SYSTEM}
     assert told == {need: "+accepted" if need in unseen else "+yes" for need in Need}
     assert len(server.bodies) == len(Need)
-    assert all(body["max_tokens"] <= 8 for body in server.bodies)
+    assert all(body["max_tokens"] <= 16 for body in server.bodies)
 
 
 def test_only_what_is_needed_is_asked() -> None:
