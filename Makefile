@@ -11,7 +11,7 @@ demo: install  ## run the shipped quickstart recipe
 
 test: install lint types  ## lint, types, and the tests that need no vLLM
 	$(BIN)/pytest
-	$(BIN)/pytest -n0 -m embedded  # one by one: a model server crawls on busy cores
+	$(BIN)/pytest -n0 -m embedded tests/test_embedded.py  # one by one: a model crawls on busy cores
 
 test-vllm: install  ## the recipes and their faults with a real vLLM, in an environment of its own
 	$(BIN)/python -m tests.vllm $(VLLM_VENV)

@@ -49,10 +49,13 @@ class Served:
     findings: Findings = field(default_factory=dict)
     """What it was asked whether it has it."""
 
-    @property
-    def several(self) -> bool:
-        """Whether it gives several answers to one request; if not, each is one of its own."""
-        return self.findings.get(Need.SEVERAL, YES).has
+    most_answers: int | None = None
+    """To one request, where there is a limit."""
+
+    def gives(self, answers: int) -> bool:
+        """Whether it gives so many answers to one request; if not, each is one of its own."""
+        within = self.most_answers is None or answers <= self.most_answers
+        return within and self.findings.get(Need.SEVERAL, YES).has
 
 
 @dataclass(slots=True)
@@ -111,7 +114,7 @@ class JournaledTeacher:
             return [await self.reply(request)]
         alone = [request.alone(index) for index in range(request.n)]
         # vLLM refuses several greedy answers, which would all be the same
-        if not self._served.several or not request.sampling.temperature:
+        if not self._served.gives(request.n) or not request.sampling.temperature:
             return await _all(self.reply(one) for one in alone)
         first = await self.ask(request)
         return await _all(map(self._second_chance, alone, first))
