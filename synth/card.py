@@ -13,6 +13,7 @@ from synth.generate.trail import told_evolved
 from synth.store.formats import Format
 from synth.store.manifest import Manifest, TeacherRecord
 from synth.tally import Tally
+from synth.teacher.embedded import DEFAULT, NOTICE
 from synth.teacher.address import without_keys
 
 SIZES = {  # the Hub's categories
@@ -162,7 +163,8 @@ def _teacher(written: Manifest) -> str:
     if written.teacher is None:
         return "No teacher was asked."
     revision = f" (server {written.teacher.revision})" if written.teacher.revision else ""
-    return f"Teacher: `{written.teacher.model}`{revision}."
+    notice = f" {NOTICE}" if written.teacher.model == DEFAULT else ""
+    return f"Teacher: `{written.teacher.model}`{revision}.{notice}"
 
 
 _COLUMNS = {

