@@ -13,8 +13,8 @@ from synth.generate.trail import told_evolved
 from synth.store.formats import Format
 from synth.store.manifest import Manifest, TeacherRecord
 from synth.tally import Tally
-from synth.teacher.embedded import DEFAULT, NOTICE
 from synth.teacher.address import without_keys
+from synth.teacher.embedded import DEFAULT, NOTICE
 
 SIZES = {  # the Hub's categories
     10**3: "n<1K",
