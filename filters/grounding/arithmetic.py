@@ -70,6 +70,11 @@ class Arithmetic(Model):
         return Verdicts(reasons, scores, notes)
 
 
+def wrong_calculations(text: str) -> list[str]:
+    """The calculations in the text whose right side is not the left one."""
+    return [found[0] for found in EQUATION.finditer(text) if not holds(found)]
+
+
 def holds(equation: re.Match[str]) -> bool:
     """Whether the left side is the right one, exactly or as far as that one was written out."""
     value = _worked_out(equation["left"])

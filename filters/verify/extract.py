@@ -16,14 +16,16 @@ from filters.verify.quantity import NUMBER, read_quantity
 
 MOST_CHARS = 10_000  # a longer "answer" is an attack or an accident
 BRACE = re.compile(r"\\[{}]|[{}]")
+SAID = re.compile(
+    r"\b(?:the|our|final|correct) answer(?: to [^.:]{1,60})? (?:is|=)\s*:?\s*(.+)$", re.IGNORECASE
+)
 MARKED = (  # on the last line: "#### 5", "A: 5", "Final answer: 5", "The answer is 5."
     re.compile(r"^\s*####\s*(.+)$"),
     re.compile(r"^\s*(?:the )?(?:final |correct )?(?:answer|ans|a)\s*[:=]\s*(.+)$", re.IGNORECASE),
-    re.compile(
-        r"\b(?:the|our|final|correct) answer(?: to [^.:]{1,60})? (?:is|=)\s*:?\s*(.+)$",
-        re.IGNORECASE,
-    ),
+    SAID,
 )
+LEAD = re.compile(r"\b(?:so|therefore|thus|hence|and),?$", re.IGNORECASE)
+FAREWELL = re.compile(r"(?:I hope|Let me know|Please let me know|Have a)\b[^.!?]{0,80}[.!?]?")
 SEVERAL = re.compile(r"\b(?:and|or)\b|, ")
 SENTENCE_END = re.compile(r"(?<![\w.])([\w.]*)\.(?:\s|$)")
 # "Jan. 5" is not "Jan", nor "St. Louis" the same as "St. Paul"
@@ -84,8 +86,24 @@ def marked(line: str) -> str | None:
     for marker in MARKED:
         match = marker.search(line)
         if match:
-            return first_sentence(match.group(1).strip()) or None
+            rest = match.group(1).strip()
+            answer = first_sentence(rest)
+            # "Some say the answer is 12." and "The answer is 12. No, it is 13." state none
+            if marker is not SAID or (leads(line[: match.start()]) and sole(rest, answer)):
+                return answer or None
     return None
+
+
+def leads(before: str) -> bool:
+    """Whether a sentence begins behind this part of a line, but for "So" and its like."""
+    before = LEAD.sub("", before.rstrip()).rstrip(" *_\"'([$")
+    return not before or before[-1] in ".!?:;,"
+
+
+def sole(rest: str, answer: str) -> bool:
+    """Whether nothing but a farewell follows the answer."""
+    behind = rest[len(answer) :].strip(" .*")
+    return not behind or FAREWELL.fullmatch(behind) is not None
 
 
 def first_sentence(text: str) -> str:

@@ -6,6 +6,7 @@ be killed. What cannot be compared is `unverified`, never `fail`.
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,6 +19,9 @@ from synth.verdicts import Check, Verdict
 if TYPE_CHECKING:
     from filters.verify.compare import Pair
     from synth.batch import Batch
+
+
+RUNS_ON = re.compile(r"^[ \t]*(?:Q|Question|User|Human|Assistant)\s*:", re.MULTILINE)
 
 
 class Maths(Model):
@@ -85,6 +89,8 @@ def check_text(
     gold = reference_answer(reference)
     if same := whole_text(gold, text):
         return same
+    if RUNS_ON.search(text, 1):
+        return Check(Verdict.UNVERIFIED, "it goes on with another question")
     allowed = Fraction(str(tolerance))
     given = final_answer(text)
     if given is None:

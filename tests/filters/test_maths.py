@@ -307,10 +307,10 @@ def test_last_sentences_of_real_solutions_pass_where_they_give_the_gold_answer(g
         found = check_text(text, row["ground_truth"], row["question"])
         if isinstance(found, Check) and "last sentence" in found.note:
             decided.append((row["is_correct"], found.verdict))
-    assert decided.count((True, Verdict.PASS)) > 150
-    assert decided.count((False, Verdict.FAIL)) > 150
-    # a right sentence with a wrong mark, "= $11,050. A: 11", and 5.01 before the right mark 5
-    assert decided.count((False, Verdict.PASS)) == decided.count((True, Verdict.FAIL)) == 1
+    assert decided.count((True, Verdict.PASS)) > 240
+    assert decided.count((False, Verdict.FAIL)) > 300
+    # right sentences with a wrong mark, "= $11,050. A: 11", and 5.01 before the right mark 5
+    assert decided.count((False, Verdict.PASS)) == decided.count((True, Verdict.FAIL)) == 2
 
 
 @pytest.mark.gold

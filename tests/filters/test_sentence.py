@@ -51,19 +51,14 @@ def test_another_text_does_not_equal_it(text: str, gold: str) -> None:
     ("text", "gold", "prompt"),
     [
         ("The capital of France is Paris.", "Paris", CAPITAL),
-        ("Let us see. It's Paris.", "Paris", CAPITAL),
-        ("The capital city of France is **Paris**.", "Paris", CAPITAL),
         ("Paris is the capital of France.", "paris", CAPITAL),
-        ("The answer:\nParis", "Paris", CAPITAL),
-        ("The **city** is **Paris**.", "Paris", ""),
+        ("The capital of France is **Paris**.", "Paris", CAPITAL),
+        ("On Tuesday.", "Tuesday", "On which day did Anna leave?"),
         ("The opposite of hot is cold.", "cold", "What is the opposite of hot?"),
-        ("The day that comes after Monday is Tuesday.", "Tuesday", "What day is it?"),
         ("Hamlet was written by William Shakespeare.", "William Shakespeare", "Who wrote Hamlet?"),
         ("The sun rises in the east.", "east", "Where does the sun rise?"),
         ("Iron is heavier.", "iron", CHOICE),
         ("So it is iron.", "iron", CHOICE),
-        ("Yes, water is a liquid.", "yes", "Is water a liquid? Answer yes or no."),
-        ("No, it is not a liquid.", "no", "Is iron a liquid? Answer yes or no."),
     ],
 )
 def test_the_last_sentence_names_the_gold_word(text: str, gold: str, prompt: str) -> None:
@@ -73,6 +68,19 @@ def test_the_last_sentence_names_the_gold_word(text: str, gold: str, prompt: str
 @pytest.mark.parametrize(
     ("text", "gold", "prompt"),
     [
+        # another question is answered, or this one in two ways
+        ("The capital of Italy is Paris.", "Paris", CAPITAL),
+        ("The old capital of France is Paris.", "Paris", CAPITAL),
+        ("The capital of Paris is France.", "Paris", CAPITAL),
+        ("France is the capital of Paris.", "Paris", CAPITAL),
+        ("The capital of France is in Paris.", "Paris", CAPITAL),
+        ("The capital of France is Lyon. The capital of France is Paris.", "Paris", CAPITAL),
+        ("The answer is Paris. No, it is Lyon.", "Paris", CAPITAL),
+        ("Some people think the answer is Paris.", "Paris", CAPITAL),
+        ("Lyon\nQ: What is the capital of Texas?\nA: Paris", "Paris", CAPITAL),
+        ("Yes, the sky is green.", "yes", "Is the sky blue?"),
+        ("No, iron is a liquid.", "no", "Is iron a liquid?"),
+        ("True\nFalse", "true", "True or false: iron is a metal."),
         ("It is not Paris.", "Paris", CAPITAL),
         ("It isn't Paris.", "Paris", CAPITAL),
         ("It is Paris or Lyon.", "Paris", CAPITAL),
@@ -113,12 +121,23 @@ def test_a_word_is_undecided_where_there_is_a_doubt(text: str, gold: str, prompt
         ("So she has 12 apples left.", "12", COUNT, "pass"),
         ("So she has 1,200 apples left.", "1200", COUNT, "pass"),
         ("So she has 12 apples left.", "13", COUNT, "fail"),
-        ("There are 15 apples. The total of 3 and 4 is 7 apples.", "7", COUNT, "pass"),
         ("She has 5 - 1 = 4.", "5", COUNT, "fail"),
-        ("5 x 4 + 2 = 20 + 2 = 22.", "22", COUNT, "pass"),
-        ("She has $5 \\times 4$ = $20$.", "20", COUNT, "pass"),
+        ("7 + 5 = 12.", "12", "What is 7 + 5?", "pass"),
+        ("She had 7 and got 5. So 7 + 5 = 12.", "12", "She had 7 apples. How many now?", "pass"),
+        # calculations that are wrong, or of other numbers
+        ("7 x 5 = 12.", "12", "What is 7 + 5?", "unverified"),
+        ("10 + 2 = 12.", "12", "What is 7 + 5?", "unverified"),
+        ("7 + 5 = 13. 6 + 6 = 12.", "12", "What is 7 + 5?", "unverified"),
+        ("5 x 4 + 2 = 20 + 2 = 22.", "22", COUNT, "unverified"),
+        # a check or an example behind the answer
+        ("7 + 5 = 12. To check, 12 - 7 = 5.", "12", "What is 7 + 5?", "unverified"),
+        # of somebody or something else
+        ("His sister has 12 apples left.", "12", COUNT, "unverified"),
+        ("She gave away 12 apples.", "12", COUNT, "unverified"),
+        ("She has 12 oranges left.", "12", COUNT, "unverified"),
+        ("She has $5 \\times 4$ = $20$.", "20", "She has 5 rows of 4. How many?", "pass"),
         ("It was founded in 1969.", "1969", "When was it founded?", "pass"),
-        ("It is -5 degrees.", "-5", "How cold is it?", "pass"),
+        ("It is -5 degrees.", "-5", "How many degrees is it?", "pass"),
         ("The larger number is 9.", "9", LARGER, "pass"),
         ("9 x 1 = 9.", "9", "What is 9 x 1?", "pass"),
         # a remark behind the answer
@@ -168,7 +187,7 @@ def test_the_number_of_the_last_sentence_decides_where_it_is_the_only_one(
             "Paris",
             "'It is Paris' against 'Paris': the last sentence: it names the word",
         ),
-        ("It has 5 legs.", "5", "'It has 5 legs' against '5': the last sentence: the same number"),
+        ("It is 5.", "5", "'It is 5' against '5': the last sentence: the same number"),
     ],
 )
 def test_the_note_says_where_the_answer_was_found(text: str, gold: str, note: str) -> None:
