@@ -150,11 +150,10 @@ def by_number(
             return None
         earlier = text.replace(",", "").rpartition(before.replace(",", ""))[0]
         known = of_question | set(map(digits, re.findall(DIGITS, earlier)))
-        if wrong_calculations(text) or not set(map(digits, re.findall(DIGITS, before))) & known:
-            check = check if check.verdict is Verdict.FAIL else None
-        # a check or an example may stand behind the answer
-        said_before = check and check.verdict is Verdict.FAIL and digits(gold) in known
-        return None if said_before else check
+        if check.verdict is Verdict.FAIL:  # a check or an example may stand behind the answer
+            return None if digits(gold) in known else check
+        starts_from = set(map(digits, re.findall(DIGITS, before)))
+        return check if starts_from & known and not wrong_calculations(text) else None
     unit, *_ = [*TOKEN.findall(behind.lower()), ""]
     added = words(f"{before} {behind}") - words(question) - COUNTING
     if added - (words(unit) & words(prompt)) or re.search(r"[+*/]", before + behind):
