@@ -83,6 +83,8 @@ def check(arguments: Namespace) -> int:
     plan = load_recipe(
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
     )
+    if plan.teacher and plan.teacher.embedded:
+        plan.teacher.embedded.check_file()
     line = " → ".join(stage.name for stage in plan.stages)
     who = plan.teacher.who if plan.teacher else "no teacher"
     print(f"{plan.name} is a valid recipe: {line}; it asks {who}")

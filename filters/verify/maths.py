@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from synth.batch import Batch
 
 
+RESTATED = re.compile(r"[\d\s.,]{1,40}(?:[-+*\u00d7x][\d\s.,]{1,40}){1,5}")
 RUNS_ON = re.compile(r"^[ \t]*(?:Q|Question|User|Human|Assistant)\s*:", re.MULTILINE)
 
 
@@ -96,6 +97,8 @@ def check_text(
     if given is None:
         said = None if "\\boxed" in text else last_sentence(gold, text, prompt, allowed)
         return said or Check(Verdict.UNVERIFIED, "no final answer")
+    if RESTATED.fullmatch(given) and "".join(given.split()) in "".join(prompt.split()):
+        return Check(Verdict.UNVERIFIED, "the question's calculation, not worked out")
     if max(len(gold), len(given)) > MOST_CHARS:
         return Check(Verdict.UNVERIFIED, "an answer longer than 10 kB")
     found = compare(gold, given, allowed)

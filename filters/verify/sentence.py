@@ -55,7 +55,7 @@ COMMON = words(
     " altogether on at of to for by as called written answer s"
 )
 """What a sentence may hold beside the words of its question."""
-COUNTING = COMMON | {"there", "has", "have", "had"}
+COUNTING = COMMON | {"there", "has", "have", "had", "equal"}
 PLACES = ("where", "when", "who")
 BEFORE = ("is", "are", "was", "were", "called", "=")
 PREPOSITIONS = ("in", "on", "at", "by", "from", "to")
@@ -120,7 +120,8 @@ def by_word(gold: str, said: str, question: str) -> Check | None:
         return None
     if re.match(rf"{article}{name}", said, flags):
         return Check(Verdict.PASS, "it names the word")
-    at_end = re.search(rf"([\w=]+)\s+(?:(?:the|an?|that|this)\s+)?{name}$", said, flags)
+    behind = r"(?:\s+[\w-]+)?"  # "the Pacific Ocean", where an ocean was asked
+    at_end = re.search(rf"([\w=]+)\s+(?:(?:the|an?|that|this)\s+)?{name}{behind}$", said, flags)
     before = at_end[1].lower() if at_end else ""
     asked = question.lower()
     fits = before in PREPOSITIONS and (before in words(asked) or asked.startswith(PLACES))
@@ -140,11 +141,18 @@ def by_number(
         return None
     given = numbers[-1]
     before, _, behind = said.rpartition(given)
+    if result := re.search(rf"=\s*(-?[$\u20ac\u00a3]?{DIGITS}%?)(?![\w.,/]*\d)", said):
+        given, before, behind = result[1], said[: result.start(1)], said[result.end(1) :]
+    of_question = set(map(digits, re.findall(DIGITS, prompt)))
+    if re.search(r"\d", behind) and not (  # "= 12 books in 6 months"
+        set(map(digits, re.findall(DIGITS, behind))) <= of_question
+        and words(re.sub(DIGITS, " ", behind)) <= words(question) | COUNTING
+    ):
+        return None
     amounts = read_quantity(gold), read_quantity(given)
     if amounts[0] is None or amounts[1] is None:
         return None
     check = compare_quantities(amounts[0], amounts[1], tolerance)
-    of_question = set(map(digits, re.findall(DIGITS, prompt)))
     if "=" in said:
         if said.count("=") > 1 or not re.search(r"[-+*/\u00d7\u00f7x].*=\s*$", before):
             return None

@@ -198,8 +198,6 @@ FAMILIES: Final = (
             "Give the answer a title enclosed in double angular brackets, i.e. <<title>>.",
         ),
         also_for=frozenset({Domain.CODE, Domain.MATHS}),
-        short=_none,
-        keeps_answer=True,
     ),
     Family(
         "detectable_format:json_format",

@@ -76,6 +76,11 @@ class Embedded(Model):
         cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
         return self.servers or max(1, min(MOST_SERVERS, cores // self.threads))
 
+    def check_file(self) -> None:
+        """Raises `InputError` where a file on this machine is missing; downloads nothing."""
+        if self.model is None or not self.model.startswith(HUB):
+            model_file(self)
+
     @property
     def name(self) -> str:
         """What rows and the card call the model: its file's name."""

@@ -10,6 +10,7 @@ from synth.verdicts import Check
 CAPITAL = "What is the capital of France?"
 CHOICE = "Which is heavier, iron or wood?"
 LARGER = "Which number is larger, 7 or 9?"
+BOOKS = "Mia reads 2 books every month. How many books does she read in 6 months?"
 COUNT = "How many apples has she left?"
 
 
@@ -54,6 +55,7 @@ def test_another_text_does_not_equal_it(text: str, gold: str) -> None:
         ("Paris is the capital of France.", "paris", CAPITAL),
         ("The capital of France is **Paris**.", "Paris", CAPITAL),
         ("On Tuesday.", "Tuesday", "On which day did Anna leave?"),
+        ("The largest ocean is the Pacific Ocean.", "Pacific", "What is the largest ocean?"),
         ("The opposite of hot is cold.", "cold", "What is the opposite of hot?"),
         ("Hamlet was written by William Shakespeare.", "William Shakespeare", "Who wrote Hamlet?"),
         ("The sun rises in the east.", "east", "Where does the sun rise?"),
@@ -124,6 +126,10 @@ def test_a_word_is_undecided_where_there_is_a_doubt(text: str, gold: str, prompt
         ("She has 5 - 1 = 4.", "5", COUNT, "fail"),
         ("7 + 5 = 12.", "12", "What is 7 + 5?", "pass"),
         ("She had 7 and got 5. So 7 + 5 = 12.", "12", "She had 7 apples. How many now?", "pass"),
+        ("She reads 2 * 6 = 12 books in 6 months.", "12", BOOKS, "pass"),
+        ("30 divided by 5 equals 6.", "6", "How much is 30 divided by 5?", "pass"),
+        ("She reads 2 * 6 = 12 books in 7 months.", "12", BOOKS, "unverified"),
+        ("The answer is 5 * 9.", "45", "What is 5 * 9?", "unverified"),
         # calculations that are wrong, or of other numbers
         ("7 x 5 = 12.", "12", "What is 7 + 5?", "unverified"),
         ("10 + 2 = 12.", "12", "What is 7 + 5?", "unverified"),

@@ -206,7 +206,6 @@ def test_the_program_keeps_the_gold_answer_and_never_hides_it() -> None:
     assert {row["answer"] for row in outcome.kept["reference"].to_pylist()} == {"Paris"}
     found = {one.id for each in held_by(outcome) for one in each}
     assert found == {
-        "detectable_format:title",
         "keywords:forbidden_words",
         "length_constraints:number_sentences",
         "length_constraints:number_words",

@@ -91,7 +91,8 @@ def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no GGUF model"):
         model_file(Embedded(model=str(page)))
     with pytest.raises(InputError, match="cannot read the model"):
-        model_file(Embedded(model=str(tmp_path / "none.gguf")))
+        Embedded(model=str(tmp_path / "none.gguf")).check_file()
+    Embedded(model="hub:org/name/none.gguf").check_file()
 
 
 def test_a_model_of_the_hub_is_downloaded_by_its_name(
