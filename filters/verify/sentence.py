@@ -28,6 +28,7 @@ from synth.verdicts import Check, Verdict
 
 MOST_CHARS = 400  # of a text that is one sentence, and of its gold answer
 MOST_WORDS = 4  # of a name
+MOST_ADDED = 2  # words behind a result that the prompt has not: a unit
 PROMPT_CHARS = 20_000
 POLAR = ("yes", "no")
 CONCLUDES = re.compile(r"(?:so|therefore|thus|hence|in total|altogether)\b", re.IGNORECASE)
@@ -160,6 +161,8 @@ def by_number(
         known = of_question | set(map(digits, re.findall(DIGITS, earlier)))
         if check.verdict is Verdict.FAIL:  # a check or an example may stand behind the answer
             return None if digits(gold) in known else check
+        if len(words(behind) - words(prompt) - COUNTING) > MOST_ADDED:
+            return None
         starts_from = set(map(digits, re.findall(DIGITS, before)))
         return check if starts_from & known and not wrong_calculations(text) else None
     unit, *_ = [*TOKEN.findall(behind.lower()), ""]

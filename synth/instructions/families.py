@@ -229,7 +229,6 @@ FAMILIES: Final = (
         ),
         _two_of("keywords", KEYWORDS),
         also_for=frozenset({Domain.MATHS}),
-        short=_two_of("keywords", KEYWORDS),
     ),
     Family(
         "keywords:forbidden_words",

@@ -130,6 +130,7 @@ def test_a_word_is_undecided_where_there_is_a_doubt(text: str, gold: str, prompt
         ("30 divided by 5 equals 6.", "6", "How much is 30 divided by 5?", "pass"),
         ("She reads 2 * 6 = 12 books in 7 months.", "12", BOOKS, "unverified"),
         ("The answer is 5 * 9.", "45", "What is 5 * 9?", "unverified"),
+        ("5 * 9 = 45, which is the days to bake bread.", "45", "What is 5 * 9?", "unverified"),
         # calculations that are wrong, or of other numbers
         ("7 x 5 = 12.", "12", "What is 7 + 5?", "unverified"),
         ("10 + 2 = 12.", "12", "What is 7 + 5?", "unverified"),
