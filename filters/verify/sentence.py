@@ -144,9 +144,9 @@ def by_number(
     before, _, behind = said.rpartition(given)
     if result := re.search(rf"=\s*(-?[$\u20ac\u00a3]?{DIGITS}%?)(?![\w.,/]*\d)", said):
         given, before, behind = result[1], said[: result.start(1)], said[result.end(1) :]
-    of_question = set(map(digits, re.findall(DIGITS, prompt)))
+    of_question = numbers_in(prompt)
     if re.search(r"\d", behind) and not (  # "= 12 books in 6 months"
-        set(map(digits, re.findall(DIGITS, behind))) <= of_question
+        numbers_in(behind) <= of_question
         and words(re.sub(DIGITS, " ", behind)) <= words(question) | COUNTING
     ):
         return None
@@ -158,13 +158,13 @@ def by_number(
         if said.count("=") > 1 or not re.search(r"[-+*/\u00d7\u00f7x].*=\s*$", before):
             return None
         earlier = text.replace(",", "").rpartition(before.replace(",", ""))[0]
-        known = of_question | set(map(digits, re.findall(DIGITS, earlier)))
+        known = of_question | numbers_in(earlier)
         if check.verdict is Verdict.FAIL:  # a check or an example may stand behind the answer
             return None if digits(gold) in known else check
         if len(words(behind) - words(prompt) - COUNTING) > MOST_ADDED:
             return None
-        starts_from = set(map(digits, re.findall(DIGITS, before)))
-        return check if starts_from & known and not wrong_calculations(text) else None
+        starts_from_known = numbers_in(before) & known
+        return check if starts_from_known and not wrong_calculations(text) else None
     unit, *_ = [*TOKEN.findall(behind.lower()), ""]
     added = words(f"{before} {behind}") - words(question) - COUNTING
     if added - (words(unit) & words(prompt)) or re.search(r"[+*/]", before + behind):
@@ -189,3 +189,8 @@ def case_is_free(gold: str) -> bool:
 def digits(number: str) -> str:
     """The digits of a number, without sign, currency and separators."""
     return re.sub(r"[^\d./]", "", number)
+
+
+def numbers_in(text: str) -> set[str]:
+    """The numbers of a text, as `digits` has them."""
+    return {digits(one) for one in re.findall(DIGITS, text)}
