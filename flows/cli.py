@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("recipes", help="list the shipped recipes")
 
     schema = commands.add_parser("schema", help="print the recipe's JSON schema")
-    schema.add_argument("--markdown", action="store_true", help="as the reference of the README")
+    schema.add_argument("--markdown", action="store_true", help="as Markdown: docs/reference.md")
 
     show = commands.add_parser("show", help="show the funnel and samples of a run")
     show.add_argument("run", type=Path, help="folder of the run, e.g. outputs/quickstart")
