@@ -16,6 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from filters.catalogue import FILTERS
+from filters.dedup.stage import METHODS
 from flows import strict_yaml
 from flows.cli import _parser
 from flows.prefect_server import await_answer, started, template
@@ -191,6 +192,8 @@ def test_settings_in_sentences_are_valid(
             check_stages([given])
         elif name in FILTERS:
             check_stages([{"quality": [given]}])
+        elif name in METHODS:
+            check_stages([{"dedup": given}])
 
 
 def check_stages(stages: list[object]) -> None:
@@ -208,6 +211,12 @@ def test_the_readme_is_short_and_names_every_page() -> None:
 def test_its_recipe_is_the_shipped_one() -> None:
     [recipe] = [b.text for b in BLOCKS if b.page == "README.md" and b.language == "yaml"]
     assert recipe == (SHIPPED / "quickstart.yaml").read_text(encoding="utf-8")
+
+
+def test_its_output_has_the_stages_of_that_recipe() -> None:
+    [output] = [b.text for b in BLOCKS if b.page == "README.md" and b.language == "console"]
+    stages = [f"{n:02d}-{one.name}" for n, one in enumerate(load_recipe("quickstart").stages)]
+    assert re.findall(r"(?m)^\d\d-\w+", output) == stages
 
 
 def test_the_reference_has_every_stage_once() -> None:
