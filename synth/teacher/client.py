@@ -22,11 +22,11 @@ from synth.teacher.address import keys_in, parted
 from synth.teacher.exchange import HOPELESS, Heard, Kind, Meant, Secret, Wire
 from synth.teacher.guard import Guard, Restart, Say
 from synth.teacher.identify import Card, identify_all
+from synth.teacher.parse import too_long
 from synth.teacher.pool import Pool
 from synth.teacher.pressure import PrefixUse
 from synth.teacher.protocol import CHAT
 from synth.teacher.replica import Replica
-from synth.teacher.too_long import too_long
 
 BACKOFF_BASE_S = 0.25
 BACKOFF_CAP_S = 20.0

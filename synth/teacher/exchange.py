@@ -20,8 +20,7 @@ from urllib.parse import quote
 import aiohttp
 
 from synth.teacher.journal import OVERSIZED, Answer
-from synth.teacher.parse import OUR_ID, read_json
-from synth.teacher.too_long import too_long
+from synth.teacher.parse import OUR_ID, read_json, too_long
 
 TROUBLES = (aiohttp.ClientError, TimeoutError, OSError)
 """What aiohttp raises where no answer came."""
