@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-import aiohttp
 import orjson
 import pytest
 
@@ -550,7 +549,7 @@ def test_a_bug_below_a_request_is_raised_where_it_was_asked(
     async def work() -> None:
         a = FakeTeacher()
         async with serving(a), teaching(a.url, concurrency=1) as teacher:
-            monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", broken)
+            monkeypatch.setattr(exchange.Wire, "post", broken)
             for _ in range(2):  # its slot is free again
                 with pytest.raises(KeyError, match="bug"):
                     await asyncio.wait_for(teacher.ask("prompt"), 2)
