@@ -15,6 +15,7 @@ from rich.text import Text
 
 from flows.evolved import rounds, told_rows, tried_operations
 from flows.samples import stage_folder
+from synth.engine.lock import worked_on_by
 from synth.engine.plan import RELEASE
 from synth.store.manifest import Manifest
 from synth.teacher.embedded import Embedded, model_file
@@ -154,13 +155,16 @@ def print_unfinished(run: Path, manifests: Sequence[Manifest]) -> None:
         print(f'\ndataset: {run / RELEASE}  (datasets.load_dataset("{run / RELEASE}"))')
         print(f"rejected rows, each with its reason: {run}/*/rejected/")
         return
+    process = worked_on_by(run)
+    state = f"running in process {process}" if process else "unfinished"
     begun = list(run.glob(f"{len(manifests):02d}-*"))
     if len(begun) == 1:
         done = len(list(begun[0].glob("receipts/*.json")))
-        print(f"\nunfinished: {begun[0].name} has {done} shards done.", end=" ")
+        print(f"\n{state}: {begun[0].name} has {done} shards done.")
     else:
-        print("\nunfinished.", end=" ")
-    print("Run the recipe again to go on: what is done is kept.")
+        print(f"\n{state}.")
+    if not process:
+        print("Run the recipe again to go on: what is done is kept.")
 
 
 def _short(text: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from flows.terminal import MAX_CHARS, print_funnel, print_samples, print_unfinished
+from synth.engine.lock import locked
 from synth.store.manifest import Manifest, ShardFile, ShardReceipt
 
 
@@ -113,8 +115,21 @@ def test_an_unfinished_run_tells_how_far_it_is(
         (tmp_path / f"01-evolve/receipts/{shard:05d}.json").write_text("{}")
     print_unfinished(tmp_path, HISTORY[:1])
     assert capsys.readouterr().out == (
-        "\nunfinished: 01-evolve has 3 shards done. "
+        "\nunfinished: 01-evolve has 3 shards done.\n"
         "Run the recipe again to go on: what is done is kept.\n"
     )
     print_unfinished(tmp_path / "nothing", [])
-    assert capsys.readouterr().out.startswith("\nunfinished. Run the recipe again")
+    assert capsys.readouterr().out.startswith("\nunfinished.\nRun the recipe again")
+
+
+def test_a_run_that_is_at_work_is_not_called_unfinished(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "01-evolve/receipts").mkdir(parents=True)
+    with locked(tmp_path):
+        print_unfinished(tmp_path, HISTORY[:1])
+    assert capsys.readouterr().out == (
+        f"\nrunning in process {os.getpid()}: 01-evolve has 0 shards done.\n"
+    )
+    print_unfinished(tmp_path, HISTORY[:1])
+    assert capsys.readouterr().out.startswith("\nunfinished: 01-evolve")
