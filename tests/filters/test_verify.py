@@ -112,16 +112,16 @@ def test_with_require_only_rows_that_pass_all_that_applies_stay():
         *[None] * 3,
         ("nothing_to_check", "verify"),
         ("answer_wrong", "maths"),
-        ("answer_wrong", "instructions"),
+        ("instruction_broken", "instructions"),
         ("answer_unreadable", "maths"),
-        ("answer_wrong", "instructions"),  # wrong before unreadable
+        ("instruction_broken", "instructions"),  # wrong before unreadable
     ]
     assert rejected(rows, checks=checks) == [
         *[None] * 4,
         ("answer_wrong", "maths"),
-        ("answer_wrong", "instructions"),
+        ("instruction_broken", "instructions"),
         None,
-        ("answer_wrong", "instructions"),
+        ("instruction_broken", "instructions"),
     ]
     broken = {"use": f"{__name__}:Broken"}
     assert rejected(rows[:1], checks=["maths", broken], require="applicable") == [
