@@ -173,7 +173,7 @@ async def _tag(*tags: str) -> None:
 async def _leave_artifacts(plan: Plan, run: Path, manifests: Sequence[Manifest]) -> None:
     """The funnel, the verdicts and some rows, for the page of the flow run."""
     from flows.samples import sample_rows
-    from synth.tally import released
+    from synth.verdict_report import run_verdicts, verdict_rows
 
     key = plan.name.lower().replace("_", "-").replace(".", "-")
     await acreate_table_artifact(
@@ -191,10 +191,12 @@ async def _leave_artifacts(plan: Plan, run: Path, manifests: Sequence[Manifest])
         key=f"{key}-funnel",
         description=f"Rows per stage of {plan.name}: in + made = kept + rejected",
     )
-    if manifests[-1].stage in ("write", "push"):
-        checked = released(run / RELEASE)
+    if found := run_verdicts(run, manifests):
+        where, last = list(found.items())[-1]
         await acreate_table_artifact(
-            checked.table(), key=f"{key}-checks", description=checked.words()
+            verdict_rows(found),
+            key=f"{key}-checks",
+            description=" ".join(last.lines(where)),
         )
     rows = sample_rows(run, manifests, 3)
     await acreate_table_artifact(

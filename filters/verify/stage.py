@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from synth.batch import Batch
+    from synth.store.manifest import Manifest
     from synth.verdicts import Verifier
 
 Rejectable = Literal[Verdict.FAIL, Verdict.ERROR, Verdict.UNVERIFIED, Verdict.NOT_APPLICABLE]
@@ -101,6 +102,7 @@ class Verify(ShardStage):
         from synth.batch import Batch
         from synth.record import add_scores, rejects
         from synth.samples import groups, overall, pass_rate_score
+        from synth.tally import count
 
         batch = Batch(table, place.subject)
         verifiers: list[Verifier] = [entry.part for entry in self.checks]
@@ -109,6 +111,7 @@ class Verify(ShardStage):
             [score(one, checks[row]) for one, checks in zip(verifiers, found, strict=True)]
             for row in range(len(table))
         ]
+        verdicts = count({one["name"]: one["verdict"] for one in row} for row in scores)
         for rows in groups(table):
             rate = pass_rate_score([overall(scores[row]) for row in rows])
             for row in rows:
@@ -129,7 +132,13 @@ class Verify(ShardStage):
                 by=[by for _, by, _ in dropped],
                 score=[VALUES.get(verdict) for verdict, _, _ in dropped],
             ),
+            verdicts=verdicts,
         )
+
+    def warnings(self, manifest: Manifest) -> list[str]:
+        """All verdicts in words, and what they warn of."""
+        found = manifest.verdicts
+        return found.lines(f"{manifest.index:02d}-{self.name}") if found else []
 
     def _rejection(
         self, verifiers: list[Verifier], found: list[list[Check]], row: int

@@ -172,8 +172,9 @@ async def _side_by_side(
 
 def _nothing_left(shop: Workshop, manifest: Manifest) -> str:
     reasons = ", ".join(f"{reason} {n}" for reason, n in manifest.reasons.most_common(5))
+    checked = f" {manifest.verdicts.words()}" if manifest.verdicts else ""
+    folder = shop.ledger.folder(manifest.index).path / "rejected"
     return (
         f"no row is left after {manifest.stage}: all {manifest.rows_rejected} were rejected "
-        f"({reasons}). They are in {shop.ledger.folder(manifest.index).path / 'rejected'}, each "
-        "with its reason"
+        f"({reasons}).{checked} They are in {folder}, each with its reason"
     )

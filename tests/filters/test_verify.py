@@ -69,6 +69,12 @@ def test_every_sample_is_tagged_with_the_pass_rate_of_its_prompt():
     assert rates[1]["note"] == "of 4: 2 pass, 1 fail, 1 unverified"
 
 
+def test_all_verdicts_are_counted_those_of_rejected_rows_too():
+    found = apply({"checks": ["maths"], "reject": ["fail", "unverified"]}).verdicts
+    assert (found.rows, found.passed) == (3, 1)
+    assert found.checks == {"maths": {"pass": 1, "fail": 1, "unverified": 1}}
+
+
 @pytest.mark.parametrize(
     ("reject", "reasons"),
     [

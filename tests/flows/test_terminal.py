@@ -7,9 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from flows.terminal import MAX_CHARS, print_funnel, print_samples, print_unfinished
+from flows.terminal import (
+    MAX_CHARS,
+    print_funnel,
+    print_headline,
+    print_samples,
+    print_unfinished,
+    print_verdicts,
+)
 from synth.engine.lock import locked
 from synth.store.manifest import Manifest, ShardFile, ShardReceipt
+from synth.tally import count
 
 
 @pytest.fixture(autouse=True)
@@ -133,3 +141,25 @@ def test_a_run_that_is_at_work_is_not_called_unfinished(
     )
     print_unfinished(tmp_path, HISTORY[:1])
     assert capsys.readouterr().out.startswith("\nunfinished: 01-evolve")
+
+
+def test_verdicts_stand_in_a_line_per_stage_and_check_and_warnings_first(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    at_verify = count([{"maths": "pass"}, {"maths": "fail"}, {"maths": "unverified"}])
+    released = count([{"maths": "unverified"}])
+    print_verdicts({"05-verify": at_verify, "release": released})
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1] == ["rows", "check", "pass", "fail", "error", "unreadable", "not", "applicable"]
+    assert lines[2:] == [
+        ["05-verify", "maths", "1", "1", "0", "1", "0"],
+        ["release", "maths", "0", "0", "0", "1", "0"],
+    ]
+    print_headline({"05-verify": at_verify, "release": released})
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "WARNING: release: 0 of 1 answer with gold passed.",
+        "release: 0 of 1 rows passed their checks (0 %). 1 answer with gold: 1 unreadable.",
+    ]
+    print_verdicts({})
+    print_headline({})
+    assert capsys.readouterr().out == ""
