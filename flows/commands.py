@@ -50,6 +50,7 @@ def preview(arguments: Namespace) -> int:
     """The recipe's stages on a few rows, at once and without Prefect; nothing is kept."""
     from dataclasses import replace
 
+    from flows.hints import hints
     from flows.progress import Progress
     from flows.recipe_file import load_recipe
     from flows.samples import sample_rows
@@ -68,6 +69,8 @@ def preview(arguments: Namespace) -> int:
             from flows.terminal import print_funnel, print_samples, print_verdicts
 
             with Progress() as progress:
+                for hint in hints(plan):
+                    progress.say(f"hint: {hint}")
                 async with open_workshop(plan, Path(folder), progress) as shop:
                     manifests = await run_line(shop)
             print_samples(sample_rows(Path(folder), manifests, arguments.rows))
@@ -79,7 +82,8 @@ def preview(arguments: Namespace) -> int:
 
 
 def check(arguments: Namespace) -> int:
-    """Says that the recipe is right, and what it will do."""
+    """Says that the recipe is right, what it will do, and what may disappoint."""
+    from flows.hints import hints
     from flows.recipe_file import load_recipe
 
     plan = load_recipe(
@@ -90,6 +94,8 @@ def check(arguments: Namespace) -> int:
     line = " → ".join(stage.name for stage in plan.stages)
     who = plan.teacher.who if plan.teacher else "no teacher"
     print(f"{plan.name} is a valid recipe: {line}; it asks {who}")
+    for hint in hints(plan):
+        print(f"hint: {hint}")
     return ExitCode.OK
 
 

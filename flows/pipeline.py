@@ -17,6 +17,7 @@ from prefect import flow, get_client, get_run_logger
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.runtime import flow_run
 
+from flows.hints import hints
 from flows.recipe_file import load_recipe
 from flows.tasks import Tasks
 from synth.engine.line import open_workshop, run_line
@@ -149,6 +150,8 @@ class _RunLog(Watch):
 async def _run(plan: Plan, out: str | None) -> dict[str, Any]:
     run = Path(out or f"{OUTPUTS}/{plan.name}")
     async with _opened(plan, run) as tasks:
+        for hint in hints(plan):
+            tasks.shop.watch.say(f"hint: {hint}")
         manifests = await run_line(tasks.shop, tasks)
     await _leave_artifacts(plan, run, manifests)
     return {f"{m.index:02d}-{m.stage}": m.rows_kept for m in manifests}
