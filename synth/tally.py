@@ -101,10 +101,10 @@ def _sentence(name: str, counts: Mapping[str, int]) -> str:
     words = {one: one.label for one in Verdict if one is not Verdict.NOT_APPLICABLE}
     words[Verdict.FAIL] = "wrong" if name != "instructions" else "broken"
     found = [f"{counts[one]:,} {word}" for one, word in words.items() if counts.get(one)]
-    told = _answers(_applies(counts), name) + (f": {', '.join(found)}" if found else "")
+    parts = [f"{_answers(_applies(counts), name)}: {', '.join(found)}"] if found else []
     if without := counts.get(Verdict.NOT_APPLICABLE):
-        told += f"; {without:,} without {CHECKED_AGAINST.get(name, 'anything to check')}"
-    return f"{told}."
+        parts.append(f"{without:,} without {CHECKED_AGAINST.get(name, f'anything for {name}')}")
+    return f"{'; '.join(parts)}."
 
 
 def count(rows: Iterable[Mapping[str, str]], total: int | None = None) -> VerdictCounts:

@@ -85,10 +85,11 @@ def test_each_verdict_is_told_in_words() -> None:
         "2 of 24 rows passed their checks (8 %). "
         "12 answers with gold: 2 pass, 6 wrong, 4 unreadable; 12 without gold."
     )
+    assert maths(not_applicable=3).words().endswith("(0 %). 3 without gold.")
     broken = count([{"instructions": "fail"}, {"mine": "error"}, {"mine": "not_applicable"}])
     assert broken.words() == (
         "0 of 3 rows passed their checks (0 %). 1 answer with instructions: 1 broken. "
-        "1 answer checked by mine: 1 error; 1 without anything to check."
+        "1 answer checked by mine: 1 error; 1 without anything for mine."
     )
 
 
