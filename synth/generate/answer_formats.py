@@ -24,7 +24,9 @@ FORMATS = {
 }
 """Shipped answer formats: what the prompt says of them."""
 MARK = re.compile(
-    r"\\boxed|####|\bfinal answer\b|[`'\"“](?:A:|Answer:|The answer is\b)", re.IGNORECASE
+    r"\\boxed|####|[`'\"“](?:A:|Answer:|The answer is\b)"
+    r"|only the final answer|final answer (?:alone|only|on a|in a|as)\b",
+    re.IGNORECASE,
 )
 """What a prompt that asks for its final answer behind a mark says."""
 
