@@ -135,7 +135,7 @@ async def _run_stages(shop: Workshop, each: Each) -> list[Manifest]:
 async def _run_stage(shop: Workshop, index: int, before: Manifest | None, each: Each) -> Manifest:
     stage, ledger = shop.plan.stages[index], shop.ledger
     shop.watch.stage_starts(index, stage.name, before.rows_kept if before else None)
-    ledger.folder(index).manifest.unlink(missing_ok=True)
+    ledger.reopen(index)
     if before is None or not isinstance(stage, ShardStage | CorpusStage):
         action = Action.READ if before is None else Action.DELIVER
         shards = await each(Job(index, stage.name, action))

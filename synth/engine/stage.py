@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from synth.kind import Kind
-from synth.teacher.need import Need
-from synth.teacher.protocol import Teacher
+from synth.teacher.protocol import Need, Teacher
 
 if TYPE_CHECKING:
     import numpy as np

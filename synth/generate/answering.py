@@ -18,8 +18,7 @@ from synth.engine.stage import Outcome, Place, ShardStage
 from synth.errors import InputError
 from synth.generate.exemplars import Examples
 from synth.randomness import derive_seed
-from synth.teacher.need import Need
-from synth.teacher.protocol import Reply, Request, Sampling, Turn
+from synth.teacher.protocol import Need, Reply, Request, Sampling, Turn
 
 if TYPE_CHECKING:
     import pyarrow as pa

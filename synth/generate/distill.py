@@ -17,8 +17,7 @@ from synth.generate.answer_formats import Formats
 from synth.generate.answering import PART, Answering, Prompt
 from synth.kind import Kind
 from synth.randomness import derive_random
-from synth.teacher.need import Need
-from synth.teacher.protocol import Turn
+from synth.teacher.protocol import Need, Turn
 
 if TYPE_CHECKING:
     import pyarrow as pa
