@@ -94,7 +94,10 @@ class Ledger:
     def _told(self, index: int) -> object:
         """What a sink tells of the line before it, in the dataset's card."""
         counts = [
-            [stage.stage, stage.rows_in, stage.rows_made, stage.rows_kept, stage.reasons]
+            [
+                *(stage.stage, stage.rows_in, stage.rows_made, stage.rows_kept, stage.reasons),
+                stage.verdicts and stage.verdicts.table(),
+            ]
             for stage in self.history(index)
         ]
         return [self.plan.name, self.plan.recipe, counts]
