@@ -1,0 +1,1 @@
+"""What a text is made of, decided in one place: its language."""
