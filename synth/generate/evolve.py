@@ -39,8 +39,9 @@ NO_LONGER = frozenset({"needs_attachment", "needs_context", "subject_lost"})  # 
 
 def _that_occur(names: object) -> object:
     """Drops the names of reasons that no longer occur: a recipe that spares them stays valid."""
-    given = isinstance(names, list | tuple)
-    return [name for name in names if name not in NO_LONGER] if given else names
+    if not isinstance(names, list | tuple):
+        return names
+    return [name for name in names if name not in NO_LONGER]
 
 
 Weight = Annotated[float, Field(ge=0, le=1000)]

@@ -46,7 +46,7 @@ IDIOMS = frozenset({
     "way", "reason", "experience",
 })  # fmt: skip
 CODE = re.compile(r"```.+?```|`[^`\n]{2,}`", re.DOTALL)
-QUOTE = re.compile(r"\"[^\"]{20,}\"|“[^”]{20,}”", re.DOTALL)
+QUOTE = re.compile(r"\"[^\"]{20,}\"|“[^“”]{20,}”", re.DOTALL)
 DIGITS = re.compile(r"(?<![\w.])\d[\d,:]*(?:\.\d+)?")
 FORMULA = re.compile(r"\d[\d\s.()]{0,60}[-+*/^×÷=][-\d\s.()+*/^×÷=]*\d")
 HALF = 0.5

@@ -110,7 +110,7 @@ REFUSED = re.compile(
     re.IGNORECASE,
 )
 SORRY = re.compile(
-    r"(?:^|[.!?]\s+)\W*(?:\w+ )?sorry\b|\b(?:i am|i'm) (?:\w+ )?sorry\b", re.IGNORECASE
+    r"(?:^|[.!?]\s)\W{0,9}(?:\w+ )?sorry\b|\b(?:i am|i'm) (?:\w+ )?sorry\b", re.IGNORECASE
 )
 SORRY_WORDS = 80  # arXiv:2304.12244: "sorry" in fewer words is a refusal
 
