@@ -1,1 +1,1 @@
-"""What a text is made of, decided in one place: its language."""
+"""Decisions about a text that filters and generation share: one for each defect, in one place."""

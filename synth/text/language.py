@@ -16,18 +16,19 @@ CODE = re.compile(r"```.*?(?:```|\Z)|\$\$.*?(?:\$\$|\Z)|https?://\S+", re.DOTALL
 def language(text: str) -> str | None:
     """The ISO 639-1 code of the language that the text is surely in; None for little text, code
     and doubt."""
-    likely = _probabilities(text, FEWEST_LETTER_BYTES)
+    likely = probabilities(text)
     best = max(likely, key=lambda code: likely[code], default=None)
     return best if best is not None and len(best) == 2 and likely[best] >= SURE else None
 
 
 def may_be(text: str, code: str) -> bool:
     """Whether the text may be in the language; a text without letters may be in any."""
-    likely = _probabilities(text, 1)
+    likely = probabilities(text, fewest=1)
     return not likely or likely.get(code, 0.0) >= UNLIKELY
 
 
-def _probabilities(text: str, fewest: int) -> dict[str, float]:
+def probabilities(text: str, *, fewest: int = FEWEST_LETTER_BYTES) -> dict[str, float]:
+    """How likely each language is; empty for a text with fewer bytes of letters."""
     text = CODE.sub(" ", text[: 10 * READ_CHARS])[:READ_CHARS]
     letters = "".join(filter(str.isalpha, text))
     if len(letters.encode(errors="replace")) < fewest:
