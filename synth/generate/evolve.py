@@ -21,8 +21,7 @@ from synth.generate.operations import EVOL_INSTRUCT, Operation
 from synth.generate.reasons import Limits, Reason
 from synth.generate.template import shipped
 from synth.kind import Kind
-from synth.teacher.need import Need
-from synth.teacher.protocol import Sampling
+from synth.teacher.protocol import Need, Sampling
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -17,8 +17,7 @@ from synth.generate.operations import EVOL_INSTRUCT, Operation
 from synth.generate.reasons import Reason
 from synth.generate.template import shipped
 from synth.record import new_record
-from synth.teacher.need import Need
-from synth.teacher.protocol import Reply, Request, Sampling
+from synth.teacher.protocol import Need, Reply, Request, Sampling
 from tests.fake_teacher import demand
 from tests.synth.generate.saying import apply, given, said
 
