@@ -23,17 +23,21 @@ def test_a_prompt_of_its_own_may_be_in_any_language(text: str) -> None:
     assert screen(said(text), Limits(), beside=beside) == "language_changed"
 
 
-@pytest.mark.parametrize(
-    "hostile",
-    ["\n", "1 ", " ", "- ", "a", "“", '"', "**", "```", "{", "[", "#", "x = 1; ", "must not 1, "],
-)
+HOSTILE = ["\n", "1 ", "a", "“", "'a ", "**", "{", "not 1. "]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
 def test_a_hostile_prompt_is_judged_in_bounded_time(hostile: str) -> None:
+    screen(said(f"{PARENT} Compare them."), Limits(), beside=PARENT)  # loads the language model
     long = f"Explain tides. {hostile * (1_000_000 // len(hostile))} Why?"
-    for text, beside in ((long, PARENT), (long, long), (f"{PARENT} Why?", long)):
-        started = time.process_time()
-        screen(said(text), Limits(), beside=beside)
-        eliminate(said(text), beside, Limits())
-        assert time.process_time() - started < 2  # both together
+    for text, beside in ((long, PARENT), (long, long), (f"{PARENT} {hostile * 90}", long)):
+        for judge in (
+            lambda: screen(said(text), Limits(), beside=beside),  # noqa: B023  called at once
+            lambda: eliminate(said(text), beside, Limits()),  # noqa: B023  called at once
+        ):
+            started = time.process_time()
+            judge()
+            assert time.process_time() - started < 1
 
 
 @pytest.mark.gold
