@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from synth.generate.reasons import Reason
+
 ROOT = Path(__file__).parents[1]
 SAYS_WHY = re.compile("reason|fault|missing|left_out|repeated|gives_away|too_like", re.IGNORECASE)
 MAKERS = {"Rule", "Row", "Verdicts", "all_at", "_Decision", "_Shape"}
 """Calls whose arguments hold a reason, besides errors."""
 SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
-ONE_WORD = {"answered", "looping", "mojibake", "refusal", "refused", "superseded", "unchanged"}
+ONE_WORD = {"mojibake", "refusal", "superseded"}
 NOT_REASONS = {"benchmark_0"}
 
 
@@ -58,7 +60,8 @@ def reasons_in_code() -> set[str]:
     """Every reason in the packages' code; what an f-string fills in is 0."""
     paths = [path for name in ("filters", "seeds", "synth") for path in (ROOT / name).rglob("*.py")]
     found = {one for path in paths for one in _given_in(ast.parse(path.read_text("utf-8")))}
-    return {one for one in found if SNAKE_CASE.fullmatch(one) or one in ONE_WORD} - NOT_REASONS
+    told = {one for one in found if SNAKE_CASE.fullmatch(one) or one in ONE_WORD} - NOT_REASONS
+    return told | {str(one) for one in Reason}
 
 
 def _given_in(tree: ast.AST) -> Iterator[str]:
@@ -77,10 +80,6 @@ def _given_in(tree: ast.AST) -> Iterator[str]:
             case ast.Call(func=func, args=args) if _makes_reasons(func):
                 for value in args:
                     yield from _texts(value)
-            case ast.ClassDef(name="Reason", body=body):
-                for member in body:
-                    if isinstance(member, ast.Assign):
-                        yield from _texts(member.value)
 
 
 def _makes_reasons(func: ast.expr) -> bool:
