@@ -1,0 +1,101 @@
+"""The words of courtesies: sentences about the exchange, not about the subject.
+
+They are matched with one sentence in lower case, mostly from its beginning. Written after 264
+labelled openers and sign-offs of 31 models (AlpacaEval). A logistic regression over the hashed
+words of these sentences does worse: F1 0.66 and 0.75 out of fold, against 0.94 and 0.90.
+"""
+
+from __future__ import annotations
+
+import re
+
+
+def _begins(*phrases: str) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{phrase})" for phrase in phrases))
+
+
+AGREE = (
+    r"(?:sure(?: thing)?|certainly|absolutely|definitely|of course|ok(?:ay)?|alright|gladly"
+    r"|got it|no problem)"
+)
+AGREES = re.compile(rf"{AGREE}[!.,]", re.IGNORECASE)
+YES = re.compile(
+    rf"(?:{AGREE}|great|oh no|yes|hello|hi|hey|greetings)\b(?: there)?[,.!: ]+", re.IGNORECASE
+)
+"""What may stand before a courtesy, and is none alone."""
+SUBJECT = r"(?:question|request|topic|concept|idea|word|challenge|task|project|problem|goal)\b"
+COURTESY = _begins(
+    r"i(?:'m| am|'d| would) (?:be )?(?:more than |so |very |really )?(?:happy|glad|delighted"
+    r"|pleased|excited|thrilled|sorry|love|here) (?:to|that|you)\b(?!.*\bi\b)",
+    r"(?:happy|glad) to (?:help|assist)",
+    r"(?:thank you|thanks)(?: so much)? for (?:asking|reaching|sharing|your (?:question|request))",
+    rf"(?:what an?|that's an?) [^.?\n:]{{0,50}}\b{SUBJECT}",
+    rf"(?:great|good|excellent|interesting|quite an?) {SUBJECT}",
+    r"(?:that's (?:great|wonderful)|congratulations)\b",
+)
+ASSISTANT = r"\b(?:ai|assistant|language model|artificial intelligence)\b"
+IS_ASSISTANT = re.compile(ASSISTANT, re.IGNORECASE)
+AS_AN_AI = rf"as an? [\w -]{{0,20}}{ASSISTANT}"
+I_AM = re.compile(rf"(?:{AS_AN_AI}[^.!?]{{0,80}})?\bi\b")
+NOT_ABLE = re.compile(
+    r"\bi(?: cannot| can't| do not| don't|(?: am|'m) (?:unable|not))\b"
+    rf"|\bi(?: am|'m) an? [\w -]{{0,20}}{ASSISTANT}|{AS_AN_AI} without\b"
+)
+"""Cut only with the offer behind it: "I cannot …, but I can …" hides no refusal."""
+OFFERS = re.compile(
+    r"\bi(?: can| could|(?: will|'ll) (?:be|do|try|help|provide))\b(?!'| not\b| only\b)"
+    r"(?!.*\b(?:if you|(?:tell you|suggest|say|confirm) that)\b)"  # a condition, an answer
+)
+HELPS = re.compile(r"i can (?:\w+ )?(?:help|provide)\b")
+HERE = r"(?:here(?:'s| is| are)|below (?:is|are)|let's|let me)\b"
+LEADS_IN = _begins(
+    # a comma or bracket behind "here is" tells of the subject: "here is okroshka, a cold soup:"
+    rf"(?:[^.!?]{{0,120}}, ?)?{HERE}[^,(]*$",
+    r"it(?:'s| is| sounds| seems| looks) (?:completely |totally |perfectly |like )?"
+    r"(?:understandable|you(?:'re|'ve| are| have)?)\b",
+    r"you can\b.*:$",
+)
+"""Cut only behind a courtesy: a list needs its bare lead-in."""
+HANDS_OVER = re.compile(
+    r"(?:here(?:'s| is)|below is) (?:the|a|an|my|your) (?:[\w-]+ ){0,3}"
+    r"(?:version|rewrite|response|answer|translation|summary|text|passage)\b[^.!?]*:$"
+)
+ABOUT = re.compile(r", which is an?\b")  # "a Chola sandwich, which is a popular dish"
+
+ASKS = r"(?:feel free|(?:don't|do not) hesitate) to (?:ask|let me know|reach out|contact me|share)"
+ASKS_BACK = _begins(
+    r"(?:i don't .{0,60}, but )?(?:i )?hope (?:this|that|these|those|it|you|the)\b",
+    r"(?:please |just )?let me know\b",
+    # "reach out to the manufacturer", "ask for help" is advice
+    rf"(?:please )?{ASKS}\b(?! (?:(?:to|with) )?(?:the|your|an?|for)\b)",
+    rf".*\b{ASKS}\W*$",
+    r"if (?:you|there)\b.*\b(?:let me know|ask(?: me)?\W*$|reach out\W*$"
+    r"|i(?:'d|'ll| can| could| would| will) (?:be|do|try|help|assist|provide|give)\b)",
+    r"(?:good luck|enjoy)\b.*\blet me know\b",
+    r"i(?:'m| am|'d be| would be) (?:here|happy|glad) to (?:help|assist|answer|provide|work)\b",
+    r"(?:is|was) there (?:anything|something)\b.*\?",
+    r"(?:do|did) you have any\b.*\b(?:questions?|requests?)\b.*\?",
+    r"(?:would you like|how (?:can|may) i|shall i|should i|what (?:else|would you)"
+    r"|which \w+ would you like to (?:know|hear|learn))\b.*\?",
+    r"(?:is|does) (?:this|that) (?:what|the|help|answer|work)\b.*\?",
+)
+WISHES = _begins(r"(?:enjoy|good luck|best of luck|have (?:a|fun)|happy \w+ing|wishing you)\b")
+"""Cut only beside one that asks back: "Enjoy!" may be the last line of a recipe."""
+REMARKS = re.compile(
+    r"i(?:'ve| have)? (?:also )?(?:tried|included|provided|used|kept|made|wrote|written|added)\b"
+)
+"""A paragraph that begins so and ends by asking back is about the answer."""
+OF_THE_ANSWER = re.compile(r"\b(?:i|i'm|i've|me|my|above)\b")
+
+SPEAKS_AS = re.compile(
+    r"\b(?:e-?mail|letter|message|invitation|chat|dialogue|conversation|screenplay|speech|persona"
+    r"|act as|act like|pretend|role of|role-?play|imagine|you are (?:an?|the|my)(?! ai))\b",
+    re.IGNORECASE,
+)
+"""Prompts whose answer may say "I" and "you" as somebody else."""
+YES_OR_NO = re.compile(
+    r"(?:^|[.!?\n]\s*)(?:is|are|was|were|do|does|did|has|have|had|should|will|may|might|must|am"
+    r"|(?:can|could|would) (?!you))\b[^.!?\n]*\?\W*$",
+    re.IGNORECASE,
+)
+"""Prompts that "Absolutely!" answers."""
