@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from benchmarks.labelled import FOLDER, Figures, labelled
 from benchmarks.report import result, table
 from filters.trim.stage import Trim
+from synth.record import new_record, records_table
 
 TOLERANCE = 3  # characters
 WEAK = ("well-wish only", "customise hint")
@@ -79,15 +80,16 @@ def main() -> None:
     print()
     more = []
     for name in SETS:
-        pairs = [
-            (row["response"], row["prompt"])
-            for row in labelled(folder / f"answers_{name}.jsonl", source)
-        ]
+        rows = labelled(folder / f"answers_{name}.jsonl", source)
+        records = records_table(
+            [new_record(prompt=row["prompt"], text=row["response"], source=name) for row in rows]
+        )
         started = time.process_time()
-        cuts = [Trim().trimmed(*pair) for pair in pairs]
+        outcome = Trim().trim(records)
         seconds = time.process_time() - started
-        front, back = sum(bool(cut.opener) for cut in cuts), sum(bool(c.sign_off) for c in cuts)
-        more.append([name, str(len(cuts)), str(front), str(back), f"{len(cuts) / seconds:,.0f}"])
+        notes = [row[-1]["note"] for row in outcome.kept["scores"].to_pylist()]
+        counts = [str(sum(end in note for note in notes)) for end in ("opener", "sign_off")]
+        more.append([name, str(len(rows)), *counts, f"{len(rows) / seconds:,.0f}"])
     table(["answers", "rows", "openers cut", "sign-offs cut", "rows per CPU s"], more)
     openers, sign_offs = (one.figures for one in found)
     result("answer_trims", openers.f1, "F1 of openers", "higher", GOAL, {}, sign_offs=sign_offs.f1)

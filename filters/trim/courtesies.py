@@ -16,11 +16,12 @@ def _begins(*phrases: str) -> re.Pattern[str]:
 
 AGREE = (
     r"(?:sure(?: thing)?|certainly|absolutely|definitely|of course|ok(?:ay)?|alright|gladly"
-    r"|got it|no problem)"
+    r"|got it|no (?:problem|worries)|here you go)"
 )
 AGREES = re.compile(rf"{AGREE}[!.,]", re.IGNORECASE)
 YES = re.compile(
-    rf"(?:{AGREE}|great|oh no|yes|hello|hi|hey|greetings)\b(?: there)?[,.!: ]+", re.IGNORECASE
+    rf"(?:{AGREE}|great|oh no|yes|hello|hi|hey|greetings)\b(?: there)?[,.!:\u2013\u2014 ]+",
+    re.IGNORECASE,
 )
 """What may stand before a courtesy, and is none alone."""
 SUBJECT = r"(?:question|request|topic|concept|idea|word|challenge|task|project|problem|goal)\b"
@@ -28,7 +29,8 @@ COURTESY = _begins(
     r"i(?:'m| am|'d| would) (?:be )?(?:more than |so |very |really )?(?:happy|glad|delighted"
     r"|pleased|excited|thrilled|sorry|love|here) (?:to|that|you)\b(?!.*\bi\b)",
     r"(?:happy|glad) to (?:help|assist)",
-    r"(?:thank you|thanks)(?: so much)? for (?:asking|reaching|sharing|your (?:question|request))",
+    r"(?:thank you|thanks)(?: so much)? for (?:asking|reaching|sharing|(?:the|your) question)",
+    r"let me help you\b",
     rf"(?:what an?|that's an?) [^.?\n:]{{0,50}}\b{SUBJECT}",
     rf"(?:great|good|excellent|interesting|quite an?) {SUBJECT}",
     r"(?:that's (?:great|wonderful)|congratulations)\b",
@@ -50,7 +52,7 @@ HELPS = re.compile(r"i can (?:\w+ )?(?:help|provide)\b")
 HERE = r"(?:here(?:'s| is| are)|below (?:is|are)|let's|let me)\b"
 LEADS_IN = _begins(
     # a comma or bracket behind "here is" tells of the subject: "here is okroshka, a cold soup:"
-    rf"(?:[^.!?]{{0,120}}, ?)?{HERE}[^,(]*$",
+    rf"(?:[^.!?]{{0,120}}, ?(?:but )?)?{HERE}[^,(]*$",
     r"it(?:'s| is| sounds| seems| looks) (?:completely |totally |perfectly |like )?"
     r"(?:understandable|you(?:'re|'ve| are| have)?)\b",
     r"you can\b.*:$",
@@ -69,15 +71,16 @@ ASKS_BACK = _begins(
     # "reach out to the manufacturer", "ask for help" is advice
     rf"(?:please )?{ASKS}\b(?! (?:(?:to|with) )?(?:the|your|an?|for)\b)",
     rf".*\b{ASKS}\W*$",
+    r"if you(?:'d like| would like| want| need)\b.*\bi can\b",
     r"if (?:you|there)\b.*\b(?:let me know|ask(?: me)?\W*$|reach out\W*$"
     r"|i(?:'d|'ll| can| could| would| will) (?:be|do|try|help|assist|provide|give)\b)",
     r"(?:good luck|enjoy)\b.*\blet me know\b",
-    r"i(?:'m| am|'d be| would be) (?:here|happy|glad) to (?:help|assist|answer|provide|work)\b",
+    r"i(?:'m| am|'d be| would be) (?:here|happy|glad) (?:if you|to (?:help|assist|answer|work))\b",
     r"(?:is|was) there (?:anything|something)\b.*\?",
-    r"(?:do|did) you have any\b.*\b(?:questions?|requests?)\b.*\?",
-    r"(?:would you like|how (?:can|may) i|shall i|should i|what (?:else|would you)"
-    r"|which \w+ would you like to (?:know|hear|learn))\b.*\?",
-    r"(?:is|does) (?:this|that) (?:what|the|help|answer|work)\b.*\?",
+    r"(?:(?:do|did) you have )?any\b.*\b(?:questions?|requests?)\b.*\?",
+    r"(?:would you like|(?:do you )?want me to|how (?:can|may) i|shall i|should i"
+    r"|what (?:else|would you)|which \w+ would you like to (?:know|hear|learn))\b.*\?",
+    r"(?:is|does|how does) (?:this|that) (?:what|the|help|answer|work|sound)\b.*\?",
 )
 WISHES = _begins(r"(?:enjoy|good luck|best of luck|have (?:a|fun)|happy \w+ing|wishing you)\b")
 """Cut only beside one that asks back: "Enjoy!" may be the last line of a recipe."""
@@ -89,7 +92,8 @@ OF_THE_ANSWER = re.compile(r"\b(?:i|i'm|i've|me|my|above)\b")
 
 SPEAKS_AS = re.compile(
     r"\b(?:e-?mail|letter|message|invitation|chat|dialogue|conversation|screenplay|speech|persona"
-    r"|act as|act like|pretend|role of|role-?play|imagine|you are (?:an?|the|my)(?! ai))\b",
+    r"|customer|post|tweet|a reply|interview|act as|act like|pretend|role of|role-?play|imagine"
+    r"|you are (?:an?|the|my)(?! ai))\b",
     re.IGNORECASE,
 )
 """Prompts whose answer may say "I" and "you" as somebody else."""

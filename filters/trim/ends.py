@@ -34,7 +34,7 @@ from filters.trim.courtesies import (
 )
 
 HEAD_CHARS = 1_500
-TAIL_CHARS = 1_200
+TAIL_CHARS = 900
 TASK_CHARS = 250  # at either end of a prompt: what is asked, rather than material
 MOST_SENTENCES = 5  # of an opener or a sign-off
 
@@ -56,13 +56,14 @@ CLOSES = re.compile(r"[\"'\u201d\u2019)\]}>|`]$")  # a quotation or bracket that
 NOT_PROSE = re.compile(r"\s*(?:[-+\u2022>|#`~]|\* |\d{1,3}[.)]|\w[\w .'-]{0,30}:\s+\S)")
 INLINE_COLON = re.compile(r":\s+\S")
 EMOJI = r"\u2190-\u2bff\u200d\ufe0f\U0001f000-\U0001faff"
-AROUND = re.compile(rf"^[\s*_{EMOJI}]+|[\s*_{EMOJI}]+$")
+EMOJI_AROUND = re.compile(rf"\A[\s*_{EMOJI}]+|[\s*_{EMOJI}]+\Z")
 EMOJI_BEHIND = re.compile(rf"\s*[{EMOJI}]+")
 WORD = re.compile(r"\w")
 ENDS = (".", "!", "?", "\u2026")
 
 FIRST_PERSON = re.compile(r"\b(?:I|[Mm][ey]|[Oo]ur|us)\b")
 NOT_SAID = re.compile(r"```.*?(?:```|\Z)|\"[^\"\n]*\"|\u201c[^\u201c\u201d\n]*\u201d", re.DOTALL)
+VERSE_ABOVE = re.compile(r"^(?![-+*>|#\d])[^\n]*[\w,]\n\Z", re.MULTILINE)
 OPEN_FENCE = re.compile(r"```\w[^`]*\Z")
 SALUTATION = re.compile(
     r"^[^\w\n]*(?:dear\b|subject:|to whom\b|(?:hi|hello)\b[^\n]{0,40},$)",
@@ -100,7 +101,7 @@ def _opener_end(text: str, prompt: str) -> int:
             break  # a verse
         said = YES.sub("", one.words, count=1) if YES.match(one.words) else one.words
         answers = one.words.startswith("yes")  # "Yes, here are …", "Yes, I can write code."
-        eager = (said != one.words and not answers) or waiting or cut > 0
+        eager = (said != one.words and not answers) or waiting or cut > 0 or NOT_ABLE.match(said)
         if COURTESY.match(said) or COURTESY.match(one.words):
             cut, waiting, offered = one.end, False, False
         elif OFFERS.search(said) and (eager or _is_own_offer(said)):
@@ -148,6 +149,8 @@ def _sign_off_start(text: str) -> int:
     for one in reversed(found):
         if not one.words:
             continue
+        if VERSE_ABOVE.search(text, max(0, one.start - TASK_CHARS), one.start):
+            break
         if (
             one.words.endswith(ENDS)
             and ASKS_BACK.match(one.words)
@@ -193,7 +196,9 @@ def _sentences(text: str, start: int, stop: int) -> Iterator[Sentence]:
 def _sentence(line: str, offset: int, at: int, end: int) -> Sentence:
     said = line[at:end]
     left = len(said) - len(said.lstrip())
-    words = AROUND.sub("", said).lower().replace("\u2019", "'")
+    words = said.strip(" \t*_").lower()
+    if not words.isascii():
+        words = EMOJI_AROUND.sub("", words).replace("\u2019", "'")
     if words and (CLOSES.search(words) or not WORD.search(words)):
         words = "-"
     return Sentence(offset + at + left, offset + at + len(said.rstrip()), words)

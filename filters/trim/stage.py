@@ -71,7 +71,7 @@ class Trim(ShardStage):
             for row, (text, prompt, meta) in enumerate(
                 zip(after[name], prompts, metas, strict=True)
             ):
-                done = self.trimmed(text or "", prompt, meta)
+                done = self.trimmed(text, prompt, meta) if text else Trimmed("")
                 if text and done.text != text:
                     after[name][row] = done.text
                     of = "" if name == "text" else f"{name}_"
