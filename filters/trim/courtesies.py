@@ -2,7 +2,7 @@
 
 They are matched with one sentence in lower case, mostly from its beginning. Written after 264
 labelled openers and sign-offs of 31 models (AlpacaEval). A logistic regression over the hashed
-words of these sentences does worse: F1 0.66 and 0.75 out of fold, against 0.94 and 0.90.
+words of these sentences does worse: F1 0.66 and 0.75 out of fold, against 0.94 and 0.91.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ YES = re.compile(
     re.IGNORECASE,
 )
 """What may stand before a courtesy, and is none alone."""
-SUBJECT = r"(?:question|request|topic|concept|idea|word|challenge|task|project|problem|goal)\b"
+SUBJECT = r"(?:question|request|topic|concept|idea|word|challenge|goal)\b"
 COURTESY = _begins(
-    r"i(?:'m| am|'d| would) (?:be )?(?:more than |so |very |really )?(?:happy|glad|delighted"
-    r"|pleased|excited|thrilled|sorry|love|here) (?:to|that|you)\b(?!.*\bi\b)",
-    r"(?:happy|glad) to (?:help|assist)",
+    r"i(?:'m| am|'d| would) (?!not)(?:\w+ ){0,3}(?:happy|glad|delighted|excited|sorry|love|here)"
+    r" (?:to|that|you)\b(?!.*\bi\b)",
+    r"(?:happy|glad) to help",
     r"(?:thank you|thanks)(?: so much)? for (?:asking|reaching|sharing|(?:the|your) question)",
     r"let me help you\b",
-    rf"(?:what an?|that's an?) [^.?\n:]{{0,50}}\b{SUBJECT}",
-    rf"(?:great|good|excellent|interesting|quite an?) {SUBJECT}",
-    r"(?:that's (?:great|wonderful)|congratulations)\b",
+    rf"(?:what|that's|quite) an? [^.?\n:]{{0,50}}\b{SUBJECT}",
+    rf"(?:great|good|interesting) {SUBJECT}",
+    r"(?:that's great|congratulations)\b",
 )
 ASSISTANT = r"\b(?:ai|assistant|language model|artificial intelligence)\b"
 IS_ASSISTANT = re.compile(ASSISTANT, re.IGNORECASE)
@@ -49,24 +49,23 @@ OFFERS = re.compile(
     r"(?!.*\b(?:if you|(?:tell you|suggest|say|confirm) that)\b)"  # a condition, an answer
 )
 HELPS = re.compile(r"i can (?:\w+ )?(?:help|provide)\b")
-HERE = r"(?:here(?:'s| is| are)|below (?:is|are)|let's|let me)\b"
+HERE = r"(?:here(?:'s| is| are)|below (?:is|are)|let(?:'s| me))\b"
 LEADS_IN = _begins(
     # a comma or bracket behind "here is" tells of the subject: "here is okroshka, a cold soup:"
     rf"(?:[^.!?]{{0,120}}, ?(?:but )?)?{HERE}[^,(]*$",
-    r"it(?:'s| is| sounds| seems| looks) (?:completely |totally |perfectly |like )?"
-    r"(?:understandable|you(?:'re|'ve| are| have)?)\b",
+    r"it(?:'s| is| sounds| seems) (?:\w+ )?(?:understandable|you(?:'re|'ve)?)\b",
     r"you can\b.*:$",
 )
 """Cut only behind a courtesy: a list needs its bare lead-in."""
 HANDS_OVER = re.compile(
-    r"(?:here(?:'s| is)|below is) (?:the|a|an|my|your) (?:[\w-]+ ){0,3}"
-    r"(?:version|rewrite|response|answer|translation|summary|text|passage)\b[^.!?]*:$"
+    r"here(?:'s| is) (?:the|an?|my|your) (?:[\w-]+ ){0,3}"
+    r"(?:version|rewrite|response|translation|summary|text)\b[^.!?]*:$"
 )
 ABOUT = re.compile(r", which is an?\b")  # "a Chola sandwich, which is a popular dish"
 
-ASKS = r"(?:feel free|(?:don't|do not) hesitate) to (?:ask|let me know|reach out|contact me|share)"
+ASKS = r"(?:feel free|(?:don't|do not) hesitate) to (?:ask|let me know|reach out|contact me)"
 ASKS_BACK = _begins(
-    r"(?:i don't .{0,60}, but )?(?:i )?hope (?:this|that|these|those|it|you|the)\b",
+    r"(?:i )?hope (?:th\w+|it|you)\b",
     r"(?:please |just )?let me know\b",
     # "reach out to the manufacturer", "ask for help" is advice
     rf"(?:please )?{ASKS}\b(?! (?:(?:to|with) )?(?:the|your|an?|for)\b)",
@@ -75,17 +74,17 @@ ASKS_BACK = _begins(
     r"if (?:you|there)\b.*\b(?:let me know|ask(?: me)?\W*$|reach out\W*$"
     r"|i(?:'d|'ll| can| could| would| will) (?:be|do|try|help|assist|provide|give)\b)",
     r"(?:good luck|enjoy)\b.*\blet me know\b",
-    r"i(?:'m| am|'d be| would be) (?:here|happy|glad) (?:if you|to (?:help|assist|answer|work))\b",
-    r"(?:is|was) there (?:anything|something)\b.*\?",
-    r"(?:(?:do|did) you have )?any\b.*\b(?:questions?|requests?)\b.*\?",
-    r"(?:would you like|(?:do you )?want me to|how (?:can|may) i|shall i|should i"
-    r"|what (?:else|would you)|which \w+ would you like to (?:know|hear|learn))\b.*\?",
-    r"(?:is|does|how does) (?:this|that) (?:what|the|help|answer|work|sound)\b.*\?",
+    r"i(?:'m|'d be| am| would be) (?:here|happy|glad) (?:if you|to (?:help|assist))\b",
+    r"is there (?:any|some)thing\b.*\?",
+    r"(?:do you have )?any\b.*\bquestions?\b.*\?",
+    r"(?:would you like|(?:do you )?want me to|how (?:can|may) i|shall i|what else"
+    r"|wh\w+ (?:\w+ )?would you like to (?:know|hear|learn))\b.*\?",
+    r"(?:is|does|how does) (?:this|that) (?:what|the|help|work|sound)\b.*\?",
 )
-WISHES = _begins(r"(?:enjoy|good luck|best of luck|have (?:a|fun)|happy \w+ing|wishing you)\b")
+WISHES = _begins(r"(?:enjoy|(?:good|best of) luck|have (?:a|fun)|happy \w+ing)\b")
 """Cut only beside one that asks back: "Enjoy!" may be the last line of a recipe."""
 REMARKS = re.compile(
-    r"i(?:'ve| have)? (?:also )?(?:tried|included|provided|used|kept|made|wrote|written|added)\b"
+    r"i(?:'ve| have)? (?:also )?(?:tried|included|provided|used|kept|made|wrote|added)\b"
 )
 """A paragraph that begins so and ends by asking back is about the answer."""
 OF_THE_ANSWER = re.compile(r"\b(?:i|i'm|i've|me|my|above)\b")
