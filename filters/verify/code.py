@@ -37,11 +37,17 @@ class Code(Model):
     )
     timeout_s: float = Field(10.0, gt=0, le=600, description="longest time for one run")
     memory_mb: int = Field(512, ge=64, le=65_536, description="most memory for one run")
+    required: bool = Field(
+        True,
+        description="a machine without a sandbox is refused before the run; `false`: only when "
+        "a row with tests comes",
+    )
 
     def preflight(self) -> None:
         """Raises `NoSandboxError` where this machine has no sandbox that holds, or RefusedError."""
-        with self._sandbox() as sandbox:
-            self._try_interpreter(sandbox)
+        if self.required:
+            with self._sandbox() as sandbox:
+                self._try_interpreter(sandbox)
 
     def check(self, batch: Batch) -> list[Check]:
         """One check per row; the note says what was called and what came of it.
@@ -125,4 +131,4 @@ def _given(prompt: str) -> str:
     """The code that a prompt gives: its last block, or all of it."""
     from filters.verify.code_block import program_in
 
-    return program_in(prompt).code
+    return program_in(prompt).last

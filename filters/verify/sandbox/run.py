@@ -8,13 +8,16 @@ sandbox. The verdict is theirs, and they hear nothing of the answer but literals
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from filters.verify.sandbox import literal
+from filters.verify.sandbox.inside import PROSE
 from filters.verify.sandbox.lane import Child, Lane
 from filters.verify.sandbox.literal import MOST_BYTES
 from filters.verify.sandbox.seal import Limits
@@ -53,20 +56,33 @@ class Answer:
     """The code to be checked, and the prompt's code that it may build on."""
 
     prompt: str
-    code: str
+    blocks: Sequence[str]
+    """In the order of the answer; at least one."""
     marked: bool
-    """Whether the answer marks it as code."""
+    """Whether the answer marks them as code."""
+    ready: bool = False
+    """Whether LeetCode's imports are made for it, see `inside.READY`."""
 
     def job(self) -> bytes:
         """As the sandboxed process reads it."""
-        return literal.encode({"prompt": self.prompt, "code": self.code, "marked": self.marked})
+        return literal.encode(
+            {
+                "prompt": self.prompt,
+                "blocks": list(self.blocks),
+                "marked": self.marked,
+                "ready": self.ready,
+            }
+        )
 
 
-def check_function(lane: Lane, tests: bytes, answer: Answer | object, budget: Budget) -> Check:
+def check_function(
+    lane: Lane, tests: bytes, answer: Answer | object, budget: Budget, *, altered: bool = False
+) -> Check:
     """The verdict of the tests (an encoded job) about the answer.
 
-    An `answer` that is no `Answer` is a value that every call gives, to see what the tests are
-    worth. Raises `SandboxFault` and `OutsideKillError`, which say nothing about the answer.
+    An `answer` that is no `Answer` is a value that every call gives, and `altered` puts another
+    value in place of each that the answer gives: both show what the tests are worth. Raises
+    `SandboxFault` and `OutsideKillError`, which say nothing about the answer.
     """
     children: list[Child] = []
     try:
@@ -79,7 +95,7 @@ def check_function(lane: Lane, tests: bytes, answer: Answer | object, budget: Bu
             children.append(candidate)
             candidate.send(answer.job())
         constant = b"" if candidate else literal.encode(["value", answer, None])
-        check = _relay(lane, tester, candidate, constant, budget)
+        check = _relay(lane, tester, candidate, constant, budget, altered=altered)
     finally:
         lane.finish(children)
     return check._replace(note=f"{_plain(check.note)}{_took(children[-1])}")
@@ -93,16 +109,28 @@ def _took(child: Child) -> str:
 
 
 def _relay(
-    lane: Lane, tester: Child, candidate: Child | None, constant: bytes, budget: Budget
+    lane: Lane,
+    tester: Child,
+    candidate: Child | None,
+    constant: bytes,
+    budget: Budget,
+    *,
+    altered: bool,
 ) -> Check:
     """Carries calls and literals between the two until there is a verdict."""
     left = {child.id: budget.seconds for child in (tester, candidate) if child}
+    if candidate is not None:
+        ready = _turn(lane, candidate, left, budget)  # none of the answer has run so far
+        if ready == PROSE:
+            return Check(Verdict.UNVERIFIED, "no code in the answer")
+        if isinstance(ready, str):
+            return Check(Verdict.FAIL, f"the answer {ready}")
     calls = 0
     while True:
         said = _turn(lane, tester, left, budget)
         if isinstance(said, str):
-            verdict = Verdict.ERROR if not calls else Verdict.UNVERIFIED
-            return Check(verdict, f"the tests {said}")
+            # what they do with the answer's values may be why, so it is not left open
+            return Check(Verdict.ERROR, f"the tests {said}")
         if said[:1] == DONE:
             return _verdict(said[1:], calls, candidate)
         if said[:1] != CALL:
@@ -116,7 +144,33 @@ def _relay(
         if isinstance(reply, str):
             asked = said[1 : 1 + STDERR_CHARS].decode(errors="replace")
             return Check(Verdict.FAIL, f"call {calls}, {asked}: the answer {reply}"[:NOTE_CHARS])
-        tester.send(reply)
+        tester.send(alter(reply) if altered else reply)
+
+
+def alter(reply: bytes) -> bytes:
+    """The reply with another value of the same kind, which tests cannot know, and arguments too."""
+    salt = hashlib.sha256(reply).hexdigest()
+    try:
+        _, value, arguments = json.loads(reply)
+        return json.dumps(["value", _unlike(value, salt), _unlike(arguments, salt)]).encode()
+    except (ValueError, TypeError, RecursionError):
+        return reply  # the tests do not accept it
+
+
+def _unlike(value: Any, salt: str) -> Any:
+    """Another value, packed as `literal` packs it."""
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return -abs(value) - 1 - int(salt[:2], 16)
+        case list():
+            return [*(_unlike(item, salt) for item in value), salt]
+        case {"d": [*pairs]}:
+            return {"d": [*([key, _unlike(item, salt)] for key, item in pairs), [salt, salt]]}
+        case {"t": [*_]} | {"s": [*_]} | {"f": [*_]} | {"g": [*_]}:
+            return {tag: _unlike(items, salt) for tag, items in value.items()}
+    return salt
 
 
 def _turn(lane: Lane, child: Child, left: dict[int, float], budget: Budget) -> bytes | str:
