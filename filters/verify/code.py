@@ -26,7 +26,7 @@ class Code(Model):
     """Runs the code of an answer against `reference.tests`, in a sandbox.
 
     The tests are asserts that call the function, cases with `fn_name`, or inputs and outputs of a
-    program. Tests that a function without content passes prove nothing: `unverified`.
+    program. Tests that hold for other results too prove nothing: `unverified`.
     """
 
     name: ClassVar[str] = "code"
