@@ -133,7 +133,7 @@ def test_a_sandbox_that_goes_in_mid_run_is_replaced_once_then_raises(sandbox):
 
     def work(lane: Lane, *, deaths: int) -> Output:
         runs.append(lane)
-        child = lane.spawn("script", BUDGET.limits, frames=False)
+        child = lane.spawn("script", BUDGET.limits, stdin=b"")
         try:
             child.send(literal.encode_text(ENDLESS if len(runs) <= deaths else "print('on')"))
             lane.pump(lambda: bool(child.received), time.monotonic() + 20)
@@ -216,7 +216,7 @@ def test_what_is_killed_from_outside_twice_is_an_error():
 
 def test_a_child_that_cannot_be_sealed_is_a_fault(sandbox):
     def work(lane: Lane) -> Output:
-        child = lane.spawn("script", Limits(1, 1 << 63), frames=False)
+        child = lane.spawn("script", Limits(1, 1 << 63), stdin=b"")
         try:
             lane.pump(lambda: child.end is not None, time.monotonic() + 20)
         finally:
@@ -242,7 +242,7 @@ def test_nothing_is_left_when_the_run_is_killed():
         "from filters.verify.sandbox.run import Budget\n"
         f"program = literal.encode_text({ENDLESS!r})\n"
         "def work(lane):\n"
-        "  child = lane.spawn('script', Budget(60, 1 << 28).limits, frames=False)\n"
+        "  child = lane.spawn('script', Budget(60, 1 << 28).limits, stdin=b'')\n"
         "  child.send(program)\n"
         "  lane.pump(lambda: bool(child.received), time.monotonic() + 60)\n"
         "  print(lane.process.pid, flush=True)\n"

@@ -24,7 +24,6 @@ from filters.verify.sandbox import literal
 from filters.verify.sandbox.literal import NotLiteralError, TooLargeError
 
 MOST_MESSAGE = 500
-STDIN = 0  # the program comes first there, then what it reads
 FILE = "solution.py"
 CODE, PROSE = b"C", b"P"
 """The first frame of an answer's process, sent before any of the answer has run."""
@@ -45,9 +44,9 @@ def work(role: str) -> NoReturn:
     vars(builtins).update(exit=sys.exit, quit=sys.exit)  # Python's own come with `site`
     sys.argv = [FILE]
     if role == "command":
-        run_command(literal.decode(literal.read_frame(STDIN)))
+        run_command(literal.decode(literal.read_frame()))
     if role == "script":
-        run_script(literal.decode_text(literal.read_frame(STDIN)).split(literal.BETWEEN_BLOCKS))
+        run_script(literal.decode_text(literal.read_frame()).split(literal.BETWEEN_BLOCKS))
     if role == "candidate":
         answer_calls(literal.decode(literal.read_frame()))
     from filters.verify.sandbox.tester import run_tests
@@ -200,13 +199,11 @@ def load(job: dict[str, Any], name: str) -> types.ModuleType:
             if isinstance(node, DEFINITIONS):
                 with contextlib.suppress(Exception):  # an example may lack what it needs
                     run(ast.Module([node], []), module, FILE)
-    if main is not None:
-        run(main, module, FILE)
-        return module
     attempts = [blocks[-1]]
     if given is not None and blocks[-1].strip():
         attempts += [prompt + blocks[-1], prompt + "    " + blocks[-1]]
-    run(next(filter(parses, attempts), blocks[-1]), module, FILE)
+    with contextlib.suppress(EOFError):  # an example at its end reads input, and there is none
+        run(main or next(filter(parses, attempts), blocks[-1]), module, FILE)
     return module
 
 

@@ -86,12 +86,12 @@ def check_function(
     """
     children: list[Child] = []
     try:
-        tester = lane.spawn("tests", budget.limits, frames=True)
+        tester = lane.spawn("tests", budget.limits)
         children.append(tester)
         tester.send(tests)
         candidate = None
         if isinstance(answer, Answer):
-            candidate = lane.spawn("candidate", budget.limits, frames=True)
+            candidate = lane.spawn("candidate", budget.limits)
             children.append(candidate)
             candidate.send(answer.job())
         constant = b"" if candidate else literal.encode(["value", answer, None])
@@ -246,11 +246,9 @@ def run_program(lane: Lane, program: bytes, stdin: str, budget: Budget, *, role:
 
     Raises `SandboxFault` and `OutsideKillError`, which say nothing about the program.
     """
-    child = lane.spawn(role, budget.limits, frames=False)
+    child = lane.spawn(role, budget.limits, stdin=stdin.encode(errors="surrogatepass"))
     try:
         child.send(program)
-        child.pending += stdin.encode(errors="surrogatepass")
-        child.close_when_written = True
         in_time = lane.pump(
             lambda: (child.end is not None and child.read < 0) or child.flooded,
             time.monotonic() + budget.seconds,
