@@ -48,7 +48,9 @@ class Judge:
         """The check by tests that call a function.
 
         They prove nothing if they hold for None, or for other values than those that the answer
-        gave: the second is no constant, so tests cannot know it from an answer.
+        gave: the second is no constant, so tests cannot know it from an answer. A pass holds twice:
+        on copies, so that no answer changes what it is compared with, and in place, as tests may
+        look for the change.
         """
         if self.command:
             return Check(Verdict.UNVERIFIED, "the tests call a function, which needs Python")
@@ -61,19 +63,19 @@ class Judge:
             why = "the tests also hold for a function that always gives None"
             return Check(Verdict.UNVERIFIED, why)
         check = self._held(tests, answer)
-        if check.verdict is Verdict.PASS and key not in self._telling:
+        if check.verdict is not Verdict.PASS:
+            return check
+        if key not in self._telling:
             if self._held(tests, answer, altered=True).verdict is Verdict.PASS:
                 why = "the tests also hold for other values than the answer's"
                 return Check(Verdict.UNVERIFIED, why)
             self._telling.add(key)
-        return check
+        return self._held(tests, answer, in_place=True)
 
-    def _held(
-        self, tests: FunctionTests, answer: Answer | object, *, altered: bool = False
-    ) -> Check:
+    def _held(self, tests: FunctionTests, answer: Answer | object, **how: bool) -> Check:
         return twice(
             lambda: self.sandbox.use(
-                lambda lane: check_function(lane, tests.job, answer, self.budget, altered=altered)
+                lambda lane: check_function(lane, tests.job, answer, self.budget, **how)
             )
         )
 

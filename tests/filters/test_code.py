@@ -441,7 +441,6 @@ def test_the_least_memory_suffices_for_small_programs(sandbox):
 
 def test_rows_without_tests_need_no_sandbox(monkeypatch):
     monkeypatch.setattr(Sandbox, "__enter__", None)
-    Code(required=False).preflight()
     assert Code().check(Batch.of_texts(["x"])) == [Check(Verdict.NOT_APPLICABLE, "no tests")]
 
 

@@ -102,8 +102,12 @@ def test_without_walls_no_answer_is_run(monkeypatch):
     no_walls(monkeypatch)
     monkeypatch.setattr(Lane, "spawn", lambda *_: pytest.fail("it was run"))
     row = new_record(prompt="?", text="x = 1", reference={"tests": "assert f(1) == 1"})
+    batch = Batch(records_table([row, new_record(prompt="?", text="4")]))
     with pytest.raises(NoSandboxError):
-        Code().check(Batch(records_table([row])))
+        Code().check(batch)
+    optional = Code(required=False)
+    optional.preflight()
+    assert [check.verdict for check in optional.check(batch)] == ["unverified", "not_applicable"]
 
 
 def test_every_canary_can_sing(tmp_path):

@@ -21,7 +21,7 @@ from filters.verify.sandbox.inside import PROSE
 from filters.verify.sandbox.lane import Child, Lane
 from filters.verify.sandbox.literal import MOST_BYTES
 from filters.verify.sandbox.seal import Limits
-from filters.verify.sandbox.tester import CALL, DONE
+from filters.verify.sandbox.tester import CALL, DONE, IN_PLACE, ON_COPIES
 from synth.verdicts import Check, Verdict
 
 KILLED: Final = -9
@@ -76,10 +76,17 @@ class Answer:
 
 
 def check_function(
-    lane: Lane, tests: bytes, answer: Answer | object, budget: Budget, *, altered: bool = False
+    lane: Lane,
+    tests: bytes,
+    answer: Answer | object,
+    budget: Budget,
+    *,
+    in_place: bool = False,
+    altered: bool = False,
 ) -> Check:
     """The verdict of the tests (an encoded job) about the answer.
 
+    `in_place`: what a call changes in a list, set or dict is changed for the tests, too.
     An `answer` that is no `Answer` is a value that every call gives, and `altered` puts another
     value in place of each that the answer gives: both show what the tests are worth. Raises
     `SandboxFault` and `OutsideKillError`, which say nothing about the answer.
@@ -88,7 +95,7 @@ def check_function(
     try:
         tester = lane.spawn("tests", budget.limits)
         children.append(tester)
-        tester.send(tests)
+        tester.send((IN_PLACE if in_place else ON_COPIES) + tests)
         candidate = None
         if isinstance(answer, Answer):
             candidate = lane.spawn("candidate", budget.limits)

@@ -21,10 +21,12 @@ from filters.verify.sandbox import inside, literal
 from filters.verify.sandbox.literal import NotLiteralError, TooLargeError, same
 
 CALL, DONE = b"C", b"D"
+ON_COPIES, IN_PLACE = b"0", b"1"
+"""Before the tests: whether a call can change what they hold."""
 MOST_NOTE = 400
 MOST_SHOWN = 120
 FILE = "tests.py"
-IN_PLACE = " in_place"  # no name that tests can have
+FOR_EFFECT = " for effect"  # no name that tests can have
 
 
 class Stopped(BaseException):  # no test may catch it by accident
@@ -42,7 +44,8 @@ class AnswerError(Exception):
 class Session:
     """The calls of one run of the tests."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_place: bool) -> None:
+        self.in_place = in_place
         self.calls = 0
         self.last = ""
         """The last call and what came of it, as evidence."""
@@ -56,10 +59,8 @@ class Session:
     def ask(
         self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, in_place: bool = False
     ) -> Any:
-        """What the answer gives for the call; its builtin exceptions are raised here too.
-
-        `in_place`: what it changes in the arguments is changed here as well.
-        """
+        """What the answer gives for the call; its builtin exceptions are raised here too."""
+        in_place = in_place or self.in_place
         parts = [*map(shown, args), *(f"{k}={shown(v)}" for k, v in kwargs.items())]
         self.last = f"{name}({', '.join(parts)})"
         try:
@@ -88,7 +89,8 @@ class Session:
             raise self.raised
         if name[:1].isupper():  # whatever class the answer has
             self.stop("unverified", f"the tests make objects of {name}, and no object crosses")
-        self.uncrossed = f"{self.last} gave {first}"
+        self.last += f" gave {first}"
+        self.uncrossed = self.last
         return Uncrossed(self)
 
     def stop(self, verdict: str, note: str) -> NoReturn:
@@ -137,26 +139,26 @@ class Asked:
             return Solution(self._session)
         return self._session.ask(self.__name__, args, kwargs)
 
-    def in_place(self, *args: Any, **kwargs: Any) -> None:
+    def for_effect(self, *args: Any, **kwargs: Any) -> None:
         """A call for what it does to its arguments."""
         self._session.ask(self.__name__, args, kwargs, in_place=True)
 
 
 class Statements(ast.NodeTransformer):
-    """Makes `f(x)` that stands alone `in_place(f, x)`: a call whose value nobody looks at."""
+    """Makes `f(x)` that stands alone `for_effect(f, x)`: a call whose value nobody looks at."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr:
         """The statement, with the call in it changed."""
         call = node.value
         if isinstance(call, ast.Call):
             call.args.insert(0, call.func)
-            call.func = ast.copy_location(ast.Name(IN_PLACE, ast.Load()), call)
+            call.func = ast.copy_location(ast.Name(FOR_EFFECT, ast.Load()), call)
         return node
 
 
-def in_place(function: Any, *args: Any, **kwargs: Any) -> None:
+def for_effect(function: Any, *args: Any, **kwargs: Any) -> None:
     """Calls it for its effects."""
-    (function.in_place if isinstance(function, Asked) else function)(*args, **kwargs)
+    (function.for_effect if isinstance(function, Asked) else function)(*args, **kwargs)
 
 
 def shown(value: object) -> str:
@@ -170,8 +172,9 @@ def shown(value: object) -> str:
 
 def run_tests() -> NoReturn:
     """Runs the tests, says what came of it in one frame, and waits for the end."""
-    job = literal.decode(literal.read_frame())
-    session = Session()
+    frame = literal.read_frame()
+    job = literal.decode(frame[1:])
+    session = Session(in_place=frame[:1] == IN_PLACE)
     try:
         if "calls" in job:
             run_cases(session, job["name"], job["calls"], job["expected"])
@@ -268,7 +271,7 @@ def run_asserts(session: Session, prompt: str, tests: str) -> None:
         inside.run(helpers, module, "prompt.py")
     for name in inside.undefined_names(tree) - module.__dict__.keys():
         setattr(module, name, Asked(session, name))
-    setattr(module, IN_PLACE, in_place)
+    setattr(module, FOR_EFFECT, for_effect)
     sys.modules["solution"] = Solution(session)
     inside.run(Statements().visit(tree), module, FILE)
     for name, value in list(vars(module).items()):
