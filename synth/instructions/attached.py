@@ -19,10 +19,11 @@ KEY: Final = "instructions"
 IDS, PARAMETERS = "instruction_id_list", "kwargs"  # IFEval's columns, arXiv:2311.07911
 CONSTRAINTS: Final = "constraints"
 KEYS: Final = (KEY, IDS, PARAMETERS, CONSTRAINTS)
+BLANK: Final = {"divider": "blank"}
 CHECKS: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
-    "min_words": ("length_constraints:number_words", "num_words", {"relation": "at least"}),
-    "max_words": ("length_constraints:number_words", "num_words", {"relation": "at most"}),
-    "paragraphs": ("length_constraints:number_paragraphs", "num_paragraphs", {"divider": "blank"}),
+    "min_words": ("length_constraints:number_words", "num_words", BLANK | {"relation": "at least"}),
+    "max_words": ("length_constraints:number_words", "num_words", BLANK | {"relation": "at most"}),
+    "paragraphs": ("length_constraints:number_paragraphs", "num_paragraphs", BLANK),
     "bullets": ("detectable_format:number_bullet_lists", "num_bullets", {}),
     "contains": ("keywords:existence", "keywords", {}),
     "excludes": ("keywords:forbidden_words", "forbidden_words", {}),
