@@ -52,10 +52,10 @@ ALONE = re.compile(
     r"(?<!\btimes)(?<!\bplus)(?<!\bminus)(?<!\bof)(?<!\bby)(?<!\blog)(?<!\bln)(?<!\broot)"
     r"(?:^|\s|(?<!\w)[(\[{]|[$:;,\"'\u201c*_|<>`~])$"
 )
-# what a result may not stand before
-LIST_MARKER = re.compile(r"\s*(?:[-*\u2022]|\(?\d{1,2}[.)])\s+")
-NOT_UNARY = re.compile(r"[\w)}\]]\s*$")
 CONTEXT_CHARS = 12
+NOT_UNARY = re.compile(r"[\w)}\]]\s*$")  # before a minus
+LIST_MARKER = re.compile(r"\s*(?:[-*\u2022]|\(?\d{1,2}[.)])\s+")
+# what a result may not stand before
 GOES_ON = re.compile(
     r"[\w^_({\u221a]|\s?\\(?:sqrt|pi|frac)|,?\s?\(?(?:\\[bp]?mod|mod\b|[rR] ?\d|rem|with a rem)"
     r"|\sand a "
@@ -72,8 +72,6 @@ OPERATIONS: Final[Mapping[type[ast.operator], Callable[..., Fraction]]] = {
 HALF = "numerator"  # of a fraction, whose other half is to come
 BOX = "\\boxed{"
 LINES_BEFORE = 3
-
-
 Tokens = list[re.Match[str]]
 
 
@@ -193,8 +191,10 @@ def _brackets(side: Tokens) -> tuple[list[int], list[int]]:
     for at, token in enumerate(side):
         if token.lastgroup in ("open", "fraction"):
             opened.append(at)
+        elif token.lastgroup == "close" and opened:
+            opened.pop()
         elif token.lastgroup == "close":
-            (opened.pop if opened else lambda at=at: closed.append(at))()
+            closed.append(at)
     return opened, closed
 
 
