@@ -3,7 +3,6 @@
 from typing import Final
 
 from filters.grounding.arithmetic import Arithmetic
-from filters.grounding.claims import Claims
 from filters.grounding.copying import Copying
 from filters.grounding.facts import Facts
 from filters.quality.boilerplate import Boilerplate
@@ -32,7 +31,6 @@ FILTERS: Final[dict[str, type[Model]]] = {
     "arithmetic": Arithmetic,
     "boilerplate": Boilerplate,
     "c4": C4,
-    "claims": Claims,
     "copying": Copying,
     "echo": Echo,
     "facts": Facts,
