@@ -271,6 +271,7 @@ def test_a_generator_crosses_and_what_is_no_literal_fails(judge, code, verdict):
     [
         ("def f(x): return lambda y: x + y", "assert f(1)(2) == 3"),
         ("class Stack:\n    def top(self): return 1", "assert Stack().top() == 1"),
+        ("class Stack:\n    def __eq__(self, other): return True", "assert Stack() == Stack()"),
     ],
 )
 def test_tests_that_need_more_than_literals_leave_an_answer_open(judge, code, tests):
@@ -281,6 +282,10 @@ def test_no_answer_passes_by_a_value_that_is_true_and_no_literal(judge):
     tests = "assert even(2)\nassert not even(3)"
     assert checked(judge, "def even(x): return x % 2 == 0", tests).verdict is Verdict.PASS
     assert checked(judge, "def even(x): return x % 2 == 0 and print", tests).verdict is Verdict.FAIL
+    tests = "assert Even(2) is True\nassert Even(3) is False"
+    assert (
+        checked(judge, "class Even:\n    def __init__(self, x): 1", tests).verdict is Verdict.FAIL
+    )
 
 
 @pytest.mark.parametrize("expected", ["Fraction(1, 2)", "Fraction(1, 3)"])

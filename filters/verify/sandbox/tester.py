@@ -87,11 +87,9 @@ class Session:
             self.last += f" raised {first}: {second}"
             self.raised = exception(str(first), str(second))
             raise self.raised
-        if name[:1].isupper():  # whatever class the answer has
-            self.stop("unverified", f"the tests make objects of {name}, and no object crosses")
         self.last += f" gave {first}"
         self.uncrossed = self.last
-        return Uncrossed(self)
+        return Uncrossed(self, name)
 
     def stop(self, verdict: str, note: str) -> NoReturn:
         """Ends the tests with this verdict."""
@@ -118,13 +116,31 @@ def replace(own: Any, changed: Any) -> None:
 
 
 class Uncrossed:
-    """In place of a value that is no literal: equal to nothing else, and useless."""
+    """In place of a value that is no literal: equal to nothing, and useless.
 
-    def __init__(self, session: Session) -> None:
+    Tests that call it, or that use it as an object of a class, cannot be held by any answer.
+    """
+
+    def __init__(self, session: Session, name: str) -> None:
         self._session = session
+        self._of_class = name[:1].isupper()
 
     def __call__(self, *_: Any, **__: Any) -> NoReturn:
         self._session.stop("unverified", "the tests call what a call gave, and no function crosses")
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if self._of_class and not name.startswith("__"):
+            self._session.stop(
+                "unverified", f"the tests use .{name} of an object, and none crosses"
+            )
+        raise AttributeError(name)
+
+    def __eq__(self, other: object) -> bool:
+        if self._of_class and isinstance(other, Uncrossed):
+            self._session.stop("unverified", "the tests compare objects, and none crosses")
+        return False
+
+    __hash__ = object.__hash__
 
 
 class Asked:
