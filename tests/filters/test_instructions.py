@@ -50,6 +50,12 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
         "\n\n**So** it is.\n\n \n\nA.",
         "**Soon** it is.\n\nA.",
     ),
+    (
+        "length_constraints:nth_paragraph_first_word",
+        {"num_paragraphs": 1, "nth_paragraph": 1, "first_word": "It's so"},
+        "It's so, isn't it?",
+        "It so is.",
+    ),
     ("keywords:existence", {"keywords": ["ant", "big bee"]}, "A _big\nbee_ eats an **Ant**.", "A big bee eats an antler."),
     ("keywords:existence", {"keywords": ["\u732b"]}, "\u6211\u6709\u732b\u3002", "\u6211\u6709\u72d7\u3002"),
     ("keywords:forbidden_words", {"forbidden_words": ["ant"]}, "An antler.", "An ant."),
@@ -60,7 +66,7 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("detectable_content:postscript", {"postscript_marker": "P.S."}, "Yes. P.S. Also.", "Yes. Ps no."),
     ("detectable_format:number_bullet_lists", {"num_bullets": 2}, "* a\n- b", "* a\n- b\n- c\n"),
     ("detectable_format:number_bullet_lists", {"num_bullets": 1}, "**bold**\n---\n* a", "**bold**\n---"),
-    ("detectable_format:number_bullet_lists", {"num_bullets": 1}, "*So it is*\n* a", "*So it is*\n"),
+    ("detectable_format:number_bullet_lists", {"num_bullets": 1}, "*So it is*\n* a\n* * *", "*So it is*\n- - -"),
     ("detectable_format:constrained_response", {}, "My answer is no.", "No."),
     ("detectable_format:constrained_response", {"options": ["A", "B"]}, "It is B.", "Apples."),
     ("detectable_format:number_highlighted_sections", {"num_highlights": 2}, "*a* and **b**", "**a** and b"),
@@ -257,6 +263,14 @@ def test_what_is_read_from_ifeval_prompts_is_what_their_authors_meant(gold: Gold
     assert sum(right.values()) > 100
     # "Use less than 100 words", which its authors left out of the list
     assert len(wrong) <= 1, wrong
+
+
+@pytest.mark.gold
+def test_reported_cases_get_the_verdict_that_a_person_gave(gold: Gold) -> None:
+    for row in gold("cases/instructions.jsonl"):
+        found = check(row["response"], meta=row)
+        allowed = {"fail-or-open": {"fail", "unverified"}}.get(row["right"], {row["right"]})
+        assert found.verdict in allowed, (row, found)
 
 
 @pytest.mark.gold

@@ -74,8 +74,9 @@ def nth_paragraph_first_word(text: str, given: Given) -> bool:
     parts, nth = paragraphs(text), number(given, "nth_paragraph")
     if len(parts) != number(given, "num_paragraphs") or not 1 <= nth <= len(parts):
         return False
-    first = re.split(r"[.,?!'\"]", next(iter(bare_words(parts[nth - 1])), ""))[0]
-    return first == string(given, "first_word").lower()
+    wanted = string(given, "first_word").lower().split()
+    first = bare_words(parts[nth - 1])[: len(wanted)]
+    return wanted in (first, [re.split(r"[.,?!'\"]", word)[0] for word in first])
 
 
 def keywords(text: str, given: Given) -> bool:
@@ -108,8 +109,8 @@ def postscript(text: str, given: Given) -> bool:
 
 
 def bullets(text: str, given: Given) -> bool:
-    """Lines that begin with `*` or `-`; `**bold**`, `*italics*` and a rule of `---` are none."""
-    found = re.findall(r"(?m)^[ \t]*(?:\*(?!\*)(?!\S[^*\n]*\*)|-(?!-))[ \t]*\S", text)
+    """Lines that begin with `*` or `-`; `**bold**`, `*italics*`, and rules of either are none."""
+    found = re.findall(r"(?m)^[ \t]*(?:\*(?!\*)(?!\S[^*\n]*\*)|-(?!-))[ \t*-]*[^\s*-]", text)
     return related(len(found), given.get("relation", "exactly"), number(given, "num_bullets"))
 
 
