@@ -14,7 +14,6 @@ from filters.quality.language import Language
 from filters.quality.length import Length
 from filters.quality.mojibake import Mojibake
 from filters.quality.pii import Pii
-from filters.quality.preamble import Preamble
 from filters.quality.readability import Readability
 from filters.quality.refusal import Refusal
 from filters.quality.repetition import Repetition
@@ -40,7 +39,6 @@ FILTERS: Final[dict[str, type[Model]]] = {
     "length": Length,
     "mojibake": Mojibake,
     "pii": Pii,
-    "preamble": Preamble,
     "readability": Readability,
     "refusal": Refusal,
     "repetition": Repetition,
