@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 
-from filters.catalogue import FILTERS
+from filters.catalogue import FILTERS, VERIFIERS
 from filters.dedup.stage import METHODS
 from flows import strict_yaml
 from flows.cli import _parser
@@ -192,6 +192,8 @@ def test_settings_in_sentences_are_valid(
             check_stages([given])
         elif name in FILTERS:
             check_stages([{"quality": [given]}])
+        elif name in VERIFIERS:
+            check_stages([{"verify": [given]}])
         elif name in METHODS:
             check_stages([{"dedup": given}])
 
