@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from benchmarks import contamination
 from benchmarks.word_problems import word_problems
 from filters.contamination.stage import Decontaminate
+from filters.contamination.text import code_form
 from flows.recipe import Recipe
 from synth.engine.stage import Outcome, Place
 from synth.errors import InputError
@@ -153,6 +154,25 @@ def test_both_prompt_and_answer_are_looked_at(tmp_path):
     stage = Decontaminate.model_validate({"against": [exam(tmp_path, EXAM)]})
     outcome = asyncio.run(stage.apply(records_table(rows), Place(7, Kind.ANSWERS)))
     assert outcome.rejected["reason"].to_pylist() == ["ngram_of_exam"] * 2
+
+
+def test_code_is_like_in_its_form_whatever_its_names_and_comments():
+    rot = 'def rot(xs: list) -> list:\n    """Turn it."""\n    return xs[1:] + xs[:1]  # all\n'
+    turn = "def turn(word: list) -> list:\n    return word[1:] + word[:1]"
+    assert code_form(rot) == code_form(turn) == code_form(f"So:\n```python\n{rot}```\nDone.") != ""
+    assert code_form(turn.replace("+", "-")) != code_form(turn)
+    assert code_form("Words in a row, and no definition.") == ""
+
+
+def test_words_and_form_of_code_are_looked_at_apart(tmp_path):
+    items = [
+        "def total(prices):\n    return sum(p * 1.2 for p in prices if p > 0)",
+        "def longest(names):\n    best = None\n    for n in names:\n        best = n\n    return best",
+    ]
+    renamed = items[0].replace("total", "names").replace("prices", "longest").replace("p ", "best ")
+    outcome, _ = run([renamed], {"against": [exam(tmp_path, items)], "ngram_words": 30})
+    [row] = outcome.kept.to_pylist() + outcome.rejected.to_pylist()
+    assert row["scores"][0]["note"] == "exam#0"
 
 
 REWORDED = "A bathrobe needs two bolts of blue fibre, and of white fibre half as much. How many?"
