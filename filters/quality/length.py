@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -16,12 +17,20 @@ MIN_WORDS_PROMPT = 3  # Self-Instruct (arXiv:2212.10560, section 2.2) drops thre
 # ours keeps three, since "What is photosynthesis?" is a prompt
 MIN_WORDS_ANSWER = 1  # "42" can be the whole answer
 MIN_WORDS_DOCUMENT = 50  # Gopher (arXiv:2112.11446, appendix A.1.1), of web documents
+MARKUP = " \t\n*_`$"
+ONLY_MARKER = re.compile(  # not "A" alone, which is a choice
+    r"(?:the )?(?:final |correct )?(?:answer is|answer|ans|a|antwort|réponse|respuesta|risposta"
+    r"|resposta|ответ)\s?[:=]|the (?:final |correct )?answer is|#{3,}|\\boxed\{\s*\}"
+    r"|(?:最终)?(?:答案|答え|答)是?[:：]",
+    re.IGNORECASE,
+)
+LONGEST_MARKER = 40  # characters
 
 
 class Length(Model):
-    """Drops texts outside [min_words, max_words]; a character of an unspaced script is a word.
+    """Drops texts outside [min_words, max_words], and answers that are only a marker, such as `A:`.
 
-    The score is the number of words.
+    A character of an unspaced script is a word. The score is the number of words.
     """
 
     name: ClassVar[str] = "length"
@@ -37,12 +46,15 @@ class Length(Model):
     )
 
     def judge(self, batch: Batch) -> Verdicts:
-        """`empty_text` (nothing but white space), `too_few_words` or `too_many_words`."""
+        """`empty_text` (nothing but white space), `only_a_marker`, `too_few_words` or
+        `too_many_words`."""
         counts = batch.hashed_words.counts.tolist()
         reasons: list[str | None] = []
         for text, count, least in zip(batch.texts, counts, self._least(batch), strict=True):
             if not text.strip():
                 reasons.append("empty_text")
+            elif is_marker(text):
+                reasons.append("only_a_marker")
             elif count < least:
                 reasons.append("too_few_words")
             else:
@@ -56,3 +68,8 @@ class Length(Model):
             return [MIN_WORDS_PROMPT] * len(batch)
         turns = batch.table["context"].combine_chunks().value_lengths().to_pylist()
         return [MIN_WORDS_ANSWER if turn else MIN_WORDS_DOCUMENT for turn in turns]
+
+
+def is_marker(text: str) -> bool:
+    """Whether a text announces an answer and does not give one: `A:`, `**Answer:**`, `####`."""
+    return len(text) <= LONGEST_MARKER and bool(ONLY_MARKER.fullmatch(text.strip(MARKUP)))

@@ -19,8 +19,7 @@ from synth.engine.stage import Outcome, Place, ShardStage
 from synth.generate.template import shipped
 from synth.kind import Kind
 from synth.randomness import derive_random, derive_seed
-from synth.teacher.need import Need
-from synth.teacher.protocol import Reply, Request, Sampling, Turn
+from synth.teacher.protocol import Need, Reply, Request, Sampling, Turn
 
 if TYPE_CHECKING:
     import pyarrow as pa

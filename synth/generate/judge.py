@@ -20,8 +20,7 @@ from synth.engine.stage import Outcome, Place, ShardStage
 from synth.generate.template import Template, load, shipped
 from synth.kind import Kind
 from synth.randomness import derive_seed
-from synth.teacher.need import Need
-from synth.teacher.protocol import Reply, Sampling, Teacher
+from synth.teacher.protocol import Need, Reply, Sampling, Teacher
 
 if TYPE_CHECKING:
     import pyarrow as pa

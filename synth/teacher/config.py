@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from synth.errors import TeacherFault
 from synth.teacher.address import parted
 from synth.teacher.embedded import Embedded
-from synth.teacher.need import FOLDED, Need
+from synth.teacher.protocol import FOLDED, Need
 from synth.teacher.vllm.config import Launch, LaunchSettings
 
 if TYPE_CHECKING:
@@ -202,8 +202,8 @@ async def open_teacher(
     One that the run starts itself writes its logs into the folder `logs`, or into a temporary one.
     `say` hears how its loading goes, and when a replica goes down or comes back.
     """
-    from synth.teacher.capability import find
     from synth.teacher.client import connected
+    from synth.teacher.identify import find
     from synth.teacher.journaled import Served
 
     async with AsyncExitStack() as stack:

@@ -19,8 +19,7 @@ from synth.generate.reverse import Reverse
 from synth.generate.rouge import RougePool
 from synth.kind import Kind
 from synth.record import new_record
-from synth.teacher.need import Need
-from synth.teacher.protocol import Reply, Request
+from synth.teacher.protocol import Need, Reply, Request
 from tests.fake_teacher import FakeTeacher, serving
 from tests.lines import Given, plan
 from tests.synth.generate.saying import apply, said
