@@ -32,6 +32,8 @@ class _Decision(NamedTuple):
     reason: str | None
     value: float
     note: str
+    unjudged: bool = False
+    """Whether it stays though it is a candidate and no judge decided."""
 
 
 def _null_means_defaults(value: object) -> object:
@@ -152,7 +154,7 @@ class Decontaminate(ShardStage):
             note = f"{note}, the judge's reply could not be read"
         if value >= self.flag and index.words[near[0].item] >= self.short_ngram_words:
             return _Decision(f"close_to_{index.benchmark(near[0].item)}", value, note)
-        return _Decision(None, value, note)
+        return _Decision(None, value, note, unjudged=bool(close))
 
     def _outcome(self, table: pa.Table, decisions: list[_Decision]) -> Outcome:
         from synth.record import add_scores, split
@@ -168,4 +170,5 @@ class Decontaminate(ShardStage):
         ]
         scored = add_scores(table, scores)
         reasons, values = [one.reason for one in decisions], [one.value for one in decisions]
-        return Outcome(*split(scored, reasons, by=self.name, score=values))
+        unjudged = sum(one.unjudged for one in decisions)
+        return Outcome(*split(scored, reasons, by=self.name, score=values), unjudged=unjudged)
