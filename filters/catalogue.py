@@ -3,7 +3,6 @@
 from typing import Final
 
 from filters.grounding.arithmetic import Arithmetic
-from filters.grounding.claims import Claims
 from filters.grounding.copying import Copying
 from filters.grounding.facts import Facts
 from filters.quality.boilerplate import Boilerplate
@@ -15,7 +14,6 @@ from filters.quality.language import Language
 from filters.quality.length import Length
 from filters.quality.mojibake import Mojibake
 from filters.quality.pii import Pii
-from filters.quality.preamble import Preamble
 from filters.quality.readability import Readability
 from filters.quality.refusal import Refusal
 from filters.quality.repetition import Repetition
@@ -32,7 +30,6 @@ FILTERS: Final[dict[str, type[Model]]] = {
     "arithmetic": Arithmetic,
     "boilerplate": Boilerplate,
     "c4": C4,
-    "claims": Claims,
     "copying": Copying,
     "echo": Echo,
     "facts": Facts,
@@ -42,7 +39,6 @@ FILTERS: Final[dict[str, type[Model]]] = {
     "length": Length,
     "mojibake": Mojibake,
     "pii": Pii,
-    "preamble": Preamble,
     "readability": Readability,
     "refusal": Refusal,
     "repetition": Repetition,

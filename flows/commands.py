@@ -91,6 +91,7 @@ def check(arguments: Namespace) -> int:
     )
     if plan.teacher and plan.teacher.embedded:
         plan.teacher.embedded.check_file()
+    plan.stages[0].preflight()  # the names of the input's columns
     line = " → ".join(stage.name for stage in plan.stages)
     who = plan.teacher.who if plan.teacher else "no teacher"
     print(f"{plan.name} is a valid recipe: {line}; it asks {who}")
@@ -279,6 +280,8 @@ def _show(folder: Path, rows: int) -> None:
     if not folder.is_dir():
         raise InputError(f"no run folder {folder}; a run makes one under outputs/")
     manifests = run_manifests(folder)
+    if not manifests and not any(folder.glob("[0-9][0-9]-*/")) and not (folder / ".lock").exists():
+        raise InputError(f"{folder} is no run folder; runs are under outputs/, one folder each")
     if manifests:
         found = run_verdicts(folder, manifests)
         print_headline(found)

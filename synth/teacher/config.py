@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
     from synth.teacher.vllm.server import Fleet
 
 
+BARE = re.compile(r"[\w.-]+:\d{1,5}(?:/v1)?/?")
+"""`localhost:8000`, as vLLM prints it and people type it."""
+
+
 def _address(value: str) -> str:
+    if BARE.fullmatch(value):
+        value = f"http://{value.rstrip('/').removesuffix('/v1')}/v1"
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(

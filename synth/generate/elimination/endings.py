@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 
-from synth.generate.elimination.words import words
+from synth.characters import words_of
+from synth.generate.elimination.pool import shingles
 
 CLOSED = tuple(".!?:…)]}|`*>。！？」$\"”'’")
 DANGLING = (",", ";", "–", "—", "(", "[", "{", "&", "/", "“", "+", "=")
 # no English sentence ends so
 DANGLING_WORDS = frozenset(
-    words(
+    words_of(
         "the a an and or of to in with for that which by from as is are was were their its your "
         "but than into if whose every between upon nor when while how who"
     )
@@ -34,13 +34,13 @@ def cut(text: str, parent: str) -> bool:
         return False
     if text.endswith(DANGLING):
         return True
-    said = words(lines[-1])
+    said = words_of(lines[-1])
     if not said or _free(lines):
         return False
     if said[-1] in DANGLING_WORDS or _goes_on(text, parent):
         return True
     # a whole clause without its full stop is careless, and not cut
-    clause = words(re.split(r"[.!?:]\s", lines[-1])[-1])
+    clause = words_of(re.split(r"[.!?:]\s", lines[-1])[-1])
     return parent.endswith((".", "!", "?", '"', "”")) and len(clause) < WHOLE_WORDS
 
 
@@ -64,8 +64,8 @@ def _free(lines: list[str]) -> bool:
 
 def _goes_on(text: str, parent: str) -> bool:
     """Whether the parent has the text's last words too, and goes on behind them."""
-    tail = " ".join(words(text)[-4:])
-    _, found, rest = " ".join(words(parent)).rpartition(tail)
+    tail = " ".join(words_of(text)[-4:])
+    _, found, rest = " ".join(words_of(parent)).rpartition(tail)
     return bool(found and rest.strip())
 
 
@@ -77,7 +77,5 @@ def loops(text: str, parent: str) -> bool:
 
 def repeated_share(text: str) -> float:
     """The share of the word 3-grams that stand in the text before."""
-    said = words(text)
-    grams = Counter(said[at : at + NGRAM] for at in range(len(said) - NGRAM + 1))
-    total = sum(grams.values())
-    return 1 - len(grams) / total if total else 0.0
+    total = len(words_of(text)) - NGRAM + 1
+    return 1 - len(shingles(text, NGRAM)) / total if total > 0 else 0.0
