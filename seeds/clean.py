@@ -80,7 +80,7 @@ ENTRY = r"^\s*(?:#{1,6}|[-*+]|\d{1,3}[.)]) "  # a heading or a list's
 MAY_NAME_ONE = re.compile(rf"{ENTRY}|{SENTENCE.pattern}")
 NO_MENU = re.compile(rf"{ENTRY}|^\s*[|>]|^(?: {{4}}|\t)")
 MENU_PARTS = 3
-SHORTEST_CHARS = 3  # of a fence; a notice has more
+SHORTEST_CHARS = 5  # of a notice
 NOTICE_WORDS = 25
 TAIL = 0.5  # a comment section starts in the later half of a page
 BLANKS = re.compile(r"\n{3,}")
@@ -142,13 +142,13 @@ def cleaned(text: str) -> str:
     every = plain.split("\n")
     tables = _tables(every)
     for number, line in enumerate(every):
-        if not fenced and len(line) < SHORTEST_CHARS:
-            lines.append(line.strip())
-        elif FENCE.match(line):
+        if FENCE.match(line):
             fenced = not fenced
             lines.append(line)
         elif fenced:
             lines.append(line)
+        elif len(line) < SHORTEST_CHARS and "<" not in line:
+            lines.append(line.strip())
         elif number > TAIL * len(every) and END_OF_TEXT.fullmatch(line.strip("*# ")):
             break
         else:
