@@ -200,6 +200,12 @@ def test_precision_and_recall_on_labelled_spans(gold):
 
 
 @pytest.mark.gold
+def test_what_others_reported_is_right(gold):
+    cases = [(row["text"], row["right"] == "drop") for row in gold("cases/pii.jsonl")]
+    assert [text for text, drop in cases if bool(find(text)) is not drop] == []
+
+
+@pytest.mark.gold
 def test_no_false_alarm_where_there_is_only_maths_and_code(gold):
     texts = [row["solution"] for row in gold("gsm8k_model_solutions.jsonl")]
     texts += [row["question"] for row in gold("gsm8k_test.jsonl")]

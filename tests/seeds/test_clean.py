@@ -130,3 +130,10 @@ def test_real_pages_keep_their_sentences_and_lose_their_addresses(real: Path) ->
     assert sum(len(new.split()) for new in after) > 0.97 * sum(
         len(old.split()) for old in (text.replace("{{ site.baseurl }}", "") for text in texts)
     )
+
+
+@pytest.mark.gold
+def test_code_and_real_sentences_that_others_reported_stay(real: Path) -> None:
+    lines = (real / "cases" / "clean.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = [json.loads(line)["text"] for line in lines]
+    assert [cleaned(text) for text in texts] == texts
