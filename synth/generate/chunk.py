@@ -14,6 +14,7 @@ import re
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 TOKENS_PER_WORD = 1.3  # for English text under common BPE vocabularies
@@ -31,14 +32,15 @@ LISTED = re.compile(  # a line of a list, quotation, table or indented code
 )
 CLOSING = "[\"')\\]\u201d\u2019]"
 SENTENCE = re.compile(  # not after an initial or a title; a line's end may be within a sentence
-    r"(?<!\b[A-Z]\.)(?<!\b(?:Mr|Ms|Dr|St|No|vs)\.)(?<!\b(?:Mrs|Sec|Fig)\.)(?<!\bProf\.)"
-    rf"(?:(?<=[.!?])|(?<=[.!?]{CLOSING})|(?<=[.!?]{CLOSING}{CLOSING}))"
-    "\\s+(?=[\"'(\\[\u201c\u2018]*[A-Z0-9\u00c0-\u00de])"
-    r"|(?<=[:;|])[ \t]*\n|\n(?=[ \t]*(?:[-*+|>#\u2022]|\d{1,3}[.)]))"
+    rf"\s(?:(?<=[.!?]\s)|(?<=[.!?]{CLOSING}\s)|(?<=[.!?]{CLOSING}{CLOSING}\s))"
+    r"(?<!\b[A-Z]\.\s)(?<!\b(?:Mr|Ms|Dr|St|No|vs)\.\s)(?<!\b(?:Mrs|Sec|Fig)\.\s)(?<!\bProf\.\s)"
+    "\\s*(?=[\"'(\\[\u201c\u2018]*[A-Z0-9\u00c0-\u00de])"
+    r"|\n(?<=[:;|]\n)|\n(?=[ \t]*(?:[-*+|>#\u2022]|\d{1,3}[.)]))"
     "|(?<=[\u3002\uff01\uff1f])(?![\u300d\u300f\u201d\u2019])"
 )
 BREAKS = (PARAGRAPH, SENTENCE, re.compile("\n"), re.compile(r"\s+"))
 MANY_CHUNKS = 50
+MOST_HEADINGS = 10_000
 MOST_LEADING = 6  # headings above each other, as deep as Markdown's go
 LEAD_WORDS = 12  # a longer line without a full stop is no heading
 FULL = 0.5  # of the limit: a chunk so full ends where the next section starts
@@ -90,11 +92,12 @@ def count_tokens(text: str) -> float:
 
 
 def find_headings(text: str) -> list[_Heading]:
-    """The Markdown headings (`# …`) of a text, in order, without the comments of fenced code."""
+    """The Markdown headings (`# …`) of a text, in order, without the comments of fenced code; the
+    first 10,000."""
     fenced = "```" in text or "~~~" in text
     code = deque(match.span() for match in FENCED.finditer(text)) if fenced else deque()
     found = []
-    for match in HEADING.finditer(text):
+    for match in islice(HEADING.finditer(text), MOST_HEADINGS):
         while code and code[0][1] <= match.start():
             code.popleft()
         if not (code and code[0][0] <= match.start()):

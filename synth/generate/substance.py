@@ -34,12 +34,11 @@ def without_cut(text: str) -> str:
     fenced = False
     for block in text.split("\n\n"):
         fenced = fenced is not (block.count("```") % 2 == 1)
-        last_line = block.rpartition("\n")[2]
-        *before, last = SENTENCE.split(last_line)
-        broken = before and len(last.split()) >= CUT_WORDS and not FINISHED.search(last)
-        if broken and not (fenced or LISTED.match(last_line) or HEADING.match(last_line)):
-            block = block[: -len(last)].rstrip()
-        kept.append(block)
+        line = block.rpartition("\n")[2]
+        breaks_off = not (fenced or FINISHED.search(line[-20:]) or LISTED.match(line))
+        *before, last = SENTENCE.split(line) if breaks_off and not HEADING.match(line) else [line]
+        broken = before and len(last.split()) >= CUT_WORDS
+        kept.append(block[: -len(last)].rstrip() if broken else block)
     return "\n\n".join(kept)
 
 
