@@ -57,6 +57,8 @@ def print_samples(rows: Sequence[dict[str, str]]) -> None:
     if not rows:
         return
     table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column()
+    table.add_column(overflow="fold")
     for row in rows:
         table.add_row("")
         for name in ("seed", "prompt", "result", "how"):
