@@ -1,4 +1,4 @@
-"""How well the filters of `distill-answers` tell real answers that should leave from good ones.
+"""How well `distill-answers` tells good real answers from those that should leave, `trim` first.
 
     python -m benchmarks.answer_filters [DATA_FOLDER]
 
@@ -20,10 +20,12 @@ import yaml
 
 from benchmarks.labelled import FOLDER, labelled
 from benchmarks.report import result, table
-from benchmarks.train_refusal import THRESHOLD, figures, out_of_fold, rows_of
+from benchmarks.train_refusal import figures, out_of_fold, rows_of
 from filters.quality.stage import Quality
+from filters.trim.stage import Trim
 from synth.batch import Batch
 from synth.record import new_record, records_table
+from synth.text.refusal import THRESHOLD
 
 RECIPE = Path(__file__).parents[1] / "flows" / "recipes" / "distill-answers.yaml"
 SOURCE = "AlpacaEval, github.com/tatsu-lab/alpaca_eval"
@@ -47,11 +49,18 @@ def filters() -> Quality:
     return Quality.model_validate(next(one["quality"] for one in stages if "quality" in one))
 
 
-def reasons(rows: Sequence[Row], refusals: Sequence[float] | None = None) -> list[str | None]:
+def trimmed(rows: Sequence[Row]) -> Batch:
+    """The rows as the filters of the recipe get them."""
+    records = [
+        new_record(prompt=row["prompt"], text=row["response"], source=str(place))
+        for place, row in enumerate(rows)
+    ]
+    return Batch(Trim().trim(records_table(records)).kept)
+
+
+def reasons(batch: Batch, refusals: Sequence[float] | None = None) -> list[str | None]:
     """Why each row leaves, if it does; `refusals` are scores in place of the shipped model's."""
-    records = [new_record(prompt=row["prompt"], text=row["response"]) for row in rows]
-    batch = Batch(records_table(records))
-    first: list[str | None] = [None] * len(rows)
+    first: list[str | None] = [None] * len(batch)
     for entry in filters().filters:
         found = entry.part.judge(batch).reasons
         if entry.part.name == "refusal" and refusals is not None:
@@ -106,9 +115,11 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="?", default=FOLDER)
     folder = parser.parse_args().data
     rows = labelled(folder / "answers_labelled.jsonl", SOURCE)
-    trained = rows_of(folder)
-    scores = out_of_fold(trained)
-    why = reasons(rows, scores[trained.of("alpacaeval")].tolist())
+    batch, trained = trimmed(rows), rows_of(folder)
+    texts = np.array(trained.texts, object)
+    texts[trained.of("alpacaeval")] = batch.texts
+    scores = out_of_fold(trained, texts.tolist())
+    why = reasons(batch, scores[trained.of("alpacaeval")].tolist())
     bad = np.array([row["keep"] == "drop" for row in rows])
     left = np.array([reason is not None for reason in why])
     total = totals(np.array([row["weight"] for row in rows]), bad, left)
@@ -151,7 +162,7 @@ def main() -> None:
     for model in GOOD_MODELS:
         answers = labelled(folder / f"answers_{model}.jsonl", SOURCE)
         started = time.process_time()
-        gone = sum(reason is not None for reason in reasons(answers))
+        gone = sum(reason is not None for reason in reasons(trimmed(answers)))
         speed = len(answers) / (time.process_time() - started)
         leaving[model] = gone / len(answers)
         share = f"{gone} of {len(answers)} leave ({leaving[model]:.1%})"
@@ -160,7 +171,7 @@ def main() -> None:
         cases = labelled(folder / "cases" / f"{name}.jsonl", "this project")
         wrong = [
             (row, reason)
-            for row, reason in zip(cases, reasons(cases), strict=True)
+            for row, reason in zip(cases, reasons(trimmed(cases)), strict=True)
             if (row["right"] == "drop") != (reason is not None)
         ]
         print(f"{name}: {len(cases) - len(wrong)} of {len(cases)} right")

@@ -17,14 +17,14 @@ from __future__ import annotations
 import argparse
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from benchmarks.labelled import FOLDER, Figures, labelled
-from filters.quality.refusal import Refusal
-from synth.text import refusal
+from synth.text import opening, refusal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +35,6 @@ SUSPECT = 0.4  # an unlabelled answer above this is left out
 STRENGTH = 10.0  # inverse of the regularization
 MADE = 600
 STEPS = 60
-THRESHOLD = Refusal().threshold
 WEIGHT = {
     "xstest": 1.0,
     "alpacaeval": 3.0,
@@ -123,13 +122,13 @@ class Model(NamedTuple):
     weights: NDArray[np.float64]
     bias: float
 
-    def scores(self, given: refusal.Features, rows: int) -> NDArray[np.float64]:
+    def scores(self, given: opening.Features, rows: int) -> NDArray[np.float64]:
         """The probability of each row."""
         sums = np.bincount(given.rows, self.weights[given.columns] * given.values, rows)
         return 1 / (1 + np.exp(-sums - self.bias))
 
 
-def fitted(rows: Rows, given: refusal.Features, chosen: NDArray[np.bool_]) -> Model:
+def fitted(rows: Rows, given: opening.Features, chosen: NDArray[np.bool_]) -> Model:
     """A model of the chosen rows, without the unlabelled answers that it suspects itself."""
     weights = np.array([WEIGHT[source] for source in rows.sources]) * chosen
     unlabelled = rows.of("vicuna")
@@ -139,7 +138,7 @@ def fitted(rows: Rows, given: refusal.Features, chosen: NDArray[np.bool_]) -> Mo
 
 
 def logistic(
-    given: refusal.Features,
+    given: opening.Features,
     labels: NDArray[np.int64],
     importance: NDArray[np.float64],
     start: Model | None = None,
@@ -158,7 +157,7 @@ def logistic(
         value = importance @ np.logaddexp(0, signed) + at[:-1] @ at[:-1] / (2 * STRENGTH)
         return float(value), slope
 
-    at = np.zeros(refusal.COLUMNS + 1) if start is None else np.append(start.weights, start.bias)
+    at = np.zeros(opening.COLUMNS + 1) if start is None else np.append(start.weights, start.bias)
     value, slope = loss(at)
     pairs: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
     for _ in range(STEPS):
@@ -185,16 +184,20 @@ def logistic(
     return Model(at[:-1], float(at[-1]))
 
 
-def out_of_fold(rows: Rows) -> NDArray[np.float64]:
-    """The score of each row by a model that has not seen its prompt."""
-    given = refusal.features(rows.texts, rows.prompts)
+def out_of_fold(rows: Rows, judged: Sequence[str] | None = None) -> NDArray[np.float64]:
+    """The score of each row by a model that has not seen its prompt.
+
+    `judged` are the texts in which the rows are judged, where these are others than learnt from.
+    """
+    given = opening.features(rows.texts, rows.prompts)
+    asked = opening.features(judged, rows.prompts) if judged else given
     order = {prompt: place for place, prompt in enumerate(dict.fromkeys(rows.prompts))}
     folds = np.random.default_rng(0).integers(0, FOLDS, len(order))
     fold = folds[[order[prompt] for prompt in rows.prompts]]
     scores = np.zeros(len(fold))
     for one in range(FOLDS):
         held = (fold == one) & ~rows.of("made")
-        scores[held] = fitted(rows, given, ~held).scores(given, len(fold))[held]
+        scores[held] = fitted(rows, given, ~held).scores(asked, len(fold))[held]
     return scores
 
 
@@ -220,8 +223,8 @@ def main() -> None:
         for threshold in (0.3, 0.4, 0.5):
             one = figures(rows, scores, source, threshold)
             print(f"{source:>10} at {threshold}: F1 {one.f1:.3f}", *one)
-        measured[source] = round(figures(rows, scores, source, THRESHOLD).f1, 3)
-    given = refusal.features(rows.texts, rows.prompts)
+        measured[source] = round(figures(rows, scores, source, refusal.THRESHOLD).f1, 3)
+    given = opening.features(rows.texts, rows.prompts)
     model = fitted(rows, given, np.ones(len(rows.texts), bool))
     np.save(refusal.WEIGHTS, model.weights.astype(np.float16))
     provenance = {

@@ -3,7 +3,6 @@
 from typing import Final
 
 from filters.grounding.arithmetic import Arithmetic
-from filters.grounding.claims import Claims
 from filters.grounding.copying import Copying
 from filters.grounding.facts import Facts
 from filters.quality.boilerplate import Boilerplate
@@ -18,7 +17,6 @@ from filters.quality.loops import Loops
 from filters.quality.mojibake import Mojibake
 from filters.quality.pii import Pii
 from filters.quality.placeholders import Placeholders
-from filters.quality.preamble import Preamble
 from filters.quality.readability import Readability
 from filters.quality.refusal import Refusal
 from filters.quality.repetition import Repetition
@@ -37,7 +35,6 @@ FILTERS: Final[dict[str, type[Model]]] = {
     "boilerplate": Boilerplate,
     "c4": C4,
     "chat_tokens": ChatTokens,
-    "claims": Claims,
     "copying": Copying,
     "echo": Echo,
     "facts": Facts,
@@ -49,7 +46,6 @@ FILTERS: Final[dict[str, type[Model]]] = {
     "mojibake": Mojibake,
     "pii": Pii,
     "placeholders": Placeholders,
-    "preamble": Preamble,
     "readability": Readability,
     "refusal": Refusal,
     "repetition": Repetition,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -27,25 +27,21 @@ from seeds.read import Read
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.stage import CorpusStage, ShardStage
 from synth.errors import ExitCode, RecipeError
-from synth.store.manifest import Manifest
 
 SHARD_ROWS = 5_000  # larger than where a teacher answers: no row takes longer than milliseconds
 Part = str | dict[str, Any]
 
 
-Show = Callable[[Path, Sequence[Manifest]], None]
-"""Prints something of a run: its folder and the manifests of its stages."""
-
-
-def run_alone(arguments: Namespace, stages: Sequence[Mapping[str, Any]], *show: Show) -> int:
+def run_alone(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> int:
     """The stages over the input that the arguments name; what is kept is a dataset folder.
 
-    The funnel is shown, and what `show` prints, also where no row is left (`NoRowsError`).
+    The funnel and the verdicts are shown, also where no row is left (`NoRowsError`).
     """
     from flows.progress import Progress
     from flows.samples import run_manifests
-    from flows.terminal import print_funnel
+    from flows.terminal import print_funnel, print_headline, print_verdicts
     from synth.engine.line import open_workshop, run_line
+    from synth.verdict_report import run_verdicts
 
     plan = plan_of(arguments, stages)
     out = arguments.out or Path("outputs") / plan.name
@@ -59,9 +55,11 @@ def run_alone(arguments: Namespace, stages: Sequence[Mapping[str, Any]], *show: 
         loop.run(go())
     finally:
         if manifests := run_manifests(out):
+            verifies = any(manifest.verdicts for manifest in manifests)
+            found = run_verdicts(out, manifests) if verifies else {}
+            print_headline(found)
             print_funnel(manifests)
-            for one in show:
-                one(out, manifests)
+            print_verdicts(found)
     print(f"\nkept, each row with its scores: {out / RELEASE}")
     print(f"rejected, each row with its reason: {out}/*/rejected/")
     return ExitCode.OK

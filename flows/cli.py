@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -18,6 +20,62 @@ exit codes: 0 done · 1 a bug of ours · 2 wrong command, recipe or input, nothi
 3 teacher, disk or Prefect failed, the same command resumes · 4 another run holds the folder ·
 5 no row survived · 130 interrupted, the same command resumes
 """
+
+
+COMMANDS = {
+    "run": ("run a recipe to its end, or go on with it", "synth run quickstart --limit 20"),
+    "preview": (
+        "run some rows at once and show them",
+        "synth preview distill-answers --rows 3 --teacher http://127.0.0.1:8000/v1",
+    ),
+    "check": ("check a recipe without running it", "synth check my.yaml"),
+    "filter": (
+        "run filters alone over a file or dataset folder",
+        "synth filter pages.jsonl --with 'gopher, repetition, minhash'",
+    ),
+    "verify": (
+        "check answers in a file or dataset folder",
+        "synth verify answers.jsonl --with maths",
+    ),
+    "recipes": ("list the shipped recipes", "synth recipes"),
+    "schema": ("print the recipe's JSON schema", "synth schema > recipe.schema.json"),
+    "show": ("show the funnel and samples of a run", "synth show outputs/quickstart"),
+    "trace": ("show how a row came to be, with prompts and replies", "synth trace 1f3a"),
+    "prompts": (
+        "show what a recipe asks of a row, asking nobody",
+        "synth prompts textbook --row 2",
+    ),
+    "calibrate": (
+        "hold a judge against rows that people graded",
+        "synth calibrate graded.jsonl --teacher http://127.0.0.1:8000/v1",
+    ),
+    "push": (
+        "publish a run's release on the Hugging Face Hub",
+        "synth push outputs/quickstart --repo me/my-dataset",
+    ),
+    "teacher": (
+        "keep a launched teacher up, or see how one fares",
+        "synth teacher start distill-answers",
+    ),
+    "serve": (
+        "run a recipe on a schedule until stopped",
+        'synth serve distill-answers --cron "0 3 * * *" --timezone Europe/Berlin',
+    ),
+}
+"""What each command does, and an example."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Names the command that a mistyped one may stand for."""
+
+    def error(self, message: str) -> NoReturn:
+        found = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if found:
+            known = re.findall(r"[\w-]+", found[2])
+            near = difflib.get_close_matches(found[1], known, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+            message = f"there is no {found[1]!r}{meant}"
+        super().error(message)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,7 +105,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="synth",
         description="Makes datasets with a teacher model: evolve, rewrite, distill, filter.",
         epilog=EPILOG,
@@ -56,21 +114,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"synth {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    run = commands.add_parser("run", help="run a recipe to its end, or go on with it")
+    run = _command(commands, "run")
     _add_recipe(run)
     run.add_argument("--out", type=Path, help="folder of the run (default: outputs/NAME)")
 
-    preview = commands.add_parser("preview", help="run some rows at once and show them")
+    preview = _command(commands, "preview")
     _add_recipe(preview, limit=False)
     preview.add_argument("--rows", type=_positive, default=5, help="rows to read (default: 5)")
 
-    check = commands.add_parser("check", help="check a recipe without running it")
+    check = _command(commands, "check")
     _add_recipe(check)
 
-    some = commands.add_parser("filter", help="run filters alone over a file or dataset folder")
+    some = _command(commands, "filter")
     _add_alone(some, "filters", "'refusal, length: {min_words: 20}, minhash'")
 
-    checks = commands.add_parser("verify", help="check answers in a file or dataset folder")
+    checks = _command(commands, "verify")
     _add_alone(checks, "verifiers", "'maths, json_schema: {against: city.json}'")
     checks.add_argument(
         "--reject",
@@ -79,28 +137,26 @@ def _parser() -> argparse.ArgumentParser:
         "none (default: fail,error)",
     )
 
-    commands.add_parser("recipes", help="list the shipped recipes")
+    _command(commands, "recipes")
 
-    schema = commands.add_parser("schema", help="print the recipe's JSON schema")
+    schema = _command(commands, "schema")
     schema.add_argument("--markdown", action="store_true", help="as the reference of the README")
 
-    show = commands.add_parser("show", help="show the funnel and samples of a run")
+    show = _command(commands, "show")
     show.add_argument("run", type=Path, help="folder of the run, e.g. outputs/quickstart")
     show.add_argument("--rows", type=int, default=3, help="samples to show (default: 3)")
 
-    trace = commands.add_parser("trace", help="show how a row came to be, with prompts and replies")
+    trace = _command(commands, "trace")
     trace.add_argument("id", help="id of the row, or how it begins")
     trace.add_argument("--run", type=Path, help="folder of its run (default: the one in outputs/)")
     trace.add_argument("--json", action="store_true", help="as one JSON object")
 
-    prompts = commands.add_parser("prompts", help="show what a recipe asks of a row, asking nobody")
+    prompts = _command(commands, "prompts")
     _add_recipe(prompts, limit=False)
     prompts.add_argument("--row", type=_positive, default=1, help="row of the input (default: 1)")
     prompts.add_argument("--json", action="store_true", help="one request body per line")
 
-    calibrate = commands.add_parser(
-        "calibrate", help="hold a judge against rows that people graded"
-    )
+    calibrate = _command(commands, "calibrate")
     calibrate.add_argument(
         "gold", type=Path, help="JSONL: prompt, text, score; or prompt and a pair"
     )
@@ -108,15 +164,13 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--rubric", help="a shipped rubric, or the path of one's own")
     calibrate.add_argument("--seed", type=int, default=0, help="of the judge's sampling")
 
-    push = commands.add_parser("push", help="publish a run's release on the Hugging Face Hub")
+    push = _command(commands, "push")
     push.add_argument("run", type=Path, help="folder of the run, e.g. outputs/quickstart")
     push.add_argument("--repo", required=True, help="organisation/name of the dataset")
     push.add_argument("--public", action="store_true", help="public (default: private)")
     push.add_argument("--tag", help="also tag the commit")
 
-    teacher = commands.add_parser(
-        "teacher", help="keep a launched teacher up, or see how one fares"
-    )
+    teacher = _command(commands, "teacher")
     actions = teacher.add_subparsers(dest="action", required=True, metavar="ACTION")
     start = actions.add_parser(
         "start", help="launch a recipe's teacher and keep it up until Ctrl-C"
@@ -129,12 +183,22 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("url", nargs="+", help="address of a server, e.g. http://127.0.0.1:8000/v1")
     status.add_argument("--api-key-env", metavar="NAME", help="environment variable with its key")
 
-    serve = commands.add_parser("serve", help="run a recipe on a schedule until stopped")
+    serve = _command(commands, "serve")
     _add_recipe(serve)
     serve.add_argument("--cron", required=True, help='when to run, e.g. "0 3 * * *"')
     serve.add_argument("--timezone", default="UTC", help="of the schedule (default: UTC)")
     serve.add_argument("--out", type=Path, help="folder of the run (default: outputs/NAME)")
     return parser
+
+
+def _command(commands: argparse._SubParsersAction[_Parser], name: str) -> _Parser:
+    does, example = COMMANDS[name]
+    return commands.add_parser(
+        name,
+        help=does,
+        description=f"{does[0].upper()}{does[1:]}.",
+        epilog=f"example: {example}",
+    )
 
 
 def _add_recipe(

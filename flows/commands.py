@@ -50,10 +50,12 @@ def preview(arguments: Namespace) -> int:
     """The recipe's stages on a few rows, at once and without Prefect; nothing is kept."""
     from dataclasses import replace
 
+    from flows.hints import hints
     from flows.progress import Progress
     from flows.recipe_file import load_recipe
     from flows.samples import sample_rows
     from synth.engine.line import open_workshop, run_line
+    from synth.verdict_report import stage_verdicts
 
     plan = load_recipe(
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.rows
@@ -64,20 +66,24 @@ def preview(arguments: Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="synth-preview-") as folder:
 
         async def go() -> None:
-            from flows.terminal import print_funnel, print_samples
+            from flows.terminal import print_funnel, print_samples, print_verdicts
 
             with Progress() as progress:
+                for hint in hints(plan):
+                    progress.say(f"hint: {hint}")
                 async with open_workshop(plan, Path(folder), progress) as shop:
                     manifests = await run_line(shop)
             print_samples(sample_rows(Path(folder), manifests, arguments.rows))
             print_funnel(manifests)
+            print_verdicts(stage_verdicts(manifests))
 
         loop.run(go())
     return ExitCode.OK
 
 
 def check(arguments: Namespace) -> int:
-    """Says that the recipe is right, and what it will do."""
+    """Says that the recipe is right, what it will do, and what may disappoint."""
+    from flows.hints import hints
     from flows.recipe_file import load_recipe
 
     plan = load_recipe(
@@ -85,9 +91,12 @@ def check(arguments: Namespace) -> int:
     )
     if plan.teacher and plan.teacher.embedded:
         plan.teacher.embedded.check_file()
+    plan.stages[0].preflight()  # the names of the input's columns
     line = " → ".join(stage.name for stage in plan.stages)
     who = plan.teacher.who if plan.teacher else "no teacher"
     print(f"{plan.name} is a valid recipe: {line}; it asks {who}")
+    for hint in hints(plan):
+        print(f"hint: {hint}")
     return ExitCode.OK
 
 
@@ -101,13 +110,12 @@ def filter(arguments: Namespace) -> int:  # noqa: A001  a command's function bea
 def verify(arguments: Namespace) -> int:
     """Verifiers alone over files or dataset folders."""
     from flows.alone import run_alone, verify_stages
-    from flows.terminal import print_verdicts
 
     reject = arguments.reject
     if reject is not None:
         reject = [] if reject == "none" else [part.strip() for part in reject.split(",")]
     stages = verify_stages(arguments.parts, reject)
-    return run_alone(arguments, stages, print_verdicts)
+    return run_alone(arguments, stages)
 
 
 def recipes(_arguments: Namespace) -> int:
@@ -132,7 +140,7 @@ def schema(arguments: Namespace) -> int:
 
 
 def show(arguments: Namespace) -> int:
-    """The funnel and samples of a finished or interrupted run."""
+    """The verdicts, funnel and samples of a run, also of one that is live or was interrupted."""
     _show(arguments.run, rows=arguments.rows)
     return ExitCode.OK
 
@@ -261,21 +269,26 @@ def _show(folder: Path, rows: int) -> None:
     from flows.samples import run_manifests, sample_rows
     from flows.terminal import (
         print_funnel,
+        print_headline,
         print_operations,
-        print_released,
         print_samples,
         print_unfinished,
+        print_verdicts,
     )
+    from synth.verdict_report import run_verdicts
 
     if not folder.is_dir():
         raise InputError(f"no run folder {folder}; a run makes one under outputs/")
     manifests = run_manifests(folder)
+    if not manifests and not any(folder.glob("[0-9][0-9]-*/")) and not (folder / ".lock").exists():
+        raise InputError(f"{folder} is no run folder; runs are under outputs/, one folder each")
     if manifests:
+        found = run_verdicts(folder, manifests)
+        print_headline(found)
         print_samples(sample_rows(folder, manifests, rows))
         print_funnel(manifests)
         print_operations(folder, manifests)
-        if manifests[-1].stage in ("write", "push"):
-            print_released(folder)
+        print_verdicts(found)
     print_unfinished(folder, manifests)
 
 

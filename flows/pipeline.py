@@ -17,6 +17,7 @@ from prefect import flow, get_client, get_run_logger
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.runtime import flow_run
 
+from flows.hints import hints
 from flows.recipe_file import load_recipe
 from flows.tasks import Tasks
 from synth.engine.line import open_workshop, run_line
@@ -149,6 +150,8 @@ class _RunLog(Watch):
 async def _run(plan: Plan, out: str | None) -> dict[str, Any]:
     run = Path(out or f"{OUTPUTS}/{plan.name}")
     async with _opened(plan, run) as tasks:
+        for hint in hints(plan):
+            tasks.shop.watch.say(f"hint: {hint}")
         manifests = await run_line(tasks.shop, tasks)
     await _leave_artifacts(plan, run, manifests)
     return {f"{m.index:02d}-{m.stage}": m.rows_kept for m in manifests}
@@ -173,7 +176,7 @@ async def _tag(*tags: str) -> None:
 async def _leave_artifacts(plan: Plan, run: Path, manifests: Sequence[Manifest]) -> None:
     """The funnel, the verdicts and some rows, for the page of the flow run."""
     from flows.samples import sample_rows
-    from synth.tally import released
+    from synth.verdict_report import run_verdicts, verdict_rows
 
     key = plan.name.lower().replace("_", "-").replace(".", "-")
     await acreate_table_artifact(
@@ -191,10 +194,12 @@ async def _leave_artifacts(plan: Plan, run: Path, manifests: Sequence[Manifest])
         key=f"{key}-funnel",
         description=f"Rows per stage of {plan.name}: in + made = kept + rejected",
     )
-    if manifests[-1].stage in ("write", "push"):
-        checked = released(run / RELEASE)
+    if found := run_verdicts(run, manifests):
+        where, last = list(found.items())[-1]
         await acreate_table_artifact(
-            checked.table(), key=f"{key}-checks", description=checked.words()
+            verdict_rows(found),
+            key=f"{key}-checks",
+            description=" ".join(last.lines(where)),
         )
     rows = sample_rows(run, manifests, 3)
     await acreate_table_artifact(

@@ -21,6 +21,7 @@ from filters.pii.stage import Redact
 from filters.quality.stage import Quality
 from filters.samples.prefer import Prefer
 from filters.samples.select import Select
+from filters.trim.stage import Trim
 from filters.verify.stage import Verify
 from seeds.clean import Clean
 from seeds.read import Read
@@ -72,6 +73,8 @@ class StageEntry(Model):
     """Makes of documents the prompts that they answer."""
     follow_up: FollowUp | None = None
     """Makes of answers the next turn of a conversation."""
+    trim: Trim | None = None
+    """Cuts courtesies off the front and the end of answers."""
     redact: Redact | None = None
     """Replaces personal data and secrets by placeholders."""
     dedup: Dedup | None = None

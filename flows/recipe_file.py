@@ -6,6 +6,7 @@ and the whole is validated; each mistake becomes one line with file, line and ch
 
 from __future__ import annotations
 
+import difflib
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -83,8 +84,7 @@ def check(document: Document, path: Path) -> Plan:
     try:
         recipe = Recipe.model_validate(resolved)
     except ValidationError as error:
-        lines = [_tell(document, path, mistake) for mistake in error.errors()]
-        raise RecipeError("\n".join(dict.fromkeys(lines))) from error
+        raise RecipeError("\n".join(_tell_all(document, path, error.errors()))) from error
     for index, entry in enumerate(recipe.stages):
         try:
             entry.stage.files()
@@ -101,25 +101,59 @@ def _make_importable(folder: Path) -> None:
             sys.path.append(place)
 
 
-def _tell(document: Document, path: Path, mistake: Any) -> str:
+def _tell_all(document: Document, path: Path, mistakes: Sequence[Any]) -> list[str]:
+    """A line for each place; where a value may be of several kinds, pydantic has one for each."""
+    places: dict[tuple[str, ...], list[Any]] = {}
+    for mistake in mistakes:
+        places.setdefault(_place(document, mistake), []).append(mistake)
+    return [_tell(document, path, place, found) for place, found in places.items()]
+
+
+def _place(document: Document, mistake: Any) -> tuple[str, ...]:
+    """Where the mistake is, in the recipe's own keys: pydantic names the kinds of value too."""
+    node, place = document.value, []
+    for part in mistake["loc"]:
+        if isinstance(node, list) and isinstance(part, int) and part < len(node):
+            node = node[part]
+        elif isinstance(node, dict) and part in node:
+            node = node[part]
+            place.append(str(part))
+    if mistake["type"] in ("missing", "extra_forbidden") and str(mistake["loc"][-1]) not in place:
+        place.append(str(mistake["loc"][-1]))
+    return tuple(place)
+
+
+def _tell(document: Document, path: Path, place: Sequence[str], mistakes: Sequence[Any]) -> str:
+    mistake = mistakes[0]
     location: Location = mistake["loc"]
     cause = mistake.get("ctx", {}).get("error")
     if isinstance(cause, Misplaced):
         location = (*location, cause.position)
     where = where_in(document, path, location)
-    key = location[-1] if location else ""
-    at = ".".join(str(part) for part in location if not isinstance(part, int))
+    key, parent = place[-1] if place else "", ".".join(place[:-1]) or "the recipe"
+    at = ".".join(place) or "the recipe"
     match mistake["type"]:
         case "extra_forbidden":
-            known = ", ".join(_fields_at(location[:-1])) or "none"
-            parent = ".".join(at.split(".")[:-1]) or "the recipe"
-            return f"{where}: unknown key {key!r} in {parent}; known: {known}"
+            known = _fields_at(location[:-1])
+            return f"{where}: unknown key {key!r} in {parent}; {_near(key, known)}"
         case "missing":
             return f"{where}: {at} is missing"
         case "value_error":
             return f"{where}: {mistake['msg'].removeprefix('Value error, ')}"
+        case "literal_error" if "[key]" in location:
+            known = re.findall(r"'([^']*)'", " ".join(one["msg"] for one in mistakes))
+            return f"{where}: unknown key {key!r} in {parent}; {_near(key, known)}"
     shown = without_keys(repr(mistake["input"]))
-    return f"{where}: {at} is {shown if len(shown) < 80 else shown[:77] + '…'}: {mistake['msg']}"
+    shown = shown if len(shown) < 80 else shown[:77] + "…"
+    wrong = dict.fromkeys(one["msg"].removeprefix("Value error, ") for one in mistakes)
+    return f"{where}: {at} is {shown}: {', or: '.join(wrong)}"
+
+
+def _near(key: str, known: Sequence[str]) -> str:
+    """What the key may have been meant to be, or else what it may be."""
+    near = difflib.get_close_matches(key, known, n=1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    return f"known: {', '.join(known) or 'none'}{meant}"
 
 
 def _fields_at(location: Location) -> list[str]:
@@ -153,6 +187,11 @@ def _override(document: Document, change: str) -> None:
     node = document.value
     for depth, part in enumerate(parents):
         node = _step(node, part, change, ".".join(parents[:depth]) or "the recipe")
+    if isinstance(node, list):
+        _step(node, last, change, ".".join(parents))  # says what there is where it is not there
+        place = next(n for n, one in enumerate(node) if isinstance(one, dict) and last in one)
+        node[place] = {last: value}
+        return
     if not isinstance(node, dict):
         raise RecipeError(
             f"--set {change}: {'.'.join(parents)} is no mapping, so it has no {last!r}"
@@ -172,7 +211,10 @@ def _step(node: Any, part: str, change: str, where: str) -> Any:
         if part.isdecimal() and int(part) < len(node):
             return node[int(part)]
         names = [next(iter(item)) if isinstance(item, dict) else str(item) for item in node]
-        raise RecipeError(f"--set {change}: no {part!r} in {where}; it has {', '.join(names)}")
+        raise RecipeError(
+            f"--set {change}: there is no {part!r} in {where}, which has {', '.join(names)}. "
+            "`--set` changes what is there; add a stage in the recipe's file"
+        )
     if not isinstance(node, dict):
         raise RecipeError(f"--set {change}: {where} is no mapping, so it has no {part!r}")
     if node.get(part) is None:

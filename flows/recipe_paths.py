@@ -27,7 +27,7 @@ PATHS: Mapping[str, Sequence[str]] = {
 """By stage, filter or verifier; `a.b` is b of the mapping a."""
 LISTS = {"quality": "filters", "verify": "checks"}
 """The stages that have filters or verifiers in a list, and the list's key."""
-WORDS = {"knowledge": ("generate",), "rubric": ("helpful", "educational", "prompt")}
+WORDS = {"knowledge": ("generate",), "rubric": ("helpful", "educational", "prompt", "grounded")}
 """What stands for no path."""
 ENDINGS = {"styles": (".md",), "against": FORMATS}
 """Where a path is told from a name by its ending."""

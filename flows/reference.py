@@ -18,7 +18,7 @@ JOBS = {
     "make prompts": ("evolve", "invent", "reverse", "follow_up"),
     "make text that teaches": ("rewrite",),
     "answer prompts": ("distill", "use_tools", "resample", "revise", "round_trip"),
-    "filter": ("quality", "dedup", "decontaminate", "redact"),
+    "filter": ("quality", "dedup", "decontaminate", "trim", "redact"),
     "check, grade and choose": ("verify", "judge", "select", "prefer"),
     "write and publish": ("write", "push"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flows.temporary_server import prefect_api
 from synth.errors import InputError
@@ -17,6 +18,12 @@ def serve(
     A run that is due while another still works is cancelled. Raises `InputError` for a schedule
     that is none.
     """
+    try:
+        ZoneInfo(timezone)  # before a Prefect server is started
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise InputError(
+            f"unknown time zone {timezone!r}; expected a name like Europe/Berlin, or UTC"
+        ) from error
     with prefect_api(say, schedules=True) as url:
         from prefect.client.schemas.objects import (
             ConcurrencyLimitConfig,
@@ -32,8 +39,8 @@ def serve(
             _check(schedule)
         except ValueError as error:
             raise InputError(
-                f"no schedule in --cron {cron!r} --timezone {timezone!r}: {error}; expected five "
-                'fields, like "0 3 * * *" for every night at three'
+                f'--cron {cron!r} is no schedule; expected five fields, like "0 3 * * *" for '
+                "every night at three"
             ) from error
         say(f"serving {name} ({cron}, {timezone}) with the Prefect server at {url}; Ctrl-C ends it")
         pipeline.serve(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.evolved import rounds, told_rows, tried_operations
-from flows.samples import stage_folder
+from synth.engine.lock import worked_on_by
 from synth.engine.plan import RELEASE
 from synth.store.manifest import Manifest
 from synth.teacher.embedded import Embedded, model_file
-from synth.verdicts import Verdict
+from synth.verdict_report import verdict_rows
 
 if TYPE_CHECKING:
-    from synth.tally import Tally
+    from synth.tally import VerdictCounts
 
 MAX_CHARS = 700
 CONTROL = re.compile(r"[\x00-\x06\x0e-\x1f\x7f-\x9f]")  # rich itself strips 7, 8 and 11 to 13
@@ -94,41 +94,23 @@ def print_operations(run: Path, manifests: Sequence[Manifest]) -> None:
         print(told)
 
 
-def print_verdicts(run: Path, manifests: Sequence[Manifest]) -> None:
-    """The verdicts on all rows that `verify` saw, of those that left too."""
-    from synth.store.shards import read_shard
-    from synth.tally import tally
-
-    files = [
-        stage_folder(run, manifest) / file.path
-        for manifest in manifests
-        if manifest.stage == "verify"
-        for shard in manifest.shards
-        for file in (shard.kept, shard.rejected)
-    ]
-    _print_tally(tally(chunk for file in files for chunk in read_shard(file)["scores"].chunks))
+def print_verdicts(found: Mapping[str, VerdictCounts]) -> None:
+    """The verdicts of each check, at each stage that verifies and on the release."""
+    rows = verdict_rows(found)
+    if not rows:
+        return
+    table = Table(title="verdicts", title_justify="left", box=None, pad_edge=False)
+    for name, value in rows[0].items():
+        table.add_column(name, justify="left" if isinstance(value, str) else "right")
+    for row in rows:
+        table.add_row(*(n if isinstance(n, str) else f"{n:,}" for n in row.values()))
+    Console().print(table)
 
 
-def print_released(run: Path) -> None:
-    """How many of the released rows passed their checks."""
-    from synth.tally import released
-
-    if (run / RELEASE).is_dir():
-        _print_tally(released(run / RELEASE), "on the released rows")
-
-
-def _print_tally(found: Tally, where: str = "") -> None:
-    if found.checks:
-        table = Table(
-            title=f"verdicts {where}".strip(), title_justify="left", box=None, pad_edge=False
-        )
-        table.add_column("check")
-        for verdict in Verdict:
-            table.add_column(verdict.label, justify="right")
-        for counts in found.table():
-            table.add_row(*(n if isinstance(n, str) else f"{n:,}" for n in counts.values()))
-        Console().print(table)
-    print(found.words())
+def print_headline(found: Mapping[str, VerdictCounts]) -> None:
+    """What comes first about a run: the warnings of its last counts, and these in words."""
+    for where, counts in list(found.items())[-1:]:
+        print(*counts.lines(where), sep="\n")
 
 
 def print_measures(measured: Any) -> None:
@@ -154,13 +136,16 @@ def print_unfinished(run: Path, manifests: Sequence[Manifest]) -> None:
         print(f'\ndataset: {run / RELEASE}  (datasets.load_dataset("{run / RELEASE}"))')
         print(f"rejected rows, each with its reason: {run}/*/rejected/")
         return
+    process = worked_on_by(run)
+    state = f"running in process {process}" if process else "unfinished"
     begun = list(run.glob(f"{len(manifests):02d}-*"))
     if len(begun) == 1:
         done = len(list(begun[0].glob("receipts/*.json")))
-        print(f"\nunfinished: {begun[0].name} has {done} shards done.", end=" ")
+        print(f"\n{state}: {begun[0].name} has {done} shards done.")
     else:
-        print("\nunfinished.", end=" ")
-    print("Run the recipe again to go on: what is done is kept.")
+        print(f"\n{state}.")
+    if not process:
+        print("Run the recipe again to go on: what is done is kept.")
 
 
 def _short(text: str) -> str:

@@ -120,6 +120,12 @@ class Read(Source):
         paths = self.prompts or self.web or self.answers
         return find_inputs(paths, forced=self.format, split=self.split)
 
+    def preflight(self) -> None:
+        """Raises `InputError` for a column that no file has, before a model is loaded for it."""
+        from seeds.roles import roles_of_all
+
+        roles_of_all(self, self.inputs())
+
     def shards(self, rows: int) -> Iterator[Outcome]:
         """The input in order, `rows` records at a time (kept and rejected together).
 

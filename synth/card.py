@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -12,9 +12,10 @@ from synth.engine.plan import Plan
 from synth.generate.trail import told_evolved
 from synth.store.formats import Format
 from synth.store.manifest import Manifest, TeacherRecord
-from synth.tally import Tally
+from synth.tally import VerdictCounts
 from synth.teacher.address import without_keys
 from synth.teacher.embedded import DEFAULT, NOTICE
+from synth.verdict_report import stage_verdicts, verdict_rows
 
 SIZES = {  # the Hub's categories
     10**3: "n<1K",
@@ -38,7 +39,7 @@ def card(
     plan: Plan,
     history: Sequence[Manifest],
     format_: Format,
-    checked: Tally,
+    checked: VerdictCounts,
     evolved: int | None = None,
 ) -> str:
     """The README.md of a release, YAML metadata first. The same text for the same data.
@@ -63,9 +64,11 @@ def card(
             f"---\n{head}---",
             f"# {plan.name}",
             "",
+            *(f"**Warning:** {one}\n" for one in checked.warnings()),
             f"{rows} rows in the `{format_}` format (synth {written.code}, seed {plan.seed}).",
             _teacher(written),
             *([f"{told_evolved(rows, evolved)}."] if evolved is not None else []),
+            checked.words(),
             "",
             "## How the rows came to be",
             "",
@@ -79,7 +82,7 @@ def card(
             "",
             "## Checks",
             "",
-            *checks_table(checked),
+            *checks_table({**stage_verdicts(history), "release": checked}),
             "",
             "## Columns",
             "",
@@ -121,18 +124,17 @@ def reasons_table(history: Sequence[Manifest]) -> list[str]:
     return ["| stage | reason | rows |", "|---|---|--:|", *rows] if rows else ["None did."]
 
 
-def checks_table(checked: Tally) -> list[str]:
-    """How many rows passed their checks, in words and as Markdown."""
-    said = f"{checked.words()}."
-    if not checked.checks:
-        return [said]
-    columns = list(checked.table()[0])
+def checks_table(found: Mapping[str, VerdictCounts]) -> list[str]:
+    """The verdicts of each check as Markdown, where they were counted."""
+    rows = verdict_rows(found)
+    if not rows:
+        return ["No verifier checked these rows."]
     return [
-        f"{said} A row passed where at least one check applies and all that apply pass.",
+        "A row passed where at least one check applies and all that apply pass.",
         "",
-        f"| {' | '.join(columns)} |",
-        f"|---|{'--:|' * (len(columns) - 1)}",
-        *(f"| {' | '.join(map(str, row.values()))} |" for row in checked.table()),
+        f"| {' | '.join(rows[0])} |",
+        f"|---|---|{'--:|' * (len(rows[0]) - 2)}",
+        *(f"| {' | '.join(map(str, row.values()))} |" for row in rows),
     ]
 
 

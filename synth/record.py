@@ -82,6 +82,10 @@ def record_id(*parts: object) -> str:
     return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:32]
 
 
+EDITS = ("redact", "trim")
+"""Stages that change a part of a text, and leave what kind of text it is."""
+
+
 def new_record(
     *,
     prompt: str | None = None,
@@ -193,6 +197,14 @@ def derive_through(
     return children.set_column(at, RECORD.field(at), whole)
 
 
+def replace_rows(table: pa.Table, rows: Sequence[int], new: pa.Table) -> pa.Table:
+    """The table with `new[i]` in the place of row `rows[i]`."""
+    order = np.arange(len(table))
+    order[list(rows)] = len(table) + np.arange(len(rows))
+    whole = pa.concat_tables([table.select(RECORD.names), new]).take(pa.array(order))
+    return whole.combine_chunks()
+
+
 def add_scores(
     table: pa.Table,
     scores: Sequence[Mapping[str, Any]] | pa.StructArray,
@@ -208,6 +220,16 @@ def last_steps(table: pa.Table) -> pa.StructArray:
     """The last step of each row's trail, in row order."""
     trail = table["trail"].combine_chunks()
     return trail.values.take(pc.subtract(trail.offsets[1:], 1))
+
+
+def making_steps(table: pa.Table) -> pa.StructArray:
+    """The step that made each row's text: the last one that is no edit (`EDITS`)."""
+    trail = table["trail"].combine_chunks()
+    edits = pc.is_in(trail.values.field("stage"), pa.array(EDITS)).to_numpy(zero_copy_only=False)
+    at = trail.offsets.to_numpy()[1:] - 1
+    while (edited := edits[at]).any():  # a trail begins with `read`
+        at = at - edited
+    return trail.values.take(pa.array(at))
 
 
 def last_step(table: pa.Table, field: str) -> list[str]:

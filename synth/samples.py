@@ -5,7 +5,7 @@ All samples of a prompt come to be in one shard and stay there, so a shard is en
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from synth.verdicts import Verdict
@@ -31,11 +31,19 @@ def groups(table: pa.Table) -> list[list[int]]:
 def overall(scores: Sequence[Mapping[str, Any]]) -> Verdict:
     """The verdict on a row: `pass` where at least one check applies and all that apply pass."""
     last = {score["name"]: score["verdict"] for score in scores}  # a repeated check counts once
-    return next((one for one in WEIGHTIEST_FIRST if one in last.values()), Verdict.NOT_APPLICABLE)
+    return weightiest(last.values())
+
+
+def weightiest(verdicts: Collection[str]) -> Verdict:
+    """The verdict on a row by those of its checks, as `overall`."""
+    return next((one for one in WEIGHTIEST_FIRST if one in verdicts), Verdict.NOT_APPLICABLE)
 
 
 def pass_rate(verdicts: Sequence[Verdict]) -> float | None:
-    """Passes over passes and fails; None where there are neither: not checked is not wrong."""
+    """Passes over passes and fails; None where there are neither.
+
+    A sample that could not be read is left out: it says as little against the prompt as for it.
+    """
     passes, fails = verdicts.count(Verdict.PASS), verdicts.count(Verdict.FAIL)
     return passes / (passes + fails) if passes + fails else None
 

@@ -71,7 +71,11 @@ class Filter(Protocol):
 
 
 class Verifier(Protocol):
-    """Decides whether an answer is right, by a rule that the answer cannot influence."""
+    """Decides whether an answer is right, by a rule that the answer cannot influence.
+
+    A class variable `fail_reason` gives rows that fail a reason of its own to leave, in place of
+    `answer_wrong`.
+    """
 
     name: ClassVar[str]
 

@@ -85,9 +85,12 @@ def rule(body: dict[str, Any], _before: int) -> str:
     """A reply that our parsers take and most filters keep, to any request of the stages."""
     kept = {name: body[name] for name in body.keys() - {"n", "logprobs", "priority"}}
     dice = random.Random(sha256(json.dumps(kept, sort_keys=True).encode()).digest())
+    instructions = str(body["messages"][0]["content"]) if "messages" in body else ""
+    if instructions.startswith("Task: judge an evolved prompt"):
+        said = {"reason": "More is asked.", "verdict": "prompt", "gain": dice.randint(0, 3)}
+        return json.dumps(said)
     if (schema := _schema(body)) is not None:
         return _instance_of(schema, dice.random())
-    instructions = str(body["messages"][0]["content"]) if "messages" in body else ""
     user = asked_prompt(body)
     more = demand(dice.getrandbits(32))
     given = _inside(user, "prompt")
@@ -99,8 +102,6 @@ def rule(body: dict[str, Any], _before: int) -> str:
     match task[1] if task else "":
         case "evolve a prompt":
             return f"{given} {_inside(user, 'constraint') or more}"
-        case "judge an evolved prompt":
-            return f"The second asks for more.\nGAIN: {dice.randint(0, 3)}"
         case "improve an instruction":
             return f"{_inside(user, 'instruction')} {more}"
         case "invent a prompt":

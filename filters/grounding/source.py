@@ -35,8 +35,10 @@ def pairs(batch: Batch) -> list[tuple[str, str] | None]:
 
 
 def styles(batch: Batch) -> list[str]:
-    """The style of each row's rewrite, "" where the last step was none."""
-    from synth.record import last_step
+    """The style of each row's rewrite, "" where the text was not made by one."""
+    from synth.record import making_steps
 
-    made = zip(last_step(batch.table, "stage"), last_step(batch.table, "operation"), strict=True)
-    return [operation.partition("/")[0] if stage == "rewrite" else "" for stage, operation in made]
+    made: list[dict[str, str]] = making_steps(batch.table).to_pylist()
+    return [
+        step["operation"].partition("/")[0] if step["stage"] == "rewrite" else "" for step in made
+    ]

@@ -57,7 +57,7 @@ class Redact(ShardStage):
         """All rows in their order, each with the number of its findings as a score."""
         import pyarrow as pa
 
-        from synth.record import RECORD, REJECT, add_scores, derive
+        from synth.record import RECORD, REJECT, add_scores, derive, replace_rows
 
         rows = table.to_pylist()
         found: list[list[Span]] = []
@@ -80,17 +80,12 @@ class Redact(ShardStage):
                 for name in (*COLUMNS, "meta")
             },
         )
-        order = list(range(len(table)))
-        for new, at in enumerate(changed):
-            order[at] = len(table) + new
-        whole = pa.concat_tables([table.select(RECORD.names), made]).take(
-            pa.array(order, pa.int64())
-        )
         scores = [
             {"name": self.name, "verdict": "keep", "value": float(len(s)), "note": counted(s)}
             for s in found
         ]
-        return Outcome(add_scores(whole.combine_chunks(), scores), REJECT.empty_table())
+        whole = replace_rows(table, changed, made)
+        return Outcome(add_scores(whole, scores), REJECT.empty_table())
 
     def _clean(self, value: Any, spans: list[Span]) -> Any:
         """The value with all strings in it redacted; what was found is added to `spans`."""

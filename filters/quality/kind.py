@@ -52,9 +52,9 @@ def kinds_of(batch: Batch, given: TextKind | None) -> NDArray[np.int64]:
         return np.full(len(batch), KINDS.index(given))
     if batch.subject == "prompt":
         return np.full(len(batch), KINDS.index(TextKind.CHAT))
-    from synth.record import last_steps
+    from synth.record import making_steps
 
-    steps = last_steps(batch.table)
+    steps = making_steps(batch.table)
     operations = pc.if_else(pc.equal(steps.field("stage"), "rewrite"), steps.field("operation"), "")
     encoded = operations.dictionary_encode()
     kinds = [_of_operation(operation) for operation in encoded.dictionary.to_pylist()]

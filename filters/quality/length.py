@@ -19,12 +19,20 @@ MIN_WORDS_PROMPT = 3  # Self-Instruct (arXiv:2212.10560, section 2.2) drops thre
 MIN_WORDS_ANSWER = 1  # "42" can be the whole answer, and so can an emoji
 MIN_WORDS_DOCUMENT = 50  # Gopher (arXiv:2112.11446, appendix A.1.1), of web documents
 EMPTY_BLOCK = re.compile(r"\s*```\w*\s*(?:```)?\s*")
+MARKUP = " \t\n*_`$"
+ONLY_MARKER = re.compile(  # not "A" alone, which is a choice
+    r"(?:the )?(?:final |correct )?(?:answer is|answer|ans|a|antwort|réponse|respuesta|risposta"
+    r"|resposta|ответ)\s?[:=]|the (?:final |correct )?answer is|#{3,}|\\boxed\{\s*\}"
+    r"|(?:最终)?(?:答案|答え|答)是?[:：]",
+    re.IGNORECASE,
+)
+LONGEST_MARKER = 40  # characters
 
 
 class Length(Model):
-    """Drops texts outside [min_words, max_words]; a character of an unspaced script is a word.
+    """Drops texts outside [min_words, max_words], and answers that are only a marker, such as `A:`.
 
-    The score is the number of words.
+    A character of an unspaced script is a word. The score is the number of words.
     """
 
     name: ClassVar[str] = "length"
@@ -40,12 +48,15 @@ class Length(Model):
     )
 
     def judge(self, batch: Batch) -> Verdicts:
-        """`empty_text` (an empty code block too), `too_few_words` or `too_many_words`."""
+        """`empty_text` (an empty code block too), `only_a_marker`, `too_few_words` or
+        `too_many_words`."""
         counts = batch.hashed_words.counts.tolist()
         reasons: list[str | None] = []
         for text, count, least in zip(batch.texts, counts, self._least(batch), strict=True):
             if EMPTY_BLOCK.fullmatch(text) or not text.strip():
                 reasons.append("empty_text")
+            elif is_marker(text):
+                reasons.append("only_a_marker")
             elif count < least and not (least == MIN_WORDS_ANSWER and _is_emoji(text)):
                 reasons.append("too_few_words")
             else:
@@ -63,3 +74,8 @@ class Length(Model):
 
 def _is_emoji(text: str) -> bool:
     return any(unicodedata.category(character) == "So" for character in text[:100])
+
+
+def is_marker(text: str) -> bool:
+    """Whether a text announces an answer and does not give one: `A:`, `**Answer:**`, `####`."""
+    return len(text) <= LONGEST_MARKER and bool(ONLY_MARKER.fullmatch(text.strip(MARKUP)))

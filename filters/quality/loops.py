@@ -24,7 +24,7 @@ class Loops(Model):
     max_score: float = Field(1.0, gt=0, description="highest score that stays")
 
     def judge(self, batch: Batch) -> Verdicts:
-        """`looping`; the note names the measure: compressible, lines, list items, blank lines."""
+        """`looping`; the note is the worst measure: compressible, sentences, list items, …"""
         found = [loop(text) for text in batch.texts]
         return Verdicts(
             ["looping" if one.score > self.max_score else None for one in found],

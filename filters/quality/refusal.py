@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field, model_validator
 
 from synth.engine.stage import Model
+from synth.text.refusal import THRESHOLD
 from synth.verdicts import Verdicts
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ class Refusal(Model):
     """
 
     name: ClassVar[str] = "refusal"
-    threshold: float = Field(0.4, ge=0, le=1, description="smallest probability that is rejected")
+    threshold: float = Field(
+        THRESHOLD, ge=0, le=1, description="smallest probability that is rejected"
+    )
 
     @model_validator(mode="before")
     @classmethod

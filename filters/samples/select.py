@@ -40,7 +40,7 @@ class Select(ShardStage):
     """What decides which is better, first to last: `verdict` (pass, then not checked, then fail),
     or the name of a score, where `-` in front says that low is good. Then the earlier sample."""
     min_pass_rate: Share | None = None
-    """The smallest share of passes among a prompt's samples with which they go on."""
+    """The smallest `pass_rate` with which the samples of a prompt go on."""
     max_pass_rate: Share | None = None
     """The largest. 0.99 leaves out prompts that every sample answers rightly."""
 

@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from synth.batch import Batch
+    from synth.store.manifest import Manifest
     from synth.verdicts import Verifier
 
 Rejectable = Literal[Verdict.FAIL, Verdict.ERROR, Verdict.UNVERIFIED, Verdict.NOT_APPLICABLE]
 REASONS = {
-    Verdict.FAIL: "answer_wrong",
+    Verdict.FAIL: "answer_wrong",  # or the verifier's own `fail_reason`
     Verdict.ERROR: "check_failed",
     Verdict.UNVERIFIED: "answer_unreadable",
     Verdict.NOT_APPLICABLE: "nothing_to_check",
@@ -51,9 +52,10 @@ else:
 class Verify(ShardStage):
     """Checks answers and tags them; rejects those with a verdict that `reject` names.
 
-    Reasons: `answer_wrong` (fail), `check_failed` (error), `answer_unreadable` (unverified) and
-    `nothing_to_check` (not_applicable). Every row also gets the score `pass_rate`: the share of
-    passes among its prompt's samples.
+    Reasons: `answer_wrong` or, by `instructions`, `instruction_broken` (fail), `check_failed`
+    (error), `answer_unreadable` (unverified) and `nothing_to_check` (not_applicable). Every row
+    also gets the score `pass_rate`: passes over passes and fails of its prompt's samples. Samples
+    that could not be read do not count, and the score's note says how many there are.
     """
 
     model_config = ConfigDict(json_schema_extra=list_schema("checks"))
@@ -100,6 +102,7 @@ class Verify(ShardStage):
         from synth.batch import Batch
         from synth.record import add_scores, rejects
         from synth.samples import groups, overall, pass_rate_score
+        from synth.tally import count
 
         batch = Batch(table, place.subject)
         verifiers: list[Verifier] = [entry.part for entry in self.checks]
@@ -108,6 +111,7 @@ class Verify(ShardStage):
             [score(one, checks[row]) for one, checks in zip(verifiers, found, strict=True)]
             for row in range(len(table))
         ]
+        verdicts = count({one["name"]: one["verdict"] for one in row} for row in scores)
         for rows in groups(table):
             rate = pass_rate_score([overall(scores[row]) for row in rows])
             for row in rows:
@@ -124,25 +128,33 @@ class Verify(ShardStage):
             kept=scored.filter(~leaves),
             rejected=rejects(
                 scored.filter(leaves),
-                reason=[REASONS[verdict] for verdict, _ in dropped],
-                by=[by for _, by in dropped],
-                score=[VALUES.get(verdict) for verdict, _ in dropped],
+                reason=[reason for _, _, reason in dropped],
+                by=[by for _, by, _ in dropped],
+                score=[VALUES.get(verdict) for verdict, _, _ in dropped],
             ),
+            verdicts=verdicts,
         )
+
+    def warnings(self, manifest: Manifest) -> list[str]:
+        """All verdicts in words, and what they warn of."""
+        found = manifest.verdicts
+        return found.lines(f"{manifest.index:02d}-{self.name}") if found else []
 
     def _rejection(
         self, verifiers: list[Verifier], found: list[list[Check]], row: int
-    ) -> tuple[Verdict, str] | None:
-        """The first verdict that makes the row leave, and its check; undecided ones come last."""
+    ) -> tuple[Verdict, str, str] | None:
+        """The first verdict that makes the row leave, its check and the reason; undecided ones come
+        last."""
         leaving = {*self.reject, *(UNPROVEN if self.require else ())}
         verdicts = [checks[row].verdict for checks in found]
         undecided = {Verdict.UNVERIFIED, Verdict.NOT_APPLICABLE}
         for some in (leaving - undecided, leaving & undecided):
             for one, verdict in zip(verifiers, verdicts, strict=True):
                 if verdict in some:
-                    return verdict, one.name
+                    own = getattr(one, "fail_reason", None) if verdict is Verdict.FAIL else None
+                    return verdict, one.name, own or REASONS[verdict]
         if self.require and Verdict.PASS not in verdicts:
-            return Verdict.NOT_APPLICABLE, self.name
+            return Verdict.NOT_APPLICABLE, self.name, REASONS[Verdict.NOT_APPLICABLE]
         return None
 
 

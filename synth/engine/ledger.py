@@ -37,6 +37,9 @@ class Ledger:
         self.run = run
         self.identity = identity
         self._own_digests: dict[int, str] = {}
+        self._manifests: dict[int, Manifest] = {}
+        """Of stages that have ended: each is read once, not once a shard."""
+        self._corpus: dict[int, tuple[Manifest | None, str]] = {}
 
     def folder(self, index: int) -> StageFolder:
         """The folder of a stage."""
@@ -50,7 +53,10 @@ class Ledger:
         if isinstance(stage, Sink) and not all(path.is_file() for path in stage.leaves(self.run)):
             return None
         files = [file for shard in manifest.shards for file in (shard.kept, shard.rejected)]
-        return manifest if self._present(index, files) else None
+        if not self._present(index, files):
+            return None
+        self._manifests[index] = manifest
+        return manifest
 
     def shard_finished(self, index: int, shard: int, before: Manifest) -> bool:
         """Whether the shard's receipt fits its input and its files are there."""
@@ -68,9 +74,11 @@ class Ledger:
 
     def before(self, index: int) -> Manifest:
         """The manifest of the stage before `index`, which has ended."""
-        manifest = load_manifest(self.folder(index - 1).manifest)
-        assert manifest is not None, f"stage {index} starts before the one before it has ended"
-        return manifest
+        if index - 1 not in self._manifests:
+            manifest = load_manifest(self.folder(index - 1).manifest)
+            assert manifest is not None, f"stage {index} starts before the one before it has ended"
+            self._manifests[index - 1] = manifest
+        return self._manifests[index - 1]
 
     def history(self, index: int) -> list[Manifest]:
         """The manifests of all stages before `index`, which have ended, in order."""
@@ -86,7 +94,10 @@ class Ledger:
     def _told(self, index: int) -> object:
         """What a sink tells of the line before it, in the dataset's card."""
         counts = [
-            [stage.stage, stage.rows_in, stage.rows_made, stage.rows_kept, stage.reasons]
+            [
+                *(stage.stage, stage.rows_in, stage.rows_made, stage.rows_kept, stage.reasons),
+                stage.verdicts and stage.verdicts.table(),
+            ]
             for stage in self.history(index)
         ]
         return [self.plan.name, self.plan.recipe, counts]
@@ -95,8 +106,16 @@ class Ledger:
         """Of all that decides one shard's output: for a corpus stage that is every shard."""
         if before and not isinstance(self.plan.stages[index], CorpusStage):
             return digest(self._own(index), before.shards[shard].kept.sha256)
-        inputs = [part.kept.sha256 for part in before.shards] if before else []
-        return digest(self._own(index), inputs, shard)
+        return digest(self._of_corpus(index, before), shard)
+
+    def _of_corpus(self, index: int, before: Manifest | None) -> str:
+        """Of a stage and all its input, worked out once and not for each of its shards."""
+        known, made = self._corpus.get(index, (None, ""))
+        if not made or known is not before:
+            inputs = [part.kept.sha256 for part in before.shards] if before else []
+            made = digest(self._own(index), inputs)
+            self._corpus[index] = before, made
+        return made
 
     def _own(self, index: int) -> str:
         """Of the stage alone: settings, prompt files, input files, other runs, and its teacher."""
@@ -146,7 +165,13 @@ class Ledger:
         assert len(manifest.shards) == shards, f"{stage.name} ended without all of its receipts"
         self._sweep(index, shards)
         save(manifest, self.folder(index).manifest)
+        self._manifests[index] = manifest
         return manifest
+
+    def reopen(self, index: int) -> None:
+        """The stage is worked on again: it has no manifest until it is sealed."""
+        self._manifests.pop(index, None)
+        self.folder(index).manifest.unlink(missing_ok=True)
 
     def _sweep(self, index: int, shards: int) -> None:
         """Removes shards that an earlier, longer run left, and what a killed one was writing.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import gc
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -16,12 +15,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from synth.engine.ledger import Ledger
+from synth.engine.lock import locked
 from synth.engine.needs import check_needs, needs
 from synth.engine.plan import Plan, StageFolder
 from synth.engine.stage import CorpusStage, ShardStage
 from synth.engine.watch import Watch
 from synth.engine.workshop import Action, Job, Workshop
-from synth.errors import NoRowsError, RunLockedError
+from synth.errors import NoRowsError
 from synth.store.manifest import Manifest, load_manifest
 from synth.teacher.config import open_teacher
 from synth.teacher.protocol import Identity
@@ -54,7 +54,7 @@ async def open_workshop(
         starts = config is not None and config.starts
         answered = None
         if starts:
-            stack.enter_context(_locked(run))
+            stack.enter_context(locked(run))
             answered = _answered(plan, run)
         if config is not None and answered is None:
             logs = run / "teacher" if starts else None
@@ -62,7 +62,7 @@ async def open_workshop(
             served = await stack.enter_async_context(teacher)
             check_needs(plan, served, watch.say)
         if not starts:
-            stack.enter_context(_locked(run))
+            stack.enter_context(locked(run))
         yield Workshop(plan, run, served, watch, answered)
 
 
@@ -88,24 +88,6 @@ def _answered(plan: Plan, run: Path) -> Identity | None:
             left = any(stage.asks_teacher for stage in plan.stages[index:])
             return None if left else identity
     return identity
-
-
-@contextlib.contextmanager
-def _locked(run: Path) -> Iterator[None]:
-    run.mkdir(parents=True, exist_ok=True)
-    with (run / ".lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # freed by the kernel, even on kill -9
-        except BlockingIOError:
-            file.seek(0)
-            raise RunLockedError(
-                f"{run} is in use by process {file.read().strip() or 'unknown'}; wait for it, or "
-                "choose another folder with --out"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
 
 
 @contextlib.contextmanager
@@ -153,7 +135,7 @@ async def _run_stages(shop: Workshop, each: Each) -> list[Manifest]:
 async def _run_stage(shop: Workshop, index: int, before: Manifest | None, each: Each) -> Manifest:
     stage, ledger = shop.plan.stages[index], shop.ledger
     shop.watch.stage_starts(index, stage.name, before.rows_kept if before else None)
-    ledger.folder(index).manifest.unlink(missing_ok=True)
+    ledger.reopen(index)
     if before is None or not isinstance(stage, ShardStage | CorpusStage):
         action = Action.READ if before is None else Action.DELIVER
         shards = await each(Job(index, stage.name, action))
@@ -190,8 +172,9 @@ async def _side_by_side(
 
 def _nothing_left(shop: Workshop, manifest: Manifest) -> str:
     reasons = ", ".join(f"{reason} {n}" for reason, n in manifest.reasons.most_common(5))
+    checked = f" {manifest.verdicts.words()}" if manifest.verdicts else ""
+    folder = shop.ledger.folder(manifest.index).path / "rejected"
     return (
         f"no row is left after {manifest.stage}: all {manifest.rows_rejected} were rejected "
-        f"({reasons}). They are in {shop.ledger.folder(manifest.index).path / 'rejected'}, each "
-        "with its reason"
+        f"({reasons}).{checked} They are in {folder}, each with its reason"
     )

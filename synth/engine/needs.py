@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from synth.errors import TeacherFault
-from synth.teacher.need import Need
-from synth.teacher.protocol import Sampling
+from synth.teacher.protocol import Need, Sampling
 
 if TYPE_CHECKING:
     from synth.engine.plan import Plan

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from synth.kind import Kind
-from synth.teacher.need import Need
-from synth.teacher.protocol import Teacher
+from synth.teacher.protocol import Need, Teacher
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from synth.batch import Subject
     from synth.engine.plan import Plan
     from synth.store.manifest import Manifest, ShardReceipt
+    from synth.tally import VerdictCounts
 
 
 class Model(BaseModel):
@@ -51,6 +51,8 @@ class Outcome:
     """How many records the teacher was asked to write, where the stage counts them …"""
     survived: int = 0
     """… and how many of these were good enough to go on."""
+    verdicts: VerdictCounts | None = None
+    """On all of the shard's rows, of a stage that verifies them."""
 
 
 @dataclass(frozen=True, slots=True)

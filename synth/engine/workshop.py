@@ -222,5 +222,6 @@ class Workshop:
             notes=(*outcome.notes, *tally.notes),
             tried=outcome.tried,
             survived=outcome.survived,
+            verdicts=outcome.verdicts,
         )
         save(receipt, folder.receipt(job.shard))

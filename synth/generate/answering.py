@@ -18,8 +18,7 @@ from synth.engine.stage import Outcome, Place, ShardStage
 from synth.errors import InputError
 from synth.generate.exemplars import Examples
 from synth.randomness import derive_seed
-from synth.teacher.need import Need
-from synth.teacher.protocol import Reply, Request, Sampling, Turn
+from synth.teacher.protocol import Need, Reply, Request, Sampling, Turn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -44,6 +43,8 @@ class Prompt:
     context: list[Turn]
     """What the student will read before the answer."""
     samples_before: int = 0
+    asked: str = ""
+    """Of the answer's format, for the teacher alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ class Answering(ShardStage):
         schema = read_schema(self.json_schema) if self.json_schema else None
         replies = await teacher.replies(
             Request(
-                self._turns(prompt.context, told),
+                self._turns(prompt, told),
                 self.sampling,
                 seed,
                 self.samples,
@@ -187,18 +188,20 @@ class Answering(ShardStage):
             )
         return text
 
-    def _turns(self, context: list[Turn], knowledge: str) -> list[Turn]:
+    def _turns(self, prompt: Prompt, knowledge: str) -> list[Turn]:
         """What the teacher reads: what all prompts share comes first, for the prefix cache."""
-        head = [turn for turn in context[:-1] if turn["role"] == "system"]
-        talk = [turn for turn in context[:-1] if turn["role"] != "system"]
-        last = context[-1]
+        *before, last = prompt.context
+        head = [turn for turn in before if turn["role"] == "system"]
+        talk = [turn for turn in before if turn["role"] != "system"]
+        shown = self.examples.turns(last["content"]) if self.examples else []
+        parts = [last["content"]]
         if knowledge and self.knowledge == "generate":
-            last = Turn(role=last["role"], content=f"{last['content']}\n\n{HINT}\n{knowledge}")
+            parts.append(f"{HINT}\n{knowledge}")
         elif knowledge:
             said = "\n\n".join([*(turn["content"] for turn in head), f"{HINT}\n{knowledge}"])
             head = [Turn(role="system", content=said)]
-        shown = self.examples.turns(context[-1]["content"]) if self.examples else []
-        return [*head, *shown, *talk, last]
+        parts += [prompt.asked] if prompt.asked else []
+        return [*head, *shown, *talk, Turn(role=last["role"], content="\n\n".join(parts))]
 
     def _gather(self, table: pa.Table, answered: Sequence[Answered], place: Place) -> Outcome:
         import pyarrow as pa

@@ -8,28 +8,19 @@ raw reply.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from synth.engine.stage import Outcome, Place
+from synth.generate.answer_formats import Formats
 from synth.generate.answering import PART, Answering, Prompt
 from synth.kind import Kind
 from synth.randomness import derive_random
-from synth.teacher.need import Need
-from synth.teacher.protocol import Turn
+from synth.teacher.protocol import Need, Turn
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-FORMATS = {
-    "boxed": "End with the final answer as \\boxed{…}.",
-    "final_line": "End with a last line `A: ` and the final answer alone.",
-    "steps": "Answer in numbered steps, and end with the result.",
-    "brief": "Answer in at most three sentences.",
-    "points": "Answer in bullet points, the most important first.",
-}
-"""Shipped answer formats: what the prompt says of them."""
 
 
 class Distill(Answering):
@@ -41,9 +32,11 @@ class Distill(Answering):
     system: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """A system prompt put before the conversation, or several, of which each prompt gets one; it
     becomes part of the record."""
-    formats: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    formats: Formats | None = None
     """Answer formats, of which each prompt gets one: `boxed`, `final_line`, `steps`, `brief`,
-    `points`, or a sentence of your own. It is added to the prompt, and so part of the record."""
+    `points`, or a sentence of your own. Those of a list become part of the record; with
+    `{ask: [boxed], when: gold}` only prompts with a gold answer get one, and only the teacher reads
+    it."""
 
     def needs(self) -> frozenset[Need]:
         """By its settings; what the records' own conversations have is seen when they are asked."""
@@ -59,23 +52,23 @@ class Distill(Answering):
 
     def _prompts(self, table: pa.Table, seed: int) -> Iterator[Prompt]:
         row = 0
-        for batch in table.select(["id", "context"]).to_batches(max_chunksize=PART):
-            contexts: list[list[Turn]] = batch["context"].to_pylist()
-            for id_, context in zip(batch["id"].to_pylist(), contexts, strict=True):
-                yield Prompt(row, id_, self._context(context, id_, seed))
+        for batch in table.select(["id", "context", "reference"]).to_batches(max_chunksize=PART):
+            for one in batch.to_pylist():
+                yield self._prompt(row, one, seed)
                 row += 1
 
-    def _context(self, given: list[Turn], record: str, seed: int) -> list[Turn]:
-        """What the student will read before the answer."""
-        context = list(given)
+    def _prompt(self, row: int, given: dict[str, Any], seed: int) -> Prompt:
+        context: list[Turn] = list(given["context"])
+        asked = ""
         if self.formats is not None:
-            drawn = derive_random(seed, self.name, "format", record).choice(self.formats)
             last = context[-1]
-            asked = f"{last['content']}\n\n{FORMATS.get(drawn, drawn)}"
-            context[-1] = Turn(role=last["role"], content=asked)
+            asked = self.formats.sentence(seed, given["id"], last["content"], given["reference"])
+            if asked and self.formats.released:
+                context[-1] = Turn(role=last["role"], content=f"{last['content']}\n\n{asked}")
+                asked = ""
         if self.system is not None:
             systems = (self.system,) if isinstance(self.system, str) else self.system
-            drawn = derive_random(seed, self.name, "system", record).choice(systems)
+            drawn = derive_random(seed, self.name, "system", given["id"]).choice(systems)
             rest = [turn for turn in context if turn["role"] != "system"]
             context = [Turn(role="system", content=drawn), *rest]
-        return context
+        return Prompt(row, given["id"], context, asked=asked)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from synth.engine.stage import Model, Outcome, Place, ShardStage
 from synth.generate import improve as auto
@@ -21,7 +21,7 @@ from synth.generate.operations import EVOL_INSTRUCT, Operation
 from synth.generate.reasons import Limits, Reason
 from synth.generate.template import shipped
 from synth.kind import Kind
-from synth.teacher.protocol import Sampling
+from synth.teacher.protocol import Need, Sampling
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,6 +31,16 @@ if TYPE_CHECKING:
 
 FEWEST_TRIED = 50  # of fewer, a small share may be chance
 NOT_FAILED = frozenset({"superseded", "instruction_rewritten", "no_instruction"})
+
+
+NO_LONGER = frozenset({"needs_attachment", "needs_context", "subject_lost"})  # of before 0.2
+
+
+def _that_occur(names: object) -> object:
+    """Drops the names of reasons that no longer occur: a recipe that spares them stays valid."""
+    if not isinstance(names, list | tuple):
+        return names
+    return [name for name in names if name not in NO_LONGER]
 
 
 Weight = Annotated[float, Field(ge=0, le=1000)]
@@ -85,15 +95,16 @@ class Evolve(ShardStage):
     """A child at least this similar to its parent (rapidfuzz ratio, 0 to 100) is eliminated, if
     less than 40 characters differ: a long prompt with one more demand is not the same prompt."""
     min_new_words: Annotated[int, Field(ge=0)] = 3
-    """A child with fewer content words more than its parent is eliminated: a paraphrase, or the
-    same with stock words ("in detail") added."""
-    spare: tuple[Reason, ...] = ()
-    """Reasons for which no child is eliminated, such as `needs_attachment`."""
+    """A child with fewer words that its parent does not have is eliminated; the commonest of
+    grammar do not count. Whether more words ask for more, only `judge` can tell."""
+    spare: Annotated[tuple[Reason, ...], BeforeValidator(_that_occur)] = ()
+    """Reasons for which no child is eliminated, such as `list_like`."""
     min_survivors: Annotated[float, Field(ge=0, le=1)] | None = 0.1
     """Warns at the end of the stage if a smaller share of the children survived, judged from 50
     children on; `null`: never. The rows stay the same."""
     judge: GainJudge | None = None
-    """The teacher judges what each surviving child gained: one more request for each."""
+    """The teacher judges whether each surviving child is a prompt, can be answered, and gained
+    anything: one more request for each."""
     adapt: Adapt | None = None
     """Weights move to what works, and evolution stops when it gains nothing; left out, neither."""
     improve: Improve | None = None
@@ -122,6 +133,10 @@ class Evolve(ShardStage):
         return Limits(
             self.max_words, self.unchanged_ratio, self.min_new_words, frozenset(self.spare)
         )
+
+    def needs(self) -> frozenset[Need]:
+        """Replies that follow a schema, for the judge."""
+        return super().needs() | ({Need.SCHEMA} if self.judge else set())
 
     def identity(self) -> object:
         """The prompt files in use."""

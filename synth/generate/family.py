@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth.engine.stage import Outcome
 from synth.generate.operations import Operation
+from synth.generate.reasons import Reason
 from synth.teacher.protocol import Turn
 
 if TYPE_CHECKING:
@@ -52,7 +53,6 @@ class Family:
     id: str
     prompt: str
     meta: str
-    has_history: bool = False
     reference: Mapping[str, Any] | None = None
     children: list[Child] = field(default_factory=list)
     head: int = 0
@@ -161,10 +161,11 @@ def outcome(table: pa.Table, families: Sequence[Family], by: str, *, latest: boo
 
 
 def _measure(child: Child | None) -> float | None:
-    """What the verdict rests on: the gain if that decided, else the likeness to the parent."""
+    """What the verdict rests on: the gain if the judge decided, else the likeness to the parent."""
     if child is None:
         return None
-    return child.gain if child.reason == "judged_no_gain" else child.similarity
+    judged = (Reason.ANSWERED, Reason.UNANSWERABLE, Reason.NO_GAIN)
+    return child.gain if child.reason in judged else child.similarity
 
 
 def _scored(kept: pa.Table, children: Sequence[Child | None]) -> pa.Table:

@@ -94,7 +94,7 @@ class FollowUp(ShardStage):
         seed = derive_seed(place.seed, "follow_up", parent)
         reply = await template.ask(teacher, values, self.sampling, seed)
         place.done(1)
-        reason = screen(reply, Limits(self.max_words), beside=asked, has_history=True)
+        reason = screen(reply, Limits(self.max_words), told=template.system, beside=asked)
         like = None if reply.fault else float(fuzz.ratio(asked.lower(), reply.text.lower()))
         if reason is None and like is not None and like >= ALIKE:
             reason = Reason.UNCHANGED

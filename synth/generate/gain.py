@@ -1,24 +1,35 @@
-"""The teacher as judge: what a child gained over its parent.
+"""The teacher as judge: whether a child can take its parent's place, and what it gained.
 
+One question for each child that elimination let pass: is it a prompt at all, can it be answered
+from its text, and how much more does it demand? Meaning decides all three, so no rule does.
 Source: the "equal or not" question of arXiv:2304.12244, section 3.3, and the complexity scale of
-DEITA (arXiv:2312.15685). Ours asks for one number and ends on a line that can be read; a reply that
-cannot be read is no judgement, and the child stays.
+DEITA (arXiv:2312.15685). A reply that cannot be read is no judgement, and the child stays.
 """
 
 from __future__ import annotations
 
-import re
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from synth.engine.stage import Model
+from synth.generate.reasons import Reason
 from synth.generate.template import shipped
 from synth.teacher.protocol import Reply, Sampling, Teacher
 
-GAIN = re.compile(r"\bGAIN[^\w+\u2212-]{0,6}([-\u2212+]?\s?\d+)", re.IGNORECASE)
 LOWEST, HIGHEST = -2, 5
 TEMPLATE = "judge/gain"
+
+
+class Judgement(Model):
+    """What the judge says of a child. The reason comes first, so that the rest follows from it."""
+
+    reason: Annotated[str, Field(max_length=500)]
+    verdict: Literal["prompt", "answered", "unanswerable"]
+    gain: Annotated[int, Field(ge=LOWEST, le=HIGHEST)]
+
+
+SCHEMA: Final = Judgement.model_json_schema()
 
 
 class GainJudge(Model):
@@ -28,19 +39,30 @@ class GainJudge(Model):
     """A child that is judged lower is eliminated; the scale is -2 (worse) over 0 (equal) to 5."""
     sampling: Sampling = Sampling(temperature=0, max_tokens=256)
 
-    async def gain(
-        self, teacher: Teacher, parent: str, child: str, seed: int
-    ) -> tuple[Reply, float | None]:
-        """The judge's reply, and the gain in it, or None."""
-        values = {"before": parent, "after": child}
-        reply = await shipped(TEMPLATE).ask(teacher, values, self.sampling, seed)
-        return reply, read_gain(reply.text)
+    async def ask(
+        self, teacher: Teacher, parent: str, child: str, aim: str, seed: int
+    ) -> tuple[Reply, Judgement | None]:
+        """The judge's reply, and the judgement in it, if it can be read.
+
+        `aim` is what the teacher was asked to do with the parent.
+        """
+        values = {"aim": aim, "before": parent, "after": child}
+        reply = await shipped(TEMPLATE).ask(teacher, values, self.sampling, seed, SCHEMA)
+        return reply, read_judgement(reply)
+
+    def reason(self, judgement: Judgement) -> Reason | None:
+        """Why a child that is judged so is eliminated, if it is."""
+        match judgement.verdict:
+            case "answered":
+                return Reason.ANSWERED
+            case "unanswerable":
+                return Reason.UNANSWERABLE
+        return Reason.NO_GAIN if judgement.gain < self.min_gain else None
 
 
-def read_gain(text: str) -> float | None:
-    """The last number behind `GAIN`, held within the scale; None where there is none."""
-    found = GAIN.findall(text)
-    if not found:
+def read_judgement(reply: Reply) -> Judgement | None:
+    """The judgement in a reply; None where it is cut, or does not follow the schema."""
+    try:
+        return Judgement.model_validate_json(reply.text)
+    except ValidationError:
         return None
-    value = int(found[-1].replace("\u2212", "-").replace(" ", ""))
-    return float(min(HIGHEST, max(LOWEST, value)))

@@ -52,20 +52,12 @@ class Grove:
             table["id"].to_pylist(),
             batch.texts,
             table["meta"].to_pylist(),
-            table["context"],
             batch.references,
             strict=True,
         )
         self.families: list[Family] = [
-            Family(
-                row,
-                record,
-                prompt,
-                meta,
-                has_history=sum(turn["role"].as_py() != "system" for turn in turns.values) > 1,
-                reference=reference,
-            )
-            for row, (record, prompt, meta, turns, reference) in enumerate(rows)
+            Family(row, record, prompt, meta, reference)
+            for row, (record, prompt, meta, reference) in enumerate(rows)
         ]
         self.yields: dict[Operation, Yield] = {}
         self.versions = {one: Version(0, shipped(f"evolve/{one}")) for one in stage.operations}
@@ -123,9 +115,9 @@ class Grove:
             reply,
             parent,
             self.limits,
+            told=version.template.system,
             operation=operation,
             answer=family.head_reference.get("answer"),
-            has_history=family.has_history,
             held=before,
             constraint=constraint,
         )
@@ -155,12 +147,14 @@ class Grove:
         )
         if stage.judge is not None and child.reason is None:
             own_seed = derive_seed(seed, "evolve", "judge", round_, family.id)
-            said, child.gain = await stage.judge.gain(self.teacher, parent, reply.text, own_seed)
+            said, judgement = await stage.judge.ask(
+                self.teacher, parent, reply.text, auto.instruction(version.template), own_seed
+            )
             child.judged = said.key
             child.tokens += said.tokens_in + said.tokens_out
-            low = child.gain is not None and child.gain < stage.judge.min_gain
-            if low and Reason.NO_GAIN not in self.limits.spare:
-                child.reason = Reason.NO_GAIN
+            if judgement is not None:
+                child.gain, reason = float(judgement.gain), stage.judge.reason(judgement)
+                child.reason = None if reason in self.limits.spare else reason
         self._tell(last)
         return child
 

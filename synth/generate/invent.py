@@ -19,8 +19,7 @@ from synth.engine.stage import Outcome, Place, ShardStage
 from synth.generate.template import shipped
 from synth.kind import Kind
 from synth.randomness import derive_random, derive_seed
-from synth.teacher.need import Need
-from synth.teacher.protocol import Reply, Request, Sampling, Turn
+from synth.teacher.protocol import Need, Reply, Request, Sampling, Turn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -159,7 +158,7 @@ class Invent(ShardStage):
         """The verdicts, in order: what stays joins the pool."""
         from dataclasses import replace
 
-        from synth.generate.elimination.words import words
+        from synth.characters import words_of
         from synth.generate.reasons import Limits
         from synth.generate.rouge import RougePool
         from synth.generate.screen import screen
@@ -175,12 +174,14 @@ class Invent(ShardStage):
                 continue
             reply = replace(one.reply, text=text)
             # what the model writes from nothing may be in any language
-            alone = one.step["operation"] == Way.TEMPLATE
+            way = one.step["operation"]
+            alone = way == Way.TEMPLATE
             beside = "" if alone else prompts[one.row]
-            one.reason = screen(reply, Limits(self.max_words), beside=beside)
+            told = "" if alone else shipped(f"invent/{way}").system
+            one.reason = screen(reply, Limits(self.max_words), told=told, beside=beside)
             if one.reply.fault is None:
                 one.score = round(pool.nearest(text), 4)
-            if one.reason is None and len(words(text)) < self.min_words:
+            if one.reason is None and len(words_of(text)) < self.min_words:
                 one.reason = "too_few_words"
             if one.reason is None and (one.score or 0) > self.max_rouge:
                 one.reason = TOO_LIKE

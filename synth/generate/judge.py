@@ -1,6 +1,7 @@
 """The `judge` stage: the teacher grades each row, or says which answer of a pair is better.
 
 judge: {min_score: 3}                     0 to 5 by a rubric that fits what the rows are
+judge: {rubric: grounded, min_score: 3}   is a rewrite faithful to its source?
 judge: {rubric: my_rubric.md}             by one's own
 judge: {pairs: true}                      behind `prefer`: the chosen answer must win in both orders
 
@@ -20,15 +21,14 @@ from synth.engine.stage import Outcome, Place, ShardStage
 from synth.generate.template import Template, load, shipped
 from synth.kind import Kind
 from synth.randomness import derive_seed
-from synth.teacher.need import Need
-from synth.teacher.protocol import Reply, Sampling, Teacher
+from synth.teacher.protocol import Need, Reply, Sampling, Teacher
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 LOWEST, HIGHEST = 0, 5
 NOTE_CHARS = 300
-PLACES = frozenset({"prompt", "reference"})
+PLACES = frozenset({"prompt", "reference", "source"})
 RUBRIC_OF = {Kind.PROMPTS: "prompt", Kind.DOCUMENTS: "educational", Kind.ANSWERS: "helpful"}
 # the reason comes first, so that the score follows from it
 SCORE: dict[str, Any] = {
@@ -75,10 +75,11 @@ class Judge(ShardStage):
     not_in_fingerprint: ClassVar[tuple[str, ...]] = ("rubric",)
     """Where its file lies does not matter; what it says does, see `identity`."""
 
-    rubric: Literal["helpful", "educational", "prompt"] | Path | None = None
-    """A shipped rubric, or the path of one's own prompt file with `{{text}}`; `{{prompt}}` and
-    `{{reference}}` may stand there too. By default the one that fits: `prompt`, `educational` for
-    documents, `helpful` for answers."""
+    rubric: Literal["helpful", "educational", "prompt", "grounded"] | Path | None = None
+    """A shipped rubric, or the path of one's own prompt file with `{{text}}`; `{{prompt}}`,
+    `{{reference}}` and `{{source}}` may stand there too. By default the one that fits: `prompt`,
+    `educational` for documents, `helpful` for answers. `grounded` compares a rewrite with its
+    source: 2 and less is a contradiction; a row without a source is not judged."""
     min_score: Annotated[float, Field(ge=LOWEST, le=HIGHEST)] | None = None
     """Rows with a lower score leave as `judged_too_low`; without it all stay."""
     pairs: bool = False
@@ -147,6 +148,9 @@ class Judge(ShardStage):
     async def _grade(
         self, row: dict[str, str], place: Place, teacher: Teacher, template: Template, text: str
     ) -> Judgement:
+        if self.rubric == "grounded" and not row["source"]:
+            place.done(1)
+            return Judgement(None, "not judged: no source")
         seed = derive_seed(place.seed, self.name, row["id"])
         reply = await template.ask(teacher, {**row, "text": text}, self.sampling, seed, SCORE)
         place.done(1)
@@ -203,6 +207,7 @@ def _rows(table: pa.Table) -> list[dict[str, str]]:
             "text": text,
             "rejected": rejected or "",
             "reference": (reference or {}).get("answer") or "(none)",
+            "source": (reference or {}).get("source") or "",
         }
         for id_, turns, text, rejected, reference in zip(
             *(

@@ -73,14 +73,12 @@ class Trait:
 
     domain: Domain | None = None
     """Drawn for prompts of this domain only; None: for any."""
-    keeps_subject: bool = True
-    """Its child is about what the parent is about."""
     keeps_demands: bool = True
     """Its child demands all that the parent demands."""
 
 
 TRAITS: Final = {
-    Operation.BROADEN: Trait(keeps_subject=False, keeps_demands=False),
+    Operation.BROADEN: Trait(keeps_demands=False),
     Operation.CODE_RARER: Trait(Domain.CODE, keeps_demands=False),
     Operation.CODE_MISLEAD: Trait(Domain.CODE),
     Operation.CODE_COMPLEXITY: Trait(Domain.CODE),

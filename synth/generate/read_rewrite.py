@@ -1,15 +1,13 @@
-"""Whether a reply is a rewrite: the first line that the prompt demands, no stock phrase, an end.
+"""Whether a reply is a rewrite: the first line that the prompt demands, and an end.
 
 Source: Nemotron-CC (arXiv:2412.02595, appendix) demands a fixed first line, rejects replies without
-it, and strips it. Ours takes the line in any case and dress: `**=== Wiki ===**:`. A reply that
-opens with a stock sentence (`openings`) is rejected.
+it, and strips it. Ours takes the line in any case and dress: `**=== Wiki ===**:`.
 """
 
 from __future__ import annotations
 
 import re
 
-from synth.generate.openings import opens_with_stock
 from synth.generate.template import Template
 from synth.teacher.protocol import Reply
 
@@ -29,7 +27,7 @@ def read_rewrite(reply: Reply, template: Template) -> tuple[str, str | None]:
     """The rewrite without its first line, and the reason to reject it, if any.
 
     The reply's own fault, `reply_truncated` (by its finish reason), `first_line_missing`,
-    `reply_empty`, `instruction_copied`, `stock_opening`, or `reply_cut` (by the look of its end).
+    `reply_empty`, `instruction_copied`, or `reply_cut` (by the look of its end).
     """
     if reply.fault:
         return reply.text, reply.fault
@@ -44,8 +42,6 @@ def read_rewrite(reply: Reply, template: Template) -> tuple[str, str | None]:
         return text, "reply_empty"
     if any(len(line) >= COPIED_CHARS and line in text for line in template.system.split("\n")):
         return text, "instruction_copied"
-    if opens_with_stock(text):
-        return text, "stock_opening"
     return text, "reply_cut" if ends_unlike_its_lines(text) else None
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import Field, model_validator
 
 from synth.engine.stage import Outcome, Place
+from synth.generate.answer_formats import Formats
 from synth.generate.answering import ANSWER, Answering, Prompt
 from synth.kind import Kind
 
@@ -37,11 +38,16 @@ class Resample(Answering):
     """Prompts with a higher pass rate than this,"""
     below: Share = 1.0
     """and a lower one than this, are asked again."""
+    formats: Formats | None = None
+    """Those of `distill` that are not released, written as there: each prompt gets the same again.
+    What was released is part of the prompt already."""
 
     @model_validator(mode="after")
     def _bounds(self) -> Resample:
         if self.above >= self.below:
             raise ValueError(f"no pass rate is above {self.above:g} and below {self.below:g}")
+        if self.formats is not None and self.formats.released:
+            raise ValueError("released `formats` are part of the prompts already: leave them out")
         return self
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
@@ -61,7 +67,7 @@ class Resample(Answering):
             if is_torn:
                 torn.append(rows)
         table = table.select(RECORD.names)
-        prompts, asked = _prompts(table, torn)
+        prompts, asked = _prompts(table, torn, self.formats, place.seed)
         outcome = await self.answers(prompts, asked, place)
         # a new sample stands behind the last old one of its prompt
         last = {prompt.id: rows[-1] for prompt, rows in zip(asked, torn, strict=True)}
@@ -71,7 +77,9 @@ class Resample(Answering):
         return Outcome(whole.take(pa.array(order, pa.int64())), outcome.rejected)
 
 
-def _prompts(table: pa.Table, found: list[list[int]]) -> tuple[pa.Table, list[Prompt]]:
+def _prompts(
+    table: pa.Table, found: list[list[int]], formats: Formats | None, seed: int
+) -> tuple[pa.Table, list[Prompt]]:
     """The prompts that these rows answer, as they were before they were answered."""
     import pyarrow as pa
 
@@ -79,9 +87,8 @@ def _prompts(table: pa.Table, found: list[list[int]]) -> tuple[pa.Table, list[Pr
 
     firsts = table.take(pa.array([rows[0] for rows in found], pa.int64()))
     ids, trails, prompts = [], [], []
-    for row, (id_, context, trail) in enumerate(
-        zip(*(firsts[name].to_pylist() for name in ("id", "context", "trail")), strict=True)
-    ):
+    given = (firsts[name].to_pylist() for name in ("id", "context", "reference", "trail"))
+    for row, (id_, context, reference, trail) in enumerate(zip(*given, strict=True)):
         answer = next((one for one in reversed(trail) if one["operation"] == ANSWER), None)
         prompt = answer["parent"] if answer else id_
         samples = [_sample(one) for one in table["trail"].take(pa.array(found[row])).to_pylist()]
@@ -89,7 +96,9 @@ def _prompts(table: pa.Table, found: list[list[int]]) -> tuple[pa.Table, list[Pr
         # what led to the prompt; what was asked for its sake, knowledge say, is asked for again
         at = next((n for n, one in enumerate(trail) if one["parent"] == prompt), len(trail))
         trails.append(trail[:at] if answer else trail)
-        prompts.append(Prompt(row, prompt, context, max(samples) + 1))
+        last = context[-1]["content"]
+        asked = formats.sentence(seed, prompt, last, reference) if formats else ""
+        prompts.append(Prompt(row, prompt, context, max(samples) + 1, asked))
     empty = pa.nulls(len(firsts), pa.string())
     columns = {
         "id": pa.array(ids, pa.string()),

@@ -89,7 +89,7 @@ class Reverse(ShardStage):
         seed = derive_seed(place.seed, "reverse", parent)
         reply = await template.ask(teacher, values, self.sampling, seed)
         place.done(1)
-        reason, copied = screen(reply, Limits(self.max_words), beside=""), None
+        reason, copied = screen(reply, Limits(self.max_words), told=template.system), None
         if reply.fault is None:
             copied = round(shared_share(reply.text, text), 4)
         if reason is None and (copied or 0) > self.max_copied:

@@ -20,8 +20,7 @@ from synth.errors import InputError
 from synth.generate.template import PROMPTS, shipped
 from synth.kind import Kind
 from synth.randomness import derive_seed
-from synth.teacher.need import Need
-from synth.teacher.protocol import Reply, Sampling
+from synth.teacher.protocol import Need, Reply, Sampling
 
 if TYPE_CHECKING:
     import pyarrow as pa

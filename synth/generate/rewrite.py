@@ -3,8 +3,8 @@
 After Cosmopedia (styles by audience), FinePhrase (FAQ, table, tutorial and maths rewrites served
 students best), WRAP (arXiv:2401.16380: chunks of at most 300 tokens), Nemotron-CC
 (arXiv:2412.02595: a required first line that is checked and stripped) and RePro (what of the source
-is supported, omitted, contradicted, which the filters `facts`, `claims` and `copying` measure). The
-chunk itself stays in the row as `reference.source`.
+is supported and contradicted, which the filters `facts` and `copying` measure, and the rubric
+`grounded` of `judge`). The chunk itself stays in the row as `reference.source`.
 """
 
 from __future__ import annotations

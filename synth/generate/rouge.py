@@ -9,7 +9,7 @@ from __future__ import annotations
 from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
-from synth.generate.elimination.words import words
+from synth.characters import words_of
 
 FIRST = 0xE000  # no surrogates from here on
 """Over a million different words fit behind it."""
@@ -34,4 +34,4 @@ class RougePool:
 
     def _coded(self, prompt: str) -> str:
         codes = self._codes
-        return "".join(codes.setdefault(word, chr(FIRST + len(codes))) for word in words(prompt))
+        return "".join(codes.setdefault(word, chr(FIRST + len(codes))) for word in words_of(prompt))

@@ -23,8 +23,7 @@ from synth.generate.template import PROMPTS, shipped
 from synth.generate.tool_calls import Call, CallError, Tool, calls_in, read_tools
 from synth.kind import Kind
 from synth.randomness import derive_seed
-from synth.teacher.need import Need
-from synth.teacher.protocol import Reply, Request, Sampling, Turn
+from synth.teacher.protocol import Need, Reply, Request, Sampling, Turn
 
 if TYPE_CHECKING:
     import pyarrow as pa

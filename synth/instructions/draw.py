@@ -12,12 +12,11 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from synth.generate.elimination.languages import languages
 from synth.generate.operations import domains
-from synth.generate.screen import drifted
 from synth.instructions.attached import Instruction
 from synth.instructions.families import ALL, FAMILIES, Aspect, Drawn, Family
 from synth.instructions.stated import MOST_CHARS, stated
+from synth.text.language import may_be
 
 
 def _words(*words: str) -> re.Pattern[str]:
@@ -111,8 +110,7 @@ def draw(
     # no word of the gold answer is forbidden either
     drawn = chance.choice(open_[kind]).draw(chance, f"{prompt}\n{gold or ''}", short=short)
     # our wordings are English, and so is the prompt or it is left alone
-    foreign = languages(prompt) - {"en"} or drifted(f"{prompt} {drawn.sentence}", prompt)
-    return None if foreign else drawn
+    return drawn if may_be(prompt, "en") else None
 
 
 def followed_by(prompt: str, sentence: str) -> str:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from synth.errors import InputError, StoreFault
 from synth.store.durable import sha256_file, write_bytes
+from synth.tally import VerdictCounts
 
 NAME = "manifest.json"
 CARD = "README.md"
@@ -64,6 +65,8 @@ class ShardReceipt(_Receipt):
     """Records that the teacher was asked to write, where the stage counts them …"""
     survived: int = 0
     """… and those of them that were good enough to go on."""
+    verdicts: VerdictCounts | None = None
+    """On all rows that came in, also on those that left; None where nothing was verified."""
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     """What happened that a user should know: a style that was stopped, say."""
@@ -129,6 +132,12 @@ class Manifest(_Receipt):
     def survived(self) -> int:
         """Those of them that were good enough to go on."""
         return sum(shard.survived for shard in self.shards)
+
+    @property
+    def verdicts(self) -> VerdictCounts | None:
+        """On all rows that came in; None where nothing was verified."""
+        found = [shard.verdicts for shard in self.shards if shard.verdicts is not None]
+        return sum(found, VerdictCounts()) if found else None
 
     @property
     def prefix_hit_rate(self) -> float | None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import random
 import resource
+import ssl
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from math import inf
 
@@ -21,11 +22,11 @@ from synth.teacher.address import keys_in, parted
 from synth.teacher.exchange import HOPELESS, Heard, Kind, Meant, Secret, Wire
 from synth.teacher.guard import Guard, Restart, Say
 from synth.teacher.identify import Card, identify_all
+from synth.teacher.parse import too_long
 from synth.teacher.pool import Pool
 from synth.teacher.pressure import PrefixUse
 from synth.teacher.protocol import CHAT
 from synth.teacher.replica import Replica
-from synth.teacher.too_long import too_long
 
 BACKOFF_BASE_S = 0.25
 BACKOFF_CAP_S = 20.0
@@ -33,6 +34,8 @@ OWN_FAULT_TRIES = {Kind.FAILED: 8, Kind.UNREACHED: 8, Kind.LATE: 2}
 """Asked so often in vain, for all its patience and while others were answered, it is at fault."""
 FIRST_REQUESTS = 8
 """Where all of so many are refused, with one status and nothing answered, all would be."""
+CONNECT_S = 30.0
+KEEP_S = 15.0  # what lies on the way forgets idle connections, and tells nobody
 OTHER_FILES = 256  # what the process opens besides connections to the teacher
 
 
@@ -196,20 +199,12 @@ async def connected(
     does not answer, or serves another model than the first.
     """
     _allow_open_files(concurrency * len(urls) + OTHER_FILES)
-    headers: Mapping[str, str] = {
-        "Content-Type": "application/json",
-        **({"Authorization": f"Bearer {api_key}"} if api_key else {}),
-    }
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),  # the slots are the limit
-        timeout=aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(30, timeout_s)),
-        headers=headers,
-    ) as session:
+    async with session(api_key, timeout_s) as opened:
         queries = dict(parted(url) for url in urls)
         addresses = list(queries)
         secret = Secret(api_key, *(key for query in queries.values() for key in keys_in(query)))
         roots = {url.removesuffix("/v1"): query for url, query in queries.items() if query}
-        wire = Wire(session, secret, priority, roots)
+        wire = Wire(opened, secret, priority, roots)
         card = await identify_all(wire, addresses, model)
         replicas = [
             Replica(url, card, wire, most=concurrency, timeout_s=timeout_s, stall_s=stall_s)
@@ -218,12 +213,28 @@ async def connected(
         pool = Pool(replicas)
         await asyncio.gather(*(replica.count() for replica in replicas))  # from here on it is ours
         guard = Guard(pool, patience_s=patience_s, say=say, restart=restart)
-        try:
-            async with guard.watching():
-                yield Client(pool, card, wire, patience_s)
-        finally:
-            for replica in replicas:
-                replica.close()
+        async with guard.watching():
+            yield Client(pool, card, wire, patience_s)
+
+
+def session(api_key: str | None, timeout_s: float) -> aiohttp.ClientSession:
+    """What all requests go through; a connection that was idle for long is not used again."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=0,  # the slots are the limit
+            keepalive_timeout=KEEP_S,
+            ssl=ssl.create_default_context(),  # aiohttp's own was made at import: no SSL_CERT_FILE
+        ),
+        timeout=aiohttp.ClientTimeout(
+            total=timeout_s, connect=min(CONNECT_S, 0.9 * timeout_s), ceil_threshold=CONNECT_S
+        ),
+        headers={
+            "Content-Type": "application/json",
+            "User-Agent": "synth",
+            "Accept-Encoding": "identity",  # compression costs more than it saves
+            **({"Authorization": f"Bearer {api_key}"} if api_key else {}),
+        },
+    )
 
 
 def _allow_open_files(needed: int) -> None:

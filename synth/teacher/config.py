@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -16,7 +17,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from synth.errors import TeacherFault
 from synth.teacher.address import parted
 from synth.teacher.embedded import Embedded
-from synth.teacher.need import FOLDED, Need
+from synth.teacher.protocol import FOLDED, Need
 from synth.teacher.vllm.config import Launch, LaunchSettings
 
 if TYPE_CHECKING:
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
     from synth.teacher.vllm.server import Fleet
 
 
+BARE = re.compile(r"[\w.-]+:\d{1,5}(?:/v1)?/?")
+"""`localhost:8000`, as vLLM prints it and people type it."""
+
+
 def _address(value: str) -> str:
+    if BARE.fullmatch(value):
+        value = f"http://{value.rstrip('/').removesuffix('/v1')}/v1"
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(
@@ -202,8 +209,8 @@ async def open_teacher(
     One that the run starts itself writes its logs into the folder `logs`, or into a temporary one.
     `say` hears how its loading goes, and when a replica goes down or comes back.
     """
-    from synth.teacher.capability import find
     from synth.teacher.client import connected
+    from synth.teacher.identify import find
     from synth.teacher.journaled import Served
 
     async with AsyncExitStack() as stack:

@@ -20,11 +20,13 @@ from urllib.parse import quote
 import aiohttp
 
 from synth.teacher.journal import OVERSIZED, Answer
-from synth.teacher.parse import OUR_ID, read_json
-from synth.teacher.too_long import too_long
+from synth.teacher.parse import OUR_ID, read_json, too_long
 
 TROUBLES = (aiohttp.ClientError, TimeoutError, OSError)
 """What aiohttp raises where no answer came."""
+UNSENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+"""Of these: where no connection was made, so the request did not reach the server."""
+MOST_BYTES = 16 * 2**20  # of a body; far above any honest answer
 _MOVED = "it sends requests on to another address: set `url` to that one"
 HOPELESS = {
     **dict.fromkeys((301, 302, 303, 307, 308), _MOVED),
@@ -62,6 +64,14 @@ class Kind(StrEnum):
     """An engine died of it: it was in flight at two deaths, and alone at a third."""
     CUT = "cut"
     """We gave the replica up and took the request back."""
+
+
+class Response(NamedTuple):
+    """An HTTP answer, whole; without its body, as `OVERSIZED`, where that is too large."""
+
+    status: int
+    body: bytes
+    retry_after: str | None
 
 
 class Meant(NamedTuple):
@@ -225,6 +235,25 @@ class Wire:
             return url
         server = max((one for one in self.queries if url.startswith(one)), key=len, default="")
         return url + self.queries.get(server, "")
+
+    async def post(self, url: str, body: bytes, request_id: str = "") -> Response:
+        """The answer to a request for a completion. Raises `TROUBLES`, `UNSENT` among them."""
+        async with self.session.post(
+            self.addressed(url),
+            data=self.sealed(body),
+            headers={"X-Request-Id": request_id} if request_id else None,
+            allow_redirects=False,
+        ) as response:
+            parts: list[bytes] = []
+            left = MOST_BYTES
+            async for part in response.content.iter_any():
+                left -= len(part)
+                if left < 0:
+                    response.close()
+                    return Response(OVERSIZED, b"", None)
+                parts.append(part)
+            again = response.headers.get("Retry-After")
+            return Response(response.status, b"".join(parts), again)
 
     async def send(self, url: str, within_s: float, body: bytes | None = None) -> Answer:
         """The answer to a GET, or to a POST of the body. Raises `TROUBLES`."""

@@ -31,9 +31,8 @@ from math import inf
 from typing import Protocol
 
 from synth.errors import TeacherFault
-from synth.teacher.breaker import State
 from synth.teacher.pool import Death, Pool
-from synth.teacher.replica import Replica
+from synth.teacher.replica import Replica, State
 
 LOOK_EVERY_S = 1.0
 PROBE_BASE_S = 0.5

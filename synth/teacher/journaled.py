@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from synth.teacher.control import as_said
 from synth.teacher.journal import Answer, Journal
-from synth.teacher.need import YES, Findings, Need
 from synth.teacher.parse import parse_replies, request_id
 from synth.teacher.pressure import PrefixUse
-from synth.teacher.protocol import CHAT, Identity, Reply, Request
+from synth.teacher.protocol import CHAT, YES, Findings, Identity, Need, Reply, Request
 
 if TYPE_CHECKING:
     from synth.teacher.exchange import Meant

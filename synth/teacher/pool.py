@@ -21,13 +21,10 @@ from itertools import count
 from typing import NamedTuple
 
 from synth.errors import TeacherFault
-from synth.teacher.connections import Exchange, Response, TakenBackError
-from synth.teacher.exchange import TROUBLES, Heard, Kind, Meant
+from synth.teacher.exchange import TROUBLES, UNSENT, Heard, Kind, Meant, Response
 from synth.teacher.journal import ENGINE_DIED
 from synth.teacher.replica import Replica, Suspicion
 
-TELLING = (Response, TakenBackError, *TROUBLES)
-"""What may come of an attempt."""
 SETTLED = frozenset({Kind.ANSWERED, Kind.CUT})
 """What needs no pause with the slot in hand."""
 BROKE = frozenset({Kind.FAILED, Kind.UNREACHED})
@@ -48,7 +45,7 @@ class Attempt:
     heard: asyncio.Future[Heard]
     replica: Replica | None = None
     """Who was asked."""
-    exchange: Exchange | None = None
+    post: asyncio.Task[Response] | None = None
     """While nothing has come."""
     holds_slot: bool = False
     suspicion: Suspicion | None = None
@@ -129,9 +126,9 @@ class Pool:
 
     def release(self, attempt: Attempt) -> None:
         """Its slot goes to the next who waits; if nothing was heard, nobody wants it any more."""
-        if attempt.exchange:
-            attempt.exchange.end()
-            attempt.exchange = None
+        if attempt.post:
+            attempt.post.cancel()
+            attempt.post = None
         if attempt.holds_slot and attempt.replica:
             attempt.holds_slot = False
             attempt.replica.in_flight -= 1
@@ -139,36 +136,31 @@ class Pool:
 
     def _begin(self, attempt: Attempt, replica: Replica) -> None:
         attempt.replica, attempt.holds_slot = replica, True
-        done = partial(self._came, attempt)
-        try:
-            attempt.exchange = replica.send(attempt.body, attempt.path, attempt.request_id, done)
-        except Exception as error:  # a bug: whoever waits must hear of it, or waits for ever
-            attempt.heard.set_exception(error)
+        attempt.post = replica.send(attempt.body, attempt.path, attempt.request_id)
+        attempt.post.add_done_callback(partial(self._came, attempt))
 
-    def _came(self, attempt: Attempt, outcome: Response | BaseException) -> None:
-        assert attempt.replica is not None
-        exchange, attempt.exchange = attempt.exchange, None
+    def _came(self, attempt: Attempt, post: asyncio.Task[Response]) -> None:
+        attempt.post = None
+        error = None if post.cancelled() else post.exception()
         if attempt.heard.done():  # cancelled: the slot is released by whoever waited
             return
-        if not isinstance(outcome, TELLING):  # a bug, for whoever waits
-            attempt.heard.set_exception(outcome)
+        if error and not isinstance(error, TROUBLES):  # a bug, for whoever waits
+            attempt.heard.set_exception(error)
             return
         try:
-            heard = self._heard(attempt, exchange, outcome)
-        except Exception as error:  # a bug: whoever waits must hear of it, or waits for ever
-            attempt.heard.set_exception(error)
+            heard = self._heard(attempt, None if post.cancelled() else error or post.result())
+        except Exception as bug:  # whoever waits must hear of it, or waits for ever
+            attempt.heard.set_exception(bug)
         else:
             attempt.heard.set_result(heard)
 
-    def _heard(
-        self, attempt: Attempt, exchange: Exchange | None, outcome: Response | BaseException
-    ) -> Heard:
+    def _heard(self, attempt: Attempt, outcome: Response | BaseException | None) -> Heard:
         """What came of the attempt; where it needs no pause its slot is free, so that it is empty
         for as short as can be."""
         assert attempt.replica is not None
         heard = attempt.replica.heard(outcome, attempt.request_id)
         met = heard.kind in BROKE or (heard.kind is Kind.CUT and attempt.replica.gone)
-        if met and exchange and exchange.connection:  # it had been sent
+        if met and not isinstance(outcome, UNSENT):
             attempt.suspicion = attempt.suspicion or Suspicion()
             attempt.replica.broke.add(attempt.suspicion)
             if attempt.suspicion.deaths:  # at once: an engine may be back in a moment

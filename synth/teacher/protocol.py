@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
 from typing import Annotated, Any, Protocol, Self, TypedDict
@@ -16,6 +17,36 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from synth.teacher.control import as_sent
+
+
+class Need(StrEnum):
+    """An ability of a server, as it is told."""
+
+    SEVERAL = "several answers a request"
+    SCHEMA = "JSON by a schema"
+    LOGPROBS = "log probabilities"
+    SEED = "seed"
+    TEMPLATE = "chat-template options"
+    RAW = "raw completions"
+    PRIORITY = "priority"
+    SYSTEM = "system turns"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Whether a server has it, and what was seen."""
+
+    has: bool
+    told: str
+
+
+YES = Finding(True, "yes")
+ACCEPTED = Finding(True, "accepted")
+"""It took the option; whether it heeds it cannot be seen from one answer."""
+FOLDED = Finding(True, "put into the user turn, `system: fold`")
+"""Nobody need be asked."""
+
+Findings = Mapping[Need, Finding]
 
 
 class Turn(TypedDict):

@@ -1,4 +1,13 @@
-"""One replica of the teacher: what it is asked, what it holds, and whether it lives."""
+"""One replica of the teacher: what it is asked, what it holds, and whether it lives.
+
+Its circuit breaker says when it is trusted with requests:
+
+    TRUSTED --3 failures in a row, or a stall--> DOUBTED --probe fails--> DOWN
+       ^------------------- a probe succeeds -------'--------------------'
+
+A doubted replica gets no new requests but keeps those it has: only a failed probe takes them away,
+because each may hold minutes of generation.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +15,20 @@ import asyncio
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 
 import orjson
-from yarl import URL
 
 from synth.errors import TeacherFault
-from synth.teacher.breaker import Breaker, State
-from synth.teacher.connections import Connections, Done, Exchange, Response, TakenBackError
 from synth.teacher.exchange import (
     ASIDE,
     HOPELESS,
     TROUBLES,
+    UNSENT,
     Heard,
     Kind,
     Meant,
+    Response,
     Wire,
     kind_of,
     retry_after_s,
@@ -27,7 +36,58 @@ from synth.teacher.exchange import (
 )
 from synth.teacher.identify import Card, identify
 from synth.teacher.pressure import Limit, PrefixUse, Pressure, read_pressure
-from synth.teacher.protocol import CHAT, RAW
+from synth.teacher.protocol import CHAT
+
+FAILURES = 3
+
+
+class State(StrEnum):
+    """Whether a replica is asked."""
+
+    TRUSTED = "trusted"
+    DOUBTED = "doubted"
+    """Not asked until the probe that is under way has spoken."""
+    DOWN = "down"
+    """Not asked until a probe succeeds."""
+
+
+class Breaker:
+    """Closed while `state` is TRUSTED."""
+
+    def __init__(self) -> None:
+        self.state = State.TRUSTED
+        self.why = ""
+        """What is held against the replica, in words."""
+        self.doubted = asyncio.Event()
+        """Set from the doubt to its end: whoever probes waits for it."""
+        self._failures = 0
+
+    def answered(self) -> None:
+        """A request was answered."""
+        self._failures = 0
+
+    def failed(self, why: str) -> None:
+        """A request met a connection error, a 5xx, or its deadline."""
+        self._failures += 1
+        if self._failures >= FAILURES:
+            self.doubt(why)
+
+    def doubt(self, why: str) -> None:
+        """The replica is to be probed; no effect where it already is."""
+        if self.state is State.TRUSTED:
+            self.state, self.why = State.DOUBTED, why
+            self.doubted.set()
+
+    def open(self, why: str) -> None:
+        """The probe failed."""
+        self.state, self.why = State.DOWN, why
+
+    def close(self) -> None:
+        """The probe succeeded."""
+        self.state, self.why = State.TRUSTED, ""
+        self._failures = 0
+        self.doubted.clear()
+
 
 HEALTH_S = 10.0
 METRICS_S = 2.0
@@ -57,9 +117,7 @@ class Replica:
         self.answered_at = self.alive_at = time.monotonic()
         self._card = card
         self._wire = wire
-        urls = {path: URL(wire.addressed(f"{url}/{path}")) for path in (CHAT, RAW)}
-        self._paths = {path: url.raw_path_qs for path, url in urls.items()}
-        self._connections = Connections(urls[CHAT], wire.session.headers, timeout_s)
+        self._posts: set[asyncio.Task[Response]] = set()
         self._root = url.removesuffix("/v1")
         self._timeout_s = timeout_s
         self._stall_s = stall_s
@@ -81,31 +139,31 @@ class Replica:
         """Whether requests may go there."""
         return self.breaker.state is State.TRUSTED
 
-    def send(self, body: bytes, path: str, request_id: str, done: Done) -> Exchange:
+    def send(self, body: bytes, path: str, request_id: str) -> asyncio.Task[Response]:
         """One attempt at a completion takes a slot; what comes of it is to be `heard`."""
         if not self.in_flight:
             self.alive_at = time.monotonic()
         self.in_flight += 1
-        return self._connections.post(self._paths[path], self._wire.sealed(body), done, request_id)
+        post = asyncio.create_task(self._wire.post(f"{self.url}/{path}", body, request_id))
+        self._posts.add(post)
+        post.add_done_callback(self._posts.discard)
+        return post
 
-    def heard(self, outcome: Response | BaseException, request_id: str = "") -> Heard:
-        """What an attempt at the request came to."""
-        if isinstance(outcome, Response):
-            body = self._wire.discreet(outcome.status, outcome.body)
-            answer = understood(outcome.status, body, request_id)
-            return self._answer(answer, retry_after_s(outcome.retry_after))
-        if isinstance(outcome, TakenBackError):
+    def heard(self, outcome: Response | BaseException | None, request_id: str = "") -> Heard:
+        """What an attempt at the request came to; None: `cut_off` took it back."""
+        if outcome is None:
             return Heard(Kind.CUT, Meant(502, b""), self.breaker.why)
-        return self._silence(outcome)
-
-    def close(self) -> None:
-        """Ends its connections."""
-        self._connections.close()
+        if isinstance(outcome, BaseException):
+            return self._silence(outcome)
+        body = self._wire.discreet(outcome.status, outcome.body)
+        answer = understood(outcome.status, body, request_id)
+        return self._answer(answer, retry_after_s(outcome.retry_after))
 
     def cut_off(self) -> int:
         """Takes back the requests in flight: each attempt ends as `CUT`. Returns how many."""
         taken = self.in_flight
-        self._connections.take_back()
+        for post in self._posts:
+            post.cancel()
         return taken
 
     def _answer(self, answer: Meant, asks_s: float | None) -> Heard:
@@ -127,7 +185,7 @@ class Replica:
     def _silence(self, error: BaseException) -> Heard:
         trouble = self._wire.told(error)
         self.breaker.failed(trouble)
-        late = isinstance(error, TimeoutError)
+        late = isinstance(error, TimeoutError) and not isinstance(error, UNSENT)
         if late:
             self._refused += 1
             trouble = f"no answer within {self._timeout_s:g} s"
@@ -148,7 +206,7 @@ class Replica:
         self.limit.look(pressure, self.in_flight, self._answered, self._refused, moves=moves)
         self._answered = self._refused = 0
         silent_s = time.monotonic() - self.alive_at
-        if (asked := self._connections.asked) and silent_s > self._stall_s:
+        if (asked := len(self._posts)) and silent_s > self._stall_s:
             self._stalled = True
             self.breaker.doubt(
                 f"{asked} requests and no answer for {silent_s:.0f} s; "
@@ -210,7 +268,7 @@ class Replica:
             if self.answered_at > begin or (before and after and after.tokens > before.tokens):
                 return ""  # it generates, and has a long queue
             counts = before and after and after.engine_apart
-            if self._connections.asked and not counts:
+            if self._posts and not counts:
                 return ""  # the token may wait behind our own requests: that proves nothing
             return f"no token within {within_s:g} s"
         except TROUBLES as error:

@@ -15,13 +15,14 @@ from typing import NamedTuple
 
 WINDOW, STEP = 1_200, 600  # characters; a loop of half a window shows in one of them
 MOST_COMPRESSED = 4.7  # a good answer's most compressible window is at 2 to 4.3
-MOST_SAME_LINES = 0.6  # choruses make up to 0.46 of a song
+MOST_SAME_SENTENCES = 0.54  # or lines; choruses make up to 0.41 of a song
 MOST_SAME_ITEMS = 0.35  # of one list
-FEWEST_LINES, FEWEST_ITEMS = 6, 5
+FEWEST = 5  # sentences, or items of a list
 MOST_BLANK_LINES = 12
-NUMBER = re.compile(r"\d+")  # a loop that counts is a loop
+DIGITS = str.maketrans("123456789", "0" * 9)  # a loop that counts is a loop
 RULER = re.compile(r"([^\w\s])\1{3,}")  # ----, ====, ....
-BLANKS = re.compile(r"[^\S\n]+")
+BLANKS = re.compile(r"[^\S\n]{2,}")
+SENTENCE_END = re.compile(r"[.!?] |[。！？\n]")
 MARKER = re.compile(r" ?(?:[-*+•]|\d{1,3}[.)])\s+(?=\S)")
 
 
@@ -35,14 +36,10 @@ class Loop(NamedTuple):
 def loop(text: str) -> Loop:
     """The worst measure of the text over its limit; 0 for an empty text."""
     lines = [line.strip() for line in text.split("\n")]
-    blank = max(
-        (len(list(run)) for empty, run in groupby(map(bool, lines)) if not empty), default=0
-    )
+    blank = max((len(list(run)) for says, run in groupby(lines, bool) if not says), default=0)
     return max(
         Loop(_compression(lines) / MOST_COMPRESSED, "compressible"),
-        Loop(
-            _same([line for line in lines if _says(line)], FEWEST_LINES) / MOST_SAME_LINES, "lines"
-        ),
+        Loop(_same(_sentences(text)) / MOST_SAME_SENTENCES, "sentences"),
         Loop(max(_same_items(text)) / MOST_SAME_ITEMS, "list items"),
         Loop(blank / MOST_BLANK_LINES, "blank lines"),
     )
@@ -51,7 +48,7 @@ def loop(text: str) -> Loop:
 def _compression(lines: list[str]) -> float:
     """How far the most regular window can be compressed, tables left out."""
     prose = "\n".join(line for line in lines if not line.startswith("|"))
-    plain = RULER.sub(r"\1\1\1", BLANKS.sub(" ", NUMBER.sub("0", prose)))
+    plain = RULER.sub(r"\1\1\1", BLANKS.sub(" ", prose.translate(DIGITS)))
     windows = (plain[at : at + WINDOW] for at in range(0, max(1, len(plain) - STEP), STEP))
     coded = [window.encode(errors="replace") for window in windows]
     return max(len(window) / len(zlib.compress(window, 6)) for window in coded)
@@ -65,12 +62,14 @@ def _same_items(text: str) -> list[float]:
             lists[-1].append(line[item.end() :])
         elif line.endswith(":") or not line:
             lists.append([])
-    return [_same(items, FEWEST_ITEMS) for items in lists]
+    return [_same(items) for items in lists]
 
 
-def _says(line: str) -> bool:
-    return any(map(str.isalpha, line))
+def _sentences(text: str) -> list[str]:
+    """The sentences and lines with a letter in them, rows of tables left out."""
+    parts = map(str.strip, SENTENCE_END.split(text))
+    return [part for part in parts if part[:1] != "|" and any(map(str.isalpha, part))]
 
 
-def _same(lines: list[str], fewest: int) -> float:
-    return 1 - len(set(lines)) / len(lines) if len(lines) >= fewest else 0.0
+def _same(parts: list[str]) -> float:
+    return 1 - len(set(parts)) / len(parts) if len(parts) >= FEWEST else 0.0

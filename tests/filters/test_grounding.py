@@ -1,4 +1,4 @@
-"""`facts`, `claims`, `copying` and `arithmetic`: each spelling, each form, and real rephrasings."""
+"""`facts`, `copying` and `arithmetic`: each spelling, each form, and real rephrasings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from filters.grounding.arithmetic import Arithmetic
-from filters.grounding.claims import Claims, hold
 from filters.grounding.copying import Copying, copied
 from filters.grounding.facts import Facts, new_facts
 from synth.batch import Batch
@@ -75,7 +74,7 @@ def test_what_the_title_says_is_known_to_a_rewrite():
     assert Facts().judge(told).reasons == [None]
 
 
-@pytest.mark.parametrize("one", [Facts(), Claims(), Copying()])
+@pytest.mark.parametrize("one", [Facts(), Copying()])
 @pytest.mark.parametrize("source", [None, "", "x" * 60_000])
 def test_without_a_source_to_hold_it_against_nothing_is_judged(one, source):
     verdicts = one.judge(rewritten("About 99 of them in Ostrava.", source=source))
@@ -89,100 +88,6 @@ Squash cross easily, while beans come back true to type.
 A cold spring ruined tomatoes in 2011, so 27 members shared what was left.
 The catalogue isn't kept on cards; it has a wooden drawer with entries, as the office of seeds asks.
 Members dry their seed before storing it, most of them always."""
-
-
-def test_a_claim_in_other_words_and_order_is_kept():
-    assert (hold(SOURCE, KEPT).kept, hold(SOURCE, KEPT).omitted) == (6, 0)
-    assert Claims().judge(rewritten(KEPT)).reasons == [None]
-    assert Claims().judge(rewritten(KEPT)).scores == [1.0]
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("isn't kept", "is kept"),
-        ("Squash cross easily", "Squash never cross easily"),
-        ("can be borrowed", "cannot be borrowed"),
-        ("before storing", "after storing"),
-        ("A cold spring", "A warm spring"),
-        ("so 27 members", "so 340 members"),
-        ("Squash cross easily", "Squash rarely cross easily"),
-        ("cold spring", "cold autumn"),
-        ("come back true", "come back untrue"),
-    ],
-)
-def test_a_claim_turned_round_is_contradicted_in_every_style(before, after):
-    text = KEPT.replace(before, after)
-    assert text != KEPT
-    for style in ("faq", "story"):
-        verdicts = Claims().judge(rewritten(text, style=style))
-        assert verdicts.reasons == ["claim_contradicted"]
-        assert "contradicted 1: " in verdicts.notes[0]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        KEPT.replace("Squash cross easily", "It is not hard for squash to cross"),
-        KEPT.replace("Squash", "Not only squash"),
-        KEPT + "\nDoes a warm spring never ruin tomatoes in 2011?",
-    ],
-)
-def test_double_negations_and_questions_contradict_nothing(text):
-    assert hold(SOURCE, text).contradicted == 0
-
-
-@pytest.mark.parametrize(
-    ("claim", "text", "contradicts"),
-    [
-        # by form: a prefix that negates, "-ful" and "-less"
-        ("Cut back to healthy wood under the bark.", "Cut it to unhealthy wood under bark.", True),
-        ("A blunt saw is harmful to the bark.", "To the bark a blunt saw is harmless.", True),
-        ("Members improve the old catalogue.", "Members prove the old catalogue.", False),
-        ("A loaf that is unsold goes to the mill.", "A loaf not sold goes to the mill.", False),
-        ("Tools that are useful hang on a wall.", "Tools of use hang on a wall.", False),
-        # in the same place, not anywhere in the sentence
-        ("The early piano had a weak treble, the later one did not ring.",
-         "The early piano had a weak treble, the earlier one did not ring.", True),
-        ("At least 60% alcohol is in a gel that cleans hands.",
-         "A gel that cleans hands has at the very most 60% alcohol in it.", True),
-        ("At least 60% alcohol is in a gel that cleans hands.",
-         "A gel that cleans hands has no less than 60% alcohol in it.", False),
-        # told from the other side
-        ("The library lends seed to its members in March.",
-         "Members borrow seed from the library in March.", False),
-        # a label says nothing of what it names
-        ("A prime pair has neither factor equal to the number.",
-         "- relate prime pair to factor equal", False),
-        # "so to speak" is no clause
-        ("Scholars could refer to the same line on a page.",
-         "Scholars could no longer, so to speak, refer to the same line on a page.", True),
-    ],
-)  # fmt: skip
-def test_an_opposite_counts_in_the_place_of_its_word(claim, text, contradicts):
-    assert (hold(f"{claim} {SOURCE}", text).contradicted > 0) is contradicts
-
-
-def test_a_text_of_fog_must_keep_more_than_one_that_says_what_the_source_does():
-    kept = "Squash cross easily, while beans come back true to type.\n" + KEPT.split("\n")[0]
-    fog = """\nThere is much to be said for vegetables. Anybody can gain insight by careful thought.
-    The interplay of seed and members deserves a closer look. Experts and beginners gladly agree.
-    Anyone who looks further finds how much remains. The future promises many rich surprises."""
-    assert Claims().judge(rewritten(kept)).reasons == [None]
-    assert Claims().judge(rewritten(kept + fog)).reasons == ["too_few_claims_kept"]
-    assert Claims().judge(rewritten(KEPT + fog)).reasons == [None]
-    assert Claims().judge(rewritten(kept + fog, style="textbook")).reasons == [None]
-
-
-def test_a_text_that_leaves_most_out_is_told_from_one_about_something_else():
-    little = "Squash cross easily, while beans come back true to type. Seed and members matter."
-    assert Claims().judge(rewritten(little)).reasons == ["too_few_claims_kept"]
-    assert Claims().judge(rewritten(little, style="textbook")).reasons == [None]
-    other = "The harbour was dredged. Boats use the quay, and a bell warns of fog at its mouth."
-    for style in ("faq", "textbook"):
-        assert Claims().judge(rewritten(other, style=style)).reasons == ["source_ignored"]
-    quoting = f"{other} One line of it: {' '.join(SOURCE.split()[3:12])}."
-    assert Claims().judge(rewritten(quoting, style="maths")).reasons == [None]
 
 
 def test_copied_words_are_a_share_and_a_run():
@@ -226,9 +131,8 @@ def test_real_rephrasings_are_grounded_and_those_of_others_are_not(gold):
     ]
     own = list(zip(questions, rephrased, strict=True))[:250]
     assert sum(bool(new_facts(*pair)) for pair in own) <= 8  # among them 3 with another name
-    assert sum(hold(*pair).contradicted > 0 for pair in own) <= 4
     crossed = list(zip(questions, rephrased[1:], strict=False))[:100]
-    assert sum(bool(new_facts(*pair)) or hold(*pair).share < 0.2 for pair in crossed) >= 99
+    assert sum(bool(new_facts(*pair)) for pair in crossed) >= 95
 
 
 @pytest.mark.gold

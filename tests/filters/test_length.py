@@ -16,6 +16,30 @@ def test_empty_text_has_its_own_reason(text):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "A:",
+        "**Answer:** ",
+        "Final answer: ",
+        "The answer is",
+        "####",
+        "$\\boxed{}$",
+        "答案：",
+        "Antwort:",
+    ],
+)
+def test_an_answer_that_is_only_a_marker_gives_none(text):
+    assert reason(Length(min_words=0), text) == "only_a_marker"
+
+
+@pytest.mark.parametrize(
+    "text", ["A", "A: 5", "else:", ">", "#", "\\boxed{A}", "答", "Answer the door"]
+)
+def test_an_answer_of_one_sign_may_be_one(text):
+    assert reason(Length(min_words=0), text) is None
+
+
+@pytest.mark.parametrize(
     ("words", "expected"),
     [(4, "too_few_words"), (5, None), (7, None), (8, "too_many_words")],
 )

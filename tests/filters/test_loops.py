@@ -28,7 +28,8 @@ TABLE = "| month | mean | least |\n|---|---|---|\n" + "".join(
         (LINE * 20, "compressible"),
         ("A good start. " + "cmy_function." * 60, "compressible"),
         ("".join(f"b{i} = {i}\n" for i in range(60)), "compressible"),  # counts
-        (VERSE * 4, "lines"),
+        (VERSE * 4, "sentences"),
+        ("Why? It rains. " * 3 + "It rains. It rains.", "sentences"),
         ("Words:\n\n- direct\n- direct\n- select\n- direct\n- select", "list items"),
         ("1. Ali\n2. Clockers\n3. Ali\n4. Crooklyn\n5. Clockers\n6. Ali", "list items"),
         (f"{LINE}{chr(10) * 20}{LINE}", "blank lines"),

@@ -69,6 +69,12 @@ def test_every_sample_is_tagged_with_the_pass_rate_of_its_prompt():
     assert rates[1]["note"] == "of 4: 2 pass, 1 fail, 1 unverified"
 
 
+def test_all_verdicts_are_counted_those_of_rejected_rows_too():
+    found = apply({"checks": ["maths"], "reject": ["fail", "unverified"]}).verdicts
+    assert (found.rows, found.passed) == (3, 1)
+    assert found.checks == {"maths": {"pass": 1, "fail": 1, "unverified": 1}}
+
+
 @pytest.mark.parametrize(
     ("reject", "reasons"),
     [
@@ -112,16 +118,16 @@ def test_with_require_only_rows_that_pass_all_that_applies_stay():
         *[None] * 3,
         ("nothing_to_check", "verify"),
         ("answer_wrong", "maths"),
-        ("answer_wrong", "instructions"),
+        ("instruction_broken", "instructions"),
         ("answer_unreadable", "maths"),
-        ("answer_wrong", "instructions"),  # wrong before unreadable
+        ("instruction_broken", "instructions"),  # wrong before unreadable
     ]
     assert rejected(rows, checks=checks) == [
         *[None] * 4,
         ("answer_wrong", "maths"),
-        ("answer_wrong", "instructions"),
+        ("instruction_broken", "instructions"),
         None,
-        ("answer_wrong", "instructions"),
+        ("instruction_broken", "instructions"),
     ]
     broken = {"use": f"{__name__}:Broken"}
     assert rejected(rows[:1], checks=["maths", broken], require="applicable") == [

@@ -73,9 +73,10 @@ def test_answers_are_judged_in_a_dataset_folder_of_chats(here: Path) -> None:
     ]
     (here / "chats").mkdir()
     pq.write_table(pa.Table.from_pylist(chats), here / "chats/train-00000-of-00001.parquet")
-    assert main(["filter", "chats", "--with", "refusal", "--with", "[preamble]"]) == ExitCode.OK
-    [kept] = rows(here / "outputs/filter-chats/release/data", "*.parquet")
-    assert kept["messages"] == chats[0]["messages"]
+    assert main(["filter", "chats", "--with", "trim", "--with", "[refusal]"]) == ExitCode.OK
+    kept = rows(here / "outputs/filter-chats/release/data", "*.parquet")
+    assert [row["messages"] for row in kept] == [chats[0]["messages"]] * 2
+    assert [row["trail"][-1]["stage"] for row in kept] == ["read", "trim"]
 
 
 def test_redacted_rows_are_kept_and_accounted_for(here: Path) -> None:

@@ -208,6 +208,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(
         "03-quality",
         "04-dedup",
         "05-verify",
+        "05-verify:",  # the verdicts in words
     ]
     assert "\r" not in done.stderr
     assert "tokens/s" in lines[4]
@@ -227,3 +228,31 @@ def test_recipes_and_schema_tell_what_there_is(
     assert set(schema["properties"]) >= {"name", "seed", "teacher", "stages"}
     stages = schema["$defs"]["StageEntry"]["properties"]
     assert {"read", "evolve", "rewrite", "distill", "dedup", "quality", "verify"} <= set(stages)
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["chek", "quickstart"], "there is no 'chek'; did you mean 'check'?"),
+        (["show", "."], ". is no run folder; runs are under outputs/, one folder each"),
+        (
+            ["serve", "quickstart", "--cron", "0 3 * * *", "--timezone", "Mars/X"],
+            "unknown time zone 'Mars/X'; expected a name like Europe/Berlin, or UTC",
+        ),
+        (["check", "wrong.yaml"], "no column 'Qestion', which `columns` names for prompt"),
+    ],
+)
+def test_what_is_mistyped_is_told_in_a_line(
+    command: list[str], told: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "prompts.jsonl").write_text('{"Question": "Why?"}\n')
+    columns = "{prompts: prompts.jsonl, columns: {prompt: Qestion}}"
+    (here / "wrong.yaml").write_text(
+        f"name: wrong\nteacher: embedded\nstages: [{{read: {columns}}}, distill, write]\n"
+    )
+    try:
+        code = main(command)
+    except SystemExit as stopped:  # argparse's
+        code = stopped.code
+    assert code == ExitCode.INVALID
+    assert told in capsys.readouterr().err

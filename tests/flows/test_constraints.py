@@ -62,7 +62,7 @@ def test_verify_fails_the_answers_that_break_one_and_no_other(run: Path) -> None
     kept = rows(run, "04-verify/kept/*.parquet")
     assert len(left) >= 8
     for row in left:
-        assert (row["reason"], row["by"]) == ("answer_wrong", "instructions")
+        assert (row["reason"], row["by"]) == ("instruction_broken", "instructions")
         found = score(row)
         assert found["verdict"] == "fail"
         broken = found["note"].removeprefix("broken: ").split(", ")

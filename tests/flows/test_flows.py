@@ -102,13 +102,15 @@ def test_a_run_is_named_and_tagged_with_a_task_per_shard_and_artifacts(
         "reasons": "",
     }
     assert all(row["in"] + row["made"] == row["kept"] + row["rejected"] for row in funnel)
-    checks = {row.pop("check"): row for row in json.loads(artifacts["seen-checks"]["data"])}
-    assert sum(checks["maths"].values()) == funnel[-1]["kept"]
-    assert (
-        artifacts["seen-checks"]["description"]
-        .partition(" of ")[2]
-        .startswith(f"{funnel[-1]['kept']} rows passed their checks")
-    )
+    checks = {
+        (row.pop("rows"), row.pop("check")): row
+        for row in json.loads(artifacts["seen-checks"]["data"])
+    }
+    verified = {row["stage"]: row["in"] for row in funnel}["05-verify"]
+    assert sum(checks["05-verify", "maths"].values()) == verified
+    assert sum(checks["release", "maths"].values()) == funnel[-1]["kept"]
+    told = artifacts["seen-checks"]["description"]
+    assert f" of {funnel[-1]['kept']} rows passed their checks" in told
     assert json.loads(artifacts["seen-samples"]["data"])[0]["seed"]
 
 

@@ -201,7 +201,8 @@ def test_a_setting_is_set_over_the_short_form_of_a_teacher(recipe: Path) -> None
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ("stages.evlove.rounds=3", "no 'evlove' in stages; it has read, evolve, distill"),
+        ("stages.evlove.rounds=3", "no 'evlove' in stages, which has read, evolve, distill"),
+        ("stages.reverse={}", "no 'reverse' in stages, which has read, evolve, distill"),
         ("stages.evolve.round=3", "unknown key 'round'"),
         ("rounds", "is not like stages.evolve.rounds=2"),
         ("name.x.y=3", "is no mapping"),
@@ -211,6 +212,36 @@ def test_a_wrong_override_is_told(recipe: Path, change: str, expected: str) -> N
     with pytest.raises(RecipeError) as caught:
         load_recipe(str(recipe), overrides=[change])
     assert expected in str(caught.value)
+
+
+def test_all_settings_of_a_stage_may_be_set_at_once(recipe: Path) -> None:
+    plan = load_recipe(str(recipe), overrides=["stages.distill={samples: 5}"])
+    assert plan.stages[2] == Distill(samples=5)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("{columns: {question: Q}}", "unknown key 'question' in stages.read.columns; known: pro"),
+        ("{limit: [2]}", "stages.read.limit is [2]: Input should be a valid integer"),
+    ],
+)
+def test_a_value_of_no_kind_that_is_taken_has_one_line(
+    recipe: Path, written: str, expected: str
+) -> None:
+    recipe.write_text(
+        GOOD.replace("{prompts: prompts.jsonl}", written[:-1] + ", prompts: prompts.jsonl}")
+    )
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(str(recipe))
+    assert str(caught.value).startswith(f"mine.yaml, line 4: {expected}")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_address_may_be_written_as_vllm_prints_it(recipe: Path) -> None:
+    plan = load_recipe(str(recipe), teacher="localhost:8000")
+    assert plan.teacher is not None
+    assert plan.teacher.url == "http://localhost:8000/v1"
 
 
 def test_a_schema_may_be_a_file_beside_the_recipe(recipe: Path) -> None:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from flows.terminal import MAX_CHARS, print_funnel, print_samples, print_unfinished
+from flows.terminal import (
+    MAX_CHARS,
+    print_funnel,
+    print_headline,
+    print_samples,
+    print_unfinished,
+    print_verdicts,
+)
+from synth.engine.lock import locked
 from synth.store.manifest import Manifest, ShardFile, ShardReceipt
+from synth.tally import count
 
 
 @pytest.fixture(autouse=True)
@@ -113,8 +123,43 @@ def test_an_unfinished_run_tells_how_far_it_is(
         (tmp_path / f"01-evolve/receipts/{shard:05d}.json").write_text("{}")
     print_unfinished(tmp_path, HISTORY[:1])
     assert capsys.readouterr().out == (
-        "\nunfinished: 01-evolve has 3 shards done. "
+        "\nunfinished: 01-evolve has 3 shards done.\n"
         "Run the recipe again to go on: what is done is kept.\n"
     )
     print_unfinished(tmp_path / "nothing", [])
-    assert capsys.readouterr().out.startswith("\nunfinished. Run the recipe again")
+    assert capsys.readouterr().out.startswith("\nunfinished.\nRun the recipe again")
+
+
+def test_a_run_that_is_at_work_is_not_called_unfinished(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "01-evolve/receipts").mkdir(parents=True)
+    with locked(tmp_path):
+        print_unfinished(tmp_path, HISTORY[:1])
+    assert capsys.readouterr().out == (
+        f"\nrunning in process {os.getpid()}: 01-evolve has 0 shards done.\n"
+    )
+    print_unfinished(tmp_path, HISTORY[:1])
+    assert capsys.readouterr().out.startswith("\nunfinished: 01-evolve")
+
+
+def test_verdicts_stand_in_a_line_per_stage_and_check_and_warnings_first(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    at_verify = count([{"maths": "pass"}, {"maths": "fail"}, {"maths": "unverified"}])
+    released = count([{"maths": "unverified"}])
+    print_verdicts({"05-verify": at_verify, "release": released})
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1] == ["rows", "check", "pass", "fail", "error", "unreadable", "not", "applicable"]
+    assert lines[2:] == [
+        ["05-verify", "maths", "1", "1", "0", "1", "0"],
+        ["release", "maths", "0", "0", "0", "1", "0"],
+    ]
+    print_headline({"05-verify": at_verify, "release": released})
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "WARNING: release: 0 of 1 answer with gold passed.",
+        "release: 0 of 1 rows passed their checks (0 %). 1 answer with gold: 1 unreadable.",
+    ]
+    print_verdicts({})
+    print_headline({})
+    assert capsys.readouterr().out == ""

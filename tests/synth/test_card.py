@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -13,14 +12,20 @@ from synth.card import card
 from synth.engine.plan import Plan
 from synth.store.formats import Format
 from synth.store.manifest import Manifest, ShardFile, ShardReceipt, TeacherRecord
-from synth.tally import Tally
+from synth.tally import VerdictCounts, count
 
 MODEL = TeacherRecord(model="Qwen/Qwen3-8B", revision="0.12.0")
 RECIPE = {"name": "maths", "stages": [{"read": {"prompts": "p.jsonl"}}, {"write": {}}]}
 
 
 def stage(
-    name: str, index: int, kept: int, *, teacher: TeacherRecord | None = None, **reasons: int
+    name: str,
+    index: int,
+    kept: int,
+    *,
+    teacher: TeacherRecord | None = None,
+    verdicts: VerdictCounts | None = None,
+    **reasons: int,
 ) -> Manifest:
     left = sum(reasons.values())
     file = ShardFile(path="x", rows=kept, bytes=1, sha256="")
@@ -42,6 +47,7 @@ def stage(
                 kept=file,
                 rejected=file.model_copy(update={"rows": left}),
                 reasons=reasons,
+                verdicts=verdicts,
             )
         ],
     )
@@ -53,11 +59,12 @@ def text(
     teacher: TeacherRecord | None = MODEL,
     format_: Format = Format.MESSAGES,
     recipe: dict[str, Any] = RECIPE,
-    checked: Tally = Tally(),  # noqa: B008  never changed
+    checked: VerdictCounts = VerdictCounts(),  # noqa: B008  never changed
+    verified: VerdictCounts | None = None,
 ) -> str:
     history = [
         stage("read", 0, 95, not_json=5),
-        stage("distill", 1, kept, refused=3, reply_empty=60, copied=60),
+        stage("distill", 1, kept, verdicts=verified, refused=3, reply_empty=60, copied=60),
         stage("write", 2, kept, teacher=teacher),
     ]
     return card(Plan("maths", 7, 1_000, None, (), recipe), history, format_, checked)
@@ -118,20 +125,29 @@ def test_the_funnel_adds_up_and_reasons_come_most_frequent_first() -> None:
     ]
 
 
-def test_the_share_of_rows_that_passed_is_told_with_the_verdicts_of_each_check() -> None:
-    checks = {
-        "maths": Counter({"pass": 12, "not_applicable": 14}),
-        "instructions": Counter({"pass": 20, "unverified": 6}),
-    }
-    told = text(checked=Tally(26, 20, checks)).partition("\n## Checks\n\n")[2].splitlines()
-    assert told[0].startswith("20 of 26 rows passed their checks (76 %); maths: 12 pass, 14 not")
-    assert told[2:6] == [
-        "| check | pass | fail | error | unreadable | not applicable |",
-        "|---|--:|--:|--:|--:|--:|",
-        "| maths | 12 | 0 | 0 | 0 | 14 |",
-        "| instructions | 20 | 0 | 0 | 6 | 0 |",
+def test_the_verdicts_are_told_in_words_and_for_each_check_and_stage() -> None:
+    checked = count([{"maths": "pass"}] * 2 + [{"maths": "not_applicable"}])
+    verified = checked + count([{"maths": "fail"}] * 4)
+    told = text(checked=checked, verified=verified)
+    assert (
+        "\n2 of 3 rows passed their checks (66 %). 2 answers with gold: 2 pass; 1 without" in told
+    )
+    assert "Warning" not in told
+    assert told.partition("\n## Checks\n\n")[2].splitlines()[2:6] == [
+        "| rows | check | pass | fail | error | unreadable | not applicable |",
+        "|---|---|--:|--:|--:|--:|--:|",
+        "| 01-distill | maths | 2 | 4 | 0 | 0 | 1 |",
+        "| release | maths | 2 | 0 | 0 | 0 | 1 |",
     ]
-    assert "0 rows, none of them checked by a verifier." in text()
+    assert "No verifier checked these rows." in text()
+
+
+def test_unreadable_answers_are_told_first() -> None:
+    told = text(checked=count([{"maths": "unverified"}, {"maths": "pass"}]))
+    assert told.partition("# maths\n\n")[2].startswith(
+        "**Warning:** 1 of 2 answers with gold could not be read: whether they are right is "
+        "unknown.\n\n90 rows"
+    )
 
 
 def test_where_no_row_left_the_card_says_so() -> None:

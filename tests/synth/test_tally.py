@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from synth.record import RECORD
-from synth.tally import Tally, tally
+from synth.tally import VerdictCounts, count, tally
 
 
 def column(*rows: str) -> pa.ListArray:
@@ -53,8 +53,9 @@ def test_a_row_passed_where_all_that_applies_passes_and_something_does() -> None
         },
     ]
     assert found.words() == (
-        "2 of 6 rows passed their checks (33 %); maths: 2 pass, 1 unreadable, 1 not applicable; "
-        "instructions: 1 pass, 2 not applicable"
+        "2 of 6 rows passed their checks (33 %). "
+        "3 answers with gold: 2 pass, 1 unreadable; 1 without gold. "
+        "1 answer with instructions: 1 pass; 2 without instructions."
     )
 
 
@@ -66,10 +67,44 @@ def test_how_the_rows_are_divided_makes_no_difference() -> None:
 
 def test_rows_that_nobody_checked_are_told_as_such() -> None:
     assert tally([column("repetition:keep", "")]).words() == (
-        "2 rows, none of them checked by a verifier"
+        "2 rows, none of them checked by a verifier."
     )
-    assert tally([]) == Tally()
+    assert tally([]) == VerdictCounts()
 
 
 def test_a_share_is_never_rounded_up_to_all() -> None:
     assert "(99 %)" in tally([column(*["maths:pass"] * 999, "maths:fail")]).words()
+
+
+def maths(**counts: int) -> VerdictCounts:
+    return count({"maths": verdict} for verdict, n in counts.items() for _ in range(n))
+
+
+def test_each_verdict_is_told_in_words() -> None:
+    assert maths(fail=6, unverified=4, not_applicable=12, **{"pass": 2}).words() == (
+        "2 of 24 rows passed their checks (8 %). "
+        "12 answers with gold: 2 pass, 6 wrong, 4 unreadable; 12 without gold."
+    )
+    assert maths(not_applicable=3).words().endswith("(0 %). 3 without gold.")
+    broken = count([{"instructions": "fail"}, {"mine": "error"}, {"mine": "not_applicable"}])
+    assert broken.words() == (
+        "0 of 3 rows passed their checks (0 %). 1 answer with instructions: 1 broken. "
+        "1 answer checked by mine: 1 error; 1 without anything for mine."
+    )
+
+
+def test_it_warns_of_what_is_unknown_and_where_nothing_passed_or_was_checked() -> None:
+    assert maths(**{"pass": 2}, fail=1, not_applicable=1).warnings() == []
+    assert maths(**{"pass": 2}, unverified=1, error=1).warnings() == [
+        "1 of 4 answers with gold could not be read: whether they are right is unknown.",
+        "The check broke on 1 of 4 answers with gold: whether they are right is unknown.",
+    ]
+    assert maths(fail=2, not_applicable=3).warnings() == ["0 of 2 answers with gold passed."]
+    assert maths(not_applicable=3).warnings() == ["0 of 3 rows have anything to check."]
+    assert VerdictCounts(rows=3).warnings() == []
+
+
+def test_counts_add_up() -> None:
+    rows = [{"maths": "pass", "code": "fail"}, {"maths": "fail"}, {"code": "pass"}]
+    assert count(rows[:1]) + count(rows[1:]) == count(rows)
+    assert sum([count(rows)], VerdictCounts()) == count(rows)

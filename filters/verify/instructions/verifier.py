@@ -31,6 +31,7 @@ class Instructions(Model):
     """
 
     name: ClassVar[str] = "instructions"
+    fail_reason: ClassVar[str] = "instruction_broken"
     read_prompt: bool = Field(
         True, description="those of other kinds too that the prompt states in plain words"
     )

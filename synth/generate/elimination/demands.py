@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from itertools import chain, pairwise
 
-from synth.generate.elimination.words import SENTENCE_END, STEM_CHARS, content, words
+from synth.characters import words_of
 
 NUMBERS = {
     name: str(value)
@@ -18,8 +18,10 @@ NUMBERS = {
         "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905  a list of words is read as words
     )
 } | {"once": "1", "twice": "2", "dozen": "12", "fifteen": "15", "twenty": "20", "half": "1/2"}
+STEM_CHARS = 5  # "explain", "explains" and "explained" are one word; "explanation" is another
 GRAMMAR = frozenset("a an the of to in and or is are it its at for with that this as by be".split())  # noqa: SIM905  a list of words is read as words
 SURE = NUMBERS.keys() - {"one", "once", "half"}  # "one" may stand for anybody
+SENTENCE_END = re.compile(r"(?<=[.!?:])[\"'”’)]*\s+|\n+")
 CLAUSE_END = re.compile(
     r"(?<=[.!?])[\"'”’)]*\s+|\n+|[;:]\s|,\s(?=(?:and|but|without|using|with|in|as|so)\b)"
 )
@@ -44,7 +46,7 @@ IDIOMS = frozenset({
     "way", "reason", "experience",
 })  # fmt: skip
 CODE = re.compile(r"```.+?```|`[^`\n]{2,}`", re.DOTALL)
-QUOTE = re.compile(r"\"[^\"]{20,}\"|“[^”]{20,}”", re.DOTALL)
+QUOTE = re.compile(r"\"[^\"]{20,}\"|“[^“”]{20,}”", re.DOTALL)
 DIGITS = re.compile(r"(?<![\w.])\d[\d,:]*(?:\.\d+)?")
 FORMULA = re.compile(r"\d[\d\s.()]{0,60}[-+*/^×÷=][-\d\s.()+*/^×÷=]*\d")
 HALF = 0.5
@@ -57,29 +59,29 @@ def lost(child: str, parent: str) -> bool:
         return False  # an addition takes nothing away
     if any(code not in child for code in CODE.findall(parent)):
         return True
-    said = content(child)
+    said = stems(child)
     for passage in QUOTE.findall(parent):
-        quoted = content(passage)
+        quoted = stems(passage)
         if quoted and len(quoted - said) / len(quoted) > MOST_LOST_OF_TEXT:
             return True
     bare = "".join(child.split())
     if any("".join(formula.split()) not in bare for formula in FORMULA.findall(parent)):
         return True
-    if not _digits(parent) <= _digits(child) | {NUMBERS[w] for w in words(child) if w in SURE}:
+    if not _digits(parent) <= _digits(child) | {NUMBERS[w] for w in words_of(child) if w in SURE}:
         return True
     if _recounted(child, parent) or _allowed(child, parent):
         return True
     clauses = [clause for clause in CLAUSE_END.split(child) if clause.strip()]
-    stems_of = [_stems(clause) for clause in clauses]
+    stems_of = [stems(clause) for clause in clauses]
     for clause in CLAUSE_END.split(parent):
         numbers = _numbers(clause)
         if not (numbers or LIMIT.search(clause)):
             continue
-        stems = _stems(clause)
-        at = max(range(len(clauses)), key=lambda n: len(stems & stems_of[n]), default=0)
+        own = stems(clause)
+        at = max(range(len(clauses)), key=lambda n: len(own & stems_of[n]), default=0)
         # with those beside it, since a paraphrase may cut its sentences elsewhere
         near = clauses[max(0, at - 1) : at + 2]
-        if len(stems) >= 3 and len(stems & _stems(" ".join(near))) / len(stems) < HALF:
+        if len(own) >= 3 and len(own & stems(" ".join(near))) / len(own) < HALF:
             return True
         if not numbers <= _numbers(" ".join(near)):
             return True
@@ -95,7 +97,7 @@ def _recounted(child: str, parent: str) -> bool:
 def _allowed(child: str, parent: str) -> bool:
     """Whether something that the parent forbids ("no tables") is not forbidden in the child."""
     behind = [
-        {word[:STEM_CHARS] for word in words(clause[found.end() :])}
+        {word[:STEM_CHARS] for word in words_of(clause[found.end() :])}
         for clause in CLAUSE_END.split(child)
         for found in NOT.finditer(clause)
     ]
@@ -107,7 +109,7 @@ def _counts(text: str) -> dict[str, set[str]]:
     """The numbers that stand before each thing: {"sent": {"4"}} for "a four-sentence body"."""
     found: dict[str, set[str]] = {}
     # a number that ends a sentence counts nothing of the next one
-    each = (pairwise(words(clause)) for clause in CLAUSE_END.split(text))
+    each = (pairwise(words_of(clause)) for clause in CLAUSE_END.split(text))
     for number, thing in chain.from_iterable(each):
         value = number if number.isdecimal() else NUMBERS.get(number)
         if value is not None and len(thing) > 3 and number != "one":
@@ -115,8 +117,9 @@ def _counts(text: str) -> dict[str, set[str]]:
     return found
 
 
-def _stems(text: str) -> set[str]:
-    return {word[:STEM_CHARS] for word in words(text) if word not in GRAMMAR}
+def stems(text: str) -> set[str]:
+    """The beginnings of the text's words, without the commonest of grammar."""
+    return {word[:STEM_CHARS] for word in words_of(text) if word not in GRAMMAR}
 
 
 def _digits(text: str) -> set[str]:
@@ -125,4 +128,4 @@ def _digits(text: str) -> set[str]:
 
 def _numbers(text: str) -> set[str]:
     """The numbers of a text, as figures, those in words included."""
-    return _digits(text) | {NUMBERS[word] for word in words(text) if word in NUMBERS}
+    return _digits(text) | {NUMBERS[word] for word in words_of(text) if word in NUMBERS}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from synth.generate.elimination.words import words
+from synth.characters import words_of
 
 SHINGLE_WORDS = 4
 
@@ -21,7 +21,7 @@ class Pool:
 
     def add(self, family: int, prompt: str) -> None:
         """Makes the prompt known as one of this family."""
-        for shingle in _shingles(prompt):
+        for shingle in shingles(prompt):
             self._owner.setdefault(shingle, family)
 
     def shared(self, family: int, prompt: str, parent: str) -> float:
@@ -29,20 +29,19 @@ class Pool:
 
         What its parent has already does not count: given prompts may have a passage in common.
         """
-        shingles = _shingles(prompt)
-        new = shingles - _shingles(parent)
-        owners = Counter(self._owner.get(shingle, family) for shingle in new)
+        own = shingles(prompt)
+        owners = Counter(self._owner.get(shingle, family) for shingle in own - shingles(parent))
         del owners[family]
-        return max(owners.values(), default=0) / len(shingles) if shingles else 0.0
+        return max(owners.values(), default=0) / len(own) if own else 0.0
 
 
 def shared_share(prompt: str, text: str) -> float:
     """The share of the prompt's word 4-grams, 0 to 1, that stand in the text."""
-    shingles = _shingles(prompt)
-    return len(shingles & _shingles(text)) / len(shingles) if shingles else 0.0
+    own = shingles(prompt)
+    return len(own & shingles(text)) / len(own) if own else 0.0
 
 
-def _shingles(prompt: str) -> set[int]:
-    said = words(prompt)
-    # hash of a tuple of strings differs from run to run: only equality is asked for here
-    return {hash(said[at : at + SHINGLE_WORDS]) for at in range(len(said) - SHINGLE_WORDS + 1)}
+def shingles(text: str, size: int = SHINGLE_WORDS) -> set[int]:
+    """The runs of `size` words, each as a number that holds for this process alone."""
+    said = words_of(text)
+    return {hash(tuple(said[at : at + size])) for at in range(len(said) - size + 1)}

@@ -14,11 +14,10 @@ import orjson
 
 from synth.errors import TeacherFault
 from synth.teacher.address import keys_in, parted
-from synth.teacher.capability import find
 from synth.teacher.exchange import Secret, Wire
-from synth.teacher.need import Findings, Need
+from synth.teacher.identify import find
 from synth.teacher.pressure import Pressure, read_pressure
-from synth.teacher.protocol import Identity
+from synth.teacher.protocol import Findings, Identity, Need
 from synth.teacher.vllm.probe import probe
 
 TOKEN_TIMEOUT_S = 30.0

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from synth.engine.account import account
 from synth.engine.stage import Outcome, Place
 from synth.errors import InputError
+from synth.generate.answer_formats import FORMATS
 from synth.generate.answering import HINT
-from synth.generate.distill import FORMATS, Distill
+from synth.generate.distill import Distill
 from synth.generate.exemplars import Examples
 from synth.generate.resample import Resample
 from synth.kind import Kind
@@ -115,7 +116,8 @@ def test_knowledge_that_cannot_be_used_is_passed_over() -> None:
 
 def test_each_prompt_gets_one_format_and_one_system_prompt_by_its_id_alone() -> None:
     rows = prompts(*(f"What is {n}?" for n in range(40)))
-    stage = Distill(formats=("boxed", "brief", "In French."), system=("Be a cook.", "Be a judge."))
+    formats = {"formats": ["boxed", "brief", "In French."]}
+    stage = Distill.model_validate({**formats, "system": ["Be a cook.", "Be a judge."]})
     outcome, _, _ = apply(stage, rows, lambda *_: "So.")
     contexts = outcome.kept["context"].to_pylist()
     ends = {context[-1]["content"].split("\n\n")[1] for context in contexts}
@@ -123,6 +125,45 @@ def test_each_prompt_gets_one_format_and_one_system_prompt_by_its_id_alone() -> 
     assert {context[0]["content"] for context in contexts} == {"Be a cook.", "Be a judge."}
     again, _, _ = apply(stage, rows[::-1], lambda *_: "So.")
     assert again.kept["context"].to_pylist() == contexts[::-1]
+
+
+GOLD = [
+    new_record(prompt="6 * 7?", reference={"answer": "42"}, source="gold"),
+    new_record(prompt="6 * 8? Box it: \\boxed{…}", reference={"answer": "48"}, source="marked"),
+    new_record(prompt="Why?", source="open"),
+]
+
+
+def test_a_format_for_gold_answers_is_asked_of_them_alone_and_not_released() -> None:
+    formats = {"ask": ["final_line"], "when": "gold"}
+    stage = Distill.model_validate({"formats": formats, "samples": 2})
+    outcome, teacher, _ = apply(stage, GOLD, lambda request, _n: f"A: {request.seed}")
+    asked = {contents(request)[-1] for request in teacher.asked}
+    given = [row["context"][-1]["content"] for row in GOLD]
+    assert asked == {f"6 * 7?\n\n{FORMATS['final_line']}", *given[1:]}
+    read = [row["context"][-1]["content"] for row in outcome.kept.to_pylist()]
+    assert read == [prompt for prompt in given for _ in range(2)]
+    rows = outcome.kept.to_pylist()
+    for row in rows:
+        row["scores"] = [{"name": "pass_rate", "verdict": "keep", "value": 0.5, "note": ""}]
+    again = Resample.model_validate({"formats": formats})
+    _, teacher, _ = apply(again, rows, lambda request, _n: f"A: {request.seed}")
+    assert {contents(request)[-1] for request in teacher.asked} == asked
+
+
+def test_a_format_is_released_where_that_is_wanted() -> None:
+    stage = Distill.model_validate({"formats": {"ask": ["boxed"], "released": True}})
+    outcome, _, _ = apply(stage, GOLD, lambda *_: "So.")
+    ends = [row["context"][-1]["content"] for row in outcome.kept.to_pylist()]
+    assert all(end.endswith(FORMATS["boxed"]) for end in ends)
+    with pytest.raises(ValidationError, match="released `formats` are part of the prompts already"):
+        Resample.model_validate({"formats": ["boxed"]})
+
+
+def test_formats_read_back_as_they_were_recorded() -> None:
+    for given in (["boxed"], {"ask": ["boxed"], "when": "gold"}):
+        stage = Distill.model_validate({"formats": given})
+        assert Distill.model_validate(stage.model_dump(mode="json")) == stage
 
 
 def resampled(

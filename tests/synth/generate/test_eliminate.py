@@ -7,12 +7,15 @@ import pytest
 from synth.generate.eliminate import Finding, eliminate
 from synth.generate.operations import Operation
 from synth.generate.reasons import Limits, Reason
+from synth.generate.template import shipped
 from synth.teacher.protocol import Reply
 from tests.synth.generate.saying import said
 
 PARENT = "Explain how tides come about on a coast with many islands, in at most 120 words."
 MORE = f"{PARENT} Compare a bay with a strait, for skippers of small ferries."
+HEADS, TAILS = "ba ce di fo gu la me ni po su", "ral ten mik sov dun par gel hob zan quet"
 WORDS = " ".join(f"word{n}" for n in range(100))
+VARIED = " ".join(head + tail for head in HEADS.split() for tail in TAILS.split())
 
 
 def items(count: int, mark: str) -> str:
@@ -23,18 +26,17 @@ CASES = [
     # reason, what has it, the near miss
     ("no_content", "What is it?", MORE),
     ("instruction_copied", f"#Given Prompt#: {MORE}", f"{PARENT} Quote a given speech by a pilot."),
-    (
-        "instruction_copied",
-        f"Here is the rewritten prompt: {MORE}",
-        f"{PARENT} Cite a rewritten law.",
-    ),
     ("instruction_copied", f"New prompt: {MORE}", f"{PARENT} Praise a newly prompt ferry crew."),
     ("instruction_copied", f"<prompt>{MORE}</prompt>", f"{PARENT} Put <b>moon</b> in a bold tag."),
-    ("instruction_copied", f"#Rewritten Prompt# {MORE}", f"# Moon\n{MORE}"),
     (
         "instruction_copied",
-        f"Evolved prompt: {MORE}",
-        f"{PARENT} Show how harbours evolved since Rome.",
+        f"{MORE} Do not answer the prompt. Do not mention these instructions.",
+        f"{PARENT} Do not answer for the pilot. Do not mention these herons.",
+    ),
+    (
+        "instruction_copied",
+        f"{PARENT}\n{MORE}",
+        f"{PARENT} Ask a local pilot how tides come about.",
     ),
     (
         "wrapped_in_markup",
@@ -42,14 +44,23 @@ CASES = [
         f"{PARENT} Close with a JSON object of two harbours.",
     ),
     ("wrapped_in_markup", f"```\n{MORE}\n```", f"{PARENT} Mark harbours with `code` marks."),
-    ("refused", "Sorry, the moon is not my subject.", f"{PARENT} Be a sorrowful widow who sails."),
-    ("refused", "As an AI I see no moon.", f"{PARENT} As an airline, mention cheap flights."),
-    ("refused", "How may I help you today?", f"{PARENT} How may eels ride them upstream?"),
+    ("wrapped_in_markup", f"**{MORE}**", f"{PARENT} Compare a **bay** with a **strait**."),
+    (
+        "wrapped_in_markup",
+        f"{MORE}<|end_of_text|>",
+        f"{PARENT} Write |height| for the mean of two.",
+    ),
+    (
+        "wrapped_in_markup",
+        f"{MORE}\n\n### Response:",
+        f"{PARENT} Use ### for each island's heading.",
+    ),
     (
         "refused",
-        f"{PARENT} Unfortunately, I'm not able to assist with the remainder of this request.",
-        f"{PARENT} I'm not able to swim, so mention life jackets and shallow landings.",
+        "I'm sorry, but I can't write about the moon.",
+        f"{PARENT} Be a sorrowful widow who sails.",
     ),
+    ("refused", "As an AI I see no moon.", f"{PARENT} As an airline, mention cheap flights."),
     (
         "refused",
         "I won't write about this, since my policies do not permit it.",
@@ -73,7 +84,7 @@ CASES = [
     (
         "stock_phrases",
         f"{MORE} Let me know if you'd like me to make it harder.",
-        f"{PARENT} Let me know whether neap weeks differ for eels and herons.",
+        f"{PARENT} Let me know if you find an error in my almanac of tides.",
     ),
     (
         "looping",
@@ -90,7 +101,7 @@ CASES = [
     (
         "language_changed",
         "Explique comment les marées se forment sur une côte avec des îles.",
-        MORE,
+        f"{MORE} Visit Çeşme, Åland and Škocjan.",
     ),
     ("reply_cut", f"{PARENT} Compare a bay with a strait, for skippers of", MORE),
     ("reply_cut", f"{PARENT} Compare a bay with a strait,", f"{MORE} (Ignore storms.)"),
@@ -99,47 +110,6 @@ CASES = [
         f"{MORE}\n\n| bay | cm |\n|---|---|\n| Orn |",
         f"{MORE}\n\n| bay | cm |\n|---|---|\n| Orn | 4 |",
     ),
-    (
-        "needs_attachment",
-        f"{PARENT} Take the heights from the enclosed workbook.",
-        f"{PARENT} Tell a clerk how workbooks are enclosed with a harbour bill.",
-    ),
-    (
-        "needs_attachment",
-        f"{PARENT} In this photo a pier stands dry; explain when it was taken.",
-        f"{PARENT} Imagine a photo of a dry pier and explain when it was taken.",
-    ),
-    (
-        "needs_attachment",
-        f"{PARENT} Read https://example.org/tides and correct its second paragraph.",
-        f"{PARENT} Say what a domain such as example.org could publish about harbours.",
-    ),
-    (
-        "needs_context",
-        f"{PARENT} Follow the outline we agreed on earlier, with herons at the end.",
-        f"{PARENT} Follow an outline of your own, with herons at the end.",
-    ),
-    (
-        "needs_context",
-        f"{PARENT} Correct the sailor's errors in the passage below.",
-        f'{PARENT} Correct the passage below. "Sailor: It pulls once a day, at noon, and no more."',
-    ),
-    (
-        "answer_leaked",
-        f"{MORE} Answer: the moon pulls the near side more than the far side.",
-        f"{PARENT} End with a line that begins with 'Answer:' and names one planet.",
-    ),
-    (
-        "answer_leaked",
-        f"{MORE} The correct answer is that the moon pulls unevenly.",
-        f"{PARENT} The answer is meant for pilots who distrust astronomers.",
-    ),
-    (
-        "answered",
-        "Tides come about since the moon pulls unevenly. Islands split it. Straits speed it up.",
-        MORE,
-    ),
-    ("subject_lost", "Plan a birthday party for thirty retired bakers who dislike sugar.", MORE),
     (
         "constraint_lost",
         MORE.replace("120", "200"),
@@ -152,116 +122,21 @@ CASES = [
     ),
     (
         "nothing_added",
-        "Please describe how tides arise on a coast with many islands, in at most 120 words.",
+        "On a coast with many islands, in at most 120 words, explain the coming about of tides.",
         MORE,
     ),
-    (
-        "nothing_added",
-        f"{PARENT} Be as detailed, thorough and helpful as possible in your response.",
-        f"{PARENT} Be as terse as a telegram from a drowning meteorologist.",
-    ),
-    ("too_many_words", f"{MORE} {WORDS}.", f"{MORE} {' '.join(WORDS.split()[:60])}."),
+    ("too_many_words", f"{MORE} {VARIED}.", f"{MORE} {' '.join(VARIED.split()[:60])}."),
     ("list_like", MORE + items(11, "- "), MORE + items(10, "- ")),
     ("list_like", MORE + items(11, "10) "), MORE + items(11, "100) ")),
-    # a chat template's marks, a protocol's last line, the whole in bold
-    (
-        "wrapped_in_markup",
-        f"{MORE}<|end_of_text|>",
-        f"{PARENT} Write |height| for the mean of two.",
-    ),
-    ("wrapped_in_markup", f"{MORE}\n\n### Output:", f"{PARENT} Use ### for each island's heading."),
-    (
-        "wrapped_in_markup",
-        f"{MORE}\n---\nStatus: complete",
-        f"{MORE}\n---\nHigh water: noon sharp.",
-    ),
-    ("wrapped_in_markup", f"**{MORE}**", f"{PARENT} Compare a **bay** with a **strait**."),
-    # both prompts
-    ("instruction_copied", f"{PARENT}\n{MORE}", f"{PARENT} Ask a pilot how tides come about."),
-    (
-        "instruction_copied",
-        f"Before: tides.\nAfter: {MORE}",
-        f"{PARENT} Before: a chart of moons and herons.",
-    ),
-    # the teacher's own speech, and an asker's
-    (
-        "stock_phrases",
-        f"As you wished, I have now finished the revision, and this is it: {MORE}",
-        f"{PARENT} I have now finished a raft of reeds, and this is my worry: shallow straits.",
-    ),
-    (
-        "stock_phrases",
-        f"{MORE} Could I improve anything else for you?",
-        f"{PARENT} Could I row across a strait at neap?",
-    ),
-    ("stock_phrases", f"Brilliant! {MORE}", f"{PARENT} A brilliant comet hangs over a strait."),
-    (
-        "stock_phrases",
-        f"{MORE} I'm only a digital assistant, so please verify dates.",
-        f"{PARENT} I'm only a pilot's nephew, so please verify dates.",
-    ),
-    # the answer by name, in passing, as a number
-    (
-        "answer_leaked",
-        f"{MORE} Expected result: the moon pulls the near side more than the far one.",
-        f"{PARENT} Expected result: a table of two columns, bay and strait.",
-    ),
-    (
-        "answer_leaked",
-        f"{MORE} Bear in mind that the solution is gravity's uneven pull.",
-        f"{PARENT} Bear in mind that the solution is meant for a skipper's log.",
-    ),
-    (
-        "answer_leaked",
-        f"{MORE} You should arrive at 12.4 hours.",
-        f"{PARENT} You should arrive at two islands by ferry, 12.4 hours apart.",
-    ),
-    (
-        "answer_leaked",
-        f"{MORE}\n\n## Solution\n\nThe moon pulls the near side more than the far one.",
-        f"{MORE}\n\n## Output format\n\nA table of two columns, bay and strait.",
-    ),
-    # nothing that was referred to, and no word that brought it in
-    (
-        "needs_attachment",
-        f"{PARENT} Going by the histogram, how high was a spring tide?",
-        f"{PARENT} Sketch a histogram; going by the histogram, how high was a spring tide?",
-    ),
-    (
-        "needs_attachment",
-        f"{PARENT} Use these heights: [paste heights here]",
-        f"{PARENT} Write a template in which a skipper fills in [paste heights here].",
-    ),
-    (
-        "needs_context",
-        f"{PARENT} Consult exercise 7c for heights of neap.",
-        f"{PARENT} Consult a pilot for heights of neap on 7 islands.",
-    ),
-    (
-        "needs_context",
-        f"{PARENT} Proofread the essay, and weigh its skippers against eels.",
-        f"{PARENT} Write an essay of skippers and eels, then proofread the essay.",
-    ),
-    # languages that no list tells apart, and a short sentence
-    (
-        "language_changed",
-        f"{MORE} Lütfen iki örnek ver.",
-        f"{MORE} Visit Çeşme, Åland and Škocjan.",
-    ),
-    # praise of an answer, however worded
-    (
-        "nothing_added",
-        f"{PARENT} Aim for meticulous, elegant work with superb logic and rigour throughout.",
-        f"{PARENT} Aim for pilots with weak eyesight.",
-    ),
     ("list_like", MORE + items(11, "\u2013 "), MORE + items(10, "\u2013 ")),
     ("list_like", MORE + items(11, "Rule 7: "), MORE + items(10, "Rule 7: ")),
 ]
+TOLD = shipped("evolve/constrain").system
 
 
 def judge(reply: Reply | str, parent: str = PARENT, **more: object) -> Finding:
     reply = said(reply) if isinstance(reply, str) else reply
-    return eliminate(reply, parent, Limits(max_words=100), **more)  # type: ignore[arg-type]
+    return eliminate(reply, parent, Limits(max_words=100), told=TOLD, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("reason", "text", "near_miss"), CASES)
@@ -271,8 +146,9 @@ def test_each_reason_has_its_text_and_its_near_miss(reason: str, text: str, near
 
 
 def test_every_reason_found_in_a_text_has_a_case() -> None:
-    elsewhere = {"constraint_not_stated", "reply_truncated", "near_duplicate", "judged_no_gain"}
-    assert {reason for reason, _, _ in CASES} == {str(one) for one in Reason} - elsewhere
+    elsewhere = {"constraint_not_stated", "reply_truncated", "near_duplicate", "answer_leaked"}
+    judged = {"answered", "unanswerable", "judged_no_gain"}
+    assert {reason for reason, _, _ in CASES} == {str(one) for one in Reason} - elsewhere - judged
 
 
 def test_an_addition_loses_no_demand_of_its_parent() -> None:
@@ -284,8 +160,8 @@ def test_an_addition_loses_no_demand_of_its_parent() -> None:
 
 
 def test_a_reason_can_be_spared() -> None:
-    text = f"{PARENT} Take the heights from the enclosed workbook."
-    spare = frozenset({Reason.ATTACHMENT})
+    text = f"Certainly! {MORE}"
+    spare = frozenset({Reason.FRAMED})
     assert eliminate(said(text), PARENT, Limits(spare=spare)).reason is None
 
 
@@ -303,20 +179,13 @@ def test_a_reply_that_reached_its_limit_is_no_prompt(finish: str, reason: str | 
     [
         ("Say what a <prompt> tag is.", "Compare the </prompt> tag of two XML dialects."),
         ("Sort:" + "\n- apple" * 30, "\nCount the fruit by colour and orchard."),
-        ("Summarise the attached contract.", "Name every clause that a tenant could dispute."),
-        ("My reply will be: Answer: 4. Why?", "Derive it from three axioms of arithmetic."),
+        ("Certainly! is a poor start. Why?", "Derive it from three axioms of courtesy."),
         ("I am sorry that I cannot answer riddles.", "Console a sphinx in four rhymes."),
     ],
 )
 def test_what_the_parent_has_is_not_held_against_its_child(parent: str, addition: str) -> None:
     spare = Limits(spare=frozenset({Reason.LOOPING}))
     assert eliminate(said(f"{parent} {addition}"), parent, spare).reason is None
-
-
-def test_what_stands_before_a_prompt_may_be_referred_to() -> None:
-    text = f"{PARENT} Use the order that you suggested earlier, herons first."
-    assert judge(text).reason == "needs_context"
-    assert judge(text, has_history=True).reason is None
 
 
 def test_a_child_that_holds_the_gold_answer_leaks_it() -> None:
@@ -328,29 +197,18 @@ def test_a_child_that_holds_the_gold_answer_leaks_it() -> None:
     assert judge(text, parent, answer="158").reason is None
 
 
-@pytest.mark.parametrize(
-    ("operation", "reason"),
-    [("constrain", "subject_lost"), ("broaden", None)],
-)
-def test_only_breadth_may_leave_the_subject(operation: str, reason: str | None) -> None:
+@pytest.mark.parametrize(("operation", "lost"), [("constrain", True), ("broaden", False)])
+def test_only_breadth_may_lose_a_demand(operation: str, lost: bool) -> None:
     text = "Plan a birthday party for thirty retired bakers who dislike sugar."
-    assert judge(text, operation=Operation(operation)).reason == reason
+    found = judge(text, operation=Operation(operation)).reason
+    assert found == ("constraint_lost" if lost else None)
 
 
-def test_breadth_must_bring_a_new_prompt() -> None:
-    text = "Please describe how tides arise on a coast with many islands."
-    assert judge(text, operation=Operation.BROADEN).reason == "nothing_added"
-
-
-def test_a_backward_problem_states_its_result_before_it_asks() -> None:
+def test_a_backward_problem_states_its_result() -> None:
     parent = "A crate holds 12 jars of 350 grams. How heavy are all jars?"
-    text = (
-        "A crate holds X jars of 350 grams. The result is 4200 grams altogether. Find X, and "
-        "explain which unknown would double it?"
-    )
-    assert judge(text, parent, operation=Operation.MATHS_BACKWARD).reason is None
-    told = f"{text} The answer is twelve jars."
-    assert judge(told, parent, operation=Operation.MATHS_BACKWARD).reason == "answer_leaked"
+    text = "A crate holds X jars of 350 grams. All jars weigh 4200 grams. Find X."
+    backward = judge(text, parent, operation=Operation.MATHS_BACKWARD, answer="4200")
+    assert backward.reason is None
 
 
 def test_likeness_and_new_words_are_measured_on_survivors_too() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from itertools import pairwise
 from typing import Any
@@ -10,12 +11,13 @@ import pytest
 from pydantic import ValidationError
 
 from synth.generate.evolve import Adapt, Evolve
-from synth.generate.gain import GainJudge, read_gain
+from synth.generate.gain import SCHEMA, GainJudge
 from synth.generate.improve import Improve, Version, settled, with_instruction
 from synth.generate.operations import EVOL_INSTRUCT, Operation
+from synth.generate.reasons import Reason
 from synth.generate.template import shipped
 from synth.record import new_record
-from synth.teacher.protocol import Reply, Request, Sampling
+from synth.teacher.protocol import Need, Reply, Request, Sampling
 from tests.fake_teacher import demand
 from tests.synth.generate.saying import apply, given, said
 
@@ -244,11 +246,15 @@ def test_operations_for_code_and_maths_are_for_code_and_maths() -> None:
     assert texts(outcome.kept.to_pylist())[-1] == "Write a poem about a heron."
 
 
+def judgement(verdict: str, gain: int) -> str:
+    return json.dumps({"reason": "So it is.", "verdict": verdict, "gain": gain})
+
+
 def judging(request: Request, before: int) -> str:
     """Gains 3 where the prompt evolved by `deepen`, nothing elsewhere."""
     if "judge" not in request.turns[0]["content"].partition("\n")[0]:
         return harder(request, before)
-    return "Much more is asked.\nGAIN: 3" if "bal" in request.turns[1]["content"] else "GAIN: 0"
+    return judgement("prompt", 3 if "bal" in request.turns[1]["content"] else 0)
 
 
 def test_a_child_in_which_the_judge_sees_no_gain_is_eliminated_with_its_gain() -> None:
@@ -265,20 +271,50 @@ def test_a_child_in_which_the_judge_sees_no_gain_is_eliminated_with_its_gain() -
         assert gain["note"].removeprefix("judged in ") in {r.key for r in teacher.heard}
 
 
-def test_a_judgement_that_cannot_be_read_is_none() -> None:
+def test_the_judge_is_told_the_aim_of_the_operation_and_asked_for_json() -> None:
+    assert Need.SCHEMA in Evolve(judge=GainJudge()).needs() - Evolve().needs()
+    stage = Evolve(judge=GainJudge(), operations=(Operation.BROADEN,))
+    _, teacher, _ = apply(stage, prompts(1), judging)
+    asked = teacher.asked[1]
+    assert asked.schema == SCHEMA
+    assert "brand-new prompt" in asked.turns[1]["content"].partition("</aim>")[0]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "gain", "reason"),
+    [
+        ("answered", 3, "answered"),
+        ("unanswerable", 3, "unanswerable"),
+        ("prompt", 0, "judged_no_gain"),
+        ("prompt", 1, None),
+    ],
+)
+def test_each_verdict_of_the_judge_has_its_reason_and_can_be_spared(
+    verdict: str, gain: int, reason: str | None
+) -> None:
+    def judged(request: Request, before: int) -> str:
+        asks = "judge" in request.turns[0]["content"].partition("\n")[0]
+        return judgement(verdict, gain) if asks else harder(request, before)
+
+    outcome, _, _ = apply(Evolve(judge=GainJudge()), prompts(1), judged)
+    assert outcome.rejected["reason"].to_pylist() == ([reason] if reason else [])
+    spare = (Reason.ANSWERED, Reason.UNANSWERABLE, Reason.NO_GAIN)
+    outcome, _, _ = apply(Evolve(judge=GainJudge(), spare=spare), prompts(1), judged)
+    assert len(outcome.rejected) == 0
+
+
+@pytest.mark.parametrize("reply", ["Hm.", '{"reason": "Cut', judgement("prompt", 9)])
+def test_a_judgement_that_cannot_be_read_is_none(reply: str) -> None:
     def mute(request: Request, before: int) -> str:
-        return "Hm." if "judge" in request.turns[0]["content"][:40] else harder(request, before)
+        return reply if "judge" in request.turns[0]["content"][:40] else harder(request, before)
 
     outcome, _, _ = apply(Evolve(judge=GainJudge()), prompts(2), mute)
     assert [len(row["scores"]) for row in outcome.kept.to_pylist()] == [0, 1, 0, 1]
 
 
-@pytest.mark.parametrize(
-    ("text", "gain"),
-    [("GAIN: 2", 2), ("**GAIN:** -1", -1), ("gain: 9", 5), ("GAIN 0\nGAIN: +3", 3), ("5", None)],
-)
-def test_the_gain_is_read_from_the_last_line_that_has_one(text: str, gain: float | None) -> None:
-    assert read_gain(text) == gain
+def test_reasons_that_no_longer_occur_may_still_be_spared() -> None:
+    stage = Evolve.model_validate({"spare": ["needs_attachment", "list_like"]})
+    assert stage.spare == (Reason.LIST,)
 
 
 def refusing(*operations: str) -> Any:

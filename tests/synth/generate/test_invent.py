@@ -19,8 +19,7 @@ from synth.generate.reverse import Reverse
 from synth.generate.rouge import RougePool
 from synth.kind import Kind
 from synth.record import new_record
-from synth.teacher.need import Need
-from synth.teacher.protocol import Reply, Request
+from synth.teacher.protocol import Need, Reply, Request
 from tests.fake_teacher import FakeTeacher, serving
 from tests.lines import Given, plan
 from tests.synth.generate.saying import apply, said
@@ -97,8 +96,7 @@ def test_the_teacher_is_shown_the_rows_prompt_and_others_of_the_shard() -> None:
         ("Why, though?", "too_few_words"),
         (f"Name a colour. {' '.join(f'w{n}' for n in range(150))}.", "too_many_words"),
         ("Sorry, I can't help with that.", "refused"),
-        ("Describe what the attached photo shows of the harbour.", "needs_attachment"),
-        ("The boats rise in the lock since that is where the water goes.", "answered"),
+        ("Another subject, another task, another way of asking. Why?", "instruction_copied"),
     ],
 )
 def test_a_prompt_that_is_no_good_leaves_with_its_reason(text: str, reason: str) -> None:
@@ -194,12 +192,6 @@ def test_the_document_may_be_the_answer() -> None:
     )
 
 
-def test_a_prompt_that_speaks_of_the_text_needs_it() -> None:
-    script = in_turn(["According to the passage, what must borrowers return?"])
-    outcome, _, _ = apply(Reverse(), [new_record(text=PAGE)], script)
-    assert outcome.rejected["reason"].to_pylist() == ["needs_context"]
-
-
 def test_a_follow_up_has_the_conversation_before_it() -> None:
     row = new_record(prompt=SEEDS[0], text="Water runs in and lifts it.", reference={"answer": "x"})
     outcome, _, _ = apply(
@@ -217,7 +209,6 @@ def test_a_follow_up_has_the_conversation_before_it() -> None:
     [
         (SEEDS[0].lower(), "unchanged"),
         ("As you said earlier, water runs in; what if it does not?", None),
-        ("The boats are nice, and the water is a good thing for them.", "answered"),
     ],
 )
 def test_a_follow_up_may_refer_back_but_must_ask_something_new(

@@ -78,6 +78,17 @@ def test_the_rubric_fits_what_the_rows_are(kind: Kind, row: dict[str, Any], told
     assert "{{" not in request.turns[1]["content"]
 
 
+def test_a_rewrite_is_compared_with_its_source_if_it_has_one() -> None:
+    source = {"reference": {"source": "Squash cross easily."}}
+    rows = [new_record(text="Squash never cross.", **source), new_record(text="Beans do.")]
+    outcome, teacher = judge(rows, lambda *_: grade(2), rubric="grounded", min_score=3)
+    [request] = teacher.asked
+    assert "<source>\nSquash cross easily.\n</source>" in request.turns[1]["content"]
+    assert outcome.rejected["reason"].to_pylist() == ["judged_too_low"]
+    [kept] = outcome.kept.to_pylist()
+    assert kept["scores"][-1]["note"] == "not judged: no source"
+
+
 def test_what_no_reply_tells_is_not_low() -> None:
     def broken(_request: Request, _before: int) -> Reply:
         return said("no JSON", fault="reply_breaks_schema")

@@ -8,9 +8,12 @@ from pathlib import Path
 import orjson
 import pytest
 
+from synth.generate.eliminate import eliminate
 from synth.generate.reasons import Limits
 from synth.generate.screen import screen
 from tests.synth.generate.saying import said
+
+PARENT = "Explain how tides come about, and why there are two a day."
 
 
 @pytest.mark.parametrize("text", ["请解释潮汐是如何形成的。", "Объясните, почему бывают приливы."])
@@ -20,15 +23,21 @@ def test_a_prompt_of_its_own_may_be_in_any_language(text: str) -> None:
     assert screen(said(text), Limits(), beside=beside) == "language_changed"
 
 
-@pytest.mark.parametrize("text", ["\n" * 50_000, "1 " * 25_000, " " * 50_000, "- " * 25_000])
-@pytest.mark.parametrize(
-    "beside", ["", "Explain how tides come about, and why there are two a day."]
-)
-def test_a_hostile_prompt_is_screened_in_bounded_time(text: str, beside: str) -> None:
-    started = time.process_time()
-    screen(said(f"Explain tides. {text} Why?"), Limits(), beside=beside)
-    screen(said("Explain tides."), Limits(), beside=f"Explain tides. {text} Why?")
-    assert time.process_time() - started < 10
+HOSTILE = ["\n", "1 ", "a", "“", "'a ", "**", "{", "not 1. "]
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_hostile_prompt_is_judged_in_bounded_time(hostile: str) -> None:
+    screen(said(f"{PARENT} Compare them."), Limits(), beside=PARENT)  # loads the language model
+    long = f"Explain tides. {hostile * (1_000_000 // len(hostile))} Why?"
+    for text, beside in ((long, PARENT), (long, long), (f"{PARENT} {hostile * 90}", long)):
+        for judge in (
+            lambda: screen(said(text), Limits(), beside=beside),  # noqa: B023  called at once
+            lambda: eliminate(said(text), beside, Limits()),  # noqa: B023  called at once
+        ):
+            started = time.process_time()
+            judge()
+            assert time.process_time() - started < 1
 
 
 @pytest.mark.gold
@@ -45,16 +54,5 @@ def test_prompts_of_people_pass(real: Path, file: str, field: str) -> None:
     rows = [orjson.loads(line) for line in (real / file).read_bytes().splitlines()]
     prompts = sorted({row[field] for row in rows})
     found = [screen(said(prompt), Limits(max_words=1000)) for prompt in prompts]
-    # an instruction whose input stands in another column speaks of what is not there
-    excused = ("needs_context",) if file.startswith("seed_tasks") else ()
-    wrong = [reason for reason in found if reason and reason not in excused]
+    wrong = [reason for reason in found if reason]
     assert len(wrong) <= 0.03 * len(prompts), wrong
-
-
-@pytest.mark.gold
-def test_problems_that_tell_their_answers_are_found(real: Path) -> None:
-    rows = (real / "rephrased_gsm8k.jsonl").read_bytes().splitlines()
-    texts = [orjson.loads(line)["text"] for line in rows]
-    assert all("answer" in text.lower() for text in texts)
-    found = [screen(said(text), Limits(max_words=1000)) for text in texts]
-    assert found.count("answer_leaked") >= 0.95 * len(texts)

@@ -29,7 +29,17 @@ FILES = sorted(
     if path.parent.name in TASKS_OF
 )
 VALUES = dict.fromkeys(
-    ("before", "after", "instruction", "failures", "examples", "persona", "answer", "constraint"),
+    (
+        "aim",
+        "before",
+        "after",
+        "instruction",
+        "failures",
+        "examples",
+        "persona",
+        "answer",
+        "constraint",
+    ),
     "V",
 ) | {"prompt": "P", "title": "T", "source": "S", "audience": "A"}
 HOSTILE = [

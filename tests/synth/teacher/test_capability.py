@@ -16,12 +16,11 @@ from synth.engine.watch import Watch
 from synth.errors import TeacherFault
 from synth.generate.distill import Distill
 from synth.store.manifest import TeacherRecord, load_manifest
-from synth.teacher import capability
-from synth.teacher.capability import PROBES, find
+from synth.teacher import identify
 from synth.teacher.config import TeacherConfig
 from synth.teacher.exchange import Secret, Wire
-from synth.teacher.need import Need
-from synth.teacher.protocol import Identity, Request, Sampling, Turn
+from synth.teacher.identify import PROBES, find
+from synth.teacher.protocol import Identity, Need, Request, Sampling, Turn
 from tests.fake_teacher import FakeTeacher, Script, scripted, serving
 from tests.lines import Given, plan, rows, shard_bytes
 
@@ -100,7 +99,7 @@ def test_one_replica_that_lacks_it_decides_and_is_named() -> None:
 def test_a_server_that_fails_is_not_taken_for_one_that_lacks_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(capability, "PAUSE_S", 0)
+    monkeypatch.setattr(identify, "PAUSE_S", 0)
     with pytest.raises(TeacherFault, match="could not be asked whether it has JSON by a schema"):
         found(FakeTeacher(status=503), needs=frozenset({Need.SCHEMA}))
 

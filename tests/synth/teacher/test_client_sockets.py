@@ -15,6 +15,7 @@ from email.utils import formatdate
 from ipaddress import ip_address
 from pathlib import Path
 
+import aiohttp
 import orjson
 import pytest
 from cryptography import x509
@@ -22,13 +23,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from yarl import URL
 
 from synth.errors import TeacherFault
 from synth.teacher import client, guard
 from synth.teacher.client import connected
-from synth.teacher.connections import MOST_BYTES, Connections, Response
-from synth.teacher.exchange import Meant
+from synth.teacher.exchange import MOST_BYTES, TROUBLES, Meant, Response, Secret, Wire
 from synth.teacher.journal import OVERSIZED
 from tests.fake_teacher import completion
 
@@ -172,7 +171,7 @@ def test_a_body_over_16_mb_is_dropped_and_told(chunked: bool) -> None:
 
     answer, sent = asked(flood, timeout_s=30)
     assert (answer.status, answer.body, sent) == (OVERSIZED, b"", 1)
-    assert whole < MOST_BYTES + 2**23  # what lies in the buffers of the sockets
+    assert whole < MOST_BYTES + 2**24  # what lies in the buffers of the sockets
 
 
 def test_one_that_only_drips_is_given_up_after_all_patience(
@@ -221,14 +220,14 @@ async def served(
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     scheme = "https" if tls else "http"
-    url = URL(f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/chat/completions")
-    ours = Connections(url, {}, timeout_s=5)
-    outcomes = []
-    for _ in range(asks):
-        outcome: asyncio.Future[Response | BaseException] = ours.loop.create_future()
-        ours.post(url.raw_path_qs, BODY, outcome.set_result)
-        outcomes.append(await outcome)
-    ours.close()
+    url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/chat/completions"
+    outcomes: list[Response | BaseException] = []
+    async with client.session(None, timeout_s=5) as session:
+        for _ in range(asks):
+            try:
+                outcomes.append(await Wire(session, Secret()).post(url, BODY))
+            except TROUBLES as error:
+                outcomes.append(error)
     server.close()
     return outcomes, opened
 
@@ -236,7 +235,7 @@ async def served(
 def test_a_connection_is_used_again_and_not_once_it_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
     good = Response(200, GOOD, None)
     assert asyncio.run(served(http(GOOD), 3)) == ([good] * 3, 1)
-    monkeypatch.setattr("synth.teacher.connections.KEEP_S", 0.0)
+    monkeypatch.setattr("synth.teacher.client.KEEP_S", 0.0)
     assert asyncio.run(served(http(GOOD), 3)) == ([good] * 3, 3)
 
 
@@ -252,7 +251,7 @@ def test_a_server_with_a_certificate_is_asked_over_tls_and_one_without_is_not(
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate(tmp_path))
     [unknown], _ = asyncio.run(served(http(GOOD), 1, tls))
-    assert isinstance(unknown, ssl.SSLCertVerificationError)
+    assert isinstance(unknown, aiohttp.ClientConnectorCertificateError)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
     assert asyncio.run(served(http(GOOD), 2, tls)) == ([Response(200, GOOD, None)] * 2, 1)
 

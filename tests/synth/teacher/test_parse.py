@@ -9,8 +9,7 @@ import orjson
 import pytest
 
 from synth.teacher.journal import OVERSIZED
-from synth.teacher.parse import MOST_TOKENS, parse_replies
-from synth.teacher.too_long import too_long
+from synth.teacher.parse import MOST_TOKENS, parse_replies, too_long
 from tests.fake_teacher import completion
 
 MODEL = "This model's maximum context length is 4096 tokens"

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from synth.errors import TeacherFault
-from synth.teacher import connections, exchange, guard, replica
+from synth.teacher import exchange, guard, replica
 from synth.teacher.client import Client, connected
 from synth.teacher.config import TeacherConfig, open_teacher
 from synth.teacher.parse import parse_replies
@@ -457,7 +457,7 @@ def test_a_request_taken_back_can_still_be_cancelled_by_its_owner() -> None:
 
 
 def test_a_bug_in_the_guard_is_no_silent_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def broken(_self: object) -> None:
+    async def broken(*_args: object, **_options: object) -> None:
         raise KeyError("bug")
 
     monkeypatch.setattr(replica.Replica, "look", broken)
@@ -543,13 +543,13 @@ def test_a_bug_where_a_request_is_sent_is_raised_where_it_was_asked(
 def test_a_bug_below_a_request_is_raised_where_it_was_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async def broken(_self: object) -> None:
+    async def broken(*_args: object, **_options: object) -> None:
         raise KeyError("bug")
 
     async def work() -> None:
         a = FakeTeacher()
         async with serving(a), teaching(a.url, concurrency=1) as teacher:
-            monkeypatch.setattr(connections.Connections, "_open", broken)
+            monkeypatch.setattr(exchange.Wire, "post", broken)
             for _ in range(2):  # its slot is free again
                 with pytest.raises(KeyError, match="bug"):
                     await asyncio.wait_for(teacher.ask("prompt"), 2)

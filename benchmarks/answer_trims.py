@@ -1,0 +1,99 @@
+"""How well `trim` finds the openers and sign-offs that readers labelled in real answers.
+
+    python -m benchmarks.answer_trims [DATA_FOLDER]
+
+A boundary within 3 characters of the labelled one matches. Bare lead-ins, well-wishes and hints at
+changes count neither way. A match counts once; a boundary elsewhere is wrong, and also a miss.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.labelled import FOLDER, Figures, labelled
+from benchmarks.report import result, table
+from filters.trim.stage import Trim
+from synth.record import new_record, records_table
+
+TOLERANCE = 3  # characters
+WEAK = ("well-wish only", "customise hint")
+GOAL = 0.9
+SETS = ("gpt-3.5-turbo-0613", "Mistral-7B-Instruct-v0.2", "vicuna-7b")
+
+
+class Found(NamedTuple):
+    """The figures of one end, and its errors: what is labelled, and what was cut."""
+
+    end: str
+    figures: Figures
+    errors: list[tuple[str, str]]
+    left_out: int
+
+
+def report(rows: Sequence[dict[str, Any]]) -> tuple[Found, Found]:
+    """Openers and sign-offs, compared with the labels."""
+    cuts = [Trim().trimmed(row["response"], row["prompt"]) for row in rows]
+    return (
+        _compare("opener", rows, [cut.opener for cut in cuts]),
+        _compare("sign_off", rows, [cut.sign_off for cut in cuts]),
+    )
+
+
+def _compare(end: str, rows: Sequence[dict[str, Any]], cuts: Sequence[str]) -> Found:
+    hits = wrong = missed = left_out = 0
+    errors = []
+    for row, cut in zip(rows, cuts, strict=True):
+        label = row[end].strip()
+        weak = any(note in row["note"] for note in WEAK) if end == "sign_off" else row["lead_in"]
+        if label and weak:
+            left_out += 1
+        elif label and cut and abs(len(label) - len(cut)) <= TOLERANCE:
+            hits += 1
+        elif label or cut:
+            wrong += bool(cut)
+            missed += bool(label)
+            errors.append((label, cut))
+    return Found(end, Figures(hits, wrong, missed), errors, left_out)
+
+
+def main() -> None:
+    """Measures and reports."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
+    folder = parser.parse_args().folder
+    source = "AlpacaEval, github.com/tatsu-lab/alpaca_eval"
+    rows = labelled(folder / "answers_labelled.jsonl", source)
+    found = report(rows)
+    lines = []
+    for end, figures, errors, left_out in found:
+        counts = (figures.hits, figures.wrong, figures.missed, left_out)
+        shares = (figures.precision, figures.recall, figures.f1)
+        lines.append([end, *map(str, counts), *(f"{share:.3f}" for share in shares)])
+        for label, cut in errors:
+            print(f"{end}\n  labelled {label[-150:]!r}\n  cut      {cut[-150:]!r}")
+    print()
+    table(["end", "right", "wrong", "missed", "left out", "precision", "recall", "F1"], lines)
+    print()
+    more = []
+    for name in SETS:
+        rows = labelled(folder / f"answers_{name}.jsonl", source)
+        records = records_table(
+            [new_record(prompt=row["prompt"], text=row["response"], source=name) for row in rows]
+        )
+        started = time.process_time()
+        outcome = Trim().trim(records)
+        seconds = time.process_time() - started
+        notes = [row[-1]["note"] for row in outcome.kept["scores"].to_pylist()]
+        counts = [str(sum(end in note for note in notes)) for end in ("opener", "sign_off")]
+        more.append([name, str(len(rows)), *counts, f"{len(rows) / seconds:,.0f}"])
+    table(["answers", "rows", "openers cut", "sign-offs cut", "rows per CPU s"], more)
+    openers, sign_offs = (one.figures for one in found)
+    result("answer_trims", openers.f1, "F1 of openers", "higher", GOAL, {}, sign_offs=sign_offs.f1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""Where an answer begins and ends once its courtesies are cut off.
+
+    "Certainly! Here is a haiku:\\n\\nRain taps on the roof …\\n\\nLet me know if you want another."
+     --------- opener ----------                              ------------ sign-off ------------
+
+Sentences are judged from both ends inwards until one is no courtesy; what lies between is not read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from filters.trim.courtesies import (
+    ABOUT,
+    AGREES,
+    ASKS_BACK,
+    COURTESY,
+    HANDS_OVER,
+    HELPS,
+    HERE,
+    I_AM,
+    IS_ASSISTANT,
+    LEADS_IN,
+    NOT_ABLE,
+    OF_THE_ANSWER,
+    OFFERS,
+    REMARKS,
+    SPEAKS_AS,
+    WISHES,
+    YES,
+    YES_OR_NO,
+)
+
+HEAD_CHARS = 1_500
+TAIL_CHARS = 900
+TASK_CHARS = 250  # at either end of a prompt: what is asked, rather than material
+MOST_SENTENCES = 5  # of an opener or a sign-off
+
+
+class Sentence(NamedTuple):
+    """A sentence of a text: where it is, and its words in lower case with straight quotes."""
+
+    start: int
+    end: int
+    words: str
+    """"" for an emoji alone, "-" for what is no sentence of prose."""
+
+
+BOUNDARY = re.compile(
+    r"(?<!\b[A-Z])(?<!\bMr)(?<!\bMs)(?<!\bDr)[.!?\u2026][\"'\u201d\u2019)*_]*\s+(?=[^a-z\s])"
+)
+CLOSES = re.compile(r"[\"'\u201d\u2019)\]}>|`]$")  # a quotation or bracket that began earlier
+# lists, tables, quotations, code, headings and the turns of a dialogue are content
+NOT_PROSE = re.compile(r"\s*(?:[-+\u2022>|#`~]|\* |\d{1,3}[.)]|\w[\w .'-]{0,30}:\s+\S)")
+INLINE_COLON = re.compile(r":\s+\S")
+EMOJI = r"\u2190-\u2bff\u200d\ufe0f\U0001f000-\U0001faff"
+EMOJI_AROUND = re.compile(rf"\A[\s*_{EMOJI}]+|[\s*_{EMOJI}]+\Z")
+EMOJI_BEHIND = re.compile(rf"\s*[{EMOJI}]+")
+WORD = re.compile(r"\w")
+ENDS = (".", "!", "?", "\u2026")
+
+FIRST_PERSON = re.compile(r"\b(?:I|[Mm][ey]|[Oo]ur|us)\b")
+NOT_SAID = re.compile(r"```.*?(?:```|\Z)|\"[^\"\n]*\"|\u201c[^\u201c\u201d\n]*\u201d", re.DOTALL)
+VERSE_ABOVE = re.compile(r"^(?![-+*>|#\d])[^\n]*[\w,]\n\Z", re.MULTILINE)
+OPEN_FENCE = re.compile(r"```\w[^`]*\Z")
+SALUTATION = re.compile(
+    r"^[^\w\n]*(?:dear\b|subject:|to whom\b|(?:hi|hello)\b[^\n]{0,40},$)",
+    re.IGNORECASE | re.MULTILINE,
+)
+SIGNED = re.compile(r"\n[^\w\n]{0,5}[\w ]{3,30},[^\w\n]{0,5}\n{1,3}[^\n]{1,60}\n")
+
+
+def ends(text: str, prompt: str = "") -> tuple[int, int]:
+    """Where the answer begins and ends between its opener and its sign-off.
+
+    0 and the text's length where it has none, or where nothing but a question would be left.
+    """
+    prompt = prompt[:TASK_CHARS] + "\n" + prompt[TASK_CHARS:][-TASK_CHARS:] if prompt else ""
+    start, end = _opener_end(text, prompt), _sign_off_start(text)
+    body = text[start:end].lstrip()
+    greeting = YES.match(body)
+    asks = body.rstrip().endswith("?") and "\n" not in body.rstrip()
+    if asks or start >= end or not WORD.search(body, greeting.end() if greeting else 0):
+        return 0, len(text)
+    in_code = body.count("```") == 1 or OPEN_FENCE.search(body)
+    letter = SALUTATION.search(body) or (
+        _speaks(prompt) and FIRST_PERSON.search(NOT_SAID.sub("", body))
+    )
+    return start, len(text) if in_code or (letter and not SIGNED.search(body)) else end
+
+
+def _opener_end(text: str, prompt: str) -> int:
+    cut = 0
+    waiting = offered = False  # a greeting or an apology is cut only if an offer follows
+    for nth, one in enumerate(_sentences(text, 0, min(len(text), HEAD_CHARS))):
+        if nth == MOST_SENTENCES or INLINE_COLON.search(one.words) or ABOUT.search(one.words):
+            break
+        if one.words and not one.words.endswith((*ENDS, ":")):
+            break  # a verse
+        said = YES.sub("", one.words, count=1) if YES.match(one.words) else one.words
+        answers = one.words.startswith("yes")  # "Yes, here are …", "Yes, I can write code."
+        eager = (said != one.words and not answers) or waiting or cut > 0 or NOT_ABLE.match(said)
+        if COURTESY.match(said) or COURTESY.match(one.words):
+            cut, waiting, offered = one.end, False, False
+        elif OFFERS.search(said) and (eager or _is_own_offer(said)):
+            cut, waiting, offered = one.end, False, True
+        elif AGREES.fullmatch(one.words):
+            if YES_OR_NO.search(prompt):
+                break
+            cut = one.end
+        elif HANDS_OVER.match(said) or (
+            eager and not answers and "\n\n" not in text[cut : one.start] and LEADS_IN.match(said)
+        ):
+            cut = one.end
+            if said.endswith(":"):
+                break
+        elif not said or (NOT_ABLE.search(said) and not cut):
+            waiting = True
+        else:
+            if offered and I_AM.match(one.words):
+                return 0  # the answer is about the one who answers
+            agreement = AGREES.match(text, one.start)
+            if agreement and re.match(HERE, said):
+                cut = agreement.end()
+            break
+    paragraph = text[cut : cut + HEAD_CHARS].partition("\n\n")[0]
+    if _speaks(prompt) and FIRST_PERSON.search(NOT_SAID.sub("", paragraph)):
+        return 0
+    if SPEAKS_AS.search(prompt) and not (AGREES.match(text) or IS_ASSISTANT.search(text, 0, cut)):
+        return 0
+    emoji = EMOJI_BEHIND.match(text, cut) if cut else None
+    return emoji.end() if emoji else cut
+
+
+def _is_own_offer(said: str) -> bool:
+    """Whether an offer that nothing leads up to is the assistant's: to "you", after "As an AI" or
+    "I cannot …", or with "help"."""
+    to_you = I_AM.match(said) and ("you" in said or said.startswith("as a"))
+    return bool(to_you or NOT_ABLE.match(said) or HELPS.match(said))
+
+
+def _sign_off_start(text: str) -> int:
+    start = max(0, len(text) - TAIL_CHARS)
+    found = list(_sentences(text, start, len(text)))[-MOST_SENTENCES - 1 :]
+    found = found[1:] if start or len(found) > MOST_SENTENCES else found
+    cut, asks = len(text), False
+    for one in reversed(found):
+        if not one.words:
+            continue
+        if VERSE_ABOVE.search(text, max(0, one.start - TASK_CHARS), one.start):
+            break
+        if (
+            one.words.endswith(ENDS)
+            and ASKS_BACK.match(one.words)
+            and not INLINE_COLON.search(one.words)
+        ):
+            cut, asks = one.start, True
+        elif WISHES.match(one.words) and "\n\n" not in text[one.end : cut]:
+            cut = one.start
+        else:
+            break
+    paragraph = text.rfind("\n", 0, cut) + 1
+    remarks = [one for one in found if paragraph <= one.start < cut]
+    if remarks and remarks[0].start == paragraph:
+        first, *more = (one.words for one in remarks)
+        if REMARKS.match(first) or (
+            ASKS_BACK.match(first) and all(map(OF_THE_ANSWER.search, more))
+        ):
+            cut = paragraph
+    return cut if asks else len(text)
+
+
+def _speaks(prompt: str) -> bool:
+    """Whether the "I" of the text may be somebody else than the one who answers."""
+    return not prompt or SPEAKS_AS.search(prompt) is not None
+
+
+def _sentences(text: str, start: int, stop: int) -> Iterator[Sentence]:
+    while start < stop:
+        end = text.find("\n", start, stop)
+        end = stop if end < 0 else end
+        line = text[start:end]
+        if NOT_PROSE.match(line):
+            yield Sentence(start, end, "-")
+        elif line.strip():
+            at = 0
+            for boundary in BOUNDARY.finditer(line):
+                yield _sentence(line, start, at, boundary.end())
+                at = boundary.end()
+            yield _sentence(line, start, at, len(line))
+        start = end + 1
+
+
+def _sentence(line: str, offset: int, at: int, end: int) -> Sentence:
+    said = line[at:end]
+    left = len(said) - len(said.lstrip())
+    words = said.strip(" \t*_").lower()
+    if not words.isascii():
+        words = EMOJI_AROUND.sub("", words).replace("\u2019", "'")
+    if words and (CLOSES.search(words) or not WORD.search(words)):
+        words = "-"
+    return Sentence(offset + at + left, offset + at + len(said.rstrip()), words)

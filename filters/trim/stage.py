@@ -1,0 +1,160 @@
+"""The `trim` stage: courtesies leave the front and the end of an answer, and the answer stays.
+
+- trim
+
+"Sure! Here is a haiku:\\n\\nRain …" becomes "Rain …", in a row of its own id whose trail has the
+step {"stage": "trim", "operation": '{"opener":"Sure! Here is a haiku:"}', "parent": …}
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import orjson
+from pydantic import Field
+
+from filters.trim.ends import ends
+from filters.verify.instructions.verifier import check_text
+from synth.engine.stage import Outcome, Place, ShardStage
+from synth.instructions.stated import instructions_of
+from synth.kind import Kind
+from synth.verdicts import Verdict
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COLUMNS = ("text", "rejected")
+"""Both sides of a pair, so that it does not teach courtesy or its absence."""
+SHORTEST_PHRASE = 12  # characters of a sentence that a prompt may ask for word by word
+DIVIDER = re.compile(r"[-*_]{3,}[ \t]*")
+
+
+class Trimmed(NamedTuple):
+    """What stays of a text, and what was cut off it ("" for nothing)."""
+
+    text: str
+    opener: str = ""
+    sign_off: str = ""
+
+
+class Trim(ShardStage):
+    """Cuts courtesies off the front and the end of answers and rewritten texts; no row leaves.
+
+    "Certainly! Here is …:" and "Let me know if …" go. A bare "Here is a list:", a letter's own
+    close, lists, code, quotations and role-play stay, and so does what the prompt demands. A row
+    that is changed is a new one: the step in its trail holds what was cut, and the scores of its
+    old text are not carried over, so put `trim` before the stages whose scores you want to keep.
+    """
+
+    name: ClassVar[str] = "trim"
+    takes: ClassVar[frozenset[Kind]] = frozenset({Kind.DOCUMENTS, Kind.ANSWERS})
+    openers: bool = Field(True, description="cut at the front")
+    sign_offs: bool = Field(True, description="cut at the end")
+
+    async def apply(self, table: pa.Table, place: Place) -> Outcome:  # noqa: ARG002  the same everywhere
+        """The outcome of one shard, worked out beside the event loop."""
+        return await asyncio.to_thread(self.trim, table)
+
+    def trim(self, table: pa.Table) -> Outcome:
+        """All rows in their order, each with the number of characters cut as its score."""
+        from synth.batch import last_user_turn
+        from synth.record import REJECT, add_scores, replace_rows
+
+        prompts, metas = last_user_turn(table).to_pylist(), table["meta"].to_pylist()
+        after: dict[str, list[str | None]] = {}
+        cuts: list[dict[str, str]] = [{} for _ in prompts]
+        for name in COLUMNS:
+            after[name] = table[name].to_pylist()
+            for row, (text, prompt, meta) in enumerate(
+                zip(after[name], prompts, metas, strict=True)
+            ):
+                done = self.trimmed(text, prompt, meta) if text else Trimmed("")
+                if text and done.text != text:
+                    after[name][row] = done.text
+                    of = "" if name == "text" else f"{name}_"
+                    cut = {f"{of}opener": done.opener, f"{of}sign_off": done.sign_off}
+                    cuts[row] |= {end: said for end, said in cut.items() if said}
+        changed = [row for row, cut in enumerate(cuts) if cut]
+        made = _derived(table, changed, cuts, after)
+        scores = [
+            {
+                "name": self.name,
+                "verdict": "keep",
+                "value": float(sum(map(len, cut.values()))),
+                "note": ", ".join(cut),
+            }
+            for cut in cuts
+        ]
+        return Outcome(add_scores(replace_rows(table, changed, made), scores), REJECT.empty_table())
+
+    def trimmed(self, text: str, prompt: str = "", meta: str = "{}") -> Trimmed:
+        """The text without its courtesies, but for those that an instruction asks for."""
+        start, end = ends(text, prompt)
+        start, end = start if self.openers else 0, end if self.sign_offs else len(text)
+        if start and _demanded(text[:start], text, text[start:], prompt, meta):
+            start = 0
+        if end < len(text) and _demanded(text[end:], text[start:], text[start:end], prompt, meta):
+            end = len(text)
+        if start == 0 and end == len(text):
+            return Trimmed(text)
+        lines = text[start:end].strip().split("\n")
+        if start and DIVIDER.fullmatch(lines[0]):
+            lines[0] = ""
+        if end < len(text) and DIVIDER.fullmatch(lines[-1]):
+            lines[-1] = ""
+        rest = "\n".join(lines).strip()
+        if start and text[start - 1] == ",":  # "Sure, here is …, a …:" keeps its second half
+            rest = rest[:1].upper() + rest[1:]
+        return Trimmed(rest, text[:start].strip(), text[end:].strip())
+
+
+def _demanded(part: str, before: str, after: str, prompt: str, meta: str) -> bool:
+    """Whether the prompt asks for the part: in its own words, or by an instruction that the text
+    follows only with it (an end phrase, a postscript, a number of words)."""
+    wanted = prompt.lower()
+    said = (one.lower() for one in re.split(r"(?<=[.!?])\s+", part.strip()))
+    if any(len(one) >= SHORTEST_PHRASE and one in wanted for one in said):
+        return True
+    return any(
+        check_text(before, [one]).verdict is Verdict.PASS
+        and check_text(after, [one]).verdict is not Verdict.PASS
+        for one in instructions_of(orjson.loads(meta), prompt, read_prompt=True)
+    )
+
+
+def _derived(
+    table: pa.Table,
+    changed: Sequence[int],
+    cuts: Sequence[dict[str, str]],
+    after: dict[str, list[str | None]],
+) -> pa.Table:
+    """The changed rows, a step further. How a text ended before is known behind it as well."""
+    import pyarrow as pa
+
+    from synth.record import EMPTY_STEP, RECORD, derive, last_step, record_id
+
+    ids, finished = table["id"].to_pylist(), last_step(table, "finish_reason")
+    steps = [
+        {
+            **EMPTY_STEP,
+            "stage": Trim.name,
+            "operation": orjson.dumps(cuts[row]).decode(),
+            "parent": ids[row],
+            "finish_reason": finished[row],
+        }
+        for row in changed
+    ]
+    columns = {name: [after[name][row] for row in changed] for name in COLUMNS}
+    return derive(
+        table,
+        changed,
+        steps,
+        [
+            record_id(ids[row], Trim.name, *texts)
+            for row, *texts in zip(changed, *columns.values(), strict=True)
+        ],
+        **{name: pa.array(texts, RECORD.field(name).type) for name, texts in columns.items()},
+    )

@@ -1,0 +1,37 @@
+"""The verdicts of a run for people: at each `verify` stage, and on the rows that were released.
+
+rows       check         pass  fail  error  unreadable  not applicable
+05-verify  maths           74    61      0         104              63
+release    maths           47     0      0           0              10
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from synth.engine.plan import RELEASE
+from synth.store.manifest import Manifest
+from synth.tally import VerdictCounts, released
+
+
+def run_verdicts(run: Path, manifests: Sequence[Manifest]) -> dict[str, VerdictCounts]:
+    """The counts by where they were taken, `05-verify` or `release`, in order."""
+    found = stage_verdicts(manifests)
+    if manifests and manifests[-1].stage in ("write", "push") and (run / RELEASE).is_dir():
+        found[RELEASE] = released(run / RELEASE)
+    return found
+
+
+def stage_verdicts(manifests: Sequence[Manifest]) -> dict[str, VerdictCounts]:
+    """The counts of the stages that verify, those of rejected rows included."""
+    return {
+        f"{manifest.index:02d}-{manifest.stage}": manifest.verdicts
+        for manifest in manifests
+        if manifest.verdicts is not None
+    }
+
+
+def verdict_rows(found: Mapping[str, VerdictCounts]) -> list[dict[str, str | int]]:
+    """One line per place and check."""
+    return [{"rows": where, **row} for where, counts in found.items() for row in counts.table()]

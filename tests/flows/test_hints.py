@@ -1,0 +1,65 @@
+"""Hints: valid recipes of which `verify` would read few answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.cli import main
+from flows.hints import hints
+from flows.recipe_file import SHIPPED, load_recipe
+
+GOLD = {"prompt": "What is 6 * 7?", "answer": "42"}
+OPEN = {"prompt": "Why is the sky blue?"}
+
+
+def recipe(
+    folder: Path, rows: list[dict[str, Any]], distill: str = "{}", check: str = "maths"
+) -> str:
+    (folder / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = folder / "recipe.yaml"
+    path.write_text(
+        "name: hinted\nteacher: http://127.0.0.1:1/v1\nstages:\n  - read: {prompts: p.jsonl}\n"
+        f"  - distill: {distill}\n  - verify: [{check}]\n  - write\n"
+    )
+    return str(path)
+
+
+def test_gold_answers_without_a_mark_are_hinted_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = recipe(tmp_path, [GOLD, OPEN])
+    [told] = hints(load_recipe(path))
+    assert told.startswith("1 of the first 2 prompts have a gold answer, and nothing asks")
+    assert main(["check", path]) == 0
+    assert f"hint: {told}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("rows", "distill", "check"),
+    [
+        ([OPEN], "{}", "maths"),
+        ([GOLD], "{}", "instructions"),
+        ([GOLD], "{formats: [brief, boxed]}", "maths"),
+        ([GOLD], "{formats: {ask: [final_line], when: gold}}", "maths"),
+        ([GOLD], "{formats: ['End with \"A: \" and the number.']}", "maths"),
+        ([GOLD], "{system: Put the final answer in \\boxed.}", "maths"),
+        ([{**GOLD, "prompt": "6 * 7? Give the final answer alone."}], "{}", "maths"),
+    ],
+)
+def test_no_hint_where_there_is_no_gold_or_something_marks(
+    tmp_path: Path, rows: list[dict[str, Any]], distill: str, check: str
+) -> None:
+    assert hints(load_recipe(recipe(tmp_path, rows, distill, check))) == []
+
+
+def test_a_format_that_marks_nothing_does_not_count(tmp_path: Path) -> None:
+    assert len(hints(load_recipe(recipe(tmp_path, [GOLD], "{formats: [brief]}")))) == 1
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SHIPPED.glob("*.yaml")))
+def test_shipped_recipes_need_none(name: str) -> None:
+    assert hints(load_recipe(name)) == []
