@@ -32,8 +32,7 @@ PHRASES = re.compile(
     r"|\bals (?:ein )?(?:ki|sprachmodell|künstliche intelligenz)\b[^.!?]{0,30}\bich\b"
     r"|\ben tant qu(?:e|')(?: ?ia\b| ?intelligence artificielle| ?modèle de langage)"
     r"|\bcomo (?:un )?(?:modelo de lenguaje|ia\b|inteligencia artificial),"
-    r"|作为(?:一个|一款)?(?:人工智能|AI|大?语言模型)",
-    re.IGNORECASE,
+    r"|作为(?:一个|一款)?(?:人工智能|ai|大?语言模型)"
 )
 
 
@@ -48,7 +47,7 @@ class Boilerplate(Model):
 
     def judge(self, batch: Batch) -> Verdicts:
         """`assistant_boilerplate` for more than `max_phrases` phrases; the note quotes three."""
-        found = [PHRASES.findall(text.replace("’", "'")) for text in batch.texts]
+        found = [PHRASES.findall(text.lower().replace("’", "'")) for text in batch.texts]
         return Verdicts(
             reasons=[
                 "assistant_boilerplate" if len(phrases) > self.max_phrases else None

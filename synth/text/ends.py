@@ -31,6 +31,7 @@ DANGLING = re.compile(
     re.IGNORECASE,
 )
 FEWEST_WORDS = 8  # of a text that ends in a comma or colon; less may be an answer
+HEADING_WORDS = 9  # with its marks; longer ones are comments
 LONG_LINE_WORDS = 12  # a shorter line without a full stop may be a verse or a signature
 
 
@@ -46,7 +47,8 @@ def cut_end(text: str) -> str:
     said = len(" ".join(lines).split())
     announces = line.endswith(":") and any(map(str.isalpha, line))
     announces &= bool(before) or said >= FEWEST_WORDS
-    if announces or (len(before) > 1 and HEADING.match(line)) or line.endswith(("[...]", "[…]")):
+    heading = len(before) > 1 and HEADING.match(line) and len(line.split()) <= HEADING_WORDS
+    if announces or heading or line.endswith(("[...]", "[…]")):
         return "nothing follows"
     if before and ITEM.fullmatch(f"{line} "):
         return "ends in the middle of a list"

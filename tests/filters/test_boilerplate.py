@@ -55,4 +55,4 @@ def test_phrases_up_to_the_limit_stay():
     once = "I am just an AI. Plants need light."
     assert reason(Boilerplate(max_phrases=1), once) is None
     assert reason(Boilerplate(max_phrases=1), f"{once} {once}") == "assistant_boilerplate"
-    assert Boilerplate().judge(Batch.of_texts([once])).notes == ["I am just an AI"]
+    assert Boilerplate().judge(Batch.of_texts([once])).notes == ["i am just an ai"]
