@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 MODEL = r"(?:ai|artificial intelligence|(?:large )?language model|llm|chatbot|virtual assistant)"
 # In the first person, so that a text about language models stays.
 PHRASES = re.compile(
-    rf"\bas an? (?:\w+ ){{0,3}}?{MODEL}\b[^.!?\n]{{0,80}}?\b(?:i|my)\b"
-    rf"|\bi(?:'m| am) (?:\w+ )?an? (?:\w+ ){{0,2}}?{MODEL}\b(?! (?:engineer|research|develop))"
-    r"|\b(?:as of|since|up to|until) my (?:last|latest|knowledge|training)\b"
-    r"|\bmy (?:knowledge|training)(?: data)? (?:cut-?off|ends|goes|only|is limited)"
-    r"|\bi was (?:last (?:updated|trained)|(?:trained|created) by (?:openai|anthropic|google|meta))"
-    r"|\bi (?:don't|do not|cannot|can't) (?:have|access|browse) (?:any |access to |the )?"
+    rf"\b(?:as an? (?:\w+ ){{0,3}}?{MODEL}\b[^.!?\n]{{0,80}}?\b(?:i|my)\b"
+    rf"|i(?:'m| am) (?:\w+ )?an? (?:\w+ ){{0,2}}?{MODEL}\b(?! (?:engineer|research|develop))"
+    r"|(?:as of|since|up to|until) my (?:last|latest|knowledge|training)\b"
+    r"|my (?:knowledge|training)(?: data)? (?:cut-?off|ends|goes|only|is limited)"
+    r"|i was (?:last (?:updated|trained)|(?:trained|created) by (?:openai|anthropic|google|meta))"
+    r"|i (?:don't|do not|cannot|can't) (?:have|access|browse) (?:any |access to |the )?"
     r"(?:real-?time|internet|personal (?:opinion|experience|belief|preference)|feelings|emotions)"
-    r"|\bals (?:ein )?(?:ki|sprachmodell|künstliche intelligenz)\b[^.!?]{0,30}\bich\b"
-    r"|\ben tant qu(?:e|')(?: ?ia\b| ?intelligence artificielle| ?modèle de langage)"
-    r"|\bcomo (?:un )?(?:modelo de lenguaje|ia\b|inteligencia artificial),"
-    r"|作为(?:一个|一款)?(?:人工智能|ai|大?语言模型)"
+    r"|als (?:ein )?(?:ki|sprachmodell|künstliche intelligenz)\b[^.!?]{0,30}\bich\b"
+    r"|en tant qu(?:e|')(?: ?ia\b| ?intelligence artificielle| ?modèle de langage)"
+    r"|como (?:un )?(?:modelo de lenguaje|ia\b|inteligencia artificial),"
+    r")|作为(?:一个|一款)?(?:人工智能|ai|大?语言模型)"
 )
 
 
