@@ -19,6 +19,7 @@ from synth.verdicts import Verdicts
 if TYPE_CHECKING:
     from synth.batch import Batch
 
+READ_CHARS = 100_000
 MODEL = r"(?:ai|artificial intelligence|(?:large )?language model|llm|chatbot|virtual assistant)"
 # In the first person, so that a text about language models stays.
 PHRASES = re.compile(
@@ -47,7 +48,9 @@ class Boilerplate(Model):
 
     def judge(self, batch: Batch) -> Verdicts:
         """`assistant_boilerplate` for more than `max_phrases` phrases; the note quotes three."""
-        found = [PHRASES.findall(text.lower().replace("’", "'")) for text in batch.texts]
+        found = [
+            PHRASES.findall(text[:READ_CHARS].lower().replace("’", "'")) for text in batch.texts
+        ]
         return Verdicts(
             reasons=[
                 "assistant_boilerplate" if len(phrases) > self.max_phrases else None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MIN_WORDS = 3  # as a prompt's in `length`; "Hello!" may be answered by "Hello!"
 END_CHARS = 100  # more than the last word of any text that is worth a look
-MOST_CHARS = 100_000  # longer texts are compared for verbatim repeats only
+MOST_CHARS = 100_000  # longer texts are split at white space, and compared for repeats only
 ANNOUNCES = re.compile(r"[:.!?\n\"\u201c\u00ab]")
 
 
@@ -65,7 +65,10 @@ class Echo(Model):
                 reasons.append(None)  # an echo ends as what it echoes
                 scores.append(0.0 if original else nan)
                 continue
-            words, before = words_of(text), words_of(original)
+            if max(len(text), len(original)) > MOST_CHARS:
+                words, before = text.split(), original.split()
+            else:
+                words, before = words_of(text), words_of(original)
             if not words or len(before) < MIN_WORDS:
                 reasons.append(None)
                 scores.append(nan)
@@ -92,7 +95,7 @@ def repeated_share(text: str, words: list[str], before: list[str]) -> float:
     while said.endswith(original, 0, end):
         end -= len(original)
     lead = said.count(" ", 0, end)
-    if 0 < lead < len(words):
+    if 0 < lead < len(words) and len(text) <= MOST_CHARS:
         low = text.lower()
         last, first = islice(word_pattern(low).finditer(low), lead - 1, lead + 1)
         if not ANNOUNCES.search(low, last.end(), first.start()):

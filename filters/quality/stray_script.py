@@ -28,12 +28,13 @@ OTHER = (
 RUN = re.compile(rf"[{OTHER}]+(?:[\s,.:!?，。、！？]+[{OTHER}]+)*")
 LATIN = "A-Za-zÀ-ɏ"
 LATINS, OTHERS = re.compile(f"[{LATIN}]"), re.compile(f"[{OTHER}]")
-GLUED = re.compile(rf"[{LATIN}][{OTHER}]+|[{OTHER}]+[{LATIN}]")
+GLUED = re.compile(rf"[{LATIN}][{OTHER}]+|[{OTHER}](?=[{LATIN}])")
 GLUED_NUMBER = re.compile(rf"\d[{OTHER}]+")
 QUOTED = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]*`|\"[^\"\n]*\"|“[^”\n]*”|«[^»\n]*»|《[^》\n]*》|'[^'\n]*'", re.DOTALL
+    r"```.*?(?:```|\Z)|`[^`\n]*`|\"[^\"\n]*\"|'[^'\n]*'|“[^“”\n]*”|«[^«»\n]*»|《[^《》\n]*》",
+    re.DOTALL,
 )
-BRACKETED = re.compile(r"\([^()\n]*\)|（[^）\n]*）|\[[^\]\n]*\]")
+BRACKETED = re.compile(r"\([^()\n]*\)|（[^（）\n]*）|\[[^\[\]\n]*\]")
 
 
 class StrayScript(Model):
