@@ -13,8 +13,8 @@ test: install lint types  ## lint, types, and the tests that need no vLLM
 	$(BIN)/pytest
 	$(BIN)/pytest -n0 -m embedded tests/test_embedded.py  # one by one: a model crawls on busy cores
 
-test-vllm: install  ## the recipes and their faults with a real vLLM, in an environment of its own
-	$(BIN)/python -m tests.vllm $(VLLM_VENV)
+test-vllm: install  ## the recipes and their faults with a real vLLM; SLOW=1 adds the longest test
+	SLOW=$(SLOW) $(BIN)/python -m tests.vllm $(VLLM_VENV)
 
 lint: install
 	$(BIN)/ruff format --check .

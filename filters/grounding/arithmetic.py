@@ -1,19 +1,27 @@
 r"""`arithmetic`: a worked solution whose calculations are wrong, or whose box is not their result.
 
     2. Compute 340 - 27 = 314.                                 ->  calculation_wrong
+    So x = (36 - 9) / 9 = \frac{27}{9} = 4.                    ->  calculation_wrong
     2. Compute 340 - 27 = 313.  The answer is \boxed{314}.     ->  answer_not_derived
 
 For maths problems that a teacher made up: there is no gold answer to verify them with. Each
-`a + b = c` that is written out is done again, exactly; a result that was rounded may be off by half
-a unit of its last digit. The box is compared with the last result of the three lines before it.
+calculation that is written out with its result is done again, exactly; a result that was rounded or
+cut off may differ by its last digit. The box is compared with the last result of the three lines
+before it. Texts in which another base or a modulus is stated are left alone.
 """
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
+from itertools import pairwise
 from math import nan
-from typing import TYPE_CHECKING, ClassVar
+from operator import add, mul, sub, truediv
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from pydantic import Field
 
@@ -24,22 +32,60 @@ if TYPE_CHECKING:
     from synth.batch import Batch
 
 MOST_CHARS = 50_000
-NUMBER = r"-?[$\u00a3\u20ac]?\d{1,15}(?:,\d{3})*(?:\.\d{1,10})?%?"
-EQUALS = r"(?:=|\b(?:equals|makes|gives|yields|comes to)\b)"
-SIGN = r"[-+*/\u00d7\u00f7\u2212]|\\times|\\cdot|\\div|x"
-ALONE = (
-    r"(?<![\w.,)^%/*+=\u00d7-])(?<![-+*/\u00d7\u00f7=x\d)\u2013\u2212] )"
-    r"(?<!\btimes )(?<!\bplus )(?<!\bminus )(?<!\bof )(?<!\bby )"  # not a part of another
+MOST_TOKENS, MOST_SIDES = 80, 50  # of one side; of one chain
+NUMBER = r"\\?[$\u00a3\u20ac]?(?:\d{1,3}(?:,\d{3})+|\d{1,15})(?:\.\d{1,10})?(?:\\?%)?"
+EQUALS = re.compile(r"(?<![=<>!:+*/-])=(?![=>])|\b(?:equals|makes|gives|yields|comes to)\b")
+TOKEN = re.compile(
+    rf"(?P<number>(?<![^\Wx])(?<![.,]){NUMBER}(?!(?!x\d)\w|[.,]\d))"
+    r"|(?P<fraction>\\[dt]?frac\{)|(?P<over>\}\s?\{)"
+    r"|(?P<open>(?:\\left\s?)?[(\[]|\\boxed\{)|(?P<close>(?:\\right\s?)?[)\]]|\})"
+    r"|(?P<sign>\\times|\\cdot|\\div|[+\u00d7\u00f7\u2212\u00b7]|-(?!-)|(?<!\*)\*(?!\*)|(?<!/)/(?!/)"
+    r"|(?<=\s)\u2013(?=\s)|(?<=[\d)}%$ ])x(?=\s?[\d(\\$]))"
+    rf"|(?P<equals>{EQUALS.pattern})"
 )
-EQUATION = re.compile(
-    rf"{ALONE}(?P<left>{NUMBER}(?:\s{{0,2}}(?:{SIGN})\s{{0,2}}{NUMBER}){{1,6}})"
-    rf"\s{{0,2}}{EQUALS}\s{{0,2}}(?P<right>{NUMBER})"
-    r"(?![\w^({]|\s{0,2}[-+*/\u00d7\u00f7^]|[.,]\d|/\d|\s\d)"
+PYTHON = {
+    "\\times": "*", "\\cdot": "*", "\u00d7": "*", "\u00b7": "*", "x": "*",
+    "\\div": "/", "\u00f7": "/", "\u2212": "-", "\u2013": "-",
+}  # fmt: skip
+# what a calculation may stand behind: otherwise it is a part of another one
+ALONE = re.compile(
+    r"(?<!\btimes)(?<!\bplus)(?<!\bminus)(?<!\bof)(?<!\bby)(?<!\blog)(?<!\bln)(?<!\broot)"
+    r"(?:^|\s|(?<!\w)[(\[{]|[$:;,\"'\u201c*_|<>`~])$"
 )
-TERM = re.compile(rf"(?P<sign>{SIGN})?\s*(?P<number>{NUMBER})")
-BOXED = re.compile(r"\\boxed\{\s*(?P<value>-?[$]?\d{1,15}(?:,\d{3})*(?:\.\d{1,10})?)\s*\}")
-FRACTION = re.compile(r"\\boxed\{\s*(?P<minus>-?)\\d?frac\{(?P<a>\d{1,9})\}\{(?P<b>\d{1,9})\}\s*\}")
+CONTEXT_CHARS = 12
+NOT_UNARY = re.compile(r"[\w)}\]]\s*$")  # before a minus
+LIST_MARKER = re.compile(r"\s*(?:[-*\u2022]|\(?\d{1,2}[.)])\s+")
+# what a result may not stand before
+GOES_ON = re.compile(
+    r"[\w^_({\u221a]|\s?\\(?:sqrt|pi|frac)|,?\s?\(?(?:\\[bp]?mod|mod\b|[rR] ?\d|rem|with a rem)"
+    r"|\sand a "
+)
+OTHER_NUMBERS = re.compile(
+    r"\bbase[- ](?!10\b|ten\b)(?:\d|two|three|four|five|six|seven|eight|nine|twelve|sixteen|[bn]\b)"
+    r"|\b(?:binary|octal|hex(?:adecimal)?|boolean|mod(?:ulo|ular|ulus)?|clock|xor)\b|\\[bp]?mod\b"
+    r"|\u2261|\bZ[_/]|\\mathbb\{?[ZF]|\bGF\(",
+    re.IGNORECASE,
+)
+OPERATIONS: Final[Mapping[type[ast.operator], Callable[..., Fraction]]] = {
+    ast.Add: add, ast.Sub: sub, ast.Mult: mul, ast.Div: truediv,
+}  # fmt: skip
+HALF = "numerator"  # of a fraction, whose other half is to come
+BOX = "\\boxed{"
 LINES_BEFORE = 3
+Tokens = list[re.Match[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Calculation:
+    """`a + b = c`, or a part of a chain, as it stands in the text."""
+
+    text: str
+    end: int
+    value: Fraction
+    """Of the left side."""
+    result: Fraction
+    """The right side."""
+    holds: bool
 
 
 class Arithmetic(Model):
@@ -54,89 +100,218 @@ class Arithmetic(Model):
 
     def judge(self, batch: Batch) -> Verdicts:
         """`calculation_wrong`, or `answer_not_derived`; the note quotes the first one."""
+        from synth.batch import last_user_turn
+
         reasons: list[str | None] = []
         scores, notes = [], []
-        for text in batch.texts:
-            readable = batch.subject == "text" and len(text) <= MOST_CHARS
-            found = list(EQUATION.finditer(text)) if readable else []
-            wrong = [match for match in found if not holds(match)]
+        prompts = last_user_turn(batch.table).to_pylist()
+        for text, prompt in zip(batch.texts, prompts, strict=True):
+            found = calculations(text) if batch.subject == "text" else []
+            if found and OTHER_NUMBERS.search(prompt or ""):
+                found = []
+            wrong = [one for one in found if not one.holds]
             underived = self.box and found and not boxed_is_last(text, found)
             if len(wrong) > self.max_wrong:
                 reasons.append("calculation_wrong")
             else:
                 reasons.append("answer_not_derived" if underived else None)
             scores.append(float(len(wrong)) if found else nan)
-            notes.append(wrong[0][0][:60] if wrong else "")
+            notes.append(wrong[0].text[:60] if wrong else "")
         return Verdicts(reasons, scores, notes)
 
 
 def wrong_calculations(text: str) -> list[str]:
     """The calculations in the text whose right side is not the left one."""
-    return [found[0] for found in EQUATION.finditer(text) if not holds(found)]
+    return [one.text for one in calculations(text) if not one.holds]
 
 
-def holds(equation: re.Match[str]) -> bool:
+def calculations(text: str) -> list[Calculation]:
+    """Those of each line, in order. None of a text that is long or has other bases or moduli."""
+    found: list[Calculation] = []
+    if len(text) > MOST_CHARS or not EQUALS.search(text):
+        return found
+    start = 0
+    for line in text.split("\n"):
+        if EQUALS.search(line):
+            for sides in chains(line):
+                found += _compared(line, start, sides)
+        start += len(line) + 1
+    return [] if found and OTHER_NUMBERS.search(text) else found
+
+
+def chains(line: str) -> Iterator[list[Tokens]]:
+    """The tokens that stand together, divided by equals signs."""
+    marker = LIST_MARKER.match(line)
+    sides: list[Tokens] = [[]]
+    end = -1
+    for token in TOKEN.finditer(line, marker.end() if marker else 0):
+        apart = token.start() - end > 2 or line[end : token.start()].strip()
+        if apart or (token[0] == BOX and sides[-1]):
+            yield sides
+            sides = [[]]
+        if token.lastgroup == "equals":
+            sides.append([])
+        else:
+            sides[-1].append(token)
+        end = token.end()
+    yield sides
+
+
+def _compared(line: str, start: int, sides: list[Tokens]) -> Iterator[Calculation]:
+    """Each side that is a calculation, with the next one."""
+    for at, (left, right) in enumerate(pairwise(sides) if len(sides) <= MOST_SIDES else ()):
+        left, right = _behind_brackets(left), _before_brackets(right)
+        if len(left) < 2 or not right or (at == 0 and not _alone(line, left)):
+            continue
+        end = right[-1].end()
+        if at + 2 == len(sides) and GOES_ON.match(line, end):
+            continue
+        value, result = worked_out(left), worked_out(right)
+        if value is not None and result is not None:
+            text = line[left[0].start() : end]
+            holds = _same(value, result, right, text)
+            yield Calculation(text, start + end, value, result, holds)
+
+
+def _alone(line: str, left: Tokens) -> bool:
+    """Whether a calculation begins where the tokens do."""
+    first = left[0]
+    before = line[max(0, first.start() - CONTEXT_CHARS) : first.start()]
+    if first.lastgroup == "sign":  # of the number, or of what stands before?
+        unary = first[0] in "-\u2212" and first.end() == left[1].start()
+        if not unary or NOT_UNARY.search(before):
+            return False
+    return ALONE.search(before) is not None
+
+
+def _brackets(side: Tokens) -> tuple[list[int], list[int]]:
+    """Where brackets are opened and not closed, and closed and not opened."""
+    opened: list[int] = []
+    closed: list[int] = []
+    for at, token in enumerate(side):
+        if token.lastgroup in ("open", "fraction"):
+            opened.append(at)
+        elif token.lastgroup == "close" and opened:
+            opened.pop()
+        elif token.lastgroup == "close":
+            closed.append(at)
+    return opened, closed
+
+
+def _behind_brackets(left: Tokens) -> Tokens:
+    """The side without what a bracket around more than it begins with: `(so 3 + 4 = 7)`."""
+    opened, closed = _brackets(left)
+    return [] if closed else left[opened[-1] + 1 :] if opened else left
+
+
+def _before_brackets(right: Tokens) -> Tokens:
+    """The side without what stands in or behind a bracket that ends elsewhere: `= 7 (seven)`."""
+    opened, closed = _brackets(right)
+    if opened[:1] == [0]:  # a box, say
+        return right[1:]
+    for at in (*opened[:1], *closed[:1]):
+        apart = right[at].lastgroup == "close" or right[at].start() > right[at - 1].end()
+        return right[:at] if apart else []
+    return right
+
+
+def worked_out(tokens: Tokens) -> Fraction | None:
+    """The value by the usual order of operations; None where it has none."""
+    if len(tokens) > MOST_TOKENS:
+        return None
+    parts: list[str] = []
+    closing: list[str] = []
+    before: re.Match[str] | None = None
+    for token in tokens:
+        kind, text = token.lastgroup, token[0]
+        behind_value = before is not None and before.lastgroup in ("number", "close")
+        if kind == "sign":
+            parts.append(PYTHON.get(text, text))
+        elif kind == "over" and closing[-1:] == [HALF]:
+            closing[-1] = "))"
+            parts.append(")/(")
+        elif kind == "close" and closing and closing[-1] != HALF:
+            parts.append(closing.pop())
+        elif kind == "open" and not (behind_value and before and before.end() < token.start()):
+            parts.append("*(" if behind_value else "(")
+            closing.append(")")
+        elif kind == "fraction" and not behind_value:
+            parts.append("((")
+            closing.append(HALF)
+        elif kind == "number" and not behind_value:
+            parts.append(_exact(text))
+        else:
+            return None
+        before = token
+    return None if closing else _evaluated("".join(parts))
+
+
+@lru_cache(maxsize=4096)
+def _evaluated(expression: str) -> Fraction | None:
+    try:
+        return _value(ast.parse(expression, mode="eval").body)
+    except (SyntaxError, ZeroDivisionError):
+        return None
+
+
+def _exact(number: str) -> str:
+    """The number as a quotient of integers."""
+    whole, _, decimals = re.sub(r"[^\d.]", "", number).partition(".")
+    per = 10 ** len(decimals) * (100 if "%" in number else 1)
+    return f"({int(whole + decimals)}/{per})"
+
+
+def _value(node: ast.expr) -> Fraction | None:
+    match node:
+        case ast.Constant(value=int(number)):
+            return Fraction(number)
+        case ast.UnaryOp(op=ast.USub(), operand=inner):
+            value = _value(inner)
+            return None if value is None else -value
+        case ast.BinOp(left=one, op=op, right=other):
+            left, right = _value(one), _value(other)
+            known = left is not None and right is not None and type(op) in OPERATIONS
+            return OPERATIONS[type(op)](left, right) if known else None
+    return None
+
+
+def _same(value: Fraction, result: Fraction, right: Tokens, text: str) -> bool:
     """Whether the left side is the right one, exactly or as far as that one was written out."""
-    value = _worked_out(equation["left"])
-    if value is None:
-        return True  # a division by zero, or signs that are no calculation
-    right = equation["right"]
-    digits = right.rstrip("%").partition(".")[2]
-    slack = Fraction(1, 2 * 10 ** len(digits)) if value.denominator > 1 else Fraction(0)
-    given = _number(right)
+    numbers = [token[0] for token in right if token.lastgroup == "number"]
+    if len(numbers) > 1:
+        # `5 + 3 = 8 * 2 = 16` goes on with the result; decimals may be rounded on both sides
+        leading = worked_out(right[:1]) if right[0].lastgroup == "number" else None
+        return value in (result, leading) or "." in text
+    decimals = len(re.sub(r"[^\d.]", "", numbers[0]).partition(".")[2])
+    written = result * 100 if "%" in numbers[0] else result
     # "20% of" may be written 0.2, 20 / 100 or 20%
-    meant = (given, given / 100, given * 100) if "%" in equation[0] else (given,)
-    return any(abs(value - one) <= slack for one in meant)
+    meant = (value, value * 100, value / 100) if "%" in text else (value,)
+    return any(abs(one - written) <= _slack(one, decimals) for one in meant)
 
 
-def boxed_is_last(text: str, equations: list[re.Match[str]]) -> bool:
+def _slack(value: Fraction, decimals: int) -> Fraction:
+    """How far what is written may be from the value: none if so many decimals hold it exactly."""
+    if (value * 10**decimals).denominator == 1:
+        return Fraction(0)
+    return Fraction(2 if decimals > 1 else 1, 2 * 10**decimals)  # rounded, or cut off later
+
+
+def boxed_is_last(text: str, found: Sequence[Calculation]) -> bool:
     """Whether the last box holds the last result before it, where one stands close before."""
-    boxes = [*BOXED.finditer(text), *FRACTION.finditer(text)]
-    if not boxes:
-        return True
-    box = max(boxes, key=lambda match: match.start())
-    value = _boxed(box)
+    start = text.rfind(BOX)
+    content = text[start + len(BOX) :].partition("\n")[0] if start >= 0 else ""
+    sides = next(chains(BOX + content))
+    value = worked_out(sides[0]) if len(sides) == 1 else None
     near = [
-        match
-        for match in equations
-        if match.end() <= box.start() and text.count("\n", match.end(), box.start()) <= LINES_BEFORE
+        one
+        for one in found
+        if one.end <= start and text.count("\n", one.end, start) <= LINES_BEFORE
     ]
-    if not near:
+    if value is None or not near:
         return True
     # the last step may be told in words: "Replace 100 ÷ 8 by 12.5."
-    between = text[near[-1].end() : box.start()]
-    content = re.escape(box[0].removeprefix("\\boxed{").removesuffix("}").strip())
-    if re.search(rf"(?<![\d.-]){content}(?!\d|\.\d)", between):
+    between = text[near[-1].end : start]
+    said = re.escape("".join(token[0] for token in sides[0][1:-1]))
+    if re.search(rf"(?<![\d.-]){said}(?!\d|\.\d)", between):
         return True
-    results = {_number(match["right"]) for match in near}
-    return value in results or any(abs(value - one) < Fraction(1, 100) for one in results)
-
-
-def _boxed(box: re.Match[str]) -> Fraction:
-    groups = box.groupdict()
-    if "value" in groups:
-        return _number(groups["value"])
-    value = Fraction(int(groups["a"]), int(groups["b"]) or 1)
-    return -value if groups["minus"] else value
-
-
-def _number(text: str) -> Fraction:
-    return Fraction(re.sub(r"[,$\u00a3\u20ac%]", "", text))
-
-
-def _worked_out(left: str) -> Fraction | None:
-    """The value by the usual order of operations; None where it has none."""
-    terms: list[Fraction] = []
-    for match in TERM.finditer(left):
-        number, sign = _number(match["number"]), match["sign"]
-        if match["number"].endswith("%"):
-            number /= 100
-        if sign in ("*", "\u00d7", "x", "\\times", "\\cdot"):
-            terms[-1] *= number
-        elif sign in ("/", "\u00f7", "\\div"):
-            if not number:
-                return None
-            terms[-1] /= number
-        else:
-            terms.append(-number if sign in ("-", "\u2212") else number)
-    return sum(terms, Fraction(0))
+    return any(abs(value - one.result) < Fraction(1, 100) for one in near)

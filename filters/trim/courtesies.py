@@ -45,6 +45,10 @@ NOT_ABLE = re.compile(
     rf"|\bi(?: am|'m) an? [\w -]{{0,20}}{ASSISTANT}|{AS_AN_AI} without\b"
 )
 """Cut only with the offer behind it: "I cannot …, but I can …" hides no refusal."""
+OF_YOU = re.compile(
+    r"\b(?:do you (?!know\b|have\b)|you(?:'ve| do| use| feel| think)\b)", re.IGNORECASE
+)
+"""Prompts that ask about the one who answers: what it cannot do is then an answer."""
 OFFERS = re.compile(
     r"\bi(?: can| could|(?: will|'ll) (?:be|do|try|help|provide))\b(?!'| not\b| only\b)"
     r"(?!.*\b(?:if you|(?:tell you|suggest|say|confirm) that)\b)"  # a condition, an answer

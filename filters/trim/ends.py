@@ -25,6 +25,7 @@ from filters.trim.courtesies import (
     LEADS_IN,
     NOT_ABLE,
     OF_THE_ANSWER,
+    OF_YOU,
     OFFERS,
     REMARKS,
     SPEAKS_AS,
@@ -61,6 +62,8 @@ EMOJI_BEHIND = re.compile(rf"\s*[{EMOJI}]+")
 WORD = re.compile(r"\w")
 ENDS = (".", "!", "?", "\u2026")
 
+POINTS_BACK = re.compile(r"\s*(?:this|these|those|if (?:so|an?|the|it))\b")
+CONTRASTS = re.compile(r"\s*(?:however|but|that said|instead)\b")
 FIRST_PERSON = re.compile(r"\b(?:I|[Mm][ey]|[Oo]ur|us)\b")
 NOT_SAID = re.compile(r"```.*?(?:```|\Z)|\"[^\"\n]*\"|\u201c[^\u201c\u201d\n]*\u201d", re.DOTALL)
 VERSE_ABOVE = re.compile(r"^(?![-+*>|#\d])[^\n]*[\w,]\n\Z", re.MULTILINE)
@@ -79,6 +82,9 @@ def ends(text: str, prompt: str = "") -> tuple[int, int]:
     """
     prompt = prompt[:TASK_CHARS] + "\n" + prompt[TASK_CHARS:][-TASK_CHARS:] if prompt else ""
     start, end = _opener_end(text, prompt), _sign_off_start(text)
+    cut, rest = text[:start].strip().lower(), text[start : start + TASK_CHARS].lower()
+    if _hangs_on(cut, rest) or _limits(cut, rest, prompt):
+        start = 0
     body = text[start:end].lstrip()
     greeting = YES.match(body)
     asks = body.rstrip().endswith("?") and "\n" not in body.rstrip()
@@ -89,6 +95,16 @@ def ends(text: str, prompt: str = "") -> tuple[int, int]:
         _speaks(prompt) and FIRST_PERSON.search(NOT_SAID.sub("", body))
     )
     return start, len(text) if in_code or (letter and not SIGNED.search(body)) else end
+
+
+def _hangs_on(cut: str, rest: str) -> bool:
+    """Whether the rest needs what is cut before it: "This behaviour …", "However, …"."""
+    return not AGREES.fullmatch(cut) and POINTS_BACK.match(rest) is not None
+
+
+def _limits(cut: str, rest: str, prompt: str) -> bool:
+    """Whether what is cut tells a limit that belongs to the answer."""
+    return NOT_ABLE.search(cut) is not None and bool(OF_YOU.search(prompt) or CONTRASTS.match(rest))
 
 
 def _opener_end(text: str, prompt: str) -> int:

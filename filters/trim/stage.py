@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 COLUMNS = ("text", "rejected")
 """Both sides of a pair, so that it does not teach courtesy or its absence."""
 SHORTEST_PHRASE = 12  # characters of a sentence that a prompt may ask for word by word
+BLANK_LINES = re.compile(r"\A(?:[ \t]*\n)+(?:[ \t]+(?=\w))?|\A[ \t]+")  # a drawing keeps its indent
 DIVIDER = re.compile(r"[-*_]{3,}[ \t]*")
 
 
@@ -100,12 +101,12 @@ class Trim(ShardStage):
             end = len(text)
         if start == 0 and end == len(text):
             return Trimmed(text)
-        lines = text[start:end].strip().split("\n")
+        lines = BLANK_LINES.sub("", text[start:end], count=1).rstrip().split("\n")
         if start and DIVIDER.fullmatch(lines[0]):
             lines[0] = ""
         if end < len(text) and DIVIDER.fullmatch(lines[-1]):
             lines[-1] = ""
-        rest = "\n".join(lines).strip()
+        rest = "\n".join(lines).lstrip("\n").rstrip()
         if start and text[start - 1] == ",":  # "Sure, here is …, a …:" keeps its second half
             rest = rest[:1].upper() + rest[1:]
         return Trimmed(rest, text[:start].strip(), text[end:].strip())

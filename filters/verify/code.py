@@ -6,27 +6,35 @@ literals and are compared elsewhere. What the sandbox does not cover: sandbox/RE
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
+from filters.verify.code_block import program_in
+from filters.verify.code_judge import Judge
+from filters.verify.code_tests import FunctionTests, ProgramTests, UnusableTestsError, read_tests
+from filters.verify.sandbox import literal
+from filters.verify.sandbox.backend import NoSandboxError
+from filters.verify.sandbox.pool import AT_ONCE, Sandbox, find_interpreter
+from filters.verify.sandbox.run import Budget, run_program
 from synth.engine.stage import Model
 from synth.errors import RefusedError
 from synth.verdicts import Check, Verdict
 
 if TYPE_CHECKING:
-    from filters.verify.code_tests import FunctionTests, ProgramTests
-    from filters.verify.sandbox.pool import Sandbox
-    from filters.verify.sandbox.run import Budget
     from synth.batch import Batch
+
+Task = tuple[int, str, str, FunctionTests | ProgramTests]
+"""A row, its prompt's code, its answer and its tests."""
 
 
 class Code(Model):
     """Runs the code of an answer against `reference.tests`, in a sandbox.
 
     The tests are asserts that call the function, cases with `fn_name`, or inputs and outputs of a
-    program. Tests that a function without content passes prove nothing: `unverified`.
+    program. Tests that hold for other results too prove nothing: `unverified`.
     """
 
     name: ClassVar[str] = "code"
@@ -37,32 +45,38 @@ class Code(Model):
     )
     timeout_s: float = Field(10.0, gt=0, le=600, description="longest time for one run")
     memory_mb: int = Field(512, ge=64, le=65_536, description="most memory for one run")
+    required: bool = Field(
+        True,
+        description="a machine without a sandbox is refused before the run; `false`: there no test "
+        "is run, and rows with tests are `unverified`",
+    )
 
     def preflight(self) -> None:
         """Raises `NoSandboxError` where this machine has no sandbox that holds, or RefusedError."""
-        with self._sandbox() as sandbox:
-            self._try_interpreter(sandbox)
+        try:
+            with self._sandbox() as sandbox:
+                self._try_interpreter(sandbox)
+        except NoSandboxError:
+            if self.required:
+                raise
 
     def check(self, batch: Batch) -> list[Check]:
         """One check per row; the note says what was called and what came of it.
 
         Raises `SandboxFault` where the sandbox goes in mid-run: nothing is known then.
         """
-        from filters.verify.code_judge import Judge
-        from filters.verify.code_tests import UnusableTestsError, read_tests
-        from filters.verify.sandbox.pool import AT_ONCE
         from synth.batch import last_user_turn
 
         prompts = last_user_turn(batch.table).to_pylist()
         checks: list[Check] = []
-        tasks: list[tuple[int, str, str, FunctionTests | ProgramTests]] = []
+        tasks: list[Task] = []
         rows = zip(prompts, batch.texts, batch.references, strict=True)
         for row, (prompt, text, reference) in enumerate(rows):
             checks.append(Check(Verdict.NOT_APPLICABLE, "no tests"))
             told = (reference or {}).get("tests") or ""
             if not told.strip():
                 continue
-            given = _given(prompt)
+            given = program_in(prompt).last
             try:
                 tests = read_tests(told, given)
             except UnusableTestsError as unusable:
@@ -71,24 +85,29 @@ class Code(Model):
                 tasks.append((row, given, text, tests))
         if not tasks:
             return checks
+        try:
+            found = self._run(tasks)
+        except NoSandboxError:
+            if self.required:
+                raise
+            found = [Check(Verdict.UNVERIFIED, "not run: this machine has no sandbox")] * len(tasks)
+        for (row, *_), check in zip(tasks, found, strict=True):
+            checks[row] = check
+        return checks
+
+    def _run(self, tasks: Sequence[Task]) -> list[Check]:
+        """The check of each task."""
         with self._sandbox() as sandbox, ThreadPoolExecutor(min(AT_ONCE, len(tasks))) as threads:
             judge = Judge(sandbox, self.command(), self.budget)
-            found = threads.map(lambda task: judge.check(*task[1:]), tasks)
-            for (row, *_), check in zip(tasks, found, strict=True):
-                checks[row] = check
-        return checks
+            return list(threads.map(lambda task: judge.check(*task[1:]), tasks))
 
     @property
     def budget(self) -> Budget:
         """What one run may use."""
-        from filters.verify.sandbox.run import Budget
-
         return Budget(self.timeout_s, self.memory_mb << 20)
 
     def command(self) -> list[str]:
         """The interpreter's path and its words; [] for Python. RefusedError where there is none."""
-        from filters.verify.sandbox.pool import find_interpreter
-
         if not self.interpreter:
             return []
         path = find_interpreter(self.interpreter[0])
@@ -100,14 +119,9 @@ class Code(Model):
         return [path, *self.interpreter]
 
     def _sandbox(self) -> Sandbox:
-        from filters.verify.sandbox.pool import Sandbox
-
         return Sandbox(next(iter(self.command()), None))
 
     def _try_interpreter(self, sandbox: Sandbox) -> None:
-        from filters.verify.sandbox import literal
-        from filters.verify.sandbox.run import run_program
-
         if command := self.command():
             job = literal.encode([*command, ""])
             output = sandbox.use(
@@ -119,10 +133,3 @@ class Code(Model):
                     f"{output.problem}; all users must be able to read it, and it may need more "
                     "than `memory_mb`"
                 )
-
-
-def _given(prompt: str) -> str:
-    """The code that a prompt gives: its last block, or all of it."""
-    from filters.verify.code_block import program_in
-
-    return program_in(prompt).code

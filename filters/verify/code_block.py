@@ -1,6 +1,6 @@
-"""The program in an answer: what it marks as code, or all of it.
+"""The code in an answer: its fenced blocks, or the whole text where nothing is fenced.
 
-Here it is:⏎```python⏎def f(x): …⏎```⏎For example:⏎```⏎f(3)⏎```  ->  def f(x): …
+Here it is:⏎```python⏎def f(x): …⏎```⏎For example:⏎```⏎f(3)⏎```  ->  [def f(x): …]
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-FENCE: Final = re.compile(r"[ \t]{0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]*)[^`\n]*$")
+FENCE: Final = re.compile(r"^([ \t]{0,32})(`{3,}|~{3,})", re.MULTILINE)  # deep in a list, too
+BEHIND_LANGUAGE: Final = re.compile(r"[^\w+#.-]")
 DEFINES: Final = re.compile(r"^(?:async def|def|class)\b", re.MULTILINE)
 PYTHON: Final = frozenset({"python", "py", "python3"})
 
@@ -23,16 +24,21 @@ class Block(NamedTuple):
 class Program(NamedTuple):
     """What is to be run."""
 
-    code: str
+    blocks: list[str]
+    """At least one, in the order of the text."""
     marked: bool
-    """Whether it stood in a fence."""
+    """Whether they are fenced."""
+
+    @property
+    def last(self) -> str:
+        """The last block that defines something in Python, else the last one."""
+        return ([block for block in self.blocks if DEFINES.search(block)] or self.blocks)[-1]
 
 
 def program_in(text: str, languages: frozenset[str] | None = PYTHON) -> Program:
-    """The last block that defines something, else the last one; the whole text if it has none.
+    """The blocks that name one of the languages (None: any), else those that name none.
 
-    Blocks that name one of the languages (None: any) go before those that name none; others do not
-    count.
+    The whole text is the only block where there are none of either kind.
     """
     found = [
         block
@@ -41,25 +47,27 @@ def program_in(text: str, languages: frozenset[str] | None = PYTHON) -> Program:
     ]
     named = [block for block in found if block.language] or found
     if not named:
-        return Program(text, marked=False)
-    defining = [block for block in named if DEFINES.search(block.code)]
-    return Program((defining or named)[-1].code, marked=True)
+        return Program([text], marked=False)
+    return Program([block.code for block in named], marked=True)
 
 
 def blocks(text: str) -> list[Block]:
-    """The fenced blocks, in order. One that is not closed ends with the text."""
+    """The fenced blocks, in order, without their fence's indent. An open one ends with the text."""
     found: list[Block] = []
-    fence, language = "", ""
-    lines: list[str] = []
-    for line in text.split("\n"):
-        match = FENCE.match(line) if line.lstrip(" \t")[:3] in ("```", "~~~") else None
-        if not fence and match:
-            fence, language, lines = match[1], match[2].lower(), []
-        elif fence and match and match[1].startswith(fence) and not match[2]:
-            found.append(Block(language, "\n".join([*lines, ""])))
+    fence, language, indent, start = "", "", "", 0
+    for match in FENCE.finditer(text):
+        end = text.find("\n", match.end()) % (len(text) + 1)  # -1, no line behind: the text's end
+        info = text[match.end() : end].strip()
+        if not fence and not (match[2][0] == "`" and "`" in info):  # else it is `code` in a line
+            indent, fence, start = match[1], match[2], end + 1
+            language = BEHIND_LANGUAGE.split(info, maxsplit=1)[0].lower()
+        elif fence and match[2].startswith(fence) and not info:
+            found.append(Block(language, _dedented(text[start : match.start()], len(indent))))
             fence = ""
-        else:
-            lines.append(line)
     if fence:
-        found.append(Block(language, "\n".join([*lines, ""])))
+        found.append(Block(language, _dedented(f"{text[start:]}\n", len(indent))))
     return found
+
+
+def _dedented(code: str, indent: int) -> str:
+    return re.sub(rf"(?m)^[ \t]{{1,{indent}}}", "", code) if indent else code

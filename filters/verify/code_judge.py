@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from filters.verify.code_block import PYTHON, program_in
+from filters.verify.code_block import program_in
 from filters.verify.code_tests import FunctionTests, ProgramTests, same_output
 from filters.verify.sandbox import literal
 from filters.verify.sandbox.literal import TooLargeError
@@ -21,7 +21,6 @@ from filters.verify.sandbox.run import (
 )
 from synth.verdicts import Check, Verdict
 
-CONSTANTS: Final = (None, ("synth",))  # what a function may always give, and must not pass by
 SHOWN_CHARS: Final = 120
 MOST_ARGUMENT: Final = 131_000  # bytes; Linux: MAX_ARG_STRLEN
 
@@ -31,7 +30,10 @@ class Judge:
 
     def __init__(self, sandbox: Sandbox, command: Sequence[str], budget: Budget) -> None:
         self.sandbox, self.command, self.budget = sandbox, list(command), budget
-        self._flaws: dict[bytes, Check | None] = {}
+        self._empty: dict[bytes, bool] = {}
+        """By tests: whether a function that always gives None passes them."""
+        self._telling: set[bytes] = set()
+        """The tests that have objected to altered values."""
 
     def check(self, prompt: str, text: str, tests: FunctionTests | ProgramTests) -> Check:
         """The check of one answer; `prompt` is code that it may go on from."""
@@ -40,43 +42,52 @@ class Judge:
                 return self._program(text, tests)
             return self._function(prompt, text, tests)
         except TooLargeError as error:
-            return Check(Verdict.UNVERIFIED, f"the answer is {error}")
+            return Check(Verdict.FAIL, f"the answer is {error}")
 
     def _function(self, prompt: str, text: str, tests: FunctionTests) -> Check:
+        """The check by tests that call a function.
+
+        They prove nothing if they hold for None, or for other values than those that the answer
+        gave: the second is no constant, so tests cannot know it from an answer. A pass holds twice:
+        on copies, so that no answer changes what it is compared with, and in place, as tests may
+        look for the change.
+        """
         if self.command:
             return Check(Verdict.UNVERIFIED, "the tests call a function, which needs Python")
-        answer = Answer(prompt, *program_in(text))
+        answer = Answer(prompt, *program_in(text), ready=tests.ready)
         answer.job()  # raises before anything is run
-        return self._flaw(tests) or self._held(tests, answer)
-
-    def _flaw(self, tests: FunctionTests) -> Check | None:
-        """Why the tests can show nothing, or None. Found out once for each text of tests."""
         key = hashlib.sha256(tests.job).digest()
-        if key not in self._flaws:
-            self._flaws[key] = next(
-                filter(None, map(partial(self._accepts, tests), CONSTANTS)), None
-            )
-        return self._flaws[key]
+        if key not in self._empty:
+            self._empty[key] = self._held(tests, None).verdict is Verdict.PASS
+        if self._empty[key]:
+            why = "the tests also hold for a function that always gives None"
+            return Check(Verdict.UNVERIFIED, why)
+        check = self._held(tests, answer)
+        if check.verdict is not Verdict.PASS:
+            return check
+        if key not in self._telling:
+            if self._held(tests, answer, altered=True).verdict is Verdict.PASS:
+                why = "the tests also hold for other values than the answer's"
+                return Check(Verdict.UNVERIFIED, why)
+            self._telling.add(key)
+        return self._held(tests, answer, in_place=True)
 
-    def _accepts(self, tests: FunctionTests, constant: object) -> Check | None:
-        if self._held(tests, constant).verdict is not Verdict.PASS:
-            return None  # also where they break: that is told by the run with the answer
-        why = f"the tests also hold for a function that always gives {constant!r}"
-        return Check(Verdict.UNVERIFIED, why)
-
-    def _held(self, tests: FunctionTests, answer: Answer | object) -> Check:
+    def _held(self, tests: FunctionTests, answer: Answer | object, **how: bool) -> Check:
         return twice(
             lambda: self.sandbox.use(
-                lambda lane: check_function(lane, tests.job, answer, self.budget)
+                lambda lane: check_function(lane, tests.job, answer, self.budget, **how)
             )
         )
 
     def _program(self, text: str, tests: ProgramTests) -> Check:
-        code = program_in(text, None if self.command else PYTHON).code
         role = "command" if self.command else "script"
-        if self.command and len(code.encode()) > MOST_ARGUMENT:
-            raise TooLargeError("larger than 128 kB")
-        job = literal.encode([*self.command, code]) if self.command else literal.encode_text(code)
+        if self.command:
+            code = program_in(text, None).last
+            if len(code.encode()) > MOST_ARGUMENT:
+                raise TooLargeError("larger than 128 kB")
+            job = literal.encode([*self.command, code])
+        else:
+            job = literal.encode_text(literal.BETWEEN_BLOCKS.join(program_in(text).blocks))
         for number, (stdin, expected) in enumerate(tests.cases, 1):
             check = twice(partial(self._case, role, job, stdin, expected))
             if check.verdict is not Verdict.PASS:

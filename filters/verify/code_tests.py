@@ -5,21 +5,28 @@ assert square(2) == 4                                                  MBPP
 {"fn_name": "square", "inputs": [[2]], "outputs": [4]}                 APPS, called
 {"inputs": ["2\\n"], "outputs": ["4\\n"]}                                APPS, stdin to stdout
 [{"input": "2\\n", "output": "4\\n"}]                                    LiveCodeBench
+{"fn_name": "add", "inputs": ["1\\n2"], "outputs": ["3"]}                LiveCodeBench, called
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+import re
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
 
 from filters.verify.sandbox import literal
 from filters.verify.sandbox.literal import MOST_BYTES, TooLargeError
+
+DECIMAL: Final = re.compile(r"[-+]?\d{1,300}(?:\.\d{0,300})?")
 
 
 class FunctionTests(NamedTuple):
     """Tests that call functions, as a job for the sandbox that runs them."""
 
     job: bytes
+    ready: bool
+    """Whether the answer may use what LeetCode has imported."""
 
 
 class ProgramTests(NamedTuple):
@@ -59,6 +66,9 @@ def _cases(value: Any) -> FunctionTests | ProgramTests:
     if len(inputs) != len(outputs):
         raise UnusableTestsError(f"{len(inputs)} inputs and {len(outputs)} outputs")
     if name := value.get("fn_name"):
+        if all(isinstance(one, str) for one in [*inputs, *outputs]):
+            inputs = [_arguments(one) for one in inputs]
+            outputs = [_arguments(one)[0] for one in outputs]
         if not all(isinstance(args, list) for args in inputs):
             raise UnusableTestsError("an input is no list of arguments")
         return _function_tests({"name": str(name), "calls": inputs, "expected": outputs})
@@ -71,15 +81,52 @@ def _cases(value: Any) -> FunctionTests | ProgramTests:
 
 def _function_tests(job: dict[str, Any]) -> FunctionTests:
     try:
-        return FunctionTests(literal.encode(job))
+        return FunctionTests(literal.encode(job), ready="calls" in job)
     except TooLargeError as error:
         raise UnusableTestsError(f"the tests are {error}") from None
 
 
+def _arguments(text: str) -> list[Any]:
+    """The values on the lines, as LiveCodeBench writes the arguments of a call."""
+    try:
+        return [json.loads(line) for line in text.strip().split("\n")]
+    except (ValueError, RecursionError):
+        raise UnusableTestsError(f"an input or output is not JSON: {text[:60]!r}") from None
+
+
 def same_output(given: str, expected: str) -> bool:
-    """Whether the lines are the same but for white space at their ends, and blank last ones."""
-    return _lines(given) == _lines(expected)
+    """Whether the lines are the same but for white space at their ends, and blank last ones.
+
+    A number may be written with other decimals: 1.5 for 1.50, and what rounds to 0.3333 for it.
+    """
+    lines, wanted = _lines(given), _lines(expected)
+    return len(lines) == len(wanted) and all(map(_same_line, lines, wanted))
 
 
 def _lines(text: str) -> list[str]:
     return [line.rstrip() for line in text.rstrip().split("\n")]
+
+
+def _same_line(given: str, expected: str) -> bool:
+    if given == expected:
+        return True
+    parts, wanted = re.split(r"(\s+)", given), re.split(r"(\s+)", expected)
+    return len(parts) == len(wanted) and all(
+        one == other or _same_decimal(one, other) for one, other in zip(parts, wanted, strict=True)
+    )
+
+
+def _same_decimal(given: str, expected: str) -> bool:
+    """Whether both are numbers, one of them with a point, and as equal as they are exact.
+
+    That is equal, but for the noise of a float, or by rounding: to four decimals and more that are
+    expected (fewer are a format that was asked for), or to six that are given, as judges ask for.
+    """
+    found = [DECIMAL.fullmatch(text) for text in (given, expected)]
+    if None in found or "." not in given + expected:
+        return False
+    value, wanted = Decimal(given), Decimal(expected)
+    gives, wants = (len(text.partition(".")[2]) for text in (given, expected))
+    rounded = gives >= wants >= 4 or wants >= gives >= 6
+    half = Decimal((0, (5,), -min(gives, wants) - 1)) if rounded else Decimal(0)
+    return abs(value - wanted) <= max(half, abs(wanted) * Decimal("1e-9"))

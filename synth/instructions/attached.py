@@ -2,8 +2,9 @@
 
     {"instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}        as IFEval has it
     {"instructions": [{"id": "startend:end_checker", "end_phrase": "That is all."}]}
+    {"constraints": [{"check": "max_words", "value": 60}]}                   as the starter seeds
 
-Both are read, and `evolve` writes the first, which verifiers elsewhere read too.
+All are read, and `evolve` writes the first, which verifiers elsewhere read too.
 """
 
 from __future__ import annotations
@@ -16,6 +17,22 @@ import orjson
 
 KEY: Final = "instructions"
 IDS, PARAMETERS = "instruction_id_list", "kwargs"  # IFEval's columns, arXiv:2311.07911
+CONSTRAINTS: Final = "constraints"
+KEYS: Final = (KEY, IDS, PARAMETERS, CONSTRAINTS)
+BLANK: Final = {"divider": "blank"}
+CHECKS: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
+    "min_words": ("length_constraints:number_words", "num_words", BLANK | {"relation": "at least"}),
+    "max_words": ("length_constraints:number_words", "num_words", BLANK | {"relation": "at most"}),
+    "paragraphs": ("length_constraints:number_paragraphs", "num_paragraphs", BLANK),
+    "bullets": ("detectable_format:number_bullet_lists", "num_bullets", {}),
+    "contains": ("keywords:existence", "keywords", {}),
+    "excludes": ("keywords:forbidden_words", "forbidden_words", {}),
+    "ends_with": ("startend:end_checker", "end_phrase", {}),
+    "json_keys": ("detectable_format:json_keys", "keys", {}),
+    "lowercase": ("change_case:english_lowercase", "", {}),
+}
+"""For a `check` of the constraints: the instruction, the parameter of its value, and others."""
+LISTS: Final = frozenset({"keywords", "forbidden_words", "keys"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +45,17 @@ class Instruction:
 
 
 def attached(meta: Mapping[str, Any]) -> list[Instruction]:
-    """Those that stand in a record's meta, in either form; what is no instruction is left out."""
-    own = meta.get(KEY)
+    """Those that stand in a record's meta, in any form; what is no instruction is left out."""
+    own, constraints = meta.get(KEY), meta.get(CONSTRAINTS)
     found = [
         Instruction(one["id"], {key: value for key, value in one.items() if key != "id"})
         for one in (own if isinstance(own, list) else [])
         if isinstance(one, dict) and isinstance(one.get("id"), str)
+    ]
+    found += [
+        _constraint(one["check"], one.get("value"))
+        for one in (constraints if isinstance(constraints, list) else [])
+        if isinstance(one, dict) and isinstance(one.get("check"), str)
     ]
     names, given = meta.get(IDS), meta.get(PARAMETERS)
     if not isinstance(names, list):
@@ -48,9 +70,19 @@ def attached(meta: Mapping[str, Any]) -> list[Instruction]:
     ]
 
 
+def _constraint(check: str, value: object) -> Instruction:
+    """What it asks for; one of an unknown kind has an id that no rule has."""
+    if check not in CHECKS:
+        return Instruction(f"{CONSTRAINTS}:{check}")
+    name, parameter, others = CHECKS[check]
+    if parameter in LISTS and not isinstance(value, list):
+        value = [value]
+    return Instruction(name, {**others, parameter: value} if parameter else others)
+
+
 def held(meta: str) -> list[Instruction]:
     """As `attached`, of a record's meta as it is stored."""
-    return attached(orjson.loads(meta)) if KEY in meta or IDS in meta else []
+    return attached(orjson.loads(meta)) if any(key in meta for key in KEYS) else []
 
 
 def holding(meta: str, instructions: Sequence[Instruction]) -> str:
@@ -58,7 +90,7 @@ def holding(meta: str, instructions: Sequence[Instruction]) -> str:
     if held(meta) == list(instructions):
         return meta
     values = orjson.loads(meta)
-    for key in (KEY, IDS, PARAMETERS):
+    for key in KEYS:
         values.pop(key, None)
     if instructions:
         values[IDS] = [one.id for one in instructions]

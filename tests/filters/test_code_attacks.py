@@ -84,7 +84,7 @@ def processes(lane: Lane) -> int:
 def judged(lane: Lane, code: str, tests: str = TESTS, budget: Budget = PATIENT) -> Check:
     """The check of an answer."""
     job = literal.encode({"tests": tests, "prompt": ""})
-    return check_function(lane, job, Answer("", code, marked=True), budget)
+    return check_function(lane, job, Answer("", [code], marked=True), budget)
 
 
 def ran(lane: Lane, code: str, budget: Budget = PATIENT) -> Output:

@@ -27,6 +27,14 @@ tests, 1 is killed by them, 2 does not end. Made by running prompt, mutant, test
 if it takes more than 6 s or 512 MB."""
 SURVIVES, KILLED, ENDLESS = "012"
 
+RIGHT = {
+    "pass": {Verdict.PASS},
+    "fail": {Verdict.FAIL},
+    "fail-or-open": {Verdict.FAIL, Verdict.UNVERIFIED},
+    "pass-or-open": {Verdict.PASS, Verdict.UNVERIFIED},
+}
+"""What each label of the reported cases allows."""
+
 pytestmark = pytest.mark.gold
 
 
@@ -78,6 +86,14 @@ def test_every_canonical_solution_passes_and_no_empty_one(problems, judge):
     assert verdicts(judge, [(one, one.solution) for one in problems]) == ["pass"] * 82
     assert verdicts(judge, [(one, "    return None\n") for one in problems]) == ["fail"] * 82
     assert verdicts(judge, [(one, "") for one in problems]) == ["fail"] * 82
+
+
+def test_reported_cases_get_the_verdict_that_a_person_gave(gold, sandbox):
+    judge = Judge(sandbox, [], Budget(3.0, 512 << 20))
+    for row in gold("cases/code.jsonl"):
+        given = program_in(row["prompt"]).last
+        check = judge.check(given, row["response"], read_tests(row["tests"], given))
+        assert check.verdict in RIGHT[row["right"]], (row, check)
 
 
 def test_mutants_that_the_upstream_tests_kill_stay_killed(problems, judge, sandbox):

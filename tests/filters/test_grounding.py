@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from math import isnan
 from typing import Any
 
 import pytest
 
-from filters.grounding.arithmetic import Arithmetic
+from filters.grounding.arithmetic import Arithmetic, calculations
 from filters.grounding.copying import Copying, copied
 from filters.grounding.facts import Facts, new_facts
 from synth.batch import Batch
 from synth.characters import words_of
 from synth.record import EMPTY_STEP, new_record, records_table
+from tests.filters.rows import answers
 
 SOURCE = """The seed library in Orrin lends more than 340 varieties of vegetables. Members borrow
 a packet in March and return seed from their own plants by 14 October 2011. Beans come back true to
@@ -115,11 +117,56 @@ def test_copied_words_are_a_share_and_a_run():
         ("10 / 3 = 3.43", "calculation_wrong"),
         ("5 + 120 - 80 = 45 and then 2x + 3 = 9, so 6 / 0 = 0.", None),
         ("1/2 + 1/4 = 3/4", None),
+        ("1/2 + 1/4 = 2/6", "calculation_wrong"),
+        ("x = 36 / 9 = 4", None),
+        ("x = 36 / 9 = 7", "calculation_wrong"),
+        ("Total = 12.40 + 7.85 = 20.25", None),
+        ("Total = $12.40 + $7.85 = $21.25", "calculation_wrong"),
+        ("5 + 3 = 8 * 2 = 16", None),
+        ("(84 - 30) / 9 = 54 / 9 = 6", None),
+        ("2 * (3 + 4 * (10 - 7)) = 33", "calculation_wrong"),
+        ("2(3) + 1 = 8", "calculation_wrong"),
+        ("\\(\\dfrac{30 + 6}{9} + 1 = \\boxed{6}\\)", "calculation_wrong"),
+        ("A = \\frac{1}{2} \\times 6 \\times 4 = 12.", None),
+        ("We add (5 + 7 = 12), or 7 + 5 = 12 (twelve).", None),
+        ("We add (5 + 7 = 13).", "calculation_wrong"),
+        ("**12 + 8 = 21**", "calculation_wrong"),
+        ("<<12*8=95>>", "calculation_wrong"),
+        ("- 3 + 5 = 8\n1) 3 + 5 = 8", None),
+        ("-3 + 5 = 8", "calculation_wrong"),
+        ("200 / 3 = 66.66, 7 / 2 = 3 1/2 and 19 / 5 = 3 remainder 4", None),
+        ("n - 3 + 5 = 9, f(3 + 4) = 14, \\log 100 + 3 = 5, 10^3 + 5 = 1005 and √9 + 1 = 4", None),
+        ("3 + 4 = 10 - x and 3 + 10^2 = 103, while 3,5 + 1,5 = 5", None),
+        ("The rest is 100% - 60% - 80% = 40%.", "calculation_wrong"),
+        ("15 / 60 = 25% and 25% × 80 = 20", None),
+        ("In base 8 we have 7 + 1 = 10.", None),
+        ("Base-two sums: 1 + 1 = 10, and in binary 10 + 1 = 11.", None),
+        ("On a clock 10 + 5 = 3, and 17 % 5 = 2 is 17 mod 5 = 2.", None),
+        ("In base 10 we have 7 + 1 = 10.", "calculation_wrong"),
+        ("15 + 10 = 1 (mod 12)", None),
+        ("$15 + 10 \\equiv 1 \\pmod{12}$, so 15 + 10 = 1", None),
+        ("The base is 6: 6 * 4 = 20", "calculation_wrong"),
+        ("3/4 + 1/4 = 1, so \\boxed{\\frac{3}{4}}", "answer_not_derived"),
+        ("if 2 + 2 == 5: x = 2 + 2 // 3", None),
         ("Nothing to work out.", None),
     ],
 )
 def test_each_calculation_is_done_again(text, reason):
     assert Arithmetic().judge(Batch.of_texts([text])).reasons == [reason]
+
+
+def test_a_base_that_the_prompt_states_holds_for_the_answer():
+    table = answers([("Add 7 and 1 in base 8.", "7 + 1 = 10"), ("Add 7 and 1.", "7 + 1 = 10")])
+    assert Arithmetic().judge(Batch(table)).reasons == [None, "calculation_wrong"]
+
+
+@pytest.mark.parametrize(
+    "piece", ["1+1=", "=1", "1+", "(", "1+1=2 ", "\\frac{1}{", "\\boxed{", "1)=", "1+1=2;"]
+)
+def test_a_line_of_any_shape_is_worked_out_in_linear_time(piece):
+    started = time.process_time()
+    calculations(piece * (50_000 // len(piece)))
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.gold
@@ -142,4 +189,5 @@ def test_no_worked_gold_answer_is_called_wrong(gold):
     answers = [re.sub("<<.*?>>", "", row["answer"]) for row in gold("gsm8k_test.jsonl")]
     assert not any(Arithmetic().judge(Batch.of_texts(answers)).reasons)
     solved = [row["solution"] for row in gold("gsm8k_model_solutions.jsonl") if row["is_correct"]]
-    assert sum(map(bool, Arithmetic().judge(Batch.of_texts(solved)).reasons)) <= 1
+    # 520*(1+0.18)=500, and $132 + $6.6 = $138: both are wrong, and the answers right
+    assert sum(map(bool, Arithmetic().judge(Batch.of_texts(solved)).reasons)) <= 2

@@ -24,6 +24,7 @@ from synth.instructions.stated import stated, states
 from tests.filters.rows import HOSTILE, answers
 
 Gold = Callable[[str], list[dict[str, Any]]]
+STARTER = Path(__file__).parents[2] / "seeds/starter/prompts.jsonl"
 LONG = "One two three four five six. Seven eight!"
 
 # ruff: noqa: E501  a case is a line
@@ -32,6 +33,8 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("length_constraints:number_words", {"relation": "less than", "num_words": 9}, LONG, LONG + " x"),
     ("length_constraints:number_words", {"relation": "at most", "num_words": 8}, LONG, LONG + " x"),
     ("length_constraints:number_words", {"relation": "exactly", "num_words": 8}, LONG, LONG + " x"),
+    ("length_constraints:number_words", {"relation": "around", "num_words": 10}, LONG + " x", LONG),
+    ("length_constraints:number_sentences", {"relation": "exactly", "num_sentences": 3}, "Hello! How are you? Fine.", "Hello, how are you? Fine."),
     ("length_constraints:number_sentences", {"relation": "at least", "num_sentences": 2}, LONG, "One. two"),
     ("length_constraints:number_paragraphs", {"num_paragraphs": 2}, "a\n***\nb", "a\n\nb"),
     ("length_constraints:number_paragraphs", {"num_paragraphs": 2, "divider": "blank"}, "a\n\nb", "a\nb"),
@@ -41,16 +44,31 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
         "A.\n\n'So, it is.",
         "So.\n\nA.",
     ),
-    ("keywords:existence", {"keywords": ["ant", "bee"]}, "Bees eat ants.", "Bees eat."),
+    (
+        "length_constraints:nth_paragraph_first_word",
+        {"num_paragraphs": 2, "nth_paragraph": 1, "first_word": "So"},
+        "\n\n**So** it is.\n\n \n\nA.",
+        "**Soon** it is.\n\nA.",
+    ),
+    (
+        "length_constraints:nth_paragraph_first_word",
+        {"num_paragraphs": 1, "nth_paragraph": 1, "first_word": "It's so"},
+        "It's so, isn't it?",
+        "It so is.",
+    ),
+    ("keywords:existence", {"keywords": ["ant", "big bee"]}, "A _big\nbee_ eats an **Ant**.", "A big bee eats an antler."),
+    ("keywords:existence", {"keywords": ["\u732b"]}, "\u6211\u6709\u732b\u3002", "\u6211\u6709\u72d7\u3002"),
     ("keywords:forbidden_words", {"forbidden_words": ["ant"]}, "An antler.", "An ant."),
-    ("keywords:frequency", {"keyword": "a", "relation": "at least", "frequency": 2}, "a A", "a b"),
+    ("keywords:frequency", {"keyword": "a", "relation": "at least", "frequency": 2}, "a A", "a bar"),
     ("keywords:letter_frequency", {"letter": "Q", "let_relation": "less than", "let_frequency": 2}, "q", "qQ"),
     ("detectable_content:number_placeholders", {"num_placeholders": 2}, "[name], [date]", "[name]"),
     ("detectable_content:postscript", {"postscript_marker": "P.P.S"}, "Yes.\nP.P.S Also.", "Yes.\nP.S. No."),
     ("detectable_content:postscript", {"postscript_marker": "P.S."}, "Yes. P.S. Also.", "Yes. Ps no."),
     ("detectable_format:number_bullet_lists", {"num_bullets": 2}, "* a\n- b", "* a\n- b\n- c\n"),
     ("detectable_format:number_bullet_lists", {"num_bullets": 1}, "**bold**\n---\n* a", "**bold**\n---"),
+    ("detectable_format:number_bullet_lists", {"num_bullets": 1}, "*So it is*\n* a\n* * *", "*So it is*\n- - -"),
     ("detectable_format:constrained_response", {}, "My answer is no.", "No."),
+    ("detectable_format:constrained_response", {"options": ["A", "B"]}, "It is B.", "Apples."),
     ("detectable_format:number_highlighted_sections", {"num_highlights": 2}, "*a* and **b**", "**a** and b"),
     (
         "detectable_format:multiple_sections",
@@ -58,26 +76,39 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
         "SECTION 1\na\nSECTION 2\nb",
         "SECTION 1\na\nb",
     ),
+    (
+        "detectable_format:multiple_sections",
+        {"section_spliter": "SECTION", "num_sections": 2},
+        "## SECTION I\nas in SECTION II\n**SECTION II**",
+        "SECTION 1\nSECTION 2\nSECTION 3",
+    ),
+    ("detectable_format:json_keys", {"keys": ["a", "b"]}, '{"b": 1, "a": [2]}', '{"a": 1, "b": 2, "c": 3}'),
+    ("detectable_format:json_keys", {"keys": ["a"]}, '```json\n{"a": 1}\n```', '["a"]'),
     ("detectable_format:json_format", {}, '```json\n{"a": 1}\n```', 'Here: {"a": 1}'),
     ("detectable_format:title", {}, "<<A Day>>\nIt was.", "<< >>\nIt was."),
     ("combination:two_responses", {}, "One.\n******\nTwo.", "One.\n******\nOne."),
     ("combination:repeat_prompt", {"prompt_to_repeat": "Why  is it?"}, "Why is it? So.", "So. Why is it?"),
     ("change_case:english_lowercase", {}, "all of 3 small.", "All of it."),
+    ("change_case:english_lowercase", {}, "42", "\u732b"),
     ("change_case:english_capital", {}, "ALL OF 3.", "ALL OF it."),
+    ("change_case:english_capital", {}, "42", "The Moon"),
     ("change_case:capital_word_frequency", {"capital_relation": "at least", "capital_frequency": 2}, "AN OWL", "An OWL"),
     ("punctuation:no_comma", {}, "So it is.", "So, it is."),
     ("startend:end_checker", {"end_phrase": "That is all."}, 'So. "That is all."', "That is all. So."),
+    ("startend:end_checker", {"end_phrase": "It's over."}, "So.\n\n**It\u2019s over.**\n", "It's over now."),
     ("startend:quotation", {}, '"So it is."', '"So" it is.'),
     ("language:response_language", {"language": "fr"}, "Il pleut sur la ville et sur la mer depuis hier soir.", "It has been raining on the town since last night."),
     ("count:word_count_range", {"min_words": 2, "max_words": 3}, "a b c", "a b c d"),
     ("count:unique_word_count", {"N": 2}, "A, a b", "a A. a!"),
     ("count:numbers", {"N": 2}, "From 3 to 1,000 in the 1960s.", "From 3 to three."),
     ("count:keywords_multiple", {"counts": {"ant": 1, "bee": 2}}, "ant bee BEE", "ant bee bee bee"),
+    ("count:keywords_multiple", {"keyword1": "ant", "keyword3": "bee"}, "ant bee BEE bee", "antler bee bee bee"),
     ("count:conjunctions", {"small_n": 2}, "He and she, but not it.", "and and And"),
     ("count:pronouns", {"N": 2}, "He saw her.", "He saw Ann."),
     ("format:no_whitespace", {}, "a,b", "a, b"),
     ("format:newline", {}, "a\nb\n\nc", "a\nb c"),
     ("format:parentheses", {"depth": 3}, "([{}])", "([])()"),
+    ("format:parentheses", {}, "So :) (a [b {c (d [e])}])", "((((((] ([{(a)}])"),
     ("words:repeats", {"small_n": 2}, "a b A", "a b A a."),
     ("words:last_first", {}, "See the cat. Cat! Cat it was.", "See the cat. A cat it was."),
     ("sentence:keyword", {"N": 2, "word": "ant"}, "A bee. An ant.", "An ant. A bee."),
@@ -136,6 +167,37 @@ def test_without_instructions_nothing_is_claimed() -> None:
         check("So, it is.", prompt="Do not use any commas. Why?", read_prompt=False)[0]
         == "not_applicable"
     )
+
+
+def test_the_constraints_of_the_starter_seeds_are_all_read() -> None:
+    [outcome] = Read(prompts=(STARTER,)).shards(1_000)
+    found = [attached(json.loads(meta)) for meta in outcome.kept["meta"].to_pylist()]
+    assert (sum(map(bool, found)), sum(map(len, found))) == (17, 38)
+    assert {one.id for each in found for one in each} <= set(RULES)
+
+
+@pytest.mark.parametrize(
+    ("constraint", "text", "verdict"),
+    [
+        ({"check": "max_words", "value": 3}, "One doesn't, well-known.", "pass"),
+        ({"check": "max_words", "value": 3}, "One two three four.", "fail"),
+        ({"check": "min_words", "value": 3}, "One two.", "fail"),
+        ({"check": "paragraphs", "value": 2}, "One.\n\nTwo.", "pass"),
+        ({"check": "contains", "value": "owe you one"}, "I *owe you one*.", "pass"),
+        ({"check": "excludes", "value": "just"}, "It is just so.", "fail"),
+        ({"check": "excludes", "value": "just"}, "It is justified.", "pass"),
+        ({"check": "ends_with", "value": "?"}, "Is it?", "pass"),
+        ({"check": "json_keys", "value": ["a"]}, '{"a": 1}', "pass"),
+        ({"check": "lowercase", "value": True}, "so it is.", "pass"),
+        ({"check": "max_words", "value": "few"}, "One.", "unverified"),
+        ({"check": "rhymes", "value": True}, "One.", "unverified"),
+        ("max_words", "One.", "not_applicable"),
+    ],
+)
+def test_a_constraint_is_checked_as_the_instruction_that_it_is(
+    constraint: Any, text: str, verdict: str
+) -> None:
+    assert check(text, meta={"constraints": [constraint]}).verdict == verdict
 
 
 def test_an_empty_answer_follows_nothing() -> None:
@@ -201,6 +263,14 @@ def test_what_is_read_from_ifeval_prompts_is_what_their_authors_meant(gold: Gold
     assert sum(right.values()) > 100
     # "Use less than 100 words", which its authors left out of the list
     assert len(wrong) <= 1, wrong
+
+
+@pytest.mark.gold
+def test_reported_cases_get_the_verdict_that_a_person_gave(gold: Gold) -> None:
+    for row in gold("cases/instructions.jsonl"):
+        found = check(row["response"], meta=row)
+        allowed = {"fail-or-open": {"fail", "unverified"}}.get(row["right"], {row["right"]})
+        assert found.verdict in allowed, (row, found)
 
 
 @pytest.mark.gold

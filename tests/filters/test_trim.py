@@ -206,3 +206,26 @@ def test_labelled_openers_and_sign_offs_are_found(gold):
     openers, sign_offs = report(gold("answers_labelled.jsonl"))
     assert openers.figures.f1 >= 0.9
     assert sign_offs.figures.f1 >= 0.85
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt"),
+    [
+        (
+            "Here's a classic brittle that you can try at home. This recipe makes a tray.",
+            "Brittle?",
+        ),
+        ("I'm not a cook, but I can suggest some tips. However, tastes differ.", "Tips?"),
+        (
+            "I am a language model. However, I can give an example of a project:\n\n- A bridge.",
+            "Give an example of a project that you've worked on.",
+        ),
+    ],
+)
+def test_an_opener_that_the_rest_needs_stays(text: str, prompt: str) -> None:
+    assert Trim().trimmed(text, prompt).text == text
+
+
+def test_a_drawing_keeps_the_indent_of_its_first_line() -> None:
+    cat = " /\\_/\\\n( o.o )"
+    assert Trim().trimmed(f"Sure! Here is a cat:\n\n{cat}", "Draw a cat.").text == cat

@@ -2,6 +2,7 @@
 
     python -m tests.vllm [ENVIRONMENT [PYTEST ARGUMENTS]]
 
+With SLOW=1 in the environment those run too that start four engines one after the other.
 Where vLLM cannot be installed it says so in a line and ends well: that is the machine's lack. What
 fails after that is ours.
 """
@@ -32,7 +33,8 @@ def main(environment: str = ".venv-vllm", *options: str) -> int:
         return 0
     model = converted(python)
     print(f"vLLM and the model are there, {time.monotonic() - started:.0f} s", flush=True)
-    tests = [str(Path(__file__).parent), "-m", "vllm", "-n0", "--durations=8"]
+    which = "vllm" if os.environ.get("SLOW") else "vllm and not slow"
+    tests = [str(Path(__file__).parent), "-m", which, "-n0", "--durations=8"]
     with subprocess.Popen(
         [sys.executable, "-m", "pytest", *tests, *options],
         env={**os.environ, PYTHON: str(python), MODEL: str(model)},

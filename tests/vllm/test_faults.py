@@ -163,6 +163,7 @@ def test_64_long_prompts_in_flight_do_not_kill_the_engine(served: Served, tmp_pa
     assert "is down" not in heard.log
 
 
+@pytest.mark.slow
 def test_a_request_that_kills_the_engine_is_rejected_and_the_run_goes_on(tmp_path: Path) -> None:
     """A real death: chunked prefill splits the one prompt that is longer than a step."""
     chunked = ["--enable-chunked-prefill", "--max-num-batched-tokens", "256"]

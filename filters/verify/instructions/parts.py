@@ -15,6 +15,7 @@ SHORTENED = re.compile(
     re.IGNORECASE,
 )
 SHORT_CHARS = 12
+FIRST_UNSPACED = "\u2e80"  # Chinese and Japanese from here on
 NUMBERED = re.compile(r"\s*\d+\.")
 
 
@@ -51,6 +52,17 @@ def sentences(text: str) -> list[str]:
     return [sentence for sentence in (*found, " ".join(held)) if sentence]
 
 
+def occurrences(text: str, phrase: str, flags: int = re.IGNORECASE) -> int:
+    """How often the phrase stands in the text as words of its own, in whatever case.
+
+    An underscore is emphasis; scripts without blanks between words have no such borders.
+    """
+    words_of_it = r"\s+".join(map(re.escape, phrase.split()))
+    if all(char < FIRST_UNSPACED for char in phrase):
+        words_of_it = rf"(?<![^\W_]){words_of_it}(?![^\W_])"
+    return len(re.findall(words_of_it, text, flags))
+
+
 def paragraphs(text: str) -> list[str]:
     """What empty lines divide."""
     return [part.strip() for part in re.split(r"\n\s*\n", text) if part.strip()]
@@ -58,8 +70,10 @@ def paragraphs(text: str) -> list[str]:
 
 def unfenced(text: str) -> str:
     """Without the code fence around the whole, if there is one."""
-    fenced = re.fullmatch(r"```\w*\s*\n(.*?)\n?```", text.strip(), re.DOTALL)
-    return fenced[1].strip() if fenced else text.strip()
+    text = text.strip()
+    head, _, rest = text.partition("\n")
+    fenced = re.fullmatch(r"```\w*\s*", head) and rest.endswith("```")
+    return rest[:-3].strip() if fenced else text
 
 
 def number(given: Mapping[str, Any], name: str) -> int:
@@ -91,7 +105,7 @@ def strings(given: Mapping[str, Any], name: str) -> list[str]:
 
 
 def related(found: int, relation: object, wanted: int) -> bool:
-    """`at least`, `at most`, `exactly` or `less than`. Raises `UnreadableError`."""
+    """`at least`, `at most`, `exactly`, `less than` or `around`. Raises `UnreadableError`."""
     match relation:
         case "at least":
             return found >= wanted
@@ -101,6 +115,8 @@ def related(found: int, relation: object, wanted: int) -> bool:
             return found == wanted
         case "less than":
             return found < wanted
+        case "around":  # within a tenth, as open-instruct counts it
+            return abs(found - wanted) <= max(round(wanted / 10), 1)
     raise UnreadableError(
-        f"the relation is {relation!r}; known: at least, at most, exactly, less than"
+        f"the relation is {relation!r}; known: at least, at most, exactly, less than, around"
     )

@@ -25,9 +25,10 @@ MOST_CHARS = 1_000_000
 class Instructions(Model):
     """Checks answers against the instructions of their prompts: length, keywords, format, case.
 
-    They stand in the row's `meta`, as `instructions` or in IFEval's two columns, as those that
-    `evolve` attaches do, and others are read from the prompt. One that is broken fails the row; one
-    that is not known leaves it `unverified`. A row without any is `not_applicable`.
+    They stand in the row's `meta`, as `instructions`, as `constraints` or in IFEval's two columns,
+    as those that `evolve` attaches do, and others are read from the prompt. One that is broken
+    fails the row; one that is not known leaves it `unverified`. A row without any is
+    `not_applicable`.
     """
 
     name: ClassVar[str] = "instructions"

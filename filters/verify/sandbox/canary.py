@@ -90,7 +90,7 @@ def attacks(folder: str) -> bytes:
 
 def _end_the_deaf(lane: Lane) -> None:
     """A program that ignores every signal ends all the same: `finish` raises if it does not."""
-    child = lane.spawn("script", BUDGET.limits, frames=False)
+    child = lane.spawn("script", BUDGET.limits, stdin=b"")
     try:
         child.send(literal.encode_text(STUBBORN))
         lane.pump(lambda: bool(child.received), time.monotonic() + BUDGET.seconds)

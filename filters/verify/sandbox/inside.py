@@ -8,31 +8,47 @@ from __future__ import annotations
 
 import ast
 import atexit
+import builtins
+import contextlib
+import importlib
 import os
 import random
 import sys
 import threading
 import traceback
 import types
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from filters.verify.sandbox import literal
 from filters.verify.sandbox.literal import NotLiteralError, TooLargeError
 
 MOST_MESSAGE = 500
-STDIN = 0  # the program comes first there, then what it reads
 FILE = "solution.py"
+CODE, PROSE = b"C", b"P"
+"""The first frame of an answer's process, sent before any of the answer has run."""
+DEFINITIONS = (
+    ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign,
+    ast.AnnAssign,
+)  # fmt: skip
+READY = (
+    "typing", "collections", "itertools", "functools", "heapq", "bisect", "math", "string", "re",
+    "random", "operator", "copy",
+)  # fmt: skip
+"""What LeetCode has imported, and LiveCodeBench puts before an answer whose function it calls."""
 
 
 def work(role: str) -> NoReturn:
     """Does the role's work and ends the process."""
     random.seed(0)  # the same answer, the same verdict
+    vars(builtins).update(exit=sys.exit, quit=sys.exit)  # Python's own come with `site`
+    sys.argv = [FILE]
     if role == "command":
-        run_command(literal.decode(literal.read_frame(STDIN)))
+        run_command(literal.decode(literal.read_frame()))
     if role == "script":
-        run_script(literal.decode_text(literal.read_frame(STDIN)))
+        run_script(literal.decode_text(literal.read_frame()).split(literal.BETWEEN_BLOCKS))
     if role == "candidate":
-        answer_calls()
+        answer_calls(literal.decode(literal.read_frame()))
     from filters.verify.sandbox.tester import run_tests
 
     run_tests()
@@ -47,13 +63,15 @@ def run_command(command: list[str]) -> NoReturn:
     os._exit(126)
 
 
-def run_script(source: str) -> NoReturn:
+def run_script(blocks: list[str]) -> NoReturn:
     """Runs a program as `python program.py` would, to its end."""
     module = types.ModuleType("__main__")
+    module.__file__ = FILE
     sys.modules["__main__"] = module
     code = 0
     try:
-        exec(compile(source, FILE, "exec"), module.__dict__)  # noqa: S102  what we are for
+        for part in parts_of_program(blocks):
+            run(part, module, FILE)
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException:  # as the interpreter itself does
@@ -65,9 +83,58 @@ def run_script(source: str) -> NoReturn:
     os._exit(code & 255)
 
 
-def answer_calls() -> NoReturn:
+def parts_of_program(blocks: list[str]) -> Sequence[ast.Module | str]:
+    """What to run of an answer's blocks: the last one that is a program by itself, or all of them.
+
+    A program does something besides defining, and uses no name that it does not define. One that
+    defines a function or class goes before one that does not, which may be an example.
+    """
+    trees = [ast.parse(block) for block in blocks if parses(block)] if len(blocks) > 1 else []
+    whole = [tree for tree in trees if acts(tree) and not undefined_names(tree)]
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    defining = [tree for tree in whole if any(isinstance(node, kinds) for node in tree.body)]
+    return (defining or whole)[-1:] or trees or blocks[-1:]
+
+
+def acts(tree: ast.Module) -> bool:
+    """Whether it does more than define."""
+    return not all(
+        isinstance(node, DEFINITIONS)
+        or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        for node in tree.body
+    )
+
+
+def undefined_names(tree: ast.Module) -> set[str]:
+    """The names that a program uses, and neither it nor Python defines. What `*` brings counts."""
+    used: set[str] = set()
+    bound = {*dir(builtins), "__file__"}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()):
+                used.add(name)
+            case ast.Name(id=name):
+                bound.add(name)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                bound.add(name)
+            case ast.ClassDef(name=name):
+                bound.add(name)
+            case ast.arg(arg=name):
+                bound.add(name)
+            case ast.ImportFrom(module=str(module), names=[ast.alias(name="*")], level=0):
+                with contextlib.suppress(ImportError):
+                    bound.update(vars(importlib.import_module(module)))
+            case ast.alias(name=name, asname=alias):
+                bound.add(alias or name.split(".")[0])
+            case ast.ExceptHandler(name=str(name)):
+                bound.add(name)
+    return used - bound
+
+
+def answer_calls(job: dict[str, Any]) -> NoReturn:
     """Loads the program at the first call, and answers each with what came of it."""
-    job = literal.decode(literal.read_frame())
+    readable = job["marked"] or given_by(job["prompt"]) or any(map(parses, job["blocks"]))
+    literal.write_frame(CODE if readable else PROSE)
     module: types.ModuleType | None = None
     while True:
         try:
@@ -75,25 +142,28 @@ def answer_calls() -> NoReturn:
         except EOFError:
             os._exit(0)
         try:
-            name, args, kwargs = literal.decode(asked)
+            name, args, kwargs, in_place = literal.decode(asked)
             if module is None:
-                module = load(job["prompt"], job["code"], marked=job["marked"])
-            answer = ["value", call(module, name, args, kwargs), None]
-            packed = literal.encode(answer)
-        except NoCodeError:
-            packed = literal.encode(["no code", None, None])
+                module = load(job, name)
+            value = call(module, name, args, kwargs)
+            packed = literal.encode(["value", value, args if in_place else None])
         except NotLiteralError as error:
-            packed = literal.encode(["no literal", str(error), None])
+            packed = literal.encode(["no literal", f"a {error}, which is no literal", None])
         except TooLargeError as error:
-            packed = literal.encode(["raised", "TooLargeError", f"a return value {error}"])
+            packed = literal.encode(["no literal", f"a value {error}", None])
         except BaseException as error:  # SystemExit is an answer as well
             packed = literal.encode(["raised", type(error).__name__, message(error)])
         literal.write_frame(packed)
 
 
 def call(module: types.ModuleType, name: str, args: list[Any], kwargs: dict[str, Any]) -> object:
-    """What the program's function gives; NameError where there is none."""
+    """What the program's function gives, or the method of its class `Solution`, as LeetCode has it.
+
+    NameError where there is none.
+    """
     function = getattr(module, name, None)
+    if function is None and isinstance(getattr(module, "Solution", None), type):
+        function = getattr(module.Solution(), name, None)
     if function is None:
         raise NameError(f"the answer defines no {name!r}")
     return function(*args, **kwargs)
@@ -107,43 +177,72 @@ def message(error: BaseException) -> str:
         return ""
 
 
-class NoCodeError(Exception):
-    """The answer is prose."""
-
-
-def load(prompt: str, code: str, *, marked: bool) -> types.ModuleType:
+def load(job: dict[str, Any], name: str) -> types.ModuleType:
     """The answer as a module, after what its prompt has given (imports, helpers, the stub).
 
-    An answer may also be the body that goes on where the prompt ends; then its first line may have
-    lost its indentation. Raises what the program raises, SyntaxError where it is none, NoCodeError
-    where it never was meant as one.
+    Of several blocks that is the last one that defines `name`, after the definitions of the others.
+    A single one may also be the body that goes on where the prompt ends; then its first line may
+    have lost its indentation. Raises what the program raises, SyntaxError where it is none.
     """
     module = types.ModuleType("solution")
     sys.modules["solution"] = module
+    if job["ready"]:
+        module.__dict__["__builtins__"] = ready_names()
+    prompt, blocks = job["prompt"], job["blocks"]
     given = given_by(prompt)
-    attempts = [code]
     if given is not None:
         run(given, module, "prompt.py")
-        attempts += [prompt + code, prompt + "    " + code] if code.strip() else []
-    elif not marked and not parses(code):
-        raise NoCodeError("no code in the answer")
-    program = next(filter(parses, attempts), code)
-    run(program, module, FILE)
+    trees = [ast.parse(block) for block in blocks if parses(block)] if len(blocks) > 1 else []
+    main = next((tree for tree in reversed(trees) if defines(tree, name)), None)
+    for tree in trees:
+        for node in tree.body if tree is not main else ():
+            if isinstance(node, DEFINITIONS):
+                with contextlib.suppress(Exception):  # an example may lack what it needs
+                    run(ast.Module([node], []), module, FILE)
+    attempts = [blocks[-1]]
+    if given is not None and blocks[-1].strip():
+        attempts += [prompt + blocks[-1], prompt + "    " + blocks[-1]]
+    with contextlib.suppress(EOFError):  # an example at its end reads input, and there is none
+        run(main or next(filter(parses, attempts), blocks[-1]), module, FILE)
     return module
+
+
+def defines(tree: ast.Module, name: str) -> bool:
+    """Whether the program has this function, or LeetCode's class that may have it."""
+    found: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign):
+            found.update(one.id for one in node.targets if isinstance(one, ast.Name))
+    return not found.isdisjoint((name, "Solution"))
+
+
+def ready_names() -> dict[str, Any]:
+    """Python's own names, and behind them those of `READY`: none of them is the answer's."""
+    modules = {name: importlib.import_module(name) for name in READY}
+    names = {
+        name: value
+        for module in modules.values()
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+    }
+    return {**names, **modules, **vars(builtins)}
 
 
 def parses(code: str) -> bool:
     """Whether this is Python."""
     try:
-        compile(code, FILE, "exec")
-    except (SyntaxError, ValueError):  # ValueError: a null byte
+        compile(code, FILE, "exec", dont_inherit=True)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # ValueError: a null byte
         return False
     return True
 
 
 def run(program: ast.Module | str, module: types.ModuleType, name: str) -> None:
-    """Executes the program in the module."""
-    exec(compile(program, name, "exec"), module.__dict__)  # noqa: S102  what we are for
+    """Executes the program in the module, without the `__future__` of this one."""
+    code = compile(program, name, "exec", dont_inherit=True)
+    exec(code, module.__dict__)  # noqa: S102  what we are for
 
 
 def given_by(prompt: str) -> ast.Module | None:
@@ -158,8 +257,7 @@ def given_by(prompt: str) -> ast.Module | None:
         return None
     if not any(map(is_stub, tree.body)):
         return None
-    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
-    return ast.Module([node for node in tree.body if isinstance(node, kinds)], [])
+    return ast.Module([node for node in tree.body if isinstance(node, DEFINITIONS)], [])
 
 
 def stubs(prompt: str) -> list[str]:

@@ -57,7 +57,6 @@ class Child:
     errors: int
     pending: bytearray = field(default_factory=bytearray)
     """What is still to be written."""
-    close_when_written: bool = False
     received: bytearray = field(default_factory=bytearray)
     said: bytearray = field(default_factory=bytearray)
     """The head of its standard error."""
@@ -134,8 +133,11 @@ class Lane:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def spawn(self, role: str, limits: Limits, *, frames: bool) -> Child:
-        """Starts a child that is asked in frames, or else has standard input and output."""
+    def spawn(self, role: str, limits: Limits, *, stdin: bytes | None = None) -> Child:
+        """Starts a child that is asked in frames; with `stdin`, one that gets a frame and this.
+
+        It is a file, as `python program.py < input` has it: programs ask for its size.
+        """
         self.count += 1
         with contextlib.ExitStack() as stack:
             pipes = [os.pipe() for _ in range(3)]
@@ -147,11 +149,15 @@ class Lane:
                 os.set_blocking(fd, False)
             child = Child(self.count, write, read, errors)
             self.children[child.id] = child
-            streams = [nothing, nothing] if frames else [their_in, their_out]
-            framed = [their_in, their_out] if frames else [nothing, nothing]
+            streams, answers = (nothing, nothing), their_out
+            if stdin is not None:
+                file = stack.enter_context(os.fdopen(os.memfd_create("stdin"), "wb+"))
+                file.write(stdin)
+                file.seek(0)
+                streams, answers = (file.fileno(), their_out), nothing
             self._ask(
                 REQUEST.pack(START, child.id, ROLES.index(role), *limits),
-                [*streams, their_errors, *framed],
+                [*streams, their_errors, their_in, answers],
             )
         return child
 
@@ -243,9 +249,6 @@ def _write(child: Child) -> None:
         return
     except OSError:  # it reads no more
         child.pending.clear()
-    if child.close_when_written and not child.pending:
-        os.close(child.write)
-        child.write = -1
 
 
 def _read(child: Child) -> None:

@@ -8,17 +8,20 @@ sandbox. The verdict is theirs, and they hear nothing of the answer but literals
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from filters.verify.sandbox import literal
+from filters.verify.sandbox.inside import PROSE
 from filters.verify.sandbox.lane import Child, Lane
 from filters.verify.sandbox.literal import MOST_BYTES
 from filters.verify.sandbox.seal import Limits
-from filters.verify.sandbox.tester import CALL, DONE
+from filters.verify.sandbox.tester import CALL, DONE, IN_PLACE, ON_COPIES
 from synth.verdicts import Check, Verdict
 
 KILLED: Final = -9
@@ -53,33 +56,53 @@ class Answer:
     """The code to be checked, and the prompt's code that it may build on."""
 
     prompt: str
-    code: str
+    blocks: Sequence[str]
+    """In the order of the answer; at least one."""
     marked: bool
-    """Whether the answer marks it as code."""
+    """Whether the answer marks them as code."""
+    ready: bool = False
+    """Whether LeetCode's imports are made for it, see `inside.READY`."""
 
     def job(self) -> bytes:
         """As the sandboxed process reads it."""
-        return literal.encode({"prompt": self.prompt, "code": self.code, "marked": self.marked})
+        return literal.encode(
+            {
+                "prompt": self.prompt,
+                "blocks": list(self.blocks),
+                "marked": self.marked,
+                "ready": self.ready,
+            }
+        )
 
 
-def check_function(lane: Lane, tests: bytes, answer: Answer | object, budget: Budget) -> Check:
+def check_function(
+    lane: Lane,
+    tests: bytes,
+    answer: Answer | object,
+    budget: Budget,
+    *,
+    in_place: bool = False,
+    altered: bool = False,
+) -> Check:
     """The verdict of the tests (an encoded job) about the answer.
 
-    An `answer` that is no `Answer` is a value that every call gives, to see what the tests are
-    worth. Raises `SandboxFault` and `OutsideKillError`, which say nothing about the answer.
+    `in_place`: what a call changes in a list, set or dict is changed for the tests, too.
+    An `answer` that is no `Answer` is a value that every call gives, and `altered` puts another
+    value in place of each that the answer gives: both show what the tests are worth. Raises
+    `SandboxFault` and `OutsideKillError`, which say nothing about the answer.
     """
     children: list[Child] = []
     try:
-        tester = lane.spawn("tests", budget.limits, frames=True)
+        tester = lane.spawn("tests", budget.limits)
         children.append(tester)
-        tester.send(tests)
+        tester.send((IN_PLACE if in_place else ON_COPIES) + tests)
         candidate = None
         if isinstance(answer, Answer):
-            candidate = lane.spawn("candidate", budget.limits, frames=True)
+            candidate = lane.spawn("candidate", budget.limits)
             children.append(candidate)
             candidate.send(answer.job())
         constant = b"" if candidate else literal.encode(["value", answer, None])
-        check = _relay(lane, tester, candidate, constant, budget)
+        check = _relay(lane, tester, candidate, constant, budget, altered=altered)
     finally:
         lane.finish(children)
     return check._replace(note=f"{_plain(check.note)}{_took(children[-1])}")
@@ -93,16 +116,28 @@ def _took(child: Child) -> str:
 
 
 def _relay(
-    lane: Lane, tester: Child, candidate: Child | None, constant: bytes, budget: Budget
+    lane: Lane,
+    tester: Child,
+    candidate: Child | None,
+    constant: bytes,
+    budget: Budget,
+    *,
+    altered: bool,
 ) -> Check:
     """Carries calls and literals between the two until there is a verdict."""
     left = {child.id: budget.seconds for child in (tester, candidate) if child}
+    if candidate is not None:
+        ready = _turn(lane, candidate, left, budget)  # none of the answer has run so far
+        if ready == PROSE:
+            return Check(Verdict.UNVERIFIED, "no code in the answer")
+        if isinstance(ready, str):
+            return Check(Verdict.FAIL, f"the answer {ready}")
     calls = 0
     while True:
         said = _turn(lane, tester, left, budget)
         if isinstance(said, str):
-            verdict = Verdict.ERROR if not calls else Verdict.UNVERIFIED
-            return Check(verdict, f"the tests {said}")
+            # what they do with the answer's values may be why, so it is not left open
+            return Check(Verdict.ERROR, f"the tests {said}")
         if said[:1] == DONE:
             return _verdict(said[1:], calls, candidate)
         if said[:1] != CALL:
@@ -116,7 +151,33 @@ def _relay(
         if isinstance(reply, str):
             asked = said[1 : 1 + STDERR_CHARS].decode(errors="replace")
             return Check(Verdict.FAIL, f"call {calls}, {asked}: the answer {reply}"[:NOTE_CHARS])
-        tester.send(reply)
+        tester.send(alter(reply) if altered else reply)
+
+
+def alter(reply: bytes) -> bytes:
+    """The reply with another value of the same kind, which tests cannot know, and arguments too."""
+    salt = hashlib.sha256(reply).hexdigest()
+    try:
+        _, value, arguments = json.loads(reply)
+        return json.dumps(["value", _unlike(value, salt), _unlike(arguments, salt)]).encode()
+    except (ValueError, TypeError, RecursionError):
+        return reply  # the tests do not accept it
+
+
+def _unlike(value: Any, salt: str) -> Any:
+    """Another value, packed as `literal` packs it."""
+    match value:
+        case bool():
+            return not value
+        case int() | float():
+            return -abs(value) - 1 - int(salt[:2], 16)
+        case list():
+            return [*(_unlike(item, salt) for item in value), salt]
+        case {"d": [*pairs]}:
+            return {"d": [*([key, _unlike(item, salt)] for key, item in pairs), [salt, salt]]}
+        case {"t": [*_]} | {"s": [*_]} | {"f": [*_]} | {"g": [*_]}:
+            return {tag: _unlike(items, salt) for tag, items in value.items()}
+    return salt
 
 
 def _turn(lane: Lane, child: Child, left: dict[int, float], budget: Budget) -> bytes | str:
@@ -192,11 +253,9 @@ def run_program(lane: Lane, program: bytes, stdin: str, budget: Budget, *, role:
 
     Raises `SandboxFault` and `OutsideKillError`, which say nothing about the program.
     """
-    child = lane.spawn(role, budget.limits, frames=False)
+    child = lane.spawn(role, budget.limits, stdin=stdin.encode(errors="surrogatepass"))
     try:
         child.send(program)
-        child.pending += stdin.encode(errors="surrogatepass")
-        child.close_when_written = True
         in_time = lane.pump(
             lambda: (child.end is not None and child.read < 0) or child.flooded,
             time.monotonic() + budget.seconds,

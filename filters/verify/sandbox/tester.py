@@ -14,15 +14,19 @@ import os
 import sys
 import traceback
 import types
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from filters.verify.sandbox import inside, literal
 from filters.verify.sandbox.literal import NotLiteralError, TooLargeError, same
 
 CALL, DONE = b"C", b"D"
+ON_COPIES, IN_PLACE = b"0", b"1"
+"""Before the tests: whether a call can change what they hold."""
 MOST_NOTE = 400
 MOST_SHOWN = 120
 FILE = "tests.py"
+FOR_EFFECT = " for effect"  # no name that tests can have
 
 
 class Stopped(BaseException):  # no test may catch it by accident
@@ -40,7 +44,8 @@ class AnswerError(Exception):
 class Session:
     """The calls of one run of the tests."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_place: bool) -> None:
+        self.in_place = in_place
         self.calls = 0
         self.last = ""
         """The last call and what came of it, as evidence."""
@@ -48,17 +53,24 @@ class Session:
         """The exception that the answer's last call has raised here."""
         self.stopped: Stopped | None = None
         """A verdict that stands, even if the tests catch what ends them."""
+        self.uncrossed = ""
+        """The last call that gave what is no literal: no such answer passes."""
 
-    def ask(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def ask(
+        self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, in_place: bool = False
+    ) -> Any:
         """What the answer gives for the call; its builtin exceptions are raised here too."""
+        in_place = in_place or self.in_place
         parts = [*map(shown, args), *(f"{k}={shown(v)}" for k, v in kwargs.items())]
         self.last = f"{name}({', '.join(parts)})"
         try:
-            packed = literal.encode([name, list(args), kwargs])
+            packed = literal.encode([name, list(args), kwargs, in_place])
         except NotLiteralError as error:
+            if self.uncrossed:  # it may be what the answer gave
+                self.stop("fail", self.uncrossed)
             self.stop("unverified", f"the tests pass a {error} to {name}")
         except TooLargeError as error:
-            self.stop("unverified", f"the tests pass a value {error} to {name}")
+            self.stop("error", f"the tests pass a value {error} to {name}")
         literal.write_frame(CALL + packed)
         self.calls += 1
         try:
@@ -67,14 +79,17 @@ class Session:
             self.stop("fail", f"{self.last} gave what cannot be read")
         if kind == "value":
             self.last += f" gave {shown(first)}"
+            if in_place and isinstance(second, list):
+                for own, changed in zip(args, second, strict=False):
+                    replace(own, changed)
             return first
-        if kind == "no literal":
-            self.stop("unverified", f"{self.last} gave a {first}, which is no literal")
-        if kind == "no code":
-            self.stop("unverified", "no code in the answer")
-        self.last += f" raised {first}: {second}"
-        self.raised = exception(str(first), str(second))
-        raise self.raised
+        if kind == "raised":
+            self.last += f" raised {first}: {second}"
+            self.raised = exception(str(first), str(second))
+            raise self.raised
+        self.last += f" gave {first}"
+        self.uncrossed = self.last
+        return Uncrossed(self, name)
 
     def stop(self, verdict: str, note: str) -> NoReturn:
         """Ends the tests with this verdict."""
@@ -93,6 +108,41 @@ def exception(name: str, text: str) -> Exception:
     return AnswerError(f"{name}: {text}")
 
 
+def replace(own: Any, changed: Any) -> None:
+    """Makes the tests' own list, dict or set what the answer has made of its copy."""
+    if type(own) is type(changed) and isinstance(own, list | dict | set):
+        own.clear()
+        (own.extend if isinstance(own, list) else own.update)(changed)
+
+
+class Uncrossed:
+    """In place of a value that is no literal: equal to nothing, and useless.
+
+    Tests that call it, or that use it as an object of a class, cannot be held by any answer.
+    """
+
+    def __init__(self, session: Session, name: str) -> None:
+        self._session = session
+        self._of_class = name[:1].isupper()
+
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        self._session.stop("unverified", "the tests call what a call gave, and no function crosses")
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if self._of_class and not name.startswith("__"):
+            self._session.stop(
+                "unverified", f"the tests use .{name} of an object, and none crosses"
+            )
+        raise AttributeError(name)
+
+    def __eq__(self, other: object) -> bool:
+        if self._of_class and isinstance(other, Uncrossed):
+            self._session.stop("unverified", "the tests compare objects, and none crosses")
+        return False
+
+    __hash__ = object.__hash__
+
+
 class Asked:
     """A function of the answer, as the tests see it."""
 
@@ -101,7 +151,30 @@ class Asked:
         self.__name__ = name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.__name__ == "Solution" and not args and not kwargs:
+            return Solution(self._session)
         return self._session.ask(self.__name__, args, kwargs)
+
+    def for_effect(self, *args: Any, **kwargs: Any) -> None:
+        """A call for what it does to its arguments."""
+        self._session.ask(self.__name__, args, kwargs, in_place=True)
+
+
+class Statements(ast.NodeTransformer):
+    """Makes `f(x)` that stands alone `for_effect(f, x)`: a call whose value nobody looks at."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr:
+        """The statement, with the call in it changed."""
+        call = node.value
+        if isinstance(call, ast.Call):
+            call.args.insert(0, call.func)
+            call.func = ast.copy_location(ast.Name(FOR_EFFECT, ast.Load()), call)
+        return node
+
+
+def for_effect(function: Any, *args: Any, **kwargs: Any) -> None:
+    """Calls it for its effects."""
+    (function.for_effect if isinstance(function, Asked) else function)(*args, **kwargs)
 
 
 def shown(value: object) -> str:
@@ -115,8 +188,9 @@ def shown(value: object) -> str:
 
 def run_tests() -> NoReturn:
     """Runs the tests, says what came of it in one frame, and waits for the end."""
-    job = literal.decode(literal.read_frame())
-    session = Session()
+    frame = literal.read_frame()
+    job = literal.decode(frame[1:])
+    session = Session(in_place=frame[:1] == IN_PLACE)
     try:
         if "calls" in job:
             run_cases(session, job["name"], job["calls"], job["expected"])
@@ -139,6 +213,8 @@ def passed(session: Session) -> tuple[str, str]:
     """The verdict where no test has objected."""
     if not session.calls:
         return "unverified", "the tests call nothing that the answer defines"
+    if session.uncrossed:
+        return "fail", session.uncrossed
     return "pass", f"{session.calls} calls, every test held; the last: {session.last}"
 
 
@@ -189,8 +265,8 @@ def run_cases(session: Session, name: str, calls: list[list[Any]], expected: lis
 
 
 def listed(value: object) -> object:
-    """The value with lists for tuples: the expected one comes from JSON, which has no tuples."""
-    if isinstance(value, list | tuple):
+    """The value with lists for tuples and iterators, as the expected one is JSON."""
+    if isinstance(value, list | tuple | Iterator):
         return [listed(item) for item in value]
     if isinstance(value, dict):
         return {key: listed(item) for key, item in value.items()}
@@ -209,10 +285,11 @@ def run_asserts(session: Session, prompt: str, tests: str) -> None:
     helpers = trusted(prompt)
     if helpers is not None:
         inside.run(helpers, module, "prompt.py")
-    for name in asked_names(tree) - module.__dict__.keys():
+    for name in inside.undefined_names(tree) - module.__dict__.keys():
         setattr(module, name, Asked(session, name))
+    setattr(module, FOR_EFFECT, for_effect)
     sys.modules["solution"] = Solution(session)
-    inside.run(tree, module, FILE)
+    inside.run(Statements().visit(tree), module, FILE)
     for name, value in list(vars(module).items()):
         if name.startswith("test_") and isinstance(value, types.FunctionType):
             value()
@@ -240,26 +317,3 @@ def trusted(prompt: str) -> ast.Module | None:
     if given is None:
         return None
     return ast.Module([node for node in given.body if not inside.is_stub(node)], [])
-
-
-def asked_names(tree: ast.Module) -> set[str]:
-    """The names that the tests use and neither they nor Python define."""
-    used: set[str] = set()
-    bound = set(dir(builtins))
-    for node in ast.walk(tree):
-        match node:
-            case ast.Name(id=name, ctx=ast.Load()):
-                used.add(name)
-            case ast.Name(id=name):
-                bound.add(name)
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                bound.add(name)
-            case ast.ClassDef(name=name):
-                bound.add(name)
-            case ast.arg(arg=name):
-                bound.add(name)
-            case ast.alias(name=name, asname=alias):
-                bound.add(alias or name.split(".")[0])
-            case ast.ExceptHandler(name=str(name)):
-                bound.add(name)
-    return used - bound
