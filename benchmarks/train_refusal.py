@@ -2,12 +2,13 @@
 
     python -m benchmarks.train_refusal [DATA_FOLDER]
 
-It learns from three sources, of which only the last is in this repository:
+It learns from these sources, of which only the last is in this repository:
 - XSTest (arXiv:2308.01263, github.com/paul-rottger/xstest, CC-BY-4.0): 900 replies of models with
   human labels; full and partial refusals count as refusals.
 - Answers of 31 models to AlpacaEval (Apache-2.0), labelled by us: full refusals, and partial ones
   that are not worth keeping. Unlabelled answers of vicuna-7b are taken for no refusals, except
   those that a first model suspects. The prompts of both are what people ask, not refusals.
+- The answers of Self-Instruct's seed tasks (Apache-2.0), which people wrote: no refusals.
 - `refusal_rows.jsonl`: refusals and what looks like one, written for this; and sentences put
   together at random from `refusal_wordings.json`, in five languages.
 """
@@ -40,6 +41,7 @@ WEIGHT = {
     "alpacaeval": 3.0,
     "vicuna": 0.5,
     "written": 3.0,
+    "tasks": 1.0,
     "prompts": 0.5,
     "made": 1.0,
 }
@@ -64,12 +66,14 @@ def rows_of(folder: Path) -> Rows:
     answers = labelled(folder / "answers_labelled.jsonl", "AlpacaEval")
     unlabelled = labelled(folder / "answers_vicuna-7b.jsonl", "AlpacaEval")
     written = labelled(HERE / "refusal_rows.jsonl", "this repository")
+    plain = labelled(folder / "seed_tasks.jsonl", "Self-Instruct")
     asked = dict.fromkeys(row["prompt"] for row in [*xstest, *answers])
     found = [
         *((row["prompt"], row["completion"], row["label"][0] != "1", "xstest") for row in xstest),
         *((row["prompt"], row["response"], deserves(row), "alpacaeval") for row in answers),
         *((row["prompt"], row["response"], False, "vicuna") for row in unlabelled),
         *((row["prompt"], row["response"], row["refusal"], "written") for row in written),
+        *((row["instruction"], row["instances"][0]["output"], False, "tasks") for row in plain),
         *(("", prompt, False, "prompts") for prompt in asked),
         *((*row, "made") for row in wordings(random.Random(7))),
     ]
@@ -233,6 +237,7 @@ def main() -> None:
         "sources": [
             "XSTest, arXiv:2308.01263, github.com/paul-rottger/xstest, CC-BY-4.0",
             "AlpacaEval outputs, github.com/tatsu-lab/alpaca_eval, Apache-2.0; labels ours",
+            "Self-Instruct seed tasks, github.com/yizhongw/self-instruct, Apache-2.0",
             "benchmarks/refusal_rows.jsonl and refusal_wordings.json, ours",
         ],
         "rows": {source: int(rows.of(source).sum()) for source in WEIGHT},

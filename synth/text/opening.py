@@ -20,6 +20,7 @@ HEAD_CHARS = 160
 PROMPT_CHARS = 2_000
 WORD_SIZES, CHARACTER_SIZES = (1, 2, 3), (3, 4, 5)
 PAIR_WEIGHT = 2.0
+FEWEST = 12
 QUOTATION = re.compile(r'"[^"\n]*"|“[^”\n]*(?:”|\Z)|«[^»\n]*»|„[^“”\n]*[“”]')
 LONGER_WORD = re.compile(r"[^\W\d_]{4,}")
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
@@ -55,16 +56,18 @@ def features(texts: Sequence[str], prompts: Sequence[str]) -> Features:
     heads = [_head(text, prompt) for text, prompt in zip(texts, prompts, strict=True)]
     words, characters = _words(heads), _characters(heads)
     asked = _words([" ".join(prompt[:HEAD_CHARS].split()[:3]) for prompt in prompts])
-    groups = [
+    ngrams = [
         *(_ngrams(words, size, salt=size) for size in WORD_SIZES),
         *(_ngrams(characters, size, salt=10 + size) for size in CHARACTER_SIZES),
-        *(_first(words, size, salt=20 + size) for size in WORD_SIZES),
     ]
+    first = [_first(words, size, salt=20 + size) for size in WORD_SIZES]
     pairs = [_pair(asked, place, words, other) for place in range(3) for other in range(2)]
-    found = [_entries(group, len(texts), 1.0) for group in groups]
-    found.append(
-        _entries(Ngrams(*map(np.concatenate, zip(*pairs, strict=True))), len(texts), PAIR_WEIGHT)
-    )
+    paired = Ngrams(*map(np.concatenate, zip(*pairs, strict=True)))
+    found = [
+        *(_entries(group, len(texts), fewest=FEWEST) for group in ngrams),
+        *(_entries(group, len(texts)) for group in first),
+        _entries(paired, len(texts), weight=PAIR_WEIGHT),
+    ]
     return Features(*map(np.concatenate, zip(*found, strict=True)))
 
 
@@ -124,9 +127,12 @@ def _mixed(hashes: NDArray[np.uint64], parts: NDArray[np.uint64]) -> NDArray[np.
     return mixed ^ (mixed >> np.uint64(29))
 
 
-def _entries(ngrams: Ngrams, count: int, weight: float) -> Features:
-    """Each n-gram of a row once; a group of n-grams weighs the same in every row."""
+def _entries(ngrams: Ngrams, count: int, weight: float = 1.0, fewest: int = 1) -> Features:
+    """Each n-gram of a row once; a group of n-grams weighs the same in every row.
+
+    A row with less than `fewest` says less than others.
+    """
     columns = (ngrams.hashes >> np.uint64(48)).astype(np.int64)
     rows, columns = np.divmod(np.unique(ngrams.rows * COLUMNS + columns), COLUMNS)
-    of_row = np.maximum(1, np.bincount(rows, minlength=count))
+    of_row = np.maximum(fewest, np.bincount(rows, minlength=count))
     return Features(rows, columns, (weight / np.sqrt(of_row[rows])).astype(np.float32))
