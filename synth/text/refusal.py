@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 WEIGHTS = Path(__file__).with_suffix(".npy")
 PROVENANCE = Path(__file__).with_suffix(".json")
-THRESHOLD = 0.5  # the best F1 on answers to AlpacaEval, by cross-validation over prompts
+THRESHOLD = 0.4  # 0.3 % of the good answers to AlpacaEval are above, by weight
 
 
 def refuses(text: str, prompt: str = "") -> bool:

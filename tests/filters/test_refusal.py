@@ -88,7 +88,7 @@ def test_only_the_opening_is_read():
 def test_the_score_is_kept_and_the_threshold_decides():
     refusal = "I'm sorry, but I can't help with that."
     (score,) = Refusal().judge(Batch.of_texts([refusal])).scores
-    assert 0.5 <= score < 1
+    assert 0.4 <= score < 1
     assert reason(Refusal(threshold=1), refusal) is None
 
 
