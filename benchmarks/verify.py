@@ -26,7 +26,7 @@ from filters.verify.sandbox.run import Budget, run_program
 from synth.batch import Batch
 from synth.record import new_record, records_table
 
-COLD_GOAL, WARM_GOAL, MATHS_GOAL = 0.5, 3.0, 0.8
+COLD_GOAL, WARM_GOAL, MATHS_GOAL = 0.5, 3.0, 10.0
 PROGRAM = """
 def primes(n):
     sieve = [True] * n

@@ -10,6 +10,8 @@ import pytest
 
 from tests.fake_teacher import served
 
+# they wait for servers and processes: begun last, they would be all that still runs
+FIRST = ("test_flows.py", "test_readme.py", "test_cli.py", "test_contributing.py")
 REAL = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -32,3 +34,8 @@ def teacher_url() -> Iterator[str]:
 def quiet_env() -> dict[str, str]:
     """The environment for commands under test: no colours, no terminal width of chance."""
     return {**os.environ, "NO_COLOR": "1", "COLUMNS": "160", "TERM": "dumb"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files with the longest tests are begun first, the others in the order of their names."""
+    items.sort(key=lambda item: item.path.name not in FIRST)

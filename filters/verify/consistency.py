@@ -8,6 +8,7 @@ agrees with itself.
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
@@ -16,7 +17,6 @@ from synth.engine.stage import Model
 from synth.verdicts import Check, Verdict
 
 if TYPE_CHECKING:
-    from filters.verify.compare import Pair
     from synth.batch import Batch
 
 
@@ -32,9 +32,6 @@ class Consistency(Model):
     min_samples: int = Field(3, ge=2, description="fewer samples of a prompt decide nothing")
     min_share: float = Field(
         0.5, ge=0.5, lt=1, description="the majority is more than this share of all its samples"
-    )
-    timeout_s: float = Field(
-        15.0, gt=0, le=600, description="longest time for the algebra of one comparison"
     )
 
     def check(self, batch: Batch) -> list[Check]:
@@ -56,29 +53,14 @@ class Consistency(Model):
 
     def _compared(self, ballots: list[list[str]]) -> dict[tuple[str, str], Verdict]:
         """What every two different answers to the same prompt are to each other."""
-        from filters.verify.algebra import CHILDREN
         from filters.verify.compare import compare
 
         found: dict[tuple[str, str], Verdict] = {}
-        pairs: list[Pair] = []
-        names: list[tuple[str, str]] = []
         for ballot in ballots:
-            for position, one in enumerate(ballot):
-                for other in ballot[position + 1 :]:
-                    if (one, other) in found:
-                        continue
-                    compared = compare(one, other)
-                    if isinstance(compared, Check):
-                        found[one, other] = compared.verdict
-                        continue
-                    found[one, other] = Verdict.PASS  # until one of its pairs is not
-                    pairs += compared
-                    names += [(one, other)] * len(compared)
-        by_algebra = CHILDREN.compare(pairs, self.timeout_s) if pairs else []
-        for name, check in zip(names, by_algebra, strict=True):
-            if found[name] is Verdict.PASS:
-                found[name] = check.verdict
-        return found | {(other, one): verdict for (one, other), verdict in found.items()}
+            for one, other in combinations(ballot, 2):
+                if (one, other) not in found:
+                    found[one, other] = found[other, one] = compare(one, other).verdict
+        return found
 
     def _counted(
         self,

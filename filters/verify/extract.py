@@ -2,6 +2,7 @@ r"""The final answer in a worked solution. Where none is marked there is none: n
 
     …2 + 3 = 5.⏎A: 5               ->  5
     so \boxed{11}, no: \boxed{12}  ->  12
+    \boxed{2} and \boxed{3}        ->  2, 3
     I don't know. 3+2              ->  None
 
 The answer is given as it is written; `plain` makes it comparable.
@@ -11,65 +12,207 @@ from __future__ import annotations
 
 import re
 
+from filters.trim.ends import ends
+from filters.verify.compare import NUMBER_WORDS, PROSE, agree, named
 from filters.verify.plain import plain
 from filters.verify.quantity import NUMBER, read_quantity
 
 MOST_CHARS = 10_000  # a longer "answer" is an attack or an accident
+MOST_BOXES = 20
 BRACE = re.compile(r"\\[{}]|[{}]")
-SAID = re.compile(
-    r"\b(?:the|our|final|correct) answer(?: to [^.:]{1,60})? (?:is|=)\s*:?\s*(.+)$", re.IGNORECASE
+BOX = "\\boxed"
+BARE_BOX = re.compile(r"\\boxed\s*([^\s{}$\\]+)")
+TAGGED = re.compile(r"<answer>\s*([^<]{1,1000}?)\s*</answer>", re.IGNORECASE)
+# signs at the start of a line: quotes, bullets, headings and pictures
+MARKS = re.compile(
+    r"^(?:[#>*\u2022-]+\s+(?=[^\s\d])|[#>*\u2022]+\s+|[^\w\s!-/:-@\[-`{-~\xa2-\xbf])+\s*"
 )
-MARKED = (  # on the last line: "#### 5", "A: 5", "Final answer: 5", "The answer is 5."
-    re.compile(r"^\s*####\s*(.+)$"),
-    re.compile(r"^\s*(?:the )?(?:final |correct )?(?:answer|ans|a)\s*[:=]\s*(.+)$", re.IGNORECASE),
-    SAID,
+# what may stand between two boxes of one list
+JOINT = re.compile(
+    r"(?:[\s$,;&]|\\[()\[\],;]|\\q?quad|\\text\{\s*(?:and|or),?\s*\}|\b(?:and|or)\b)*"
+    r"(?:([a-zA-Z])\s*=[\s$]*)?"
+)
+FIRST_NAME = re.compile(r"(?<![a-zA-Z])([a-zA-Z])\s*=[\s$]*$")
+ANSWER = "answer|ans|antwort|respuesta|réponse|risposta|resposta|ответ|答案|答え|答|정답|답"
+LABEL = re.compile(
+    rf"^(?:(?:so|thus|therefore|hence),? )?(?:the |my |our )?(?:final |correct |short )*"
+    rf"(?:(?:{ANSWER}|result|total(?: \w+)?|solution)\s*[:=\uff1a]|a\s*:|####)\s*(.+)$",
+    re.IGNORECASE,
+)
+HEADING = re.compile(
+    rf"^(?:the |my )?(?:final |correct )?(?:{ANSWER})\s*[:\uff1a]?$", re.IGNORECASE
+)
+SAID = re.compile(
+    r"(?:\b(?:(?:the|our|my) (?:(?:final|correct|right|best) )*|(?:final|correct) )"
+    r"(?:answer|option|choice|solutions?|result|value of [^.:]{1,60}?)"
+    r"(?:(?: (?:to|for) [^.:]{1,60}?)? (?:is|are|would be|will be)(?! (?:that|to)\b)| =)"
+    r"|(?:答案[是为為]|故选)|\b(?:die antwort ist|la respuesta es|la réponse est|la risposta è))"
+    r"\s*[:\uff1a]?\s*(.+)$",
+    re.IGNORECASE,
+)
+FILLER = re.compile(
+    r"^(?:(?:exactly|indeed|simply|thus|therefore|then|just|clearly|precisely|a total of|equal to"
+    r"|given by|(?:the )?(?:option|choice|letter)|\uff1a)(?![a-z])[ ,:]*)+",
+    re.IGNORECASE,
+)
+REMARK = re.compile(
+    r",?\s+(?:because|since|as|which|where|rather)\b.*$|,\s*not\b.*$"
+    r"|\s*\((?:since|because|as|i\.e\.|or|which|not)\b.*$|\s*\(?\bor [\d.]+\s?(?:%|percent)\)?\.?$",
+    re.IGNORECASE | re.DOTALL,
 )
 LEAD = re.compile(r"\b(?:so|therefore|thus|hence|and),?$", re.IGNORECASE)
-FAREWELL = re.compile(r"(?:I hope|Let me know|Please let me know|Have a)\b[^.!?]{0,80}[.!?]?")
-SEVERAL = re.compile(r"\b(?:and|or)\b|, ")
-SENTENCE_END = re.compile(r"(?<![\w.])([\w.]*)\.(?:\s|$)")
+CHECKED = re.compile(
+    r"\W*(?:(?:to |we can |let's )?(?:check|verif)|have an? |good luck|happy )", re.IGNORECASE
+)
+SENTENCE_END = re.compile(r"(?<![\w.])([\w.]*)\.(?:\s|$)|[\u3002!](?:\s|$)")
 # "Jan. 5" is not "Jan", nor "St. Louis" the same as "St. Paul"
 ABBREVIATED = frozenset({
     "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec",
-    "a.m", "p.m", "st", "mt", "mr", "mrs", "dr", "prof",
+    "a.m", "p.m", "st", "mt", "mr", "mrs", "dr", "prof", "sq", "cu", "approx",
 })  # fmt: skip
 CONCLUDES = re.compile(
     r"^\s*(?:so|therefore|thus|hence|in total|altogether|in all|in conclusion)\b,?", re.IGNORECASE
 )
-VALUE = re.compile(rf"(?<![\w.])-?[$\u20ac\u00a3]?(?:{NUMBER})(?:/\d+)?\s?%?(?![\w/])")
+SCALE = "hundred|thousand|million|billion|trillion|dozen|percent"
+VALUE = re.compile(
+    rf"(?<![\w.])-?[$\u20ac\u00a3]?(?:{NUMBER})(?:/\d+)?\s?%?(?: (?:{SCALE})\b)?(?![\w/])"
+)
+INLINE = re.compile(r"\$([^$\s](?:[^$]{0,200}[^$\s])?)\$(?!\d)|\\\((.{1,200}?)\\\)")
+EMPHASISED = re.compile(rf"\*\*([^*\n]{{1,200}})\*\*|{INLINE.pattern}")
+WORD = re.compile(
+    r"[^\W\d_]+(?:'t|'s)?|[<>~\u2260\u2264\u2265\u2248]|\\(?:neq?|leq?|geq?|approx)\b"
+)
+SPELLED = re.compile(rf"\b(?:{'|'.join(NUMBER_WORDS[2:])})\b", re.IGNORECASE)
+STEM = re.compile(r"(?<=\w{4})(?:ing|ed|es|e)$|(?<=\w{3})s$")
+SAYS = re.compile(r"\b(?:is|are|was|were|be|equals?)\b|:(?=\s)|=")
+# what leads to the number of a conclusion: "the sum is 5", "a profit of $5", "x = 5", "So 5."
+LEADS_TO = re.compile(
+    r"(?:^|\b(?:is|are|was|were|equals?|(?:will|would|must) be)|[:=]|\ban? [a-z]+ of)\s*"
+    r"(?:(?:exactly|just|only|therefore|thus|then|equal to) )?$"
+)
+WORDS_IN = re.compile(r"(?<![\\a-zA-Z])[A-Za-z]+(?:\^\d)?|[$\u20ac\u00a3]")
+OF = re.compile(r"(?:\b(an?) )?(\w+) of\s*$")
+PARTS = ("multiple", "factor", "divisor", "third", "quarter", "half", "root", "power", "part")
 
 
-def final_answer(text: str) -> str | None:
+def words(text: str) -> frozenset[str]:
+    """The stems of a text's words; "n't" is "not", and a sign of comparison is "than"."""
+    found = set()
+    for word in WORD.findall(text.lower()):
+        if word.endswith("n't"):
+            found.add("not")
+        else:
+            stem = STEM.sub("", STEM.sub("", word.removesuffix("'s")))
+            found.add(stem if word[0].isalpha() else "than")
+    return frozenset(found)
+
+
+WRONG = words("wrong incorrect false")
+# an answer behind which one of these stands is taken back
+TAKEN_BACK = words("no not wait but however actually or instead rather sorry wrong")
+# a sentence with one of these denies its number, or gives it under a condition
+DENIED = TAKEN_BACK | words(
+    "never neither nor none nobody nothing few hardly cannot without except either if unless maybe"
+    " perhaps possibly might could incorrect too exclude reject discard ignore impossible false"
+    " assume suppose let try"
+)
+# a sentence with one of these says something else of its number, unless the question has it too
+COMPARED = words(
+    "about approximately around roughly nearly almost least most than less more fewer between over"
+    " under above below exceed divisible twice double triple times close"
+)
+COMMON = words(
+    "the a an is are was were be been it that this these so therefore thus hence in total"
+    " altogether together combined across on at of to for by as called written answer"
+)
+"""What a sentence may hold beside the words of its question."""
+COUNTING = COMMON | words(
+    "there has have had equals we you he she they his her their will number amount"
+)
+CONCLUDING = COUNTING | words(
+    "can must gets needs takes makes left only just exactly"
+    " now all still when then conclusion value result solution solutions final overall sum"
+)
+
+
+# what stands between the words of a question, where it is long enough to be its formula
+FORMULA = re.compile(r"(?<![A-Za-z])(?:(?![A-Za-z]{2})[\w\s+\-*/^=().]){5,200}")
+LAST_QUESTION = re.compile(r"[^.?!\n]{1,400}\?")
+NAMES_BEGIN = re.compile(r"(?<![\w\\])[a-zA-Z](?:_\w)? ?= ?[^=]+(?:,|\band\b|\bor\b|$)")
+
+
+def final_answer(text: str, question: str = "") -> str | None:
     """The answer that the text ends with, as written, or None where no answer is marked.
 
-    In this order: the last `\\boxed{…}`; a marker on the last line; a last line that is nothing but
-    a quantity ("25", "x = 25 cm"); a last line that concludes ("Therefore …") and holds one number
-    or ends in an equation. A last box that is not closed is no answer.
+    In this order: the last `\\boxed{…}`, with those that it is joined to; `<answer>…</answer>`; a
+    marker on the last line, or a heading above it; a last line that is nothing but a quantity
+    ("25", "x = 25 cm"); a last line that concludes ("Therefore …") or sets its one number in bold.
+    A last box that is not closed is no answer, and neither is what a line denies or compares with.
     """
-    at = text.rfind("\\boxed")
-    if at >= 0:
-        return boxed(text, at)
-    stripped = text.rstrip()
-    line = stripped[stripped.rfind("\n") + 1 :]
-    if len(line) > MOST_CHARS:
+    if BOX in text:
+        return boxed(text)
+    if found := TAGGED.findall(text[-2_000:]):
+        return str(found[-1])
+    lines = last_lines(text)
+    if not lines or len(lines[-1]) > MOST_CHARS:
         return None
-    line = line.replace("**", "").replace("__", "")
-    return marked(line) or stated(line)
+    if len(lines) > 1 and HEADING.match(lines[-2].strip("* _")):
+        return tidy(lines[-1], question)
+    return marked(lines[-1], question) or stated(lines[-1], question)
+
+
+def last_number(text: str) -> str | None:
+    """The last number of a text, whatever it stands for."""
+    found = VALUE.findall(text[-MOST_CHARS:])
+    return found[-1].strip() if found else None
 
 
 def reference_answer(reference: str) -> str:
     """The answer in a reference, which may be a whole solution ("… #### 18") or the bare answer."""
     stripped = reference.strip()
-    at = stripped.rfind("\\boxed")
-    in_box = boxed(stripped, at) if at >= 0 else None
+    in_box = boxed(stripped) if BOX in stripped else None
     return in_box or marked(stripped[stripped.rfind("\n") + 1 :]) or stripped
 
 
-def boxed(text: str, at: int) -> str | None:
-    """What stands in the box that starts at `at`, if it is closed and not absurdly long."""
-    start = text.find("{", at, at + 20)
-    if start < 0:
+def boxed(text: str) -> str | None:
+    """What stands in the last box, if it is closed, and in the boxes that it makes a list with."""
+    at = text.rfind(BOX)
+    content, _ = box_at(text, at)
+    if content is None:
         return None
+    found = [content]
+    names: list[str] = []
+    while (before := text.rfind(BOX, max(0, at - MOST_CHARS), at)) >= 0:
+        content, end = box_at(text, before)
+        between = text[end:at] if content is not None and end <= at else "."
+        joint = JOINT.fullmatch(between) if len(between) < 100 else None
+        if content is None or joint is None:
+            unclear = re.match(r"[\s$,]*(?:and|or)\b[^.\n]*$", between) and content not in found
+            return None if unclear else joined(found, names)
+        found.insert(0, content)
+        names.insert(0, joint[1] or "")
+        at = before
+        if len(found) > MOST_BOXES:
+            return None
+    first = FIRST_NAME.search(text[max(0, at - 20) : at])
+    return joined(found, [first[1] if first else "", *names])
+
+
+def joined(found: list[str], names: list[str]) -> str:
+    """Several boxes as one list, with their names if all have one."""
+    if len(set(found)) == 1:
+        return found[0]
+    if len(names) == len(found) and all(names):
+        found = [f"{name} = {one}" for name, one in zip(names, found, strict=True)]
+    return ", ".join(found)
+
+
+def box_at(text: str, at: int) -> tuple[str | None, int]:
+    """What stands in the box that starts at `at`, if it is closed and not too long, and its end."""
+    start = text.find("{", at, at + 20)
+    if start < 0 or text[at + len(BOX) : start].strip():
+        bare = BARE_BOX.match(text, at, at + 100)
+        return (bare[1].rstrip(".,;:!"), bare.end()) if bare else (None, at)
     depth = 0
     for brace in BRACE.finditer(text, start, start + MOST_CHARS + 2):
         if brace.group() == "{":
@@ -77,50 +220,188 @@ def boxed(text: str, at: int) -> str | None:
         elif brace.group() == "}":
             depth -= 1
             if depth == 0:
-                return text[start + 1 : brace.start()].strip() or None
-    return None
+                return text[start + 1 : brace.start()].strip() or None, brace.end()
+    return None, at
 
 
-def marked(line: str) -> str | None:
+def last_lines(text: str) -> list[str]:
+    """The last lines, without marks at their start, farewells, checks and empty lines."""
+    end = text.rstrip()[-MOST_CHARS - 1 :]
+    end = end[: ends(end)[1]]
+    end = re.sub(r"<<[^<>\n]{0,100}>>", "", end.rstrip())
+    end = re.sub(r"\\([*$])", r"\1", end)
+    end = re.sub(r"(?:\\\[|\$\$)\s*([^$]{1,300}?)\s*(?:\\\]|\$\$)", _on_one_line, end)
+    lines = [MARKS.sub("", line.strip()) for line in end.split("\n")[-8:] if re.search(r"\w", line)]
+    while len(lines) > 1 and CHECKED.match(lines[-1]) and not words(lines[-1]) & TAKEN_BACK:
+        lines.pop()
+    return lines
+
+
+def marked(line: str, question: str = "") -> str | None:
     """What stands behind a marker on the line."""
-    for marker in MARKED:
-        match = marker.search(line)
-        if match:
-            rest = match.group(1).strip()
-            answer = first_sentence(rest)
-            # "Some say the answer is 12." and "The answer is 12. No, it is 13." state none
-            if marker is not SAID or (leads(line[: match.start()]) and sole(rest, answer)):
-                return answer or None
-    return None
+    bare = re.sub(r"\*\*|__|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)", "", line).strip()
+    if found := LABEL.match(bare):
+        return tidy(found[1], question)
+    found = SAID.search(bare)
+    # "Some say the answer is 12." states none
+    return tidy(found[1], question) if found and leads(bare[: found.start()]) else None
+
+
+def tidy(rest: str, question: str = "") -> str | None:
+    """The answer in what stands behind a marker, None where it is taken back."""
+    answer = first_sentence(rest.strip())
+    behind = rest[len(answer) :]
+    numbers = VALUE.findall(behind)
+    if words(behind) & TAKEN_BACK or (numbers and numbers[-1].strip(" .") not in answer):
+        return None
+    if re.match(r"not\b", answer, re.IGNORECASE):
+        return None
+    if result := worked_out(answer):
+        return result
+    whole, answer = answer, REMARK.sub("", FILLER.sub("", answer)).strip()
+    if words(whole) & WRONG:
+        return None
+    if PROSE.search(plain(answer)) and read_quantity(plain(answer)) is None:
+        return stated_value(answer, question, None) or answer or None
+    return answer or None
 
 
 def leads(before: str) -> bool:
     """Whether a sentence begins behind this part of a line, but for "So" and its like."""
     before = LEAD.sub("", before.rstrip()).rstrip(" *_\"'([$")
-    return not before or before[-1] in ".!?:;,"
-
-
-def sole(rest: str, answer: str) -> bool:
-    """Whether nothing but a farewell follows the answer."""
-    behind = rest[len(answer) :].strip(" .*")
-    return not behind or FAREWELL.fullmatch(behind) is not None
+    if re.search(r"^\W*(?:yes|no)\W*$|\b(?:says?|said|thinks?|thought|claims?)\b", before.lower()):
+        return False  # "Yes, the answer is no."
+    return not before or before[-1] in ".!?:;,\u2026" or before[-1] > "\u2e80"
 
 
 def first_sentence(text: str) -> str:
     """The text up to its first full stop that does not shorten a word."""
     for end in SENTENCE_END.finditer(text):
-        if end.group(1).lower() not in ABBREVIATED:
-            return text[: end.end(1)].strip()
+        if end.group(1) is None or end.group(1).lower() not in ABBREVIATED:
+            return text[: end.end(1) if end.group(1) is not None else end.start()].strip()
     return text
 
 
-def stated(line: str) -> str | None:
-    """The quantity that an unmarked last line states, if it states exactly one."""
-    alone = re.sub(r"^\s*[a-zA-Z]\s*=\s*", "", line).strip()
-    if read_quantity(plain(alone)) is not None:
+def stated(line: str, question: str) -> str | None:
+    """The value that an unmarked last line states, if it states exactly one."""
+    bare = INLINE.sub(lambda found: found[1] or found[2], line.replace("**", "")).strip()
+    alone = plain(bare)
+    if read_quantity(re.sub(r"^[a-zA-Z]\s*=\s*", "", alone)) is not None:
+        return bare.removeprefix("=").strip()
+    if line.startswith(("$", "\\(")) and len(alone) < 200 and named(alone):
         return alone
-    said = CONCLUDES.sub("", line)
-    if said == line or ("=" in said and SEVERAL.search(said)):
+    sentence = re.split(r"(?<=[.!?])\s+(?=[A-Z*])", line)[-1]
+    spans = [found for found in EMPHASISED.finditer(sentence) if re.search(r"\d", found[0])]
+    if len(spans) == 1:
+        span = str(next(filter(None, spans[0].groups())))
+        rest = sentence.replace(spans[0][0], " 0 ")
+        readable = read_quantity(plain(span)) is not None or not PROSE.search(plain(span))
+        if readable and stated_value(rest, "", None) == "0":
+            return span
+    said = CONCLUDES.sub("", bare)
+    label = {word for word in words(said.rpartition("=")[0]) if len(word) > 1}
+    if label and label <= CONCLUDING | words(question) and (result := worked_out(said)):
+        return result
+    concludes = said != bare
+    if spans and not concludes:
+        sentence = INLINE.sub(lambda found: found[1] or found[2], sentence.replace("**", ""))
+        return stated_value(sentence, question, None)
+    if "=" in said and not concludes:
         return None
-    values = [match.group() for match in VALUE.finditer(said.rpartition("=")[2])]
-    return values[0].strip(" .") if len(values) == 1 else None
+    common = CONCLUDING if concludes else COUNTING
+    asked = common | words([question, *LAST_QUESTION.findall(question)][-1])
+    if value := stated_value(said, question, asked, concludes) if question or concludes else None:
+        return value
+    # other words of the prompt may stand beside a number that is not one of it: "Tom sold 7"
+    if not concludes and len(words(said) - asked) > 1:
+        return None
+    value = stated_value(said, question, asked | words(question))
+    new = value and {*map(bare_digits, VALUE.findall(value))}.isdisjoint(
+        map(bare_digits, VALUE.findall(question))
+    )
+    return value if new else None
+
+
+def stated_value(
+    said: str, question: str, vocabulary: frozenset[str] | None, concludes: bool = False
+) -> str | None:
+    """The value that a sentence states.
+
+    None where the sentence denies it, or says something else of it than was asked: it has words
+    that are not of the `vocabulary` (None for any), and does not conclude "… is 5".
+    """
+    if words(said) & WRONG or re.search(r"\d!\W*$", said):  # a factorial, or the end
+        return None
+    said = REMARK.sub("", said)
+    for found in FORMULA.findall(question):
+        if re.search(r"[=^]", found):
+            said = said.replace(found.strip(" ."), " ")
+    if not re.search(r"\d", said):  # "There are two horses."
+        said = SPELLED.sub(lambda found: str(NUMBER_WORDS.index(found[0].lower())), said)
+    spot = value_in(said.strip(" *"), question)
+    if spot is None or said.rstrip(" *").endswith("?"):
+        return None
+    before, value, behind = spot
+    others = words(f"{before} {behind}")
+    if others & DENIED or ((others | words(value)) & COMPARED) - words(question):
+        return None
+    if (of := OF.search(before)) and (of[1] is None or of[2] in PARTS):  # "the root of 5"
+        return None
+    first, _, rest = behind.strip(" .").partition(" ")
+    for unit, left in ((behind, ""), (first, rest)):  # "25 square meters", "150 miles in 3 hours"
+        if (one := read_quantity(plain(f"1 {unit}"))) and one.unit.dimensions:
+            value, others = f"{value} {unit.strip()}", words(f"{before} {left}")
+            break
+    if vocabulary is not None and not others <= vocabulary:
+        countable = read_quantity(plain(f"1 {behind}")) or words(behind) <= vocabulary
+        if not (concludes and countable and LEADS_TO.search(before.lower())):
+            return None
+    return value.strip(" .")
+
+
+def value_in(said: str, question: str) -> tuple[str, str, str] | None:
+    """The value in a sentence, between what leads to it and what is behind it.
+
+    It is a list of names with their values, or a formula at the end, or the one number: the only
+    one, or the only one that the question has not.
+    """
+    asked = {bare_digits(one) for one in VALUE.findall(question)}
+    listed = NAMES_BEGIN.search(said)
+    if listed and named(plain(said[listed.start() :])):
+        return said[: listed.start()], said[listed.start() :], ""
+    if "=" in said and re.search(r"\band\b|, ", said):
+        return None
+    start = max((found.end() for found in SAYS.finditer(said)), default=0)
+    before, end = said[:start], said[start:]
+    if re.search(r"\d", end) and not re.search(r"[A-Za-z]{2}", end):
+        new = {bare_digits(one) for one in VALUE.findall(before)} - asked
+        return None if new and not before.endswith("=") else (before, end, "")
+    start = said.rfind("=") + 1
+    values = list(VALUE.finditer(said, start))
+    if len(values) > 1:
+        values = [one for one in values if bare_digits(one[0]) not in asked]
+    if len(values) != 1 or re.search(r"[+*/^\u00d7\u00f7]", VALUE.sub("", said[start:])):
+        return None
+    before, behind = said[: values[0].start()], said[values[0].end() :]
+    if re.search(r"[^\s(\"'$]$|[-+] $", before) or re.match(r"[^\s.,;:)\"']", behind):
+        return None
+    return before, values[0][0], behind
+
+
+def worked_out(text: str) -> str | None:
+    """The result of a calculation that is right, with words around it: "Total: 5 + 7 = 12 cm"."""
+    before, _, result = text.strip(" .*$").rpartition("=")
+    amount = read_quantity(plain(result))
+    if amount is None:
+        return None
+    calculation = WORDS_IN.sub(" ", plain(before.rpartition("=")[2]))
+    return result.strip() if agree(calculation, str(amount.value)) else None
+
+
+def bare_digits(number: str) -> str:
+    """The digits of a number, without separators and signs."""
+    return re.sub(r"[^\d.]", "", number).rstrip(".")
+
+
+def _on_one_line(found: re.Match[str]) -> str:
+    return f"${' '.join(found[1].split())}$"

@@ -1,14 +1,14 @@
 """`maths`: the final answer of a solution against the reference answer.
 
-Plain numbers are compared as exact fractions; formulas by computer algebra in a process that can
-be killed. What cannot be compared is `unverified`, never `fail`.
+`extract` and `sentence` find what a text answers, `compare` compares it. What cannot be compared is
+`unverified`, never `fail`.
 """
 
 from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,10 +17,10 @@ from synth.engine.stage import Model
 from synth.verdicts import Check, Verdict
 
 if TYPE_CHECKING:
-    from filters.verify.compare import Pair
     from synth.batch import Batch
 
 
+NO_ANSWER = "no final answer"
 RESTATED = re.compile(r"[\d\s.,]{1,40}(?:[-+*\u00d7x][\d\s.,]{1,40}){1,5}")
 RUNS_ON = re.compile(r"^[ \t]*(?:Q|Question|User|Human|Assistant)\s*:", re.MULTILINE)
 
@@ -28,18 +28,20 @@ RUNS_ON = re.compile(r"^[ \t]*(?:Q|Question|User|Human|Assistant)\s*:", re.MULTI
 class Maths(Model):
     """Checks the answer that a text ends with against `reference.answer`.
 
-    An answer counts where it is marked: boxed, behind `A:`, `####` or "the answer is", or alone on
-    the last line. Where none is marked, a text that equals the gold answer passes, and an English
-    last sentence is read for a gold word or number if it leaves no doubt. 1/3 is not 0.333 unless
-    within `tolerance`, 10 cm is not 10 m, and 50% against 50 stays open. So do words, dates, times,
-    versions and ranges that are spelled otherwise; yes against no fails.
+    An answer counts where it is marked (boxed, behind `A:`, `####` or "the answer is", in bold),
+    alone on the last line, or in a last sentence that says nothing but the answer to the question;
+    what is denied or compared is no answer. Formulas are compared by value, to 60 digits and more.
+    1/3 is not 0.333 unless within `tolerance`, 10 cm is not 10 m, and a unit that the question asks
+    for may be left out. 50% against 50 stays open, and so do words that differ; yes against no
+    fails.
     """
 
     name: ClassVar[str] = "maths"
-    timeout_s: float = Field(
-        15.0, gt=0, le=600, description="longest time for the algebra of one answer"
+    extract: Literal["marked", "last_number"] = Field(
+        "marked",
+        description="`last_number` takes the last number of a text that marks no answer: for weak "
+        "teachers, and weaker evidence, as the score's note says",
     )
-
     tolerance: float = Field(
         0.0,
         ge=0,
@@ -50,58 +52,53 @@ class Maths(Model):
 
     def check(self, batch: Batch) -> list[Check]:
         """One check per row; the note says what was compared and how."""
-        from filters.verify.algebra import CHILDREN
         from synth.batch import last_user_turn
 
-        checks: list[Check] = []
-        open_pairs: list[Pair] = []
-        rows_of_pairs: list[int] = []
         prompts: list[str] = last_user_turn(batch.table).to_pylist()
-        rows = zip(batch.texts, batch.references, prompts, strict=True)
-        for row, (text, reference, prompt) in enumerate(rows):
-            found = check_text(text, (reference or {}).get("answer"), prompt, self.tolerance)
-            if isinstance(found, Check):
-                checks.append(found)
-                continue
-            checks.append(Check(Verdict.PASS, "equal by algebra"))  # until one pair is not
-            open_pairs += found
-            rows_of_pairs += [row] * len(found)
-        for row, pair, check in zip(
-            rows_of_pairs,
-            open_pairs,
-            CHILDREN.compare(open_pairs, self.timeout_s) if open_pairs else [],
-            strict=True,
-        ):
-            if checks[row].verdict is Verdict.PASS:
-                checks[row] = Check(check.verdict, quoted(pair.gold, pair.given, check.note))
-        return checks
+        return [
+            self.check_text(text, (reference or {}).get("answer"), prompt)
+            for text, reference, prompt in zip(batch.texts, batch.references, prompts, strict=True)
+        ]
+
+    def check_text(self, text: str, reference: str | None, prompt: str) -> Check:
+        """The check of one text."""
+        found = check_text(text, reference, prompt, self.tolerance)
+        if found.note != NO_ANSWER or self.extract == "marked" or "\\boxed" in text:
+            return found
+        from filters.verify.compare import compare
+        from filters.verify.extract import last_number, reference_answer
+
+        given = last_number(text)
+        if given is None or reference is None:
+            return found
+        gold = reference_answer(reference)
+        found = compare(gold, given, Fraction(str(self.tolerance)), prompt)
+        return Check(
+            found.verdict, quoted(gold, given, f"the last number, weaker evidence: {found.note}")
+        )
 
 
-def check_text(
-    text: str, reference: str | None, prompt: str, tolerance: float = 0.0
-) -> Check | list[Pair]:
-    """The check of one text, or the pairs of formulas that decide it."""
+def check_text(text: str, reference: str | None, prompt: str, tolerance: float = 0.0) -> Check:
+    """The check of one text by the answer that it marks or says."""
     from filters.verify.compare import compare
     from filters.verify.extract import MOST_CHARS, final_answer, reference_answer
     from filters.verify.sentence import last_sentence, whole_text
 
     if not reference or not reference.strip():
         return Check(Verdict.NOT_APPLICABLE, "no reference answer")
-    gold = reference_answer(reference)
+    gold, prompt = reference_answer(reference), prompt[:MOST_CHARS]
     if same := whole_text(gold, text):
         return same
     if RUNS_ON.search(text, 1):
         return Check(Verdict.UNVERIFIED, "it goes on with another question")
     allowed = Fraction(str(tolerance))
-    given = final_answer(text)
+    given = final_answer(text, prompt)
     if given is None:
         said = None if "\\boxed" in text else last_sentence(gold, text, prompt, allowed)
-        return said or Check(Verdict.UNVERIFIED, "no final answer")
+        return said or Check(Verdict.UNVERIFIED, NO_ANSWER)
     if RESTATED.fullmatch(given) and "".join(given.split()) in "".join(prompt.split()):
         return Check(Verdict.UNVERIFIED, "the question's calculation, not worked out")
     if max(len(gold), len(given)) > MOST_CHARS:
         return Check(Verdict.UNVERIFIED, "an answer longer than 10 kB")
-    found = compare(gold, given, allowed)
-    if isinstance(found, Check):
-        return Check(found.verdict, quoted(gold, given, found.note))
-    return found
+    found = compare(gold, given, allowed, prompt)
+    return Check(found.verdict, quoted(gold, given, found.note))

@@ -2,14 +2,18 @@
 
     1789-07-14    July 14, 1789    14/07/1789    12:30    5 p.m.    1.2.3    10-15    555-1234
 
-Algebra would subtract, divide or multiply their parts. One day has many spellings, and the parts
-may stand in another order, so only the same spelling says something: it passes, the rest is open.
+Algebra would subtract, divide or multiply their parts. A date that names its month or stands in
+ISO order, and a time, say what they mean in every spelling. The rest has many spellings, and its
+parts may stand in another order: the same spelling passes, anything else is open.
 """
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 MONTH = (
     "(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
     "|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
@@ -41,6 +45,18 @@ NOTATIONS = {
         ),
     }.items()
 }
+ISO = re.compile(r"(\d{4})[-/.](\d\d?)[-/.](\d\d?)")
+TIME = re.compile(r"(\d\d?)(?::([0-5]\d))?(?::([0-5]\d))? ?(?:([ap])\.? ?m\.?)?")
+NAMED = re.compile(
+    rf"(?:{'|'.join(DAYS)})?,? ?(?:[\d,. -]|\b(?:the|of|day|{MONTH})\b|(?<=\d)(?:st|nd|rd|th))+"
+)
+
+
+class Meaning(NamedTuple):
+    """What a date or a time says: its parts, and how they are named ("a time", "day and month")."""
+
+    kind: str
+    parts: tuple[int, ...]
 
 
 def notation(answer: str) -> str | None:
@@ -49,3 +65,27 @@ def notation(answer: str) -> str | None:
     return next(
         (name for name, signs in NOTATIONS.items() if any(sign.search(low) for sign in signs)), None
     )
+
+
+def meaning(answer: str) -> Meaning | None:
+    """The date or time that the whole answer is, if it can be read in one way."""
+    low = answer.lower().strip(" .")
+    if found := ISO.fullmatch(low):
+        year, month, day = map(int, found.groups())
+        return Meaning("a date of 1 days and 1 years", (year, month, day)) if month <= 12 else None
+    found = TIME.fullmatch(low)
+    if found and (found[2] or found[4]):
+        hour, minute, second = (int(part or 0) for part in found.groups()[:3])
+        half = found[4]
+        if half:
+            hour = hour % 12 + 12 * (half == "p")
+        kind = "a time with its half of the day" if half or hour > 12 else "a time"
+        return Meaning(kind, (hour, minute, second))
+    months = re.findall(rf"\b{MONTH}\b", low)
+    numbers = [int(one) for one in re.findall(r"\d{1,9}", low)]
+    if len(months) != 1 or not NAMED.fullmatch(low) or not 1 <= len(numbers) <= 2:
+        return None
+    days = [one for one in numbers if one <= 31]
+    years = [one for one in numbers if one > 31]
+    kind = f"a date of {len(days)} days and {len(years)} years"
+    return Meaning(kind, (*years, MONTHS.index(months[0][:3]) + 1, *days))

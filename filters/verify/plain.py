@@ -18,13 +18,51 @@ VULGAR = re.compile("(\\d?)([\u00bc-\u00be\u2150-\u215e])")
 SIGNS = {
     "\u2212": "-", "\u2013": "-", "\u00d7": "\\times ", "\u00b7": "\\cdot ", "\u22c5": "\\cdot ",
     "\u00f7": "/", "\u03c0": "\\pi ", "\u221e": "\\infty ", "\u2264": "\\le ", "\u2265": "\\ge ",
-    "\u00b0": " degrees ", "\u2044": "/", "\u221a": "\\sqrt ", "\u00b1": "\\pm ",
+    "\u2260": "\\ne ", "\u2208": "\\in ", "\u222a": "\\cup ", "\u2229": "\\cap ",
+    "\u2205": "\\emptyset ", "\u211d": "\\mathbb{R} ", "\u00b0": " degrees ", "\u2044": "/",
+    "\u221a": "\\sqrt ", "\u00b1": "\\pm ", "\u2236": ":",
     "\u200b": "", "\u2060": "", "\ufeff": "", "\u200e": "", "\u200f": "",
 }  # fmt: skip
 SIGN = re.compile("|".join(map(re.escape, SIGNS)))
-DROPPED = re.compile(r"\\left\b|\\right\b|\\displaystyle\b|\\[!,;: ]|\\quad\b|~")
-TEXT = re.compile(r"\\(?:text|mathrm|textbf|mathbf|textit|mbox|operatorname)\s*\{([^{}]*)\}")
-WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"))
+SAME = [  # ways of LaTeX to write the same
+    (re.compile(pattern), form)
+    for pattern, form in (
+        (
+            r"(?<!\\)\$([^$\s](?:[^$]*[^$\s])?)(?<!\\)\$(?!\d)|\\[()]",
+            lambda found: f" {found[1] or ''} ",
+        ),
+        (r"\\begin\{([bp]?)matrix\}(.{0,2000}?)\\end\{\1matrix\}", lambda found: matrix(found[2])),
+        (r",\s*\\!\s*|\\!", lambda found: "," if "," in found[0] else ""),
+        (r"(?<=\d)\{,\}(?=\d\d?(?!\d))", "."),
+        (r"\{\s*([,:])\s*\}", r"\1"),
+        (r"\\(?:text)?color\s*\{[^{}]*\}", ""),
+        (r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|limits|quad|qquad)(?![a-zA-Z])", " "),
+        (r"\\[,;: ]|~", " "),
+        (r"\\([$%])", r"\1"),
+        (r"(?<=\d) x (?=\d)", r" \\times "),
+        (r"\\therefore(?![a-z])", ""),
+        (r"\\([lr])brace(?![a-z])", lambda found: "\\{" if found[1] == "l" else "\\}"),
+        (r"\\(le|ge|ne)q(?:slant)?(?![a-z])", r"\\\1"),
+        (r"\\([lg])t(?![a-z])", lambda found: "<" if found[1] == "l" else ">"),
+        (r"\\(?:varnothing|empty)(?![a-z])", r"\\emptyset"),
+        (r"\\(?:[lc]?dots|dots[a-z])(?![a-z])", "..."),
+        (r"\^\s*(?:\{\s*\\circ\s*\}|\\circ)|\\degree(?![a-z])", " degrees "),
+        (r"(?<![\\a-zA-Z])pi(?![a-zA-Z])", r"\\pi"),
+        (r"(?<![\\a-zA-Z])infinity(?![a-zA-Z])", r"\\infty"),
+        (r"\\sqrt\s+(\d+(?:\.\d+)?)", r"\\sqrt{\1}"),
+        (
+            r"(?<!\d)(\d{0,30})\.(\d{0,30})\\(?:overline|bar)\s*\{(\d{1,30})\}",
+            lambda found: repeating(*found.groups()),
+        ),
+    )
+]
+TEXT = re.compile(
+    r"\\(?:text[a-z]{0,2}|math(?:rm|bf|it|sf)|[mf]box|operatorname|underline|boxed|emph|bm|boldsymbol)"
+    r"\s*\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}"
+)
+WRAPPERS = (
+    ("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ("{", "}"),
+)  # fmt: skip
 
 
 def plain(answer: str) -> str:
@@ -33,11 +71,15 @@ def plain(answer: str) -> str:
     text = VULGAR.sub(_spell_fraction, text)
     text = SIGN.sub(lambda found: SIGNS[found.group()], unicodedata.normalize("NFKC", text))
     text = unwrap(text.strip())
-    text = DROPPED.sub(" ", text).replace("{,}", ",").replace("\\$", "$").replace("\\%", "%")
-    text = re.sub(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ)", " degrees ", text)
-    text = TEXT.sub(r" \1 ", text)
-    text = " ".join(text.split())
-    return text.rstrip(".,;: ") if not text.endswith("...") else text
+    for pattern, form in SAME:
+        text = pattern.sub(form, text)
+    for _ in range(2):  # \textbf{\text{12}}
+        text = TEXT.sub(r" \1 ", text)
+    text = unwrap(" ".join(text.split())).removeprefix("=").strip()
+    text = re.sub(r"^(?:minus|negative) (?=\d)", "-", text)
+    text = re.sub(r"^([\[\]])([^\[\]]+[,;][^\[\]]+)([\[\]])$", _turned, text)
+    text = re.sub(r"^(?:all )?(?:real numbers|reals)$", r"\\mathbb{R}", text)
+    return text.rstrip(".,;: \u3002") if not text.endswith("...") else text
 
 
 def unwrap(text: str) -> str:
@@ -50,6 +92,25 @@ def unwrap(text: str) -> str:
                 continue
             return unwrap(inner.strip())
     return text
+
+
+def matrix(body: str) -> str:
+    """A matrix as lists in a list; a column as one list."""
+    rows = [[cell.strip() for cell in row.split("&")] for row in body.split("\\\\") if row.strip()]
+    if all(len(row) == 1 for row in rows):
+        return f"({', '.join(row[0] for row in rows)})"
+    return f"[{', '.join('[' + ', '.join(row) + ']' for row in rows)}]"
+
+
+def repeating(whole: str, fixed: str, again: str) -> str:
+    """A repeating decimal as a fraction."""
+    over = int(whole + fixed + again) - int(whole + fixed or 0)
+    return rf"\frac{{{over}}}{{{(10 ** len(again) - 1) * 10 ** len(fixed)}}}"
+
+
+def _turned(found: re.Match[str]) -> str:
+    """The interval ]0,1[ as (0,1)."""
+    return f"{'[' if found[1] == '[' else '('}{found[2]}{']' if found[3] == ']' else ')'}"
 
 
 def _spell_fraction(found: re.Match[str]) -> str:

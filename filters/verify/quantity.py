@@ -1,24 +1,27 @@
-"""Plain numbers with what may stand around them, compared exactly.
+"""Numbers with what may stand around them, compared exactly.
 
 The rules, which a test holds:
 - thousands separators, currency signs, number scales ("3 million") and exponents are read;
-- a unit that only one side names is ignored ("18" and "$18", "18 dollars", "18 apples" are equal);
 - units that both name must measure the same thing and are converted: 100 cm is 1 m, not 100 m;
-- a percent sign on one side only leaves it open: 50% may mean 50 or 0.5;
-- values are fractions: 0.5 is 1/2, but 0.333 is 1/3 only within a tolerance that the recipe gives.
+- a unit that only one side names counts as right where the question names it, or names none;
+- a percent sign on one side only leaves it open, unless percent were asked: 50% may be 50 or 0.5;
+- values are fractions: 0.5 is 1/2, but 0.333 is 1/3 only within a tolerance that the recipe gives,
+  and an exact value that rounds to a gold decimal is open.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 
 from synth.verdicts import Check, Verdict
 
+LONGEST_UNIT = 60
 MOST_DIGITS = 4_000  # Python refuses longer literals (sys.int_info)
 NUMBER = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,3}(?:[ ]\d{3})+(?!\d)|\d+)(?:\.\d*)?|\.\d+"
-FRACTION = re.compile(r"\\[dtc]?frac\s*(?:\{\s*(-?[\d.]+)\s*\}\s*\{\s*([\d.]+)\s*\}|(\d)\s*(\d))")
+FRACTION = re.compile(r"\\[dtc]?frac\s*(?:\{\s*(-?[\d.]+)\s*\}|(\d))\s*(?:\{\s*([\d.]+)\s*\}|(\d))")
 QUANTITY = re.compile(
     rf"""(?P<sign>[-+]?)\s*(?P<currency>[$\u20ac\u00a3\u00a5\u20b9]|(?:USD|EUR|GBP)\s)?\s*(?P<inner>-?)
     (?:(?P<whole>\d+)\s+(?P<over>\d+)/(?P<under>\d+)
@@ -35,60 +38,107 @@ SCALES = {
     "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12,
     "dozen": 12,
 }  # fmt: skip
-UNITS: dict[str, tuple[str, Fraction]] = {
-    name: (dimension, Fraction(size))
-    for dimension, sizes in {
-        "length": {
+UNITS: dict[str, tuple[str, int, Fraction]] = {
+    name: (dimension, power, Fraction(size))
+    for (dimension, power), sizes in {
+        ("length", 1): {
             "mm millimeter millimetre": "1/1000", "cm centimeter centimetre": "1/100",
-            "m meter metre": "1", "km kilometer kilometre": "1000", "in inch inches": "0.0254",
+            "m meter metre": "1", "km kilometer kilometre": "1000", "in inch inche": "0.0254",
             "ft foot feet": "0.3048", "yd yard": "0.9144", "mi mile": "1609.344",
         },
-        "area": {
-            "mm^2": "1/1000000", "cm^2": "1/10000", "m^2": "1", "km^2": "1000000",
+        ("length", 2): {"acre": "4046.8564224", "hectare": "10000"},
+        ("length", 3): {"ml milliliter millilitre": "1/1000000", "l liter litre": "1/1000",
+            "gallon": "0.003785411784", "quart": "0.000946352946", "pint": "0.000473176473",
         },
-        "volume": {
-            "cm^3": "1/1000", "ml milliliter millilitre": "1/1000", "l liter litre": "1",
-            "m^3": "1000",
+        ("mass", 1): {
+            "mg milligram": "1/1000", "g gram": "1", "kg kilogram kilo": "1000",
+            "oz ounce": "28.349523125", "lb lbs pound": "453.59237", "t ton tonne": "1000000",
         },
-        "mass": {
-            "mg milligram": "1/1000", "g gram": "1", "kg kilogram": "1000",
-            "oz ounce": "28.349523125", "lb pound": "453.59237", "t tonne": "1000000",
-        },
-        "time": {
+        ("time", 1): {
             "ms millisecond": "1/1000", "s sec second": "1", "min minute": "60",
-            "h hr hour": "3600", "day": "86400", "week": "604800",
+            "h hr hrs hour": "3600", "day": "86400", "week": "604800",
         },
-        "angle": {"degree": "1"},
-        "dollars": {"$ usd dollar": "1", "\u00a2 cent": "1/100"},
-        "euros": {"\u20ac eur euro": "1"},
-        "sterling": {"\u00a3 gbp": "1"},
-        "yen": {"\u00a5 yen": "1"},
-        "rupees": {"\u20b9 rupee": "1"},
+        ("years", 1): {"month": "1/12", "year yr": "1", "decade": "10", "century centurie": "100"},
+        ("degrees", 1): {"degree": "1"},
+        ("radians", 1): {"rad radian": "1"},
+        ("celsius", 1): {"celsius": "1"},
+        ("fahrenheit", 1): {"fahrenheit": "1"},
+        ("dollars", 1): {"$ usd dollar buck": "1", "\u00a2 cent": "1/100"},
+        ("euros", 1): {"\u20ac eur euro": "1"},
+        ("sterling", 1): {"\u00a3 gbp": "1", "penny pence": "1/100"},
+        ("yen", 1): {"\u00a5 yen": "1"},
+        ("rupees", 1): {"\u20b9 rupee": "1"},
     }.items()
     for names, size in sizes.items()
     for name in names.split()
 }  # fmt: skip
-OTHER_UNIT = re.compile(r"(?:\s+[A-Za-z'-]{3,}){1,6}")
+SPOKEN = [  # to one form
+    (re.compile(pattern), form)
+    for pattern, form in (
+        (r"\bmph\b", "miles/hour"),
+        (r"\bkm?ph\b", "km/hour"),
+        (r"\bdegrees? (c|f)\b", lambda found: {"c": "celsius", "f": "fahrenheit"}[found[1]]),
+        (r"\bdegrees? (?=celsius|fahrenheit)", ""),
+        (r"(?:^|\s+)(?:per|an?)\s+(?=[a-z])", "/"),
+        (r"\b(?:square|sq)\b\.? ?([a-z]+)", r"\1^2"),
+        (r"\b(?:cubic|cu)\b\.? ?([a-z]+)", r"\1^3"),
+        (r" squared\b", "^2"),
+        (r" cubed\b", "^3"),
+        (r"\s*\^\s*\{?\s*(-?\d)\s*\}?", r"^\1"),
+        (r"\s*(?:\\cdot|\*)\s*", " "),
+    )
+]
+FACTOR = re.compile(r"([a-z$\u00a2\u20ac\u00a3\u00a5\u20b9]+)(?:\^(-?\d))?")
+OTHER_UNIT = re.compile(r"\s*[A-Za-z'-]{3,}(?:\s+[A-Za-z'-]{3,}){0,5}")
 NO_UNIT = re.compile(
-    r"\b(?:and|or|pi|sqrt|sin|cos|tan|log|exp|mod|not|but|minus|plus|times|over)\b"
+    r"\b(?:and|or|pi|sqrt|sin|cos|tan|log|exp|mod|not|but|minus|plus|times|over|than|least|most|squared|cubed|less|fewer|out)\b"
 )
+SOLD = re.compile(
+    r"[$\u20ac\u00a3\u00a5\u20b9]|how much|\b(?:dollars?|cents?|euros?|money|costs?|prices?|pay"
+    r"|paid|spen[dt]|earn|profit|sell|sold|buy|bought|worth|save[ds]?|owe|fee|charge)\b"
+)
+CURRENCIES = ("dollars", "euros", "sterling", "yen", "rupees")
+ASKS = {
+    "how far": "length", "how tall": "length", "how high": "length", "how deep": "length",
+    "how long": "length time years", "how heavy": "mass", "weigh": "mass", "how old": "years",
+}  # fmt: skip
+PERCENT = re.compile(r"%|\bper ?cent", re.IGNORECASE)
+MANY = re.compile(r"how many|number of")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a number counts: dimensions and size where the unit is known, its name where not."""
+
+    name: str = ""
+    dimensions: tuple[tuple[str, int], ...] = ()
+    size: Fraction = Fraction(1)
+    factors: frozenset[tuple[str, int, Fraction]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """An exact value, and what it counts ("" where that is not said)."""
+    """An exact value, and what it counts."""
 
     value: Fraction
-    unit: str = ""
+    unit: Unit = Unit()
     percent: bool = False
+    places: int | None = None  # behind the point, where it is written as a decimal
+    vague: bool = False  # the unit counts where it is asked for: 5m may be a formula
 
 
 def read_quantity(text: str) -> Quantity | None:
     """The quantity that the whole text is, or None where it is anything else."""
-    if len(text) > MOST_DIGITS:
+    if len(text) > MOST_DIGITS or "..." in text:
         return None
-    flat = FRACTION.sub(lambda found: f" {found[1] or found[3]}/{found[2] or found[4]} ", text)
-    match = QUANTITY.fullmatch(" ".join(flat.split()))
+    flat = FRACTION.sub(lambda found: f" {found[1] or found[2]}/{found[3] or found[4]} ", text)
+    flat = " ".join(flat.split())
+    return (read_sum(flat) if len(flat) <= LONGEST_UNIT else None) or read_one(flat)
+
+
+def read_one(text: str) -> Quantity | None:
+    """A number with its unit."""
+    match = QUANTITY.fullmatch(text)
     if match is None:
         return None
     part = match.groupdict()
@@ -98,7 +148,29 @@ def read_quantity(text: str) -> Quantity | None:
         return None
     if (part["sign"] == "-") != (part["inner"] == "-"):
         value = -value
-    return Quantity(value * SCALES.get(part["scale"] or "", 1), unit, bool(part["percent"]))
+    written = part["value"] or ""
+    decimal = written and not (part["divisor"] or part["power"] or part["ten"])
+    places = len(written.partition(".")[2]) if decimal else None
+    glued = re.fullmatch(r"[A-Za-z]", part["unit"]) is not None
+    value *= SCALES.get(part["scale"] or "", 1)
+    return Quantity(value, unit, bool(part["percent"]), places, glued)
+
+
+def read_sum(text: str) -> Quantity | None:
+    """A quantity in two or three units: "1 hour 30 minutes", "5 ft 6 in"."""
+    parts = re.findall(rf"({NUMBER})\s*([A-Za-z]+)", text)
+    rest = re.sub(rf"(?:{NUMBER})\s*[A-Za-z]+|\band\b|[,\s]", "", text)
+    read = [read_one(f"{number} {unit}") for number, unit in parts]
+    if rest or not 2 <= len(read) <= 3:
+        return None
+    known = [one for one in read if one is not None and one.unit.dimensions]
+    sizes = [one.unit.size for one in known]
+    same = len({one.unit.dimensions for one in known}) == 1 and len(known) == len(read)
+    if not same or sizes != sorted(set(sizes), reverse=True):
+        return None
+    total = sum((one.value * one.unit.size for one in known), Fraction(0))
+    unit = known[0].unit
+    return Quantity(total / sizes[0], unit, vague=unit.dimensions[0][0] not in CURRENCIES)
 
 
 def read_value(part: dict[str, str | None]) -> Fraction | None:
@@ -119,38 +191,149 @@ def bare(number: str | None) -> str:
     return f"0{digits}" if digits.startswith(".") else digits.rstrip(".")
 
 
-def read_unit(text: str, currency: str) -> str | None:
-    """The unit in lower case and singular, "" for none, None where the text is no unit."""
-    name = re.sub(r"\^\s*\{?([23])\}?", r"^\1", text.strip()).lower().rstrip(".")
-    name = re.sub(r"^(?:square |sq\.? ?)(\w+)$", r"\1^2", name)
-    name = re.sub(r"^(?:cubic |cu\.? ?)(\w+)$", r"\1^3", name)
-    if not name:
-        return currency
-    for form in (name, name.removesuffix("s"), re.sub(r"e?s(?=\^)|s$", "", name)):
-        if form in UNITS:
-            return form
-    if OTHER_UNIT.fullmatch(text.rstrip(" .")) and not NO_UNIT.search(name):
-        return currency or name.removesuffix("s")
-    return None
+def factor(name: str) -> tuple[str, int, Fraction] | None:
+    """The unit of this name, in the singular or not."""
+    return UNITS.get(name) or (UNITS.get(name[:-1]) if len(name) > 3 and name[-1] == "s" else None)
 
 
-def compare_quantities(gold: Quantity, given: Quantity, tolerance: Fraction = Fraction(0)) -> Check:
+def read_unit(text: str, currency: str = "") -> Unit | None:
+    """The unit that a text is, or None; nothing is the currency."""
+    name = text.strip().lower().rstrip(".")
+    for pattern, form in SPOKEN:
+        name = pattern.sub(form, name)
+    name = f"{currency}{name}" if name.startswith("/") else name or currency
+    if not name or re.fullmatch(r"units?(?:\^\d)?", name):
+        return Unit()
+    powers: Counter[str] = Counter()
+    size = Fraction(1)
+    factors = set()
+    for place, side in enumerate(name.split("/")):
+        for one in side.split():
+            found = FACTOR.fullmatch(one)
+            known = factor(found[1]) if found else None
+            if found is None or known is None:
+                other = OTHER_UNIT.fullmatch(text.strip(" .").replace("/", " per "))
+                if other and not NO_UNIT.search(text.lower()):
+                    return Unit(currency or name.removesuffix("s"))
+                return None
+            power = int(found[2] or 1) * (-1 if place else 1)
+            dimension, inner, amount = known
+            powers[dimension] += power * inner
+            size *= amount**power
+            factors.add(known)
+    if not factors:
+        return None
+    dimensions = tuple(sorted((one, power) for one, power in powers.items() if power))
+    return Unit(name, dimensions, size, frozenset(factors))
+
+
+def split_unit(text: str) -> tuple[str, Unit]:
+    r"""A formula and its unit: `6\sqrt{3} cm^2`."""
+    amount = read_quantity(text)
+    if amount is not None and not amount.percent and not amount.vague:
+        return f"({amount.value})", amount.unit
+    if text[:1] in ("$", "\u20ac", "\u00a3"):
+        return text[1:], read_unit("", text[0]) or Unit()
+    for blank in re.compile(r"(?<=[\w})]) ").finditer(text, max(0, len(text) - LONGEST_UNIT)):
+        unit = read_unit(text[blank.end() :])
+        value = text[: blank.start()]
+        in_function = unit is not None and (  # \sin 30 degrees; 2\pi r h
+            (unit.name.startswith("degree") and re.search(r"[a-z]{3}", value))
+            or (len(unit.name) == 1 and re.search(r"(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z])", value))
+        )
+        counts = unit is not None and (unit.dimensions or unit == Unit()) and not in_function
+        if unit is not None and counts and re.search(r"\d|\\[a-z]", value):
+            return text[: blank.start()], unit
+    return text, Unit()
+
+
+def named_in(question: str) -> set[tuple[str, int, Fraction]]:
+    """The units that a question names."""
+    words = set(
+        re.findall(
+            r"[^\W\d_]{2,}|(?<=\d)[a-z]\b|(?<=\d )[b-z]\b|[$\u00a2\u20ac\u00a3\u00a5\u20b9]",
+            question.lower(),
+        )
+    )
+    named = {known for word in words - {"in"} if (known := factor(word))}
+    return named | ({UNITS["degree"]} if "angle" in words else set())
+
+
+def doubt(gold: Unit, given: Unit, question: str) -> str:
+    """Why the same number may be another amount in these units, "" where it is the same."""
+    if gold == given or given == Unit():
+        return ""
+    if gold != Unit():
+        one = set(gold.name.split()), set(given.name.split())
+        return "" if one[0] < one[1] or one[0] > one[1] else "the same number, other units"
+    return "" if asked_for(given, question) else "a unit that the question does not name"
+
+
+def asked_for(unit: Unit, question: str) -> bool:
+    """Whether a question asks for a unit, or at least for no other one."""
+    asked, named = question.lower(), named_in(question)
+    counts = MANY.search(asked) is not None
+    if not unit.dimensions:
+        own, others = (
+            {word.removesuffix("s") for word in re.findall(r"\w{3,}", text)}
+            for text in (unit.name, asked)
+        )
+        return bool(own & others) or not counts
+    kinds = {kind for phrase, kinds in ASKS.items() if phrase in asked for kind in kinds.split()}
+    kind = unit.dimensions[0][0] if len(unit.dimensions) == 1 else ""
+    if unit.factors <= named or kind in kinds - {one[0] for one in named}:
+        return True
+    if kind in CURRENCIES:
+        other = any(one[0] in CURRENCIES for one in named)
+        return not other and (SOLD.search(asked) is not None or not (named or counts))
+    return not (named or counts or unit.name.startswith("/"))
+
+
+def compare_quantities(
+    gold: Quantity, given: Quantity, tolerance: Fraction = Fraction(0), question: str = ""
+) -> Check:
     """Whether both are the same amount, by the rules above.
 
     `tolerance` is the largest difference that does not count, as a share of the gold value.
     """
     if gold.percent != given.percent:
-        return Check(Verdict.UNVERIFIED, "a percent sign on one side only")
-    known, given_known = UNITS.get(gold.unit), UNITS.get(given.unit)
-    if known and given_known:
-        amounts = gold.value * known[1], given.value * given_known[1]
-        same = known[0] == given_known[0] and _near(*amounts, tolerance)
+        if _near(gold.value, given.value, tolerance) and PERCENT.search(question):
+            return Check(Verdict.PASS, "percent were asked")
+        readings = [given.value, given.value / 100, given.value * 100]
+        near = any(_near(gold.value, one, tolerance) for one in readings)
+        verdict = Verdict.UNVERIFIED if near else Verdict.FAIL
+        return Check(verdict, "a percent sign on one side only")
+    if gold.unit.dimensions and given.unit.dimensions:
+        amounts = gold.value * gold.unit.size, given.value * given.unit.size
+        same = gold.unit.dimensions == given.unit.dimensions and _near(*amounts, tolerance)
         return Check(Verdict.PASS if same else Verdict.FAIL, "compared with their units")
-    if not _near(gold.value, given.value, tolerance):
-        return Check(Verdict.FAIL, "another number")
-    if gold.unit and given.unit and gold.unit != given.unit:
-        return Check(Verdict.UNVERIFIED, "the same number, other units")
-    return Check(Verdict.PASS, "the same number")
+    if _near(gold.value, given.value, tolerance):
+        units = gold.unit.factors | given.unit.factors
+        if (gold.vague or given.vague) and not units <= named_in(question):
+            return Check(Verdict.UNVERIFIED, "a number whose unit is not asked for")
+        why = doubt(gold.unit, given.unit, question)
+        return Check(Verdict.UNVERIFIED, why) if why else Check(Verdict.PASS, "the same number")
+    if rounds(gold, given):
+        return Check(Verdict.UNVERIFIED, "the gold answer may be rounded")
+    names = set(gold.unit.name.split()), set(given.unit.name.split())
+    if all(names) and not (names[0] <= names[1] or names[1] <= names[0]):
+        return Check(Verdict.UNVERIFIED, "units that cannot be compared")
+    united = gold.unit if gold.unit.dimensions else given.unit
+    if united.dimensions and any(
+        gold.value * size == given.value or given.value * size == gold.value
+        for dimension, power, one in UNITS.values()
+        if ((dimension, power),) == united.dimensions and one
+        for size in (united.size / one,)
+    ):
+        return Check(Verdict.UNVERIFIED, "the same amount, if it is in another unit")
+    return Check(Verdict.FAIL, "another number")
+
+
+def rounds(gold: Quantity, given: Quantity) -> bool:
+    """Whether the given value is the finer one, and the gold decimal is what it rounds to."""
+    if not gold.places or (given.places is not None and given.places <= gold.places):
+        return False
+    return abs(gold.value - given.value) * 2 <= Fraction(1, 10**gold.places)
 
 
 def _near(gold: Fraction, given: Fraction, tolerance: Fraction) -> bool:

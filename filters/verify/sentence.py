@@ -19,6 +19,7 @@ from fractions import Fraction
 from filters.grounding.arithmetic import wrong_calculations
 from filters.verify.compare import WORDS
 from filters.verify.evidence import quoted
+from filters.verify.extract import COMMON, CONCLUDES, COUNTING, DENIED, words
 from filters.verify.extract import MOST_CHARS as LONGEST_ANSWER
 from filters.verify.instructions.parts import sentences
 from filters.verify.notation import notation
@@ -31,32 +32,14 @@ MOST_WORDS = 4  # of a name
 MOST_ADDED = 2  # words behind a result that the prompt has not: a unit
 PROMPT_CHARS = 20_000
 POLAR = ("yes", "no")
-CONCLUDES = re.compile(r"(?:so|therefore|thus|hence|in total|altogether)\b", re.IGNORECASE)
 MARKS = re.compile(r"\*\*|__|[`\"\u201c\u201d]")
 INLINE = re.compile(r"\$([^$\s](?:[^$]*[^$\s])?)\$")
-TOKEN = re.compile(r"\w+")
 ODD = re.compile(r"[^\w\s.,;:!'()$\u20ac\u00a3%=+*/-]")
-# what may stand in a question, and takes an answer back where it stands there
-DOUBT = re.compile(
-    r"n't\b|\b(?:not|no|never|neither|nor|none|cannot|without|except|or|either|than|but|if|also)\b"
-)
 DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+|/\d+)?"
-GOLD_NUMBER = re.compile(rf"-?{DIGITS}")
-GIVEN_NUMBER = re.compile(rf"-?[$\u20ac\u00a3]?{DIGITS}%?")
+CALCULATION = re.compile(r"[-+*/\u00d7\u00f7x].*=\s*$")
 
 
-def words(text: str) -> set[str]:
-    """The words of a text in lower case, without the s of a plural or a verb."""
-    found = TOKEN.findall(text.lower())
-    return {word[:-1] if len(word) > 3 and word[-1] == "s" else word for word in found}
-
-
-COMMON = words(
-    "the a an is are was were be been it that this these so therefore thus hence in total"
-    " altogether on at of to for by as called written answer s"
-)
-"""What a sentence may hold beside the words of its question."""
-COUNTING = COMMON | {"there", "has", "have", "had", "equal"}
+DOUBTS = words("than also")  # what takes an answer back, beside what denies it
 PLACES = ("where", "when", "who")
 BEFORE = ("is", "are", "was", "were", "called", "=")
 PREPOSITIONS = ("in", "on", "at", "by", "from", "to")
@@ -84,6 +67,9 @@ def last_sentence(gold: str, text: str, prompt: str, tolerance: Fraction) -> Che
     """
     end = MARKS.sub("", text.strip()[-2 * MOST_CHARS :]).replace("\u2019", "'")
     found = sentences(end)
+    *lines, last = found[-1].split("\n") if found else [""]
+    if lines and "=" in last:
+        found = [*found[:-1], *lines, last]
     if not found or max(len(found[-1]), len(gold)) > MOST_CHARS or found[-1].endswith("?"):
         return None
     if len(found) > 1 and "=" not in found[-1] and not CONCLUDES.match(found[-1]):
@@ -92,14 +78,15 @@ def last_sentence(gold: str, text: str, prompt: str, tolerance: Fraction) -> Che
         return None
     said = re.sub(r"\\(?:times|cdot)\b", "*", bare(INLINE.sub(r"\1", found[-1])))
     said = re.sub(r"\b(it|that|he|she)'s\b", r"\1 is", said, flags=re.IGNORECASE)
-    if "~" in found[-1] or ODD.search(said) or DOUBT.search(said.lower()):
-        return None
     gold, prompt = bare(gold), prompt[:PROMPT_CHARS]
     question = next((one for one in reversed(sentences(prompt)) if one.endswith("?")), prompt)
-    if GOLD_NUMBER.fullmatch(gold):
-        check = by_number(gold, said, text[-MOST_CHARS * 10 :], question, prompt, tolerance)
-    elif len(found) > 1 and "=" in said:
+    doubts = words(said) & (DENIED | DOUBTS)
+    if "=" in said:  # "4 + 3 = 7 more than Tom" repeats the question
+        doubts -= words(question)
+    if "~" in found[-1] or ODD.search(said) or doubts:
         return None
+    if "=" in said:
+        check = by_result(gold, said, text[-MOST_CHARS * 10 :], question, prompt, tolerance)
     elif WORDS.fullmatch(gold) and len(gold.split()) <= MOST_WORDS and gold.lower() not in POLAR:
         check = by_word(gold, said, question)
     else:
@@ -129,51 +116,35 @@ def by_word(gold: str, said: str, question: str) -> Check | None:
     return Check(Verdict.PASS, "it names the word") if before in BEFORE or fits else None
 
 
-def by_number(
+def by_result(
     gold: str, said: str, text: str, question: str, prompt: str, tolerance: Fraction
 ) -> Check | None:
-    """A pass or fail by the number that the sentence ends with ("= 7", "is 7 apples"), or by its
-    only one. A result counts if all calculations are right and it starts from known numbers."""
-    if notation(said):
+    """A pass or fail by the result that the sentence calculates: "7 + 5 = 12 apples".
+
+    It counts if all calculations are right and it starts from known numbers.
+    """
+    result = re.search(rf"=\s*(-?[$\u20ac\u00a3]?{DIGITS}%?)(?![\w.,/]*\d)", said)
+    if notation(said) or said.count("=") > 1 or result is None:
         return None
-    chunks = [chunk.strip("(),;:.'") for chunk in said.replace("=", " = ").split()]
-    numbers = [chunk for chunk in chunks if re.search(r"\d", chunk)]
-    if not numbers or not GIVEN_NUMBER.fullmatch(numbers[-1]):
+    given, before, behind = result[1], said[: result.start(1)], said[result.end(1) :]
+    if behind.startswith(","):  # "12 + 8 = 20, which is what he had"
         return None
-    given = numbers[-1]
-    before, _, behind = said.rpartition(given)
-    if result := re.search(rf"=\s*(-?[$\u20ac\u00a3]?{DIGITS}%?)(?![\w.,/]*\d)", said):
-        given, before, behind = result[1], said[: result.start(1)], said[result.end(1) :]
+    amounts = read_quantity(gold), read_quantity(given)
+    if amounts[0] is None or amounts[1] is None or not CALCULATION.search(before):
+        return None
     of_question = numbers_in(prompt)
-    if re.search(r"\d", behind) and not (  # "= 12 books in 6 months"
+    if numbers_in(behind) and not (  # "= 12 books in 6 months"
         numbers_in(behind) <= of_question
         and words(re.sub(DIGITS, " ", behind)) <= words(question) | COUNTING
     ):
         return None
-    amounts = read_quantity(gold), read_quantity(given)
-    if amounts[0] is None or amounts[1] is None:
-        return None
     check = compare_quantities(amounts[0], amounts[1], tolerance)
-    if "=" in said:
-        if said.count("=") > 1 or not re.search(r"[-+*/\u00d7\u00f7x].*=\s*$", before):
-            return None
-        earlier = text.replace(",", "").rpartition(before.replace(",", ""))[0]
-        known = of_question | numbers_in(earlier)
-        if check.verdict is Verdict.FAIL:  # a check or an example may stand behind the answer
-            return None if digits(gold) in known else check
-        if len(words(behind) - words(prompt) - COUNTING) > MOST_ADDED:
-            return None
-        starts_from_known = numbers_in(before) & known
-        return check if starts_from_known and not wrong_calculations(text) else None
-    unit, *_ = [*TOKEN.findall(behind.lower()), ""]
-    added = words(f"{before} {behind}") - words(question) - COUNTING
-    if added - (words(unit) & words(prompt)) or re.search(r"[+*/]", before + behind):
+    known = of_question | numbers_in(text.replace(",", "").rpartition(before.replace(",", ""))[0])
+    if check.verdict is Verdict.FAIL:  # a check or an example may stand behind the answer
+        return None if digits(gold) in known else check
+    if len(words(behind) - words(prompt) - COUNTING) > MOST_ADDED:
         return None
-    others = {digits(one) for one in numbers[:-1]}
-    if others and not (others <= of_question and re.search(r"[A-Za-z]", said)):
-        return None
-    echoed = digits(given) in of_question and check.verdict is not Verdict.PASS
-    return None if echoed else check
+    return check if numbers_in(before) & known and not wrong_calculations(text) else None
 
 
 def bare(text: str) -> str:
@@ -193,4 +164,5 @@ def digits(number: str) -> str:
 
 def numbers_in(text: str) -> set[str]:
     """The numbers of a text, as `digits` has them."""
-    return {digits(one) for one in re.findall(DIGITS, text)}
+    found = [digits(one) for one in re.findall(DIGITS, text)]
+    return {part for one in found for part in (one, *one.split("/"))}

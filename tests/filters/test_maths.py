@@ -5,20 +5,21 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from filters.verify.algebra import CHILDREN, Child
-from filters.verify.compare import Pair
 from filters.verify.extract import final_answer
 from filters.verify.maths import Maths, check_text
+from filters.verify.notation import meaning
+from filters.verify.plain import plain
 from synth.batch import Batch
 from synth.record import new_record, records_table
 from synth.verdicts import Check, Verdict
 from tests.filters.rows import HOSTILE
 
 
-def checks(pairs: list[tuple[str, str | None]], **fields: float) -> list[Check]:
+def checks(pairs: list[tuple[str, str | None]], **fields: Any) -> list[Check]:
     """The checks of (text, reference answer)."""
     rows = [
         new_record(prompt=str(i), text=text, reference={"answer": gold})
@@ -43,12 +44,11 @@ def verdict(given: str, gold: str) -> str:
         (r"so \boxed{11}, no: \boxed{12}", "12"),
         (r"\boxed{\frac{1}{2}} is the answer. I hope it is right.", r"\frac{1}{2}"),
         ("Work.\n25", "25"),
-        ("Work.\nx = 25 cm", "25 cm"),
-        ("Work.\nTherefore, she sold 72 clips.", "72"),
+        ("Work.\nx = 25 cm", "x = 25 cm"),
+        ("Work.\nTherefore, the total is 72 clips.", "72"),
         ("Work.\nSo 5 + 3 = 8.", "8"),
-        ("Therefore, 2 + 1 = 3 = 6 / 2.", None),
         ("Therefore she has 12 apples and 3 pears.", None),
-        ("Therefore x = 3 and y = 4.", None),
+        ("Therefore x = 3 and y = 4.", "x = 3 and y = 4"),
         ("I don't know. 3+2", None),
         ("There are 5 apples.", None),
         (r"\boxed{11} and \boxed{12", None),
@@ -106,6 +106,9 @@ def test_only_a_marked_answer_is_one(text, answer):
         ("0.5x", r"\frac{x}{2}"),
         ("sqrt(2)/2", r"\frac{1}{\sqrt{2}}"),
         (r"x=2 \text{ or } x=-2", r"\pm 2"),
+        ("[0,1)", r"0 \le x < 1"),
+        (r"e^{i\pi}", "-1"),
+        ("twelve", "12"),
     ],
 )
 def test_equal_answers_pass(given, gold):
@@ -117,14 +120,13 @@ def test_equal_answers_pass(given, gold):
     [
         ("43", "42"),
         ("0.333", "1/3"),
-        ("1/3", "0.33333333"),
-        ("22/7", "3.142857"),
         ("1.414214", r"\sqrt{2}"),
         ("10 cm", "10 m"),
         ("10 kg", "10 m"),
         ("\u20ac5", "$5"),
         ("C", "B"),
         ("no", "yes"),
+        ("Monday", "Tuesday"),
         ("False.", "true"),
         ("negative", "Positive"),
         ("(2,1)", "(1,2)"),
@@ -145,16 +147,14 @@ def test_near_misses_fail(given, gold):
         ("50%", "0.5"),
         ("5 apples", "5 oranges"),
         ("18 a day", "18"),
-        ("[0,1)", r"0 \le x < 1"),
-        ("twelve", "12"),
-        ("Monday", "Tuesday"),
+        ("1/3", "0.33333333"),  # the gold one may be rounded
+        ("22/7", "3.142857"),
         ("neutral", "positive"),
         ("not positive", "positive"),
         ("positive on the whole", "positive"),
         ("yes", "true"),
         ("automobile", "car"),
         ("John, 25", "25"),
-        (r"e^{i\pi}", "-1"),
         ("1/0", "5"),
         (r"\frac{", "5"),
         ("{" * 50 + "}" * 50, "5"),
@@ -182,16 +182,34 @@ def test_what_is_written_in_digits_and_is_no_number_passes_as_it_is_spelled(spel
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-@pytest.mark.parametrize("other", ["1789-08-13", "13:45", "2.0.1", "5-10", "1768", "5 May", "soon"])
+@pytest.mark.parametrize("other", ["2.0.1", "5-10", "1768", "5/6", "soon"])
 def test_what_is_written_in_digits_and_is_no_number_is_never_worked_out(spelling, other):
     assert verdict(spelling, other) == verdict(other, spelling) == "unverified"
     differently = spelling.translate(str.maketrans("12345", "23451"))
-    assert verdict(differently, spelling) == "unverified"
+    if meaning(plain(spelling)) is None:
+        assert verdict(differently, spelling) == "unverified"
+
+
+@pytest.mark.parametrize(
+    ("given", "gold", "expected"),
+    [
+        ("14 July 1789", "1789-07-14", "pass"),
+        ("July 14th, 1789", "the 14th of July 1789", "pass"),
+        ("July 15, 1789", "July 14, 1789", "fail"),
+        ("14 July", "14 July 1789", "unverified"),
+        ("07/08/1789", "1789-07-08", "unverified"),
+        ("5 p.m.", "17:00", "pass"),
+        ("10:30", "10:00", "fail"),
+        ("10:30 pm", "10:30", "unverified"),
+    ],
+)
+def test_dates_and_times_are_compared_by_what_they_say(given, gold, expected):
+    assert verdict(given, gold) == expected
 
 
 def test_the_note_says_that_only_the_spelling_was_compared():
-    [check] = checks([("A: 14 July 1789", "1789-07-14")])
-    assert check.note == "'14 July 1789' against '1789-07-14': a date, by spelling alone"
+    [check] = checks([("A: 14/7/89", "1789-07-14")])
+    assert check.note == "'14/7/89' against '1789-07-14': a date, by spelling alone"
 
 
 @pytest.mark.parametrize(
@@ -232,6 +250,163 @@ def test_a_tolerance_is_a_share_of_the_gold_value(given, gold, tolerance, expect
     assert check.verdict == expected
 
 
+@pytest.mark.parametrize(
+    ("given", "gold", "expected"),
+    [
+        # constants that are close
+        (r"\frac{52!}{48!}", r"\frac{52!}{47!}", "fail"),
+        (r"\frac{1}{3^{40}}", r"\frac{1}{3^{41}}", "fail"),
+        ("1267650600228229401496703205377", "2^{100}", "fail"),
+        (r"\sqrt{2}+10^{-12}", r"\sqrt{2}", "fail"),
+        (r"\binom{52}{5}", "2598960", "pass"),
+        # blanks between digits
+        ("1 1/2", "11/2", "fail"),
+        ("1 2 3", "123", "fail"),
+        ("1 2 3", "1, 2, 3", "pass"),
+        (r"2\frac{1}{3}\pi", r"\frac{7\pi}{3}", "pass"),
+        (r"2\frac{x}{4}", r"\frac{x}{2}", "pass"),
+        # bases, remainders and ratios
+        ("110_2", "110_3", "fail"),
+        ("110", "110_2", "unverified"),
+        (r"3 \pmod 7", r"10 \pmod 7", "pass"),
+        (r"3 \pmod 7", r"3 \pmod 5", "fail"),
+        ("4:10", "2:5", "pass"),
+        ("1:2:4", "1:2:3", "fail"),
+        ("0.4", "2:5", "unverified"),
+        # names and their order
+        ("2,1", "x=1, y=2", "fail"),
+        ("y=2, x=1", "(1,2)", "pass"),
+        ("x_1=2, x_2=1", "1, 2", "pass"),
+        ("y = 2", "x = 2", "unverified"),
+        ("y-2x+3=0", "y=2x-3", "pass"),
+        ("2x-y=4", "y=2x-3", "fail"),
+        ("2x-3", "y=2x-3", "pass"),
+        (r"\frac{x^2}{9}+\frac{y^2}{4}=1", "4x^2+9y^2=36", "pass"),
+        # numbers as LaTeX sets them
+        (r"12,\!345", "12345", "pass"),
+        (r"12\,345", "12345", "pass"),
+        (r"0.1\overline{6}", r"\frac16", "pass"),
+        # units
+        ("72 km/h", "20 m/s", "pass"),
+        ("72 km/h", "72 m/s", "fail"),
+        ("2 hours 30 minutes", "150 minutes", "pass"),
+        ("150", "2 hours 30 minutes", "unverified"),
+        (r"4\pi\text{ cm}^2", r"4\pi", "pass"),
+        ("5m", "5", "unverified"),
+        ("50", r"\$0.50", "unverified"),
+        # sets
+        (r"\{\}", r"\emptyset", "pass"),
+        ("[1;4]", "[1,4]", "pass"),
+        (r"|x|>1", r"(-\infty,-1)\cup(1,\infty)", "pass"),
+        (r"\mathbb{R}\setminus\{3\}", r"x\ne 3", "pass"),
+        ("x>3", r"x\ge 3", "fail"),
+        (r"\pm 3", "3", "fail"),
+        # letters that may be words, and other letters
+        ("cat", "act", "unverified"),
+        ("dog/2", "god/2", "unverified"),
+        (r"k\pi", r"n\pi", "unverified"),
+        ("x_1", "x_2", "fail"),
+        ("x", "|x|", "fail"),
+        # what is meant in two ways
+        (r"\log 100", "2", "unverified"),
+        ("a/2b", r"\frac{a}{2b}", "unverified"),
+        ("1/2x", r"\frac{x}{2}", "pass"),
+        (r"\frac{100}{3}", "33.3", "unverified"),  # the gold one may be rounded
+        (r"(C)\ 12", "12", "pass"),
+        ("12", "C", "unverified"),
+        (r"\begin{pmatrix}1&0\\0&1\end{pmatrix}", r"\begin{bmatrix}1&0\\0&1\end{bmatrix}", "pass"),
+        (r"\int_0^2 x^2\,dx", r"\frac83", "pass"),
+    ],
+)
+def test_kinds_of_answers(given, gold, expected):
+    assert verdict(given, gold) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "question", "expected"),
+    [
+        ("42 kg", "How many metres long is the rope?", "unverified"),
+        ("42 cm", "How many metres long is the rope?", "unverified"),
+        ("42 m", "How many metres long is the rope?", "pass"),
+        ("42 m", "How long is the rope?", "pass"),
+        ("42 apples", "How many oranges are left?", "unverified"),
+        ("$42", "How much does she pay?", "pass"),
+        ("$42", "How many apples has she?", "unverified"),
+        ("42%", "What percentage is red?", "pass"),
+        ("42 m^2", "A room is 6 m by 7 m. What is its area?", "pass"),
+    ],
+)
+def test_a_unit_that_the_gold_answer_lacks_passes_where_it_was_asked_for(given, question, expected):
+    assert check_text(f"A: {given}", "42", question).verdict == expected
+
+
+def test_the_letter_of_a_choice_stands_for_its_value_in_the_question():
+    question = "What is 5 + 7? (A) 11 (B) 12 (C) 13"
+    assert check_text(r"\boxed{12}", "B", question).verdict == "pass"
+    assert check_text(r"\boxed{C}", "12", question).verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The total is **24.24**.", "24.24"),
+        ("So\n$$x = 13$$", "13"),
+        ("So\n\\[\nx = 13\n\\]", "13"),
+        ("\u2705 Final Answer: **61**", "61"),
+        ("### Final Answer\n\n61", "61"),
+        ("$x=7$", "7"),
+        ("\u56e0\u6b64\uff0c\u7b54\u6848\u662f 42\u3002", "42"),
+        (r"\boxed 42", "42"),
+        ("<answer>42</answer>", "42"),
+        ("The answer is 42.\n\nLet me know if you need more!", "42"),
+        ("The answer is exactly 42 (since 6 * 7 = 42).", "42"),
+        ("The answer is 42. We can check this: 40 + 2 = 42.", "42"),
+        (r"$x=\boxed{4}$ and $y=\boxed{5}$", "x=4, y=5"),
+        (r"\boxed{2}, \boxed{3} or \boxed{4}", "2, 3, 4"),
+        ("Therefore, the solution is x = 1 or x = 2.", "1, 2"),
+    ],
+)
+def test_an_answer_is_found_as_people_write_it(text, expected):
+    found = checks([(f"Step by step.\n{text}", expected), (f"Step by step.\n{text}", "1000")])
+    assert [check.verdict.value for check in found] == ["pass", "fail"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "So the answer cannot be 42.",
+        "The answer isn't 42.",
+        "So there are at least 42.",
+        "Therefore x > 42.",
+        "So step 42 is done.",
+        "So it is the 42nd.",
+        "Therefore, we multiply by 42.",
+        "Thus 42 is wrong.",
+        "So 42 divides n.",
+        "The answer is half of 42.",
+        "The answer is 42, which is wrong.",
+        "Bob says the answer is 42.",
+        "The answer is 42 or 43.",
+        "The answer is 42. Wait, it is 43.",
+        "Suppose x = 42.",
+        "Answer: not 42",
+        "\u7b54\u6848\u4e0d\u662f 42\u3002",
+        r"\boxed{41}, and the width is \boxed{42}.",
+    ],
+)
+def test_what_is_denied_compared_or_counted_is_no_answer(text):
+    assert checks([(f"We try.\n{text}", "42")])[0].verdict != "pass"
+
+
+def test_the_last_number_is_an_answer_only_where_the_recipe_says_so():
+    text = "First 6, then 7, and 42 in the end, I think"
+    assert checks([(text, "42")])[0].verdict == "unverified"
+    row = new_record(prompt="How many?", text=text, reference={"answer": "42"})
+    [found] = Maths(extract="last_number").check(Batch(records_table([row])))
+    assert found.verdict == "pass"
+    assert "weaker evidence" in found.note
+
+
 def test_no_gold_answer_is_told_from_an_answer_that_cannot_be_read():
     found = checks([("A: 5", None), ("A: 5", " "), ("", "5"), ("Five or so.", "5")])
     assert found == [
@@ -244,31 +419,16 @@ def test_the_note_is_the_evidence():
     assert checks([("A: 6", "#### 5")])[0].note == "'6' against '5': another number"
 
 
-def test_a_tower_of_powers_is_killed_and_the_next_formula_checked():
-    started = time.monotonic()
-    tower, next_one = checks(
-        [(r"\boxed{9^{9^{9^9}}}", "5"), (r"\boxed{2\sqrt{2}}", r"\sqrt{8}")], timeout_s=1
+def test_a_formula_beyond_all_bounds_is_left_open_at_once():
+    started = time.process_time()
+    found = checks(
+        [
+            (rf"\boxed{{{one}}}", "5")
+            for one in ("9^{9^{9^9}}", "x^{10^{10^{10}}}", r"\sum_{k=1}^{10^9} k")
+        ]
     )
-    assert tower == (Verdict.UNVERIFIED, r"'9^{9^{9^9}}' against '5': no result within 1 s")
-    assert next_one.verdict is Verdict.PASS
-    assert time.monotonic() - started < 10
-
-
-def test_a_child_that_died_while_it_was_idle_is_replaced():
-    assert verdict("x+1", "1+x") == "pass"
-    for child in CHILDREN.idle:
-        child.process.kill()
-        child.process.wait()
-    assert verdict("x+1", "1+x") == "pass"
-
-
-def test_a_child_that_dies_over_a_question_is_an_error_of_ours(monkeypatch):
-    def die(self: Child, pair: Pair, limit_s: float) -> Check:
-        self.process.kill()
-        return Child.ask(self, pair, limit_s)
-
-    monkeypatch.setattr(CHILDREN, "take", lambda: type("Dying", (Child,), {"ask": die})())
-    assert verdict("x+1", "1+x") == "error"
+    assert {check.verdict for check in found} == {Verdict.UNVERIFIED}
+    assert time.process_time() - started < 1
 
 
 def test_model_text_is_never_executed(tmp_path):
@@ -280,14 +440,23 @@ def test_model_text_is_never_executed(tmp_path):
 
 
 def test_hostile_texts_are_bounded():
-    hostile = [*HOSTILE, r"\boxed{" + "{" * 1_000_000, r"\boxed" * 200_000, "A: " + "9" * 10**6]
-    hostile += [
-        "A: " + part * (9_000 // len(part)) for part in ("5-", "may ", "5 may-", "1.", "x.")
-    ]
-    started = time.process_time()
-    found = checks([(text, "5") for text in hostile])
-    assert {check.verdict for check in found} == {Verdict.UNVERIFIED}
-    assert time.process_time() - started < 4
+    parts = (
+        r"\boxed{1},", r"\boxed{", r"\boxed", "**1** ", "$1$ ", r"\[", "x = 1 and ", "is 5 ", "5,",
+        "1 1/2 ", "5 ft 6 in ", "the answer is ", "Answer: ", "I hope. ", r"\frac12", "9", "\u00b2",
+        "5-", "may ", "1.", "A) ", "<<1=1>>", "(0,1)\\cup ", "1:2:", "{", "|",
+    )  # fmt: skip
+    for part in parts:
+        million, box = part * (10**6 // len(part)), part * (1_900 // len(part))
+        for text in (
+            million,
+            f"A: {million[:9_000]}",
+            rf"\boxed{{{box}}}",
+            f"So {million[:900]} 5.",
+        ):
+            started = time.process_time()
+            assert checks([(text, "x+1")])[0].verdict != "error"
+            assert time.process_time() - started < 1
+    assert {check.verdict for check in checks([(text, "5") for text in HOSTILE])} == {"unverified"}
 
 
 @pytest.mark.gold
@@ -300,27 +469,28 @@ def test_every_labelled_solution_is_judged_as_its_label_says(gold):
 
 
 @pytest.mark.gold
-def test_last_sentences_of_real_solutions_pass_where_they_give_the_gold_answer(gold):
+def test_unmarked_answers_of_real_solutions_are_found_and_none_passes_that_is_wrong(gold):
     decided = []
     for row in gold("gsm8k_model_solutions.jsonl"):
         text = re.sub(r"<<[^>]*>>|\nA: [^\n]*$", "", row["solution"].rstrip())  # unmarked
         found = check_text(text, row["ground_truth"], row["question"])
-        if isinstance(found, Check) and "last sentence" in found.note:
-            decided.append((row["is_correct"], found.verdict))
-    assert decided.count((True, Verdict.PASS)) > 240
-    assert decided.count((False, Verdict.FAIL)) > 300
+        decided.append((row["is_correct"], found.verdict))
+    assert decided.count((True, Verdict.PASS)) > 585  # of 644
+    assert decided.count((False, Verdict.FAIL)) > 790  # of 938
     # right sentences with a wrong mark, "= $11,050. A: 11", and 5.01 before the right mark 5
     assert decided.count((False, Verdict.PASS)) == decided.count((True, Verdict.FAIL)) == 2
 
 
 @pytest.mark.gold
-def test_no_wrong_answer_passes_where_none_is_marked(gold):
+def test_labelled_pairs_are_judged_as_their_labels_say(gold):
     rows = gold("cases/maths_pairs.jsonl")
-    for row in rows:
-        found = check_text(row["response"], row["answer"], row["prompt"])
-        unmarked = isinstance(found, Check) and re.search("last sentence|whole text", found.note)
-        if unmarked and found.verdict is Verdict.PASS:
-            assert row["right"] == "pass", row
+    found = [check_text(row["response"], row["answer"], row["prompt"]).verdict for row in rows]
+    pairs = [(row["right"], str(one)) for row, one in zip(rows, found, strict=True)]
+    assert not [pair for pair in pairs if pair[1] == "pass" != pair[0]]
+    assert not [pair for pair in pairs if pair[1] == "fail" and pair[0] in ("pass", "open")]
+    # "at least 42", "not 42", "less than 42", "step 42", "greater than 42": no final answer
+    assert pairs.count(("fail", "unverified")) == 5
+    assert pairs.count(("pass", "unverified")) == 0
 
 
 @pytest.mark.gold

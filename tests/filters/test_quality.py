@@ -168,7 +168,7 @@ def test_catalogue_and_stages_load_nothing_heavy():
     import subprocess
     import sys
 
-    heavy = "numba numpy pyarrow rapidfuzz xxhash math_verify sympy"
+    heavy = "numba numpy pyarrow rapidfuzz xxhash mpmath"
     code = (
         "import sys, filters.catalogue, filters.quality.stage, filters.verify.stage, "
         "filters.dedup.stage\n"

@@ -205,10 +205,11 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(
         "00-read",
         "01-dedup",
         "02-distill",
-        "03-quality",
-        "04-dedup",
-        "05-verify",
-        "05-verify:",  # the verdicts in words
+        "03-trim",
+        "04-quality",
+        "05-dedup",
+        "06-verify",
+        "06-verify:",  # the verdicts in words
     ]
     assert "\r" not in done.stderr
     assert "tokens/s" in lines[4]

@@ -106,8 +106,8 @@ def test_a_run_is_named_and_tagged_with_a_task_per_shard_and_artifacts(
         (row.pop("rows"), row.pop("check")): row
         for row in json.loads(artifacts["seen-checks"]["data"])
     }
-    verified = {row["stage"]: row["in"] for row in funnel}["05-verify"]
-    assert sum(checks["05-verify", "maths"].values()) == verified
+    verified = {row["stage"]: row["in"] for row in funnel}["06-verify"]
+    assert sum(checks["06-verify", "maths"].values()) == verified
     assert sum(checks["release", "maths"].values()) == funnel[-1]["kept"]
     told = artifacts["seen-checks"]["description"]
     assert f" of {funnel[-1]['kept']} rows passed their checks" in told
@@ -226,7 +226,7 @@ def test_schedules_fire_served_and_deployed(api: Api, tmp_path: Path, teacher_ur
 
 @pytest.mark.parametrize(
     ("option", "told"),
-    [("--cron=every day", "no schedule in --cron 'every day'"), ("--timezone=Mars", "'Mars'")],
+    [("--cron=every day", "--cron 'every day' is no schedule"), ("--timezone=Mars", "'Mars'")],
 )
 def test_a_wrong_schedule_is_told(
     api: Api,

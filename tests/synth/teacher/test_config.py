@@ -46,7 +46,7 @@ def test_a_model_without_an_address_is_launched() -> None:
         ({"url": A, "urls": [B]}, "name only one of"),
         ({"urls": [A], "embedded": {}}, "name only one of"),
         ({"urls": []}, "at least 1 item"),
-        ({"urls": [A, "b:8000"]}, "'b:8000' is no address"),
+        ({"urls": [A, "b/8000"]}, "'b/8000' is no address"),
         ({"urls": [A, "http://me:secret@b/v1"]}, "must not hold a password"),
         ({"model": "--help"}, "is an option, not a model's name"),
         ({"model": "org/m", "api_key_env": "KEY"}, "from \\$VLLM_API_KEY"),

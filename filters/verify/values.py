@@ -1,0 +1,246 @@
+r"""What formulas are worth, and whether two of them have the same value.
+
+    \frac{52!}{48!}  and  \frac{52!}{47!}    differ: both are worked out as fractions
+    2\sqrt{2}        and  \sqrt{8}           are the same: 60 digits agree, and 150 agree further
+    x^2+2x+1         and  (x+1)^2            are the same at each of five odd points
+
+A value is exact while it is rational, and a difference counts as none only if it shrinks when more
+digits are worked out. The size of numbers and the steps are bounded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from functools import partial
+from itertools import permutations
+from threading import Lock
+from typing import Any, NamedTuple
+
+import mpmath
+
+MOST_STEPS = 20_000  # of working out one formula at one point: some 0.2 s
+MOST_BITS = 30_000  # of an exact number: 2,000! has 19,000
+LARGEST_POWER = 10**7  # the magnitude of a number, in bits
+MOST_RENAMED = 3  # letters
+ROUGH, FINE = mpmath.MPContext(), mpmath.MPContext()
+ROUGH.dps, FINE.dps = 60, 150
+LOCK = Lock()  # mpmath changes the precision of a context while it works
+WHOLE = ("n", "k", "m", "N")  # stand for whole numbers: (-1)^n is \cos(n\pi)
+TRANSCENDENT = (
+    "sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "asin", "acos", "atan", "ln",
+    "exp", "log10",
+)  # fmt: skip
+
+Value = Any  # Fraction, mpf or mpc
+Work = Callable[["Env"], Value]
+
+
+class UnreadableError(Exception):
+    """The formula cannot be read, or not be worked out within the bounds."""
+
+
+class Env:
+    """Where a formula is worked out: the digits, the point, and the steps that are left."""
+
+    def __init__(self, digits: Any, point: dict[str, Value]) -> None:
+        self.digits = digits
+        self.point = point
+        self.left = MOST_STEPS
+        self.imaginary = False  # whether a value on the way was
+
+    def inside(self, letter: str, value: Value, body: Work) -> Value:
+        """The body where the letter has this value."""
+        outer, self.point = self.point, self.point | {letter: value}
+        try:
+            return body(self)
+        finally:
+            self.point = outer
+
+
+class Formula(NamedTuple):
+    """A formula that was read."""
+
+    work: Work
+    symbols: frozenset[str] = frozenset()
+    doubts: frozenset[str] = frozenset()  # "tight", "log": readings differ; "word": no letters
+    complex: bool = False
+    bare: bool = False  # nothing but a symbol
+
+
+def call(name: str, *arguments: Work) -> Work:
+    """An operation on what its arguments are worked out to be."""
+    work = OPERATIONS.get(name)
+    if work is None:
+        raise UnreadableError(f"{name} is not read here")
+
+    def counted(env: Env) -> Value:
+        env.left -= 1
+        if env.left < 0:
+            raise UnreadableError("too long to work out")
+        value = work(env, *(argument(env) for argument in arguments))
+        if (
+            isinstance(value, Fraction)
+            and abs(value.numerator.bit_length() - value.denominator.bit_length()) > MOST_BITS
+        ):
+            return env.digits.convert(value)
+        env.imaginary |= isinstance(value, env.digits.mpc) and value.imag != 0
+        return value
+
+    return counted
+
+
+def _power(env: Env, base: Value, exponent: Value) -> Value:
+    digits = env.digits
+    if isinstance(base, Fraction) and isinstance(exponent, Fraction) and exponent.denominator == 1:
+        size = max(base.numerator.bit_length(), base.denominator.bit_length())
+        if abs(exponent) * size <= MOST_BITS:
+            return base ** int(exponent)
+    base, exponent = digits.convert(base), digits.convert(exponent)
+    if base != 0 and abs(exponent) * (abs(digits.mag(base)) + 1) > LARGEST_POWER:
+        raise UnreadableError("a number that is too large")
+    return digits.power(base, exponent)
+
+
+def _root(env: Env, base: Value, degree: Value) -> Value:
+    base, degree = env.digits.convert(base), env.digits.convert(degree)
+    real = isinstance(base, env.digits.mpf) and base < 0 and degree % 2 == 1
+    return -_power(env, -base, 1 / degree) if real else _power(env, base, 1 / degree)
+
+
+def _factorial(env: Env, value: Value) -> Value:
+    if isinstance(value, Fraction) and value.denominator == 1 and 0 <= value <= 2_000:
+        return Fraction(math.factorial(int(value)))
+    return env.digits.factorial(_small(env, value))
+
+
+def _binomial(env: Env, above: Value, below: Value) -> Value:
+    whole = all(isinstance(one, Fraction) and one.denominator == 1 for one in (above, below))
+    if whole and 0 <= below <= above <= 2_000:
+        return Fraction(math.comb(int(above), int(below)))
+    return env.digits.binomial(_small(env, above), _small(env, below))
+
+
+def _small(env: Env, value: Value) -> Value:
+    value = env.digits.convert(value)
+    if env.digits.mag(value) > 60:
+        raise UnreadableError("a number that is too large")
+    return value
+
+
+def _function(name: str, env: Env, value: Value) -> Value:
+    guarded = (
+        _small(env, value) if name in ("sin", "cos", "tan", "exp") else env.digits.convert(value)
+    )
+    return getattr(env.digits, name)(guarded)
+
+
+def _rounded(name: str, env: Env, value: Value) -> Value:
+    if isinstance(value, Fraction):
+        return Fraction(getattr(math, name)(value))
+    return getattr(env.digits, name)(value)
+
+
+OPERATIONS: dict[str, Callable[..., Value]] = {
+    "+": lambda _, a, b: a + b,
+    "-": lambda _, a, b: a + -b,  # a fraction cannot take an mpf away, nor be divided by one
+    "*": lambda _, a, b: a * b,
+    "/": lambda _, a, b: a * (1 / b),
+    "neg": lambda _, a: -a,
+    "mod": lambda env, a, b: a + -b * _rounded("floor", env, a * (1 / b)),
+    "abs": lambda _, a: abs(a),
+    "floor": partial(_rounded, "floor"),
+    "ceil": partial(_rounded, "ceil"),
+    "^": _power,
+    "root": _root,
+    "!": _factorial,
+    "binom": _binomial,
+    "degrees": lambda env, a: a * env.digits.pi / 180,
+    "pi": lambda env: +env.digits.pi,
+    "e": lambda env: +env.digits.e,
+    "i": lambda env: env.digits.mpc(0, 1),
+    "infty": lambda env: env.digits.inf,
+    **{name: partial(_function, name) for name in TRANSCENDENT},
+}
+
+
+def points(symbols: Iterable[str]) -> list[dict[str, Fraction]]:
+    """Five odd points, two of them with negative values; a single empty one for constants."""
+    names = sorted(symbols)
+    return [
+        {
+            name: Fraction(whole + 3 * place) if name[0] in WHOLE else Fraction(odd + 4 * place, 11)
+            for place, name in enumerate(names)
+        }
+        for whole, odd in ((7, 7), (12, -25), (5, 23), (10, -41), (3, 4))[: 5 if names else 1]
+    ]
+
+
+def value_at(
+    formula: Formula, point: dict[str, Any], digits: Any = ROUGH, imaginary: bool = False
+) -> Value:
+    """The value of a formula at a point, NaN where it has none; UnreadableError out of bounds.
+
+    Where nothing is said to be `imaginary`, a way over the root of a negative number has no value.
+    """
+    env = Env(digits, point)
+    try:
+        with LOCK:
+            value = formula.work(env)
+    except (ArithmeticError, ValueError, TypeError):
+        return digits.nan
+    return digits.nan if env.imaginary and not imaginary else value
+
+
+def same_at(gold: Formula, given: Formula, point: dict[str, Fraction]) -> bool | None:
+    """Whether both have the same value at a point; None where one has none there."""
+    imaginary = gold.complex or given.complex
+    one, other = (value_at(side, point, imaginary=imaginary) for side in (gold, given))
+    if isinstance(one, Fraction) and isinstance(other, Fraction):
+        return one == other
+    apart, scale = distance(one, other)
+    if ROUGH.isnan(apart) or not ROUGH.isfinite(scale):
+        return bool(one == other) if ROUGH.isinf(scale) else None
+    if apart > 1e-20 and apart > 1e-30 * scale:
+        return False
+    one, other = (value_at(side, point, FINE, imaginary) for side in (gold, given))
+    closer, _ = distance(one, other, FINE)
+    if FINE.isnan(closer):
+        return None
+    return bool(closer <= 1e-70 * max(apart, scale * 1e-60))
+
+
+def distance(one: Value, other: Value, digits: Any = ROUGH) -> tuple[Value, Value]:
+    """How far two values are apart, and how large they are."""
+    one, other = digits.convert(one), digits.convert(other)
+    return abs(one - other), max(abs(one), abs(other))
+
+
+def same_value(gold: Formula, given: Formula) -> bool | None:
+    """Whether both have the same value wherever they are looked at; None where that is open."""
+    found = [same_at(gold, given, point) for point in points(gold.symbols | given.symbols)]
+    if False in found:
+        return None if renamed(gold, given) else False
+    return True if found.count(True) >= min(2, len(found)) else None
+
+
+def renamed(gold: Formula, given: Formula) -> bool:
+    r"""Whether both are the same but for letters, as k\pi and n\pi; x_1 and x_2 are not."""
+    ours, theirs = sorted(gold.symbols - given.symbols), sorted(given.symbols - gold.symbols)
+    if not 0 < len(ours) == len(theirs) <= MOST_RENAMED:
+        return False
+    if {name.partition("_")[0] for name in ours} & {name.partition("_")[0] for name in theirs}:
+        return False
+    return any(
+        all(
+            same_at(
+                gold,
+                given,
+                point | {new: point[old] for old, new in zip(order, theirs, strict=True)},
+            )
+            is not False
+            for point in points(gold.symbols)
+        )
+        for order in permutations(ours)
+    )
