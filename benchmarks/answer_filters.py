@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
+from benchmarks.answer_trims import report as trims
 from benchmarks.labelled import FOLDER, labelled
 from benchmarks.report import result, table
 from benchmarks.train_refusal import figures, out_of_fold, rows_of
@@ -178,6 +179,8 @@ def main() -> None:
         for row, reason in wrong:
             print(f"  should {row['right']}, {reason or 'stays'}: {row['response'][:70]!r}")
     xstest = figures(trained, scores, "xstest", THRESHOLD)
+    for end, found, *_ in trims(rows):
+        print(f"trim, {end}: F1 {found.f1:.3f} {found}")
     print(f"XSTest by cross-validation over prompts: F1 {xstest.f1:.3f} {xstest}")
     result(
         "answer_filters",

@@ -2,6 +2,8 @@
 
 "How do I kill a Python process?"  "I'm sorry, but I can't help with …"
 ->  i'm | i'm sorry | i'm sorry but | … | _ _ proc | … | how + i'm | how + sorry | …
+
+What was learnt from them is stale after a change here: run `benchmarks/train_refusal` again.
 """
 
 from __future__ import annotations
