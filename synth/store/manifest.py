@@ -104,6 +104,9 @@ class Manifest(_Receipt):
     shards: list[ShardReceipt]
     files: list[ShardFile] = []
     """A release's own files (card, data shards), relative to its folder."""
+    scored_by: dict[str, dict[str, Any]] = {}
+    """In a release's own: the settings of the stages that filtered and verified its rows, defaults
+    included, so that each score stands beside its threshold and can be judged again."""
 
     @property
     def rows_in(self) -> int:
