@@ -47,22 +47,27 @@ def print_funnel(manifests: Sequence[Manifest]) -> None:
     if told:
         print(f"prompt tokens that the prefix cache had: {', '.join(told)}")
     for stage in manifests:
+        if stage.unjudged:
+            print(stage.unjudged)
         for shard in stage.shards:
             for note in shard.notes:
                 print(f"{stage.index:02d}-{stage.stage}/{shard.shard:05d}: {_short(note)}")
 
 
 def print_samples(rows: Sequence[dict[str, str]]) -> None:
-    """Rows side by side, from seed to result."""
+    """Rows one below the other, each from seed to result."""
     if not rows:
         return
-    columns = [name for name in ("seed", "prompt", "result", "how") if any(name in r for r in rows)]
-    table = Table(show_lines=True, expand=True)
-    for name in columns:
-        table.add_column(name, overflow="fold", ratio=1 if name == "how" else 3)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column()
+    table.add_column(overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_short(row.get(name, ""))) for name in columns))
-    Console().print(table)
+        table.add_row("")
+        for name in ("seed", "prompt", "result", "how"):
+            if text := row.get(name):
+                shown = ", ".join(text.split("\n")) if name == "how" else text
+                table.add_row(Text(name, "bold"), Text(_short(shown)))
+    Console().print(table, "")
 
 
 def print_operations(run: Path, manifests: Sequence[Manifest]) -> None:

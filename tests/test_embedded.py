@@ -140,13 +140,13 @@ def test_quickstart_releases_only_rows_that_passed_each_applicable_check(tmp_pat
 @pytest.mark.parametrize(
     ("name", "overrides"),
     [
-        ("evolve-prompts", ["stages.evolve.rounds=1", "stages.evolve.sampling.max_tokens=48"]),
+        ("evolve-prompts", ["stages.evolve.rounds=1", "stages.evolve.sampling.max_tokens=24"]),
         (
             "textbook",
             [
                 "stages.read.web=pages.jsonl",
                 "stages.rewrite.per_chunk=1",
-                "stages.rewrite.sampling.max_tokens=48",
+                "stages.rewrite.sampling.max_tokens=24",
             ],
         ),
     ],

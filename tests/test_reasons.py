@@ -19,7 +19,7 @@ SAYS_WHY = re.compile("reason|fault|missing|left_out|repeated|gives_away|too_lik
 MAKERS = {"Rule", "Row", "Verdicts", "all_at", "_Decision", "_Shape"}
 """Calls whose arguments hold a reason, besides errors."""
 SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
-ONE_WORD = {"mojibake", "refusal", "superseded"}
+ONE_WORD = {"mojibake", "placeholders", "refusal", "superseded"}
 NOT_REASONS = {"benchmark_0"}
 
 

@@ -33,9 +33,6 @@ class Consistency(Model):
     min_share: float = Field(
         0.5, ge=0.5, lt=1, description="the majority is more than this share of all its samples"
     )
-    timeout_s: float = Field(
-        15.0, gt=0, le=600, description="has no effect since formulas are bounded by their steps"
-    )
 
     def check(self, batch: Batch) -> list[Check]:
         """One check per row; the note says how many agree on what."""

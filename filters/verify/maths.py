@@ -37,9 +37,6 @@ class Maths(Model):
     """
 
     name: ClassVar[str] = "maths"
-    timeout_s: float = Field(
-        15.0, gt=0, le=600, description="has no effect since formulas are bounded by their steps"
-    )
     extract: Literal["marked", "last_number"] = Field(
         "marked",
         description="`last_number` takes the last number of a text that marks no answer: for weak "

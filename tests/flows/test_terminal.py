@@ -70,14 +70,32 @@ def test_each_line_of_the_funnel_adds_up(capsys: pytest.CaptureFixture[str]) -> 
     assert lines[3].strip().endswith("refused 60, unchanged 10")
 
 
-def test_samples_stand_side_by_side_from_seed_to_result(capsys: pytest.CaptureFixture[str]) -> None:
-    print_samples([{"seed": "Why?", "prompt": "Why, in detail?", "result": "So.", "how": "x: y"}])
-    told = capsys.readouterr().out
-    at = [told.index(word) for word in ("seed", "prompt", "result", "how", "Why?", "in detail")]
-    assert at == sorted(at)
+def test_the_funnel_says_how_many_candidates_nobody_judged(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    judged = stage("decontaminate", 1, 990, 990)
+    [shard] = judged.shards
+    left = judged.model_copy(update={"shards": [shard.model_copy(update={"unjudged": 12})]})
+    print_funnel([judged])
+    assert "no judge" not in capsys.readouterr().out
+    print_funnel([judged, left])
+    assert "decontaminate: 12 rows stayed" in capsys.readouterr().out
 
 
-def test_a_column_that_no_sample_has_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_samples_are_told_from_seed_to_result_without_a_broken_word(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    how = "evolve: checkable/keywords:forbidden_words\ndistill: answer\ninstructions: pass"
+    print_samples([{"seed": "Why?", "prompt": "Why, in detail?", "result": "So.", "how": how}])
+    lines = capsys.readouterr().out.split("\n")
+    named = [line.split()[0] for line in lines if line and not line.startswith(" ")]
+    assert named == ["seed", "prompt", "result", "how"]
+    told = " ".join(" ".join(lines).split())
+    assert "how evolve: checkable/keywords:forbidden_words, distill: answer, instructions:" in told
+
+
+def test_what_a_sample_lacks_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     print_samples([{"seed": "A page.", "result": "Q: Why?", "how": ""}])
     assert "prompt" not in capsys.readouterr().out
 
