@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 NO_ANSWER = "no final answer"
 RESTATED = re.compile(r"[\d\s.,]{1,40}(?:[-+*\u00d7x][\d\s.,]{1,40}){1,5}")
+# what is thought or hidden is no answer
+THOUGHT = re.compile(
+    r"<(think(?:ing)?|scratchpad|reasoning)>.*?(?:</\1>|\Z)|<!--.*?(?:-->|\Z)",
+    re.DOTALL | re.IGNORECASE,
+)
 RUNS_ON = re.compile(r"^[ \t]*(?:Q|Question|User|Human|Assistant)\s*:", re.MULTILINE)
 
 
@@ -87,7 +92,8 @@ def check_text(text: str, reference: str | None, prompt: str, tolerance: float =
     if not reference or not reference.strip():
         return Check(Verdict.NOT_APPLICABLE, "no reference answer")
     gold, prompt = reference_answer(reference), prompt[:MOST_CHARS]
-    if same := whole_text(gold, text):
+    text = THOUGHT.sub("", text[text.rfind("</think>") + 1 :] if "<think>" not in text else text)
+    if "\\boxed" not in text and (same := whole_text(gold, text)):
         return same
     if RUNS_ON.search(text, 1):
         return Check(Verdict.UNVERIFIED, "it goes on with another question")
