@@ -7,16 +7,20 @@ from filters.grounding.copying import Copying
 from filters.grounding.facts import Facts
 from filters.quality.boilerplate import Boilerplate
 from filters.quality.c4 import C4
+from filters.quality.chat_tokens import ChatTokens
 from filters.quality.echo import Echo
 from filters.quality.fineweb import FineWeb
 from filters.quality.gopher import Gopher
 from filters.quality.language import Language
 from filters.quality.length import Length
+from filters.quality.loops import Loops
 from filters.quality.mojibake import Mojibake
 from filters.quality.pii import Pii
+from filters.quality.placeholders import Placeholders
 from filters.quality.readability import Readability
 from filters.quality.refusal import Refusal
 from filters.quality.repetition import Repetition
+from filters.quality.stray_script import StrayScript
 from filters.quality.toxicity import Toxicity
 from filters.quality.truncation import Truncation
 from filters.verify.code import Code
@@ -30,6 +34,7 @@ FILTERS: Final[dict[str, type[Model]]] = {
     "arithmetic": Arithmetic,
     "boilerplate": Boilerplate,
     "c4": C4,
+    "chat_tokens": ChatTokens,
     "copying": Copying,
     "echo": Echo,
     "facts": Facts,
@@ -37,11 +42,14 @@ FILTERS: Final[dict[str, type[Model]]] = {
     "gopher": Gopher,
     "language": Language,
     "length": Length,
+    "loops": Loops,
     "mojibake": Mojibake,
     "pii": Pii,
+    "placeholders": Placeholders,
     "readability": Readability,
     "refusal": Refusal,
     "repetition": Repetition,
+    "stray_script": StrayScript,
     "toxicity": Toxicity,
     "truncation": Truncation,
 }

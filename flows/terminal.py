@@ -47,6 +47,8 @@ def print_funnel(manifests: Sequence[Manifest]) -> None:
     if told:
         print(f"prompt tokens that the prefix cache had: {', '.join(told)}")
     for stage in manifests:
+        if stage.unjudged:
+            print(stage.unjudged)
         for shard in stage.shards:
             for note in shard.notes:
                 print(f"{stage.index:02d}-{stage.stage}/{shard.shard:05d}: {_short(note)}")

@@ -13,6 +13,8 @@ them. Gating the source matters more than the rewriting (Nemotron-CC, arXiv:2412
 from __future__ import annotations
 
 import re
+from collections.abc import Container
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from synth.engine.stage import Outcome, Place, ShardStage
@@ -23,39 +25,63 @@ if TYPE_CHECKING:
 
 # lengths are bounded in all patterns: hostile text must not cost quadratic time
 FRONT_MATTER = re.compile(r"\A\s*(---|\+\+\+)[ \t]*\n(?:[^\n]{0,2000}\n){0,200}?\1[ \t]*(?:\n|\Z)")
-HIDDEN = re.compile(r"<(?:!--|(?:script|style|nav|footer|noscript|svg|form)\b)", re.IGNORECASE)
-IMAGE = re.compile(r"!\[[^\]\n]{0,500}\]\([^)\n]{0,1000}\)")
-LINK = re.compile(
-    r"\[([^\[\]\n]{1,500})\](?:\([^)\n]{0,1000}\)|\[[^\]\n]{0,100}\])(?:\{[^}\n]{0,100}\})?"
+HIDDEN = re.compile(
+    r"^[ \t]{0,9}(?P<fence>```|~~~)|`[^`\n]{1,300}`|<(?:!--|(?:script|style)\b)"
+    r"|(?:^[ \t]{0,99}|(?<=>))<(?:nav|footer|noscript|svg|form)\b",
+    re.IGNORECASE | re.MULTILINE,
 )
-TAG = re.compile(r"</?[a-z][a-z0-9]{0,15}(?:\s[^<>\n]{0,500})?/?>", re.IGNORECASE)
-BREAK = re.compile(r"<(?:br|hr|/p|/div|/li|/tr|/h[1-6])\b[^<>\n]{0,100}>", re.IGNORECASE)
-TEMPLATE = re.compile(r"^\s*(?:\{%[^\n]{0,300}%\}|\{\{[^\n]{0,300}\}\}|\{:[^\n]{0,200}\})\s*$")
-URL_ONLY = re.compile(r"^\W*https?://\S+\W*$")
-SEPARATORS = re.compile(r"\s[|\u00b7\u2022\u00bb\u203a>/]\s|\s{3,}")
-CHATTER = re.compile(
-    r"\b(?:cookies?\b|subscribe\b|newsletter|sign (?:in|up)\b|log ?in\b|privacy policy"
-    r"|terms of (?:use|service)|all rights reserved|skip (?:to|navigation)"
-    r"|share (?:this|on|via)|read more\b"
-    r"|click here|back to top|follow us|javascript|advertisement"
-    r"|related (?:posts|articles|pages|stories)"
-    r"|leave a (?:comment|reply)|posted (?:by|on|in)\b|min(?:ute)?s? read\b|add to (?:cart|basket)"
-    r"|we value your privacy|accept all|reject all|manage (?:choices|preferences)|dark mode"
-    r"|you are here|print this page|comments?\s*\(\d+\)|\d+ comments?\b|copyright\b"
-    r"|loading\b)|\u00a9",
+IMAGE = re.compile(r"!\[[^\[\]\n]{0,500}\]\([^)\[\n]{0,1000}\)")
+LINK = re.compile(
+    r"\[([^\[\]\n]{1,500})\](?:\([^)\[\n]{0,1000}\)|\[[^\[\]\n]{0,100}\])(?:\{[^}\n]{0,100}\})?"
+)
+TAG = re.compile(
+    r"`[^`\n]{1,300}`|<(/?)([a-z][a-z0-9]{0,15})"
+    r"((?:\s{1,9}[a-z][\w:-]{0,30}(?:\s?=[^<>\n]{0,500})?)?)\s{0,9}/?>",
     re.IGNORECASE,
 )
+# Source: HTML Living Standard, index of elements; those that the text of a page carries, and first
+# those that nothing needs to close.
+UNCLOSED = " body br col dd dt hr html img input li link meta p source td th tr wbr "
+CLOSED = (
+    " a abbr article aside b big blockquote button caption center cite code del details div dl em "
+    "figcaption figure font footer form h1 h2 h3 h4 h5 h6 head header i iframe ins kbd label main "
+    "mark nav noscript ol pre q s samp section small span strike strong sub summary sup svg table "
+    "tbody tfoot thead title tt u ul video "
+)
+BREAKS = " br hr /p /div /li /tr /h1 /h2 /h3 /h4 /h5 /h6 "
+TEMPLATE = re.compile(r"^\s*(?:\{%[^\n]{0,300}%\}|\{\{[^\n]{0,300}\}\}|\{:[^\n]{0,200}\})\s*$")
+URL_ONLY = re.compile(r"\W{0,9}https?://\S+\s*$")
+SEPARATORS = re.compile(r"\s[|\u00b7\u2022\u00bb\u203a>/]\s|\s{3,}")
+NOTICE = re.compile(  # what a site says of itself; the first even in a sentence
+    r"(\u00a9|all rights reserved|javascript is disabled)|\b(?:(?:uses?|use of|accept|our) cookies"
+    r"|cookie (?:policy|settings)|(?:sign up|subscribe) (?:for|to)|enable javascript|click here"
+    r"|newsletter|read more|follow us|back to top|share (?:this|on|via)|skip (?:to|navigation)"
+    r"|we value your privacy|(?:accept|reject) all|posted (?:by|on|in)|\d+ min(?:ute)? read)\b",
+    re.IGNORECASE,
+)
+SPEAKS = re.compile(  # to its visitor
+    r"\W*(?:we|our|this (?:web)?(?:site|page)|by (?:continuing|using)|please|you (?:must|need)"
+    r"|accept|subscribe|sign up|follow us|share this|click here|read more|skip to)\b",
+    re.IGNORECASE,
+)
+LABEL = re.compile(  # a whole line or entry of a list
+    r"\W*(?:log ?in|sign (?:in|up)|subscribe|advertisement|loading|dark mode|print this page"
+    r"|privacy policy|terms of (?:use|service)|add to (?:cart|basket)|you are here)\W*",
+    re.IGNORECASE,
+)
+FENCE = re.compile(r"^\s*(?:```|~~~)")
 END_OF_TEXT = re.compile(
-    r"^\W*(?:related (?:posts|articles|pages|stories|links)|\d* ?comments?"
-    r"|leave a (?:comment|reply)"
-    r"|share this|see also on this site|more from \w+|you (?:may|might) also like)\W*$",
+    r"\W*(?:related (?:posts|articles|pages|stories|links)|\d* ?comments?|leave a (?:comment|reply)"
+    r"|share this|see also on this site|more from \w+|you (?:may|might) also like)\W*",
     re.IGNORECASE,
 )
 SENTENCE = re.compile(r"[.!?\u3002\uff01\uff1f][\"'\u201d\u2019)\]*_]*\s*$|[.!?] ")
-FENCE = re.compile(r"^\s*(?:```|~~~)")
-KEPT_KINDS = re.compile(r"^\s*(?:#{1,6} |[-*+] |\d{1,3}[.)] |\||>|( {4}|\t))")
+ENTRY = r"^\s*(?:#{1,6}|[-*+]|\d{1,3}[.)]) "  # a heading or a list's
+MAY_NAME_ONE = re.compile(rf"{ENTRY}|{SENTENCE.pattern}")
+NO_MENU = re.compile(rf"{ENTRY}|^\s*[|>]|^(?: {{4}}|\t)")
 MENU_PARTS = 3
-CHATTER_WORDS = 25
+SHORTEST_CHARS = 5  # of a notice
+NOTICE_WORDS = 25
 TAIL = 0.5  # a comment section starts in the later half of a page
 BLANKS = re.compile(r"\n{3,}")
 
@@ -112,76 +138,103 @@ def cleaned(text: str) -> str:
     lines: list[str] = []
     fenced = False
     plain = _without_hidden(text)
-    total = plain.count("\n") + 1
-    for number, line in enumerate(plain.split("\n")):
+    closed = {tag[2].lower() for tag in TAG.finditer(plain) if tag[1]}  # somewhere on the page
+    every = plain.split("\n")
+    tables = _tables(every)
+    for number, line in enumerate(every):
         if FENCE.match(line):
             fenced = not fenced
             lines.append(line)
         elif fenced:
             lines.append(line)
-        elif number > TAIL * total and END_OF_TEXT.match(line.strip("*# ")):
+        elif len(line) < SHORTEST_CHARS and "<" not in line:
+            lines.append(line.strip())
+        elif number > TAIL * len(every) and END_OF_TEXT.fullmatch(line.strip("*# ")):
             break
         else:
-            lines += _of_line(line)
+            lines += _of_line(line, closed, number in tables)
     return BLANKS.sub("\n\n", "\n".join(lines)).strip()
 
 
+def _tables(lines: list[str]) -> set[int]:
+    """The numbers of the lines that are rows of a Markdown table, whose edges may have no bar."""
+    found: set[int] = set()
+    inside = False
+    for number, line in enumerate(lines):
+        if "|" in line and "-" in line and not line.strip("|:- \t"):  # under the heads
+            inside = number > 0 and "|" in lines[number - 1]
+            found |= {number - 1} if inside else set()
+        inside = inside and "|" in line
+        found |= {number} if inside else set()
+    return found
+
+
 def _without_hidden(text: str) -> str:
-    """The text without HTML's comments and the elements that hold no content. One pass."""
+    """The text without HTML's comments and the elements that hold no content, but with its code.
+    One pass."""
     kept: list[str] = []
     low = text.lower() if len(text.lower()) == len(text) else text  # "\u0130" grows
     at = 0
+    fence = ""
     never_ends: set[str] = set()
-    for opening in HIDDEN.finditer(low):
-        if opening.start() < at or opening[0] in never_ends:
+    for found in HIDDEN.finditer(low):
+        opening = found[0].strip()
+        if found.start() < at or opening in never_ends:
             continue
-        closing = "-->" if opening[0] == "<!--" else f"</{opening[0][1:]}"
-        end = low.find(closing, opening.end())
+        if found["fence"]:
+            fence = "" if fence == opening else fence or opening
+        if fence or opening[0] != "<":
+            continue
+        closing = "-->" if opening == "<!--" else f"</{opening[1:]}"
+        end = low.find(closing, found.end())
         if end < 0:
-            never_ends.add(opening[0])
+            never_ends.add(opening)
             continue
-        kept.append(text[at : opening.start()])
+        kept.append(text[at : found.start()])
         at = end + len(closing)
         if closing != "-->":
             at = (low.find(">", at, at + 100) + 1) or at
     return "".join([*kept, text[at:]])
 
 
-def _of_line(line: str) -> list[str]:
+def _of_line(line: str, closed: Container[str], in_table: bool) -> list[str]:
     """What stays of a line outside code: itself without markup, several lines, or nothing."""
-    if TEMPLATE.match(line) or URL_ONLY.match(line):
+    if ("{" in line and TEMPLATE.match(line)) or ("://" in line and URL_ONLY.match(line)):
         return []
-    if "<" not in line and "[" not in line:
-        return [] if _is_noise(line) else [line.rstrip()]
-    links = sum(len(match[1]) for match in LINK.finditer(line))
-    bare = TAG.sub("", BREAK.sub("\n", LINK.sub(r"\1", IMAGE.sub("", line))))
-    parts = [part.rstrip() for part in bare.split("\n")]
-    if (
-        links > 0.8 * max(1, len(bare.strip()))
-        and not SENTENCE.search(bare)
-        and len(bare.split()) < 8
-    ):
-        return []  # an entry of a menu
-    return [part for part in parts if (part or not line.strip()) and not _is_noise(part)]
+    bare = line
+    if "[" in line:
+        links = sum(len(match[1]) for match in LINK.finditer(line))
+        bare = LINK.sub(r"\1", IMAGE.sub("", line))
+        if links > 0.8 * len(bare.strip()) and not SENTENCE.search(bare) and len(bare.split()) < 8:
+            return []  # an entry of a menu
+    if "<" in bare:
+        bare = TAG.sub(partial(_unmarked, closed=closed), bare)
+    return [
+        part.rstrip()
+        for part in bare.split("\n")
+        if (part.strip() or not line.strip()) and (in_table or not _is_noise(part))
+    ]
+
+
+def _unmarked(tag: re.Match[str], closed: Container[str]) -> str:
+    """What stays of what has the form of a tag: all of it, where HTML has no such tag."""
+    name = (tag[2] or "-").lower()
+    known = f" {name} " in UNCLOSED + CLOSED
+    ends = tag[1] or f" {name} " in UNCLOSED or name in closed
+    if not known or not (ends or "=" in tag[3]):
+        return tag[0]
+    return "\n" if f" {tag[1]}{name} " in BREAKS else ""
 
 
 def _is_noise(line: str) -> bool:
     stripped = line.strip()
-    if not stripped:
-        return False
-    words = stripped.split()
-    if len(words) < CHATTER_WORDS and CHATTER.search(stripped):
-        # "Cookies are small files that a browser keeps." is content; "We use cookies." hardly
-        return (
-            not (len(words) >= 10 and SENTENCE.search(stripped))
-            or stripped.count("[") > 1
-            or (
-                re.match(r"(?i)\W*(?:we|this site|our|by continuing|please)\b", stripped)
-                is not None
-            )
-        )
-    if KEPT_KINDS.match(line):
-        return False
+    if len(stripped.split()) < NOTICE_WORDS:
+        notice = NOTICE.search(stripped)
+        if notice and (notice[1] or SPEAKS.match(stripped) or not MAY_NAME_ONE.search(line)):
+            return True
+        if LABEL.fullmatch(stripped):
+            return True
     parts = SEPARATORS.split(stripped)
-    short = sum(len(part.split()) <= 4 for part in parts)
-    return len(parts) >= MENU_PARTS and short >= 0.75 * len(parts) and not SENTENCE.search(stripped)
+    if len(parts) < MENU_PARTS or SENTENCE.search(stripped) or NO_MENU.match(line):
+        return False
+    return sum(len(part.split()) <= 4 for part in parts) >= 0.75 * len(parts)

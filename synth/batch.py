@@ -103,6 +103,14 @@ class Batch:
         return [words_of(text) for text in self.texts]
 
     @cached_property
+    def prompts(self) -> list[str]:
+        """The last user turn that each text answers; "" where the prompt is what is judged."""
+        if self.subject == "prompt":
+            return [""] * len(self)
+        turns: list[str] = last_user_turn(self.table).to_pylist()
+        return turns
+
+    @cached_property
     def finish_reasons(self) -> list[str]:
         """Why the last step's reply ended ("" where no teacher was asked)."""
         return last_step(self.table, "finish_reason")

@@ -79,6 +79,7 @@ def card(
             "## Why rows left",
             "",
             *reasons_table(history),
+            *(f"\n{stage.unjudged}" for stage in history if stage.unjudged),
             "",
             "## Checks",
             "",

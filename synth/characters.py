@@ -119,6 +119,15 @@ def word_pattern(text: str) -> re.Pattern[str]:
 
 @cache
 def _any_word() -> re.Pattern[str]:
-    mark = f"[{''.join(map(chr, marks()))}]"
-    inside = f"(?:(?![{UNSPACED_RANGES}])(?:\\w|{mark}))+"
-    return re.compile(f"[{UNSPACED_RANGES}]{mark}*|{inside}(?:[{APOSTROPHES}]{inside})*")
+    # each character is of one class, so that no text makes the pattern slow
+    spaced = [code for code in marks() if not UNSPACED_CHARACTER.match(chr(code))]
+    inside = rf"(?:[^\W{UNSPACED_RANGES}]+|[{_ranges(spaced)}]+)+"
+    alone = f"[{UNSPACED_RANGES}][{_ranges(marks())}]*"
+    return re.compile(f"{alone}|{inside}(?:[{APOSTROPHES}]{inside})*")
+
+
+def _ranges(codes: list[int]) -> str:
+    """The code points, in order, as the ranges of a character class."""
+    firsts = [code for code, before in zip(codes, [-1, *codes], strict=False) if code != before + 1]
+    lasts = [code for code, after in zip(codes, [*codes[1:], -1], strict=True) if after != code + 1]
+    return "".join(f"{chr(a)}-{chr(b)}" for a, b in zip(firsts, lasts, strict=True))

@@ -1,4 +1,5 @@
-"""Tier 2: the benchmark items that a row is most like, by the 4-grams of its characters.
+"""Tier 2: the benchmark items that a row is most like, by the 4-grams of its characters and, where
+both have code, by those of the code's form.
 
 Of test items that a model rephrased, 13-grams find none and this ranks 99 % among the first three.
 Source: nearest neighbours before an LLM's judgement, arXiv:2311.04850, section 4; ours compares
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -40,8 +41,27 @@ class _Grams(NamedTuple):
     times: NDArray[np.float32]
 
 
+class _Found(NamedTuple):
+    """The 4-grams of rows that a view knows, window after window."""
+
+    firsts: NDArray[np.int64]
+    """Row i has the windows firsts[i] to firsts[i + 1]; window j the grams begins[j] to …"""
+    begins: NDArray[np.int64]
+    grams: NDArray[np.int64]
+    values: NDArray[np.float32]
+    norms: NDArray[np.float64]
+
+
+class _Postings(NamedTuple):
+    """Gram i is in the items items[starts[i] : starts[i + 1]], with these values."""
+
+    starts: NDArray[np.int64]
+    items: NDArray[np.int32]
+    values: NDArray[np.float32]
+
+
 @dataclass(frozen=True, slots=True)
-class NeighbourIndex:
+class _View:
     """Items as TF-IDF vectors of unit length, found by their 4-grams (an inverted index)."""
 
     grams: NDArray[np.uint64]
@@ -49,14 +69,10 @@ class NeighbourIndex:
     """The inverse document frequency of each 4-gram."""
     unknown: float
     """That of a 4-gram that no item has."""
-    starts: NDArray[np.int64]
-    items: NDArray[np.int32]
-    values: NDArray[np.float32]
-    size: int
+    postings: _Postings
 
     @classmethod
-    def of(cls, texts: Sequence[str]) -> NeighbourIndex:
-        """Of items in plain words. Memory: some 8 bytes per character of the items."""
+    def of(cls, texts: Sequence[str]) -> _View:
         counted = _count(texts)
         grams, which, frequency = np.unique(counted.gram, return_inverse=True, return_counts=True)
         rows = len(texts)
@@ -66,50 +82,78 @@ class NeighbourIndex:
         order = np.argsort(which, kind="stable")
         starts = np.zeros(len(grams) + 1, np.int64)
         np.cumsum(frequency, out=starts[1:])
-        return cls(
-            grams=grams,
-            weights=weights,
-            unknown=float(np.log(1 + rows) + 1),
-            starts=starts,
-            items=counted.row[order].astype(np.int32),
-            values=(values / norms[counted.row])[order].astype(np.float32),
-            size=rows,
-        )
+        items = counted.row[order].astype(np.int32)
+        values = (values / norms[counted.row])[order].astype(np.float32)
+        return cls(grams, weights, float(np.log(1 + rows) + 1), _Postings(starts, items, values))
 
-    def nearest(self, rows: Sequence[Sequence[str]], most: int) -> list[list[Neighbour]]:
-        """The `most` items nearest to each row, given as texts in plain words; the nearest first.
-
-        A row is as like an item as that part of it which is most like it.
-        """
-        found: list[list[Neighbour]] = []
-        for first, last in _chunks(rows):
-            found += self._nearest(rows[first:last], most)
-        return found
-
-    def _nearest(self, rows: Sequence[Sequence[str]], most: int) -> list[list[Neighbour]]:
+    def find(self, rows: Sequence[Sequence[str]]) -> _Found:
         parts = [[window for text in row for window in windows(text)] for row in rows]
-        owner = np.repeat(np.arange(len(rows)), [len(part) for part in parts])
         counted = _count([window for part in parts for window in part])
+        firsts = np.cumsum([0, *map(len, parts)])
         at = np.minimum(np.searchsorted(self.grams, counted.gram), max(len(self.grams) - 1, 0))
         known = self.grams[at] == counted.gram if len(self.grams) else np.zeros(len(at), bool)
         weight = np.full(len(at), self.unknown, np.float32)
         weight[known] = self.weights[at[known]]
         value = counted.times * weight
-        norms = np.sqrt(np.bincount(counted.row, value * value, minlength=len(owner)))
-        begins = np.searchsorted(counted.row[known], np.arange(len(owner) + 1))
-        items, similarities = _best(
-            owner, len(rows), begins, at[known], value[known], np.maximum(norms, 1e-9),
-            self.starts, self.items, self.values, self.size, most,
-        )  # fmt: skip
-        return [
-            [Neighbour(i, s) for i, s in zip(*row, strict=True) if i >= 0]
-            for row in zip(items.tolist(), similarities.tolist(), strict=True)
-        ]
+        norms = np.sqrt(np.bincount(counted.row, value * value, minlength=firsts[-1]))
+        begins = np.searchsorted(counted.row[known], np.arange(firsts[-1] + 1))
+        return _Found(firsts, begins, at[known], value[known], np.maximum(norms, 1e-9))
 
 
-def _chunks(rows: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
+class Looked(NamedTuple):
+    """A text as it is compared: its plain words, and the form of its code, if it has any."""
+
+    words: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourIndex:
+    """Items by their words and, apart from them, by the form of their code."""
+
+    words: _View
+    code: _View
+    size: int
+
+    @classmethod
+    def of(cls, texts: Sequence[Looked]) -> NeighbourIndex:
+        """Of items. Memory: some 8 bytes per character of the items."""
+        words, code = [text.words for text in texts], [text.code for text in texts]
+        return cls(_View.of(words), _View.of(code), len(texts))
+
+    def nearest(self, rows: Sequence[Sequence[Looked]], most: int) -> list[list[Neighbour]]:
+        """The `most` items nearest to each row, given as its texts; the nearest first.
+
+        A row is as like an item as that part of it which is most like it. Likeness in the form of
+        the code adds half of itself: of 58 rephrased items of HumanEval, words rank 52 first and
+        both 57.
+        """
+        found: list[list[Neighbour]] = []
+        for first, last in _chunks(rows):
+            chunk = rows[first:last]
+            items, similarities = _best(
+                len(chunk),
+                most,
+                self.size,
+                (
+                    *self.words.find([[text.words for text in row] for row in chunk]),
+                    *self.words.postings,
+                ),
+                (
+                    *self.code.find([[text.code for text in row if text.code] for row in chunk]),
+                    *self.code.postings,
+                ),
+            )
+            found += [
+                [Neighbour(i, s) for i, s in zip(*row, strict=True) if i >= 0]
+                for row in zip(items.tolist(), similarities.tolist(), strict=True)
+            ]
+        return found
+
+
+def _chunks(rows: Sequence[Sequence[Looked]]) -> list[tuple[int, int]]:
     """Ranges of rows of about `CHUNK_CHARS` together."""
-    piece = np.cumsum([sum(map(len, row)) for row in rows]) // CHUNK_CHARS
+    piece = np.cumsum([sum(len(text.words) for text in row) for row in rows]) // CHUNK_CHARS
     edges = [0, *(np.flatnonzero(np.diff(piece)) + 1).tolist(), len(rows)]
     return [(a, b) for a, b in pairwise(edges) if b > a]
 
@@ -137,40 +181,20 @@ def _count(texts: Sequence[str]) -> _Grams:
 
 @compiled
 def _best(
-    owner: NDArray[np.int64],
-    rows: int,
-    begins: NDArray[np.int64],
-    grams: NDArray[np.int64],
-    values: NDArray[np.float32],
-    norms: NDArray[np.float64],
-    starts: NDArray[np.int64],
-    items: NDArray[np.int32],
-    weights: NDArray[np.float32],
-    size: int,
-    most: int,
+    rows: int, most: int, size: int, words: tuple[Any, ...], code: tuple[Any, ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The best `most` items of each row, over all of its windows; -1 where there are fewer."""
     found = np.full((rows, most), -1, np.int64)
     likeness = np.zeros((rows, most), np.float64)
-    scores = np.zeros(size, np.float32)
-    for window in range(len(owner)):
-        row = owner[window]
-        scores[:] = 0
-        for at in range(begins[window], begins[window + 1]):
-            gram = grams[at]
-            for entry in range(starts[gram], starts[gram + 1]):
-                scores[items[entry]] += values[at] * weights[entry]
+    by_words, by_code = np.zeros(size, np.float64), np.zeros(size, np.float64)
+    for row in range(rows):
+        _fill(by_words, row, words)
+        _fill(by_code, row, code)
         for item in range(size):
-            score = min(scores[item] / norms[window], 1.0)
+            score = min(by_words[item] + by_code[item] / 2, 1.0)
             if score <= likeness[row, most - 1]:
                 continue
             slot = most - 1
-            for place in range(most):  # the same item in another window takes its own place
-                if found[row, place] == item:
-                    slot = place
-                    break
-            if found[row, slot] == item and score <= likeness[row, slot]:
-                continue
             while slot > 0 and likeness[row, slot - 1] < score:
                 found[row, slot] = found[row, slot - 1]
                 likeness[row, slot] = likeness[row, slot - 1]
@@ -178,3 +202,19 @@ def _best(
             found[row, slot] = item
             likeness[row, slot] = score
     return found, likeness
+
+
+@compiled
+def _fill(best: NDArray[np.float64], row: int, view: tuple[Any, ...]) -> None:
+    """Each item's greatest cosine with a window of the row."""
+    firsts, begins, grams, values, norms, starts, items, weights = view
+    best[:] = 0
+    scores = np.zeros(len(best), np.float32)
+    for window in range(firsts[row], firsts[row + 1]):
+        scores[:] = 0
+        for at in range(begins[window], begins[window + 1]):
+            gram = grams[at]
+            for entry in range(starts[gram], starts[gram + 1]):
+                scores[items[entry]] += values[at] * weights[entry]
+        for item in range(len(best)):
+            best[item] = max(best[item], scores[item] / norms[window])

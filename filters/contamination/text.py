@@ -6,7 +6,12 @@
 
 from __future__ import annotations
 
+import builtins
+import keyword
 import re
+from functools import lru_cache
+
+import xxhash
 
 from filters.text import WORD, nfkc
 
@@ -15,6 +20,13 @@ MOST_CHARS = 1_000_000
 WINDOW_CHARS, STEP_CHARS = 2_000, 1_000
 """A long text is compared in parts, or the item that it holds would be lost in the rest."""
 
+_DEFINES = re.compile(r"^[ \t]*(?:async )?(?:def|class) +\w", re.MULTILINE)
+_FENCED = re.compile(r"^```[^\n`]{0,40}\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_SPOKEN = re.compile(r'"""(?:.*?""")?|\'\'\'(?:.*?\'\'\')?|#[^\n]*', re.DOTALL)
+_TOKEN = re.compile(
+    r'"[^"\n]{0,500}"|\'[^\'\n]{0,500}\'|\d{1,20}|\.?[^\W\d]\w{0,60}|[-+*/%<>=!&|^~]=?|[()\[\]{}:,]'
+)
+_NAMES = frozenset(keyword.kwlist) | frozenset(dir(builtins)) | {"List", "Dict", "Tuple"}
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -22,6 +34,28 @@ def plain(text: str) -> str:
     """The words of the text, one blank between two; each character of an unspaced script is one."""
     text = nfkc(_CAMEL.sub(" ", text[:MOST_CHARS]))[:MOST_CHARS]
     return " ".join(WORD.findall(text.casefold()))
+
+
+def code_form(text: str) -> str:
+    """The form of the Python in the text, a letter a token: keywords, built-in names, methods and
+    operators; all other names are alike, so are strings. Nothing of comments. "" without a
+    definition.
+
+    "def rot(xs): return xs[1:]" and "def turn(word): return word[1:]" have the same.
+    """
+    if not _DEFINES.search(text, 0, MOST_CHARS):
+        return ""
+    code = _SPOKEN.sub(" ", "\n".join(_FENCED.findall(text[:MOST_CHARS])) or text[:MOST_CHARS])
+    return "".join(map(_letter, _TOKEN.findall(code)))
+
+
+@lru_cache(10_000)
+def _letter(part: str) -> str:
+    if part[0] in "\"'":
+        part = "''"
+    elif part[0].isalpha() and part not in _NAMES:
+        part = "name"
+    return chr(0xF0000 + xxhash.xxh32_intdigest(part.encode()) % 0xFFFE)  # a plane of its own
 
 
 def windows(text: str) -> list[str]:

@@ -1,51 +1,44 @@
-"""`boilerplate`: phrases in which an assistant talks about itself instead of the matter.
+"""`boilerplate`: an assistant talks about itself or its training instead of the subject.
 
-A text with "as of my last knowledge update" teaches a student somebody else's training cut-off.
+    "As of my last knowledge update in September 2021, …"
+
+Not part of the answering recipes: of 41 such answers that people labelled, 25 are worth keeping,
+most of them after `trim` has cut their opening off. A text that teaches should hold none.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from filters.quality.phrases import any_of, plain
 from synth.engine.stage import Model
 from synth.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from synth.batch import Batch
 
-AI = r"(?:ai|artificial intelligence|language model|llm|virtual assistant|chatbot)"
-MAKERS = r"(?:openai|anthropic|google|meta|microsoft|alibaba|mistral|deepseek)"
-# Evol-Instruct eliminates "as an ai" (arXiv:2304.12244, section 3.2). Ours asks for the first
-# person, so that a text about language models stays.
-PHRASES = any_of(
-    rf"\bas an? (?:\w+ ){{0,3}}?{AI}(?: (?:language )?(?:model|assistant|system))?"
-    r"(?: (?:developed|created|trained|made|built) by \w+)?,? (?:i|my)\b",
-    rf"\bi(?:'m| am) (?:just |only |merely )?an? (?:\w+ ){{0,2}}?{AI}\b"
-    r"(?! (?:engineer|research|develop|scientist|expert))",
-    r"\b(?:as of|since|up to|until|in|at|by|to) my (?:last|latest|most recent|current) "
-    r"(?:knowledge|training|update|data)\b(?! (?:sheet|point|entry|session|run))",
-    r"\bmy (?:knowledge|training)(?: (?:data|base))?(?:'s)? "
-    r"(?:(?:has|have) a |is |was )?(?:cut-? ?off|ends (?:in|with)|only goes|goes up to|limited to|"
-    r"current as of|last updated)",
-    r"\b(?:knowledge|training(?: data)?) cut-?off (?:date )?(?:is|was|of|in)\b",
-    rf"\bi (?:was|am|have been) (?:trained|developed|created|made|built) by {MAKERS}",
-    r"\bi was (?:last (?:trained|updated)|trained on (?:data|text|information|a))",
-    r"\b(?:available|known|given) to me (?:as of|up to|until|at) my\b",
-    r"\bi (?:do not|don't|cannot|can't|am not able to|'m not able to) (?:currently )?"
-    r"(?:have (?:(?:direct |any )?access to |the ability to (?:access |browse ))?|browse |access |"
-    r"possess |provide |search )"
-    r"(?:the (?:internet|web)|real-?time|live (?:data|information|updates)|"
-    r"(?:current|up-to-date) (?:data|information|events|news)|"
-    r"(?:any )?(?:personal |human )?(?:opinions|feelings|emotions|beliefs|consciousness)|"
-    r"personal (?:experiences|preferences|views)|a physical (?:body|form))",
+READ_CHARS = 100_000
+MODEL = r"(?:ai|artificial intelligence|(?:large )?language model|llm|chatbot|virtual assistant)"
+# In the first person, so that a text about language models stays.
+PHRASES = re.compile(
+    rf"\b(?:as an? (?:\w+ ){{0,3}}?{MODEL}\b[^.!?\n]{{0,80}}?\b(?:i|my)\b"
+    rf"|i(?:'m| am) (?:\w+ )?an? (?:\w+ ){{0,2}}?{MODEL}\b(?! (?:engineer|research|develop))"
+    r"|(?:as of|since|up to|until) my (?:last|latest|knowledge|training)\b"
+    r"|my (?:knowledge|training)(?: data)? (?:cut-?off|ends|goes|only|is limited)"
+    r"|i was (?:last (?:updated|trained)|(?:trained|created) by (?:openai|anthropic|google|meta))"
+    r"|i (?:don't|do not|cannot|can't) (?:have|access|browse) (?:any |access to |the )?"
+    r"(?:real-?time|internet|personal (?:opinion|experience|belief|preference)|feelings|emotions)"
+    r"|als (?:ein )?(?:ki|sprachmodell|künstliche intelligenz)\b[^.!?]{0,30}\bich\b"
+    r"|en tant qu(?:e|')(?: ?ia\b| ?intelligence artificielle| ?modèle de langage)"
+    r"|como (?:un )?(?:modelo de lenguaje|ia\b|inteligencia artificial),"
+    r")|作为(?:一个|一款)?(?:人工智能|ai|大?语言模型)"
 )
 
 
 class Boilerplate(Model):
-    """Drops a text in which an assistant speaks about itself or its training.
+    """Rejects a text in which an assistant speaks about itself or its training.
 
     The score is the number of such phrases.
     """
@@ -55,7 +48,9 @@ class Boilerplate(Model):
 
     def judge(self, batch: Batch) -> Verdicts:
         """`assistant_boilerplate` for more than `max_phrases` phrases; the note quotes three."""
-        found = [PHRASES.findall(plain(text)) for text in batch.texts]
+        found = [
+            PHRASES.findall(text[:READ_CHARS].lower().replace("’", "'")) for text in batch.texts
+        ]
         return Verdicts(
             reasons=[
                 "assistant_boilerplate" if len(phrases) > self.max_phrases else None

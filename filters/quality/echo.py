@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from synth.batch import Batch
 
 MIN_WORDS = 3  # as a prompt's in `length`; "Hello!" may be answered by "Hello!"
-MOST_CHARS = 100_000  # longer texts are compared for verbatim repeats only
+END_CHARS = 100  # more than the last word of any text that is worth a look
+MOST_CHARS = 100_000  # longer texts are split at white space, and compared for repeats only
 ANNOUNCES = re.compile(r"[:.!?\n\"\u201c\u00ab]")
 
 
@@ -53,16 +54,21 @@ class Echo(Model):
         """`prompt_repeated` or `source_repeated`; prompts and other documents have no score."""
         if batch.subject == "prompt":
             return Verdicts([None] * len(batch), [nan] * len(batch))
-        from synth.batch import last_user_turn
         from synth.characters import words_of
 
         reasons: list[str | None] = []
         scores: list[float] = []
-        prompts: list[str] = last_user_turn(batch.table).to_pylist()
-        rows = zip(batch.texts, batch.words, prompts, batch.references, strict=True)
-        for text, words, prompt, reference in rows:
+        rows = zip(batch.texts, batch.prompts, batch.references, strict=True)
+        for text, prompt, reference in rows:
             original = prompt or (reference or {}).get("source") or ""
-            before = words_of(original)
+            if words_of(text[-END_CHARS:])[-1:] != words_of(original[-END_CHARS:])[-1:]:
+                reasons.append(None)  # an echo ends as what it echoes
+                scores.append(0.0 if original else nan)
+                continue
+            if max(len(text), len(original)) > MOST_CHARS:
+                words, before = text.split(), original.split()
+            else:
+                words, before = words_of(text), words_of(original)
             if not words or len(before) < MIN_WORDS:
                 reasons.append(None)
                 scores.append(nan)
@@ -89,7 +95,7 @@ def repeated_share(text: str, words: list[str], before: list[str]) -> float:
     while said.endswith(original, 0, end):
         end -= len(original)
     lead = said.count(" ", 0, end)
-    if 0 < lead < len(words):
+    if 0 < lead < len(words) and len(text) <= MOST_CHARS:
         low = text.lower()
         last, first = islice(word_pattern(low).finditer(low), lead - 1, lead + 1)
         if not ANNOUNCES.search(low, last.end(), first.start()):

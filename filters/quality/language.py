@@ -35,6 +35,19 @@ LANGUAGES = (
 NO_LANGUAGE = "zxx"
 READ_CHARS = 600  # 2 in 1,000 texts are told better by more, at the cost of as much time again
 FEWEST_LETTER_BYTES = 30  # in UTF-8: ten Chinese characters say as much
+SAME = "same_as_prompt"
+CLOSE = (
+    0.02  # as likely as this, a language may be meant: Danish for Norwegian, Malay for Indonesian
+)
+# A prompt that names a language or a translation may be answered in another. Stems, to serve the
+# large languages: "auf Englisch", "en anglais", "en inglés".
+NAMED = re.compile(
+    r"\b(?:transl|tradu|übersetz|langu|sprache|idiom|bilingual|engl|angl|ingl|franz|fran[cç]|french|"
+    r"german|deutsch|alem|allem|spani|español|espagn|castell|itali|portu|dutch|russ|rus[ao]|ukrain|"
+    r"polish|chin|mandarin|canton|japa|japon|korea|corea|arab|hebr|hind|turk|türk|greek|latin|kanji|"
+    r"kana|hanzi|alphabet|script|unicode|emoticon|kaomoji)|翻译|英[语文]|中文|日[语文]|法[语文]|德[语文]|俄[语文]",
+    re.IGNORECASE,
+)
 CODE = re.compile(r"```.*?(?:```|\Z)|\$\$.*?(?:\$\$|\Z)|https?://\S+", re.DOTALL)
 
 
@@ -46,7 +59,10 @@ Languages = Annotated[
 
 
 class Language(Model):
-    """Drops texts in another language. The score is the probability of the languages named in `is`.
+    """Rejects texts in another language. The score is the probability of those named in `is`.
+
+    `is: same_as_prompt` compares an answer with its prompt, unless that is too short to tell or
+    names a language itself ("translate", "in French").
 
     What has hardly a letter besides fenced code, formulas and addresses is not judged, and what the
     model is not sure of stays: names, code and sums look like any language.
@@ -54,7 +70,10 @@ class Language(Model):
 
     name: ClassVar[str] = "language"
     is_: Languages = Field(
-        ("en",), alias="is", min_length=1, description="a language, or several: ISO 639-1 codes"
+        ("en",),
+        alias="is",
+        min_length=1,
+        description="a language, or several: ISO 639-1 codes; or `same_as_prompt`",
     )
     sure: float = Field(
         0.3,  # of the messages above in another language drops 82 %, 99.7 % and all, by length
@@ -69,7 +88,7 @@ class Language(Model):
     @field_validator("is_")
     @classmethod
     def _known(cls, codes: tuple[str, ...]) -> tuple[str, ...]:
-        for code in codes:
+        for code in codes if codes != (SAME,) else ():
             if code not in LANGUAGES:
                 raise ValueError(f"unknown language {code!r}; known: {', '.join(LANGUAGES)}")
         return codes
@@ -79,20 +98,31 @@ class Language(Model):
         reasons: list[str | None] = []
         scores: list[float] = []
         notes: list[str] = []
-        for text in batch.texts:
-            likely = probabilities(text)
-            ours = sum(likely.get(code, 0.0) for code in self.is_) if likely else nan
+        for text, prompt in zip(batch.texts, batch.prompts, strict=True):
+            wanted = asked_languages(prompt) if self.is_ == (SAME,) else self.is_
+            likely = probabilities(text) if wanted else {}
+            ours = sum(likely.get(code, 0.0) for code in wanted) if likely else nan
             best = max(likely, key=lambda code: likely[code], default="")
-            reasons.append(self._reason(likely, best, ours) if likely else None)
+            reasons.append(self._reason(likely[best], best, wanted, ours) if likely else None)
             scores.append(ours)
             notes.append(best)
         return Verdicts(reasons, scores, notes)
 
-    def _reason(self, likely: dict[str, float], best: str, ours: float) -> str | None:
-        if best not in (*self.is_, NO_LANGUAGE) and likely[best] >= self.sure:
+    def _reason(
+        self, probability: float, best: str, wanted: tuple[str, ...], ours: float
+    ) -> str | None:
+        close = self.is_ == (SAME,) and ours >= CLOSE
+        if best not in (*wanted, NO_LANGUAGE) and probability >= self.sure and not close:
             return "other_language"
         uncertain = self.min_probability is not None and ours < self.min_probability
         return "language_uncertain" if uncertain else None
+
+
+def asked_languages(prompt: str) -> tuple[str, ...]:
+    """The languages that the prompt may be in and is answered in; empty where it cannot be told."""
+    likely = {} if NAMED.search(prompt) else probabilities(prompt)
+    asked = tuple(code for code, probability in likely.items() if probability >= CLOSE)
+    return () if NO_LANGUAGE in asked else asked
 
 
 def probabilities(text: str) -> dict[str, float]:

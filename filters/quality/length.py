@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 
 MIN_WORDS_PROMPT = 3  # Self-Instruct (arXiv:2212.10560, section 2.2) drops three or fewer;
 # ours keeps three, since "What is photosynthesis?" is a prompt
-MIN_WORDS_ANSWER = 1  # "42" can be the whole answer
+MIN_WORDS_ANSWER = 1  # "42" can be the whole answer, and so can an emoji
 MIN_WORDS_DOCUMENT = 50  # Gopher (arXiv:2112.11446, appendix A.1.1), of web documents
+EMPTY_BLOCK = re.compile(r"\s*```\w*\s*(?:```)?\s*")
 MARKUP = " \t\n*_`$"
 ONLY_MARKER = re.compile(  # not "A" alone, which is a choice
     r"(?:the )?(?:final |correct )?(?:answer is|answer|ans|a|antwort|réponse|respuesta|risposta"
@@ -46,16 +48,16 @@ class Length(Model):
     )
 
     def judge(self, batch: Batch) -> Verdicts:
-        """`empty_text` (nothing but white space), `only_a_marker`, `too_few_words` or
+        """`empty_text` (an empty code block too), `only_a_marker`, `too_few_words` or
         `too_many_words`."""
         counts = batch.hashed_words.counts.tolist()
         reasons: list[str | None] = []
         for text, count, least in zip(batch.texts, counts, self._least(batch), strict=True):
-            if not text.strip():
+            if EMPTY_BLOCK.fullmatch(text) or not text.strip():
                 reasons.append("empty_text")
             elif is_marker(text):
                 reasons.append("only_a_marker")
-            elif count < least:
+            elif count < least and not (least == MIN_WORDS_ANSWER and _is_emoji(text)):
                 reasons.append("too_few_words")
             else:
                 reasons.append("too_many_words" if count > self.max_words else None)
@@ -68,6 +70,10 @@ class Length(Model):
             return [MIN_WORDS_PROMPT] * len(batch)
         turns = batch.table["context"].combine_chunks().value_lengths().to_pylist()
         return [MIN_WORDS_ANSWER if turn else MIN_WORDS_DOCUMENT for turn in turns]
+
+
+def _is_emoji(text: str) -> bool:
+    return any(unicodedata.category(character) == "So" for character in text[:100])
 
 
 def is_marker(text: str) -> bool:

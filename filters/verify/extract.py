@@ -117,7 +117,7 @@ PARTS = ("multiple", "factor", "divisor", "third", "quarter", "half", "root", "p
 def words(text: str) -> frozenset[str]:
     """The stems of a text's words; "n't" is "not", and a sign of comparison is "than"."""
     found = set()
-    for word in WORD.findall(text.lower()):
+    for word in set(WORD.findall(text.lower())):
         if word.endswith("n't"):
             found.add("not")
         else:

@@ -51,6 +51,8 @@ class Outcome:
     """How many records the teacher was asked to write, where the stage counts them …"""
     survived: int = 0
     """… and how many of these were good enough to go on."""
+    unjudged: int = 0
+    """How many rows stayed that may be a benchmark's item and that no judge decided about."""
     verdicts: VerdictCounts | None = None
     """On all of the shard's rows, of a stage that verifies them."""
 

@@ -222,6 +222,7 @@ class Workshop:
             notes=(*outcome.notes, *tally.notes),
             tried=outcome.tried,
             survived=outcome.survived,
+            unjudged=outcome.unjudged,
             verdicts=outcome.verdicts,
         )
         save(receipt, folder.receipt(job.shard))

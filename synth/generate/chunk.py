@@ -11,27 +11,38 @@ written without spaces counts as a word.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 TOKENS_PER_WORD = 1.3  # for English text under common BPE vocabularies
 WORD_CHARS = 16  # a longer one (an address, base64) is several tokens, so it counts several times
-UNSPACED = (  # Thai to Lao, Burmese, Khmer, kana, Han: each character counts as a word
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+UNSPACED = (  # Thai to Lao, Burmese, Khmer, kana, Han, stops: each character counts as a word
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3002\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff01\uff1f"
     "\U00020000-\U0003ffff"
 )
 WORD = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]{{1,{WORD_CHARS}}}")
 HEADING = re.compile(r"^[ ]{0,3}(#{1,6})[ \t]+(\S.{0,200}?)[ \t]*#*[ \t]*$", re.MULTILINE)
 FENCED = re.compile(r"^[ ]{0,3}(```|~~~).*?(?:^[ ]{0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
 PARAGRAPH = re.compile(r"\n\s*\n")
-CLOSING = "[\"')\\]\u201d\u2019]"
-SENTENCE = re.compile(
-    rf"(?:(?<=[.!?])|(?<=[.!?]{CLOSING})|(?<=[.!?]{CLOSING}{CLOSING}))"
-    "\\s+(?=[\"'(\\[\u201c\u2018]*[A-Z0-9\u00c0-\u00de])"
-    "|\n|(?<=[\u3002\uff01\uff1f])(?![\u300d\u300f\u201d\u2019])"
+LISTED = re.compile(  # a line of a list, quotation, table or indented code
+    r"[ \t]*(?:[-*+>\u00b7\u2022\u25aa\u2713]|(?:[a-z]|\d{1,3})\\?[.)]) |[^|\n]{0,200}\|| {4}|\t"
 )
-BREAKS = (PARAGRAPH, SENTENCE, re.compile(r"\s+"))
+CLOSING = "[\"')\\]\u201d\u2019]"
+SENTENCE = re.compile(  # not after an initial or a title; a line's end may be within a sentence
+    rf"\s(?:(?<=[.!?]\s)|(?<=[.!?]{CLOSING}\s)|(?<=[.!?]{CLOSING}{CLOSING}\s))"
+    r"(?<!\b[A-Z]\.\s)(?<!\b(?:Mr|Ms|Dr|St|No|vs)\.\s)(?<!\b(?:Mrs|Sec|Fig)\.\s)(?<!\bProf\.\s)"
+    "\\s*(?=[\"'(\\[\u201c\u2018]*[A-Z0-9\u00c0-\u00de])"
+    r"|\n(?<=[:;|]\n)|\n(?=[ \t]*(?:[-*+|>#\u2022]|\d{1,3}[.)]))"
+    "|(?<=[\u3002\uff01\uff1f])(?![\u300d\u300f\u201d\u2019])"
+)
+BREAKS = (PARAGRAPH, SENTENCE, re.compile("\n"), re.compile(r"\s+"))
+MANY_CHUNKS = 50
+MOST_HEADINGS = 10_000
+MOST_LEADING = 6  # headings above each other, as deep as Markdown's go
+LEAD_WORDS = 12  # a longer line without a full stop is no heading
 FULL = 0.5  # of the limit: a chunk so full ends where the next section starts
 SCRAP = 0.25  # of the limit: a last chunk so short joins the one before, if both fit
 
@@ -81,11 +92,12 @@ def count_tokens(text: str) -> float:
 
 
 def find_headings(text: str) -> list[_Heading]:
-    """The Markdown headings (`# …`) of a text, in order, without the comments of fenced code."""
+    """The Markdown headings (`# …`) of a text, in order, without the comments of fenced code; the
+    first 10,000."""
     fenced = "```" in text or "~~~" in text
     code = deque(match.span() for match in FENCED.finditer(text)) if fenced else deque()
     found = []
-    for match in HEADING.finditer(text):
+    for match in islice(HEADING.finditer(text), MOST_HEADINGS):
         while code and code[0][1] <= match.start():
             code.popleft()
         if not (code and code[0][0] <= match.start()):
@@ -97,22 +109,16 @@ def _packed(text: str, headings: list[_Heading], limit: int) -> list[_Span]:
     """Neighbouring spans together while they fit; a full chunk ends before a heading."""
     ends = {heading.start: heading.end for heading in headings}
     found: list[list[_Span]] = []
-    for span in _sections(text, headings, limit):
-        size = sum(part.words for part in found[-1]) if found else 0
-        fits = size + span.words <= limit
-        if not found or not fits or (span.start in ends and size >= FULL * limit):
-            # headings at the end of the chunk before belong to what comes now
-            moved: list[_Span] = []
-            room = limit - span.words
-            while found and len(found[-1]) > 1 and found[-1][-1].words <= room:
-                last = found[-1][-1]
-                if last.start not in ends or text[ends[last.start] : last.end].strip():
-                    break
-                moved.insert(0, found[-1].pop())
-                room -= last.words
+    size = 0
+    for span in _spans(text, headings, limit):
+        if not found or size + span.words > limit or (span.start in ends and size >= FULL * limit):
+            # what leads on, at the end of the chunk before, belongs to what comes now
+            moved = _leading(text, found[-1], ends, limit - span.words) if found else []
             found.append([*moved, span])
+            size = sum(part.words for part in found[-1])
         else:
             found[-1].append(span)
+            size += span.words
     whole = [_Span(c[0].start, c[-1].end, sum(part.words for part in c)) for c in found]
     if len(whole) > 1 and whole[-1].words < SCRAP * limit:
         *before, last, scrap = whole
@@ -121,32 +127,67 @@ def _packed(text: str, headings: list[_Heading], limit: int) -> list[_Span]:
     return whole
 
 
-def _sections(text: str, headings: list[_Heading], limit: int) -> Iterator[_Span]:
-    """The spans of each section, which goes from its heading to the next one."""
+def _leading(text: str, chunk: list[_Span], ends: dict[int, int], room: int) -> list[_Span]:
+    """Takes off the headings at the end of a chunk, and one line that announces what follows or is
+    a heading without a mark; as far as there is room for them."""
+    moved: list[_Span] = []
+    unmarked = False
+    while len(chunk) > 1 and chunk[-1].words <= room and len(moved) < MOST_LEADING:
+        last = chunk[-1]
+        if text[ends.get(last.start, last.start) : last.end].strip():
+            if unmarked or not _leads_on(text, last.start, last.end):
+                break
+            unmarked = True
+        moved.insert(0, chunk.pop())
+        room -= last.words
+    return moved
+
+
+def _leads_on(text: str, start: int, end: int) -> bool:
+    """Whether this is a short line of its own that ends like a heading, or any that ends in ":"."""
+    if text[start - 1 : start] != "\n" or text[end : end + 1] != "\n":
+        return False
+    line = text[start:end].strip("*_ \t\n")
+    return line.endswith(":") or (
+        line[-1:].isalnum()
+        and "\n" not in line
+        and len(WORD.findall(line)) <= LEAD_WORDS
+        and not LISTED.match(line)
+    )
+
+
+def _spans(text: str, headings: list[_Heading], limit: int) -> Iterator[_Span]:
+    """The largest whole sections, paragraphs, sentences, lines or words within the limit; in a long
+    text several small ones together, so that a million lines cost little."""
+    starts = [match.start() for match in WORD.finditer(text)]
+    small = limit // 8 if len(starts) > MANY_CHUNKS * limit else 1
+
+    def within(start: int, end: int, level: int) -> Iterator[_Span]:
+        first, last = bisect_left(starts, start), bisect_left(starts, end)
+        if last - first <= limit:
+            if first < last:
+                yield _Span(start, end, last - first)
+        elif level == len(BREAKS):
+            for at in range(first, last, limit):
+                below = min(at + limit, last)
+                yield _Span(starts[at], starts[below] if below < last else end, below - at)
+        else:
+            gaps = [gap.span() for gap in BREAKS[level].finditer(text, start, end)] + [(end, end)]
+            at = 0
+            while at < len(gaps):
+                many = bisect_left(starts, start) + small
+                far = bisect_left(gaps, (starts[many], 0), at) - 1 if many < last else len(gaps) - 1
+                if far > at and _leads_on(text, gaps[far - 1][1], gaps[far][0]):
+                    far -= 1
+                far = max(far, at)
+                yield from within(start, gaps[far][0], level + 1)
+                start, at = gaps[far][1], far + 1
+
     start = 0
-    for heading in (*headings, None):
-        end = heading.start if heading else len(text)
-        yield from _spans(text, start, end, limit)
-        start = end
-
-
-def _spans(text: str, start: int, end: int, limit: int, level: int = 0) -> Iterator[_Span]:
-    """The largest whole paragraphs, sentences or words within the limit, in order."""
-    words = len(WORD.findall(text, start, end))
-    if not words:
-        return
-    if words <= limit:
-        yield _Span(start, end, words)
-    elif level == len(BREAKS):
-        pieces = list(WORD.finditer(text, start, end))
-        for first in range(0, words, limit):
-            part = pieces[first : first + limit]
-            yield _Span(part[0].start(), part[-1].end(), len(part))
-    else:
-        for gap in BREAKS[level].finditer(text, start, end):
-            yield from _spans(text, start, gap.start(), limit, level + 1)
-            start = gap.end()
-        yield from _spans(text, start, end, limit, level + 1)
+    for heading in headings:
+        yield from within(start, heading.start, 0)
+        start = heading.start
+    yield from within(start, len(text), 0)
 
 
 def _over(headings: list[_Heading], starts: list[int]) -> Iterator[str]:

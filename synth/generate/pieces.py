@@ -11,8 +11,10 @@ import orjson
 from synth.generate.chunk import chunks, count_tokens, find_headings
 from synth.generate.collapse import CollapseWatch
 from synth.generate.styles import Audience, style_name
+from synth.generate.substance import count_content, without_cut, without_footer
 from synth.randomness import derive_random
 
+LEAST_CONTENT = 0.4  # of a chunk's tokens; footers and notice boards have less
 MAX_TITLE_CHARS = 300  # a title is one line; a longer one is an accident
 
 
@@ -28,7 +30,7 @@ class Part:
     section: str = ""
     """Those headings alone; in the row's `meta`."""
     scrap: bool = False
-    """Too short to be rewritten, and not the whole document."""
+    """Too little content to be rewritten, and not the whole document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,14 @@ def parts(
     """The chunks of a document, in order; none where there is nothing to rewrite."""
     title = _one_line(str(orjson.loads(meta).get("title") or "")) or _first_heading(text)
     found = chunks(text, chunk_tokens)
-    for number, (source, section) in enumerate(found):
+    for number, (chunk, section) in enumerate(found):
+        last = number == len(found) - 1
+        source = without_cut(without_footer(chunk) if last else chunk)
         path = section.removeprefix(title).removeprefix(" > ") if title else section
         heading = _one_line(" > ".join(filter(None, (title, path))))
-        scrap = len(found) > 1 and count_tokens(source) < min_chunk_tokens
+        tokens = count_tokens(source)
+        little = tokens < min_chunk_tokens or count_content(source) < LEAST_CONTENT * tokens
+        scrap = len(found) > 1 and little
         yield Part(row, number, source, heading, _one_line(section), scrap)
 
 

@@ -62,7 +62,8 @@ class Rewrite(ShardStage):
     chunk_tokens: Annotated[int, Field(ge=50, le=4000)] = 300
     """Longest chunk, in estimated tokens: 1.3 a word."""
     min_chunk_tokens: Annotated[int, Field(ge=0)] = 50
-    """A shorter chunk is left out as `chunk_too_short`, unless it is the whole document."""
+    """A shorter chunk is left out as `chunk_too_short`, unless it is the whole document; so is one
+    that holds little but labels and notices: under 40 % in finished sentences, lists or code."""
     collapse: Bounds | None = Bounds()
     """When a style whose texts become alike is slowed, then stopped; null for never."""
     sampling: Sampling = Sampling(temperature=0.6, top_p=0.95, max_tokens=2500)

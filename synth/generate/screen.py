@@ -11,11 +11,14 @@ from collections.abc import Callable, Iterable
 
 from synth.characters import words_of
 from synth.generate.elimination.demands import stems
-from synth.generate.elimination.endings import cut, loops
-from synth.generate.elimination.signs import QUOTED, copied, framed, refused, wrapped
+from synth.generate.elimination.signs import QUOTED, copied, framed, wrapped
 from synth.generate.reasons import Limits, Reason
 from synth.teacher.protocol import Reply
+from synth.text.chat import next_turn, template_token
+from synth.text.ends import cut_end
 from synth.text.language import language, may_be
+from synth.text.loops import loop
+from synth.text.refusal import refuses
 
 Checks = Iterable[tuple[Reason, Callable[[], object]]]
 
@@ -59,11 +62,12 @@ def of_itself(text: str, beside: str, told: str, limits: Limits) -> Checks:
         (Reason.NO_CONTENT, lambda: len(stems(text)) < FEWEST_CONTENT),
         (Reason.COPIED, lambda: copied(text, beside, told) or said_twice(text, beside)),
         (Reason.WRAPPED, lambda: wrapped(text) and not wrapped(beside)),
-        (Reason.REFUSED, lambda: refused(text) and not refused(beside)),
+        (Reason.WRAPPED, lambda: template_token(text, beside) or next_turn(text, beside)),
+        (Reason.REFUSED, lambda: refuses(text) and not refuses(beside)),
         (Reason.FRAMED, lambda: framed(text) and not framed(beside)),
-        (Reason.LOOPING, lambda: loops(text, beside)),
+        (Reason.LOOPING, lambda: loop(text).score > max(1, loop(beside).score)),
         (Reason.LANGUAGE, lambda: drifted(text, beside)),
-        (Reason.CUT, lambda: cut(text, beside)),
+        (Reason.CUT, lambda: cut_end(text) and not cut_end(beside)),
         (Reason.WORDS, lambda: long),
         (Reason.LIST, lambda: _items(text) > max(MAX_LIST_ITEMS, _items(beside))),
     )

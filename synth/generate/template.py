@@ -74,7 +74,7 @@ class Template:
             said = rf"\A[#\s]*([*_]*){re.escape(cue[:-1])}\s*(?::\s*\1|\1\s*:)\s*"
             text = re.sub(said, "", text, flags=re.IGNORECASE)
         given = "\n".join(values.values())
-        tags = "|".join(tag for tag in TAG.findall(self.user) if f"<{tag}>" not in given)
+        tags = "|".join(tag for tag in TAG.findall(self.user) if f"{tag}>" not in given)
         if tags:
             mark = rf"</?(?:{tags})>"
             text = re.sub(rf"^[ \t]*{mark}|{mark}[ \t]*$", "", text, flags=re.MULTILINE)

@@ -23,6 +23,7 @@ from synth.errors import InputError
 from synth.teacher.schema import BrokenError, check_schema, conformed
 
 CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
+END_OF_CALL = "</tool_call>"
 OPEN_CALL = re.compile(r"</?tool_(?:call|response)>")
 MOST_TOOLS = 64
 
@@ -99,8 +100,9 @@ def calls_in(text: str, tools: Sequence[Tool]) -> list[Call]:
 
     Raises `CallError`: `tool_call_malformed`, `tool_unknown`, or `tool_arguments_invalid`.
     """
-    found = CALL.findall(text)
-    if OPEN_CALL.search(CALL.sub("", text)):
+    last = text.rfind(END_OF_CALL) + len(END_OF_CALL)  # below it every tag would look for its end
+    found = CALL.findall(text, 0, last)
+    if OPEN_CALL.search(CALL.sub("", text[:last]) + text[last:]):
         raise CallError("tool_call_malformed", "a tag of a tool call stands alone")
     known = {tool.name: tool for tool in tools}
     calls = []

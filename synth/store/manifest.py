@@ -65,6 +65,8 @@ class ShardReceipt(_Receipt):
     """Records that the teacher was asked to write, where the stage counts them …"""
     survived: int = 0
     """… and those of them that were good enough to go on."""
+    unjudged: int = 0
+    """Rows that stayed though they may be a benchmark's item, since no judge decided about them."""
     verdicts: VerdictCounts | None = None
     """On all rows that came in, also on those that left; None where nothing was verified."""
     seconds: float = 0.0
@@ -102,6 +104,9 @@ class Manifest(_Receipt):
     shards: list[ShardReceipt]
     files: list[ShardFile] = []
     """A release's own files (card, data shards), relative to its folder."""
+    scored_by: dict[str, dict[str, Any]] = {}
+    """In a release's own: the settings of the stages that filtered and verified its rows, defaults
+    included, so that each score stands beside its threshold and can be judged again."""
 
     @property
     def rows_in(self) -> int:
@@ -132,6 +137,15 @@ class Manifest(_Receipt):
     def survived(self) -> int:
         """Those of them that were good enough to go on."""
         return sum(shard.survived for shard in self.shards)
+
+    @property
+    def unjudged(self) -> str:
+        """How many rows stayed that may be a benchmark's item, in a sentence; "" for none."""
+        rows = sum(shard.unjudged for shard in self.shards)
+        said = (
+            f"{rows:,} rows stayed that are like an item of a benchmark and that no judge decided"
+        )
+        return f"{self.stage}: {said}." if rows else ""
 
     @property
     def verdicts(self) -> VerdictCounts | None:

@@ -38,6 +38,8 @@ FORMATS_OF = {
     Kind.ANSWERS: ("messages", "prompt_completion", "preference"),
 }
 
+SCORING = ("quality", "verify")
+
 
 class Write(Sink):
     """Writes what is left as a dataset folder that `datasets.load_dataset` reads."""
@@ -131,6 +133,11 @@ class Write(Sink):
             recipe=delivery.plan.name,
             teacher=teachers[-1] if teachers else None,
             shards=receipts,
+            scored_by={
+                f"{past.index:02}-{past.stage}": past.settings
+                for past in delivery.history
+                if past.stage in SCORING
+            },
         )
         history = [*delivery.history, manifest]
         grown = None

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from benchmarks import contamination
 from benchmarks.word_problems import word_problems
 from filters.contamination.stage import Decontaminate
+from filters.contamination.text import code_form
 from flows.recipe import Recipe
 from synth.engine.stage import Outcome, Place
 from synth.errors import InputError
@@ -155,6 +156,25 @@ def test_both_prompt_and_answer_are_looked_at(tmp_path):
     assert outcome.rejected["reason"].to_pylist() == ["ngram_of_exam"] * 2
 
 
+def test_code_is_like_in_its_form_whatever_its_names_and_comments():
+    rot = 'def rot(xs: list) -> list:\n    """Turn it."""\n    return xs[1:] + xs[:1]  # all\n'
+    turn = "def turn(word: list) -> list:\n    return word[1:] + word[:1]"
+    assert code_form(rot) == code_form(turn) == code_form(f"So:\n```python\n{rot}```\nDone.") != ""
+    assert code_form(turn.replace("+", "-")) != code_form(turn)
+    assert code_form("Words in a row, and no definition.") == ""
+
+
+def test_words_and_form_of_code_are_looked_at_apart(tmp_path):
+    items = [
+        "def total(prices):\n    return sum(p * 1.2 for p in prices if p > 0)",
+        "def longest(names):\n    best = None\n    for n in names:\n        best = n\n    return n",
+    ]
+    renamed = items[0].replace("total", "names").replace("prices", "longest").replace("p ", "best ")
+    outcome, _ = run([renamed], {"against": [exam(tmp_path, items)], "ngram_words": 30})
+    [row] = outcome.kept.to_pylist() + outcome.rejected.to_pylist()
+    assert row["scores"][0]["note"] == "exam#0"
+
+
 REWORDED = "A bathrobe needs two bolts of blue fibre, and of white fibre half as much. How many?"
 
 
@@ -176,6 +196,12 @@ def test_the_judge_decides_about_the_close_ones_and_is_asked_about_no_other(tmp_
     assert all("Zqx" not in request.turns[-1]["content"] for request in teacher.asked)
 
 
+def test_candidates_that_stay_without_a_judge_are_counted(tmp_path):
+    texts, against = [REWORDED, "Zqx vvk jjw ppk.", EXAM[0]], [exam(tmp_path, EXAM)]
+    assert run(texts, {"against": against})[0].unjudged == 1
+    assert run(texts, {"against": against, "judge": {}})[0].unjudged == 0
+
+
 def test_after_a_yes_the_judge_is_asked_no_more(tmp_path):
     _, teacher = run(
         [EXAM[2][:60]], {"against": [exam(tmp_path, EXAM)], "judge": {}}, lambda *_: "same"
@@ -189,6 +215,7 @@ def test_where_the_judge_says_nothing_the_likeness_decides(tmp_path, reply):
     settings = {"against": [exam(tmp_path, EXAM)], "judge": {}, "ngram_words": 30}
     outcome, _ = run([near, REWORDED], {**settings, "short_ngram_words": 30}, lambda *_: reply)
     assert outcome.rejected["reason"].to_pylist() == ["close_to_exam"]
+    assert outcome.unjudged == 1
     assert "could not be read" in outcome.kept.to_pylist()[0]["scores"][0]["note"]
 
 

@@ -1,33 +1,152 @@
-"""No text of any shape makes a filter slow or breaks it."""
+"""No text of any shape makes a filter, verifier, extractor or stage slow, or breaks it.
+
+By default some texts of 50,000 characters, so that what takes quadratic time shows. All of them and
+with a million each, in ten minutes: HOSTILE_CHARS=1000000 pytest -n0 tests/filters/test_hostile.py
+What a verifier runs in a process of its own has a time limit there, and is not counted here.
+"""
 
 from __future__ import annotations
 
+import os
+import random
 import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from filters.catalogue import FILTERS
+from filters.catalogue import FILTERS, VERIFIERS
+from filters.contamination.text import code_form, plain
+from filters.pii.find import find
+from filters.trim.ends import ends
+from filters.verify.code_block import program_in
+from filters.verify.code_tests import UnusableTestsError, read_tests
+from filters.verify.extract import final_answer
+from seeds.clean import cleaned
 from synth.batch import Batch
-from tests.filters.rows import HOSTILE, made
+from synth.generate.eliminate import eliminate
+from synth.generate.pieces import parts
+from synth.generate.read_rewrite import read_rewrite
+from synth.generate.reasons import Limits
+from synth.generate.screen import screen
+from synth.generate.template import shipped
+from synth.generate.tool_calls import CallError, calls_in
+from synth.instructions.draw import draw
+from synth.instructions.stated import stated
+from synth.record import new_record, records_table
+from synth.teacher.control import escape, restore
+from synth.teacher.protocol import Reply
+from tests.filters.rows import made
+from tests.filters.test_instructions import CASES
 
-LIMIT_S = 4.0  # of CPU, for 16 MB; each text alone is far below
+CHARS = int(os.environ.get("HOSTILE_CHARS", "50000"))
+ALL = "HOSTILE_CHARS" in os.environ
+CAPPED = ("copying", "eliminate", "facts", "screen")
+"""They look at no more than 50,000 characters, in up to half a second, and get fewer here."""
+LIMIT_S = 2.0 if ALL else 0.3  # of CPU in this process, for two rows of each text
+WARM = (
+    "The naïve plan has 2 parts. It is so long that its language can be told from the words in it."
+)
+UNITS = (
+    "x", " ", "\n", '"', "\u201c", "```\n", "[", "([{", '{"a":', "<a b=", "[a](", "7", "1 ", "1.",
+    "1-", "\\", "\\boxed{", "# a\n", "a | b\n", "a ", "Aa bb. ", "a\nb\n\n", "a@b.", "a\u0301",
+    "\u0301\u0316", "\u6c34\u3002", "I'm sorry, but I cannot ", "twenty-one hundred and ",
+)  # fmt: skip
+MORE = (
+    "\t", "'", "`", "```python\nx\n", "(", "<", "<!--", "<tool_call>", "<script>", "1,234,", "1/2 ",
+    "\\frac{1}", "- a\n", "-|-\n", "---\n", "**a** ", "a. ", "A B ", "!", ".", ":\n", "http://a",
+    "password=", "\u6c34", "\u0645 ", "\U0001f468\u200d", "\u0130", "Certainly, ",
+    "I hope this helps! ", "The answer is ", "def f(x):\n", "at least 300 words. ",
+    "We use cookies. ", "x\r\n", "\u00a0", "- [ ] a\n", "$x$ ", "Human: a\n", "[INST]",
+)  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def batch() -> Batch:
-    made = Batch.of_texts(HOSTILE)
-    _ = made.words
-    return made
+@cache
+def hostile(size: int) -> list[str]:
+    """Each unit over and over, and texts of chance."""
+    chance = random.Random(3)
+    noise = chance.choices("ab1 .,\"'`(){}[]<>\n\\$*_#-:;|@/=+", k=size)
+    words = (f"{chance.randrange(16**6):06x}" for _ in range(size // 7))
+    return [
+        *((unit * (size // len(unit) + 1))[:size] for unit in (UNITS + MORE if ALL else UNITS)),
+        "".join(noise),
+        " ".join(words),
+        f"a{' ' * (size - 2)}b",
+        f'{"x" * (size - 1)}"',
+    ]
 
 
-@pytest.mark.parametrize("name", sorted(FILTERS))
-def test_hostile_texts_are_bounded(name, batch):
-    made(name).judge(Batch.of_texts(["ASCII", "naïve"]))  # compiled, if it is to be
-    started = time.process_time()
-    verdicts = made(name).judge(batch)
-    assert time.process_time() - started < LIMIT_S
-    assert len(verdicts.reasons) == len(HOSTILE)
+def rows(text: str) -> Batch:
+    """The text as an answer; and as the prompt, the answer, and what it is compared with."""
+    every = {"instructions": [{"id": name, **given} for name, given, *_ in CASES]}
+    gold, same = (
+        {"answer": "42", "source": "The lake has 3 fish."},
+        {"answer": text, "source": text},
+    )
+    made = [
+        new_record(prompt="How many?", text=text, reference=gold, meta=every),
+        new_record(prompt=text, text=f"{text} 1", reference=same),
+    ]
+    return Batch(records_table(made))
+
+
+def verifier(name: str) -> Any:
+    return VERIFIERS[name](**({"against": {"type": "object"}} if name == "json_schema" else {}))
+
+
+def called(text: str) -> None:
+    with suppress(CallError):
+        calls_in(text, [])
+
+
+def read(text: str) -> None:
+    with suppress(UnusableTestsError):
+        read_tests(text, text)
+
+
+FAQ, LIMITS = shipped("rewrite/faq"), Limits()
+PARTS: dict[str, Callable[[str], object]] = {
+    **{name: lambda text, name=name: made(name).judge(rows(text)) for name in FILTERS},
+    **{name: lambda text, name=name: verifier(name).check(rows(text)) for name in VERIFIERS},
+    "clean": cleaned,
+    "redact": find,
+    "trim": lambda text: (ends(text), ends(text, text)),
+    "chunks": lambda text: list(parts(0, text, "{}", 300, 50)),
+    "rewrite": lambda text: read_rewrite(Reply(f"=== faq ===\n{text}", ""), FAQ),
+    "reply": lambda text: FAQ.unmarked(text, {"source": text}),
+    "control": lambda text: restore(escape(text)),
+    "screen": lambda text: (
+        screen(Reply(text, text), LIMITS, told="Write.", beside="Why is it so?"),
+        screen(Reply(text, text), LIMITS, told=text, beside=text),
+    ),
+    "eliminate": lambda text: (
+        eliminate(Reply(f"{text} Say more words.", ""), "Why is it so?", LIMITS, answer="42"),
+        eliminate(Reply("Why is it so in 1999?", ""), text, LIMITS, told=text, answer="42"),
+    ),
+    "stated": stated.__wrapped__,
+    "draw": lambda text: draw(text, [], random.Random(1)),
+    "tool calls": called,
+    "final answer": final_answer,
+    "program": program_in,
+    "tests": read,
+    "decontaminate": lambda text: (plain(text), code_form(f"def f(x):\n{text}")),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_hostile_texts_are_bounded(name: str) -> None:
+    PARTS[name](WARM)  # compiled and loaded, what is to be
+    slow = []
+    for text in hostile(CHARS if ALL or name not in CAPPED else CHARS // 8):
+        started = time.process_time()
+        PARTS[name](text)
+        took = time.process_time() - started
+        if took > LIMIT_S:
+            slow.append(f"{took:.1f} s for {text[:20]!r}…")
+    assert not slow
 
 
 OF_AN_EMPTY_PAGE = {
@@ -60,5 +179,5 @@ def test_a_hundred_thousand_empty_rows_and_nulls_have_a_verdict_each(name):
     table = one.take(pa.array([0] * rows)).set_column(one.column_names.index("text"), "text", texts)
     started = time.process_time()
     verdicts = FILTERS[name]().judge(Batch(table))
-    assert time.process_time() - started < LIMIT_S
+    assert time.process_time() - started < 4
     assert verdicts.reasons == [OF_AN_EMPTY_PAGE[name]] * rows

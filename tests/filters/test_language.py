@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from filters.quality.language import LANGUAGES, NO_LANGUAGE, Language
 from synth.batch import Batch
-from tests.filters.rows import reason
+from tests.filters.rows import answers, reason
 
 GERMAN = "Warum ist der Himmel an einem klaren Tag eigentlich so blau?"
 ENGLISH = "Why is it that the sky is so very blue on a clear day?"
@@ -99,6 +99,25 @@ def test_the_languages_are_those_of_the_model():
 def test_an_unknown_language_is_told_with_the_choices():
     with pytest.raises(ValidationError, match="unknown language 'english'; known: af, am"):
         Language.model_validate({"is": "english"})
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "expected"),
+    [
+        (GERMAN, GERMAN, None),
+        (GERMAN, ENGLISH, "other_language"),
+        (ENGLISH, GERMAN, "other_language"),
+        (CHINESE, ENGLISH, "other_language"),
+        ("Why?", GERMAN, None),  # too short to tell
+        (f"Translate into German: {ENGLISH}", GERMAN, None),
+        (f"{GERMAN} Antworte auf Englisch.", ENGLISH, None),
+        ("", GERMAN, None),  # a document
+    ],
+)
+def test_an_answer_is_in_the_language_of_its_prompt_unless_that_names_one(prompt, text, expected):
+    same = of("same_as_prompt")
+    rows = answers([(prompt, text)]) if prompt else Batch.of_texts([text]).table
+    assert same.judge(Batch(rows)).reasons == [expected]
 
 
 @pytest.mark.gold

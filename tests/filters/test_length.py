@@ -7,7 +7,7 @@ import pytest
 from filters.quality.length import Length
 from synth.batch import Batch
 from synth.record import new_record, records_table
-from tests.filters.rows import reason
+from tests.filters.rows import answers, reason
 
 
 @pytest.mark.parametrize("text", ["", "  \n\t ", "\u3000"])
@@ -64,3 +64,8 @@ def test_a_character_of_a_script_without_spaces_is_a_word():
     text = "光合作用是植物利用阳光的过程。"
     assert Length().judge(Batch.of_texts([text])).scores == [14.0]
     assert reason(Length(min_words=10), text) is None
+
+
+def test_an_emoji_can_be_the_whole_answer_and_an_empty_code_block_cannot():
+    batch = Batch(answers([("Cute cat", "\U0001f431"), ("Code?", "```python\n```"), ("Hm?", "--")]))
+    assert Length().judge(batch).reasons == [None, "empty_text", "too_few_words"]

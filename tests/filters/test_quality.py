@@ -58,18 +58,23 @@ def apply(recipe: Any, pairs: list[tuple[str, str]]) -> Any:
 
 def test_the_first_reason_in_recipe_order_decides_and_every_score_is_kept():
     outcome = apply(
-        ["refusal", {"length": {"min_words": 3}}],
-        [("a", "I'm sorry, but I can't."), ("b", "No."), ("c", "Plants need light."), ("d", "")],
+        ["chat_tokens", {"length": {"min_words": 3}}],
+        [
+            ("a", "Plants need light.<|im_end|>"),
+            ("b", "No."),
+            ("c", "Plants need light."),
+            ("d", ""),
+        ],
     )
     [kept] = outcome.kept.to_pylist()
     assert kept["text"] == "Plants need light."
     assert [(s["name"], s["verdict"], s["value"]) for s in kept["scores"]] == [
-        ("refusal", "keep", 0.0),
+        ("chat_tokens", "keep", 0.0),
         ("length", "keep", 3.0),
     ]
     rejected = outcome.rejected.to_pylist()
     assert [(r["reason"], r["by"], r["score"]) for r in rejected] == [
-        ("refusal", "refusal", 1.0),
+        ("chat_tokens", "chat_tokens", 1.0),
         ("too_few_words", "length", 1.0),
         ("empty_text", "length", 0.0),
     ]

@@ -97,6 +97,17 @@ def test_verdicts_are_told_and_mere_keeps_are_not(tmp_path: Path) -> None:
     assert samples(tmp_path, 1)[0]["how"] == "distill: answer\nmaths: not_applicable"
 
 
+def test_a_release_records_the_thresholds_beside_the_scores(tmp_path: Path) -> None:
+    from filters.quality.stage import Quality
+    from synth.store.manifest import load_manifest
+
+    quality = Quality.model_validate(["refusal"])
+    run(tmp_path, Given(prompts=PROMPTS), Distill(), quality, Write())
+    manifest = load_manifest(tmp_path / "release/manifest.json")
+    assert manifest is not None
+    assert manifest.scored_by == {"02-quality": {"filters": [{"refusal": {"threshold": 0.4}}]}}
+
+
 @pytest.mark.parametrize(
     ("rows", "seeds"),
     [(1, [5]), (2, [2, 7]), (3, [1, 5, 8]), (10, [*range(10)]), (99, [*range(10)])],

@@ -70,6 +70,18 @@ def test_each_line_of_the_funnel_adds_up(capsys: pytest.CaptureFixture[str]) -> 
     assert lines[3].strip().endswith("refused 60, unchanged 10")
 
 
+def test_the_funnel_says_how_many_candidates_nobody_judged(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    judged = stage("decontaminate", 1, 990, 990)
+    [shard] = judged.shards
+    left = judged.model_copy(update={"shards": [shard.model_copy(update={"unjudged": 12})]})
+    print_funnel([judged])
+    assert "no judge" not in capsys.readouterr().out
+    print_funnel([judged, left])
+    assert "decontaminate: 12 rows stayed" in capsys.readouterr().out
+
+
 def test_samples_are_told_from_seed_to_result_without_a_broken_word(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

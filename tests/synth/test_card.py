@@ -25,6 +25,7 @@ def stage(
     *,
     teacher: TeacherRecord | None = None,
     verdicts: VerdictCounts | None = None,
+    unjudged: int = 0,
     **reasons: int,
 ) -> Manifest:
     left = sum(reasons.values())
@@ -48,6 +49,7 @@ def stage(
                 rejected=file.model_copy(update={"rows": left}),
                 reasons=reasons,
                 verdicts=verdicts,
+                unjudged=unjudged,
             )
         ],
     )
@@ -152,6 +154,14 @@ def test_unreadable_answers_are_told_first() -> None:
 
 def test_where_no_row_left_the_card_says_so() -> None:
     assert cards.reasons_table([stage("read", 0, 100)]) == ["None did."]
+
+
+def test_candidates_that_no_judge_decided_are_told() -> None:
+    history = [stage("decontaminate", 1, 97, unjudged=12, ngram_of_gsm8k=3), stage("write", 2, 97)]
+    plan = Plan("maths", 7, 1_000, None, (), RECIPE)
+    told = card(plan, history, Format.MESSAGES, VerdictCounts())
+    assert "decontaminate: 12 rows stayed that are like an item of a benchmark" in told
+    assert "no judge" not in text()
 
 
 def test_the_same_data_has_the_same_card() -> None:

@@ -99,7 +99,7 @@ def letter_frequency(text: str, given: Given) -> bool:
 
 
 def placeholders(text: str, given: Given) -> bool:
-    return len(re.findall(r"\[[^\]\n]*\]", text)) >= number(given, "num_placeholders")
+    return len(re.findall(r"\[[^\[\]\n]*\]", text)) >= number(given, "num_placeholders")
 
 
 def postscript(text: str, given: Given) -> bool:

@@ -13,7 +13,9 @@ from tests.synth.generate.saying import said
 
 PARENT = "Explain how tides come about on a coast with many islands, in at most 120 words."
 MORE = f"{PARENT} Compare a bay with a strait, for skippers of small ferries."
+HEADS, TAILS = "ba ce di fo gu la me ni po su", "ral ten mik sov dun par gel hob zan quet"
 WORDS = " ".join(f"word{n}" for n in range(100))
+VARIED = " ".join(head + tail for head in HEADS.split() for tail in TAILS.split())
 
 
 def items(count: int, mark: str) -> str:
@@ -53,7 +55,11 @@ CASES = [
         f"{MORE}\n\n### Response:",
         f"{PARENT} Use ### for each island's heading.",
     ),
-    ("refused", "Sorry, the moon is not my subject.", f"{PARENT} Be a sorrowful widow who sails."),
+    (
+        "refused",
+        "I'm sorry, but I can't write about the moon.",
+        f"{PARENT} Be a sorrowful widow who sails.",
+    ),
     ("refused", "As an AI I see no moon.", f"{PARENT} As an airline, mention cheap flights."),
     (
         "refused",
@@ -119,7 +125,7 @@ CASES = [
         "On a coast with many islands, in at most 120 words, explain the coming about of tides.",
         MORE,
     ),
-    ("too_many_words", f"{MORE} {WORDS}.", f"{MORE} {' '.join(WORDS.split()[:60])}."),
+    ("too_many_words", f"{MORE} {VARIED}.", f"{MORE} {' '.join(VARIED.split()[:60])}."),
     ("list_like", MORE + items(11, "- "), MORE + items(10, "- ")),
     ("list_like", MORE + items(11, "10) "), MORE + items(11, "100) ")),
     ("list_like", MORE + items(11, "\u2013 "), MORE + items(10, "\u2013 ")),

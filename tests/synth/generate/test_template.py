@@ -124,9 +124,10 @@ def test_a_reply_loses_the_marks_of_the_file_that_it_echoes(said: str, text: str
     assert EVOLVE.unmarked(said, {"prompt": "Why?", "constraint": "Be brief."}) == text
 
 
-def test_a_tag_that_the_given_text_has_stays_in_the_reply() -> None:
+@pytest.mark.parametrize("tag", ["<prompt>", "</prompt>"])
+def test_a_tag_that_the_given_text_has_stays_in_the_reply(tag: str) -> None:
     said = "<prompt>\nWhat does this XML mean?\n</prompt>"
-    assert EVOLVE.unmarked(said, {"prompt": "Read <prompt>."}) == said
+    assert EVOLVE.unmarked(said, {"prompt": f"Read {tag}."}) == said
 
 
 def test_a_reply_of_nothing_but_marks_is_judged_as_it_came() -> None:

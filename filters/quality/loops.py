@@ -1,0 +1,33 @@
+"""`loops`: the answer says the same again and again (`synth.text.loops`).
+
+`repetition` has the measures of Gopher for web pages; a song's chorus or a table is above them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from synth.engine.stage import Model
+from synth.text.loops import loop
+from synth.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    from synth.batch import Batch
+
+
+class Loops(Model):
+    """Rejects a text that a stuck model wrote. The score is the worst measure over its limit."""
+
+    name: ClassVar[str] = "loops"
+    max_score: float = Field(1.0, gt=0, description="highest score that stays")
+
+    def judge(self, batch: Batch) -> Verdicts:
+        """`looping`; the note is the worst measure: compressible, sentences, list items, …"""
+        found = [loop(text) for text in batch.texts]
+        return Verdicts(
+            ["looping" if one.score > self.max_score else None for one in found],
+            [one.score for one in found],
+            [one.what for one in found],
+        )

@@ -1,0 +1,57 @@
+"""`placeholders`: blanks that the model left for somebody to fill in.
+
+    "Introducing the [Product Name]. With its [insert key feature], it … TODO: add price."
+
+A letter with [Your Name] under it is a good answer; one that is mostly blanks is none.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from synth.engine.stage import Model
+from synth.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    from synth.batch import Batch
+
+# not a link, a footnote, an index or a check box
+BLANK = re.compile(r"(?<![\w\]])\[[^\W\d_][^\[\]\n]{1,60}\](?![(\[:])|\bTODO\b[^.\n]{0,60}")
+CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
+TEMPLATE = re.compile(r"template|placeholder|fill.in|vorlage|plantilla|modèle|模板", re.IGNORECASE)
+
+
+class Placeholders(Model):
+    """Rejects a text that is mostly blanks to fill in, unless the prompt has or wants some.
+
+    The score is the share of its words that are in blanks.
+    """
+
+    name: ClassVar[str] = "placeholders"
+    max_share: float = Field(
+        0.3,  # two good letters, whose head and signature are blanks, have 0.28 and 0.29
+        ge=0,
+        le=1,
+        description="largest share of the words that stays",
+    )
+
+    def judge(self, batch: Batch) -> Verdicts:
+        """`placeholders`; the note quotes three."""
+        found = [
+            []
+            if BLANK.search(prompt) or TEMPLATE.search(prompt)
+            else BLANK.findall(CODE.sub("", text))
+            for text, prompt in zip(batch.texts, batch.prompts, strict=True)
+        ]
+        shares = [
+            len(" ".join(blanks).split()) / len(text.split()) if blanks else 0.0
+            for blanks, text in zip(found, batch.texts, strict=True)
+        ]
+        return Verdicts(
+            ["placeholders" if share > self.max_share else None for share in shares],
+            shares,
+            ["; ".join(blanks[:3]) for blanks in found],
+        )

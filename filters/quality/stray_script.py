@@ -1,0 +1,69 @@
+"""`stray_script`: bits of another script in an answer whose prompt has none of it.
+
+    "David attire an帽 every day."   "As of my knowledge cutoff in 2023年, online casino …"
+
+Small multilingual models slip so. What stands in quotation marks, brackets or code is a citation.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import Field
+
+from filters.quality.language import NAMED
+from synth.engine.stage import Model
+from synth.verdicts import Verdicts
+
+if TYPE_CHECKING:
+    from synth.batch import Batch
+
+# Cyrillic, Hebrew, Arabic, the scripts of India, Thai, Georgian, Hangul, kana and Han; formulas use
+# Greek.
+OTHER = (
+    "\u0400-\u052f\u0590-\u06ff\u0900-\u0dff\u0e00-\u0eff\u10a0-\u11ff\u3040-\u30ff\u3400-\u9fff"
+    "\uac00-\ud7af"
+)
+RUN = re.compile(rf"[{OTHER}]+(?:[\s,.:!?，。、！？]+[{OTHER}]+)*")
+LATIN = "A-Za-zÀ-ɏ"
+LATINS, OTHERS = re.compile(f"[{LATIN}]"), re.compile(f"[{OTHER}]")
+GLUED = re.compile(rf"[{LATIN}][{OTHER}]+|[{OTHER}](?=[{LATIN}])")
+GLUED_NUMBER = re.compile(rf"\d[{OTHER}]+")
+QUOTED = re.compile(
+    r"```.*?(?:```|\Z)|`[^`\n]*`|\"[^\"\n]*\"|'[^'\n]*'|“[^“”\n]*”|«[^«»\n]*»|《[^《》\n]*》",
+    re.DOTALL,
+)
+BRACKETED = re.compile(r"\([^()\n]*\)|（[^（）\n]*）|\[[^\[\]\n]*\]")
+
+
+class StrayScript(Model):
+    """Rejects a text in Latin letters with words of another script glued in, or a sentence of it.
+
+    The score is the number of such places.
+    """
+
+    name: ClassVar[str] = "stray_script"
+    min_run: int = Field(10, ge=1, description="characters that are another language, and no name")
+
+    def judge(self, batch: Batch) -> Verdicts:
+        """`stray_script`; the note quotes the first place."""
+        found = [
+            self._places(text, prompt)
+            for text, prompt in zip(batch.texts, batch.prompts, strict=True)
+        ]
+        return Verdicts(
+            ["stray_script" if places else None for places in found],
+            [float(len(places)) for places in found],
+            [places[0][:60] if places else "" for places in found],
+        )
+
+    def _places(self, text: str, prompt: str) -> list[str]:
+        if text.isascii() or not RUN.search(text) or RUN.search(prompt) or NAMED.search(prompt):
+            return []
+        plain = QUOTED.sub("…", text)
+        if len(OTHERS.findall(plain)) > len(LATINS.findall(plain)):
+            return []  # not a text in Latin letters
+        said = BRACKETED.sub("()", plain)
+        long = [run for run in RUN.findall(said) if len(run) >= self.min_run]
+        return [*GLUED.findall(plain), *GLUED_NUMBER.findall(said), *long]

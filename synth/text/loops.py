@@ -1,0 +1,78 @@
+"""Loops: a text that says the same again and again, as a stuck model does.
+
+    "…worth fighting for. Together, we shall go forth, and fight. Together, we shall go forth, and…"
+
+Three measures, each over its limit, and the worst is the score. Limits are set on real answers of
+31 models: songs, tables, lists of questions and code stay below.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from typing import NamedTuple
+
+READ_CHARS = 50_000  # of either end of a longer text
+WINDOW, STEP = 1_200, 600  # characters; a loop of half a window shows in one of them
+MOST_COMPRESSED = 4.7  # a good answer's most compressible window is at 2 to 4.3
+MOST_SAME_SENTENCES = 0.54  # or lines; choruses make up to 0.41 of a song
+MOST_SAME_ITEMS = 0.35  # of one list
+FEWEST = 5  # sentences, or items of a list
+MOST_BLANK_LINES = 12
+DIGITS = str.maketrans("123456789", "0" * 9)  # a loop that counts is a loop
+RULER = re.compile(r"([^\w\s])\1{3,}")  # ----, ====, ....
+BLANK_LINES = re.compile(r"\n{3,}")
+BLANKS = re.compile(r"[^\S\n]{2,}")
+SENTENCE_END = re.compile(r"[.!?] |[。！？\n]")
+MARKER = re.compile(r" ?(?:[-*+•]|\d{1,3}[.)])\s+(?=\S)")
+
+
+class Loop(NamedTuple):
+    """How much a text loops: above 1 it does."""
+
+    score: float
+    what: str
+
+
+def loop(text: str) -> Loop:
+    """The worst measure of the text over its limit; 0 for an empty text."""
+    if len(text) > 2 * READ_CHARS:
+        text = f"{text[:READ_CHARS]}\n{text[-READ_CHARS:]}"
+    lines = [line.strip() for line in text.split("\n")]
+    blank = max(map(len, BLANK_LINES.findall("\n".join(lines))), default=0)
+    return max(
+        Loop(_compression(lines) / MOST_COMPRESSED, "compressible"),
+        Loop(_same(_sentences(text)) / MOST_SAME_SENTENCES, "sentences"),
+        Loop(max(_same_items(text)) / MOST_SAME_ITEMS, "list items"),
+        Loop(blank / MOST_BLANK_LINES, "blank lines"),
+    )
+
+
+def _compression(lines: list[str]) -> float:
+    """How far the most regular window can be compressed, tables left out."""
+    prose = "\n".join(line for line in lines if not line.startswith("|"))
+    plain = RULER.sub(r"\1\1\1", BLANKS.sub(" ", prose.translate(DIGITS)))
+    windows = (plain[at : at + WINDOW] for at in range(0, max(1, len(plain) - STEP), STEP))
+    coded = [window.encode(errors="replace") for window in windows]
+    return max(len(window) / len(zlib.compress(window, 6)) for window in coded)
+
+
+def _same_items(text: str) -> list[float]:
+    """Of each list that is not nested, the share of items that came before in it."""
+    lists: list[list[str]] = [[]]
+    for line in text.split("\n"):
+        if item := MARKER.match(line):
+            lists[-1].append(line[item.end() :])
+        elif line.endswith(":") or not line:
+            lists.append([])
+    return [_same(items) for items in lists]
+
+
+def _sentences(text: str) -> list[str]:
+    """The sentences and lines with a letter in them, rows of tables left out."""
+    parts = map(str.strip, SENTENCE_END.split(text))
+    return [part for part in parts if part[:1] != "|" and any(map(str.isalpha, part))]
+
+
+def _same(parts: list[str]) -> float:
+    return 1 - len(set(parts)) / len(parts) if len(parts) >= FEWEST else 0.0

@@ -1,0 +1,50 @@
+"""How likely a text refuses what its prompt asks for, judged with the prompt.
+
+    "How do I kill a Python process?"  "I'm sorry, but I can't help with …"   ->   0.99
+
+A logistic regression over the text's opening (`synth.text.opening`): a refusal says so at once, and
+further on "I cannot" is often said by a character in a story. `benchmarks/train_refusal` makes the
+weights, and `refusal.json` says from what.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+WEIGHTS = Path(__file__).with_suffix(".npy")
+PROVENANCE = Path(__file__).with_suffix(".json")
+THRESHOLD = 0.4  # 0.3 % of the good answers to AlpacaEval are above, by weight
+
+
+def refuses(text: str, prompt: str = "") -> bool:
+    """Whether one text refuses its prompt."""
+    return bool(refusal_scores([text], [prompt])[0] >= THRESHOLD)
+
+
+def refusal_scores(texts: Sequence[str], prompts: Sequence[str]) -> NDArray[np.float64]:
+    """How likely each text refuses its prompt, 0 to 1; a text without a character does not."""
+    import numpy as np
+
+    from synth.text.opening import features
+
+    weights, bias = _model()
+    found = features(texts, prompts)
+    sums = np.bincount(found.rows, weights[found.columns] * found.values, len(texts))
+    scores: NDArray[np.float64] = np.where(sums == 0, 0.0, 1 / (1 + np.exp(-sums - bias)))
+    return scores
+
+
+@cache
+def _model() -> tuple[NDArray[np.float32], float]:
+    import numpy as np
+
+    bias = json.loads(PROVENANCE.read_text(encoding="utf-8"))["bias"]
+    return np.load(WEIGHTS).astype(np.float32), bias
