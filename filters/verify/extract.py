@@ -141,9 +141,10 @@ COMPARED = words(
     " under above below exceed divisible twice double triple times close"
 )
 # beside a box
-LIMITS = words("than least most about approximately nearly almost roughly rule case example")
+LIMITS = words("than about approximately nearly almost roughly rule case example")
 DERIVED = re.compile(
     r"\b(?:square|cube|root|reciprocal|inverse|opposite|half|third|quarter)(?= of\b)|'s reciprocal"
+    r"|\bat (?:least|most)\b"
 )
 FOLLOWS = words("because since as which where when after with from by so I hope")
 COMMON = words(
