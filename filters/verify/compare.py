@@ -336,6 +336,8 @@ def compare_choices(gold: str, given: str, question: str) -> Check | tuple[str, 
     """Choices by their letters; or the values to compare, where one side gives no letter."""
     found = CHOICE.fullmatch(gold), CHOICE.fullmatch(given)
     for one in found:
+        if one and one[2] and re.match(r"(?:or|and|but|nor|not|is|isn't)\b", one[2]):
+            return open_("more than a choice")
         listed = one and one[2] and option(one[1], question)
         if one and listed and squeezed(listed) != squeezed(one[2]) and not agree(listed, one[2]):
             return open_("a choice whose letter and value differ")

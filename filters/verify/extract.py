@@ -467,6 +467,7 @@ def stated_value(
         countable = read_quantity(plain(f"1 {behind}")) or words(behind) <= vocabulary
         if not (concludes and countable and LEADS_TO.search(before.lower())):
             return None
+        value = value if words(behind) <= vocabulary else f"{value} {behind.strip()}"
     return value.strip(" .")
 
 

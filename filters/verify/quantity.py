@@ -105,6 +105,9 @@ ASKS = {
 }  # fmt: skip
 PERCENT = re.compile(r"%|\bper ?cent", re.IGNORECASE)
 COUNTED = re.compile(r"how many (?!(?:more|do|does|did|are|is|will|would|can|in)\b)\w")
+ASKED_UNIT = re.compile(
+    r"\b(?:in|how many) ((?:square |cubic )?[a-z]{2,20}(?:(?: per |/)[a-z]{1,20})?)\b"
+)
 IN_ALL = {"left", "remaining", "total", "altogether", "all", "the"}
 
 
@@ -286,6 +289,9 @@ def asked_for(unit: Unit, question: str) -> bool:
             for text in (unit.name, last if COUNTED.search(last) else asked)
         )
         return own <= others | IN_ALL
+    for found in ASKED_UNIT.findall(asked):  # "in square metres", "how many hours"
+        if (one := read_unit(found)) and one.dimensions:
+            return (one.dimensions, one.size) == (unit.dimensions, unit.size)
     kinds = {kind for phrase, kinds in ASKS.items() if phrase in asked for kind in kinds.split()}
     (kind, power), *_ = unit.dimensions
     kind = kind if power == 1 == len(unit.dimensions) else ""

@@ -45,7 +45,7 @@ def verdict(given: str, gold: str) -> str:
         (r"\boxed{\frac{1}{2}} is the answer. I hope it is right.", r"\frac{1}{2}"),
         ("Work.\n25", "25"),
         ("Work.\nx = 25 cm", "x = 25 cm"),
-        ("Work.\nTherefore, the total is 72 clips.", "72"),
+        ("Work.\nTherefore, the total is 72 clips.", "72 clips"),
         ("Work.\nSo 5 + 3 = 8.", "8"),
         ("Therefore she has 12 apples and 3 pears.", None),
         ("Therefore x = 3 and y = 4.", "x = 3 and y = 4"),
@@ -359,6 +359,8 @@ def test_kinds_of_answers(given, gold, expected):
         ("$42", "How many apples has she?", "unverified"),
         ("$42", "What is the value of x?", "unverified"),
         ("42 pairs", "How many shoes are there?", "unverified"),
+        ("42 m^2", "How many metres of wire are in the box?", "unverified"),
+        ("42 m^2", "What is the area in square metres?", "pass"),
         ("42 halves", "How long is the rope?", "unverified"),
         ("42 metres per second", "How long is the rope?", "unverified"),
         ("42 boxes", "The boxes hold pencils. How many pencils are left?", "unverified"),
@@ -378,6 +380,7 @@ def test_the_letter_of_a_choice_stands_for_its_value_in_the_question():
     assert check_text(r"\boxed{12}", "B", question).verdict == "pass"
     assert check_text(r"\boxed{C}", "12", question).verdict == "fail"
     assert check_text("Answer: (B) 12", "B", question).verdict == "pass"
+    assert check_text("Answer: (B) or (C)", "B", question).verdict == "unverified"
     assert check_text("Answer: (B) 13", "B", question).verdict == "unverified"
     assert check_text("Answer: (C) 12", "12", question).verdict == "unverified"
 
