@@ -23,9 +23,14 @@ BRACE = re.compile(r"\\[{}]|[{}]")
 BOX = "\\boxed"
 BARE_BOX = re.compile(r"\\boxed\s*([^\s{}$\\]+)")
 TAGGED = re.compile(r"<answer>\s*([^<]{1,1000}?)\s*</answer>", re.IGNORECASE)
+# dashes and signs of mathematics in Unicode, but for "therefore"
+SIGNS = (
+    r"\xa2-\xbf\u2010-\u2013\u2070-\u209f\u2200-\u2233\u2235-\u22ff\u2795-\u2797"
+    r"\ufe63\uff0b\uff0d\uff5e"
+)
 # signs at the start of a line: quotes, bullets, headings and pictures
 MARKS = re.compile(
-    r"^(?:[#>*\u2022-]+\s+(?=[^\s\d])|[#>*\u2022]+\s+|[^\w\s!-/:-@\[-`{-~\xa2-\xbf\u2010-\u2015\u2212])+\s*"
+    rf"^(?:[#>*\u2022-]+\s+(?=[^\s\d])|[#>*\u2022]+\s+|[^\w\s!-/:-@\[-`{{-~\u2014\u2015{SIGNS}])+\s*"
 )
 # what may stand between two boxes of one list
 JOINT = re.compile(
@@ -34,19 +39,20 @@ JOINT = re.compile(
 )
 # two boxes of two answers: "and the width is", "(b)", "Case 2:"
 CASES = re.compile(
-    r"[\s$,]*(?:and|or)\b[^.\n]*$|.{0,90}(?:\([b-zB-Z]\)|\b[Cc]ase\b)[^.\n]*$", re.DOTALL
+    r"^[\s$,]*(?:and|or)\b[^.\n]*$|(?:(?<!\w)\(?[b-zB-Z2-9]\)|\b[Cc]ase\b)[^.\n]{0,90}$"
 )
 LAYOUT = re.compile(r"^(?:[\s$*&]|\\[)\],;:! ]|\\q?quad)+")
 LAYOUT_END = re.compile(r"(?:[\s$*&]|\\[(\[,;:! ]|\\q?quad|\\displaystyle)+$")
 # a sign, a digit, a letter or a command that stands at a box and makes another value of it
 GLUED_BEFORE = re.compile(
-    r"(?:[-+/^_<>\u2264\u2265\u2260\u2248\u00b1~{}(\[|%`!\d]|(?<![a-zA-Z])[a-zA-Z]"
+    rf"(?:[-+/^_<>{SIGNS}~{{}}(\[|%`!\d]|(?<![a-zA-Z])[a-zA-Z]"
     r"|\\(?!therefore|implies|(?:Long|long)?[rR]ightarrow|to\b)[a-zA-Z]+)$"
 )
 GLUED_BEHIND = re.compile(
     r"\s*!(?!\w)(?=.*\$)|(?:[\s$*]|\\[)\],;:! ])*"
     r"(?:[-+/_<>=~{(\[|`?\d]|[,;:][\s$]*-?\d|\^(?!\s*\{?\\circ)|[a-zA-Z](?![a-zA-Z])"
-    r"|[.,](?!\s|$|[$*]|\\[)\]]|\\end)|\\(?!end|q?quad)[a-zA-Z]+)"
+    r"|[.,](?!\s|$|[$*]|\\[)\]]|\\end)|\\(?!end|q?quad)[a-zA-Z]+"
+    r"|[\u4e07\u5104\u4ebf\u5343\u767e\u534a\u500d])"  # large numbers, half and times in Chinese
 )
 LEFT_OF = re.compile(
     r"\$|\\[(\[]|[,:;&]|(?<![\\a-zA-Z])[a-zA-Z]{2,}(?![a-zA-Z])|\\(?:implies|Rightarrow|therefore)"
@@ -216,18 +222,23 @@ def clear_box(text: str, question: str) -> str | None:
     before = LAYOUT_END.sub("", TEXT.sub(r" \1 ", MARKS.sub("", f"{line}\\").removesuffix("\\")))
     behind = text[start : end + MOST_CHARS]
     behind = TEXT.sub(r" \1 ", behind[: ends(behind)[1]][end - start :])
-    clause = re.split(r"[.,;:!?](?:\s|$)", before)[-1]
+    lines = [one for one in earlier if one.strip()]
+    led = before or " ".join(lines[-1:])
+    clause = re.split(r"[.,;:!?](?:\s|$)", led)[-1]
     if GLUED_BEFORE.search(before) or GLUED_BEHIND.match(behind):
         return None
     rest = LAYOUT.sub("", behind)
-    if words(clause) & (DENIED | LIMITS) or words(rest) & DENIED or derived(clause, question):
+    if (
+        words(clause) & (DENIED | LIMITS)
+        or words(rest) & DENIED
+        or derived(f"{clause} {rest}", question)
+    ):
         return None
-    if not of_the_question(before, answer, question):
+    if not of_the_question(led, answer, question):
         return None
     if unit := re.match(r"\^\s*\{?\\circ\}?|\\?%|\u00b0|[A-Za-z][^.,;:!?()\n$]*", rest):
         answer = with_unit(answer, unit[0], question)
     amount = read_quantity(plain(answer)) if answer else None
-    lines = [one for one in earlier if one.strip()]
     said = marked(before, question) or (marked(lines[-1], question) if lines else None)
     for other in (said, final_answer(rest, question)):
         value = re.sub(r"^[a-zA-Z]\s*=\s*", "", plain(other or ""))
@@ -289,7 +300,7 @@ def boxes(text: str) -> tuple[str | None, int, int]:
         between = text[end:at] if content is not None and end <= at else "."
         joint = JOINT.fullmatch(between) if len(between) < 100 else None
         if content is None or joint is None:
-            unclear = content not in found and CASES.match(between)
+            unclear = content not in found and CASES.search(between)
             return (None if unclear else joined(found, names)), at, last
         found.insert(0, content)
         names.insert(0, joint[1] or "")
