@@ -222,7 +222,7 @@ class Comparison:
     def compare_lists(self, gold: str, given: str) -> Check:
         """Tuples, intervals, sets and lists: same brackets, same length, equal elements.
 
-        Only what stands in round or square brackets has an order.
+        What stands in round or square brackets has an order, and other lists may (`in_an_order`).
         """
         brackets = brackets_of(gold), brackets_of(given)
         parts = elements(gold), elements(given)
