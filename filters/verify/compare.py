@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from filters.verify.formula import READINGS, read
 from filters.verify.notation import DAYS, meaning, notation
-from filters.verify.plain import plain
+from filters.verify.plain import NUMBER_WORDS, plain
 from filters.verify.quantity import compare_quantities, doubt, read_quantity, split_unit
 from filters.verify.regions import is_region, same_equation, same_region
 from filters.verify.values import Formula, UnreadableError, distance, same_value, value_at
@@ -40,15 +40,11 @@ WORD, LETTER = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{4,}"), re.compile(r"(?<![\\a
 # two words in a row, which no formula has
 PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}(?:'s)?\s+(?!\\)[a-zA-Z]{2,}")
 NAME = (  # x, y', f(x), f^{-1}(x), a_1, \\theta; dy/dx; AB, |AB|, \\angle ABC, \\overline{AB}
-    r"(?:(?:[a-zA-Z]|\\[a-z]+)(?:'|\^\{-1\})?(?:_(?:\w|\{\w+\}))?(?:\s*\((?:[a-zA-Z]|[a-z]+)\))?"
+    r"(?:(?:[a-zA-Z]|\\[a-z]+)(?:'|\^\{-1\}(?=\())?(?:_(?:\w|\{\w+\}))?(?:\s*\((?:[a-zA-Z]|[a-z]+)\))?"
     r"|\\frac\{d[a-z]\}\{d[a-z]\}|(?:\\angle ?|\|)?[A-Z]{2,3}\|?|\\(?:overline|vec|hat)\{\w+\})"
 )
 NAMED = re.compile(rf"({NAME})\s*=\s*([^=]+)")
 NAMED_TUPLE = re.compile(r"\(([a-zA-Z](?:\s*,\s*[a-zA-Z])+)\)\s*=\s*\((.*)\)")
-NUMBER_WORDS = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
-    "twelve",
-)  # fmt: skip
 # "Total cost = 5", "A(1,2)"
 LABEL = re.compile(
     r"^(?:[A-Za-z]{3,}(?: [A-Za-z]+){0,4} ?[=:] ?(?=[-$\d\\(])|[A-Z] ?(?=\([^()]*,))"
@@ -58,6 +54,15 @@ MODULAR = re.compile(r"(.+?)\s*\(?\s*\\?p?(?:mod|bmod)\s*\{?\s*(\w+)\s*\}?\)?")
 RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+")
 BLANKS = re.compile(r"-?\d+(?:\.\d+)?(?: -?\d+(?:\.\d+)?)+")
 THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:,\d{3})+|(?: \d{3})+)(?!\d|,\d)")
+ORDER = re.compile(
+    r"\border|\brespectively|\b(?:in|de|a)(?:creas|scend)ing|\b(?:least|smallest|lowest) to"
+    r"|\b(?:great|larg|high)est to|\bfirst\b|\bnext\b|\bterms\b|\bsequence|\brank",
+    re.IGNORECASE,
+)
+BOTH = re.compile(r"\w,? (?:and|und|et|y) (?:the )?\w", re.IGNORECASE)
+ALL = re.compile(
+    r"\b(?:all|which|solutions?|roots|zeros|solve|factors|divisors|possible)\b", re.IGNORECASE
+)
 QUALIFIER = re.compile(
     r"(?:,\s*|\s+)(?:for|where|when|with)\s+(?=all|\S{1,20} ?(?:[<>]|\\[a-z]))[^,=]{1,60}$"
 )
@@ -174,6 +179,8 @@ class Comparison:
             bare = f"({', '.join(elements(other))})" if kind else other
             return self.check(text, bare) if sides[0] else self.check(bare, text)
 
+        if len(names) == 1 and not sides[0] and other_letter(names[0], self.question):
+            return open_("the value of another letter")
         if len(names) == 1:
             return self.check(values[0], other) if sides[0] else self.check(other, values[0])
         if len({name.partition("_")[0] for name in names}) == 1:
@@ -198,7 +205,9 @@ class Comparison:
             and len(names[1]) == 1
             and any(map(letters_in, (values[0][0], values[1][0])))
         ):
-            if all(re.search(r"\(|^y$", name[0]) for name in names):  # y = 2x+1 and f(x) = 2x+1
+            kinds = [re.fullmatch(r"(y)|[a-z]\([a-z]\)", name[0]) for name in names]
+            both = kinds[0] and kinds[1] and (kinds[0][1] or kinds[1][1])  # y = 2x+1, f(x) = 2x+1
+            if both or (names[0] == names[1] and "(" in names[0][0]):
                 return self.check(values[0][0], values[1][0])
             return None
         if set(names[0]) == set(names[1]) and len(set(names[0])) == 1:
@@ -213,7 +222,7 @@ class Comparison:
     def compare_lists(self, gold: str, given: str) -> Check:
         """Tuples, intervals, sets and lists: same brackets, same length, equal elements.
 
-        Only what stands in round or square brackets has an order.
+        What stands in round or square brackets has an order, and other lists may (`in_an_order`).
         """
         brackets = brackets_of(gold), brackets_of(given)
         parts = elements(gold), elements(given)
@@ -230,7 +239,8 @@ class Comparison:
             one = min(parts, key=len)[0] if min(map(len, parts)) == 1 else ""
             if any(WORD.search(part) for part in (*parts[0], *parts[1])) or LETTER.search(one):
                 return open_("letters or words against a list")
-            if any("," in one and re.search(r",\d{3}$", one) for one in (gold, given)):
+            pointed = [re.sub(r"(?<=\d),(?=\d)", ".", one) for one in (gold, given)]
+            if any(re.search(r",\d{3}$", one) for one in (gold, given)) or agree(*pointed):
                 return open_("commas that may stand between digits")
             return Check(Verdict.FAIL, f"{len(parts[1])} values where {len(parts[0])} are right")
         if brackets[0] and brackets[1] and brackets[0] != brackets[1]:
@@ -241,8 +251,8 @@ class Comparison:
             or in_order.verdict is Verdict.PASS
         ):
             return in_order
-        if len(parts[0]) > MOST_ELEMENTS:
-            return open_("a long list in another order")
+        if len(parts[0]) > MOST_ELEMENTS or in_an_order(gold, given, self.question):
+            return open_("a list in another order")
         left = list(parts[1])
         worst = Verdict.FAIL
         for one in parts[0]:
@@ -264,6 +274,8 @@ class Comparison:
 
     def compare_formulas(self, gold: str, given: str) -> Check:
         """Formulas by their values, and the units behind them."""
+        if ("[]" in (brackets_of(gold), brackets_of(given))) and gold[0] != given[0]:
+            return open_("brackets on one side only")
         written = gold
         (gold, gold_unit), (given, given_unit) = split_unit(gold), split_unit(given)
         if {gold_unit.dimensions, given_unit.dimensions} == {DEGREES, RADIANS}:
@@ -323,6 +335,12 @@ def decided(same: bool | None, how: str) -> Check:
 def compare_choices(gold: str, given: str, question: str) -> Check | tuple[str, str] | None:
     """Choices by their letters; or the values to compare, where one side gives no letter."""
     found = CHOICE.fullmatch(gold), CHOICE.fullmatch(given)
+    for one in found:
+        if one and one[2] and re.match(r"(?:or|and|but|nor|not|is|isn't)\b", one[2]):
+            return open_("more than a choice")
+        listed = one and one[2] and option(one[1], question)
+        if one and listed and squeezed(listed) != squeezed(one[2]) and not agree(listed, one[2]):
+            return open_("a choice whose letter and value differ")
     if found[0] and found[1]:
         if found[0][1].lower() != found[1][1].lower():
             return Check(Verdict.FAIL, "another choice")
@@ -331,15 +349,21 @@ def compare_choices(gold: str, given: str, question: str) -> Check | tuple[str, 
         return Check(Verdict.PASS, "the same choice")
     for own, side, other in zip(found, (gold, given), (given, gold), strict=True):
         if own and not own[2] and side.isupper() and not re.search(r"[A-Za-z]", other):
-            value = re.search(rf"(?:^|[\s(]){own[1]}[).:]\s*([^\n(),;]{{1,60}})", question)
-            if value is None:
+            value = option(own[1], question)
+            if not value:
                 return open_("a choice against a value")
-            pair = plain(value[1]), other
+            pair = value, other
             return pair if side is gold else pair[::-1]
     for own, side in zip(found, (given, gold), strict=True):
         if own and own[2]:
             return (own[2], side) if own is found[0] else (side, own[2])
     return None
+
+
+def option(letter: str, question: str) -> str:
+    """What stands behind a letter in a question's choices, "" where nothing does."""
+    found = re.search(rf"(?:^|[\s(]){letter.upper()}[).:]\s*([^\n(),;]{{1,60}})", question)
+    return plain(found[1]) if found else ""
 
 
 def compare_spelled(gold: str, given: str) -> Check | None:
@@ -359,7 +383,7 @@ def compare_spelled(gold: str, given: str) -> Check | None:
 def compare_words(gold: str, given: str) -> Check | None:
     """Words; None where either is more than words."""
     words = gold.lower(), given.lower()
-    spelled = [str(NUMBER_WORDS.index(one)) if one in NUMBER_WORDS else one for one in words]
+    spelled = [str(NUMBER_WORDS.get(one, one)) for one in words]
     if spelled != list(words) and all(map(str.isdecimal, spelled)):
         same = spelled[0] == spelled[1]
         return Check(Verdict.PASS if same else Verdict.FAIL, "a number in letters")
@@ -407,9 +431,7 @@ def based(text: str) -> tuple[str, int] | None:
     if found is None or len(text) > 100:
         return None
     name = (found[2] or found[3]).lower()
-    base = (
-        NUMBER_WORDS.index(name) if name in NUMBER_WORDS else int(name) if name.isdecimal() else 0
-    )
+    base = NUMBER_WORDS.get(name) or (int(name) if name.isdecimal() else 0)
     fits = (
         (re.search(r"\d", found[1]) or base == 16)
         and 2 <= base <= 16
@@ -456,6 +478,29 @@ def named(text: str) -> list[tuple[str, str]]:
     if not any(found_parts[1:]) and "=" not in "".join(parts[1:]):
         return [(found_parts[0][1], value) for value in (found_parts[0][2], *parts[1:])]
     return [(one[1], one[2].strip()) for one in found_parts if one] if all(found_parts) else []
+
+
+def letters_of(question: str) -> set[str]:
+    """The letters that stand alone in a question, but for "a" and "i"."""
+    return set(re.findall(r"(?<![\\a-zA-Z'])(?<!\d )[b-hj-z](?![a-zA-Z'])", question))
+
+
+def other_letter(name: str, question: str) -> bool:
+    """Whether the name is a letter, and the question has letters but not this one."""
+    asked = letters_of(question)
+    return bool(asked) and len(name) == 1 and name not in asked
+
+
+def in_an_order(gold: str, given: str, question: str) -> bool:
+    """Whether the order of a list counts: the question names one, or what each part stands for."""
+    last = re.split(r"(?<=[.?!])\s", question.strip())[-1]
+    if ORDER.search(question) or BLANKS.fullmatch(gold) or BLANKS.fullmatch(given):
+        return True
+    if re.search(r"\b([a-z]) (?:and|und) [a-z]\b", last):  # "Find x and y"
+        return True
+    if ALL.search(question):
+        return False
+    return BOTH.search(last) is not None or not re.search(r"\d", gold)
 
 
 def agree(one: str, other: str) -> bool:
@@ -531,8 +576,9 @@ def depth(text: str) -> int:
 
 
 def squeezed(text: str) -> str:
-    """Without blanks, but for those between two digits or two letters."""
-    return re.sub(r"(?<![a-zA-Z0-9]) | (?![a-zA-Z0-9])", "", " ".join(text.split()))
+    """Without blanks, but for those between two digits or two letters; "1, 200" is no 1,200."""
+    text = " ".join(text.split())
+    return re.sub(r"(?<![a-zA-Z0-9])(?<!\d,) | (?![a-zA-Z0-9])", "", text)
 
 
 def _joined(number: re.Match[str]) -> str:

@@ -13,9 +13,9 @@ from __future__ import annotations
 import re
 
 from filters.trim.ends import ends
-from filters.verify.compare import NUMBER_WORDS, PROSE, agree, named
-from filters.verify.plain import plain
-from filters.verify.quantity import NUMBER, read_quantity
+from filters.verify.compare import NAME, PROSE, agree, letters_of, named, other_letter, squeezed
+from filters.verify.plain import SPELLED, TEXT, plain, spelled
+from filters.verify.quantity import NO_UNIT, NUMBER, read_quantity
 
 MOST_CHARS = 10_000  # a longer "answer" is an attack or an accident
 MOST_BOXES = 20
@@ -23,20 +23,45 @@ BRACE = re.compile(r"\\[{}]|[{}]")
 BOX = "\\boxed"
 BARE_BOX = re.compile(r"\\boxed\s*([^\s{}$\\]+)")
 TAGGED = re.compile(r"<answer>\s*([^<]{1,1000}?)\s*</answer>", re.IGNORECASE)
+# dashes and signs of mathematics in Unicode, but for "therefore"
+SIGNS = (
+    r"\xa2-\xbf\u2010-\u2013\u2070-\u209f\u2200-\u2233\u2235-\u22ff\u2795-\u2797"
+    r"\ufe63\uff0b\uff0d\uff5e"
+)
 # signs at the start of a line: quotes, bullets, headings and pictures
 MARKS = re.compile(
-    r"^(?:[#>*\u2022-]+\s+(?=[^\s\d])|[#>*\u2022]+\s+|[^\w\s!-/:-@\[-`{-~\xa2-\xbf])+\s*"
+    rf"^(?:[#>*\u2022-]+\s+(?=[^\s\d])|[#>*\u2022]+\s+|[^\w\s!-/:-@\[-`{{-~\u2014\u2015{SIGNS}])+\s*"
 )
 # what may stand between two boxes of one list
 JOINT = re.compile(
     r"(?:[\s$,;&]|\\[()\[\],;]|\\q?quad|\\text\{\s*(?:and|or),?\s*\}|\b(?:and|or)\b)*"
     r"(?:([a-zA-Z])\s*=[\s$]*)?"
 )
+# two boxes of two answers: "and the width is", "(b)", "Case 2:"
+CASES = re.compile(
+    r"^[\s$,]*(?:and|or)\b[^.\n]*$|(?:(?<!\w)\(?[b-zB-Z2-9]\)|\b[Cc]ase\b)[^.\n]{0,90}$"
+)
+LAYOUT = re.compile(r"^(?:[\s$*&]|\\[)\],;:! ]|\\q?quad)+")
+LAYOUT_END = re.compile(r"(?:[\s$*&]|\\[(\[,;:! ]|\\q?quad|\\displaystyle)+$")
+# a sign, a digit, a letter or a command that stands at a box and makes another value of it
+GLUED_BEFORE = re.compile(
+    rf"(?:[-+/^_<>{SIGNS}~{{}}(\[|%`!\d]|(?<![a-zA-Z])[a-zA-Z]"
+    r"|\\(?!therefore|implies|(?:Long|long)?[rR]ightarrow|to\b)[a-zA-Z]+)$"
+)
+GLUED_BEHIND = re.compile(
+    r"\s*!(?!\w)(?=.*\$)|(?:[\s$*]|\\[)\],;:! ])*"
+    r"(?:[-+/_<>=~{(\[|`?\d]|[,;:][\s$]*-?\d|\^(?!\s*\{?\\circ)|[a-zA-Z](?![a-zA-Z])"
+    r"|[.,](?!\s|$|[$*]|\\[)\]]|\\end)|\\(?!end|q?quad)[a-zA-Z]+"
+    r"|[\u4e07\u5104\u4ebf\u5343\u767e\u534a\u500d])"  # large numbers, half and times in Chinese
+)
+LEFT_OF = re.compile(
+    r"\$|\\[(\[]|[,:;&]|(?<![\\a-zA-Z])[a-zA-Z]{2,}(?![a-zA-Z])|\\(?:implies|Rightarrow|therefore)"
+)
 FIRST_NAME = re.compile(r"(?<![a-zA-Z])([a-zA-Z])\s*=[\s$]*$")
 ANSWER = "answer|ans|antwort|respuesta|réponse|risposta|resposta|ответ|答案|答え|答|정답|답"
 LABEL = re.compile(
     rf"^(?:(?:so|thus|therefore|hence),? )?(?:the |my |our )?(?:final |correct |short )*"
-    rf"(?:(?:{ANSWER}|result|total(?: \w+)?|solution)\s*[:=\uff1a]|a\s*:|####)\s*(.+)$",
+    rf"(?:(?:{ANSWER}|final|result|total(?: \w+)?|solution)\s*[:=\uff1a]|a\s*:|####)\s*(.+)$",
     re.IGNORECASE,
 )
 HEADING = re.compile(
@@ -52,12 +77,12 @@ SAID = re.compile(
 )
 FILLER = re.compile(
     r"^(?:(?:exactly|indeed|simply|thus|therefore|then|just|clearly|precisely|a total of|equal to"
-    r"|given by|(?:the )?(?:option|choice|letter)|\uff1a)(?![a-z])[ ,:]*)+",
+    r"|given by|(?:the )?(?:option|choice|letter)(?= \W*[A-Ja-j]\b)|\uff1a)(?![a-z])[ ,:]*)+",
     re.IGNORECASE,
 )
 REMARK = re.compile(
     r",?\s+(?:because|since|as|which|where|rather)\b.*$|,\s*not\b.*$"
-    r"|\s*\((?:since|because|as|i\.e\.|or|which|not)\b.*$|\s*\(?\bor [\d.]+\s?(?:%|percent)\)?\.?$",
+    r"|\s*\((?:since|because|as|i\.e\.|which|not)\b.*$|\s*\(?\bor [\d.]+\s?(?:%|percent)\)?\.?$",
     re.IGNORECASE | re.DOTALL,
 )
 LEAD = re.compile(r"\b(?:so|therefore|thus|hence|and),?$", re.IGNORECASE)
@@ -80,9 +105,9 @@ VALUE = re.compile(
 INLINE = re.compile(r"\$([^$\s](?:[^$]{0,200}[^$\s])?)\$(?!\d)|\\\((.{1,200}?)\\\)")
 EMPHASISED = re.compile(rf"\*\*([^*\n]{{1,200}})\*\*|{INLINE.pattern}")
 WORD = re.compile(
-    r"[^\W\d_]+(?:'t|'s)?|[<>~\u2260\u2264\u2265\u2248]|\\(?:neq?|leq?|geq?|approx)\b"
+    r"[^\W\d_]+(?:'t|'s)?|[<>~\u2260\u2264\u2265\u2248]|!=|=/=|\\(?:neq?|leq?|geq?|approx)\b"
 )
-SPELLED = re.compile(rf"\b(?:{'|'.join(NUMBER_WORDS[2:])})\b", re.IGNORECASE)
+EMPHASIS = re.compile(r"(?<![\w*])\*([^*\n]{1,200})\*(?![\w*])")
 STEM = re.compile(r"(?<=\w{4})(?:ing|ed|es|e)$|(?<=\w{3})s$")
 SAYS = re.compile(r"\b(?:is|are|was|were|be|equals?)\b|:(?=\s)|=")
 # what leads to the number of a conclusion: "the sum is 5", "a profit of $5", "x = 5", "So 5."
@@ -114,13 +139,20 @@ TAKEN_BACK = words("no not wait but however actually or instead rather sorry wro
 DENIED = TAKEN_BACK | words(
     "never neither nor none nobody nothing few hardly cannot without except either if unless maybe"
     " perhaps possibly might could incorrect too exclude reject discard ignore impossible false"
-    " assume suppose let try"
+    " assume suppose let try doubt mistake correction"
 )
 # a sentence with one of these says something else of its number, unless the question has it too
 COMPARED = words(
     "about approximately around roughly nearly almost least most than less more fewer between over"
     " under above below exceed divisible twice double triple times close"
 )
+# beside a box
+LIMITS = words("than about approximately nearly almost roughly rule case example")
+DERIVED = re.compile(
+    r"\b(?:square|cube|root|reciprocal|inverse|opposite|half|third|quarter)(?= of\b)|'s reciprocal"
+    r"|\bat (?:least|most)\b"
+)
+FOLLOWS = words("because since as which where when after with from by so I hope")
 COMMON = words(
     "the a an is are was were be been it that this these so therefore thus hence in total"
     " altogether together combined across on at of to for by as called written answer"
@@ -138,7 +170,9 @@ CONCLUDING = COUNTING | words(
 # what stands between the words of a question, where it is long enough to be its formula
 FORMULA = re.compile(r"(?<![A-Za-z])(?:(?![A-Za-z]{2})[\w\s+\-*/^=().]){5,200}")
 LAST_QUESTION = re.compile(r"[^.?!\n]{1,400}\?")
-NAMES_BEGIN = re.compile(r"(?<![\w\\])[a-zA-Z](?:_\w)? ?= ?[^=]+(?:,|\band\b|\bor\b|$)")
+NAMES_BEGIN = re.compile(
+    r"(?<![\w\\+*/^\u221a-])(?<![-+*/^] )[a-zA-Z](?:_\w)? ?= ?[^=]+(?:,|\band\b|\bor\b|$)"
+)
 
 
 def final_answer(text: str, question: str = "") -> str | None:
@@ -150,7 +184,7 @@ def final_answer(text: str, question: str = "") -> str | None:
     A last box that is not closed is no answer, and neither is what a line denies or compares with.
     """
     if BOX in text:
-        return boxed(text)
+        return clear_box(text, question)
     if found := TAGGED.findall(text[-2_000:]):
         return str(found[-1])
     lines = last_lines(text)
@@ -174,12 +208,91 @@ def reference_answer(reference: str) -> str:
     return in_box or marked(stripped[stripped.rfind("\n") + 1 :]) or stripped
 
 
+def clear_box(text: str, question: str) -> str | None:
+    """The boxed answer with its unit, None where what stands around the box says more or less.
+
+    `-x = \\boxed{5}`, `\\boxed{5}!`, "not \\boxed{5}" and "\\boxed{5}. Wait, 6." are no 5.
+    """
+    answer, start, end = boxes(text)
+    if answer is None:
+        return None
+    while text[:start].endswith("\\boxed{") and text.startswith("}", end):
+        start, end = start - len("\\boxed{"), end + 1
+    *earlier, line = text[max(0, start - MOST_CHARS) : start].rstrip("\n").split("\n")
+    before = LAYOUT_END.sub("", TEXT.sub(r" \1 ", MARKS.sub("", f"{line}\\").removesuffix("\\")))
+    behind = text[start : end + MOST_CHARS]
+    behind = TEXT.sub(r" \1 ", behind[: ends(behind)[1]][end - start :])
+    lines = [one for one in earlier if one.strip()]
+    led = before or " ".join(lines[-1:])
+    clause = re.split(r"[.,;:!?](?:\s|$)", led)[-1]
+    if GLUED_BEFORE.search(before) or GLUED_BEHIND.match(behind):
+        return None
+    rest = LAYOUT.sub("", behind)
+    if (
+        words(clause) & (DENIED | LIMITS)
+        or words(rest) & DENIED
+        or derived(f"{clause} {rest}", question)
+    ):
+        return None
+    if not of_the_question(led, answer, question):
+        return None
+    if unit := re.match(r"\^\s*\{?\\circ\}?|\\?%|\u00b0|[A-Za-z][^.,;:!?()\n$]*", rest):
+        answer = with_unit(answer, unit[0], question)
+    amount = read_quantity(plain(answer)) if answer else None
+    said = marked(before, question) or (marked(lines[-1], question) if lines else None)
+    for other in (said, final_answer(rest, question)):
+        value = re.sub(r"^[a-zA-Z]\s*=\s*", "", plain(other or ""))
+        stated_amount = read_quantity(value)
+        if amount and stated_amount and amount.value != stated_amount.value:
+            return None
+    return answer
+
+
+def of_the_question(before: str, value: str, question: str) -> bool:
+    """Whether a value may answer the question: what equals it is no other letter, 2x, -x or x^2."""
+    before = re.sub(
+        r"\b(?:is|equals|(?:will|would|must) be)$", "=", before.replace("$", " ").strip()
+    )
+    if not before.endswith("=") or re.search(r"(?<![\\a-zA-Z])[a-zA-Z]|\(", value):
+        return True
+    left = LEFT_OF.split(before)[-1].split("=")[0].replace("\\angle", "").strip()
+    if re.fullmatch(NAME, left) or squeezed(left) in squeezed(question):
+        return not (left.islower() and other_letter(left, question))
+    left = re.sub(r"(?<=\d) ?x ?(?=\d)", "*", left)
+    letters = set(re.findall(r"(?<![\\a-zA-Z])[a-zA-Z](?!\()", left))
+    return not letters or (len(letters) > 1 and letters.isdisjoint(letters_of(question)))
+
+
+def derived(before: str, question: str) -> bool:
+    """Whether a number is that of a square, a root and the like that nobody asked for."""
+    return any(found not in question.lower() for found in DERIVED.findall(before.lower()))
+
+
+def with_unit(answer: str, behind: str, question: str) -> str | None:
+    """An answer with the unit behind it, None where the words behind it may change it."""
+    first, *others = behind.split()
+    if NO_UNIT.fullmatch(first.lower()):
+        return None
+    for unit in (behind, " ".join([first, *others[:1]]), first):
+        one = read_quantity(plain(f"1 {unit}"))
+        if one and (one.unit.dimensions or one.percent or one.value != 1):
+            return f"{answer} {unit}"
+        if one and not one.unit.name:  # square units
+            return answer
+    return answer if words(first) <= CONCLUDING | FOLLOWS | words(question) else None
+
+
 def boxed(text: str) -> str | None:
     """What stands in the last box, if it is closed, and in the boxes that it makes a list with."""
+    return boxes(text)[0]
+
+
+def boxes(text: str) -> tuple[str | None, int, int]:
+    """The last box, or the list that it ends, with its start and its end."""
     at = text.rfind(BOX)
-    content, _ = box_at(text, at)
+    content, last = box_at(text, at)
     if content is None:
-        return None
+        return None, at, at
     found = [content]
     names: list[str] = []
     while (before := text.rfind(BOX, max(0, at - MOST_CHARS), at)) >= 0:
@@ -187,15 +300,15 @@ def boxed(text: str) -> str | None:
         between = text[end:at] if content is not None and end <= at else "."
         joint = JOINT.fullmatch(between) if len(between) < 100 else None
         if content is None or joint is None:
-            unclear = re.match(r"[\s$,]*(?:and|or)\b[^.\n]*$", between) and content not in found
-            return None if unclear else joined(found, names)
+            unclear = content not in found and CASES.search(between)
+            return (None if unclear else joined(found, names)), at, last
         found.insert(0, content)
         names.insert(0, joint[1] or "")
         at = before
         if len(found) > MOST_BOXES:
-            return None
+            return None, at, last
     first = FIRST_NAME.search(text[max(0, at - 20) : at])
-    return joined(found, [first[1] if first else "", *names])
+    return joined(found, [first[1] if first else "", *names]), at, last
 
 
 def joined(found: list[str], names: list[str]) -> str:
@@ -239,10 +352,13 @@ def last_lines(text: str) -> list[str]:
 
 def marked(line: str, question: str = "") -> str | None:
     """What stands behind a marker on the line."""
-    bare = re.sub(r"\*\*|__|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)", "", line).strip()
+    bare = EMPHASIS.sub(r"\1", re.sub(r"\*\*|__", "", line)).strip()
     if found := LABEL.match(bare):
         return tidy(found[1], question)
     found = SAID.search(bare)
+    of = re.search(r"value of ([^.:]{1,60}?) (?:is|would|=)", found[0]) if found else None
+    if of and not of_the_question(f"{of[1]} =", "", question):
+        return None
     # "Some say the answer is 12." states none
     return tidy(found[1], question) if found and leads(bare[: found.start()]) else None
 
@@ -252,7 +368,7 @@ def tidy(rest: str, question: str = "") -> str | None:
     answer = first_sentence(rest.strip())
     behind = rest[len(answer) :]
     numbers = VALUE.findall(behind)
-    if words(behind) & TAKEN_BACK or (numbers and numbers[-1].strip(" .") not in answer):
+    if words(behind) & DENIED or (numbers and numbers[-1].strip(" .") not in answer):
         return None
     if re.match(r"not\b", answer, re.IGNORECASE):
         return None
@@ -262,7 +378,7 @@ def tidy(rest: str, question: str = "") -> str | None:
     if words(whole) & WRONG:
         return None
     if PROSE.search(plain(answer)) and read_quantity(plain(answer)) is None:
-        return stated_value(answer, question, None) or answer or None
+        return stated_value(answer, question, CONCLUDING | words(question)) or answer or None
     return answer or None
 
 
@@ -337,13 +453,19 @@ def stated_value(
         if re.search(r"[=^]", found):
             said = said.replace(found.strip(" ."), " ")
     if not re.search(r"\d", said):  # "There are two horses."
-        said = SPELLED.sub(lambda found: str(NUMBER_WORDS.index(found[0].lower())), said)
+        said = SPELLED.sub(spelled, said)
     spot = value_in(said.strip(" *"), question)
     if spot is None or said.rstrip(" *").endswith("?"):
         return None
     before, value, behind = spot
+    if not of_the_question(before, value, question):
+        return None
     others = words(f"{before} {behind}")
-    if others & DENIED or ((others | words(value)) & COMPARED) - words(question):
+    if (
+        derived(before, question)
+        or others & DENIED
+        or ((others | words(value)) & COMPARED) - words(question)
+    ):
         return None
     if (of := OF.search(before)) and (of[1] is None or of[2] in PARTS):  # "the root of 5"
         return None
@@ -356,6 +478,7 @@ def stated_value(
         countable = read_quantity(plain(f"1 {behind}")) or words(behind) <= vocabulary
         if not (concludes and countable and LEADS_TO.search(before.lower())):
             return None
+        value = value if words(behind) <= vocabulary else f"{value} {behind.strip()}"
     return value.strip(" .")
 
 

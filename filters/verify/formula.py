@@ -136,9 +136,10 @@ class Parser:
         return work
 
     def begins_factor(self) -> bool:
-        """Whether a factor follows without a sign; a number behind a number is none."""
-        if self.kind == "number" and self.tokens[self.at - 1][0] == "number":
-            raise UnreadableError("two numbers with a blank between them")
+        """Whether a factor follows without a sign; a number behind a number or a letter is none."""
+        before, _ = self.tokens[self.at - 1]
+        if self.kind == "number" and before in ("number", "word"):
+            raise UnreadableError("a number behind a number or a letter")  # 1 2, 3 R 2
         signs = self.next in ("(", "[", "{")
         return signs or (self.kind in ("number", "command", "word") and self.next not in BETWEEN)
 

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 NO_ANSWER = "no final answer"
 RESTATED = re.compile(r"[\d\s.,]{1,40}(?:[-+*\u00d7x][\d\s.,]{1,40}){1,5}")
+# what is thought or hidden is no answer
+THOUGHT = re.compile(
+    r"<(think(?:ing)?|scratchpad|reasoning)>.*?(?:</\1>|\Z)|<!--.*?(?:-->|\Z)",
+    re.DOTALL | re.IGNORECASE,
+)
 RUNS_ON = re.compile(r"^[ \t]*(?:Q|Question|User|Human|Assistant)\s*:", re.MULTILINE)
 
 
@@ -30,10 +35,11 @@ class Maths(Model):
 
     An answer counts where it is marked (boxed, behind `A:`, `####` or "the answer is", in bold),
     alone on the last line, or in a last sentence that says nothing but the answer to the question;
-    what is denied or compared is no answer. Formulas are compared by value, to 60 digits and more.
-    1/3 is not 0.333 unless within `tolerance`, 10 cm is not 10 m, and a unit that the question asks
-    for may be left out. 50% against 50 stays open, and so do words that differ; yes against no
-    fails.
+    what is denied or compared is no answer, nor is a number that its surroundings change (`2x =`
+    in front, `million` behind). Formulas are compared by value, to 60 digits and more. 1/3 is not
+    0.333 unless within `tolerance`, and 10 cm is not 10 m. A unit that the question asks for may be
+    left out; no other may be added. 50% against 50 stays open, and so do words that differ, or
+    lists in another order where the question may mean one; yes against no fails.
     """
 
     name: ClassVar[str] = "maths"
@@ -87,7 +93,8 @@ def check_text(text: str, reference: str | None, prompt: str, tolerance: float =
     if not reference or not reference.strip():
         return Check(Verdict.NOT_APPLICABLE, "no reference answer")
     gold, prompt = reference_answer(reference), prompt[:MOST_CHARS]
-    if same := whole_text(gold, text):
+    text = THOUGHT.sub("", text[text.rfind("</think>") + 1 :] if "<think>" not in text else text)
+    if "\\boxed" not in text and (same := whole_text(gold, text)):
         return same
     if RUNS_ON.search(text, 1):
         return Check(Verdict.UNVERIFIED, "it goes on with another question")

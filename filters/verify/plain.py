@@ -20,9 +20,14 @@ SIGNS = {
     "\u00f7": "/", "\u03c0": "\\pi ", "\u221e": "\\infty ", "\u2264": "\\le ", "\u2265": "\\ge ",
     "\u2260": "\\ne ", "\u2208": "\\in ", "\u222a": "\\cup ", "\u2229": "\\cap ",
     "\u2205": "\\emptyset ", "\u211d": "\\mathbb{R} ", "\u00b0": " degrees ", "\u2044": "/",
-    "\u221a": "\\sqrt ", "\u00b1": "\\pm ", "\u2236": ":",
-    "\u200b": "", "\u2060": "", "\ufeff": "", "\u200e": "", "\u200f": "",
+    "\u2248": "\\approx ", "\u221a": "\\sqrt ", "\u00b1": "\\pm ", "\u2236": ":",
 }  # fmt: skip
+# between two digits it is neither nothing nor a blank, and stays
+INVISIBLE = re.compile(
+    "(?<!\\d)[\u200b\u2060\ufeff\u200e\u200f]+|[\u200b\u2060\ufeff\u200e\u200f]+(?!\\d)"
+)
+SUBSCRIPT = re.compile("(?<![a-zA-Z])[\u2080-\u2089]+")
+LETTER = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]")
 SIGN = re.compile("|".join(map(re.escape, SIGNS)))
 SAME = [  # ways of LaTeX to write the same
     (re.compile(pattern), form)
@@ -37,7 +42,8 @@ SAME = [  # ways of LaTeX to write the same
         (r"\{\s*([,:])\s*\}", r"\1"),
         (r"\\(?:text)?color\s*\{[^{}]*\}", ""),
         (r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|limits|quad|qquad)(?![a-zA-Z])", " "),
-        (r"\\[,;: ]|~", " "),
+        (r"\\[,;: ]|(?<=[^~])~(?=[^~])", " "),  # ~5 is about 5, and ~~5~~ is struck out
+        (r"\\not\s*=|=/=", r"\\ne "),
         (r"\\([$%])", r"\1"),
         (r"(?<=\d) x (?=\d)", r" \\times "),
         (r"\\therefore(?![a-z])", ""),
@@ -62,24 +68,74 @@ TEXT = re.compile(
 )
 WRAPPERS = (
     ("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ("{", "}"),
+    ('"', '"'), ("'", "'"), ("\u201c", "\u201d"),
 )  # fmt: skip
+ONES = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
+    "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
+TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+NUMBER_WORDS = {word: value for value, word in enumerate(ONES)} | {
+    word: 10 * value for value, word in enumerate(TENS, 2)
+}
+LARGE = {"hundred": 100, "thousand": 1_000, "million": 1_000_000}
+ANY = "|".join([*NUMBER_WORDS, *LARGE])
+SPELLED = re.compile(
+    rf"\b(?:{'|'.join(NUMBER_WORDS)})\b(?:(?:[\s-]|\band\b){{1,5}}\b(?:{ANY})\b)*", re.IGNORECASE
+)
 
 
 def plain(answer: str) -> str:
     """The answer in NFKC with ASCII signs, without the LaTeX that only sets type."""
     text = SUPERSCRIPT.sub(lambda found: "^" + found.group().translate(SUPERSCRIPTS), answer)
     text = VULGAR.sub(_spell_fraction, text)
-    text = SIGN.sub(lambda found: SIGNS[found.group()], unicodedata.normalize("NFKC", text))
+    text = SUBSCRIPT.sub(lambda found: "_" + unicodedata.normalize("NFKC", found[0]), text)
+    text = INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    text = SIGN.sub(lambda found: SIGNS[found.group()], text)
     text = unwrap(text.strip())
     for pattern, form in SAME:
         text = pattern.sub(form, text)
     for _ in range(2):  # \textbf{\text{12}}
         text = TEXT.sub(r" \1 ", text)
     text = unwrap(" ".join(text.split())).removeprefix("=").strip()
+    text = re.sub(r"(?<![\w)}])(?<![\w)}] )\+ ?(?=\\infty)", "", text)
+    if found := SPELLED.fullmatch(re.sub(r"^(?:minus|negative) |[. ]+$", "", text)):
+        text = text.replace(found[0], spelled(found))
     text = re.sub(r"^(?:minus|negative) (?=\d)", "-", text)
+    exact, _, about = text.partition("\\approx")  # 1/6 ≈ 0.167, but not x ≈ 0.167
+    if (
+        re.fullmatch(r" ?[\d.,]+ ?%?", about)
+        and re.search(r"\d", exact)
+        and not LETTER.search(exact)
+    ):
+        text = exact.strip()
     text = re.sub(r"^([\[\]])([^\[\]]+[,;][^\[\]]+)([\[\]])$", _turned, text)
     text = re.sub(r"^(?:all )?(?:real numbers|reals)$", r"\\mathbb{R}", text)
     return text.rstrip(".,;: \u3002") if not text.endswith("...") else text
+
+
+def spelled(found: re.Match[str]) -> str:
+    """A number in words as digits; the words where they are no number, as in "five six"."""
+    total = group = 0
+    least, scale = 1_000, 10**9  # what may come next is smaller: "twenty five", no "five twenty"
+    last = ""
+    for word in re.findall(r"[a-z]+", found[0].lower()):
+        size = LARGE.get(word, 0)
+        if (
+            (word == "and" and last not in LARGE)
+            or (size and (not group or size >= scale or (size == 100 and group >= 100)))
+            or (word in NUMBER_WORDS and (NUMBER_WORDS[word] >= least or (word == "zero" and last)))
+        ):
+            return found[0]
+        if size == 100:
+            group, least = 100 * group, 100
+        elif size:
+            total, group, least, scale = total + size * group, 0, 1_000, size
+        elif word != "and":
+            group += NUMBER_WORDS[word]
+            least = 10 if word in TENS else 1
+        last = word
+    return str(total + group)
 
 
 def unwrap(text: str) -> str:

@@ -3,7 +3,7 @@
 The rules, which a test holds:
 - thousands separators, currency signs, number scales ("3 million") and exponents are read;
 - units that both name must measure the same thing and are converted: 100 cm is 1 m, not 100 m;
-- a unit that only one side names counts as right where the question names it, or names none;
+- a unit that only the answer names must be asked for: the question names it, or what it measures;
 - a percent sign on one side only leaves it open, unless percent were asked: 50% may be 50 or 0.5;
 - values are fractions: 0.5 is 1/2, but 0.333 is 1/3 only within a tolerance that the recipe gives,
   and an exact value that rounds to a gold decimal is open.
@@ -91,7 +91,8 @@ SPOKEN = [  # to one form
 FACTOR = re.compile(r"([a-z$\u00a2\u20ac\u00a3\u00a5\u20b9]+)(?:\^(-?\d))?")
 OTHER_UNIT = re.compile(r"\s*[A-Za-z'-]{3,}(?:\s+[A-Za-z'-]{3,}){0,5}")
 NO_UNIT = re.compile(
-    r"\b(?:and|or|pi|sqrt|sin|cos|tan|log|exp|mod|not|but|minus|plus|times|over|than|least|most|squared|cubed|less|fewer|out)\b"
+    r"\b(?:and|or|pi|sqrt|sin|cos|tan|log|exp|mod|not|but|minus|plus|times|over|than|least|most|squared|cubed|less|fewer"
+    r"|out|factorial|(?:four|fif|six|seven|eigh|nin|ten|hundred|thousand)ths?|half|halves|\w+illions?)\b"
 )
 SOLD = re.compile(
     r"[$\u20ac\u00a3\u00a5\u20b9]|how much|\b(?:dollars?|cents?|euros?|money|costs?|prices?|pay"
@@ -103,7 +104,11 @@ ASKS = {
     "how long": "length time years", "how heavy": "mass", "weigh": "mass", "how old": "years",
 }  # fmt: skip
 PERCENT = re.compile(r"%|\bper ?cent", re.IGNORECASE)
-MANY = re.compile(r"how many|number of")
+COUNTED = re.compile(r"how many (?!(?:more|do|does|did|are|is|will|would|can|in)\b)\w")
+ASKED_UNIT = re.compile(
+    r"\b(?:in|how many) ((?:square |cubic )?[a-z]{2,20}(?:(?: per |/)[a-z]{1,20})?)\b"
+)
+IN_ALL = {"left", "remaining", "total", "altogether", "all", "the"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +203,8 @@ def factor(name: str) -> tuple[str, int, Fraction] | None:
 
 def read_unit(text: str, currency: str = "") -> Unit | None:
     """The unit that a text is, or None; nothing is the currency."""
-    name = text.strip().lower().rstrip(".")
+    name = text.strip().rstrip(".")
+    name = name if name == "M" else name.lower()
     for pattern, form in SPOKEN:
         name = pattern.sub(form, name)
     name = f"{currency}{name}" if name.startswith("/") else name or currency
@@ -252,7 +258,7 @@ def named_in(question: str) -> set[tuple[str, int, Fraction]]:
     words = set(
         re.findall(
             r"[^\W\d_]{2,}|(?<=\d)[a-z]\b|(?<=\d )[b-z]\b|[$\u00a2\u20ac\u00a3\u00a5\u20b9]",
-            question.lower(),
+            re.sub("[\u00b2\u00b3]", " ", question.lower()),
         )
     )
     named = {known for word in words - {"in"} if (known := factor(word))}
@@ -264,29 +270,35 @@ def doubt(gold: Unit, given: Unit, question: str) -> str:
     if gold == given or given == Unit():
         return ""
     if gold != Unit():
-        one = set(gold.name.split()), set(given.name.split())
-        return "" if one[0] < one[1] or one[0] > one[1] else "the same number, other units"
+        ours, theirs = set(gold.name.split()), set(given.name.split())
+        added = Unit(" ".join(theirs - ours))
+        same = theirs < ours or (ours < theirs and asked_for(added, question))
+        return "" if same else "the same number, other units"
     return "" if asked_for(given, question) else "a unit that the question does not name"
 
 
 def asked_for(unit: Unit, question: str) -> bool:
-    """Whether a question asks for a unit, or at least for no other one."""
+    """Whether a question asks for a unit: it names it, or what is measured or sold."""
     asked, named = question.lower(), named_in(question)
-    counts = MANY.search(asked) is not None
+    if len(re.findall(r"[^\W\d_]+", asked)) < 2:  # "Question 12."
+        return "/" not in unit.name
     if not unit.dimensions:
+        last = re.split(r"(?<=[.?!])\s", asked.strip())[-1]
         own, others = (
-            {word.removesuffix("s") for word in re.findall(r"\w{3,}", text)}
-            for text in (unit.name, asked)
+            {word.removesuffix("s") for word in re.findall(r"[^\W\d_]{3,}", text)}
+            for text in (unit.name, last if COUNTED.search(last) else asked)
         )
-        return bool(own & others) or not counts
+        return own <= others | IN_ALL
+    for found in ASKED_UNIT.findall(asked):  # "in square metres", "how many hours"
+        if (one := read_unit(found)) and one.dimensions:
+            return (one.dimensions, one.size) == (unit.dimensions, unit.size)
     kinds = {kind for phrase, kinds in ASKS.items() if phrase in asked for kind in kinds.split()}
-    kind = unit.dimensions[0][0] if len(unit.dimensions) == 1 else ""
+    (kind, power), *_ = unit.dimensions
+    kind = kind if power == 1 == len(unit.dimensions) else ""
     if unit.factors <= named or kind in kinds - {one[0] for one in named}:
         return True
-    if kind in CURRENCIES:
-        other = any(one[0] in CURRENCIES for one in named)
-        return not other and (SOLD.search(asked) is not None or not (named or counts))
-    return not (named or counts or unit.name.startswith("/"))
+    other = any(one[0] in CURRENCIES for one in named)
+    return kind in CURRENCIES and not other and SOLD.search(asked) is not None
 
 
 def compare_quantities(

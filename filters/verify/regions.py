@@ -186,8 +186,10 @@ def zero_where(one: Formula, other: Formula) -> bool | None:
             def at(value: Value, point: dict[str, Fraction] = point, letter: str = letter) -> Value:
                 return ROUGH.convert(value_at(one, point | {letter: value}))
 
-            zero, unit, two = (at(ROUGH.mpf(x)) for x in (0, 1, 2))
-            linear = abs(two - 2 * unit + zero) < 1e-40 and unit != zero
+            zero, unit = (at(ROUGH.mpf(x)) for x in (0, 1))
+            linear = unit != zero and all(  # |x-y| is, on one side of y
+                abs(at(ROUGH.mpf(x)) - zero - x * (unit - zero)) < 1e-40 for x in (2, -100, 100)
+            )
             try:
                 root = (
                     zero / (zero - unit)

@@ -138,7 +138,7 @@ def by_result(
         and words(re.sub(DIGITS, " ", behind)) <= words(question) | COUNTING
     ):
         return None
-    check = compare_quantities(amounts[0], amounts[1], tolerance)
+    check = compare_quantities(amounts[0], amounts[1], tolerance, prompt)
     known = of_question | numbers_in(text.replace(",", "").rpartition(before.replace(",", ""))[0])
     if check.verdict is Verdict.FAIL:  # a check or an example may stand behind the answer
         return None if digits(gold) in known else check

@@ -2,7 +2,7 @@ r"""What formulas are worth, and whether two of them have the same value.
 
     \frac{52!}{48!}  and  \frac{52!}{47!}    differ: both are worked out as fractions
     2\sqrt{2}        and  \sqrt{8}           are the same: 60 digits agree, and 150 agree further
-    x^2+2x+1         and  (x+1)^2            are the same at each of five odd points
+    x^2+2x+1         and  (x+1)^2            are the same at each of six odd points
 
 A value is exact while it is rational, and a difference counts as none only if it shrinks when more
 digits are worked out. The size of numbers and the steps are bounded.
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import partial
 from itertools import permutations
+from random import Random
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -166,14 +167,17 @@ OPERATIONS: dict[str, Callable[..., Value]] = {
 
 
 def points(symbols: Iterable[str]) -> list[dict[str, Fraction]]:
-    """Five odd points, two of them with negative values; a single empty one for constants."""
+    """Six points with unrelated values, half of them positive; a single empty one for constants."""
     names = sorted(symbols)
+    drawn = Random(0)
     return [
         {
-            name: Fraction(whole + 3 * place) if name[0] in WHOLE else Fraction(odd + 4 * place, 11)
-            for place, name in enumerate(names)
+            name: Fraction(drawn.randint(3, 19))
+            if name[0] in WHOLE
+            else Fraction(drawn.randint(20, 400), 97) * (drawn.choice((1, -1)) if at % 2 else 1)
+            for name in names
         }
-        for whole, odd in ((7, 7), (12, -25), (5, 23), (10, -41), (3, 4))[: 5 if names else 1]
+        for at in range(6 if names else 1)
     ]
 
 
@@ -201,7 +205,7 @@ def same_at(gold: Formula, given: Formula, point: dict[str, Fraction]) -> bool |
         return one == other
     apart, scale = distance(one, other)
     if ROUGH.isnan(apart) or not ROUGH.isfinite(scale):
-        return bool(one == other) if ROUGH.isinf(scale) else None
+        return False if ROUGH.isinf(scale) and one != other else None  # \infty+1 is open
     if apart > 1e-20 and apart > 1e-30 * scale:
         return False
     one, other = (value_at(side, point, FINE, imaginary) for side in (gold, given))

@@ -63,7 +63,7 @@ def of_itself(text: str, beside: str, told: str, limits: Limits) -> Checks:
         (Reason.COPIED, lambda: copied(text, beside, told) or said_twice(text, beside)),
         (Reason.WRAPPED, lambda: wrapped(text) and not wrapped(beside)),
         (Reason.WRAPPED, lambda: template_token(text, beside) or next_turn(text, beside)),
-        (Reason.REFUSED, lambda: refuses(text) and not refuses(beside)),
+        (Reason.REFUSED, lambda: refuses(text, beside) and not refuses(beside)),
         (Reason.FRAMED, lambda: framed(text) and not framed(beside)),
         (Reason.LOOPING, lambda: loop(text).score > max(1, loop(beside).score)),
         (Reason.LANGUAGE, lambda: drifted(text, beside)),

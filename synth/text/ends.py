@@ -23,7 +23,7 @@ FREE = re.compile(
     r"|\s*(?:[>#]|\||!?\[|\$\$|\\|<|[*_]{2}[^*_]+:[*_]{0,2}|\w: )"
     r"|.*(?:[#@/]\S*|\s[-–—] ?[A-Z][^!?]{1,40}|\$|\\\)|\\\]|\||=\s*[^=\s][^=]{0,40})$"
 )
-MIDDLE = re.compile(r"[^\W\d_]$|[,;–—(\[{&]$|\s[-+*/×÷−=]$")
+MIDDLE = re.compile(r"(?<![A-Z]\.)[^\W\d_]$|[,;–—(\[{&]$|\s[-+*/×÷−=]$")
 # no English sentence, list item or signature ends so
 DANGLING = re.compile(
     r"\b(?:the|an?|and|or|of|to|in|with|for|that|which|by|from|as|is|are|was|their|its|your|but|"

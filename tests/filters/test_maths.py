@@ -45,7 +45,7 @@ def verdict(given: str, gold: str) -> str:
         (r"\boxed{\frac{1}{2}} is the answer. I hope it is right.", r"\frac{1}{2}"),
         ("Work.\n25", "25"),
         ("Work.\nx = 25 cm", "x = 25 cm"),
-        ("Work.\nTherefore, the total is 72 clips.", "72"),
+        ("Work.\nTherefore, the total is 72 clips.", "72 clips"),
         ("Work.\nSo 5 + 3 = 8.", "8"),
         ("Therefore she has 12 apples and 3 pears.", None),
         ("Therefore x = 3 and y = 4.", "x = 3 and y = 4"),
@@ -314,6 +314,31 @@ def test_a_tolerance_is_a_share_of_the_gold_value(given, gold, tolerance, expect
         (r"\frac{100}{3}", "33.3", "unverified"),  # the gold one may be rounded
         (r"(C)\ 12", "12", "pass"),
         ("12", "C", "unverified"),
+        # equations in letters that differ by a number, or have another factor
+        ("x-y=1", "y=x+1", "fail"),
+        ("x-y=7", "y=x+1", "fail"),
+        ("|x-y|=1", "x-y=1", "fail"),
+        ("(x-y)(2x+y-3)=0", "2x+y=3", "fail"),
+        ("a^2=b^2", "a+b=0", "fail"),
+        ("f(x)=2x", "f'(x)=2x", "unverified"),
+        (r"\infty+1", r"\infty", "unverified"),
+        ("2 R 3", "3 R 2", "unverified"),
+        ("[5]", "5", "unverified"),
+        ("0,75", r"\frac34", "unverified"),
+        # signs that change a number without being seen
+        ("5\u200b5", "55", "unverified"),
+        ("\u2085\u2085", "55", "unverified"),
+        ("~5", "5", "unverified"),
+        (r"\not=5", "5", "unverified"),
+        (r"\frac16 \approx 0.167", r"\frac16", "pass"),
+        # numbers in words
+        ("minus five", "-5", "pass"),
+        ("one hundred and five", "105", "pass"),
+        ("fifty-seven", "57", "pass"),
+        ("twenty five", "5", "fail"),
+        ("five sixths", "5", "unverified"),
+        ("zero point five", "5", "unverified"),
+        ("five squared", "5", "unverified"),
         (r"\begin{pmatrix}1&0\\0&1\end{pmatrix}", r"\begin{bmatrix}1&0\\0&1\end{bmatrix}", "pass"),
         (r"\int_0^2 x^2\,dx", r"\frac83", "pass"),
     ],
@@ -332,6 +357,16 @@ def test_kinds_of_answers(given, gold, expected):
         ("42 apples", "How many oranges are left?", "unverified"),
         ("$42", "How much does she pay?", "pass"),
         ("$42", "How many apples has she?", "unverified"),
+        ("$42", "What is the value of x?", "unverified"),
+        ("42 pairs", "How many shoes are there?", "unverified"),
+        ("42 m^2", "How many metres of wire are in the box?", "unverified"),
+        ("42 m^2", "What is the area in square metres?", "pass"),
+        ("42 halves", "How long is the rope?", "unverified"),
+        ("42 metres per second", "How long is the rope?", "unverified"),
+        ("42 boxes", "The boxes hold pencils. How many pencils are left?", "unverified"),
+        ("42 pencils each", "How many pencils are left?", "unverified"),
+        ("option 42", "How many pencils are left?", "unverified"),
+        ("a loss of 42", "How much does she earn?", "unverified"),
         ("42%", "What percentage is red?", "pass"),
         ("42 m^2", "A room is 6 m by 7 m. What is its area?", "pass"),
     ],
@@ -344,6 +379,88 @@ def test_the_letter_of_a_choice_stands_for_its_value_in_the_question():
     question = "What is 5 + 7? (A) 11 (B) 12 (C) 13"
     assert check_text(r"\boxed{12}", "B", question).verdict == "pass"
     assert check_text(r"\boxed{C}", "12", question).verdict == "fail"
+    assert check_text("Answer: (B) 12", "B", question).verdict == "pass"
+    assert check_text("Answer: (B) or (C)", "B", question).verdict == "unverified"
+    assert check_text("Answer: (B) 13", "B", question).verdict == "unverified"
+    assert check_text("Answer: (C) 12", "12", question).verdict == "unverified"
+
+
+@pytest.mark.parametrize(
+    ("gold", "given", "question", "expected"),
+    [
+        ("1, 2, 3", "3, 2, 1", "Find all roots.", "pass"),
+        ("1, 2, 3", "3, 2, 1", "Sort them in increasing order.", "unverified"),
+        ("5, 8, 13", "8, 5, 13", "What are the next three terms?", "unverified"),
+        ("2, 3", "3, 2", "Solve for x and y.", "unverified"),
+        ("4 and 6", "6 and 4", "How many dimes and nickels are there?", "unverified"),
+        ("Ann, Bob", "Bob, Ann", "Who won?", "unverified"),
+    ],
+)
+def test_the_order_of_a_list_counts_where_the_question_may_mean_one(
+    gold, given, question, expected
+):
+    assert check_text(f"Answer: {given}", gold, question).verdict == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"$-x = \boxed{5}$",
+        r"$x^2 = \boxed{5}$",
+        r"$x+y = \boxed{5}$",
+        r"The square of $x$ is $\boxed{5}$.",
+        r"$2\cdot\boxed{5}$",
+        r"$1/\boxed{5}$",
+        r"$\boxed{5}\%$",
+        r"$\boxed{5}.5$",
+        r"$\boxed{5}!$",
+        r"$\boxed{5}$ million",
+        r"$\boxed{5}$ km",
+        r"$\boxed{5}$ or $6$",
+        r"x is not $\boxed{5}$.",
+        r"$\boxed{5}$ is wrong.",
+        r"$\boxed{5}$. But this is extraneous.",
+        "$\\boxed{5}$\n\nFinal answer: 6",
+        "#### 6\n\n$\\boxed{5}$",
+        r"(a) $\boxed{6}$ (b) $\boxed{5}$",
+        r"\boxed{5} \boxed{}",
+        "1) $\\boxed{6}$\n2) $\\boxed{5}$",
+        "The answer is not\n$\\boxed{5}$",
+        "\u221a\\boxed{5}",
+        "\uff0d5",
+        "\u221a5",
+        r"<think>\boxed{5}</think> I give up.",
+        r"~~$\boxed{5}$~~",
+        "Therefore, 2x = 5.",
+        "Thus -x = 5.",
+        "Thus y = 5.",
+        "The value of 2x is 5.",
+        "The answer is different from 5.",
+        "The answer is 5. This is false.",
+        "The answer is 5 (or 6).",
+        "The answer is ~~5~~.",
+    ],
+)
+def test_what_stands_around_an_answer_must_not_change_it(text):
+    assert check_text(text, "5", "What is the value of x?").verdict != "pass"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"$x = \boxed{5}$",
+        r"\[ 2+3 = \boxed{5}. \]",
+        r"Hence the value of $x$ is $\boxed{5}$, as required.",
+        r"$\boxed{4}$. Wait, that is wrong: $\boxed{5}$.",
+        "$\\boxed{5}$\n\nLet me know if you have questions.",
+        r"<think>\boxed{6}</think> \boxed{5}",
+        r"\boxed{\boxed{5}}",
+        "Final: 5",
+        'The answer is "five".',
+    ],
+)
+def test_an_answer_may_stand_in_a_sentence(text):
+    assert check_text(text, "5", "What is the value of x?").verdict == "pass"
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,11 @@ def harder(request: Request, _before: int) -> str:
 
 def failing_in(*rounds: int) -> Any:
     """One prompt's teacher, who refuses in these rounds, counted from 1."""
-    return lambda request, before: "Sorry, no." if before + 1 in rounds else harder(request, before)
+    return lambda request, before: (
+        "I'm sorry, but I can't help with that."
+        if before + 1 in rounds
+        else harder(request, before)
+    )
 
 
 def texts(rows: list[dict[str, Any]]) -> list[str]:
@@ -76,7 +80,11 @@ def test_latest_keeps_the_last_that_survived_and_says_what_became_of_the_others(
 
 def test_latest_keeps_a_prompt_of_which_no_child_survived() -> None:
     rows = prompts(1)
-    outcome, _, _ = apply(Evolve(rounds=2, keep="latest"), rows, lambda _r, _n: "Sorry, no.")
+    outcome, _, _ = apply(
+        Evolve(rounds=2, keep="latest"),
+        rows,
+        lambda _r, _n: "I'm sorry, but I can't help with that.",
+    )
     assert outcome.kept.to_pylist() == rows
     assert outcome.rejected["reason"].to_pylist() == ["refused"] * 2
 
@@ -89,7 +97,11 @@ def test_a_failed_child_leaves_its_parent_to_the_next_round() -> None:
     assert failed["trail"][-1]["parent"] == third["trail"][-1]["parent"] == first["id"]
     assert given(teacher.asked[1]) == given(teacher.asked[2]) == texts(kept)[1]
     assert teacher.asked[1].seed != teacher.asked[2].seed
-    assert (failed["reason"], failed["by"], failed["raw"]) == ("refused", "evolve", "Sorry, no.")
+    assert (failed["reason"], failed["by"], failed["raw"]) == (
+        "refused",
+        "evolve",
+        "I'm sorry, but I can't help with that.",
+    )
     assert failed["score"] < 95
     assert third["trail"][-1]["round"] == 3
     assert seed["trail"][0]["stage"] == "read"
@@ -320,7 +332,11 @@ def test_reasons_that_no_longer_occur_may_still_be_spared() -> None:
 def refusing(*operations: str) -> Any:
     def answer(request: Request, before: int) -> str:
         head = request.turns[0]["content"].partition("\n")[0]
-        return "Sorry, no." if head.endswith(f"({operations[0]})") else harder(request, before)
+        return (
+            "I'm sorry, but I can't help with that."
+            if head.endswith(f"({operations[0]})")
+            else harder(request, before)
+        )
 
     return answer
 
@@ -379,7 +395,11 @@ def improving(request: Request, before: int) -> str:
     head, _, told = request.turns[0]["content"].partition("\n")
     if "improve" in head:
         return "Demand something new that a person could check by hand, and never decline to do so."
-    return harder(request, before) if "check by hand" in told else "Sorry, no."
+    return (
+        harder(request, before)
+        if "check by hand" in told
+        else "I'm sorry, but I can't help with that."
+    )
 
 
 def test_auto_evol_writes_an_instruction_anew_and_the_trail_says_which_was_used() -> None:

@@ -42,6 +42,8 @@ PAGE = (
     "The seed library in Orrin lends more than 340 varieties of vegetables. Members borrow a "
     "packet in March and return seed from their own plants by October."
 )
+TAILS = "at ed in ob um ack ent isp old urn ash"
+VARIED = " ".join(head + tail for head in "bcdfghklmnprst" for tail in TAILS.split())
 
 
 def prompts(count: int = 5) -> list[dict[str, Any]]:
@@ -94,7 +96,7 @@ def test_the_teacher_is_shown_the_rows_prompt_and_others_of_the_shard() -> None:
         (SEEDS[2], "too_like_the_pool"),
         ("Explain how a lock on a canal lifts a big boat.", "too_like_the_pool"),
         ("Why, though?", "too_few_words"),
-        (f"Name a colour. {' '.join(f'w{n}' for n in range(150))}.", "too_many_words"),
+        (f"Name a colour. {VARIED}.", "too_many_words"),
         ("Sorry, I can't help with that.", "refused"),
         ("Another subject, another task, another way of asking. Why?", "instruction_copied"),
     ],
