@@ -50,8 +50,8 @@ pins:  ## resolve the newest versions that fit pyproject.toml into constraints.t
 PINNED := --universal --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url \
   --no-annotate --custom-compile-command "make pins" --quiet
 
-docs: install  ## the recipe reference in the README
-	$(BIN)/python -m flows.reference README.md
+docs: install  ## generate docs/reference.md
+	$(BIN)/python -m flows.reference
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -140,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "recipes")
 
     schema = _command(commands, "schema")
-    schema.add_argument("--markdown", action="store_true", help="as the reference of the README")
+    schema.add_argument("--markdown", action="store_true", help="as Markdown: docs/reference.md")
 
     show = _command(commands, "show")
     show.add_argument("run", type=Path, help="folder of the run, e.g. outputs/quickstart")

@@ -1,9 +1,8 @@
-"""The recipe reference, made from the models: for the README and for `synth schema --markdown`."""
+"""The recipe reference, made from the models: `docs/reference.md` and `synth schema --markdown`."""
 
 from __future__ import annotations
 
 import re
-import sys
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,13 @@ from typing import Any
 from flows.recipe import STAGES, Recipe
 
 Schema = dict[str, Any]
-START = "<!-- reference: made by `synth schema --markdown`, held by a test -->\n"
-END = "<!-- /reference -->"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference.md"
+INTRODUCTION = """\
+# Recipe reference
+
+Every key of a recipe, with its type and default. `make docs` generates this page from the code.
+`synth schema --markdown` prints it, and `synth schema` prints the JSON schema for your editor.
+"""
 JOBS = {
     "read, and clean what is read": ("read", "clean"),
     "make prompts": ("evolve", "invent", "reverse", "follow_up"),
@@ -26,19 +30,19 @@ JOBS = {
 
 
 def reference() -> str:
-    """Markdown: the keys of a recipe, then each stage by job, with settings, types and defaults."""
+    """The page: the keys of a recipe, then each stage by job, with settings, types and defaults."""
     schema = Recipe.model_json_schema()
     definitions: dict[str, Schema] = schema["$defs"]
-    lines = ["### A recipe", "", *_table(schema, definitions), ""]
-    lines += ["### `teacher`", "", *_section(definitions["TeacherConfig"], definitions)]
-    lines += ["### `sampling`", "", *_section(definitions["Sampling"], definitions)]
-    lines += ["### Stages", "", "| to | stages |", "|---|---|"]
+    lines = [INTRODUCTION, "## A recipe", "", *_table(schema, definitions), ""]
+    lines += ["## `teacher`", "", *_section(definitions["TeacherConfig"], definitions)]
+    lines += ["## `sampling`", "", *_section(definitions["Sampling"], definitions)]
+    lines += ["## Stages", "", "| to | stages |", "|---|---|"]
     for job, names in JOBS.items():
         lines.append(f"| {job} | {', '.join(f'[`{name}`](#{name})' for name in names)} |")
     lines.append("")
     for name in chain.from_iterable(JOBS.values()):
         stage = STAGES[name]
-        lines += [f"### `{name}`", "", *_section(definitions[stage.__name__], definitions)]
+        lines += [f"## `{name}`", "", *_section(definitions[stage.__name__], definitions)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -54,7 +58,7 @@ def _section(schema: Schema, definitions: dict[str, Schema]) -> list[str]:
             for name, deeper in inner.get("properties", {}).items():
                 model = _model_of(deeper, definitions)
                 if model is not None and model.get("properties") and not _is_sampling(model):
-                    lines += [f"`{name}`: {_one_line(model.get('description', ''))}", ""]
+                    lines += [f"### `{name}`", "", *_plain(model.get("description", "")), ""]
                     lines += [*_table(model, definitions), ""]
     return lines
 
@@ -155,13 +159,5 @@ def _one_line(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip().replace("|", "\\|")
 
 
-def with_reference(readme: str) -> str:
-    """The README's text with the reference of today between its markers."""
-    before, _, rest = readme.partition(START)
-    _, _, after = rest.partition(END)
-    return f"{before}{START}\n{reference()}\n{END}{after}"
-
-
 if __name__ == "__main__":
-    path = Path(sys.argv[1])
-    path.write_text(with_reference(path.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(reference(), encoding="utf-8")

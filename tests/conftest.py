@@ -11,7 +11,7 @@ import pytest
 from tests.fake_teacher import served
 
 # they wait for servers and processes: begun last, they would be all that still runs
-FIRST = ("test_flows.py", "test_readme.py", "test_cli.py", "test_contributing.py")
+FIRST = ("test_flows.py", "test_docs.py", "test_cli.py", "test_contributing.py")
 REAL = Path(__file__).parents[2] / "shared" / "data"
 
 

@@ -152,6 +152,3 @@ def test_what_it_names_exists():
         if not (ROOT / path).exists()
     }
     assert missing == {"my_pkg/my_mod.py"}
-    headings = re.findall(r"(?m)^#+ (.+)$", PROSE)
-    links = re.findall(r"\]\(#([\w-]+)\)", PROSE)
-    assert set(links) <= {heading.lower().replace(" ", "-") for heading in headings}
