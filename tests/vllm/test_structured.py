@@ -45,8 +45,8 @@ def test_each_answer_follows_the_schema_and_tells_its_probabilities(
         f"stages.read.prompts={tmp_path / 'sums.jsonl'}",
         "stages.1.dedup={exact: {}}",
         f"stages.2.distill={json.dumps(distill)}",
-        "stages.3.quality=[refusal]",
-        "stages.4.dedup={exact: {}}",
+        "stages.4.quality=[refusal]",
+        "stages.5.dedup={exact: {}}",
     )
     kept = rows(tmp_path / "run", "02-distill/kept/*.parquet")
     left = rows(tmp_path / "run", "02-distill/rejected/*.parquet")
