@@ -63,7 +63,7 @@ def _same_items(text: str) -> list[float]:
     for line in text.split("\n"):
         if item := MARKER.match(line):
             lists[-1].append(line[item.end() :])
-        elif line.endswith(":") or not line:
+        elif lists[-1] and (line.endswith(":") or not line):
             lists.append([])
     return [_same(items) for items in lists]
 
