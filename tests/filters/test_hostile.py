@@ -46,7 +46,7 @@ CHARS = int(os.environ.get("HOSTILE_CHARS", "50000"))
 ALL = "HOSTILE_CHARS" in os.environ
 CAPPED = ("copying", "eliminate", "facts", "screen")
 """They look at no more than 50,000 characters, in up to half a second, and get fewer here."""
-LIMIT_S = 2.0 if ALL else 0.3  # of CPU in this process, for two rows of each text
+LIMIT_S = 2.0 if ALL else 0.5  # of CPU in this process, for two rows of each text
 WARM = (
     "The naïve plan has 2 parts. It is so long that its language can be told from the words in it."
 )
