@@ -205,7 +205,8 @@ def reference_answer(reference: str) -> str:
     """The answer in a reference, which may be a whole solution ("… #### 18") or the bare answer."""
     stripped = reference.strip()
     in_box = boxed(stripped) if BOX in stripped else None
-    return in_box or marked(stripped[stripped.rfind("\n") + 1 :]) or stripped
+    last = stripped[stripped.rfind("\n") + 1 :]
+    return in_box or (marked(last) if len(last) <= MOST_CHARS else None) or stripped
 
 
 def clear_box(text: str, question: str) -> str | None:
