@@ -109,9 +109,9 @@ class Comparison:
             return found if isinstance(found, Check) else self.check(*found)
         if found := compare_spelled(gold, given):
             return found
-        amounts = read_quantity(gold), read_quantity(given)
-        if amounts[0] is not None and amounts[1] is not None:
-            return compare_quantities(*amounts, self.tolerance, self.question)  # type: ignore[arg-type]
+        ours, theirs = read_quantity(gold), read_quantity(given)
+        if ours is not None and theirs is not None:
+            return compare_quantities(ours, theirs, self.tolerance, self.question)
         if max(len(gold), len(given)) > MOST_CHARS or max(depth(gold), depth(given)) > DEEPEST:
             return open_("brackets nested too deep, or too long to work out")
         if found := compare_words(gold, given):

@@ -57,6 +57,7 @@ GLUED_BEHIND = re.compile(
 LEFT_OF = re.compile(
     r"\$|\\[(\[]|[,:;&]|(?<![\\a-zA-Z])[a-zA-Z]{2,}(?![a-zA-Z])|\\(?:implies|Rightarrow|therefore)"
 )
+NAMED_BY_LETTER = re.compile(r"^[a-zA-Z]\s*=\s*")
 FIRST_NAME = re.compile(r"(?<![a-zA-Z])([a-zA-Z])\s*=[\s$]*$")
 ANSWER = "answer|ans|antwort|respuesta|réponse|risposta|resposta|ответ|答案|答え|答|정답|답"
 LABEL = re.compile(
@@ -242,7 +243,7 @@ def clear_box(text: str, question: str) -> str | None:
     amount = read_quantity(plain(answer)) if answer else None
     said = marked(before, question) or (marked(lines[-1], question) if lines else None)
     for other in (said, final_answer(rest, question)):
-        value = re.sub(r"^[a-zA-Z]\s*=\s*", "", plain(other or ""))
+        value = NAMED_BY_LETTER.sub("", plain(other or ""))
         stated_amount = read_quantity(value)
         if amount and stated_amount and amount.value != stated_amount.value:
             return None
@@ -401,9 +402,9 @@ def first_sentence(text: str) -> str:
 
 def stated(line: str, question: str) -> str | None:
     """The value that an unmarked last line states, if it states exactly one."""
-    bare = INLINE.sub(lambda found: found[1] or found[2], line.replace("**", "")).strip()
+    bare = unmarked(line).strip()
     alone = plain(bare)
-    if read_quantity(re.sub(r"^[a-zA-Z]\s*=\s*", "", alone)) is not None:
+    if read_quantity(NAMED_BY_LETTER.sub("", alone)) is not None:
         return bare.removeprefix("=").strip()
     if line.startswith(("$", "\\(")) and len(alone) < 200 and named(alone):
         return alone
@@ -421,8 +422,7 @@ def stated(line: str, question: str) -> str | None:
         return result
     concludes = said != bare
     if spans and not concludes:
-        sentence = INLINE.sub(lambda found: found[1] or found[2], sentence.replace("**", ""))
-        return stated_value(sentence, question, None)
+        return stated_value(unmarked(sentence), question, None)
     if "=" in said and not concludes:
         return None
     common = CONCLUDING if concludes else COUNTING
@@ -437,6 +437,11 @@ def stated(line: str, question: str) -> str | None:
         map(bare_digits, VALUE.findall(question))
     )
     return value if new else None
+
+
+def unmarked(text: str) -> str:
+    """The text without the marks of bold type and of inline formulas."""
+    return INLINE.sub(lambda found: found[1] or found[2], text.replace("**", ""))
 
 
 def stated_value(
