@@ -98,12 +98,13 @@ def ends(text: str, prompt: str = "") -> tuple[int, int]:
 
 
 def _hangs_on(cut: str, rest: str) -> bool:
-    """Whether the rest needs what is cut before it: "This behaviour …", "However, …"."""
+    """Whether the rest points back to what is cut: "This behaviour …", "If so, …"."""
     return not AGREES.fullmatch(cut) and POINTS_BACK.match(rest) is not None
 
 
 def _limits(cut: str, rest: str, prompt: str) -> bool:
-    """Whether what is cut tells a limit that belongs to the answer."""
+    """Whether what is cut tells a limit that belongs to the answer: the prompt asks about the one
+    who answers, or the rest sets something against it ("However, …")."""
     return NOT_ABLE.search(cut) is not None and bool(OF_YOU.search(prompt) or CONTRASTS.match(rest))
 
 
