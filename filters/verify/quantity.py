@@ -213,10 +213,10 @@ def read_unit(text: str, currency: str = "") -> Unit | None:
     powers: Counter[str] = Counter()
     size = Fraction(1)
     factors = set()
-    for place, side in enumerate(name.split("/")):
-        for one in side.split():
+    for place, side in enumerate(name.split("/")):  # "days in a week" has no inches
+        for nth, one in enumerate(side.split()):
             found = FACTOR.fullmatch(one)
-            known = factor(found[1]) if found else None
+            known = factor(found[1]) if found and not (one == "in" and nth) else None
             if found is None or known is None:
                 other = OTHER_UNIT.fullmatch(text.strip(" .").replace("/", " per "))
                 if other and not NO_UNIT.search(text.lower()):

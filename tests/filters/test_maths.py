@@ -615,3 +615,16 @@ def test_every_reference_solution_passes_against_itself(gold):
     rows = gold("gsm8k_test.jsonl")
     found = checks([(row["answer"], row["answer"]) for row in rows])
     assert {check.verdict for check in found} == {Verdict.PASS}
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("There are 7 days in a week.", Verdict.PASS),
+        ("There are 8 days in a week.", Verdict.FAIL),
+        ("There are 7 hours in a week.", Verdict.UNVERIFIED),
+    ],
+)
+def test_a_preposition_behind_a_unit_is_no_inch(answer: str, expected: Verdict) -> None:
+    found = Maths().check_text(answer, "7", "How many days are there in a week?")
+    assert found.verdict is expected
