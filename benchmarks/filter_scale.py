@@ -55,7 +55,7 @@ class Made(Source):
 
 async def run(rows: int, folder: Path) -> tuple[list[tuple[str, int, int]], float]:
     """Rows in and kept of each stage, and the CPU seconds of all but the making of rows."""
-    from synth.engine.line import open_workshop, run_line
+    from synth.engine.run import open_runner, run_stages
 
     stages = (
         Made(rows=rows),
@@ -65,8 +65,8 @@ async def run(rows: int, folder: Path) -> tuple[list[tuple[str, int, int]], floa
     before = 0.0
     for upto in (1, len(stages)):
         plan = Plan("scale", 7, SHARD_ROWS, None, stages[:upto])
-        async with open_workshop(plan, folder) as shop:
-            manifests = await run_line(shop)
+        async with open_runner(plan, folder) as runner:
+            manifests = await run_stages(runner)
         if upto == 1:
             before = time.process_time()
     counts = [(one.stage, one.rows_in, one.rows_kept) for one in manifests]

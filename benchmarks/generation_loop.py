@@ -127,8 +127,8 @@ def ours(url: str, records: int, concurrency: int) -> float:
     """The distill stage as `synth run` runs it, without Prefect. Returns the CPU of reading."""
     import uvloop
 
-    from synth.engine.line import open_workshop, run_line
     from synth.engine.plan import Plan
+    from synth.engine.run import open_runner, run_stages
     from synth.engine.stage import Outcome, Source
     from synth.generate.distill import Distill
     from synth.kind import Kind
@@ -153,11 +153,11 @@ def ours(url: str, records: int, concurrency: int) -> float:
         whole = Plan("loop", 7, 1000, teacher, (Numbered(), Distill()))
         with tempfile.TemporaryDirectory() as folder:
             before = _cpu_s()
-            async with open_workshop(replace(whole, stages=whole.stages[:1]), Path(folder)) as shop:
-                await run_line(shop)
+            async with open_runner(replace(whole, stages=whole.stages[:1]), Path(folder)) as runner:
+                await run_stages(runner)
             reading = _cpu_s() - before
-            async with open_workshop(whole, Path(folder)) as shop:
-                manifests = await run_line(shop)
+            async with open_runner(whole, Path(folder)) as runner:
+                manifests = await run_stages(runner)
         assert manifests[-1].rows_kept == records
         return reading
 

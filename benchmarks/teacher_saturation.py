@@ -24,15 +24,16 @@ from pathlib import Path
 
 from benchmarks.generation_loop import PROMPT, measure
 from benchmarks.report import result, table
-from synth.engine.line import open_workshop, run_line
 from synth.engine.plan import Plan
+from synth.engine.progress import Progress
+from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import Outcome, Source
-from synth.engine.watch import Watch
 from synth.generate.distill import Distill
 from synth.kind import Kind
+from synth.record import Turn
 from synth.store.manifest import Manifest
 from synth.teacher.config import TeacherConfig
-from synth.teacher.protocol import Request, Sampling, Turn
+from synth.teacher.protocol import Request, Sampling
 
 GOAL = 0.97
 FAKE_GOAL = 0.95
@@ -76,7 +77,7 @@ class Numbered(Source):
             yield Outcome(records_table(part), REJECT.empty_table())
 
 
-class Clock(Watch):
+class Clock(Progress):
     """How long the last stage took."""
 
     def stage_starts(self, index: int, name: str, rows: int | None) -> None:  # noqa: ARG002  only replies count
@@ -97,8 +98,8 @@ def stage(url: str, model: str, records: int, concurrency: int, sampling: Sampli
     async def work() -> int:
         plan = Plan("saturation", 7, 1000, teacher, stages)
         with tempfile.TemporaryDirectory() as folder:
-            async with open_workshop(plan, Path(folder), clock) as shop:
-                *_, manifest = await run_line(shop)
+            async with open_runner(plan, Path(folder), clock) as runner:
+                *_, manifest = await run_stages(runner)
         return sum(shard.tokens_out for shard in manifest.shards)
 
     return _run(work()) / clock.seconds

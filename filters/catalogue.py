@@ -28,7 +28,7 @@ from filters.verify.consistency import Consistency
 from filters.verify.instructions.verifier import Instructions
 from filters.verify.json_schema import JsonSchema
 from filters.verify.maths import Maths
-from synth.engine.stage import Model
+from synth.model import Model
 
 FILTERS: Final[dict[str, type[Model]]] = {
     "arithmetic": Arithmetic,

@@ -7,7 +7,12 @@ A bare name takes the defaults; `use` names a class of the user's own by import 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from hashlib import sha256
+from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from pydantic import (
@@ -19,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from synth.engine.stage import Model
+from synth.model import Model
 
 OWN = ("use", "with")
 
@@ -120,9 +125,6 @@ def list_schema(field: str) -> Callable[[dict[str, Any]], None]:
 def identities(entries: Sequence[Entry]) -> object:
     """What a change of the user's own files changes: the digest of the file that each class of
     theirs comes from, and of those that a filter reads (its `files`, where it has any)."""
-    import inspect
-    from hashlib import sha256
-    from pathlib import Path
 
     digests = {}
     for entry in entries:
@@ -136,7 +138,6 @@ def identities(entries: Sequence[Entry]) -> object:
 
 def load_part(path: str, parameters: Mapping[str, Any], role: str, method: str) -> Any:
     """The user's own filter or verifier with its parameters; a ValueError says what is wrong."""
-    from importlib import import_module
 
     module_name, _, class_name = path.partition(":")
     if not module_name or not class_name:
@@ -163,7 +164,6 @@ def load_part(path: str, parameters: Mapping[str, Any], role: str, method: str) 
 
 
 def _unknown(role: str, name: object, known: list[str]) -> str:
-    from difflib import get_close_matches
 
     close = get_close_matches(str(name), known, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""

@@ -23,10 +23,15 @@ from flows import loop, strict_yaml
 from flows.recipe import STAGES
 from flows.recipe_file import check
 from flows.strict_yaml import Document
+from seeds.formats import look_ahead
+from seeds.inputs import Format, find_inputs
 from seeds.read import Read
+from seeds.roles import job_of
 from synth.engine.plan import RELEASE, Plan
+from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import CorpusStage, ShardStage
 from synth.errors import ExitCode, RecipeError
+from synth.verdict_report import run_verdicts
 
 SHARD_ROWS = 5_000  # larger than where a teacher answers: no row takes longer than milliseconds
 Part = str | dict[str, Any]
@@ -37,19 +42,17 @@ def run_alone(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> int:
 
     The funnel and the verdicts are shown, also where no row is left (`NoRowsError`).
     """
-    from flows.progress import Progress
+    from flows.progress import ConsoleProgress
     from flows.samples import run_manifests
     from flows.terminal import print_funnel, print_headline, print_verdicts
-    from synth.engine.line import open_workshop, run_line
-    from synth.verdict_report import run_verdicts
 
     plan = plan_of(arguments, stages)
     out = arguments.out or Path("outputs") / plan.name
 
     async def go() -> None:
-        with Progress() as progress:
-            async with open_workshop(plan, out, progress) as shop:
-                await run_line(shop)
+        with ConsoleProgress() as progress:
+            async with open_runner(plan, out, progress) as runner:
+                await run_stages(runner)
 
     try:
         loop.run(go())
@@ -68,7 +71,6 @@ def run_alone(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> int:
 def plan_of(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> Plan:
     """The plan: read the input, the stages, write. Raises `RecipeError`, a line per mistake, and
     `InputError` for input that cannot be used."""
-    from seeds.roles import roles_of_all
 
     columns = dict(_role_and_column(text) for text in arguments.column)
     read = {
@@ -91,9 +93,7 @@ def plan_of(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> Plan:
     plan = check(Document(recipe, {}), Path(arguments.command))
     source = plan.stages[0]
     assert isinstance(source, Read)
-    roles_of_all(
-        source, source.inputs()
-    )  # a column that is not there is told before a file is made
+    source.preflight()  # reports a missing column before anything is written
     return plan
 
 
@@ -157,9 +157,6 @@ def _role_and_column(text: str) -> tuple[str, str]:
 
 def _job(arguments: Namespace, columns: Mapping[str, str]) -> str:
     """What the rows are, by the columns of the first file."""
-    from seeds.formats import look_ahead
-    from seeds.inputs import Format, find_inputs
-    from seeds.roles import job_of
 
     forced = Format(arguments.format) if arguments.format in set(Format) else None
     paths = [Path(path).expanduser() for path in arguments.input]

@@ -10,18 +10,20 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from synth.engine.stage import Place
 from synth.errors import InputError
 from synth.generate.judge import HIGHEST, LOWEST, Judge
 from synth.kind import Kind
-from synth.teacher.config import TeacherConfig
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
-    from numpy.typing import NDArray
+from synth.record import new_record, records_table
+from synth.teacher.config import TeacherConfig, open_teacher
+from synth.teacher.journal import Journal
+from synth.teacher.journaled import JournaledTeacher
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,6 @@ class Gold:
 
 def read_gold(path: Path) -> Gold:
     """The rows of a JSONL file. Raises `InputError`, which names the line and what is missing."""
-    from synth.record import new_record, records_table
 
     rows = [
         _row(line, f"{path}, line {n}") for n, line in enumerate(_lines(path), 1) if line.strip()
@@ -109,9 +110,6 @@ async def judged(
     gold: Gold, judge: Judge, teacher: TeacherConfig, folder: Path, seed: int
 ) -> list[float | None]:
     """The judge's value of each row, in order; what was asked before is not asked again."""
-    from synth.teacher.config import open_teacher
-    from synth.teacher.journal import Journal
-    from synth.teacher.journaled import JournaledTeacher
 
     async with open_teacher(teacher, needs=judge.needs()) as served:
         journal = await Journal.open(folder / "journal.sqlite")
@@ -207,7 +205,6 @@ def _share(which: list[bool]) -> float | None:
 
 def spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
     """Rank correlation, ties with their mean rank; None where one side has no two values."""
-    import numpy as np
 
     if len(set(one)) < 2 or len(set(other)) < 2:
         return None
@@ -215,7 +212,6 @@ def spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
 
 
 def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
-    import numpy as np
 
     _, place, count = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
     ranks: NDArray[np.float64] = (np.cumsum(count) - (count + 1) / 2)[place]
@@ -225,7 +221,6 @@ def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
 def weighted_kappa(one: Sequence[float], other: Sequence[float]) -> float | None:
     """Cohen's kappa with quadratic weights over the grades 0 to 5 (Cohen 1968); None where chance
     alone would agree fully."""
-    import numpy as np
 
     size = HIGHEST + 1
     seen = np.zeros((size, size))

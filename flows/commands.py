@@ -6,16 +6,25 @@ import json
 import sys
 import tempfile
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from flows import loop
+from synth.engine.run import open_runner, run_stages
 from synth.errors import ExitCode, InputError
+from synth.generate.judge import Judge
+from synth.release.push import Push
+from synth.teacher.address import without_keys
+from synth.teacher.config import TeacherConfig
+from synth.verdict_report import run_verdicts, stage_verdicts
 
 
 def run(arguments: Namespace) -> int:
     """A flow run of the recipe, with the user's Prefect server or a temporary one."""
-    from flows.progress import Progress
+    from flows.progress import ConsoleProgress
     from flows.recipe_file import load_recipe
     from flows.temporary_server import prefect_api
 
@@ -23,7 +32,7 @@ def run(arguments: Namespace) -> int:
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
     )
     folder = arguments.out or Path("outputs") / plan.name
-    with Progress() as progress, prefect_api(progress.say):
+    with ConsoleProgress() as progress, prefect_api(progress.say):
         from flows.pipeline import pipeline, unmasked, watching
 
         watching.set(progress)
@@ -48,14 +57,11 @@ def run(arguments: Namespace) -> int:
 
 def preview(arguments: Namespace) -> int:
     """The recipe's stages on a few rows, at once and without Prefect; nothing is kept."""
-    from dataclasses import replace
 
     from flows.hints import hints
-    from flows.progress import Progress
+    from flows.progress import ConsoleProgress
     from flows.recipe_file import load_recipe
     from flows.samples import sample_rows
-    from synth.engine.line import open_workshop, run_line
-    from synth.verdict_report import stage_verdicts
 
     plan = load_recipe(
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.rows
@@ -68,11 +74,11 @@ def preview(arguments: Namespace) -> int:
         async def go() -> None:
             from flows.terminal import print_funnel, print_samples, print_verdicts
 
-            with Progress() as progress:
+            with ConsoleProgress() as progress:
                 for hint in hints(plan):
                     progress.say(f"hint: {hint}")
-                async with open_workshop(plan, Path(folder), progress) as shop:
-                    manifests = await run_line(shop)
+                async with open_runner(plan, Path(folder), progress) as runner:
+                    manifests = await run_stages(runner)
             print_samples(sample_rows(Path(folder), manifests, arguments.rows))
             print_funnel(manifests)
             print_verdicts(stage_verdicts(manifests))
@@ -171,12 +177,9 @@ def prompts(arguments: Namespace) -> int:
 
 def calibrate(arguments: Namespace) -> int:
     """How well a judge agrees with people."""
-    from pydantic import ValidationError
 
     from flows import calibrate as calibration
     from flows.terminal import print_measures
-    from synth.generate.judge import Judge
-    from synth.teacher.config import TeacherConfig
 
     gold = calibration.read_gold(arguments.gold)
     try:
@@ -197,14 +200,13 @@ def calibrate(arguments: Namespace) -> int:
 def push(arguments: Namespace) -> int:
     """A flow run that publishes the release."""
     from flows.temporary_server import prefect_api
-    from synth.hub import Push
 
     settings = _settings(Push, arguments)
     with prefect_api(_say):
         from flows.pipeline import publish, watching
-        from flows.progress import Progress
+        from flows.progress import ConsoleProgress
 
-        watching.set(Progress())
+        watching.set(ConsoleProgress())
         receipt = loop.run(publish(str(arguments.run), settings))
     state = "is already there" if receipt.already else "published"
     print(f"{receipt.repo} {state}: {receipt.url} (commit {receipt.commit[:12]})")
@@ -249,7 +251,6 @@ def teacher(arguments: Namespace) -> int:
 
 
 def _settings(model: Any, arguments: Namespace) -> Any:
-    from pydantic import ValidationError
 
     try:
         return model(repo=arguments.repo, private=not arguments.public, tag=arguments.tag)
@@ -259,7 +260,6 @@ def _settings(model: Any, arguments: Namespace) -> Any:
 
 def _masked(arguments: Namespace) -> tuple[str | None, list[str]]:
     """Teacher and overrides of a command, with stars in place of a key in an address."""
-    from synth.teacher.address import without_keys
 
     teacher = arguments.teacher and without_keys(arguments.teacher)
     return teacher, [without_keys(one) for one in arguments.set]
@@ -275,7 +275,6 @@ def _show(folder: Path, rows: int) -> None:
         print_unfinished,
         print_verdicts,
     )
-    from synth.verdict_report import run_verdicts
 
     if not folder.is_dir():
         raise InputError(f"no run folder {folder}; a run makes one under outputs/")

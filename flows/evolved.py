@@ -10,14 +10,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from flows.samples import stage_folder
 from synth.generate.trail import evolved, told_evolved
 from synth.store.manifest import Manifest
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from synth.store.shards import read_shard
 
 
 @dataclass(slots=True)
@@ -45,7 +46,6 @@ class Tried:
 
 def tried_operations(run: Path, manifest: Manifest) -> dict[str, Tried]:
     """Per operation of an `evolve` stage, versions of its instruction together, what it did."""
-    from synth.store.shards import read_shard
 
     found: dict[str, Tried] = {}
     folder = stage_folder(run, manifest)
@@ -57,7 +57,6 @@ def tried_operations(run: Path, manifest: Manifest) -> dict[str, Tried]:
 
 def told_rows(run: Path, manifests: Sequence[Manifest]) -> str | None:
     """How many of the last stage's rows are evolved; None for a run that evolves nothing."""
-    import pyarrow.parquet as pq
 
     ended = [manifest for manifest in manifests if manifest.stage != "push"]
     if not any(manifest.stage == "evolve" for manifest in ended):

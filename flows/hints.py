@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from filters.verify.stage import Verify
 from seeds.read import Read
+from synth.engine.plan import Plan
 from synth.errors import InputError
 from synth.generate.answer_formats import asks_for_mark
 from synth.generate.distill import Distill
-
-if TYPE_CHECKING:
-    from synth.engine.plan import Plan
 
 ROWS = 200  # of the input that are looked at
 

@@ -6,6 +6,7 @@ task, and leaves artifacts. What is finished is known from the run folder, not f
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -20,16 +21,18 @@ from prefect.runtime import flow_run
 from flows.hints import hints
 from flows.recipe_file import load_recipe
 from flows.tasks import Tasks
-from synth.engine.line import open_workshop, run_line
 from synth.engine.plan import RELEASE, Plan
-from synth.engine.watch import Watch
+from synth.engine.progress import Progress
+from synth.engine.run import open_runner, run_stages
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.rewrite import Rewrite
-from synth.hub import Push, PushReceipt, push_release
+from synth.release.hub import PushReceipt
+from synth.release.push import Push, push_release
 from synth.store.manifest import Manifest
+from synth.verdict_report import run_verdicts, verdict_rows
 
-watching: ContextVar[Watch | None] = ContextVar("watching", default=None)
+watching: ContextVar[Progress | None] = ContextVar("watching", default=None)
 """Who is told of progress; a flow's parameters are plain values, so the caller sets this."""
 
 unmasked: ContextVar[tuple[str | None, list[str]] | None] = ContextVar("unmasked", default=None)
@@ -98,10 +101,9 @@ async def distill(
 @flow(name="publish", flow_run_name="publish {run}", persist_result=False)
 async def publish(run: str, settings: Push) -> PushReceipt:
     """Pushes the finished release of a run folder to the Hub, in one commit."""
-    import asyncio
 
-    watch = watching.get() or Watch()
-    receipt = await asyncio.to_thread(push_release, Path(run) / RELEASE, settings, say=watch.say)
+    progress = watching.get() or Progress()
+    receipt = await asyncio.to_thread(push_release, Path(run) / RELEASE, settings, say=progress.say)
     await acreate_markdown_artifact(
         f"[{receipt.repo}]({receipt.url}), commit `{receipt.commit[:12]}`, {receipt.files} files",
         key="published",
@@ -130,7 +132,7 @@ async def _one_job(
     return await _run(plan, out)
 
 
-class _RunLog(Watch):
+class _RunLog(Progress):
     """Tells the flow run's own log how it goes, where nobody watches (a worker, a served flow)."""
 
     def say(self, message: str) -> None:
@@ -151,17 +153,17 @@ async def _run(plan: Plan, out: str | None) -> dict[str, Any]:
     run = Path(out or f"{OUTPUTS}/{plan.name}")
     async with _opened(plan, run) as tasks:
         for hint in hints(plan):
-            tasks.shop.watch.say(f"hint: {hint}")
-        manifests = await run_line(tasks.shop, tasks)
+            tasks.runner.progress.say(f"hint: {hint}")
+        manifests = await run_stages(tasks.runner, tasks)
     await _leave_artifacts(plan, run, manifests)
     return {f"{m.index:02d}-{m.stage}": m.rows_kept for m in manifests}
 
 
 @asynccontextmanager
 async def _opened(plan: Plan, run: Path) -> AsyncIterator[Tasks]:
-    async with open_workshop(plan, run, watching.get() or _RunLog()) as shop:
+    async with open_runner(plan, run, watching.get() or _RunLog()) as runner:
         await _tag("synth", plan.name)
-        with Tasks(shop) as tasks:
+        with Tasks(runner) as tasks:
             yield tasks
 
 
@@ -176,7 +178,6 @@ async def _tag(*tags: str) -> None:
 async def _leave_artifacts(plan: Plan, run: Path, manifests: Sequence[Manifest]) -> None:
     """The funnel, the verdicts and some rows, for the page of the flow run."""
     from flows.samples import sample_rows
-    from synth.verdict_report import run_verdicts, verdict_rows
 
     key = plan.name.lower().replace("_", "-").replace(".", "-")
     await acreate_table_artifact(

@@ -9,6 +9,7 @@ import gc
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from importlib.metadata import version
 from pathlib import Path
+
+import uvicorn
 
 from synth.errors import InfrastructureFault
 
@@ -129,7 +134,6 @@ def _environment(home: Path, *, migrate: bool, schedules: bool = False) -> dict[
 
 def await_answer(server: Server) -> None:
     """Return once the server answers; raise `PrefectUnreachable` with its log if it does not."""
-    from http.client import HTTPConnection, HTTPException
 
     with closing(HTTPConnection("127.0.0.1", server.port, timeout=START_TIMEOUT_S)) as connection:
         try:
@@ -149,7 +153,6 @@ def _did_not_start(server: Server, why: str) -> str:
 
 def template_path() -> Path:
     """Where the user's cache holds the migrated database of the installed Prefect, if it does."""
-    from importlib.metadata import version
 
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(os.environ.get("SYNTH_CACHE") or Path(cache, "synth"))
@@ -158,7 +161,6 @@ def template_path() -> Path:
 
 def template(say: Callable[[str], None]) -> Path:
     """The migrated database of the installed Prefect, made now if the cache does not hold it."""
-    import sqlite3
 
     made = template_path()
     if made.exists():
@@ -191,7 +193,6 @@ def _serve(home: Path, listener: int, parent: int) -> None:
     """Be the server: answer on the inherited socket for as long as `parent` lives."""
     threading.Thread(target=_end_with, args=(parent, home), daemon=True).start()
     gc.disable()  # a fifth of the start would go to looking for garbage among imports
-    import uvicorn
     from prefect.server.api.server import create_app
 
     app = create_app()

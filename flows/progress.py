@@ -1,4 +1,4 @@
-"""Progress for people: a line per stage that renews itself on a terminal, plain lines elsewhere."""
+"""Progress on the console: one line per stage, redrawn on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Self, TextIO
 
-from synth.engine.watch import Watch
+from synth.engine.progress import Progress
 from synth.store.manifest import Manifest
 from synth.teacher.protocol import Reply
 
@@ -31,7 +31,7 @@ class _Running:
 
 
 @dataclass(slots=True)
-class Progress(Watch):
+class ConsoleProgress(Progress):
     """Shows rows, tokens per second, yield so far and time left.
 
     As a context manager it leaves no half-written line behind when a stage breaks off.

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
+from synth.engine.plan import Plan
 from synth.engine.replay import Exchange, unanswered
 from synth.engine.stage import Outcome, Place, ShardStage, Source
 from synth.errors import InputError
 from synth.teacher.protocol import Identity
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from synth.engine.plan import Plan
 
 ANY_MODEL = "MODEL"
 """Stands for the name of a model that only its server knows."""

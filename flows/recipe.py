@@ -26,7 +26,7 @@ from filters.verify.stage import Verify
 from seeds.clean import Clean
 from seeds.read import Read
 from synth.engine.plan import Plan
-from synth.engine.stage import Model, Source, Stage
+from synth.engine.stage import Source, Stage
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.follow_up import FollowUp
@@ -38,9 +38,10 @@ from synth.generate.revise import Revise
 from synth.generate.rewrite import Rewrite
 from synth.generate.round_trip import RoundTrip
 from synth.generate.use_tools import UseTools
-from synth.hub import Push
 from synth.kind import Kind
-from synth.store.write import FORMATS_OF, Write
+from synth.model import Model
+from synth.release.push import Push
+from synth.release.write import FORMATS_OF, Write
 from synth.teacher.config import TeacherConfig
 
 

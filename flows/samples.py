@@ -8,6 +8,7 @@ from typing import Any
 
 from synth.engine.plan import StageFolder
 from synth.store.manifest import NAME, Manifest, load_manifest
+from synth.store.shards import read_shard
 
 
 def run_manifests(run: Path) -> list[Manifest]:
@@ -30,7 +31,6 @@ def sample_rows(run: Path, manifests: Sequence[Manifest], rows: int) -> list[dic
     Every row is followed back to its seed through the shards: a record stays in the shard, by
     number, of the record it comes from. Only the shards that it takes rows from are read.
     """
-    from synth.store.shards import read_shard
 
     last = next((m for m in reversed(manifests) if m.stage not in ("write", "push")), None)
     if last is None:
@@ -56,7 +56,6 @@ def stage_folder(run: Path, manifest: Manifest) -> Path:
 
 
 def _seeds(run: Path, read: Manifest, shard: int) -> dict[str, str]:
-    from synth.store.shards import read_shard
 
     table = read_shard(stage_folder(run, read) / read.shards[shard].kept.path)
     return {row["id"]: _shown(row) for row in table.to_pylist()}

@@ -1,6 +1,6 @@
 """One Prefect task is one job: a shard of a stage. It gets plain values and returns a number.
 
-Records never pass through Prefect. The workshop that does the job is found by the run's folder, in
+Records never pass through Prefect. The runner that does the job is found by the run's folder, in
 the process that opened it.
 """
 
@@ -12,9 +12,9 @@ from typing import Self
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from synth.engine.workshop import Action, Job, Workshop
+from synth.engine.runner import Action, Job, Runner
 
-_OPEN: dict[str, Workshop] = {}
+_OPEN: dict[str, Runner] = {}
 
 
 @task(
@@ -29,14 +29,14 @@ async def shard(label: str, run: str, stage: int, name: str, action: str, number
 
 
 class Tasks:
-    """Carries out the jobs of a workshop as Prefect tasks, for the length of the block."""
+    """Carries out the jobs of a runner as Prefect tasks, for the length of the block."""
 
-    def __init__(self, shop: Workshop) -> None:
-        self.shop = shop
-        self._key = str(Path(shop.run).resolve())
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
+        self._key = str(Path(runner.run).resolve())
 
     def __enter__(self) -> Self:
-        _OPEN[self._key] = self.shop
+        _OPEN[self._key] = self.runner
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -9,16 +9,18 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from flows import loop
 from synth.errors import ExitCode, InputError, RecipeError
 from synth.teacher.address import parted
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from synth.teacher.vllm.status import Status
+from synth.teacher.config import started
+from synth.teacher.vllm.server import KEY
+from synth.teacher.vllm.status import Status
+from synth.teacher.vllm.status import status as status_of
 
 MIN_COLUMNS = 140
 
@@ -26,8 +28,6 @@ MIN_COLUMNS = 140
 def start(arguments: Namespace) -> int:
     """The teacher that the recipe starts, up until Ctrl-C. Prints its addresses, one per line."""
     from flows.recipe_file import load_recipe
-    from synth.teacher.config import started
-    from synth.teacher.vllm.server import KEY
 
     plan = load_recipe(arguments.recipe, overrides=arguments.set)
     config = plan.teacher
@@ -69,7 +69,6 @@ def status(arguments: Namespace) -> int:
         raise InputError(f"${arguments.api_key_env} is not set, so there is no key to ask with")
 
     async def go() -> list[Status]:
-        from synth.teacher.vllm.status import status as status_of
 
         return await asyncio.gather(*(status_of(_address(url), key) for url in arguments.url))
 
@@ -86,9 +85,6 @@ def _address(url: str) -> str:
 
 def print_status(servers: list[Status]) -> None:
     """One line per server; `-` is what it does not tell."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
     for column in ("teacher", "answers", "model", "version"):
@@ -117,8 +113,6 @@ def print_status(servers: list[Status]) -> None:
 
 def _print_abilities(console: Console, servers: list[Status]) -> None:
     """What the servers can do that a recipe may need, a column for each."""
-    from rich.table import Table
-    from rich.text import Text
 
     if not servers:
         return

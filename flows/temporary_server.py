@@ -5,6 +5,7 @@ Prefect is imported late: a command line that only checks a recipe imports this 
     python -m flows.temporary_server prepare     # spares the first run 15 s
 """
 
+import logging
 import os
 import re
 import sys
@@ -135,7 +136,6 @@ def _quiet() -> Iterator[None]:
 
     What fails a run is raised as well: here it would be told twice, with tracebacks.
     """
-    import logging
 
     from prefect.logging.handlers import PrefectConsoleHandler
 
@@ -161,7 +161,6 @@ def _drain() -> None:
 
     In a thread of its own: where an event loop runs, Prefect would answer with a coroutine.
     """
-    import logging
 
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -18,10 +18,8 @@ from synth.engine.lock import worked_on_by
 from synth.engine.plan import RELEASE
 from synth.store.manifest import Manifest
 from synth.teacher.embedded import Embedded, model_file
+from synth.verdict_counts import VerdictCounts
 from synth.verdict_report import verdict_rows
-
-if TYPE_CHECKING:
-    from synth.tally import VerdictCounts
 
 MAX_CHARS = 700
 CONTROL = re.compile(r"[\x00-\x06\x0e-\x1f\x7f-\x9f]")  # rich itself strips 7, 8 and 11 to 13

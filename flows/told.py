@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from flows.terminal import CONTROL
-from synth.teacher.protocol import Request, Turn
+from synth.record import Turn
+from synth.teacher.protocol import Request
 
 BAR = "  │ "
 

@@ -11,7 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import ValidationError
 
 from flows.samples import run_manifests, stage_folder
 from synth.engine.plan import StageFolder
@@ -21,10 +26,9 @@ from synth.errors import InputError
 from synth.generate.answering import answer_seed
 from synth.kind import Kind
 from synth.store.manifest import Manifest, ShardReceipt
+from synth.store.shards import read_shard
+from synth.teacher.journal import Journal
 from synth.teacher.protocol import Identity
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 OUTPUTS = Path("outputs")
 SINKS = ("write", "push")
@@ -136,8 +140,6 @@ def _is_of(exchange: Exchange, step: dict[str, Any], seed: int) -> bool:
 async def _replay(
     run: Path, before: Manifest, manifest: Manifest, shard: int, keys: set[str]
 ) -> list[Exchange]:
-    from synth.store.shards import read_shard
-    from synth.teacher.journal import Journal
 
     stage, teacher = _stage(manifest), manifest.teacher
     path = StageFolder.of(run, manifest.index, manifest.stage).journal(shard)
@@ -157,7 +159,6 @@ async def _replay(
 
 def _stage(manifest: Manifest) -> Stage:
     """The stage with the settings of the run. Raises `InputError` where this version has others."""
-    from pydantic import ValidationError
 
     from flows.recipe import STAGES
 
@@ -170,7 +171,6 @@ def _stage(manifest: Manifest) -> Stage:
 
 
 def _hits(folder: Path, manifest: Manifest, wanted: str) -> Iterator[Found]:
-    import pyarrow.compute as pc
 
     for receipt in manifest.shards:
         for file in (receipt.kept, receipt.rejected):
@@ -181,13 +181,11 @@ def _hits(folder: Path, manifest: Manifest, wanted: str) -> Iterator[Found]:
 
 
 def _column(path: Path, name: str) -> pa.ChunkedArray:
-    import pyarrow.parquet as pq
 
     return pq.read_table(path, columns=[name])[name]
 
 
 def _row(path: Path, row: int) -> dict[str, Any]:
-    from synth.store.shards import read_shard
 
     record: dict[str, Any] = read_shard(path).slice(row, 1).to_pylist()[0]
     return record

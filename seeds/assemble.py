@@ -11,20 +11,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from datetime import date, time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
 from seeds.content import UnusableError, read_answer, read_document, read_prompt, rest
 from seeds.formats import rows_of
 from seeds.inputs import Format, Input
-from seeds.roles import roles_of_all
+from seeds.lines import Row
+from seeds.roles import Job
 from synth.engine.stage import Outcome
 from synth.record import new_record, records_table, rejects
-
-if TYPE_CHECKING:
-    from seeds.lines import Row
-    from seeds.read import Read
 
 RAW_BYTES = 64 << 10
 READERS = {"prompts": read_prompt, "web": read_document, "answers": read_answer}
@@ -53,15 +50,22 @@ class _Shard:
         )
 
 
-def outcomes(read: Read, rows: int) -> Iterator[Outcome]:
-    """The shards of everything that `read` names. All files are looked into before the first."""
-    files = read.inputs()
-    roles = roles_of_all(read, files)
+def outcomes(
+    files: list[Input],
+    roles: dict[str, dict[str, str]],
+    job: Job,
+    *,
+    rows: int,
+    limit: int | None,
+    max_line_bytes: int,
+    max_text_chars: int | None,
+) -> Iterator[Outcome]:
+    """The shards of all rows of the files; `roles` has each file's, by its label."""
     shard = _Shard()
-    left = read.limit
+    left = limit
     for file in files:
-        for row in rows_of(file, web=bool(read.web), max_line_bytes=read.max_line_bytes):
-            _add(shard, read, file, roles[file.label], row)
+        for row in rows_of(file, web=job == "web", max_line_bytes=max_line_bytes):
+            _add(shard, job, file, roles[file.label], row, max_text_chars)
             if left is not None:
                 left -= 1
             if len(shard) >= rows or shard.bytes >= SHARD_BYTES or left == 0:
@@ -73,13 +77,15 @@ def outcomes(read: Read, rows: int) -> Iterator[Outcome]:
         yield shard.outcome()
 
 
-def _add(shard: _Shard, read: Read, file: Input, roles: dict[str, str], row: Row) -> None:
+def _add(
+    shard: _Shard, job: Job, file: Input, roles: dict[str, str], row: Row, max_chars: int | None
+) -> None:
     """One row more in the shard, kept or set aside."""
     source = f"{file.label}#{row.number}"
     reason, meta = row.reason, {}
     if row.values is not None:
         try:
-            record = _record(read, file, roles, row.values, source)
+            record = _record(job, file, roles, row.values, source, max_chars)
         except UnusableError as unusable:
             reason, meta = unusable.reason, _plain_row(file, rest(row.values, roles))
         except orjson.JSONEncodeError:
@@ -97,9 +103,14 @@ def _add(shard: _Shard, read: Read, file: Input, roles: dict[str, str], row: Row
 
 
 def _record(
-    read: Read, file: Input, roles: dict[str, str], values: dict[str, Any], source: str
+    job: Job,
+    file: Input,
+    roles: dict[str, str],
+    values: dict[str, Any],
+    source: str,
+    max_chars: int | None,
 ) -> dict[str, Any]:
-    content = READERS[read.job](values, roles, read.max_text_chars)
+    content = READERS[job](values, roles, max_chars)
     return new_record(
         context=content.turns,
         text=content.text,

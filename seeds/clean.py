@@ -15,13 +15,14 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
 
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.kind import Kind
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from synth.record import EMPTY_STEP, add_scores, derive, record_id, rejects
 
 # lengths are bounded in all patterns: hostile text must not cost quadratic time
 FRONT_MATTER = re.compile(r"\A\s*(---|\+\+\+)[ \t]*\n(?:[^\n]{0,2000}\n){0,200}?\1[ \t]*(?:\n|\Z)")
@@ -98,10 +99,6 @@ class Clean(ShardStage):
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:  # noqa: ARG002  needs no place
         """The pages, cleaned, in order; one that had nothing to clean stays as it is."""
-        import numpy as np
-        import pyarrow as pa
-
-        from synth.record import EMPTY_STEP, add_scores, derive, record_id, rejects
 
         ids: list[str] = table["id"].to_pylist()
         before: list[str] = table["text"].to_pylist()

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 
 import orjson
 
+from seeds.arrow_rows import arrow_columns, arrow_rows
+from seeds.csv_rows import csv_columns, csv_rows
 from seeds.inputs import Format, Input
 from seeds.lines import UTF8_BOM, Row, lines, opened
+from seeds.web_pages import COLUMNS, page_rows
 from synth.errors import InputError
 
 LOOK_AHEAD_ROWS = 1000
@@ -36,16 +39,10 @@ def rows_of(file: Input, *, web: bool, max_line_bytes: int) -> Iterator[Row]:
         case Format.JSONL:
             return _jsonl_rows(file, max_line_bytes)
         case Format.CSV:
-            from seeds.csv_rows import csv_rows
-
             return csv_rows(file.path, max_line_bytes)
         case Format.PARQUET | Format.ARROW:
-            from seeds.arrow_rows import arrow_rows
-
             return arrow_rows(file)
         case Format.HTML | Format.WARC:
-            from seeds.web_pages import page_rows
-
             return page_rows(file, max_line_bytes)
         case Format.TEXT:
             return _page(file, max_line_bytes) if web else _text_lines(file, max_line_bytes)
@@ -60,18 +57,12 @@ def look_ahead(file: Input, *, web: bool, max_line_bytes: int) -> Ahead:
         case Format.JSONL:
             return _jsonl_ahead(file, max_line_bytes)
         case Format.CSV:
-            from seeds.csv_rows import csv_columns
-
             columns = csv_columns(file.path, max_line_bytes)
         case Format.PARQUET | Format.ARROW:
-            from seeds.arrow_rows import arrow_columns
-
             columns = arrow_columns(file)
         case Format.HTML | Format.WARC if not web:
             raise InputError(f"{file.path} holds web pages: read them as `web:`, not `prompts:`")
         case Format.HTML | Format.WARC:
-            from seeds.web_pages import COLUMNS
-
             return Ahead(COLUMNS, file.path.stat().st_size > 0)
         case Format.TEXT if web:
             return Ahead(["text"], file.path.stat().st_size > 0)

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
+import pyarrow as pa
+
 from synth.errors import InputError
 
 UTF8_BOM = b"\xef\xbb\xbf"
@@ -45,8 +47,6 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
             if suffix == ".gz":
                 yield cast("IO[bytes]", stack.enter_context(gzip.open(path, "rb")))
             elif suffix == ".zst":
-                import pyarrow as pa
-
                 raw: Any = stack.enter_context(pa.input_stream(str(path), compression="zstd"))
                 yield cast("IO[bytes]", stack.enter_context(io.BufferedReader(raw)))
             else:

@@ -1,35 +1,26 @@
 """The `read` stage: the first of every recipe, from the user's files to shards of records.
 
-    - read: {prompts: seeds/starter/prompts.jsonl}
-    - read: {web: pages.parquet, columns: {text: body}, limit: 500}
-    - read: {prompts: [a.jsonl, b.csv], columns: {prompt: instruction, answer: output}}
-    - read: {answers: chats.parquet, columns: {messages: turns}}
-
-Only light imports stand at the top: a recipe is checked in well under a second.
+- read: {prompts: seeds/starter/prompts.jsonl}
+- read: {web: pages.parquet, columns: {text: body}, limit: 500}
+- read: {prompts: [a.jsonl, b.csv], columns: {prompt: instruction, answer: output}}
+- read: {answers: chats.parquet, columns: {messages: turns}}
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
+from seeds.assemble import outcomes
 from seeds.inputs import Format, Input, find_inputs
+from seeds.roles import ROLES, AnswerRole, Job, PromptRole, WebRole, roles_of_all
 from synth.engine.stage import Outcome, Source
 from synth.kind import Kind
 
-PromptRole = Literal["prompt", "messages", "system", "answer", "tests", "entry_point"]
-WebRole = Literal["text", "title", "url"]
-AnswerRole = Literal["response"]
-PROMPT_ROLES: frozenset[str] = frozenset(get_args(PromptRole))
-ROLES: dict[str, frozenset[str]] = {
-    "prompts": PROMPT_ROLES,
-    "web": frozenset(get_args(WebRole)),
-    "answers": PROMPT_ROLES | frozenset(get_args(AnswerRole)),
-}
-KINDS = {"prompts": Kind.PROMPTS, "web": Kind.DOCUMENTS, "answers": Kind.ANSWERS}
+KINDS: dict[Job, Kind] = {"prompts": Kind.PROMPTS, "web": Kind.DOCUMENTS, "answers": Kind.ANSWERS}
 
 
 def _one_or_many(value: object) -> object:
@@ -99,7 +90,7 @@ class Read(Source):
         return self
 
     @property
-    def job(self) -> str:
+    def job(self) -> Job:
         """`prompts`, `web` or `answers`: the field that is given."""
         return "web" if self.web else "answers" if self.answers else "prompts"
 
@@ -122,9 +113,8 @@ class Read(Source):
 
     def preflight(self) -> None:
         """Raises `InputError` for a column that no file has, before a model is loaded for it."""
-        from seeds.roles import roles_of_all
 
-        roles_of_all(self, self.inputs())
+        self._roles(self.inputs())
 
     def shards(self, rows: int) -> Iterator[Outcome]:
         """The input in order, `rows` records at a time (kept and rejected together).
@@ -132,6 +122,18 @@ class Read(Source):
         Reads in bounded memory. Raises `InputError`, before the first shard, where a file as a
         whole cannot be used. A shard ends early only where its text would fill memory.
         """
-        from seeds.assemble import outcomes
 
-        return outcomes(self, rows)
+        files = self.inputs()
+        return outcomes(
+            files,
+            self._roles(files),
+            self.job,
+            rows=rows,
+            limit=self.limit,
+            max_line_bytes=self.max_line_bytes,
+            max_text_chars=self.max_text_chars,
+        )
+
+    def _roles(self, files: list[Input]) -> dict[str, dict[str, str]]:
+        columns = {str(role): column for role, column in self.columns.items()}
+        return roles_of_all(files, self.job, columns, self.max_line_bytes)

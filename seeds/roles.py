@@ -7,14 +7,22 @@ only where the recipe says it. A wrong gold answer would reject the right ones l
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import Literal, get_args
 
 from seeds.formats import LOOK_AHEAD_ROWS, look_ahead
 from seeds.inputs import Format, Input
 from synth.errors import InputError
 
-if TYPE_CHECKING:
-    from seeds.read import Read
+PromptRole = Literal["prompt", "messages", "system", "answer", "tests", "entry_point"]
+WebRole = Literal["text", "title", "url"]
+AnswerRole = Literal["response"]
+PROMPT_ROLES: frozenset[str] = frozenset(get_args(PromptRole))
+ROLES: dict[Job, frozenset[str]] = {
+    "prompts": PROMPT_ROLES,
+    "web": frozenset(get_args(WebRole)),
+    "answers": PROMPT_ROLES | frozenset(get_args(AnswerRole)),
+}
+Job = Literal["prompts", "web", "answers"]
 
 # In order of preference. `prompt` may hold turns too, as TRL writes them.
 PROMPT_COLUMNS = ("prompt", "instruction", "question", "problem", "query")
@@ -28,7 +36,7 @@ OPTIONAL = {
     "system": ("system", "system_prompt"),
 }
 # For each job: of these roles one at least must be found, among columns of these names.
-MAIN_ROLES: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
+MAIN_ROLES: dict[Job, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "web": [(("text",), TEXT_COLUMNS)],
     "prompts": [(("prompt", "messages"), (*PROMPT_COLUMNS, *TURN_COLUMNS, LAST_RESORT))],
     "answers": [
@@ -38,22 +46,22 @@ MAIN_ROLES: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
 }
 
 
-def roles_of_all(read: Read, files: list[Input]) -> dict[str, dict[str, str]]:
+def roles_of_all(
+    files: list[Input], job: Job, wanted: Mapping[str, str], max_line_bytes: int
+) -> dict[str, dict[str, str]]:
     """Label to roles. Raises `InputError` for what makes a file, or all of them, unusable."""
     roles: dict[str, dict[str, str]] = {}
-    web = bool(read.web)
-    wanted = {str(role): column for role, column in read.columns.items()}
     columns: dict[str, None] = {}
     has_rows = False
     for file in files:
-        ahead = look_ahead(file, web=web, max_line_bytes=read.max_line_bytes)
+        ahead = look_ahead(file, web=job == "web", max_line_bytes=max_line_bytes)
         if file.given and not ahead.has_rows:
             raise InputError(f"{file.path} has no rows: leave it out, or fetch it again")
-        roles[file.label] = find_roles(ahead.columns, wanted, read.job)
+        roles[file.label] = find_roles(ahead.columns, wanted, job)
         columns.update(dict.fromkeys(ahead.columns))
         has_rows = has_rows or ahead.has_rows
         if ahead.has_rows:
-            _check_main_role(read, file, roles[file.label], ahead.columns)
+            _check_main_role(job, bool(wanted), file, roles[file.label], ahead.columns)
     if not has_rows:
         raise InputError(f"no rows in {_names(files)}: correct the path")
     for role, column in wanted.items():
@@ -62,10 +70,12 @@ def roles_of_all(read: Read, files: list[Input]) -> dict[str, dict[str, str]]:
     return roles
 
 
-def _check_main_role(read: Read, file: Input, roles: dict[str, str], columns: list[str]) -> None:
-    if file.format is Format.TEXT and read.columns:
+def _check_main_role(
+    job: Job, named: bool, file: Input, roles: dict[str, str], columns: list[str]
+) -> None:
+    if file.format is Format.TEXT and named:
         raise InputError(f"{file.path} is plain text, which has no columns: leave `columns` out")
-    for either, names in MAIN_ROLES[read.job]:
+    for either, names in MAIN_ROLES[job]:
         for role in either:
             if role in roles and roles[role] not in columns:
                 raise InputError(_no_such_column(str(file.path), role, roles[role], columns))
@@ -99,7 +109,6 @@ def _names(files: list[Input]) -> str:
 def job_of(columns: Iterable[str], wanted: Mapping[str, str]) -> str:
     """What rows with these columns are, by the roles named and by common names: `web`, `answers`,
     or else `prompts`."""
-    from seeds.read import ROLES
 
     seen = set(columns)
     for job in ("web", "answers"):

@@ -9,6 +9,7 @@ since they bring 50 MB of parsers along that other inputs do not need.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def page_rows(file: Input, max_bytes: int) -> Iterator[Row]:
 def _archive_rows(path: Path, max_bytes: int) -> Iterator[Row]:
     with opened(path) as stream:
         warcio = _needed("warcio.archiveiterator", path)
-        from warcio.exceptions import ArchiveLoadFailed
+        from warcio.exceptions import ArchiveLoadFailed  # noqa: PLC0415  an extra
 
         number = 0
         seen = False
@@ -77,7 +78,6 @@ def _page(path: Path, number: int, content: bytes, url: str | None, max_bytes: i
 
 def _needed(module: str, path: Path) -> Any:
     """The module of the extra `web`. Raises `InputError` that says how to install it."""
-    from importlib import import_module
 
     try:
         return import_module(module)

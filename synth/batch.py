@@ -10,18 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth.record import last_step, new_record, records_table
-
-if TYPE_CHECKING:
-    from typing import Any
-
-    from synth.lines import Lines
-    from synth.tokens import Characters, Pieces, Words
+from synth.text.characters import words_of
+from synth.text.lines import Lines, lines
+from synth.text.tokens import Characters, Pieces, Words, characters, pieces, words
 
 Subject = Literal["prompt", "text"]
 
@@ -67,28 +64,24 @@ class Batch:
     @cached_property
     def hashed_words(self) -> Words:
         """The words of all texts as one flat array of hashes."""
-        from synth.tokens import words
 
         return words(self.column)
 
     @cached_property
     def pieces(self) -> Pieces:
         """What white space separates in all texts, as flat arrays of hashes and lengths."""
-        from synth.tokens import pieces
 
         return pieces(self.characters)
 
     @cached_property
     def characters(self) -> Characters:
         """The characters of all texts as one flat array of code points."""
-        from synth.tokens import characters
 
         return characters(self.column)
 
     @cached_property
     def lines(self) -> Lines:
         """Where the lines of all texts end among `characters`, with a hash of each."""
-        from synth.lines import lines
 
         return lines(self.characters)
 
@@ -98,7 +91,6 @@ class Batch:
 
         A character of a script without spaces between words is a word.
         """
-        from synth.characters import words_of
 
         return [words_of(text) for text in self.texts]
 

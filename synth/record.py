@@ -13,15 +13,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypedDict
 
 import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+
+class Turn(TypedDict):
+    """One chat turn."""
+
+    role: str
+    content: str
+
 
 TURN = pa.struct([("role", pa.string()), ("content", pa.string())])
 REFERENCE = pa.struct([("answer", pa.string()), ("tests", pa.string()), ("source", pa.string())])

@@ -6,12 +6,12 @@ All samples of a prompt come to be in one shard and stay there, so a shard is en
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import orjson
+import pyarrow as pa
 
 from synth.verdicts import Verdict
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 PASS_RATE = "pass_rate"  # noqa: S105  a score's name, not a password
 """The score's name: `value` is the share of passes among the samples with a pass or a fail."""
@@ -20,7 +20,6 @@ WEIGHTIEST_FIRST = (Verdict.FAIL, Verdict.ERROR, Verdict.UNVERIFIED, Verdict.PAS
 
 def groups(table: pa.Table) -> list[list[int]]:
     """The rows of each prompt, in row order; prompts in the order of their first row."""
-    import orjson
 
     found: dict[bytes, list[int]] = {}
     for row, context in enumerate(table["context"].to_pylist()):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from synth.engine.plan import RELEASE
 from synth.store.manifest import Manifest
-from synth.tally import VerdictCounts, released
+from synth.verdict_counts import VerdictCounts, released
 
 
 def run_verdicts(run: Path, manifests: Sequence[Manifest]) -> dict[str, VerdictCounts]:

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
-if TYPE_CHECKING:
-    from synth.batch import Batch
+from synth.batch import Batch
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,14 +25,15 @@ from urllib.request import urlopen
 import pytest
 
 from flows.recipe_file import load_recipe
-from synth.engine.line import open_workshop, run_line
+from synth.engine.run import open_runner, run_stages
 from synth.errors import InputError, NoRowsError, RunLockedError, TeacherFault
+from synth.record import Turn
 from synth.store.manifest import Manifest
 from synth.teacher.config import TeacherConfig, open_teacher
 from synth.teacher.embedded import Embedded, model_file
 from synth.teacher.journal import Journal
 from synth.teacher.journaled import JournaledTeacher, Tally
-from synth.teacher.protocol import Request, Sampling, Turn
+from synth.teacher.protocol import Request, Sampling
 from tests.lines import rows, shard_bytes
 
 pytestmark = pytest.mark.embedded
@@ -89,8 +90,8 @@ def run(
 
     async def work() -> list[Manifest]:
         plan = load_recipe(str(recipe), overrides=[settings, *overrides], limit=limit)
-        async with open_workshop(plan, folder) as shop:
-            return await run_line(shop)
+        async with open_runner(plan, folder) as runner:
+            return await run_stages(runner)
 
     return asyncio.run(work())
 
@@ -197,10 +198,10 @@ def test_killed_run_resumes_and_asks_nothing_that_was_answered(
     folder = tmp_path / "run"
     code = (
         "import asyncio, sys\nfrom pathlib import Path\nfrom flows.recipe_file import load_recipe\n"
-        "from synth.engine.line import open_workshop, run_line\n"
+        "from synth.engine.run import open_runner, run_stages\n"
         "async def work():\n"
-        "    async with open_workshop(load_recipe(sys.argv[1]), Path(sys.argv[2])) as shop:\n"
-        "        await run_line(shop)\n"
+        "    async with open_runner(load_recipe(sys.argv[1]), Path(sys.argv[2])) as runner:\n"
+        "        await run_stages(runner)\n"
         "asyncio.run(work())\n"
     )
     command = [sys.executable, "-c", code, str(recipe), str(folder)]

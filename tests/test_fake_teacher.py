@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from synth.engine.line import open_workshop, run_line
+from synth.engine.run import open_runner, run_stages
 from synth.generate.distill import Distill
 from synth.teacher.schema import conformed
 from tests.fake_teacher import LASTING, FakeTeacher, rule, served
@@ -35,8 +35,8 @@ def answered(folder: Path, **faults: float) -> tuple[list[dict[str, Any]], list[
 
     async def work(url: str) -> None:
         line = plan(Given(prompts=PROMPTS), Distill(), url=url)
-        async with open_workshop(line, folder) as shop:
-            await run_line(shop)
+        async with open_runner(line, folder) as runner:
+            await run_stages(runner)
 
     with served(FakeTeacher("fake", script=rule, faults=faults)) as teacher:
         asyncio.run(work(teacher.url))

@@ -1,8 +1,9 @@
-"""The house stands as designed: imports point downhill, only `flows` knows Prefect."""
+"""The house is as designed: imports point downhill without circles, only `flows` knows Prefect."""
 
 from __future__ import annotations
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,26 @@ def test_imports_point_downhill(package: str) -> None:
         if (wrong := (imported(path) & OURS) - MAY_IMPORT[package])
     }
     assert not uphill
+
+
+def files_imported(path: Path) -> set[Path]:
+    """The files of ours that a file imports, anywhere in it, for types only or not."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names] + [node.module]
+        else:
+            continue
+        found |= {ROOT / f"{name.replace('.', '/')}.py" for name in names}
+    return {file for file in found if file.is_file()}
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    files = [path for package in OURS for path in (ROOT / package).rglob("*.py")]
+    order = TopologicalSorter({path: files_imported(path) for path in files})
+    assert len(list(order.static_order())) == len(files)  # raises CycleError, which names the files
 
 
 def test_only_flows_imports_prefect() -> None:

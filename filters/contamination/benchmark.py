@@ -14,7 +14,7 @@ from typing import Annotated, Self
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from filters.contamination.known import KNOWN
-from synth.engine.stage import Model
+from synth.model import Model
 
 FORMATS = (".jsonl", ".json", ".parquet", ".csv", ".txt")
 

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow.parquet as pq
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError
 
 from filters.contamination.benchmark import Benchmark
 from filters.contamination.known import COLUMNS
@@ -59,8 +62,6 @@ def _rows(path: Path) -> list[Any]:
     """The file's rows. Raises OSError or ValueError."""
     match path.suffix:
         case ".parquet":
-            import pyarrow.parquet as pq
-
             rows: list[Any] = pq.read_table(path).to_pylist()
             return rows
         case ".csv":
@@ -128,9 +129,7 @@ def _kept(path: Path) -> list[str] | None:
 
 def _fetch(benchmark: Benchmark) -> tuple[list[Any], str]:
     """The rows of all configurations at the revision of today, and that revision."""
-    from datasets import load_dataset
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
+    from datasets import load_dataset  # noqa: PLC0415  takes a second
 
     hub = benchmark.hub
     assert hub is not None

@@ -10,18 +10,15 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from pydantic import Field
 
-from synth.engine.stage import Model
+from filters.contamination.neighbours import Neighbour
 from synth.generate.template import Template, parse
+from synth.model import Model
 from synth.randomness import derive_seed
-from synth.teacher.protocol import Sampling
-
-if TYPE_CHECKING:
-    from filters.contamination.neighbours import Neighbour
-    from synth.teacher.protocol import Teacher
+from synth.teacher.protocol import Sampling, Teacher
 
 SHOWN_CHARS = 8_000  # of a row: a question is far shorter, and the teacher's context has an end
 VERDICT = re.compile(r"\b(same|different)\b", re.IGNORECASE)

@@ -12,20 +12,20 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
+import pyarrow as pa
 from pydantic import BeforeValidator, Field, model_validator
 
 from filters.contamination.benchmark import Benchmark
+from filters.contamination.index import Finding, Index, index_of, items_of
 from filters.contamination.same_problem import Answer, Row, SameProblem, template
+from synth.batch import Batch
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.errors import InputError
 from synth.kind import Kind
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from filters.contamination.index import Finding, Index
+from synth.record import add_scores, split
+from synth.together import together
 
 
 class _Decision(NamedTuple):
@@ -94,14 +94,12 @@ class Decontaminate(ShardStage):
 
     def identity(self) -> object:
         """The items of all benchmarks, and the judge's prompt."""
-        from filters.contamination.index import items_of
 
         found = [[items.name, items.digest] for items in items_of(tuple(self.against))]
         return [found, template().digest if self.judge else None]
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """The rows that stay and those that leave, each with a score and its evidence."""
-        from synth.together import together
 
         index = await asyncio.to_thread(self.index)
         rows, findings = await asyncio.to_thread(self._look, index, table, place)
@@ -116,12 +114,10 @@ class Decontaminate(ShardStage):
 
     def index(self) -> Index:
         """The index over all benchmarks; built once a process."""
-        from filters.contamination.index import index_of
 
         return index_of(tuple(self.against), self.ngram_words, self.short_ngram_words)
 
     def _look(self, index: Index, table: pa.Table, place: Place) -> tuple[list[Row], list[Finding]]:
-        from synth.batch import Batch
 
         columns = [Batch(table, place.subject).texts]
         if place.kind is Kind.ANSWERS:
@@ -158,7 +154,6 @@ class Decontaminate(ShardStage):
         return _Decision(None, value, note, unjudged=bool(close))
 
     def _outcome(self, table: pa.Table, decisions: list[_Decision]) -> Outcome:
-        from synth.record import add_scores, split
 
         scores: list[dict[str, Any]] = [
             {

@@ -10,16 +10,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from filters.dedup.corpus import Corpus, store, stored
 from filters.dedup.findings import Findings
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    from numpy.typing import NDArray
 
 PRIORITY = "priority"
 CHUNK_ROWS = 10_000

@@ -8,14 +8,12 @@ WWW 2008). They lose no pair.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synth.compiled import compiled
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 MOST_PARTNERS = 1_000
 """Of one row; those that share its rarest keys come first."""

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import NDArray
 
+from filters.dedup.corpus import RaggedRows
 from filters.dedup.findings import Findings
 from filters.dedup.short import settle
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from filters.dedup.corpus import RaggedRows
 
 CLUSTER_ROWS = 1_000  # on average: comparing all within one takes a millisecond a row
 PROBES = 3

@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from filters.dedup.corpus import store, stored
+from filters.dedup.corpus import Corpus, store, stored
+from filters.dedup.findings import Findings
+from filters.dedup.methods import Method
 from synth.engine.stage import Outcome
 from synth.record import add_scores, rejects
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from filters.dedup.corpus import Corpus
-    from filters.dedup.findings import Findings
-    from filters.dedup.stage import Method
 
 
 def save_decisions(corpus: Corpus, findings: Sequence[Findings], released: int = 0) -> None:

@@ -11,17 +11,14 @@ import os
 import random
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import aiohttp
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from synth.errors import InputError, TeacherFault
 from synth.teacher.exchange import HOPELESS, TROUBLES, Kind, Secret, Wire, kind_of
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 BATCH_TEXTS = 64
 IN_FLIGHT = 8
@@ -31,7 +28,7 @@ TIMEOUT_S, PATIENCE_S, LONGEST_PAUSE_S = 300.0, 600.0, 20.0
 def embed_locally(texts: Sequence[str], model: str) -> NDArray[np.float32]:
     """A vector of each text, by a model2vec model in that folder or on the Hub."""
     try:
-        from model2vec import StaticModel
+        from model2vec import StaticModel  # noqa: PLC0415  an extra
     except ImportError as error:
         raise InputError(
             "`semantic: {local: …}` needs model2vec: pip install synth-pipeline[semantic]"

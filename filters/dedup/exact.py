@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from filters.dedup.corpus import Corpus, store
+from filters.dedup.findings import Findings
 from filters.text import nfkc
-from synth.engine.stage import Model
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from filters.dedup.corpus import Corpus
-    from filters.dedup.findings import Findings
-    from synth.batch import Batch
+from synth.batch import Batch
+from synth.model import Model
 
 
 class Exact(Model):
@@ -30,10 +29,6 @@ class Exact(Model):
 
     def sign(self, batch: Batch, folder: Path) -> None:
         """The hash of each text."""
-        import numpy as np
-        import xxhash
-
-        from filters.dedup.corpus import store
 
         hashes = (
             xxhash.xxh3_64_intdigest(normal(text).encode("utf-8", "surrogatepass"))
@@ -43,9 +38,6 @@ class Exact(Model):
 
     def decide(self, corpus: Corpus, alive: NDArray[np.bool_]) -> Findings:
         """A duplicate's nearest row is the first one with its text. Similarity is 1 or 0."""
-        import numpy as np
-
-        from filters.dedup.findings import Findings
 
         findings = Findings.none(alive)
         where = np.flatnonzero(alive)

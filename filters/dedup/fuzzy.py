@@ -7,19 +7,19 @@ share a band of MinHash over their characters.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
+from rapidfuzz.fuzz import ratio
 
-from synth.engine.stage import Model
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from filters.dedup.corpus import Corpus
-    from filters.dedup.findings import Findings
-    from synth.batch import Batch
+from filters.dedup.blocking import Blocking
+from filters.dedup.corpus import Corpus, store, stored
+from filters.dedup.findings import Findings
+from filters.dedup.short import band_keys, decide_by_scorer, shared_keys, short_texts, store_ragged
+from synth.batch import Batch
+from synth.model import Model
 
 # Among 20,000 prompts with typos, words swapped, replaced, left out or added this compares one pair
 # in 1,000, and loses none of 6,191 with a ratio of 85 and more (`benchmarks/prompt_dedup.py`).
@@ -43,10 +43,6 @@ class Fuzzy(Model):
 
     def sign(self, batch: Batch, folder: Path) -> None:
         """Each text that is short enough, and its bands; nothing of a longer one."""
-        import numpy as np
-
-        from filters.dedup.corpus import store
-        from filters.dedup.short import band_keys, short_texts, store_ragged
 
         texts, _ = short_texts(batch.texts, self.max_words)
         encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
@@ -55,12 +51,6 @@ class Fuzzy(Model):
 
     def decide(self, corpus: Corpus, alive: NDArray[np.bool_]) -> Findings:
         """Similarity is the ratio, in [0, 100]."""
-        import numpy as np
-        from rapidfuzz.fuzz import ratio
-
-        from filters.dedup.blocking import Blocking
-        from filters.dedup.corpus import stored
-        from filters.dedup.short import decide_by_scorer, shared_keys
 
         rows = corpus.ragged("fuzzy")
         compared = alive & (rows.lengths() > 0)

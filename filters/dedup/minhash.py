@@ -7,19 +7,18 @@ nothing below the threshold is ever dropped.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from synth.engine.stage import Model
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from filters.dedup.corpus import Corpus
-    from filters.dedup.findings import Findings
-    from synth.batch import Batch
+from filters.dedup.corpus import Corpus, store
+from filters.dedup.findings import Findings
+from filters.dedup.shingles import Ragged, band_hashes, shingles
+from filters.dedup.verified import decide_by_sets
+from synth.batch import Batch
+from synth.model import Model
 
 
 def flag_probability(similarity: float, bands: int = 14, rows: int = 8) -> float:
@@ -58,8 +57,6 @@ class MinHash(Model):
 
     def sign(self, batch: Batch, folder: Path) -> None:
         """The set of shingles of each text, and its bands."""
-        from filters.dedup.corpus import store
-        from filters.dedup.shingles import Ragged, band_hashes, shingles
 
         sets = shingles(Ragged(*batch.hashed_words), self.ngram_words)
         store(folder, "minhash-flat", sets.flat)
@@ -68,7 +65,6 @@ class MinHash(Model):
 
     def decide(self, corpus: Corpus, alive: NDArray[np.bool_]) -> Findings:
         """Similarity is the true Jaccard similarity, in [0, 1]."""
-        from filters.dedup.verified import decide_by_sets
 
         sets = corpus.ragged("minhash")
         compared = alive & (sets.lengths() > 0)

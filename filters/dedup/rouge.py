@@ -6,19 +6,19 @@ A pair of ROUGE-L 0.7 shares 0.7 of its words, so only such pairs are compared, 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
+from rapidfuzz.distance import Indel
 
-from synth.engine.stage import Model
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from filters.dedup.corpus import Corpus
-    from filters.dedup.findings import Findings
-    from synth.batch import Batch
+from filters.dedup.blocking import Blocking, rare_first, told_apart
+from filters.dedup.corpus import Corpus
+from filters.dedup.findings import Findings
+from filters.dedup.short import decide_by_scorer, joined, short_texts, store_ragged, word_hashes
+from synth.batch import Batch
+from synth.model import Model
 
 FLOOR = 0.2  # so far below the threshold similarities are still told, where a pair was compared
 
@@ -38,18 +38,12 @@ class Rouge(Model):
 
     def sign(self, batch: Batch, folder: Path) -> None:
         """The words of each text that is short enough; nothing of a longer one."""
-        from filters.dedup.short import short_texts, store_ragged, word_hashes
 
         _, words = short_texts(batch.texts, self.max_words)
         store_ragged(folder, "rouge", words, word_hashes(words))
 
     def decide(self, corpus: Corpus, alive: NDArray[np.bool_]) -> Findings:
         """Similarity is ROUGE-L, in [0, 1]."""
-        import numpy as np
-        from rapidfuzz.distance import Indel
-
-        from filters.dedup.blocking import Blocking, rare_first, told_apart
-        from filters.dedup.short import decide_by_scorer, joined
 
         flat, offsets = joined(corpus, "rouge")
         words = Blocking(rare_first(told_apart(flat, offsets), offsets), self.threshold)
@@ -67,7 +61,6 @@ def _as_characters(
     flat: NDArray[np.uint32], offsets: NDArray[np.int64], rows: NDArray[np.int64]
 ) -> list[str]:
     """The rows with one character for each word, the same for the same word."""
-    import numpy as np
 
     parts = [flat[offsets[row] : offsets[row + 1]] for row in rows.tolist()]
     _, codes = np.unique(np.concatenate(parts), return_inverse=True)

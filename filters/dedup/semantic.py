@@ -7,20 +7,22 @@ borders, and keeps the first row instead of the one farthest from the centroid.
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import ClassVar, Self
 
+import numpy as np
+import orjson
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from synth.engine.stage import Model
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from filters.dedup.corpus import Corpus
-    from filters.dedup.findings import Findings
-    from synth.batch import Batch
+from filters.dedup.clusters import decide_by_cosine
+from filters.dedup.corpus import Corpus, store
+from filters.dedup.embed import embed_locally, embed_served
+from filters.dedup.findings import Findings
+from synth.batch import Batch
+from synth.model import Model
+from synth.store.durable import write_bytes
 
 MOST_CHARS = 8_000  # of a text; embedding models read some 512 to 8,192 tokens
 FLOOR = 0.1  # so far below the threshold similarities are still told, further below they are 0
@@ -58,13 +60,6 @@ class Semantic(Model):
 
         What was embedded is not embedded again: the next time a server may answer other digits.
         """
-        from hashlib import sha256
-
-        import numpy as np
-        import orjson
-
-        from filters.dedup.corpus import store
-        from synth.store.durable import write_bytes
 
         texts = [text[:MOST_CHARS] for text in batch.texts]
         parts = [texts, self.url, self.model, self.local]
@@ -84,7 +79,6 @@ class Semantic(Model):
         write_bytes(path, key)
 
     def _embed(self, texts: list[str]) -> NDArray[np.float32]:
-        from filters.dedup.embed import embed_locally, embed_served
 
         if self.local is not None:
             return embed_locally(texts, self.local)
@@ -93,7 +87,6 @@ class Semantic(Model):
 
     def decide(self, corpus: Corpus, alive: NDArray[np.bool_]) -> Findings:
         """Similarity is the cosine."""
-        from filters.dedup.clusters import decide_by_cosine
 
         rows = corpus.ragged("semantic")
         compared = alive & (rows.lengths() > 0)

@@ -9,23 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xxhash
+from numpy.typing import NDArray
 from rapidfuzz.process import cpdist
 
 from filters.dedup.blocking import Blocking, Keys
-from filters.dedup.corpus import store
+from filters.dedup.corpus import Corpus, store
 from filters.dedup.exact import normal
 from filters.dedup.findings import Findings
 from filters.text import WORD
 from synth.compiled import compiled
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from filters.dedup.corpus import Corpus
 
 BLOCK_ROWS = 256
 WORD_CHARS = 40  # on average: a bound on what is compared, whatever counts as a word

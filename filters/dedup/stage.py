@@ -9,28 +9,31 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import Field, model_serializer, model_validator
 
+from filters.dedup.best import PRIORITY, best_first, by_score, in_corpus_order, reordered
+from filters.dedup.corpus import Corpus, store, stored
+from filters.dedup.decision import load_decision, save_decisions
 from filters.dedup.exact import Exact
+from filters.dedup.findings import Findings
 from filters.dedup.fuzzy import Fuzzy
+from filters.dedup.index import ReleaseIndex, shards_of
+from filters.dedup.methods import Method
 from filters.dedup.minhash import MinHash
 from filters.dedup.rouge import Rouge
 from filters.dedup.semantic import Semantic
-from synth.engine.stage import CorpusStage, Model, Outcome, Place, Release
+from synth.batch import Batch
+from synth.engine.stage import CorpusStage, Outcome, Place, Release
 from synth.errors import StoreFault
 from synth.kind import Kind
+from synth.model import Model
+from synth.store.shards import read_shard
 
-if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
-    from numpy.typing import NDArray
-
-    from filters.dedup.corpus import Corpus
-    from filters.dedup.findings import Findings
-
-Method = Exact | MinHash | Fuzzy | Rouge | Semantic
 SEEN = "seen.json"
 """In the stage's folder of work: the segments of the index that its decision looked at."""
 METHODS = ("exact", "minhash", "fuzzy", "rouge", "semantic")
@@ -112,11 +115,6 @@ class Dedup(CorpusStage):
 
     def sign(self, table: pa.Table, place: Place, folder: Path) -> None:
         """The ids of the shard and each method's signatures."""
-        import numpy as np
-
-        from filters.dedup.best import PRIORITY, by_score
-        from filters.dedup.corpus import store
-        from synth.batch import Batch
 
         batch = Batch(table, self.on or place.subject)
         store(folder, "ids", np.array(table["id"].to_pylist(), dtype=np.bytes_))
@@ -133,10 +131,6 @@ class Dedup(CorpusStage):
 
     def decide(self, folders: list[Path], run: Path | None = None) -> None:
         """Which rows leave, over all shards; each shard's part goes to its folder."""
-        from filters.dedup.best import best_first, in_corpus_order, reordered
-        from filters.dedup.corpus import Corpus
-        from filters.dedup.decision import save_decisions
-        from filters.dedup.index import shards_of
 
         segments = self._released(run) if run is not None else []
         released = shards_of(segments)
@@ -156,7 +150,6 @@ class Dedup(CorpusStage):
 
     def _decide(self, corpus: Corpus, earlier: int) -> list[Findings]:
         """What each method finds, on what the one before left; the first `earlier` rows stay."""
-        import numpy as np
 
         alive = np.ones(len(corpus), bool)
         findings = []
@@ -168,7 +161,6 @@ class Dedup(CorpusStage):
 
     def _released(self, run: Path) -> list[Path]:
         """The segments of the index that other runs left."""
-        from filters.dedup.index import ReleaseIndex
 
         if self.index is None:
             return []
@@ -187,7 +179,6 @@ class Dedup(CorpusStage):
     @contextmanager
     def releasing(self, release: Release) -> Iterator[None]:
         """With an index: it holds the rows of this stage that the release has, or came from."""
-        from filters.dedup.index import ReleaseIndex
 
         if self.index is None:
             yield
@@ -210,7 +201,6 @@ class Dedup(CorpusStage):
 
     def split(self, table: pa.Table, place: Place, folder: Path) -> Outcome:  # noqa: ARG002  the decision is all
         """The shard's rows that stay, and those that leave with the id of the row they are like."""
-        from filters.dedup.decision import load_decision
 
         return load_decision(folder).outcome(table, self.methods)
 
@@ -242,19 +232,12 @@ def decide_beside(
 
 def released_left(found: Findings, earlier: int) -> NDArray[np.int64]:
     """The released rows that the method would drop."""
-    import numpy as np
 
     return np.flatnonzero(found.dropped[:earlier])
 
 
 def add_released(stage: Dedup, release: Release, folder: Path, own: list[Path]) -> None:
     """The signatures of the rows that were released, shard by shard, but for those added before."""
-    import numpy as np
-    import pyarrow as pa
-
-    from filters.dedup.corpus import stored
-    from filters.dedup.index import shards_of
-    from synth.store.shards import read_shard
 
     before = [stored(path, "ids") for path in shards_of(own)]
     known = np.unique(np.concatenate([np.zeros(0, "S32"), *before]))

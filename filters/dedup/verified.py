@@ -9,17 +9,14 @@ decided apart: only the sets of one portion are in memory.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from filters.dedup.corpus import RaggedRows
 from filters.dedup.findings import Findings
 from synth.compiled import compiled
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from filters.dedup.corpus import RaggedRows
 
 MOST_IN_BUCKET = 1_000  # a fuller bucket takes no more, so that rows on one template stay linear
 MOST_CANDIDATES = 1_000  # per row, those in most shared buckets first

@@ -21,15 +21,13 @@ from functools import lru_cache
 from itertools import pairwise
 from math import nan
 from operator import add, mul, sub, truediv
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
 from pydantic import Field
 
-from synth.engine.stage import Model
+from synth.batch import Batch, last_user_turn
+from synth.model import Model
 from synth.verdicts import Verdicts
-
-if TYPE_CHECKING:
-    from synth.batch import Batch
 
 MOST_CHARS = 50_000
 MOST_TOKENS, MOST_SIDES = 80, 50  # of one side; of one chain
@@ -100,7 +98,6 @@ class Arithmetic(Model):
 
     def judge(self, batch: Batch) -> Verdicts:
         """`calculation_wrong`, or `answer_not_derived`; the note quotes the first one."""
-        from synth.batch import last_user_turn
 
         reasons: list[str | None] = []
         scores, notes = [], []

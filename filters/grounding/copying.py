@@ -10,16 +10,15 @@ appendix C). The limits are ours: a rewrite may quote a definition or a sentence
 from __future__ import annotations
 
 from math import nan
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from filters.grounding import source as given
-from synth.engine.stage import Model
+from synth.batch import Batch
+from synth.model import Model
+from synth.text.characters import words_of
 from synth.verdicts import Verdicts
-
-if TYPE_CHECKING:
-    from synth.batch import Batch
 
 GRAM = 8
 PLACES = 32  # of one 8-gram in the source that are followed; more is a loop, not a text
@@ -66,7 +65,6 @@ class Copying(Model):
 def copied(source: str, words: list[str]) -> tuple[float, int, int]:
     """(Share of the words in 8-grams of the source, longest run of the source's words if ≥ 8, and
     longest stretch of such runs with nothing between them)."""
-    from synth.characters import words_of
 
     original = words_of(source)
     places: dict[tuple[str, ...], list[int]] = {}

@@ -11,18 +11,16 @@ age) count as new: nobody can tell them from invented ones without doing the sum
 from __future__ import annotations
 
 from math import nan
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from filters.grounding import source as given
 from filters.grounding.figures import new_dates, new_numbers, read_source
 from filters.grounding.names import is_day, new_names
-from synth.engine.stage import Model
+from synth.batch import Batch
+from synth.model import Model
 from synth.verdicts import Verdicts
-
-if TYPE_CHECKING:
-    from synth.batch import Batch
 
 REASONS = {
     "date": "date_not_in_source",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from synth.batch import Batch
+import orjson
+
+from synth.batch import Batch
+from synth.record import making_steps
 
 MOST_CHARS = 50_000  # of either text; a chunk has about 1,500, and a longer text stays unjudged
 EXPANSIONS: Final = ("academic", "maths", "story", "textbook")
@@ -17,7 +19,6 @@ LINK = re.compile(r"(?<=\])\([^)\n]{0,500}\)|https?://\S{1,2000}")
 
 def titles(batch: Batch) -> list[str]:
     """What the teacher was told besides each row's source: the page's title, the headings."""
-    import orjson
 
     metas = (orjson.loads(meta) for meta in batch.table["meta"].to_pylist())
     return [f"{meta.get('title') or ''}\n{meta.get('section') or ''}" for meta in metas]
@@ -36,7 +37,6 @@ def pairs(batch: Batch) -> list[tuple[str, str] | None]:
 
 def styles(batch: Batch) -> list[str]:
     """The style of each row's rewrite, "" where the text was not made by one."""
-    from synth.record import making_steps
 
     made: list[dict[str, str]] = making_steps(batch.table).to_pylist()
     return [

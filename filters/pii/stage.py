@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+import orjson
+import pyarrow as pa
 from pydantic import ConfigDict, Field, model_validator
 
 from filters.entry import list_schema
@@ -21,9 +23,7 @@ from filters.pii.find import counted, find
 from filters.pii.kinds import Kind, Span
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.kind import Kind as Records
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from synth.record import EMPTY_STEP, RECORD, REJECT, add_scores, derive, record_id, replace_rows
 
 COLUMNS = ("context", "text", "reasoning", "rejected", "reference")
 """What is redacted besides `meta`, which is JSON."""
@@ -55,9 +55,6 @@ class Redact(ShardStage):
 
     def redact(self, table: pa.Table) -> Outcome:
         """All rows in their order, each with the number of its findings as a score."""
-        import pyarrow as pa
-
-        from synth.record import RECORD, REJECT, add_scores, derive, replace_rows
 
         rows = table.to_pylist()
         found: list[list[Span]] = []
@@ -98,7 +95,6 @@ class Redact(ShardStage):
         return value
 
     def _clean_json(self, packed: str, spans: list[Span]) -> str:
-        import orjson
 
         if packed == "{}":
             return packed
@@ -117,7 +113,6 @@ class Redact(ShardStage):
 
 def _step(row: Mapping[str, Any], spans: list[Span]) -> dict[str, Any]:
     """The step in the trail. How the text ended before is known behind it as well."""
-    from synth.record import EMPTY_STEP
 
     return {
         **EMPTY_STEP,
@@ -129,6 +124,5 @@ def _step(row: Mapping[str, Any], spans: list[Span]) -> dict[str, Any]:
 
 
 def _id(row: Mapping[str, Any]) -> str:
-    from synth.record import record_id
 
     return record_id(row["id"], Redact.name, *(row[name] for name in (*COLUMNS, "meta")))

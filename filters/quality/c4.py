@@ -7,19 +7,18 @@ not count out of the page; ours only judges. C4's list of bad words is not part 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from filters.quality.kind import NOT_PAGE, WHICH, TextKind
-from synth.engine.stage import Model
+from filters.quality.c4_measures import measure
+from filters.quality.kind import KINDS, NOT_PAGE, WHICH, TextKind, kinds_of
+from filters.quality.rules import Rule, decide
+from synth.batch import Batch
+from synth.model import Model
 from synth.verdicts import Verdicts
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from synth.batch import Batch
 
 
 class C4(Model):
@@ -49,11 +48,6 @@ class C4(Model):
 
     def judge(self, batch: Batch) -> Verdicts:
         """`lorem_ipsum`, `curly_bracket` or `too_few_sentences`."""
-        import numpy as np
-
-        from filters.quality.c4_measures import measure
-        from filters.quality.kind import kinds_of
-        from filters.quality.rules import Rule, decide
 
         kinds = kinds_of(batch, self.kind)
         rules = [
@@ -67,9 +61,6 @@ class C4(Model):
         return decide(rules, measures[:, [1, 2, 0]], kinds)
 
     def _options(self) -> NDArray[np.int64]:
-        import numpy as np
-
-        from filters.quality.kind import KINDS
 
         return np.array(
             [

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from synth.characters import SPACE, TERMINAL, UPPER, classes, lower_cases
+from synth.batch import Batch
 from synth.compiled import compiled
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from synth.batch import Batch
-    from synth.lines import Lines
+from synth.text.characters import SPACE, TERMINAL, UPPER, classes, lower_cases
+from synth.text.lines import Lines
 
 LOREM_IPSUM, JAVASCRIPT = "lorem ipsum", "javascript"
 POLICIES = (

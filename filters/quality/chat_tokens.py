@@ -5,14 +5,12 @@ The decision is that of `synth.text.chat`, and prompts are held to it too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from synth.engine.stage import Model
+from synth.batch import Batch
+from synth.model import Model
 from synth.text.chat import next_turn, template_token
 from synth.verdicts import Verdicts
-
-if TYPE_CHECKING:
-    from synth.batch import Batch
 
 
 class ChatTokens(Model):

@@ -12,15 +12,15 @@ import re
 from collections import Counter
 from itertools import islice
 from math import nan
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
+from rapidfuzz import fuzz
 
-from synth.engine.stage import Model
+from synth.batch import Batch
+from synth.model import Model
+from synth.text.characters import word_pattern, words_of
 from synth.verdicts import Verdicts
-
-if TYPE_CHECKING:
-    from synth.batch import Batch
 
 MIN_WORDS = 3  # as a prompt's in `length`; "Hello!" may be answered by "Hello!"
 END_CHARS = 100  # more than the last word of any text that is worth a look
@@ -54,7 +54,6 @@ class Echo(Model):
         """`prompt_repeated` or `source_repeated`; prompts and other documents have no score."""
         if batch.subject == "prompt":
             return Verdicts([None] * len(batch), [nan] * len(batch))
-        from synth.characters import words_of
 
         reasons: list[str | None] = []
         scores: list[float] = []
@@ -88,7 +87,6 @@ def repeated_share(text: str, words: list[str], before: list[str]) -> float:
     "Girls" is a word of its own before "are better at maths", "You asked:" is not. Where `before`
     ends the text, it counts in the lead as well: "Input: … Output: …".
     """
-    from synth.characters import word_pattern
 
     said, original = "".join(f" {word}" for word in words), "".join(f" {word}" for word in before)
     end = len(said)
@@ -111,6 +109,5 @@ def likeness(words: list[str], before: list[str]) -> float:
     text, original = " ".join(words), " ".join(before)
     if len(original) > MOST_CHARS:
         return 0.0
-    from rapidfuzz import fuzz
 
     return float(fuzz.ratio(text, original))

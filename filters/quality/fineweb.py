@@ -6,16 +6,16 @@ They were found on English web pages, and punish lists, tables and dialogues by 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from filters.quality.kind import NOT_PAGE, WHICH, TextKind
-from synth.engine.stage import Model
+from filters.quality.fineweb_measures import measure
+from filters.quality.kind import NOT_PAGE, WHICH, TextKind, kinds_of
+from filters.quality.rules import Rule, decide
+from synth.batch import Batch
+from synth.model import Model
 from synth.verdicts import Verdicts
-
-if TYPE_CHECKING:
-    from synth.batch import Batch
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -43,9 +43,6 @@ class FineWeb(Model):
 
     def judge(self, batch: Batch) -> Verdicts:
         """The first rule that is broken, in the order of the settings."""
-        from filters.quality.fineweb_measures import measure
-        from filters.quality.kind import kinds_of
-        from filters.quality.rules import Rule, decide
 
         rules = [
             Rule("empty_text", 1, at_least=True, not_for=NOT_PAGE),

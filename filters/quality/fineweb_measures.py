@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import NDArray
 
-from synth.characters import SPACE, TERMINAL, classes
+from synth.batch import Batch
 from synth.compiled import compiled
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from synth.batch import Batch
-    from synth.lines import Lines
+from synth.text.characters import SPACE, TERMINAL, classes
+from synth.text.lines import Lines
 
 NEWLINE = 0x0A
 EMPTY, ONE, SHIFT = np.uint64(0), np.uint64(1), np.uint64(32)

@@ -6,16 +6,16 @@ Where the paper leaves it open, ours counts as datatrove 0.10 does, on what whit
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
-from filters.quality.kind import NOT_PAGE, WHICH, TextKind
-from synth.engine.stage import Model
+from filters.quality.gopher_measures import measure
+from filters.quality.kind import NOT_PAGE, WHICH, TextKind, kinds_of
+from filters.quality.rules import Rule, decide
+from synth.batch import Batch
+from synth.model import Model
 from synth.verdicts import Verdicts
-
-if TYPE_CHECKING:
-    from synth.batch import Batch
 
 CHAT, CODE, MATHS, TABLE = TextKind.CHAT, TextKind.CODE, TextKind.MATHS, TextKind.TABLE
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
@@ -58,9 +58,6 @@ class Gopher(Model):
 
     def judge(self, batch: Batch) -> Verdicts:
         """The first rule that is broken, in the order of the settings."""
-        from filters.quality.gopher_measures import measure
-        from filters.quality.kind import kinds_of
-        from filters.quality.rules import Rule, decide
 
         no_prose = frozenset({CODE, MATHS, TABLE, CHAT})
         symbols = frozenset({CODE, MATHS})

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
-from synth.characters import ALPHA, SPACE, SYMBOL, UNSPACED, classes
+from synth.batch import Batch
 from synth.compiled import compiled
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from synth.batch import Batch
-    from synth.lines import Lines
+from synth.text.characters import ALPHA, SPACE, SYMBOL, UNSPACED, classes
+from synth.text.lines import Lines
+from synth.text.tokens import characters, pieces
 
 COLUMNS = 8
 HASH, DOT, ELLIPSIS, DASH, BULLET = 0x23, 0x2E, 0x2026, 0x2D, 0x2022
@@ -28,9 +27,6 @@ def measure(batch: Batch, stop_words: list[str]) -> NDArray[np.float64]:
     Words are what white space separates, with the punctuation on them; those of symbols alone are
     not counted among the words and in the mean. NaN where there is nothing to divide by.
     """
-    import pyarrow as pa
-
-    from synth.tokens import characters, pieces
 
     known = pieces(characters(pa.array([" ".join(stop_words)], pa.large_string()))).hashes
     made = np.full((len(batch), COLUMNS), np.nan)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-    from synth.batch import Batch
+from synth.batch import Batch
+from synth.record import making_steps
 
 
 class TextKind(StrEnum):
@@ -45,14 +46,11 @@ def kinds_of(batch: Batch, given: TextKind | None) -> NDArray[np.int64]:
     A row with a conversation is `chat`; a rewritten document is what its style says, or a lesson;
     any other document is a page.
     """
-    import numpy as np
-    import pyarrow.compute as pc
 
     if given is not None:
         return np.full(len(batch), KINDS.index(given))
     if batch.subject == "prompt":
         return np.full(len(batch), KINDS.index(TextKind.CHAT))
-    from synth.record import making_steps
 
     steps = making_steps(batch.table)
     operations = pc.if_else(pc.equal(steps.field("stage"), "rewrite"), steps.field("operation"), "")

@@ -9,15 +9,14 @@ leave, in places where no language has them.
 from __future__ import annotations
 
 from math import nan
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from ftfy.badness import badness
 from pydantic import Field
 
-from synth.engine.stage import Model
+from synth.batch import Batch
+from synth.model import Model
 from synth.verdicts import Verdicts
-
-if TYPE_CHECKING:
-    from synth.batch import Batch
 
 REPLACEMENT = "\ufffd"
 
@@ -32,7 +31,6 @@ class Mojibake(Model):
 
     def judge(self, batch: Batch) -> Verdicts:
         """`mojibake`, or `replacement_characters` where most of what is broken is U+FFFD."""
-        from ftfy.badness import badness
 
         reasons: list[str | None] = []
         scores: list[float] = []

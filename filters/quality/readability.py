@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import re
 from math import nan
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
-from synth.characters import UNSPACED_CHARACTER
-from synth.engine.stage import Model
+from synth.batch import Batch
+from synth.model import Model
+from synth.text.characters import UNSPACED_CHARACTER
 from synth.verdicts import Verdicts
-
-if TYPE_CHECKING:
-    from synth.batch import Batch
 
 FEWEST_WORDS = 30  # LIX is meant for 100 and more; below 30 one long word moves it by three
 LONG_LETTERS = 7

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import Field, model_validator
 
-from synth.engine.stage import Model
-from synth.text.refusal import THRESHOLD
+from synth.batch import Batch
+from synth.model import Model
+from synth.text.refusal import THRESHOLD, refusal_scores
 from synth.verdicts import Verdicts
-
-if TYPE_CHECKING:
-    from synth.batch import Batch
 
 
 class Refusal(Model):
@@ -37,7 +35,6 @@ class Refusal(Model):
 
     def judge(self, batch: Batch) -> Verdicts:
         """`refusal` for a probability of `threshold` and more."""
-        from synth.text.refusal import refusal_scores
 
         scores = refusal_scores(batch.texts, batch.prompts).tolist()
         return Verdicts(

@@ -9,16 +9,17 @@ without a letter or digit do not count, and a phrase that comes once is no repet
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
+import numpy as np
 from pydantic import Field
 
-from filters.quality.kind import NOT_PAGE, WHICH, TextKind
-from synth.engine.stage import Model
+from filters.quality.kind import KINDS, NOT_PAGE, WHICH, TextKind, kinds_of
+from filters.quality.repetition_measures import measure
+from filters.quality.rules import Rule, decide
+from synth.batch import Batch
+from synth.model import Model
 from synth.verdicts import Verdicts
-
-if TYPE_CHECKING:
-    from synth.batch import Batch
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Size = Annotated[int, Field(ge=1, le=50)]
@@ -58,11 +59,6 @@ class Repetition(Model):
 
     def judge(self, batch: Batch) -> Verdicts:
         """The first measure above its limit, in table A1's order."""
-        import numpy as np
-
-        from filters.quality.kind import KINDS, kinds_of
-        from filters.quality.repetition_measures import measure
-        from filters.quality.rules import Rule, decide
 
         top, duplicate = sorted(self.max_top_ngram_chars), sorted(self.max_duplicate_ngram_chars)
         rules = [

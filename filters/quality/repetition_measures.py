@@ -5,18 +5,15 @@ Sets are open-addressed tables of 64-bit hashes, twice as large as what they may
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from synth.characters import SPACE, WORD, classes
+from synth.batch import Batch
 from synth.compiled import compiled
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from synth.batch import Batch
-    from synth.lines import Lines
+from synth.text.characters import SPACE, WORD, classes
+from synth.text.lines import Lines
 
 NEWLINE, UNDERSCORE = 0x0A, 0x5F
 SEED, FACTOR = np.uint64(0xCBF29CE484222325), np.uint64(0x9E3779B97F4A7C15)

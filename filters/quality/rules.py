@@ -7,15 +7,13 @@ off, and so it is for texts of the kinds that it has no meaning for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from filters.quality.kind import KINDS, TextKind
 from synth.verdicts import Verdicts
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 MOST = 100.0  # the highest score: a text of no words is not infinitely too short
 

@@ -10,18 +10,17 @@ import math
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+import pyarrow as pa
 from pydantic import ConfigDict, Field, model_validator
 
 from filters.catalogue import FILTERS
 from filters.entry import Entry, entry_model, identities, list_schema
+from synth.batch import Batch
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.kind import Kind
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from synth.batch import Batch
-    from synth.verdicts import Filter, Verdicts
+from synth.record import SCORE, add_scores, rejects
+from synth.verdicts import Filter, Verdicts
 
 
 class OneFilter(Entry):
@@ -62,10 +61,6 @@ class Quality(ShardStage):
 
     def decide(self, table: pa.Table, place: Place) -> Outcome:
         """Which rows stay and which leave, each with one score per filter."""
-        import numpy as np
-
-        from synth.batch import Batch
-        from synth.record import add_scores, rejects
 
         batch = Batch(table, place.subject)
         filters: list[Filter] = [entry.part for entry in self.filters]
@@ -106,9 +101,6 @@ def scores_of(filters: list[Filter], verdicts: list[Verdicts]) -> pa.StructArray
 
     A filter that drops without a note leaves its reason there.
     """
-    import pyarrow as pa
-
-    from synth.record import SCORE
 
     def by_row(columns: list[list[Any]]) -> list[Any]:
         return list(chain.from_iterable(zip(*columns, strict=True)))

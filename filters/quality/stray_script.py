@@ -8,16 +8,14 @@ Small multilingual models slip so. What stands in quotation marks, brackets or c
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from filters.quality.language import NAMED
-from synth.engine.stage import Model
+from synth.batch import Batch
+from synth.model import Model
 from synth.verdicts import Verdicts
-
-if TYPE_CHECKING:
-    from synth.batch import Batch
 
 # Cyrillic, Hebrew, Arabic, the scripts of India, Thai, Georgian, Hangul, kana and Han; formulas use
 # Greek.

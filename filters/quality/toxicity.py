@@ -12,16 +12,14 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from pydantic import Field, field_validator
 
-from synth.characters import UNSPACED_CHARACTER
-from synth.engine.stage import Model
+from synth.batch import Batch
+from synth.model import Model
+from synth.text.characters import UNSPACED_CHARACTER
 from synth.verdicts import Verdicts
-
-if TYPE_CHECKING:
-    from synth.batch import Batch
 
 WORD = re.compile(r"\w+")
 MOST_BYTES = 1_000_000

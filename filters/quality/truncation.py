@@ -5,16 +5,14 @@ The finish reason "length" is proof. Without it the end of the text is read (`sy
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
-from synth.engine.stage import Model
+from synth.batch import Batch
+from synth.model import Model
 from synth.text.ends import cut_end
 from synth.verdicts import Verdicts
-
-if TYPE_CHECKING:
-    from synth.batch import Batch
 
 
 class Truncation(Model):

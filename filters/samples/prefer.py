@@ -10,16 +10,18 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from statistics import fmean, pstdev
+from typing import Annotated, Any, ClassVar
 
+import pyarrow as pa
 from pydantic import Field
 
+from filters.verify.extract import final_answer
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.kind import Kind
+from synth.record import EMPTY_STEP, RECORD, add_scores, derive, record_id, rejects
+from synth.samples import groups, overall, value_of
 from synth.verdicts import Verdict
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 VERDICT = "verdict"
 SIGMAS = 2.0  # arXiv:2502.16825: the rejected one at mean - 2 sigma, not the worst
@@ -59,10 +61,6 @@ class Prefer(ShardStage):
     def decide(self, table: pa.Table) -> Outcome:
         """A row per pair, child of the chosen sample. The rejected samples leave as
         `paired_as_rejected`, those in no pair as `not_paired`."""
-        import pyarrow as pa
-
-        from synth.record import EMPTY_STEP, RECORD, add_scores, derive, record_id, rejects
-        from synth.samples import groups
 
         ids: list[str] = table["id"].to_pylist()
         texts: list[str] = table["text"].to_pylist()
@@ -121,8 +119,6 @@ def by_verdict(rows: list[int], scores: list[list[dict[str, Any]]], texts: list[
     """Samples that pass against samples that fail, the commonest mistake first; of several samples
     with it, the one nearest in length to the chosen one, since length alone must not tell them
     apart."""
-    from filters.verify.extract import final_answer
-    from synth.samples import overall
 
     verdicts = {row: overall(scores[row]) for row in rows}
     right = [row for row in rows if verdicts[row] is Verdict.PASS]
@@ -144,9 +140,6 @@ def by_score(
     rows: list[int], scores: list[list[dict[str, Any]]], name: str, min_margin: float
 ) -> list[Pair]:
     """The best sample against the one nearest to mean - 2 sigma; none where they are equal."""
-    from statistics import fmean, pstdev
-
-    from synth.samples import value_of
 
     values = {row: value for row in rows if (value := value_of(scores[row], name)) is not None}
     if len(values) < 2:

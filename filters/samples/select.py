@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import asyncio
 from math import inf
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+import pyarrow as pa
 from pydantic import Field, model_validator
 
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.kind import Kind
+from synth.record import split
+from synth.samples import PASS_RATE, groups, overall, value_of
 from synth.verdicts import Verdict
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 VERDICT = "verdict"
 RANK = {Verdict.PASS: 2.0, Verdict.FAIL: 0.0}  # 1 for the others: not known to be wrong
@@ -58,8 +58,6 @@ class Select(ShardStage):
     def decide(self, table: pa.Table) -> Outcome:
         """Which samples go on. `not_the_best_sample`, `pass_rate_too_low`, `pass_rate_too_high`;
         a prompt of which no sample was checked has no pass rate, and its samples stay."""
-        from synth.record import split
-        from synth.samples import PASS_RATE, groups, value_of
 
         scores: list[list[dict[str, Any]]] = table["scores"].to_pylist()
         reasons: list[str | None] = [None] * len(table)
@@ -86,7 +84,6 @@ class Select(ShardStage):
 
     def _key(self, scores: list[dict[str, Any]]) -> tuple[float, ...]:
         """Larger is better; sorting keeps equal rows in their order, reversed or not."""
-        from synth.samples import overall, value_of
 
         keys = []
         for name in self.by:

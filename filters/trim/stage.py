@@ -11,20 +11,29 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import orjson
+import pyarrow as pa
 from pydantic import Field
 
 from filters.trim.ends import ends
 from filters.verify.instructions.verifier import check_text
+from synth.batch import last_user_turn
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.instructions.stated import instructions_of
 from synth.kind import Kind
+from synth.record import (
+    EMPTY_STEP,
+    RECORD,
+    REJECT,
+    add_scores,
+    derive,
+    last_step,
+    record_id,
+    replace_rows,
+)
 from synth.verdicts import Verdict
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 COLUMNS = ("text", "rejected")
 """Both sides of a pair, so that it does not teach courtesy or its absence."""
@@ -61,8 +70,6 @@ class Trim(ShardStage):
 
     def trim(self, table: pa.Table) -> Outcome:
         """All rows in their order, each with the number of characters cut as its score."""
-        from synth.batch import last_user_turn
-        from synth.record import REJECT, add_scores, replace_rows
 
         prompts, metas = last_user_turn(table).to_pylist(), table["meta"].to_pylist()
         after: dict[str, list[str | None]] = {}
@@ -133,9 +140,6 @@ def _derived(
     after: dict[str, list[str | None]],
 ) -> pa.Table:
     """The changed rows, a step further. How a text ended before is known behind it as well."""
-    import pyarrow as pa
-
-    from synth.record import EMPTY_STEP, RECORD, derive, last_step, record_id
 
     ids, finished = table["id"].to_pylist(), last_step(table, "finish_reason")
     steps = [

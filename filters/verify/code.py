@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -19,12 +19,10 @@ from filters.verify.sandbox import literal
 from filters.verify.sandbox.backend import NoSandboxError
 from filters.verify.sandbox.pool import AT_ONCE, Sandbox, find_interpreter
 from filters.verify.sandbox.run import Budget, run_program
-from synth.engine.stage import Model
+from synth.batch import Batch, last_user_turn
 from synth.errors import RefusedError
+from synth.model import Model
 from synth.verdicts import Check, Verdict
-
-if TYPE_CHECKING:
-    from synth.batch import Batch
 
 Task = tuple[int, str, str, FunctionTests | ProgramTests]
 """A row, its prompt's code, its answer and its tests."""
@@ -65,7 +63,6 @@ class Code(Model):
 
         Raises `SandboxFault` where the sandbox goes in mid-run: nothing is known then.
         """
-        from synth.batch import last_user_turn
 
         prompts = last_user_turn(batch.table).to_pylist()
         checks: list[Check] = []

@@ -9,15 +9,16 @@ agrees with itself.
 from __future__ import annotations
 
 from itertools import combinations
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
-from synth.engine.stage import Model
+from filters.verify.compare import compare
+from filters.verify.extract import MOST_CHARS, final_answer
+from synth.batch import Batch
+from synth.model import Model
+from synth.samples import groups
 from synth.verdicts import Check, Verdict
-
-if TYPE_CHECKING:
-    from synth.batch import Batch
 
 
 class Consistency(Model):
@@ -36,8 +37,6 @@ class Consistency(Model):
 
     def check(self, batch: Batch) -> list[Check]:
         """One check per row; the note says how many agree on what."""
-        from filters.verify.extract import MOST_CHARS, final_answer
-        from synth.samples import groups
 
         answers = [
             answer if answer is not None and len(answer) <= MOST_CHARS else None
@@ -53,7 +52,6 @@ class Consistency(Model):
 
     def _compared(self, ballots: list[list[str]]) -> dict[tuple[str, str], Verdict]:
         """What every two different answers to the same prompt are to each other."""
-        from filters.verify.compare import compare
 
         found: dict[tuple[str, str], Verdict] = {}
         for ballot in ballots:

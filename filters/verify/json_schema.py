@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
-from synth.engine.stage import Model
+from filters.verify.instructions.parts import unfenced
+from synth.batch import Batch
+from synth.model import Model
+from synth.teacher.schema import BrokenError, conformed, read_schema
 from synth.verdicts import Check, Verdict
-
-if TYPE_CHECKING:
-    from synth.batch import Batch
 
 MOST_CHARS = 1_000_000
 
@@ -31,7 +31,6 @@ class JsonSchema(Model):
     @field_validator("against")
     @classmethod
     def _is_schema(cls, value: dict[str, Any] | Path) -> dict[str, Any]:
-        from synth.teacher.schema import read_schema
 
         return read_schema(value)  # what it says is what counts, not where it lies
 
@@ -43,8 +42,6 @@ class JsonSchema(Model):
 
 def check_text(text: str, schema: dict[str, Any]) -> Check:
     """The check of one text. One of more than a million letters is not looked at."""
-    from filters.verify.instructions.parts import unfenced
-    from synth.teacher.schema import BrokenError, conformed
 
     if len(text) > MOST_CHARS:
         return Check(Verdict.UNVERIFIED, f"{len(text):,} letters, more than {MOST_CHARS:,}")

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from filters.verify.compare import compare
 from filters.verify.evidence import quoted
-from synth.engine.stage import Model
+from filters.verify.extract import MOST_CHARS, final_answer, last_number, reference_answer
+from filters.verify.sentence import last_sentence, whole_text
+from synth.batch import Batch, last_user_turn
+from synth.model import Model
 from synth.verdicts import Check, Verdict
-
-if TYPE_CHECKING:
-    from synth.batch import Batch
-
 
 NO_ANSWER = "no final answer"
 RESTATED = re.compile(r"[\d\s.,]{1,40}(?:[-+*\u00d7x][\d\s.,]{1,40}){1,5}")
@@ -58,7 +58,6 @@ class Maths(Model):
 
     def check(self, batch: Batch) -> list[Check]:
         """One check per row; the note says what was compared and how."""
-        from synth.batch import last_user_turn
 
         prompts: list[str] = last_user_turn(batch.table).to_pylist()
         return [
@@ -71,8 +70,6 @@ class Maths(Model):
         found = check_text(text, reference, prompt, self.tolerance)
         if found.note != NO_ANSWER or self.extract == "marked" or "\\boxed" in text:
             return found
-        from filters.verify.compare import compare
-        from filters.verify.extract import last_number, reference_answer
 
         given = last_number(text)
         if given is None or reference is None:
@@ -86,9 +83,6 @@ class Maths(Model):
 
 def check_text(text: str, reference: str | None, prompt: str, tolerance: float = 0.0) -> Check:
     """The check of one text by the answer that it marks or says."""
-    from filters.verify.compare import compare
-    from filters.verify.extract import MOST_CHARS, final_answer, reference_answer
-    from filters.verify.sentence import last_sentence, whole_text
 
     if not reference or not reference.strip():
         return Check(Verdict.NOT_APPLICABLE, "no reference answer")

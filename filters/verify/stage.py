@@ -10,20 +10,20 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
+import pyarrow as pa
 from pydantic import ConfigDict, Field, model_validator
 
 from filters.catalogue import VERIFIERS
 from filters.entry import Entry, entry_model, identities, list_schema
+from synth.batch import Batch
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.kind import Kind
-from synth.verdicts import Check, NeedsMachine, Verdict
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from synth.batch import Batch
-    from synth.store.manifest import Manifest
-    from synth.verdicts import Verifier
+from synth.record import add_scores, rejects
+from synth.samples import groups, overall, pass_rate_score
+from synth.store.manifest import Manifest
+from synth.verdict_counts import count
+from synth.verdicts import Check, NeedsMachine, Verdict, Verifier
 
 Rejectable = Literal[Verdict.FAIL, Verdict.ERROR, Verdict.UNVERIFIED, Verdict.NOT_APPLICABLE]
 REASONS = {
@@ -97,12 +97,6 @@ class Verify(ShardStage):
 
     def decide(self, table: pa.Table, place: Place) -> Outcome:
         """Which rows stay and which leave, each with one score per verifier."""
-        import numpy as np
-
-        from synth.batch import Batch
-        from synth.record import add_scores, rejects
-        from synth.samples import groups, overall, pass_rate_score
-        from synth.tally import count
 
         batch = Batch(table, place.subject)
         verifiers: list[Verifier] = [entry.part for entry in self.checks]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from synth.engine.stage import Outcome
 from synth.record import last_step
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class RowsLostError(AssertionError):

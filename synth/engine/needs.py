@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from synth.engine.plan import Plan
+from synth.engine.stage import Stage
 from synth.errors import TeacherFault
+from synth.teacher.journaled import Served
 from synth.teacher.protocol import Need, Sampling
-
-if TYPE_CHECKING:
-    from synth.engine.plan import Plan
-    from synth.engine.stage import Stage
-    from synth.teacher.journaled import Served
 
 MADE_UP_FOR = frozenset({Need.SEVERAL})
 """Where it is missing the run goes on, at a cost: each answer is a request of its own."""

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.errors import SynthError
+from synth.teacher.exchange import Meant
+from synth.teacher.journal import Journal
 from synth.teacher.journaled import JournaledTeacher, Served
 from synth.teacher.protocol import CHAT, Identity, Reply, Request
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from synth.teacher.exchange import Meant
-    from synth.teacher.journal import Journal
 
 NOT_ASKED = "not_asked"
 """The fault of a reply that nobody gave."""

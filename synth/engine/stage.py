@@ -7,32 +7,22 @@ a corpus stage looks at all shards before it decides on any, a sink takes the wh
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
+from synth.batch import Subject
 from synth.kind import Kind
+from synth.model import Model
+from synth.store.manifest import Manifest, ShardReceipt
 from synth.teacher.protocol import Need, Teacher
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
-    from numpy.typing import NDArray
-
-    from synth.batch import Subject
-    from synth.engine.plan import Plan
-    from synth.store.manifest import Manifest, ShardReceipt
-    from synth.tally import VerdictCounts
-
-
-class Model(BaseModel):
-    """A part of a recipe: unknown keys are errors, values do not change after validation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+from synth.verdict_counts import VerdictCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +164,16 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class Upstream:
+    """A corpus stage before a sink, and its shards: it may record what is released."""
+
+    stage: CorpusStage
+    place: Place
+    kept: list[Path]
+    work: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """What a sink is given."""
 
@@ -184,8 +184,16 @@ class Delivery:
     """The shards that come in, in order."""
     history: list[Manifest]
     """The manifests of all stages before."""
-    plan: Plan
     fingerprint: str
+    name: str
+    """The recipe's name."""
+    recipe: Mapping[str, Any]
+    """The recipe as written, for the card."""
+    seed: int
+    kind: Kind
+    """What the incoming records are."""
+    corpus: list[Upstream]
+    """The corpus stages before, in order."""
     say: Callable[[str], None]
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from synth.engine.stage import Model
+from synth.model import Model
 from synth.randomness import derive_random
 
 FORMATS = {

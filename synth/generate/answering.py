@@ -10,18 +10,22 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
+import pyarrow as pa
 from pydantic import Field, field_validator
 
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.errors import InputError
 from synth.generate.exemplars import Examples
+from synth.generate.template import shipped
+from synth.generate.trail import step
 from synth.randomness import derive_seed
-from synth.teacher.protocol import Need, Reply, Request, Sampling, Turn
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from synth.record import RECORD, STEP, Turn, append_to_lists, derive, record_id, split
+from synth.teacher.protocol import Need, Reply, Request, Sampling
+from synth.teacher.schema import read_schema
+from synth.together import together
 
 ANSWER = "answer"
 """The operation of the step that an answer is."""
@@ -90,8 +94,6 @@ class Answering(ShardStage):
     @classmethod
     def _is_schema(cls, value: dict[str, Any] | Path | None) -> dict[str, Any] | Path | None:
         if value is not None:
-            from synth.teacher.schema import read_schema
-
             read_schema(value)
         return value
 
@@ -102,8 +104,6 @@ class Answering(ShardStage):
 
     def identity(self) -> object:
         """The schema, how examples are chosen, and the prompt that asks for knowledge."""
-        from synth.generate.template import shipped
-        from synth.teacher.schema import read_schema
 
         examples = self.examples and self.examples.model_dump(mode="json", exclude={"file"})
         generates = self.knowledge == "generate"
@@ -125,9 +125,6 @@ class Answering(ShardStage):
 
     async def answers(self, table: pa.Table, prompts: Iterable[Prompt], place: Place) -> Outcome:
         """`samples` answers to each prompt, in order, samples together; faulty ones rejected."""
-        import pyarrow as pa
-
-        from synth.together import together
 
         answered = await together(self._answer(prompt, place) for prompt in prompts)
         table = self._informed(table, answered, place)
@@ -141,7 +138,6 @@ class Answering(ShardStage):
         )
 
     async def _answer(self, prompt: Prompt, place: Place) -> Answered:
-        from synth.teacher.schema import read_schema
 
         teacher = place.teacher
         assert teacher is not None
@@ -165,7 +161,6 @@ class Answering(ShardStage):
 
     async def _knowledge(self, prompt: Prompt, place: Place) -> Reply:
         """What the teacher says that helps; a reply with a fault is passed over."""
-        from synth.generate.template import shipped
 
         assert place.teacher is not None
         seed = derive_seed(place.seed, self.name, prompt.id, "knowledge")
@@ -204,10 +199,6 @@ class Answering(ShardStage):
         return [*head, *shown, *talk, Turn(role=last["role"], content="\n\n".join(parts))]
 
     def _gather(self, table: pa.Table, answered: Sequence[Answered], place: Place) -> Outcome:
-        import pyarrow as pa
-
-        from synth.generate.trail import step
-        from synth.record import RECORD, derive, record_id, split
 
         assert place.teacher is not None
         identity = place.teacher.identity
@@ -242,12 +233,6 @@ class Answering(ShardStage):
 
     def _informed(self, table: pa.Table, answered: Sequence[Answered], place: Place) -> pa.Table:
         """The prompts, whose trails tell of the knowledge that was asked for."""
-        import numpy as np
-        import pyarrow as pa
-
-        from synth.generate.template import shipped
-        from synth.generate.trail import step
-        from synth.record import RECORD, STEP, append_to_lists
 
         asked = [(one.prompt, one.knowledge) for one in answered if one.knowledge is not None]
         if not asked:

@@ -20,7 +20,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from synth.engine.stage import Model
+from synth.model import Model
 
 WINDOW = 64  # the latest texts of a style …
 HEAD_CHARS = 1_000  # … and how much of each: 64 kB a style

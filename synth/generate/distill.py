@@ -8,8 +8,9 @@ raw reply.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+import pyarrow as pa
 from pydantic import Field
 
 from synth.engine.stage import Outcome, Place
@@ -17,10 +18,8 @@ from synth.generate.answer_formats import Formats
 from synth.generate.answering import PART, Answering, Prompt
 from synth.kind import Kind
 from synth.randomness import derive_random
-from synth.teacher.protocol import Need, Turn
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from synth.record import Turn
+from synth.teacher.protocol import Need
 
 
 class Distill(Answering):

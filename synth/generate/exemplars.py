@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
+from rapidfuzz import fuzz, process, utils
 
-from synth.engine.stage import Model
 from synth.errors import InputError
-from synth.teacher.protocol import Turn
+from synth.model import Model
+from synth.record import Turn
 
 MOST = 5_000  # each prompt is compared with all of them
 SAME = 95.0  # a likeness at which an example gives its own answer away
@@ -51,7 +52,6 @@ class Examples(Model):
         known = read_exemplars(self.file, self.file.stat().st_mtime_ns)
         if self.by == "fixed":
             return known[: self.count]
-        from rapidfuzz import fuzz, process, utils
 
         found = process.extract(
             prompt,

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
 
 from synth.engine.stage import Outcome
 from synth.generate.operations import Operation
 from synth.generate.reasons import Reason
-from synth.teacher.protocol import Turn
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from synth.record import RECORD, Turn, add_scores, derive, split
 
 
 @dataclass(slots=True)
@@ -99,9 +99,6 @@ def outcome(table: pa.Table, families: Sequence[Family], by: str, *, latest: boo
     Generation after generation, because a child's trail extends its parent's, which may itself be
     a child. `latest`: of each family only the head is kept, the others are `superseded`.
     """
-    import pyarrow as pa
-
-    from synth.record import RECORD, derive, split
 
     pool = table.select(RECORD.names)
     contexts: list[list[Turn]] = table["context"].to_pylist()
@@ -170,9 +167,6 @@ def _measure(child: Child | None) -> float | None:
 
 def _scored(kept: pa.Table, children: Sequence[Child | None]) -> pa.Table:
     """The kept rows with what was measured on each child: `novelty` and, if judged, `gain`."""
-    import numpy as np
-
-    from synth.record import add_scores
 
     scores: list[dict[str, Any]] = []
     counts = np.zeros(len(children), np.int64)

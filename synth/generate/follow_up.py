@@ -7,20 +7,23 @@ a model plays the user too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+import pyarrow as pa
 from pydantic import Field
+from rapidfuzz import fuzz
 
 from synth.engine.stage import Outcome, Place, ShardStage
+from synth.generate.made import Made, born
+from synth.generate.reasons import Limits, Reason
+from synth.generate.screen import screen
 from synth.generate.template import shipped
+from synth.generate.trail import step
 from synth.kind import Kind
 from synth.randomness import derive_seed
-from synth.teacher.protocol import Sampling, Turn
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from synth.generate.made import Made
+from synth.record import RECORD, Turn, record_id
+from synth.teacher.protocol import Sampling
+from synth.together import together
 
 TEMPLATE = "invent/follow_up"
 ALIKE = 85.0  # rapidfuzz ratio to the prompt before: the same question again
@@ -49,11 +52,6 @@ class FollowUp(ShardStage):
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """One follow-up an answer, in order."""
-        import pyarrow as pa
-
-        from synth.generate.made import born
-        from synth.record import RECORD
-        from synth.together import together
 
         ids: list[str] = table["id"].to_pylist()
         texts: list[str] = table["text"].to_pylist()
@@ -79,13 +77,6 @@ class FollowUp(ShardStage):
     async def _ask(
         self, row: int, parent: str, context: list[Turn], answer: str, place: Place
     ) -> Made:
-        from rapidfuzz import fuzz
-
-        from synth.generate.made import Made
-        from synth.generate.reasons import Limits, Reason
-        from synth.generate.screen import screen
-        from synth.generate.trail import step
-        from synth.record import record_id
 
         teacher, template = place.teacher, shipped(TEMPLATE)
         assert teacher is not None

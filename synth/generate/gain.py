@@ -12,9 +12,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, ValidationError
 
-from synth.engine.stage import Model
 from synth.generate.reasons import Reason
 from synth.generate.template import shipped
+from synth.model import Model
 from synth.teacher.protocol import Reply, Sampling, Teacher
 
 LOWEST, HIGHEST = -2, 5

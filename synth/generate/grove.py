@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from synth.batch import Batch
+from synth.engine.stage import Place
 from synth.generate import improve as auto
 from synth.generate.eliminate import eliminate
 from synth.generate.elimination.pool import Pool
+from synth.generate.evolution import NAME, Evolution
 from synth.generate.family import Child, Family
 from synth.generate.improve import Improve, Version
 from synth.generate.operations import Operation, fitting, trait
 from synth.generate.reasons import Reason
 from synth.generate.template import shipped
 from synth.generate.trail import step
-from synth.generate.yields import Yield, count, draw, total
+from synth.generate.yields import Adapt, Yield, count, draw, total
 from synth.instructions.attached import Instruction, held, holding
 from synth.instructions.carried import carried
 from synth.instructions.draw import draw as draw_constraint
@@ -30,23 +34,17 @@ from synth.randomness import derive_random, derive_seed
 from synth.record import EMPTY_STEP, record_id, records_table, rejects
 from synth.together import together
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from synth.engine.stage import Place
-    from synth.generate.evolve import Adapt, Evolve
-
 MOST_SHARED = 0.6  # of a child's word 4-grams that are new and another family's: a near-duplicate
 
 
 class Grove:
     """All families of one shard, and what is known of the operations so far."""
 
-    def __init__(self, stage: Evolve, table: pa.Table, place: Place) -> None:
+    def __init__(self, settings: Evolution, table: pa.Table, place: Place) -> None:
 
         assert place.teacher is not None
-        self.stage, self.place, self.teacher = stage, place, place.teacher
-        self.limits = stage.limits()
+        self.settings, self.place, self.teacher = settings, place, place.teacher
+        self.limits = settings.limits()
         batch = Batch(table, "prompt")
         rows = zip(
             table["id"].to_pylist(),
@@ -60,7 +58,7 @@ class Grove:
             for row, (record, prompt, meta, reference) in enumerate(rows)
         ]
         self.yields: dict[Operation, Yield] = {}
-        self.versions = {one: Version(0, shipped(f"evolve/{one}")) for one in stage.operations}
+        self.versions = {one: Version(0, shipped(f"evolve/{one}")) for one in settings.operations}
         self.rewritten: list[dict[str, Any]] = []
         self._pool: Pool = Pool()
         for family in self.families:
@@ -70,8 +68,8 @@ class Grove:
     async def grow(self) -> None:
         """All rounds, or as many as gain something."""
         first: Yield | None = None
-        for round_ in range(1, self.stage.rounds + 1):
-            last = round_ == self.stage.rounds
+        for round_ in range(1, self.settings.rounds + 1):
+            last = round_ == self.settings.rounds
             children = await together(
                 self._attempt(family, round_, last=last) for family in self.families
             )
@@ -83,15 +81,15 @@ class Grove:
                 self.yields.setdefault(operation, Yield()).add(one)
             now = total(found)
             first = first or now
-            if self.stage.adapt is not None and _gains_nothing(now, first, self.stage.adapt):
+            if self.settings.adapt is not None and _gains_nothing(now, first, self.settings.adapt):
                 break
-            if self.stage.improve is not None and not last:
-                await self._improve(self.stage.improve, round_, found)
+            if self.settings.improve is not None and not last:
+                await self._improve(self.settings.improve, round_, found)
         self.place.done(len(self.families) - self._done)
 
     async def _attempt(self, family: Family, round_: int, *, last: bool) -> Child | None:
         """The family's child of this round, judged, or None where no operation fits its prompt."""
-        stage, seed, parent = self.stage, self.place.seed, family.head_prompt
+        settings, seed, parent = self.settings, self.place.seed, family.head_prompt
         before = held(family.head_meta)
         drawn = self._drawn(family, before, round_)
         if drawn is None:
@@ -102,9 +100,9 @@ class Grove:
             self._tell(last)
             return self._attached(family, before, added, round_)
         version = self.versions[operation]
-        sampling = stage.sampling
-        if operation in stage.temperatures:
-            sampling = sampling.model_copy(update={"temperature": stage.temperatures[operation]})
+        sampling = settings.sampling
+        if operation in settings.temperatures:
+            sampling = sampling.model_copy(update={"temperature": settings.temperatures[operation]})
         values = {"prompt": parent}
         constraint = added.instruction if added is not None else None
         if added is not None:
@@ -129,7 +127,7 @@ class Grove:
             operation=operation,
             round=round_,
             step=step(
-                stage.name,
+                NAME,
                 f"{operation}{version.label}",
                 family.head_id,
                 self.teacher.identity,
@@ -137,7 +135,7 @@ class Grove:
                 round_=round_,
                 template=version.template.digest,
             ),
-            id=record_id(family.head_id, stage.name, reply.key, reply.text, round_),
+            id=record_id(family.head_id, NAME, reply.key, reply.text, round_),
             raw=reply.raw,
             meta=holding(family.head_meta, now),
             tokens=reply.tokens_in + reply.tokens_out,
@@ -145,15 +143,15 @@ class Grove:
             similarity=finding.similarity,
             new_words=finding.new_words,
         )
-        if stage.judge is not None and child.reason is None:
+        if settings.judge is not None and child.reason is None:
             own_seed = derive_seed(seed, "evolve", "judge", round_, family.id)
-            said, judgement = await stage.judge.ask(
+            said, judgement = await settings.judge.ask(
                 self.teacher, parent, reply.text, auto.instruction(version.template), own_seed
             )
             child.judged = said.key
             child.tokens += said.tokens_in + said.tokens_out
             if judgement is not None:
-                child.gain, reason = float(judgement.gain), stage.judge.reason(judgement)
+                child.gain, reason = float(judgement.gain), settings.judge.reason(judgement)
                 child.reason = None if reason in self.limits.spare else reason
         self._tell(last)
         return child
@@ -162,23 +160,23 @@ class Grove:
         self, family: Family, before: Sequence[Instruction], round_: int
     ) -> tuple[Operation, Drawn | None] | None:
         """The operation of this round, with the constraint that it adds if it adds one."""
-        stage, seed, constraint = self.stage, self.place.seed, None
-        among = fitting(stage.operations, family.head_prompt)
+        settings, seed, constraint = self.settings, self.place.seed, None
+        among = fitting(settings.operations, family.head_prompt)
         if Operation.CHECKABLE in among:
             chance = derive_random(seed, "evolve", "constraint", round_, family.id)
             constraint = self._constraint(family, before, chance)
             if constraint is None:
                 among = tuple(one for one in among if one is not Operation.CHECKABLE)
-        if not any(stage.weights.get(one, 1.0) for one in among):
+        if not any(settings.weights.get(one, 1.0) for one in among):
             return None
-        sharpness = stage.adapt.sharpness if stage.adapt else 0.0
+        sharpness = settings.adapt.sharpness if settings.adapt else 0.0
         chance = derive_random(seed, "evolve", round_, family.id)
-        operation = draw(among, stage.weights, self.yields, sharpness, chance)
+        operation = draw(among, settings.weights, self.yields, sharpness, chance)
         return operation, constraint if operation is Operation.CHECKABLE else None
 
     @property
     def _by_program(self) -> bool:
-        return self.stage.checkable.by == "program"
+        return self.settings.checkable.by == "program"
 
     def _constraint(
         self, family: Family, before: Sequence[Instruction], chance: random.Random
@@ -196,7 +194,7 @@ class Grove:
         self, family: Family, before: Sequence[Instruction], added: Drawn, round_: int
     ) -> Child:
         """The child whose constraint the program appended: nobody was asked, nothing can fail."""
-        name, prompt = self.stage.name, followed_by(family.head_prompt, added.sentence)
+        name, prompt = NAME, followed_by(family.head_prompt, added.sentence)
         operation = f"{Operation.CHECKABLE}/{added.instruction.id}"
         return Child(
             parent=family.head,
@@ -279,7 +277,6 @@ class Grove:
 
     def with_versions(self, rejected: pa.Table, by: str) -> pa.Table:
         """The rejected rows, and behind them the instructions that the teacher wrote."""
-        import pyarrow as pa
 
         if not self.rewritten:
             return rejected

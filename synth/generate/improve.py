@@ -17,8 +17,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from synth.engine.stage import Model
 from synth.generate.template import Template, shipped
+from synth.generate.trail import step
+from synth.model import Model
+from synth.record import new_record, record_id
 from synth.teacher.protocol import Identity, Reply, Sampling, Teacher
 
 TEMPLATE = "improve/instruction"
@@ -115,8 +117,6 @@ def row(
 
     `failed` is the id of the first failure that was shown.
     """
-    from synth.generate.trail import step
-    from synth.record import new_record, record_id
 
     text = "" if new is None else reply.text
     label = operation if new is None else f"{operation}{new.label}"

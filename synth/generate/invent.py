@@ -10,21 +10,27 @@ shard's; likeness across shards is left to `dedup`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import Annotated, Self
 
+import pyarrow as pa
 from pydantic import Field, model_validator
 
+from synth.batch import Batch
 from synth.engine.stage import Outcome, Place, ShardStage
+from synth.generate.made import Made, behind, born
+from synth.generate.reasons import Limits
+from synth.generate.rouge import RougePool
+from synth.generate.screen import screen
 from synth.generate.template import shipped
+from synth.generate.trail import step
 from synth.kind import Kind
 from synth.randomness import derive_random, derive_seed
-from synth.teacher.protocol import Need, Reply, Request, Sampling, Turn
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from synth.generate.made import Made
+from synth.record import RECORD, Turn, record_id
+from synth.teacher.protocol import Need, Reply, Request, Sampling
+from synth.text.characters import words_of
+from synth.together import together
 
 PERSONA_LINE = "PERSONA:"
 TOO_LIKE = "too_like_the_pool"
@@ -92,12 +98,6 @@ class Invent(ShardStage):
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """Each prompt followed by those invented for it."""
-        import pyarrow as pa
-
-        from synth.batch import Batch
-        from synth.generate.made import behind, born
-        from synth.record import RECORD
-        from synth.together import together
 
         prompts = Batch(table, "prompt").texts
         ids: list[str] = table["id"].to_pylist()
@@ -112,9 +112,6 @@ class Invent(ShardStage):
     async def _ask(
         self, row: int, sample: int, ids: list[str], prompts: list[str], place: Place
     ) -> Made:
-        from synth.generate.made import Made
-        from synth.generate.trail import step
-        from synth.record import record_id
 
         teacher = place.teacher
         assert teacher is not None
@@ -156,12 +153,6 @@ class Invent(ShardStage):
 
     def _screen(self, made: list[Made], prompts: list[str]) -> None:
         """The verdicts, in order: what stays joins the pool."""
-        from dataclasses import replace
-
-        from synth.characters import words_of
-        from synth.generate.reasons import Limits
-        from synth.generate.rouge import RougePool
-        from synth.generate.screen import screen
 
         pool = RougePool()
         for prompt in prompts:

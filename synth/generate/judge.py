@@ -12,19 +12,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import orjson
+import pyarrow as pa
 from pydantic import Field, model_validator
 
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.generate.template import Template, load, shipped
 from synth.kind import Kind
 from synth.randomness import derive_seed
+from synth.record import add_scores, split
 from synth.teacher.protocol import Need, Reply, Sampling, Teacher
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from synth.together import together
 
 LOWEST, HIGHEST = 0, 5
 NOTE_CHARS = 300
@@ -116,8 +116,6 @@ class Judge(ShardStage):
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """Every row with its score, in order; the reason for it is the score's note."""
-        from synth.record import add_scores, split
-        from synth.together import together
 
         teacher = place.teacher
         assert teacher is not None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from synth.teacher.protocol import Reply, Turn
+import numpy as np
+import pyarrow as pa
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+from synth.instructions.attached import holding
+from synth.record import RECORD, Turn, add_scores, derive, split
+from synth.teacher.protocol import Reply
 
 
 @dataclass(slots=True)
@@ -36,11 +38,6 @@ def born(
 
     `columns` replace what children would take over from their parents.
     """
-    import numpy as np
-    import pyarrow as pa
-
-    from synth.instructions.attached import holding
-    from synth.record import RECORD, add_scores, derive, split
 
     metas = table["meta"]
 
@@ -73,10 +70,6 @@ def born(
 
 def behind(table: pa.Table, children: pa.Table, rows: Sequence[int]) -> pa.Table:
     """The table's rows, each followed by its children; `rows` says whose each child is."""
-    import numpy as np
-    import pyarrow as pa
-
-    from synth.record import RECORD
 
     everything = pa.concat_tables([table.select(RECORD.names), children])
     owner = np.concatenate([np.arange(len(table)), np.array(rows, np.int64)])

@@ -8,17 +8,18 @@ verify: {checks: [maths], reject: []}
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+import numpy as np
+import pyarrow as pa
 from pydantic import Field, model_validator
 
 from synth.engine.stage import Outcome, Place
 from synth.generate.answer_formats import Formats
 from synth.generate.answering import ANSWER, Answering, Prompt
 from synth.kind import Kind
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from synth.record import RECORD, last_step
+from synth.samples import PASS_RATE, groups, value_of
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -52,11 +53,6 @@ class Resample(Answering):
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """All that came, and behind each prompt's samples the new ones."""
-        import numpy as np
-        import pyarrow as pa
-
-        from synth.record import RECORD, last_step
-        from synth.samples import PASS_RATE, groups, value_of
 
         scores: list[list[dict[str, Any]]] = table["scores"].to_pylist()
         torn = []
@@ -81,9 +77,6 @@ def _prompts(
     table: pa.Table, found: list[list[int]], formats: Formats | None, seed: int
 ) -> tuple[pa.Table, list[Prompt]]:
     """The prompts that these rows answer, as they were before they were answered."""
-    import pyarrow as pa
-
-    from synth.record import RECORD
 
     firsts = table.take(pa.array([rows[0] for rows in found], pa.int64()))
     ids, trails, prompts = [], [], []

@@ -7,20 +7,23 @@ answer of the teacher's can be held against.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
+import pyarrow as pa
 from pydantic import Field
 
 from synth.engine.stage import Outcome, Place, ShardStage
+from synth.generate.elimination.pool import shared_share
+from synth.generate.made import Made, born
+from synth.generate.reasons import Limits
+from synth.generate.screen import screen
 from synth.generate.template import shipped
+from synth.generate.trail import step
 from synth.kind import Kind
 from synth.randomness import derive_seed
-from synth.teacher.protocol import Sampling, Turn
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from synth.generate.made import Made
+from synth.record import RECORD, Turn, record_id
+from synth.teacher.protocol import Sampling
+from synth.together import together
 
 TEMPLATE = "invent/document"
 GIVES_AWAY = "source_copied"
@@ -54,11 +57,6 @@ class Reverse(ShardStage):
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """One prompt a document, in order."""
-        import pyarrow as pa
-
-        from synth.generate.made import born
-        from synth.record import RECORD
-        from synth.together import together
 
         ids: list[str] = table["id"].to_pylist()
         texts: list[str] = table["text"].to_pylist()
@@ -76,12 +74,6 @@ class Reverse(ShardStage):
         return Outcome(*born(table, made, self.name, **columns))
 
     async def _ask(self, row: int, parent: str, text: str, place: Place) -> Made:
-        from synth.generate.elimination.pool import shared_share
-        from synth.generate.made import Made
-        from synth.generate.reasons import Limits
-        from synth.generate.screen import screen
-        from synth.generate.trail import step
-        from synth.record import record_id
 
         teacher, template = place.teacher, shipped(TEMPLATE)
         assert teacher is not None

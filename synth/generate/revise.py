@@ -10,20 +10,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+import numpy as np
 import orjson
+import pyarrow as pa
 from pydantic import Field
 
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.errors import InputError
 from synth.generate.template import PROMPTS, shipped
+from synth.generate.trail import step
 from synth.kind import Kind
 from synth.randomness import derive_seed
+from synth.record import RECORD, derive_through, record_id, rejects
 from synth.teacher.protocol import Need, Reply, Sampling
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from synth.together import together
 
 CONSTITUTION = PROMPTS / "constitution.txt"
 MOST_CHARS = 20_000
@@ -90,7 +92,6 @@ class Revise(ShardStage):
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """The answers in order, each mended or as it was."""
-        from synth.together import together
 
         rows = table.select(["id", "context", "text"]).to_pylist()
         principles = self._principles()
@@ -130,10 +131,6 @@ class Revise(ShardStage):
         self, table: pa.Table, rows: list[dict[str, Any]], mended: list[Mended], place: Place
     ) -> Outcome:
         """Changed answers as children of the first ones; the others as they came."""
-        import numpy as np
-        import pyarrow as pa
-
-        from synth.record import RECORD, rejects
 
         faulty = [one.fault is not None for one in mended]
         unchanged = [not one.steps and one.fault is None for one in mended]
@@ -167,10 +164,6 @@ class Revise(ShardStage):
         place: Place,
     ) -> pa.Table:
         """The revised answers, with every critique and revision in their trails."""
-        import pyarrow as pa
-
-        from synth.generate.trail import step
-        from synth.record import derive_through, record_id
 
         assert place.teacher is not None
         identity = place.teacher.identity

@@ -13,8 +13,9 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+import pyarrow as pa
 from pydantic import Field
 
 from synth.engine.stage import Outcome, Place, ShardStage
@@ -22,6 +23,7 @@ from synth.errors import InputError
 from synth.generate.collapse import Bounds, CollapseWatch
 from synth.generate.pieces import Part, Piece, all_choices, draw, parts
 from synth.generate.read_rewrite import read_rewrite
+from synth.generate.rewritten import Judged, outcome
 from synth.generate.styles import (
     DEFAULT,
     Audience,
@@ -34,11 +36,7 @@ from synth.generate.styles import (
 from synth.kind import Kind
 from synth.randomness import derive_seed
 from synth.teacher.protocol import Reply, Sampling
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from synth.generate.rewritten import Judged
+from synth.together import together
 
 __all__ = ["Audience", "Rewrite", "Style"]
 
@@ -84,7 +82,6 @@ class Rewrite(ShardStage):
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """The rewrites of each document, in order of its chunks."""
-        from synth.generate.rewritten import outcome
 
         ids: list[str] = table["id"].to_pylist()
         every: list[Part] = []
@@ -106,7 +103,6 @@ class Rewrite(ShardStage):
     ) -> list[tuple[Piece, Reply, Judged]]:
         """Each piece with its reply, in order. Two waves are in flight, so that none waits for the
         last reply of the one before; what a style is after a wave counts from the next but one."""
-        from synth.together import together
 
         choices = all_choices(self.styles, self.audiences)
         left = Counter(

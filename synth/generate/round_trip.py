@@ -6,18 +6,18 @@ round_trip: {min_likeness: 0.3}
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
+import pyarrow as pa
 from pydantic import Field
 
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.generate.template import shipped
 from synth.kind import Kind
 from synth.randomness import derive_seed
+from synth.record import add_scores, split
 from synth.teacher.protocol import Sampling
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from synth.together import together
 
 TEMPLATE = "round_trip/prompt"
 WORD = re.compile(r"\w{3,}|\d+")
@@ -56,8 +56,6 @@ class RoundTrip(ShardStage):
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """Every row with its score, in order; the guess is the score's note."""
-        from synth.record import add_scores, split
-        from synth.together import together
 
         rows = table.select(["id", "context", "text"]).to_pylist()
         guesses = await together(self._guess(row["id"], row["text"], place) for row in rows)

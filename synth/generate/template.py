@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from synth.errors import InputError
-from synth.teacher.protocol import Reply, Request, Sampling, Teacher, Turn
+from synth.record import Turn
+from synth.teacher.protocol import Reply, Request, Sampling, Teacher
 
 PROMPTS = Path(__file__).parent / "prompts"
 PLACE = re.compile(r"\{\{(\w+)\}\}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from synth.teacher.protocol import Identity, Reply
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 def step(
@@ -40,7 +40,6 @@ def step(
 
 def evolved(trails: pa.ChunkedArray) -> int:
     """How many of the rows come from an evolved prompt, by their trails."""
-    import pyarrow.compute as pc
 
     stages = pc.struct_field(pc.list_flatten(trails), "stage")
     rows = pc.list_parent_indices(trails).filter(pc.equal(stages, "evolve"))

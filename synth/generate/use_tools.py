@@ -14,19 +14,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+import pyarrow as pa
 from pydantic import Field
 
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.generate.template import PROMPTS, shipped
 from synth.generate.tool_calls import Call, CallError, Tool, calls_in, read_tools
+from synth.generate.trail import step
 from synth.kind import Kind
 from synth.randomness import derive_seed
-from synth.teacher.protocol import Need, Reply, Request, Sampling, Turn
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from synth.record import RECORD, Turn, derive_through, record_id, split
+from synth.teacher.protocol import Need, Reply, Request, Sampling
+from synth.together import together
 
 TOLD = PROMPTS / "tools.txt"
 """What a model is told of its tools; part of each record."""
@@ -88,7 +89,6 @@ class UseTools(ShardStage):
         """A trace for each prompt, in order. One leaves with the teacher's fault, or for its calls:
         `tool_call_malformed`, `tool_unknown`, `tool_arguments_invalid`, `tool_calls_without_end`.
         """
-        from synth.together import together
 
         tools = read_tools(self.tools, self.tools.stat().st_mtime_ns)
         rows = table.select(["id", "context"]).to_pylist()
@@ -159,10 +159,6 @@ class UseTools(ShardStage):
     def _gather(
         self, table: pa.Table, rows: list[dict[str, Any]], traces: list[Trace], place: Place
     ) -> Outcome:
-        import pyarrow as pa
-
-        from synth.generate.trail import step
-        from synth.record import RECORD, derive_through, record_id, split
 
         assert place.teacher is not None
         identity = place.teacher.identity

@@ -15,11 +15,28 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from synth.generate.family import Child
 from synth.generate.gain import HIGHEST
 from synth.generate.operations import Operation
 from synth.generate.reasons import Reason
+from synth.model import Model
+
+
+class Adapt(Model):
+    """Between the rounds of a shard the weights move to what works, and evolution may stop.
+
+    Each shard learns for itself, so that the result does not depend on which was first.
+    """
+
+    sharpness: Annotated[float, Field(ge=0, le=100)] = 4.0
+    """How much the weights follow yield per token: 0 not at all, 100 the best operation alone."""
+    max_duplicate_rise: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Stops after a round whose share of unchanged and near-duplicate children is larger than the
+    first round's by more than this."""
 
 
 @dataclass(slots=True)

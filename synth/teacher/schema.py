@@ -6,17 +6,21 @@ that constrain the reply leave its white space to chance, and a student should n
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, best_match
+from jsonschema.protocols import Validator
+from jsonschema.validators import validator_for
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
-from synth.teacher.protocol import Turn
-
-if TYPE_CHECKING:
-    from jsonschema.protocols import Validator
+from synth.record import Turn
 
 NOT_YET = "That is not what was asked for: "
 """How the teacher is shown its mistake."""
@@ -29,8 +33,6 @@ class BrokenError(ValueError):
 
 def check_schema(schema: Mapping[str, Any]) -> None:
     """Raises `ValueError`, in one line, where it is no JSON schema."""
-    from jsonschema.exceptions import SchemaError
-    from referencing.exceptions import Unresolvable
 
     try:
         validator = _validator(orjson.dumps(schema))
@@ -44,7 +46,6 @@ def check_schema(schema: Mapping[str, Any]) -> None:
 
 def read_schema(given: dict[str, Any] | Path) -> dict[str, Any]:
     """The schema, checked. Raises `ValueError`."""
-    import json
 
     schema = given
     if isinstance(given, Path):
@@ -60,8 +61,6 @@ def read_schema(given: dict[str, Any] | Path) -> dict[str, Any]:
 
 def conformed(text: str, schema: Mapping[str, Any]) -> str:
     """The JSON in the text, in its one form. Raises `BrokenError` where it breaks the schema."""
-    from jsonschema.exceptions import best_match
-    from referencing.exceptions import Unresolvable
 
     try:
         value = orjson.loads(text)
@@ -88,9 +87,6 @@ def shown(reply: str, wrong: BrokenError) -> list[Turn]:
 @lru_cache(maxsize=16)
 def _validator(schema: bytes) -> Validator:
     """What checks against the schema, made once: a schema is the same for all rows of a stage."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.validators import validator_for
-    from referencing import Registry
 
     read = orjson.loads(schema)
     # an empty registry: a schema that names others by their address is not fetched from there

@@ -38,7 +38,7 @@ def probabilities(text: str, *, fewest: int = FEWEST_LETTER_BYTES) -> dict[str, 
 
 @lru_cache(maxsize=1)
 def _identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415  loads a model
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     # its other languages are mostly dialects of these, and "zxx" is what is no language

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from synth.text.tokens import words
 
 COLUMNS = 1 << 16
 HEAD_CHARS = 160
@@ -85,9 +86,6 @@ def _head(text: str, prompt: str) -> str:
 
 
 def _words(texts: Sequence[str]) -> Parts:
-    import pyarrow as pa
-
-    from synth.tokens import words
 
     return Parts(*words(pa.array(texts, pa.large_string())))
 

@@ -13,11 +13,11 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
+
+from synth.text.opening import features
 
 WEIGHTS = Path(__file__).with_suffix(".npy")
 PROVENANCE = Path(__file__).with_suffix(".json")
@@ -31,9 +31,6 @@ def refuses(text: str, prompt: str = "") -> bool:
 
 def refusal_scores(texts: Sequence[str], prompts: Sequence[str]) -> NDArray[np.float64]:
     """How likely each text refuses its prompt, 0 to 1; a text without a character does not."""
-    import numpy as np
-
-    from synth.text.opening import features
 
     weights, bias = _model()
     found = features(texts, prompts)
@@ -44,7 +41,6 @@ def refusal_scores(texts: Sequence[str], prompts: Sequence[str]) -> NDArray[np.f
 
 @cache
 def _model() -> tuple[NDArray[np.float32], float]:
-    import numpy as np
 
     bias = json.loads(PROVENANCE.read_text(encoding="utf-8"))["bias"]
     return np.load(WEIGHTS).astype(np.float32), bias

@@ -11,7 +11,7 @@ import pytest
 from filters.quality.c4 import C4
 from filters.quality.c4_measures import sentences_of
 from synth.batch import Batch
-from synth.characters import classes
+from synth.text.characters import classes
 from tests.filters.rows import answers, reason
 
 FIVE = "Plants need light. They need water. They need air. They grow in spring. They rest later."

@@ -12,8 +12,8 @@ from filters.grounding.arithmetic import Arithmetic, calculations
 from filters.grounding.copying import Copying, copied
 from filters.grounding.facts import Facts, new_facts
 from synth.batch import Batch
-from synth.characters import words_of
 from synth.record import EMPTY_STEP, new_record, records_table
+from synth.text.characters import words_of
 from tests.filters.rows import answers
 
 SOURCE = """The seed library in Orrin lends more than 340 varieties of vegetables. Members borrow

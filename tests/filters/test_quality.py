@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -12,8 +11,9 @@ from pydantic import ValidationError
 
 from filters.quality.stage import Quality
 from synth.batch import Batch
-from synth.engine.stage import Model, Place
+from synth.engine.stage import Place
 from synth.kind import Kind
+from synth.model import Model
 from synth.record import RECORD, records_table
 from synth.verdicts import Verdicts
 from tests.filters.rows import answers, assert_whole
@@ -162,20 +162,3 @@ def test_the_schema_offers_names_and_the_list():
     schema = json.dumps(Quality.model_json_schema())
     assert '"enum": ["arithmetic", "boilerplate", "c4"' in schema
     assert '"min_words"' in schema
-
-
-def test_catalogue_and_stages_load_nothing_heavy():
-    import subprocess
-    import sys
-
-    heavy = "numba numpy pyarrow rapidfuzz xxhash mpmath"
-    code = (
-        "import sys, filters.catalogue, filters.quality.stage, filters.verify.stage, "
-        "filters.dedup.stage\n"
-        f"print(*set('{heavy}'.split()) & set(sys.modules))"
-    )
-    root = Path(__file__).parents[2]
-    found = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
-    )
-    assert found.stdout.strip() == ""

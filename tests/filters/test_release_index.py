@@ -14,10 +14,10 @@ import pytest
 
 from filters.dedup.index import ReleaseIndex
 from filters.dedup.stage import Dedup
-from synth.engine.line import open_workshop, run_line
 from synth.engine.plan import Plan
+from synth.engine.run import open_runner, run_stages
 from synth.errors import InfrastructureFault, InputError, NoRowsError, StoreFault
-from synth.store.write import Write
+from synth.release.write import Write
 from tests.lines import Given
 
 OLD = ("Why do plants need light to grow?", "What is a robe?", "Define entropy in one sentence.")
@@ -31,8 +31,8 @@ def night(folder: Path, name: str, prompts: tuple[str, ...], **settings: object)
     made = Plan("nightly", 7, 2, None, stages)
 
     async def work() -> None:
-        async with open_workshop(made, folder / name) as shop:
-            await run_line(shop)
+        async with open_runner(made, folder / name) as runner:
+            await run_stages(runner)
 
     asyncio.run(work())
     table = pq.read_table(folder / name / "release" / "data")

@@ -15,8 +15,8 @@ from synth.engine.account import account
 from synth.engine.stage import Outcome, Place
 from synth.kind import Kind
 from synth.record import RECORD
+from synth.release.formats import Format, export, fits
 from synth.samples import overall
-from synth.store.formats import Format, export, fits
 from tests.filters.rows import answers, assert_whole
 
 PLACE = Place(seed=0, kind=Kind.ANSWERS)

@@ -20,7 +20,7 @@ import pytest
 
 from filters.verify.code import Code
 from filters.verify.code_judge import twice
-from filters.verify.sandbox import backend, canary, kernel, literal, seccomp
+from filters.verify.sandbox import backend, canary, literal, seccomp
 from filters.verify.sandbox.backend import Backend, NoSandboxError, missing
 from filters.verify.sandbox.canary import attacks, prove
 from filters.verify.sandbox.lane import Lane, SandboxFault
@@ -37,8 +37,8 @@ from filters.verify.sandbox.run import (
 from filters.verify.sandbox.seal import Limits
 from filters.verify.stage import Verify
 from synth.batch import Batch
-from synth.engine.line import open_workshop
 from synth.engine.plan import Plan
+from synth.engine.run import open_runner
 from synth.errors import InfrastructureFault
 from synth.record import new_record, records_table
 from synth.verdicts import Check, Verdict
@@ -76,7 +76,7 @@ def until(condition) -> None:
 def no_walls(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine without bubblewrap and Landlock."""
     monkeypatch.setattr(backend.shutil, "which", lambda _: None)
-    monkeypatch.setattr(kernel, "landlock_abi", lambda: 0)
+    monkeypatch.setattr(backend, "landlock_abi", lambda: 0)
 
 
 def test_one_kind_of_walls_at_least_holds_here(sandbox):
@@ -88,7 +88,7 @@ def test_without_walls_the_run_is_refused_before_anything_is_written(monkeypatch
     plan = Plan("x", 0, 10, None, (Verify.model_validate("code"),))
 
     async def go() -> None:
-        async with open_workshop(plan, tmp_path / "run"):
+        async with open_runner(plan, tmp_path / "run"):
             pytest.fail("it was opened")
 
     with pytest.raises(NoSandboxError, match="apt-get install bubblewrap") as refused:

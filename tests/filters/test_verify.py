@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from filters.catalogue import VERIFIERS
 from filters.verify.stage import Verify
 from synth.batch import Batch
-from synth.engine.stage import Model, Place
+from synth.engine.stage import Place
 from synth.kind import Kind
+from synth.model import Model
 from synth.record import RECORD, new_record, records_table
 from synth.verdicts import Check, Verdict
 from tests.filters.rows import answers, assert_whole

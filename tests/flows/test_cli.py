@@ -22,7 +22,7 @@ import pytest
 
 from flows.cli import main
 from flows.recipe_file import load_recipe
-from synth.engine.line import open_workshop, run_line
+from synth.engine.run import open_runner, run_stages
 from synth.errors import ExitCode
 from tests.fake_teacher import ScriptedTeacher, asked_prompt, scripted
 from tests.lines import shard_bytes
@@ -124,8 +124,8 @@ def processes_naming(text: str) -> list[int]:
 
 async def run_undisturbed(recipe: Path, out: Path) -> None:
     """In this process, and without Prefect."""
-    async with open_workshop(load_recipe(str(recipe)), out) as shop:
-        await run_line(shop)
+    async with open_runner(load_recipe(str(recipe)), out) as runner:
+        await run_stages(runner)
 
 
 def test_a_killed_run_resumes_without_asking_the_teacher_twice(

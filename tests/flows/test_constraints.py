@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flows.recipe_file import load_recipe
-from synth.engine.line import open_workshop, run_line
+from synth.engine.run import open_runner, run_stages
 from synth.instructions.attached import held
 from synth.instructions.stated import stated, states
 from tests.lines import rows
@@ -35,8 +35,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, teacher_url: str) -> Path:
 
     async def work() -> None:
         plan = load_recipe(str(folder / "recipe.yaml"), teacher=teacher_url)
-        async with open_workshop(plan, folder / "run") as shop:
-            await run_line(shop)
+        async with open_runner(plan, folder / "run") as runner:
+            await run_stages(runner)
 
     asyncio.run(work())
     return folder / "run"

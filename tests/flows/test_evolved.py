@@ -11,7 +11,7 @@ import pytest
 from flows.evolved import rounds, tried_operations
 from flows.recipe_file import load_recipe
 from flows.terminal import print_operations
-from synth.engine.line import open_workshop, run_line
+from synth.engine.run import open_runner, run_stages
 from synth.store.manifest import Manifest
 from tests.fake_teacher import FakeTeacher, rule, served
 from tests.lines import rows
@@ -49,8 +49,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Manifest]]
 
     async def work() -> list[Manifest]:
         plan = load_recipe(str(folder / "recipe.yaml"), teacher=teacher.url)
-        async with open_workshop(plan, folder / "run") as shop:
-            return await run_line(shop)
+        async with open_runner(plan, folder / "run") as runner:
+            return await run_stages(runner)
 
     with served(FakeTeacher(script=cannot_reason)) as teacher:
         return folder / "run", asyncio.run(work())

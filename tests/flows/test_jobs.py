@@ -13,7 +13,7 @@ from typing import Protocol
 import pytest
 
 from flows.recipe_file import load_recipe
-from synth.engine.line import open_workshop, run_line
+from synth.engine.run import open_runner, run_stages
 from synth.store.manifest import Manifest
 from synth.store.shards import read_shard
 from tests.fake_teacher import FakeTeacher, rule, served
@@ -63,8 +63,8 @@ def run(teacher_url: str) -> Run:
 
         async def work() -> Sequence[Manifest]:
             plan = load_recipe(recipe, overrides=overrides, teacher=teacher, limit=limit)
-            async with open_workshop(plan, folder) as shop:
-                return await run_line(shop)
+            async with open_runner(plan, folder) as runner:
+                return await run_stages(runner)
 
         manifests = asyncio.run(work())
         assert_every_row_is_accounted_for(folder, manifests)

@@ -59,7 +59,7 @@ def test_cache_follows_xdg_and_is_not_made_again(
 ) -> None:
     monkeypatch.delenv("SYNTH_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("importlib.metadata.version", lambda _: "3.0.0")
+    monkeypatch.setattr("flows.prefect_server.version", lambda _: "3.0.0")
     made = tmp_path / "synth" / "prefect-3.0.0.db"
     made.parent.mkdir()
     made.write_bytes(b"")

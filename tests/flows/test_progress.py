@@ -1,4 +1,4 @@
-"""Progress: a line that renews itself on a terminal, plain lines elsewhere, an honest time left."""
+"""Console progress: a redrawn line on a terminal, plain lines elsewhere, an honest time left."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flows import progress
-from flows.progress import PLAIN_EVERY_S, TERMINAL_EVERY_S, Progress
+from flows.progress import PLAIN_EVERY_S, TERMINAL_EVERY_S, ConsoleProgress
 from synth.store.manifest import Manifest, ShardFile, ShardReceipt
 from synth.teacher.protocol import Reply
 
@@ -72,7 +72,7 @@ def ended(kept: int, rejected: int = 0, *, came: int | None = None, **fields: An
 
 def test_elsewhere_there_are_plain_lines_and_few_of_them(clock: Clock) -> None:
     out = io.StringIO()
-    shown = Progress(out)
+    shown = ConsoleProgress(out)
     shown.stage_starts(3, "distill", 1_000)
     for _ in range(100):
         clock.now += PLAIN_EVERY_S / 50
@@ -88,7 +88,7 @@ def test_elsewhere_there_are_plain_lines_and_few_of_them(clock: Clock) -> None:
 
 def test_a_terminal_has_one_line_that_renews_itself(clock: Clock) -> None:
     out = Terminal()
-    shown = Progress(out)
+    shown = ConsoleProgress(out)
     shown.stage_starts(3, "distill", 1_000)
     for _ in range(10):
         clock.now += TERMINAL_EVERY_S
@@ -101,7 +101,7 @@ def test_a_terminal_has_one_line_that_renews_itself(clock: Clock) -> None:
 
 def test_a_short_line_leaves_nothing_of_the_long_one_before(clock: Clock) -> None:
     out = Terminal()
-    shown = Progress(out)
+    shown = ConsoleProgress(out)
     shown.stage_starts(3, "distill", 100_000)
     clock.now += 3_600
     shown.rows_done(3, 1)
@@ -114,7 +114,7 @@ def test_a_short_line_leaves_nothing_of_the_long_one_before(clock: Clock) -> Non
 
 def test_a_message_does_not_mix_with_the_line(clock: Clock) -> None:
     out = Terminal()
-    shown = Progress(out)
+    shown = ConsoleProgress(out)
     shown.stage_starts(3, "distill", 10)
     clock.now += 1
     shown.rows_done(3, 5)
@@ -127,7 +127,7 @@ def test_a_message_does_not_mix_with_the_line(clock: Clock) -> None:
 def test_a_line_never_wraps(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     out = Terminal()
-    shown = Progress(out)
+    shown = ConsoleProgress(out)
     shown.stage_starts(3, "distill", 1_000_000)
     clock.now += 60
     shown.reply(3, GOOD, reused=True)
@@ -139,7 +139,7 @@ def test_a_stage_that_breaks_off_leaves_a_clean_line(clock: Clock) -> None:
     out = Terminal()
 
     def break_off() -> None:
-        with Progress(out) as shown:
+        with ConsoleProgress(out) as shown:
             shown.stage_starts(3, "distill", 10)
             clock.now += 1
             shown.rows_done(3, 5)
@@ -152,7 +152,7 @@ def test_a_stage_that_breaks_off_leaves_a_clean_line(clock: Clock) -> None:
 
 def test_the_time_left_is_not_flattered_by_what_an_earlier_run_did(clock: Clock) -> None:
     out = Terminal()
-    shown = Progress(out)
+    shown = ConsoleProgress(out)
     shown.stage_starts(3, "distill", 1_000)
     shown.rows_found(3, 900)
     clock.now += 10
@@ -165,7 +165,7 @@ def test_the_time_left_is_not_flattered_by_what_an_earlier_run_did(clock: Clock)
 )
 def test_the_time_left_reads_as_a_clock(clock: Clock, rows: int, left: str) -> None:
     out = Terminal()
-    shown = Progress(out)
+    shown = ConsoleProgress(out)
     shown.stage_starts(0, "x", rows)
     clock.now += 1
     shown.rows_done(0, 1)
@@ -174,7 +174,7 @@ def test_the_time_left_reads_as_a_clock(clock: Clock, rows: int, left: str) -> N
 
 def test_without_a_row_done_there_is_no_time_left(clock: Clock) -> None:
     out = Terminal()
-    shown = Progress(out)
+    shown = ConsoleProgress(out)
     shown.stage_starts(3, "distill", 10)
     clock.now += 1
     shown.reply(3, BAD, reused=False)
@@ -183,7 +183,7 @@ def test_without_a_row_done_there_is_no_time_left(clock: Clock) -> None:
 
 def test_replies_of_the_journal_are_told_and_are_no_speed(clock: Clock) -> None:
     out = Terminal()
-    shown = Progress(out)
+    shown = ConsoleProgress(out)
     shown.stage_starts(3, "distill", 10)
     shown.reply(3, GOOD, reused=True)
     shown.reply(3, GOOD, reused=True)
@@ -200,7 +200,7 @@ def test_replies_of_the_journal_are_told_and_are_no_speed(clock: Clock) -> None:
 
 def test_the_speed_is_not_flattered_by_what_an_earlier_run_was_told(clock: Clock) -> None:
     out = io.StringIO()
-    shown = Progress(out)
+    shown = ConsoleProgress(out)
     shown.stage_starts(3, "distill", 10)
     shown.rows_found(3, 9)
     clock.now += 2
@@ -211,13 +211,13 @@ def test_the_speed_is_not_flattered_by_what_an_earlier_run_was_told(clock: Clock
 
 def test_a_skipped_stage_says_so(clock: Clock) -> None:
     out = io.StringIO()
-    Progress(out).stage_ends(ended(1_234, 5), skipped=True)
+    ConsoleProgress(out).stage_ends(ended(1_234, 5), skipped=True)
     assert out.getvalue() == "03-distill       1,234 rows, finished before: nothing to do\n"
 
 
 def test_rows_that_were_made_count(clock: Clock) -> None:
     out = io.StringIO()
-    shown = Progress(out)
+    shown = ConsoleProgress(out)
     shown.stage_starts(3, "distill", 10)
     shown.stage_ends(ended(30, 10, came=10), skipped=False)
     assert "30 kept of 40 (75%)" in out.getvalue()
@@ -225,7 +225,7 @@ def test_rows_that_were_made_count(clock: Clock) -> None:
 
 def test_a_stage_without_rows_has_no_share(clock: Clock) -> None:
     out = io.StringIO()
-    shown = Progress(out)
+    shown = ConsoleProgress(out)
     shown.stage_starts(9, "push", 0)
     shown.stage_ends(ended(0), skipped=False)
     assert "0 kept of 0 (-), 0.0 s" in out.getvalue()

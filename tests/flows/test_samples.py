@@ -12,16 +12,16 @@ import pytest
 from flows.evolved import told_rows, tried_operations
 from flows.samples import run_manifests, sample_rows
 from flows.terminal import print_operations
-from synth.engine.line import open_workshop, run_line
+from synth.engine.progress import Progress
+from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import Stage
-from synth.engine.watch import Watch
 from synth.generate.distill import Distill
 from synth.generate.evolve import Checkable, Evolve
 from synth.generate.operations import Operation
 from synth.generate.rewrite import Rewrite, Style
+from synth.release.write import Write
 from synth.store import shards
 from synth.store.manifest import Manifest, ShardFile, ShardReceipt
-from synth.store.write import Write
 from tests.fake_teacher import asked_prompt, demand, scripted
 from tests.lines import Given, plan
 
@@ -45,9 +45,9 @@ def run(folder: Path, *stages: Stage) -> None:
     async def work() -> None:
         async with (
             scripted(say) as teacher,
-            open_workshop(plan(*stages, url=teacher.url), folder) as shop,
+            open_runner(plan(*stages, url=teacher.url), folder) as runner,
         ):
-            await run_line(shop)
+            await run_stages(runner)
 
     asyncio.run(work())
 
@@ -132,7 +132,7 @@ def test_only_the_shards_of_the_samples_are_read(
     run(tmp_path, Given(prompts=PROMPTS * 4))
     opened = []
     whole = shards.read_shard
-    monkeypatch.setattr(shards, "read_shard", lambda path: opened.append(path) or whole(path))
+    monkeypatch.setattr("flows.samples.read_shard", lambda path: opened.append(path) or whole(path))
     assert len(samples(tmp_path, 2)) == 2
     assert len(set(opened)) == 2
 
@@ -170,7 +170,7 @@ def test_a_line_that_evolves_nothing_does_not_speak_of_it(tmp_path: Path) -> Non
     assert "evolved" not in (tmp_path / "release/README.md").read_text()
 
 
-class Said(Watch):
+class Said(Progress):
     """Notes down the lines for the user."""
 
     def __init__(self) -> None:
@@ -182,7 +182,7 @@ class Said(Watch):
 
 def warned(folder: Path, few: float | None) -> list[str]:
     """What is said of a run in which one evolved prompt of 60 survives, over shards of 4 rows."""
-    watch, prompts = Said(), tuple(f"Why is number {n} odd?" for n in range(60))
+    progress, prompts = Said(), tuple(f"Why is number {n} odd?" for n in range(60))
 
     def mostly_refused(body: dict[str, Any], before: int) -> str:
         return say(body, before) if "number 7 " in asked_prompt(body) else "Sorry, I cannot."
@@ -190,11 +190,11 @@ def warned(folder: Path, few: float | None) -> list[str]:
     async def work() -> None:
         async with scripted(mostly_refused) as teacher:
             line = plan(Given(prompts=prompts), Evolve(min_survivors=few), Write(), url=teacher.url)
-            async with open_workshop(line, folder, watch) as shop:
-                await run_line(shop)
+            async with open_runner(line, folder, progress) as runner:
+                await run_stages(runner)
 
     asyncio.run(work())
-    return [line for line in watch.lines if line.startswith("WARNING")]
+    return [line for line in progress.lines if line.startswith("WARNING")]
 
 
 def test_a_stage_in_which_few_prompts_survive_warns_at_its_end(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from flows.terminal import (
 )
 from synth.engine.lock import locked
 from synth.store.manifest import Manifest, ShardFile, ShardReceipt
-from synth.tally import count
+from synth.verdict_counts import count
 
 
 @pytest.fixture(autouse=True)

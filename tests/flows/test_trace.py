@@ -18,8 +18,8 @@ from flows.samples import run_manifests
 from flows.trace import Traced, trace
 from flows.trace_terminal import trace_as_json
 from synth.batch import Batch
-from synth.engine.line import open_workshop, run_line
-from synth.engine.stage import Model, Stage
+from synth.engine.run import open_runner, run_stages
+from synth.engine.stage import Stage
 from synth.errors import ExitCode, InputError
 from synth.generate.distill import Distill
 from synth.generate.evolve import Checkable, Evolve
@@ -27,7 +27,8 @@ from synth.generate.operations import Operation
 from synth.generate.resample import Resample
 from synth.generate.revise import Revise
 from synth.generate.rewrite import Rewrite, Style
-from synth.store.write import Write
+from synth.model import Model
+from synth.release.write import Write
 from synth.verdicts import Check, Verdict
 from tests.fake_teacher import MOST_OF_A_PROBE, asked_prompt, demand, scripted
 from tests.lines import Given, plan, rows
@@ -79,9 +80,9 @@ def run(
     async def work() -> list[dict[str, Any]]:
         async with (
             scripted(said) as teacher,
-            open_workshop(plan(*stages, url=teacher.url, **teacher_settings), folder) as shop,
+            open_runner(plan(*stages, url=teacher.url, **teacher_settings), folder) as runner,
         ):
-            await run_line(shop)
+            await run_stages(runner)
         return [body for body in teacher.asked if body["max_tokens"] > 1]
 
     return asyncio.run(work())

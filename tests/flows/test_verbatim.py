@@ -11,14 +11,14 @@ import pytest
 
 from flows.cli import main
 from seeds.read import Read
-from synth.engine.line import open_workshop, run_line
+from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import Stage
 from synth.errors import ExitCode
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.revise import Revise
 from synth.generate.rewrite import Rewrite, Style
-from synth.store.write import Write
+from synth.release.write import Write
 from tests.fake_teacher import MOST_OF_A_PROBE, Script, asked_prompt, demand, scripted
 from tests.lines import plan, rows
 
@@ -48,9 +48,9 @@ def run(folder: Path, seed: str, script: Script, *stages: Stage) -> list[dict[st
     async def work() -> list[dict[str, Any]]:
         async with (
             scripted(said) as teacher,
-            open_workshop(plan(*stages, url=teacher.url), folder / "run") as shop,
+            open_runner(plan(*stages, url=teacher.url), folder / "run") as runner,
         ):
-            await run_line(shop)
+            await run_stages(runner)
         return teacher.asked
 
     return asyncio.run(work())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -74,20 +72,3 @@ def test_files_names_every_file_in_reading_order(write, tmp_path):
 def test_files_raises_for_a_missing_path(tmp_path):
     with pytest.raises(InputError, match=r"gone\.jsonl does not exist"):
         Read(prompts=tmp_path / "gone.jsonl").files()
-
-
-def test_check_of_a_recipe_loads_no_heavy_library(write):
-    path = write("a.jsonl", '{"prompt": "x"}\n')
-    code = (
-        "import sys; from seeds.read import Read; Read(prompts=sys.argv[1]).files();"
-        "heavy = {'pyarrow', 'datasets', 'numpy', 'pandas', 'synth.record'};"
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.strip() == "[]"

@@ -13,8 +13,8 @@ from typing import Any
 import py3langid
 
 from flows.recipe_file import load_recipe
-from synth.engine.line import open_workshop, run_line
-from synth.engine.watch import Watch
+from synth.engine.progress import Progress
+from synth.engine.run import open_runner, run_stages
 from synth.errors import NoRowsError
 from synth.store.manifest import Manifest
 from synth.teacher.protocol import Reply
@@ -24,7 +24,7 @@ USABLE = {None, "reply_truncated"}
 """Faults that a small model's replies may have: the tests leave it little room, and it rambles."""
 
 
-class Heard(Watch):
+class Heard(Progress):
     """Keeps what a run says and what the teacher answers."""
 
     def __init__(self) -> None:
@@ -71,9 +71,9 @@ def run(
     watch = heard or Heard()
 
     async def work() -> None:
-        async with open_workshop(plan, folder, watch) as shop:
+        async with open_runner(plan, folder, watch) as runner:
             with contextlib.suppress(NoRowsError):  # a small model may write nothing usable
-                await run_line(shop)
+                await run_stages(runner)
 
     asyncio.run(work())
     assert_every_row_is_accounted_for(folder, watch.ended)

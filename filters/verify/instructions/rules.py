@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import orjson
 
+from filters.quality.language import probabilities
 from filters.verify.instructions.parts import (
     PUNCTUATION,
     UnreadableError,
@@ -201,7 +202,6 @@ def quotation(text: str) -> bool:
 
 def response_language(text: str, given: Given) -> bool:
     """Raises `UnreadableError` for a text too short to tell, where IFEval calls it followed."""
-    from filters.quality.language import probabilities
 
     likely = probabilities(text)
     if not likely:

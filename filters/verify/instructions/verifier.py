@@ -6,17 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import orjson
 from pydantic import Field
 
-from synth.engine.stage import Model
+from filters.verify.instructions.parts import UnreadableError
+from filters.verify.instructions.rules import RULES
+from synth.batch import Batch, last_user_turn
 from synth.instructions.attached import Instruction
+from synth.instructions.stated import instructions_of
+from synth.model import Model
 from synth.verdicts import Check, Verdict
-
-if TYPE_CHECKING:
-    from synth.batch import Batch
 
 MOST_CHARS = 200_000
 """A longer text is not searched: rules are linear, but many. 32,000 tokens are shorter."""
@@ -39,8 +40,6 @@ class Instructions(Model):
 
     def check(self, batch: Batch) -> list[Check]:
         """One check per row; the note names what is followed, broken or unknown."""
-        from synth.batch import last_user_turn
-        from synth.instructions.stated import instructions_of
 
         metas: list[str] = batch.table["meta"].to_pylist()
         prompts: list[str] = last_user_turn(batch.table).to_pylist()
@@ -54,8 +53,6 @@ class Instructions(Model):
 
 def check_text(text: str, instructions: Iterable[Instruction]) -> Check:
     """The check of one text against its instructions."""
-    from filters.verify.instructions.parts import UnreadableError
-    from filters.verify.instructions.rules import RULES
 
     followed: list[str] = []
     broken: list[str] = []

@@ -20,6 +20,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from filters.verify.sandbox import kernel
+from filters.verify.sandbox.kernel import landlock_abi
 from filters.verify.sandbox.seccomp import MACHINES
 from synth.errors import SynthError
 
@@ -75,7 +77,6 @@ def missing(backend: Backend) -> str | None:
     """Why this backend cannot work here, or None. The canaries have the last word."""
     if sys.platform != "linux" or os.uname().machine not in MACHINES:
         return f"no seccomp filter for {sys.platform} on {os.uname().machine}"
-    from filters.verify.sandbox.kernel import landlock_abi
 
     if backend is Backend.BUBBLEWRAP:
         return None if shutil.which("bwrap") else "bwrap is not on the PATH"
@@ -144,7 +145,6 @@ def _shared_libraries() -> Iterator[Path]:
 
 def rules(inside: Reach) -> list[tuple[str, int]]:
     """The paths with their rights, as Landlock takes them."""
-    from filters.verify.sandbox import kernel
 
     found = dict.fromkeys(inside.read, kernel.READ_FILE | kernel.READ_DIR)
     found |= dict.fromkeys(inside.list_only, kernel.READ_DIR)
@@ -156,7 +156,6 @@ def rules(inside: Reach) -> list[tuple[str, int]]:
 
 def command_line(backend: Backend, control: int, command: str | None) -> list[str]:
     """What starts a zygote that is asked through the socket `control`."""
-    from filters.verify.sandbox.kernel import landlock_abi
 
     inside = reach(command)
     user = own_user()

@@ -12,7 +12,6 @@ import builtins
 import contextlib
 import importlib
 import os
-import random
 import sys
 import threading
 import traceback
@@ -36,22 +35,6 @@ READY = (
     "random", "operator", "copy",
 )  # fmt: skip
 """What LeetCode has imported, and LiveCodeBench puts before an answer whose function it calls."""
-
-
-def work(role: str) -> NoReturn:
-    """Does the role's work and ends the process."""
-    random.seed(0)  # the same answer, the same verdict
-    vars(builtins).update(exit=sys.exit, quit=sys.exit)  # Python's own come with `site`
-    sys.argv = [FILE]
-    if role == "command":
-        run_command(literal.decode(literal.read_frame()))
-    if role == "script":
-        run_script(literal.decode_text(literal.read_frame()).split(literal.BETWEEN_BLOCKS))
-    if role == "candidate":
-        answer_calls(literal.decode(literal.read_frame()))
-    from filters.verify.sandbox.tester import run_tests
-
-    run_tests()
 
 
 def run_command(command: list[str]) -> NoReturn:

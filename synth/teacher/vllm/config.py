@@ -12,7 +12,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from synth.engine.stage import Model
+from synth.model import Model
 
 SECRETIVE = frozenset({"KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS"})
 """Parts of the names of environment variables that hold secrets, like HF_TOKEN's second."""

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from synth.engine.stage import Outcome
-from synth.generate.evolve import Adapt, Checkable, Evolve
+from synth.generate.evolution import Checkable
+from synth.generate.evolve import Evolve
 from synth.generate.follow_up import FollowUp
 from synth.generate.operations import Operation
 from synth.generate.reasons import Reason
+from synth.generate.yields import Adapt
 from synth.instructions.attached import Instruction, held
 from synth.instructions.draw import followed_by
 from synth.instructions.families import FAMILIES

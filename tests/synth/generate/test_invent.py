@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 from rapidfuzz.distance import LCSseq
 
-from synth.engine.line import open_workshop
+from synth.engine.run import open_runner
 from synth.engine.stage import ShardStage
 from synth.errors import SynthError
 from synth.generate.follow_up import FollowUp
@@ -259,7 +259,7 @@ def test_a_run_stops_where_the_server_cannot_go_on_from_raw_text(tmp_path: Path)
     async def work() -> None:
         async with (
             serving(teacher),
-            open_workshop(plan(Given(prompts=("Why?",)), stage, url=teacher.url), tmp_path),
+            open_runner(plan(Given(prompts=("Why?",)), stage, url=teacher.url), tmp_path),
         ):
             pass
 

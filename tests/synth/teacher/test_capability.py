@@ -10,17 +10,18 @@ from typing import Any
 import aiohttp
 import pytest
 
-from synth.engine.line import open_workshop, run_line
+from synth.engine.progress import Progress
+from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import Stage
-from synth.engine.watch import Watch
 from synth.errors import TeacherFault
 from synth.generate.distill import Distill
+from synth.record import Turn
 from synth.store.manifest import TeacherRecord, load_manifest
 from synth.teacher import identify
 from synth.teacher.config import TeacherConfig
 from synth.teacher.exchange import Secret, Wire
 from synth.teacher.identify import PROBES, find
-from synth.teacher.protocol import Identity, Need, Request, Sampling, Turn
+from synth.teacher.protocol import Identity, Need, Request, Sampling
 from tests.fake_teacher import FakeTeacher, Script, scripted, serving
 from tests.lines import Given, plan, rows, shard_bytes
 
@@ -162,18 +163,18 @@ def test_system_turns_are_folded_where_the_recipe_says_so(tmp_path: Path) -> Non
         async with scripted(takes_no_system(500)) as server:
             line = plan(Given(prompts=("Why?",)), Distill(system="Be <think>ful."), url=server.url)
             config = TeacherConfig(url=server.url, **teacher)
-            async with open_workshop(replace(line, teacher=config), folder, watch) as shop:
-                await run_line(shop)
+            async with open_runner(replace(line, teacher=config), folder, progress) as runner:
+                await run_stages(runner)
             return server.asked
 
-    watch = Listening()
+    progress = Listening()
     with pytest.raises(TeacherFault, match=r"01-distill needs system turns.*`system: fold`"):
         asyncio.run(go(tmp_path / "kept"))
     asked = asyncio.run(go(tmp_path / "run", system="fold"))
     # as it would be sent in a system turn, where the marks of reasoning are no one's data
     folded = {"role": "user", "content": "Be <think>ful.\n\nWhy?"}
     assert [body["messages"] for body in asked] == [[folded]]
-    assert watch.said[-1].endswith("put into the user turn, `system: fold`")
+    assert progress.said[-1].endswith("put into the user turn, `system: fold`")
     [row] = rows(tmp_path / "run", "01-distill/kept/*.parquet")
     assert [turn["role"] for turn in row["context"]] == ["system", "user"]
     manifest = load_manifest(tmp_path / "run/01-distill/manifest.json")
@@ -190,7 +191,7 @@ def test_folded_turns_alternate() -> None:
     assert [(turn["role"], turn["content"]) for turn in request.messages] == turns
 
 
-class Listening(Watch):
+class Listening(Progress):
     def __init__(self) -> None:
         self.said: list[str] = []
 
@@ -200,16 +201,16 @@ class Listening(Watch):
 
 def run(folder: Path, server: FakeTeacher, *stages: Stage, **teacher: object) -> list[str]:
     """Runs a line against the server; what was said."""
-    watch = Listening()
+    progress = Listening()
 
     async def work() -> None:
         async with serving(server):
             line = plan(Given(prompts=("Why?", "How?")), *stages, url=server.url, **teacher)
-            async with open_workshop(line, folder, watch) as shop:
-                await run_line(shop)
+            async with open_runner(line, folder, progress) as runner:
+                await run_stages(runner)
 
     asyncio.run(work())
-    return watch.said
+    return progress.said
 
 
 def test_a_run_begins_with_who_answers_and_what_it_uses_of_them(tmp_path: Path) -> None:

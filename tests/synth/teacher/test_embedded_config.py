@@ -106,7 +106,7 @@ def test_a_model_of_the_hub_is_downloaded_by_its_name(
         asked.append((repo, name))
         return str(file)
 
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    monkeypatch.setattr("synth.teacher.embedded.hf_hub_download", download)
     one = Embedded(model="hub:org/name/folder/tiny.gguf")
     assert model_file(one) == file
     assert asked == [("org/name", "folder/tiny.gguf")]
@@ -115,7 +115,7 @@ def test_a_model_of_the_hub_is_downloaded_by_its_name(
     def offline(_repo: str, _name: str) -> str:
         raise LocalEntryNotFoundError("no network")
 
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", offline)
+    monkeypatch.setattr("synth.teacher.embedded.hf_hub_download", offline)
     with pytest.raises(TeacherFault, match=r"cannot download hub:org/name/folder/tiny\.gguf"):
         model_file(one)
 

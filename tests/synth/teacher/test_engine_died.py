@@ -13,13 +13,14 @@ import pytest
 from aiohttp import web
 
 from synth.errors import TeacherFault
+from synth.record import Turn
 from synth.teacher import guard
 from synth.teacher.client import connected
 from synth.teacher.config import TeacherConfig, open_teacher
 from synth.teacher.journal import Journal
 from synth.teacher.journaled import JournaledTeacher
 from synth.teacher.parse import parse_replies
-from synth.teacher.protocol import Request, Sampling, Turn
+from synth.teacher.protocol import Request, Sampling
 from tests.fake_teacher import completion
 
 T = TypeVar("T")

@@ -10,11 +10,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from synth.engine.line import open_workshop, run_line
-from synth.engine.watch import Watch
+from synth.engine.progress import Progress
+from synth.engine.run import open_runner, run_stages
 from synth.errors import TeacherFault
 from synth.generate.distill import Distill
-from synth.store.write import Write
+from synth.release.write import Write
 from tests.fake_teacher import FakeTeacher, serving
 from tests.lines import Given, plan
 
@@ -23,7 +23,7 @@ TEXT = {"type": "string"}
 PROMPTS = tuple(f"Why {n}?" for n in range(6))
 
 
-class Speaking(Watch):
+class Speaking(Progress):
     def say(self, message: str) -> None:
         print(message)
 
@@ -33,9 +33,9 @@ async def go(folder: Path, server: FakeTeacher, *, refused: int = 0) -> None:
     line = Given(prompts=PROMPTS), Distill(samples=2, logprobs=True, json_schema=TEXT), Write()
     async with serving(server):
         made = plan(*line, url=server.url, api_key_env="MY_KEY", patience_s=0.3)
-        async with open_workshop(made, folder, Speaking()) as shop:
+        async with open_runner(made, folder, Speaking()) as runner:
             server.status = refused or 200
-            await run_line(shop)
+            await run_stages(runner)
 
 
 def content_of(path: Path) -> bytes:

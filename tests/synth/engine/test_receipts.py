@@ -14,17 +14,18 @@ import pytest
 
 from filters.dedup.stage import Dedup
 from seeds.read import Read
-from synth.engine.ledger import Ledger
-from synth.engine.line import open_workshop, run_line
 from synth.engine.plan import Plan
+from synth.engine.receipts import Receipts
+from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import Stage
 from synth.generate.distill import Distill
-from synth.generate.evolve import Evolve, Operation
+from synth.generate.evolve import Evolve
+from synth.generate.operations import Operation
 from synth.generate.rewrite import Rewrite, Style
 from synth.generate.template import Template
 from synth.kind import Kind
+from synth.release.write import Write
 from synth.store.manifest import Manifest, ShardFile, ShardReceipt, load_manifest
-from synth.store.write import Write
 from synth.teacher.config import TeacherConfig
 from synth.teacher.protocol import Identity, Sampling
 from tests.fake_teacher import scripted
@@ -57,9 +58,9 @@ def fingerprints(
     made: Plan, teacher: Identity | None = TEACHER, given: Manifest | None = None
 ) -> list[str]:
     """Of each stage of the plan, the first without an input."""
-    ledger = Ledger(made, Path("run"), teacher)
+    receipts = Receipts(made, Path("run"), teacher)
     given = given or before("a", "b")
-    return [ledger.fingerprint(n, given if n else None) for n in range(len(made.stages))]
+    return [receipts.fingerprint(n, given if n else None) for n in range(len(made.stages))]
 
 
 def stale(one: list[str], other: list[str]) -> list[int]:
@@ -165,11 +166,11 @@ def test_an_inputs_content_name_and_reading_count(tmp_path: Path) -> None:
 
 
 def test_a_shard_depends_on_its_own_input_and_a_corpus_stage_on_all() -> None:
-    ledger = Ledger(BASE, Path("run"), TEACHER)
+    receipts = Receipts(BASE, Path("run"), TEACHER)
     one, other = before("a", "b"), before("a", "c")
 
     def changed(index: int) -> list[int]:
-        prints = ([ledger.shard_fingerprint(index, n, m) for n in (0, 1)] for m in (one, other))
+        prints = ([receipts.shard_fingerprint(index, n, m) for n in (0, 1)] for m in (one, other))
         return stale(*prints)
 
     assert changed(3) == [1]
@@ -178,8 +179,8 @@ def test_a_shard_depends_on_its_own_input_and_a_corpus_stage_on_all() -> None:
 
 def run(made: Plan, folder: Path) -> list[Manifest]:
     async def work() -> list[Manifest]:
-        async with open_workshop(made, folder) as shop:
-            return await run_line(shop)
+        async with open_runner(made, folder) as runner:
+            return await run_stages(runner)
 
     return asyncio.run(work())
 
@@ -200,10 +201,10 @@ def test_each_manifest_is_read_at_most_once(
     made = plan(Given(prompts=PROMPTS), Dedup.model_validate({"exact": {}}), shard_rows=2)
 
     async def work() -> None:
-        async with open_workshop(made, tmp_path) as shop:
-            await run_line(shop)
+        async with open_runner(made, tmp_path) as runner:
+            await run_stages(runner)
 
-    monkeypatch.setattr("synth.engine.ledger.load_manifest", counted)
+    monkeypatch.setattr("synth.engine.receipts.load_manifest", counted)
     asyncio.run(work())
     assert max(read.values()) == 1
     assert len(load_manifest(tmp_path / "01-dedup/manifest.json").shards) == 5
@@ -248,8 +249,8 @@ def test_a_manifest_names_the_teacher_only_where_one_was_asked(tmp_path: Path) -
     async def work() -> list[Manifest]:
         async with scripted(lambda _body, _before: "Yes.") as server:
             made = plan(Given(prompts=PROMPTS), Distill(), Write(), url=server.url)
-            async with open_workshop(made, tmp_path) as shop:
-                return await run_line(shop)
+            async with open_runner(made, tmp_path) as runner:
+                return await run_stages(runner)
 
     told = [manifest.teacher and manifest.teacher.model for manifest in asyncio.run(work())]
     assert told == [None, "scripted", None]

@@ -11,11 +11,9 @@ import sys
 import unicodedata
 from functools import cache
 from itertools import chain
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
 SPACE, WORD, ALPHA, MARK, UNSPACED, SYMBOL, TERMINAL, BREAK, UPPER = (1 << bit for bit in range(9))
 
@@ -51,7 +49,6 @@ FF61 10A56-10A57 10F55-10F59 10F86-10F89 11047-11048 110BE-110C1 11141-11143 111
 @cache
 def classes() -> NDArray[np.uint16]:
     """The bits of every code point."""
-    import numpy as np
 
     table = np.zeros(sys.maxunicode + 1, np.uint16)
     everything = "".join(map(chr, range(sys.maxunicode + 1)))
@@ -77,7 +74,6 @@ def classes() -> NDArray[np.uint16]:
 @cache
 def lower_cases() -> NDArray[np.uint32]:
     """The lower case of every code point, of one with several the first."""
-    import numpy as np
 
     table = np.arange(sys.maxunicode + 1, dtype=np.uint32)
     for code in np.flatnonzero(classes() & ALPHA).tolist():
@@ -105,7 +101,7 @@ def terminals() -> list[int]:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in lower case: what `synth.tokens` counts, as strings."""
+    """The words of a text in lower case: what `synth.text.tokens` counts, as strings."""
     return word_pattern(text).findall(text.lower())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from synth.record import RECORD
-from synth.tally import VerdictCounts, count, tally
+from synth.verdict_counts import VerdictCounts, count, tally
 
 
 def column(*rows: str) -> pa.ListArray:

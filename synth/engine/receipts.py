@@ -1,4 +1,4 @@
-"""The ledger of a run: what is finished, and what a finished piece of work depends on.
+"""The receipts of a run: what is finished, and what a finished piece of work depends on.
 
 A receipt that does not fit the stage's settings and its input's content is stale, and the work is
 done again, from the journal as far as that reaches.
@@ -29,7 +29,7 @@ from synth.store.manifest import (
 from synth.teacher.protocol import Identity
 
 
-class Ledger:
+class Receipts:
     """What a run has done so far, by the receipts in its folder."""
 
     def __init__(self, plan: Plan, run: Path, identity: Identity | None) -> None:

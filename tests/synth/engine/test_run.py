@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from synth.engine.account import RowsLostError
-from synth.engine.line import open_workshop, run_line
 from synth.engine.plan import Plan
+from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import Outcome, Place, ShardStage, Stage
 from synth.errors import InputError, NoRowsError, RunLockedError, TeacherFault
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.kind import Kind
 from synth.record import RECORD, REJECT
+from synth.release.write import Write
 from synth.store.manifest import Manifest
-from synth.store.write import Write
 from synth.teacher.config import TeacherConfig
 from synth.teacher.protocol import Sampling
 from tests.fake_teacher import asked_prompt, demand, scripted
@@ -29,8 +29,8 @@ PROMPTS = tuple(f"What is {n} plus {n}?" for n in range(10))
 
 
 async def run(made: Plan, folder: Path) -> list[Manifest]:
-    async with open_workshop(made, folder) as shop:
-        return await run_line(shop)
+    async with open_runner(made, folder) as runner:
+        return await run_stages(runner)
 
 
 def echo(body: dict[str, Any], _before: int) -> str:
@@ -114,7 +114,7 @@ def test_the_number_of_requests_in_flight_stays_within_the_limit(tmp_path: Path)
 def test_a_second_run_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     async def work() -> None:
         line = plan(Given(prompts=PROMPTS))
-        async with open_workshop(line, tmp_path):
+        async with open_runner(line, tmp_path):
             with pytest.raises(RunLockedError, match="in use by process"):
                 await run(line, tmp_path)
 

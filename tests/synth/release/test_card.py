@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from synth import card as cards
-from synth.card import card
-from synth.engine.plan import Plan
-from synth.store.formats import Format
+from synth.release import card as cards
+from synth.release.card import card
+from synth.release.formats import Format
 from synth.store.manifest import Manifest, ShardFile, ShardReceipt, TeacherRecord
-from synth.tally import VerdictCounts, count
+from synth.verdict_counts import VerdictCounts, count
 
 MODEL = TeacherRecord(model="Qwen/Qwen3-8B", revision="0.12.0")
 RECIPE = {"name": "maths", "stages": [{"read": {"prompts": "p.jsonl"}}, {"write": {}}]}
@@ -69,7 +68,7 @@ def text(
         stage("distill", 1, kept, verdicts=verified, refused=3, reply_empty=60, copied=60),
         stage("write", 2, kept, teacher=teacher),
     ]
-    return card(Plan("maths", 7, 1_000, None, (), recipe), history, format_, checked)
+    return card("maths", recipe, history, format_, checked)
 
 
 def head(told: str) -> dict[str, Any]:
@@ -158,8 +157,7 @@ def test_where_no_row_left_the_card_says_so() -> None:
 
 def test_candidates_that_no_judge_decided_are_told() -> None:
     history = [stage("decontaminate", 1, 97, unjudged=12, ngram_of_gsm8k=3), stage("write", 2, 97)]
-    plan = Plan("maths", 7, 1_000, None, (), RECIPE)
-    told = card(plan, history, Format.MESSAGES, VerdictCounts())
+    told = card("maths", RECIPE, history, Format.MESSAGES, VerdictCounts())
     assert "decontaminate: 12 rows stayed that are like an item of a benchmark" in told
     assert "no judge" not in text()
 

@@ -1,15 +1,12 @@
-"""What a run tells while it works. The engine calls a `Watch`; how it looks is the caller's."""
+"""What a run tells while it works. The engine calls a `Progress`; how it looks is the caller's."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from synth.store.manifest import Manifest
-    from synth.teacher.protocol import Reply
+from synth.store.manifest import Manifest
+from synth.teacher.protocol import Reply
 
 
-class Watch:
+class Progress:
     """Hears nothing of it. Subclass and override what you want to show."""
 
     def say(self, message: str) -> None:

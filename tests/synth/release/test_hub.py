@@ -18,7 +18,7 @@ import pytest
 from pydantic import ValidationError
 
 from synth.errors import InfrastructureFault, InputError, RefusedError, StoreFault
-from synth.hub import Push, push_release
+from synth.release.push import Push, push_release
 from synth.store.durable import sha256_file
 from synth.store.manifest import Manifest, ShardFile, save
 from tests.hub_stand_in import HubStandIn, Repo, hub_stand_in
@@ -72,7 +72,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubStandIn]
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-login"))
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-        monkeypatch.setattr("synth.store.push.WAITS_S", (0.01,) * 3)
+        monkeypatch.setattr("synth.release.hub.WAITS_S", (0.01,) * 3)
         yield hub
 
 
@@ -85,7 +85,7 @@ def first(part: str, act: Callable[[], Any]) -> Callable[[str], None]:
 PUSH_AND_LOAD = """
 import json, sys
 from pathlib import Path
-from synth.hub import Push, push_release
+from synth.release.push import Push, push_release
 release, repo, found = sys.argv[1:]
 receipt = push_release(Path(release), Push(repo=repo), say=print)
 import datasets
@@ -198,7 +198,7 @@ def test_a_folder_without_a_release_is_refused(tmp_path: Path) -> None:
 def test_a_lost_or_failed_commit_becomes_exactly_one(
     hub: HubStandIn, release: Path, faults: list[Any], sent: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("synth.store.push.ANSWER_S", 0.15)  # less than a late commit takes
+    monkeypatch.setattr("synth.release.hub.ANSWER_S", 0.15)  # less than a late commit takes
     hub.faults.extend(faults)
     receipt = push_release(release, PUSH)
     assert [commit.oid for commit in hub.repos[REPO].log()][:-1] == [receipt.commit]
@@ -295,7 +295,7 @@ def test_a_dead_address_is_told_at_once(
     hub: HubStandIn, release: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
-    monkeypatch.setattr("synth.store.push.WAITS_S", (60.0,))
+    monkeypatch.setattr("synth.release.hub.WAITS_S", (60.0,))
     started = time.monotonic()
     with pytest.raises(InfrastructureFault, match=r"no answer from http://127.0.0.1:9 .*same co"):
         push_release(release, PUSH)

@@ -14,13 +14,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from synth.engine.ledger import Ledger
 from synth.engine.lock import locked
 from synth.engine.needs import check_needs, needs
 from synth.engine.plan import Plan, StageFolder
+from synth.engine.progress import Progress
+from synth.engine.receipts import Receipts
+from synth.engine.runner import Action, Job, Runner
 from synth.engine.stage import CorpusStage, ShardStage
-from synth.engine.watch import Watch
-from synth.engine.workshop import Action, Job, Workshop
 from synth.errors import NoRowsError
 from synth.store.manifest import Manifest, load_manifest
 from synth.teacher.config import open_teacher
@@ -33,10 +33,10 @@ MAX_SHARDS_IN_FLIGHT = 8  # a bound on memory: shards are held whole
 
 
 @asynccontextmanager
-async def open_workshop(
-    plan: Plan, run: Path, watch: Watch | None = None
-) -> AsyncIterator[Workshop]:
-    """A workshop with its teacher up and identified; the run folder is made and locked after that.
+async def open_runner(
+    plan: Plan, run: Path, progress: Progress | None = None
+) -> AsyncIterator[Runner]:
+    """A runner with its teacher up and identified; the run folder is made and locked after that.
 
     Raises `TeacherFault` or what a stage's preflight finds missing before anything is written,
     `RunLockedError` where another run is at work, `InputError` where another version was.
@@ -44,7 +44,7 @@ async def open_workshop(
     must not load the model in vain. Nor does a run that is finished: its own manifests say who
     answered. (Behind an address only the server knows who it is today, so it is always asked.)
     """
-    watch = watch or Watch()
+    progress = progress or Progress()
     for stage in plan.stages:
         await asyncio.to_thread(stage.preflight)
     # a run folder of another version is refused here, before a teacher is started
@@ -58,12 +58,12 @@ async def open_workshop(
             answered = _answered(plan, run)
         if config is not None and answered is None:
             logs = run / "teacher" if starts else None
-            teacher = open_teacher(config, logs, watch.say, needs(plan))
+            teacher = open_teacher(config, logs, progress.say, needs(plan))
             served = await stack.enter_async_context(teacher)
-            check_needs(plan, served, watch.say)
+            check_needs(plan, served, progress.say)
         if not starts:
             stack.enter_context(locked(run))
-        yield Workshop(plan, run, served, watch, answered)
+        yield Runner(plan, run, served, progress, answered)
 
 
 def _answered(plan: Plan, run: Path) -> Identity | None:
@@ -80,10 +80,10 @@ def _answered(plan: Plan, run: Path) -> Identity | None:
     if not plan.teacher.was(told.model, told.revision):
         return None
     identity = Identity(told.model, told.revision, plan.teacher.folds)
-    ledger = Ledger(plan, run, identity)
+    receipts = Receipts(plan, run, identity)
     before: Manifest | None = None
     for index, _ in enumerate(plan.stages):
-        before = ledger.finished(index, before)
+        before = receipts.finished(index, before)
         if before is None:
             left = any(stage.asks_teacher for stage in plan.stages[index:])
             return None if left else identity
@@ -103,64 +103,64 @@ def _rare_collections() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-async def run_line(shop: Workshop, each: Each | None = None) -> list[Manifest]:
+async def run_stages(runner: Runner, each: Each | None = None) -> list[Manifest]:
     """The manifests of all stages, in order, each finished. Raises `NoRowsError` if none is left.
 
     Stages whose manifest fits are skipped; of the others, only the shards without a receipt run.
     """
     with _rare_collections():
-        return await _run_stages(shop, each or shop.perform)
+        return await _run_all(runner, each or runner.perform)
 
 
-async def _run_stages(shop: Workshop, each: Each) -> list[Manifest]:
+async def _run_all(runner: Runner, each: Each) -> list[Manifest]:
     manifests: list[Manifest] = []
     before: Manifest | None = None
-    shop.ledger.forget_other_stages()
-    for index in range(len(shop.plan.stages)):
-        manifest = shop.ledger.finished(index, before)
+    runner.receipts.forget_other_stages()
+    for index in range(len(runner.plan.stages)):
+        manifest = runner.receipts.finished(index, before)
         if manifest is not None:
-            shop.watch.stage_ends(manifest, True)
+            runner.progress.stage_ends(manifest, True)
         else:
-            manifest = await _run_stage(shop, index, before, each)
-            shop.watch.stage_ends(manifest, False)
-        for warning in shop.plan.stages[index].warnings(manifest):
-            shop.watch.say(warning)
+            manifest = await _run_stage(runner, index, before, each)
+            runner.progress.stage_ends(manifest, False)
+        for warning in runner.plan.stages[index].warnings(manifest):
+            runner.progress.say(warning)
         manifests.append(manifest)
-        if not manifest.rows_kept and shop.plan.stages[index].name != "push":
-            raise NoRowsError(_nothing_left(shop, manifest))
+        if not manifest.rows_kept and runner.plan.stages[index].name != "push":
+            raise NoRowsError(_nothing_left(runner, manifest))
         before = manifest
     return manifests
 
 
-async def _run_stage(shop: Workshop, index: int, before: Manifest | None, each: Each) -> Manifest:
-    stage, ledger = shop.plan.stages[index], shop.ledger
-    shop.watch.stage_starts(index, stage.name, before.rows_kept if before else None)
-    ledger.reopen(index)
+async def _run_stage(runner: Runner, index: int, before: Manifest | None, each: Each) -> Manifest:
+    stage, receipts = runner.plan.stages[index], runner.receipts
+    runner.progress.stage_starts(index, stage.name, before.rows_kept if before else None)
+    receipts.reopen(index)
     if before is None or not isinstance(stage, ShardStage | CorpusStage):
         action = Action.READ if before is None else Action.DELIVER
         shards = await each(Job(index, stage.name, action))
-        return ledger.seal(index, before, shards)
+        return receipts.seal(index, before, shards)
 
     shards = len(before.shards)
-    waiting = [n for n in range(shards) if not ledger.shard_finished(index, n, before)]
+    waiting = [n for n in range(shards) if not receipts.shard_finished(index, n, before)]
     for shard in set(range(shards)) - set(waiting):
-        shop.watch.rows_found(index, before.shards[shard].kept.rows)
+        runner.progress.rows_found(index, before.shards[shard].kept.rows)
     if isinstance(stage, ShardStage):
-        await _side_by_side(shop, each, index, Action.APPLY, waiting)
+        await _side_by_side(runner, each, index, Action.APPLY, waiting)
     elif waiting:
-        await _side_by_side(shop, each, index, Action.SIGN, list(range(shards)))
+        await _side_by_side(runner, each, index, Action.SIGN, list(range(shards)))
         await each(Job(index, stage.name, Action.DECIDE))
-        await _side_by_side(shop, each, index, Action.SPLIT, waiting)
-    return ledger.seal(index, before, shards)
+        await _side_by_side(runner, each, index, Action.SPLIT, waiting)
+    return receipts.seal(index, before, shards)
 
 
 async def _side_by_side(
-    shop: Workshop, each: Each, index: int, action: Action, shards: list[int]
+    runner: Runner, each: Each, index: int, action: Action, shards: list[int]
 ) -> None:
-    stage, config = shop.plan.stages[index], shop.plan.teacher
+    stage, config = runner.plan.stages[index], runner.plan.teacher
     in_flight = os.cpu_count() or 1
     if stage.asks_teacher and config is not None:
-        in_flight = config.most_in_flight // shop.plan.shard_rows + SHARDS_AHEAD
+        in_flight = config.most_in_flight // runner.plan.shard_rows + SHARDS_AHEAD
     slots = asyncio.Semaphore(min(in_flight, MAX_SHARDS_IN_FLIGHT))
 
     async def one(shard: int) -> None:
@@ -170,10 +170,10 @@ async def _side_by_side(
     await together(one(shard) for shard in shards)
 
 
-def _nothing_left(shop: Workshop, manifest: Manifest) -> str:
+def _nothing_left(runner: Runner, manifest: Manifest) -> str:
     reasons = ", ".join(f"{reason} {n}" for reason, n in manifest.reasons.most_common(5))
     checked = f" {manifest.verdicts.words()}" if manifest.verdicts else ""
-    folder = shop.ledger.folder(manifest.index).path / "rejected"
+    folder = runner.receipts.folder(manifest.index).path / "rejected"
     return (
         f"no row is left after {manifest.stage}: all {manifest.rows_rejected} were rejected "
         f"({reasons}).{checked} They are in {folder}, each with its reason"

@@ -10,16 +10,14 @@ the marks behind it. Rows lie behind one another in flat arrays: row i has those
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from synth.characters import MARK, SPACE, SYMBOL, UNSPACED, WORD, classes, lower_cases
 from synth.compiled import compiled
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from synth.text.characters import MARK, SPACE, SYMBOL, UNSPACED, WORD, classes, lower_cases
 
 REPLACEMENT = np.uint32(0xFFFD)
 APOSTROPHE, RIGHT_QUOTE = 0x27, 0x2019
@@ -55,7 +53,7 @@ class Pieces(NamedTuple):
     """64-bit hash of each piece as it is written."""
     chars: NDArray[np.int32]
     bits: NDArray[np.uint16]
-    """Of `synth.characters`: those that any character has, but `SYMBOL` only if all are symbols."""
+    """Those of any of its characters, but `SYMBOL` only if all are symbols."""
     starts: NDArray[np.int64]
 
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from synth.engine.line import open_workshop, run_line
+from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import Outcome, Source
 from synth.errors import NoRowsError
 from synth.kind import Kind
 from synth.record import RECORD, REJECT, new_record, records_table
-from synth.store.formats import TURNS, Format, schema
+from synth.release.formats import TURNS, Format, schema
+from synth.release.write import DEFAULT_FORMAT, FORMATS_OF, Write
 from synth.store.manifest import Manifest, load_manifest, verify_file
 from synth.store.shards import read_shard
-from synth.store.write import DEFAULT_FORMAT, FORMATS_OF, Write
 from tests.lines import plan, rows, shard_bytes
 
 CHAT = [{"role": "system", "content": "Be brief."}]
@@ -55,8 +55,8 @@ def release(
     made = Made(parts=tuple(map(tuple, parts)), kind=kind)
 
     async def work() -> list[Manifest]:
-        async with open_workshop(plan(made, Write(**settings)), run) as shop:
-            return await run_line(shop)
+        async with open_runner(plan(made, Write(**settings)), run) as runner:
+            return await run_stages(runner)
 
     return asyncio.run(work())
 
@@ -269,8 +269,8 @@ def test_the_card_follows_what_left_though_the_rows_are_the_same(tmp_path: Path)
 
     async def work() -> None:
         line = plan(Wasteful(parts=(tuple(answers(5)),), kind=Kind.ANSWERS), Write())
-        async with open_workshop(line, tmp_path) as shop:
-            await run_line(shop)
+        async with open_runner(line, tmp_path) as runner:
+            await run_stages(runner)
 
     asyncio.run(work())
     assert "| read | `not_json` | 1 |" in card.read_text()

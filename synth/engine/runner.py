@@ -1,4 +1,4 @@
-"""The workshop: does one job of a run and leaves its receipt.
+"""The runner: does one job of a run and leaves its receipt.
 
 A receipt on disk means that its shards are on disk, whole.
 """
@@ -11,20 +11,31 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import pyarrow as pa
 
 from synth.engine.account import account
-from synth.engine.ledger import Ledger
 from synth.engine.plan import Plan
-from synth.engine.stage import CorpusStage, Delivery, Outcome, Place, ShardStage, Sink, Source
-from synth.engine.watch import Watch
+from synth.engine.progress import Progress
+from synth.engine.receipts import Receipts
+from synth.engine.stage import (
+    CorpusStage,
+    Delivery,
+    Outcome,
+    Place,
+    ShardStage,
+    Sink,
+    Source,
+    Upstream,
+)
 from synth.errors import InputError
+from synth.record import RECORD, REJECT
 from synth.store.manifest import ShardReceipt, save, verify_file
+from synth.store.shards import read_shard, write_shard
+from synth.teacher.journal import Journal
 from synth.teacher.journaled import JournaledTeacher, Served, Tally
 from synth.teacher.protocol import Identity
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class Action(StrEnum):
@@ -56,20 +67,20 @@ class Job(NamedTuple):
 
 
 @dataclass(slots=True)
-class Workshop:
+class Runner:
     """A run's plan, folder and teacher, in one process."""
 
     plan: Plan
     run: Path
     served: Served | None = None
-    watch: Watch = field(default_factory=Watch)
+    progress: Progress = field(default_factory=Progress)
     answered: Identity | None = None
     """Who answered a run in which nothing is left to be asked, where no teacher was opened."""
-    ledger: Ledger = field(init=False)
+    receipts: Receipts = field(init=False)
 
     def __post_init__(self) -> None:
         identity = self.served.identity if self.served else self.answered
-        self.ledger = Ledger(self.plan, self.run, identity)
+        self.receipts = Receipts(self.plan, self.run, identity)
 
     async def perform(self, job: Job) -> int:
         """The job is done, its receipt on disk. Returns how many shards the job left."""
@@ -88,9 +99,9 @@ class Workshop:
         count = 0
         for shard, outcome in enumerate(source.shards(self.plan.shard_rows)):
             rows = len(outcome.kept) + len(outcome.rejected)
-            fingerprint = self.ledger.shard_fingerprint(job.stage, shard, None)
+            fingerprint = self.receipts.shard_fingerprint(job.stage, shard, None)
             self._write(job._replace(shard=shard), fingerprint, outcome, rows_in=rows)
-            self.watch.rows_done(job.stage, rows)
+            self.progress.rows_done(job.stage, rows)
             count += 1
         if not count:
             raise InputError(f"nothing to read in {', '.join(map(str, source.files()))}")
@@ -103,7 +114,7 @@ class Workshop:
             seed=self.plan.seed,
             kind=self.plan.kind_before(job.stage),
             shard=job.shard,
-            done=partial(self.watch.rows_done, job.stage),
+            done=partial(self.progress.rows_done, job.stage),
         )
         tally = Tally()
         if stage.asks_teacher:
@@ -125,12 +136,11 @@ class Workshop:
     async def _ask(
         self, job: Job, stage: ShardStage, table: pa.Table, place: Place
     ) -> tuple[Outcome, Tally]:
-        from synth.teacher.journal import Journal
 
         assert self.served is not None, f"{job.label} asks a teacher, and none was opened"
-        journal = await Journal.open(self.ledger.folder(job.stage).journal(job.shard))
+        journal = await Journal.open(self.receipts.folder(job.stage).journal(job.shard))
         try:
-            heard = partial(self.watch.reply, job.stage)
+            heard = partial(self.progress.reply, job.stage)
             teacher = JournaledTeacher(self.served, journal, heard, job.shard)
             outcome = await stage.apply(table, replace(place, teacher=teacher))
             tally = teacher.tally
@@ -141,9 +151,9 @@ class Workshop:
         return outcome, tally
 
     def _corpus(self, job: Job, stage: CorpusStage) -> None:
-        folder = self.ledger.folder(job.stage)
+        folder = self.receipts.folder(job.stage)
         if job.action is Action.DECIDE:
-            before = self.ledger.before(job.stage)
+            before = self.receipts.before(job.stage)
             stage.decide([folder.work(shard.shard) for shard in before.shards], self.run)
             return
         table, fingerprint = self._input(job)
@@ -155,34 +165,53 @@ class Workshop:
             return
         outcome = stage.split(table, place, work)
         self._write(job, fingerprint, outcome, rows_in=len(table), ids=table["id"])
-        self.watch.rows_done(job.stage, len(table))
+        self.progress.rows_done(job.stage, len(table))
 
     def _deliver(self, job: Job, sink: Sink) -> int:
-        ledger, before = self.ledger, self.ledger.before(job.stage)
-        source = ledger.folder(job.stage - 1).path
-        receipts = sink.deliver(
+        receipts, before = self.receipts, self.receipts.before(job.stage)
+        source = receipts.folder(job.stage - 1).path
+        delivered = sink.deliver(
             Delivery(
                 run=self.run,
-                folder=ledger.folder(job.stage).path,
+                folder=receipts.folder(job.stage).path,
                 shards=[verify_file(source, shard.kept) for shard in before.shards],
-                history=ledger.history(job.stage),
-                plan=self.plan,
-                fingerprint=ledger.fingerprint(job.stage, before),
-                say=self.watch.say,
+                history=receipts.history(job.stage),
+                fingerprint=receipts.fingerprint(job.stage, before),
+                name=self.plan.name,
+                recipe=self.plan.recipe,
+                seed=self.plan.seed,
+                kind=self.plan.kind_before(job.stage),
+                corpus=self._corpus_stages(job.stage),
+                say=self.progress.say,
             )
         )
-        for receipt in receipts:
-            save(receipt, ledger.folder(job.stage).receipt(receipt.shard))
-        return len(receipts)
+        for receipt in delivered:
+            save(receipt, receipts.folder(job.stage).receipt(receipt.shard))
+        return len(delivered)
+
+    def _corpus_stages(self, end: int) -> list[Upstream]:
+        found = []
+        for index, stage in enumerate(self.plan.stages[:end]):
+            if isinstance(stage, CorpusStage):
+                folder = self.receipts.folder(index)
+                shards = self.receipts.before(index + 1).shards
+                found.append(
+                    Upstream(
+                        stage,
+                        Place(self.plan.seed, self.plan.kind_before(index)),
+                        [folder.path / shard.kept.path for shard in shards],
+                        folder.work(),
+                    )
+                )
+        return found
 
     def _input(self, job: Job) -> tuple[pa.Table, str]:
-        from synth.store.shards import read_shard
 
-        before = self.ledger.before(job.stage)
-        folder = self.ledger.folder(job.stage - 1).path
+        before = self.receipts.before(job.stage)
+        folder = self.receipts.folder(job.stage - 1).path
         # Page checksums do not cover Parquet's footer: a flipped bit there can read as other data.
         path = verify_file(folder, before.shards[job.shard].kept)
-        return read_shard(path), self.ledger.shard_fingerprint(job.stage, job.shard, before)
+        return read_shard(path), self.receipts.shard_fingerprint(job.stage, job.shard, before)
 
     def _write(
         self,
@@ -195,11 +224,9 @@ class Workshop:
         tally: Tally | None = None,
         seconds: float = 0.0,
     ) -> None:
-        from synth.record import RECORD, REJECT
-        from synth.store.shards import write_shard
 
         reasons = account(job.label, outcome, ids)
-        folder = self.ledger.folder(job.stage)
+        folder = self.receipts.folder(job.stage)
         folder.receipt(job.shard).unlink(missing_ok=True)  # it speaks of the files replaced now
         kept = write_shard(folder.path, folder.kept(job.shard), [outcome.kept], RECORD)
         rejected = write_shard(folder.path, folder.rejected(job.shard), [outcome.rejected], REJECT)

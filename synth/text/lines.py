@@ -7,17 +7,14 @@ A line ends where `str.splitlines` ends it; those who split at newlines alone pa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from synth.characters import BREAK, classes
 from synth.compiled import compiled
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from synth.tokens import Characters
+from synth.text.characters import BREAK, classes
+from synth.text.tokens import Characters
 
 NEWLINE = 0x0A
 SEED, FACTOR = np.uint64(0xCBF29CE484222325), np.uint64(0x9E3779B97F4A7C15)

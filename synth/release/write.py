@@ -11,23 +11,27 @@ import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pydantic import Field
 
 from synth import __version__
-from synth.engine.plan import RELEASE, StageFolder
-from synth.engine.stage import CorpusStage, Delivery, Place, Release, Sink
+from synth.engine.plan import RELEASE
+from synth.engine.stage import Delivery, Release, Sink
 from synth.errors import NoRowsError
+from synth.generate.trail import evolved
 from synth.kind import Kind
+from synth.record import REJECT, rejects
+from synth.release.card import card
+from synth.release.formats import Format, export, fits, missing, schema
+from synth.store.durable import sha256_file, write_bytes
 from synth.store.manifest import CARD, NAME, Manifest, ShardFile, ShardReceipt, save
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
-    from numpy.typing import NDArray
-
-    from synth.store.formats import Format
+from synth.store.shards import read_shard, write_shard
+from synth.verdict_counts import released
 
 ID_CHARS = 32
 """Of a record's id; the parent of what was read is a place in a file."""
@@ -65,12 +69,8 @@ class Write(Sink):
 
         Raises `NoRowsError` where no row has what the format needs; the release stays as it was.
         """
-        from synth.record import REJECT
-        from synth.store.formats import Format, fits, missing, schema
-        from synth.store.shards import read_shard, write_shard
 
-        kind = delivery.plan.kind_before(len(delivery.history))
-        format_ = Format(self.format or DEFAULT_FORMAT[kind])
+        format_ = Format(self.format or DEFAULT_FORMAT[delivery.kind])
         counts = [int(fits(read_shard(path), format_).true_count) for path in delivery.shards]
         if not any(counts):
             raise NoRowsError(
@@ -99,7 +99,7 @@ class Write(Sink):
                     reasons={missing(format_): rejected.rows} if rejected.rows else {},
                 )
             )
-        self._finish(delivery, aside, receipts, kind, format_)
+        self._finish(delivery, aside, receipts, format_)
         return receipts
 
     def _finish(
@@ -107,13 +107,9 @@ class Write(Sink):
         delivery: Delivery,
         aside: Path,
         receipts: list[ShardReceipt],
-        kind: Kind,
         format_: Format,
     ) -> None:
         """Card and manifest beside the data, then the folder in its place."""
-        from synth.card import card
-        from synth.store.durable import sha256_file, write_bytes
-        from synth.tally import released
 
         teachers = [past.teacher for past in delivery.history if past.teacher]
         data = [
@@ -127,10 +123,10 @@ class Write(Sink):
             index=len(delivery.history),
             fingerprint=delivery.fingerprint,
             settings=self.model_dump(mode="json"),
-            kind=kind,
+            kind=delivery.kind,
             code=__version__,
-            seed=delivery.plan.seed,
-            recipe=delivery.plan.name,
+            seed=delivery.seed,
+            recipe=delivery.name,
             teacher=teachers[-1] if teachers else None,
             shards=receipts,
             scored_by={
@@ -143,7 +139,9 @@ class Write(Sink):
         grown = None
         if any(past.stage == "evolve" for past in delivery.history):
             grown = _evolved(delivery.shards, format_)
-        text = card(delivery.plan, history, format_, released(aside), grown).encode()
+        text = card(
+            delivery.name, delivery.recipe, history, format_, released(aside), grown
+        ).encode()
         write_bytes(aside / CARD, text)
         readme = ShardFile(path=CARD, rows=0, bytes=len(text), sha256=sha256_file(aside / CARD))
         save(manifest.model_copy(update={"files": [*data, readme]}), aside / NAME)
@@ -159,28 +157,19 @@ class Write(Sink):
 @contextlib.contextmanager
 def _told(delivery: Delivery, format_: Format) -> Iterator[None]:
     """The corpus stages of the line know of the release that takes its place in the block."""
-    stages = enumerate(delivery.plan.stages[: len(delivery.history)])
-    corpus = [(index, stage) for index, stage in stages if isinstance(stage, CorpusStage)]
     with contextlib.ExitStack() as held:
-        lineage = _lineage(delivery.shards, format_) if corpus else None
-        for index, stage in corpus:
+        lineage = _lineage(delivery.shards, format_) if delivery.corpus else None
+        for one in delivery.corpus:
             assert lineage is not None
-            folder = StageFolder.of(delivery.run, index, stage.name)
-            kept = [folder.path / shard.kept.path for shard in delivery.history[index].shards]
-            place = Place(delivery.plan.seed, delivery.plan.kind_before(index))
-            held.enter_context(
-                stage.releasing(
-                    Release(delivery.run, delivery.fingerprint, place, kept, folder.work(), lineage)
-                )
+            release = Release(
+                delivery.run, delivery.fingerprint, one.place, one.kept, one.work, lineage
             )
+            held.enter_context(one.stage.releasing(release))
         yield
 
 
 def _evolved(shards: list[Path], format_: Format) -> int:
     """How many of the rows that fit come from an evolved prompt."""
-    from synth.generate.trail import evolved
-    from synth.store.formats import fits
-    from synth.store.shards import read_shard
 
     tables = (read_shard(path) for path in shards)
     return sum(evolved(table.filter(fits(table, format_))["trail"]) for table in tables)
@@ -188,11 +177,6 @@ def _evolved(shards: list[Path], format_: Format) -> int:
 
 def _lineage(shards: list[Path], format_: Format) -> NDArray[np.bytes_]:
     """The ids of the rows that fit and of all that they came from, sorted."""
-    import numpy as np
-    import pyarrow.compute as pc
-
-    from synth.store.formats import fits
-    from synth.store.shards import read_shard
 
     found = [np.zeros(0, "S32")]
     for path in shards:
@@ -209,8 +193,6 @@ def _exported(shards: list[Path], format_: Format, shard_rows: int) -> Iterator[
 
     An iterator must be used up before the next one is taken, as with itertools.groupby.
     """
-    from synth.store.formats import export, fits
-    from synth.store.shards import read_shard
 
     def tables() -> Iterator[pa.Table]:
         for path in shards:
@@ -240,11 +222,6 @@ def _exported(shards: list[Path], format_: Format, shard_rows: int) -> Iterator[
 
 def _misfits(shards: list[Path], format_: Format) -> Iterator[pa.Table]:
     """The rows that do not have what the format needs."""
-    import pyarrow.compute as pc
-
-    from synth.record import rejects
-    from synth.store.formats import fits, missing
-    from synth.store.shards import read_shard
 
     for path in shards:
         table = read_shard(path)

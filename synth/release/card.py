@@ -8,13 +8,12 @@ from typing import Any
 
 import yaml
 
-from synth.engine.plan import Plan
 from synth.generate.trail import told_evolved
-from synth.store.formats import Format
+from synth.release.formats import Format
 from synth.store.manifest import Manifest, TeacherRecord
-from synth.tally import VerdictCounts
 from synth.teacher.address import without_keys
 from synth.teacher.embedded import DEFAULT, NOTICE
+from synth.verdict_counts import VerdictCounts
 from synth.verdict_report import stage_verdicts, verdict_rows
 
 SIZES = {  # the Hub's categories
@@ -36,7 +35,8 @@ TASKS = {
 
 
 def card(
-    plan: Plan,
+    name: str,
+    recipe: Mapping[str, Any],
     history: Sequence[Manifest],
     format_: Format,
     checked: VerdictCounts,
@@ -51,7 +51,7 @@ def card(
     teacher = written.teacher
     tags = ["synthetic"] if teacher else []  # what was only filtered may be anybody's
     metadata = {
-        "pretty_name": plan.name,
+        "pretty_name": name,
         "size_categories": [next(size for bound, size in SIZES.items() if rows < bound)],
         "task_categories": TASKS[format_],
         "tags": tags,
@@ -62,10 +62,10 @@ def card(
     return "\n".join(
         [
             f"---\n{head}---",
-            f"# {plan.name}",
+            f"# {name}",
             "",
             *(f"**Warning:** {one}\n" for one in checked.warnings()),
-            f"{rows} rows in the `{format_}` format (synth {written.code}, seed {plan.seed}).",
+            f"{rows} rows in the `{format_}` format (synth {written.code}, seed {written.seed}).",
             _teacher(written),
             *([f"{told_evolved(rows, evolved)}."] if evolved is not None else []),
             checked.words(),
@@ -98,7 +98,7 @@ def card(
             "",
             "## Recipe",
             "",
-            *_block(without_keys(_recipe(plan, teacher))),
+            *_block(without_keys(_recipe(recipe, teacher))),
             "",
         ]
     )
@@ -139,15 +139,14 @@ def checks_table(found: Mapping[str, VerdictCounts]) -> list[str]:
     ]
 
 
-def _recipe(plan: Plan, teacher: TeacherRecord | None) -> str:
-    recipe = _public(plan, teacher)
-    return yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True).strip()
+def _recipe(recipe: Mapping[str, Any], teacher: TeacherRecord | None) -> str:
+    return yaml.safe_dump(_public(recipe, teacher), sort_keys=False, allow_unicode=True).strip()
 
 
-def _public(plan: Plan, teacher: TeacherRecord | None) -> dict[str, Any]:
+def _public(recipe: Mapping[str, Any], teacher: TeacherRecord | None) -> dict[str, Any]:
     """The recipe without what concerns only where it ran: the teacher by name, not by address, or
     not at all where it was not asked."""
-    told = dict(plan.recipe)
+    told = dict(recipe)
     if teacher is None:
         told.pop("teacher", None)
     elif "teacher" in told:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -20,14 +21,18 @@ import httpx2
 from huggingface_hub import CommitOperationAdd as Add
 from huggingface_hub import CommitOperationDelete as Delete
 from huggingface_hub import HfApi, get_session, get_token
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
+from pydantic import BaseModel, ConfigDict
 
-from synth.errors import RefusedError, StoreFault, SynthError
-from synth.hub import LOGIN, Push, PushReceipt, causes, explain
+from synth.errors import InfrastructureFault, InputError, RefusedError, StoreFault, SynthError
 from synth.store.manifest import CARD, ShardFile
 
+LOGIN = "log in with `hf auth login`, or set HF_TOKEN, with a token that may write to it"
+AGAIN = "run the same command again: what was uploaded is kept"
+PASSING = frozenset({408, 412, 425, 429, 500, 502, 503, 504})
+"""Statuses worth another try. 412: somebody else committed meanwhile, so the parent is another."""
 WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Between tries. The client's own retries (five, over 23 s) cover uploads, but not the commit."""
 CONNECT_S = 10.0
@@ -47,12 +52,32 @@ def logged_in() -> bool:
         raise RefusedError(f"the Hub's client cannot get its token: {LOGIN}") from None
 
 
+class PushReceipt(BaseModel):
+    """Where the release is now."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    repo: str
+    url: str
+    commit: str
+    """The id of the commit that holds the release."""
+    files: int
+    bytes: int
+    tag: str | None
+    already: bool
+    """The Hub held this very release before: nothing was sent."""
+
+
 @dataclass
 class Publication:
     """One release on its way to one branch of one dataset."""
 
     folder: Path
-    settings: Push
+    repo: str
+    private: bool
+    tag: str | None
+    revision: str
+    """The branch; made when it is not there."""
     files: list[ShardFile]
     """Verified; the manifest itself is the last."""
     run: str
@@ -67,7 +92,6 @@ class Publication:
     def __post_init__(self) -> None:
         # `token=True` insists on the token of the login, whatever the environment makes implicit.
         self.api = HfApi(token=True, library_name="synth-pipeline")
-        self.repo = self.settings.repo
 
     def publish(self) -> PushReceipt:
         """The receipt, after as many tries as `WAITS_S` allows."""
@@ -79,9 +103,7 @@ class Publication:
             except SynthError:
                 raise
             except Exception as error:
-                fault, passing = explain(
-                    error, self.settings, self.api.endpoint, reached=self.reached
-                )
+                fault, passing = explain(error, self.repo, self.api.endpoint, reached=self.reached)
                 wait = next(waits, None) if passing else None
                 if wait is None:
                     # `from None`, because the cause's text may hold a signed upload address.
@@ -91,21 +113,20 @@ class Publication:
                 time.sleep(pause)
 
     def _attempt(self) -> PushReceipt:
-        tag = self.settings.tag
         self._open()
         head, tagged = self._refs()
         there = self._tree(head)
         commit = self._landed(head, there)
         already = commit is not None and self.sent_on is None
-        if tag and tagged not in (None, commit):
+        if self.tag and tagged not in (None, commit):
             raise RefusedError(
-                f"tag {tag!r} of {self.repo} marks another commit ({tagged}), and a published tag "
-                "is not moved; choose another `tag` under `push`"
+                f"tag {self.tag!r} of {self.repo} marks another commit ({tagged}), and a "
+                "published tag is not moved; choose another `tag` under `push`"
             )
         if commit is None:
             commit = self._commit(head, self._stale(there))
-        if tag and tagged is None:
-            self.api.create_tag(self.repo, tag=tag, revision=commit, repo_type="dataset")
+        if self.tag and tagged is None:
+            self.api.create_tag(self.repo, tag=self.tag, revision=commit, repo_type="dataset")
         url = f"{self.api.endpoint}/datasets/{self.repo}"
         self.say(f"{url} {'already held' if already else 'holds'} the release, commit {commit}")
         return PushReceipt(
@@ -114,36 +135,36 @@ class Publication:
             commit=commit,
             files=len(self.files),
             bytes=sum(file.bytes for file in self.files),
-            tag=tag,
+            tag=self.tag,
             already=already,
         )
 
     def _open(self) -> None:
         """The dataset exists, and is as private as asked."""
-        private = self.settings.private
-        self.api.create_repo(self.repo, repo_type="dataset", private=private, exist_ok=True)
+        self.api.create_repo(self.repo, repo_type="dataset", private=self.private, exist_ok=True)
         self.reached = True
         # `create_repo` does not change a dataset that exists: it answers well and stays public.
         found = self.api.repo_info(self.repo, repo_type="dataset").private
-        if found is not private:
+        if found is not self.private:
             now, asked = ("private", "public") if found else ("public", "private")
             raise RefusedError(
                 f"{self.repo} exists and is {now}, but `push` asks for {asked}; nothing was "
                 f"uploaded. Make it {asked} in its settings on the Hub, choose another `repo`, or "
-                f"set `private: {str(not private).lower()}` under `push`"
+                f"set `private: {str(not self.private).lower()}` under `push`"
             )
 
     def _refs(self) -> tuple[str, str | None]:
         """The head of the branch, and the commit that the tag marks already."""
-        branch = self.settings.revision
         refs = self.api.list_repo_refs(self.repo, repo_type="dataset")
         heads = {ref.name: ref.target_commit for ref in refs.branches}
-        if branch not in heads:
-            self.api.create_branch(self.repo, branch=branch, repo_type="dataset", exist_ok=True)
-            info = self.api.repo_info(self.repo, repo_type="dataset", revision=branch)
-            heads[branch] = str(info.sha)
+        if self.revision not in heads:
+            self.api.create_branch(
+                self.repo, branch=self.revision, repo_type="dataset", exist_ok=True
+            )
+            info = self.api.repo_info(self.repo, repo_type="dataset", revision=self.revision)
+            heads[self.revision] = str(info.sha)
         tags = {ref.name: ref.target_commit for ref in refs.tags}
-        return heads[branch], tags.get(self.settings.tag or "")
+        return heads[self.revision], tags.get(self.tag or "")
 
     def _landed(self, head: str, there: dict[str, RepoFile]) -> str | None:
         """The commit that brought this release, if the branch has it.
@@ -164,7 +185,6 @@ class Publication:
 
     def _commit(self, head: str, stale: list[str]) -> str:
         """The id of the one commit that makes the branch hold the release and nothing stale."""
-        branch = self.settings.revision
         adds = [Add(file.path, self.folder / file.path) for file in self.files]
         for add, file in zip(adds, self.files, strict=True):
             # Known and just verified: the client need not read the file once more, and what changes
@@ -176,7 +196,7 @@ class Publication:
                 self.repo,
                 group,
                 repo_type="dataset",
-                revision=branch,
+                revision=self.revision,
                 gitignore_content=NOTHING_IGNORED,
                 free_memory=False,
             )
@@ -188,7 +208,7 @@ class Publication:
             commit_message=self.run,
             commit_description=self.about,
             repo_type="dataset",
-            revision=branch,
+            revision=self.revision,
             parent_commit=head,
         ).oid
         there = self._tree(commit)
@@ -218,6 +238,73 @@ class Publication:
         content = (self.folder / file.path).read_bytes()  # plain git: a few MB at most
         blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False)
         return there.blob_id == blob.hexdigest()
+
+
+def explain(
+    error: Exception, repo: str, endpoint: str, *, reached: bool
+) -> tuple[SynthError, bool]:
+    """The client's error in our words, and whether it may pass. Raises it again when it is a bug.
+
+    Says nothing of headers, tokens and signed upload addresses, which the client's own texts may.
+    """
+
+    for cause in causes(error):
+        if isinstance(cause, OfflineModeIsEnabled):
+            return RefusedError("HF_HUB_OFFLINE is set; unset it to push"), False
+        if isinstance(cause, HfHubHTTPError):
+            status = cause.response.status_code
+            if not str(cause.response.request.url).startswith(endpoint):
+                fault = f"the storage behind {endpoint} answered {status}; {AGAIN}"
+                return InfrastructureFault(fault), True
+            if status in PASSING:
+                return InfrastructureFault(f"{endpoint} answered {status}; {AGAIN}"), True
+            return _refusal(status, cause.server_message, repo), False
+        if isinstance(cause, httpx2.TransportError):
+            fault = f"no answer from {endpoint} ({type(cause).__name__}); {AGAIN}"
+            # Nothing there from the start is told at once: most likely the address is wrong.
+            hopeless = isinstance(cause, httpx2.ConnectError | httpx2.UnsupportedProtocol)
+            return InfrastructureFault(fault), reached or not hopeless
+    if isinstance(error, json.JSONDecodeError):
+        fault = f"{endpoint} does not answer as the Hub does; {AGAIN}"
+        return InfrastructureFault(fault), reached
+    if isinstance(error, ValueError):  # the client's own judgement on card, paths and revision
+        return InputError(f"the Hub does not accept the release: {_clean(str(error))}"), False
+    if isinstance(error, PermissionError):  # Xet's uploader, where its token is refused
+        return _refusal(403, None, repo), False
+    if isinstance(error, OSError | RuntimeError):  # Xet's uploader, and local files that vanished
+        fault = f"the upload to {endpoint} broke off ({type(error).__name__}); {AGAIN}"
+        return InfrastructureFault(fault), True
+    raise error
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what is behind it: the uploader wraps an HTTP error in a `RuntimeError`."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _refusal(status: int, words: str | None, repo: str) -> RefusedError:
+    if status == 401:
+        return RefusedError(f"the Hub does not accept the token for {repo}: {LOGIN}")
+    if status == 403:
+        return RefusedError(
+            f"the token may not write to {repo}; it needs the right to write to the datasets of "
+            f"{repo.partition('/')[0]!r}: {LOGIN}"
+        )
+    if status == 404:
+        return RefusedError(
+            f"{repo} is not there, or the token may not see it; check `repo`, or {LOGIN}"
+        )
+    told = f": {_clean(words)}" if words else ""
+    return RefusedError(f"the Hub refuses the push to {repo} with status {status}{told}")
+
+
+def _clean(words: str) -> str:
+    """One line of what the Hub said, without the token should it repeat it."""
+
+    line, token = " ".join(words.split()), get_token()
+    return (line.replace(token, "***") if token else line)[:300]
 
 
 @contextlib.contextmanager

@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
 from synth.samples import weightiest
 from synth.verdicts import Verdict
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 CHECKED_AGAINST = {"maths": "gold", "code": "tests", "instructions": "instructions"}
 """What a verifier needs of a row, where that names the check to people."""
@@ -128,8 +127,6 @@ def count(rows: Iterable[Mapping[str, str]], total: int | None = None) -> Verdic
 
 def tally(columns: Iterable[pa.ListArray]) -> VerdictCounts:
     """The counts of all rows whose `scores` these are. The last of two checks of a name counts."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
     known = pa.array([str(verdict) for verdict in Verdict])
     found = VerdictCounts()
@@ -150,7 +147,6 @@ def released(folder: Path) -> VerdictCounts:
 
 
 def _scores(files: Iterable[Path]) -> Iterator[pa.ListArray]:
-    import pyarrow.parquet as pq
 
     for path in files:
         with pq.ParquetFile(path) as file:
