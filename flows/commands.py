@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from flows import loop
 from synth.engine.run import open_runner, run_stages
+from synth.engine.stage import Sink
 from synth.errors import ExitCode, InputError
 from synth.generate.judge import Judge
 from synth.release.push import Push
@@ -66,7 +67,7 @@ def preview(arguments: Namespace) -> int:
     plan = load_recipe(
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.rows
     )
-    stages = tuple(stage for stage in plan.stages if stage.name not in ("write", "push"))
+    stages = tuple(stage for stage in plan.stages if not isinstance(stage, Sink))
     plan = replace(plan, stages=stages)
 
     with tempfile.TemporaryDirectory(prefix="synth-preview-") as folder:

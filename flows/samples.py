@@ -32,7 +32,7 @@ def sample_rows(run: Path, manifests: Sequence[Manifest], rows: int) -> list[dic
     number, of the record it comes from. Only the shards that it takes rows from are read.
     """
 
-    last = next((m for m in reversed(manifests) if m.stage not in ("write", "push")), None)
+    last = next((m for m in reversed(manifests) if not m.releases), None)
     if last is None:
         return []
     total = last.rows_kept

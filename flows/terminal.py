@@ -135,7 +135,7 @@ def print_embedded(teacher: Embedded, recipe: str) -> None:
 
 def print_unfinished(run: Path, manifests: Sequence[Manifest]) -> None:
     """Where the dataset is, or how far the run got."""
-    if manifests and manifests[-1].stage in ("write", "push"):
+    if manifests and manifests[-1].releases:
         print(f'\ndataset: {run / RELEASE}  (datasets.load_dataset("{run / RELEASE}"))')
         print(f"rejected rows, each with its reason: {run}/*/rejected/")
         return

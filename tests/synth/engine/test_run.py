@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from synth.engine.account import RowsLostError
 from synth.engine.plan import Plan
 from synth.engine.run import open_runner, run_stages
+from synth.engine.runner import RowsLostError
 from synth.engine.stage import Outcome, Place, ShardStage, Stage
 from synth.errors import InputError, NoRowsError, RunLockedError, TeacherFault
 from synth.generate.distill import Distill
@@ -147,7 +147,7 @@ def test_a_run_folder_of_another_version_is_refused_before_a_teacher_is_asked(
 ) -> None:
     go(tmp_path)
     path = tmp_path / "00-read/manifest.json"
-    path.write_text(path.read_text().replace('"format": 2', '"format": 1'))
+    path.write_text(path.read_text().replace('"format": 3', '"format": 2'))
     before = shard_bytes(tmp_path)
     nobody = plan(Given(prompts=PROMPTS), Distill(samples=2), Write(), url="http://127.0.0.1:9/v1")
     with pytest.raises(InputError, match="another version of synth made"):
