@@ -121,7 +121,7 @@ class Runner:
         """Parses a part in a process of its own: Python parses one file at a time."""
         path, spawn = self.receipts.part(job.stage, job.shard), get_context("spawn")
         with ProcessPoolExecutor(1, spawn, signal.signal, _ENDS_QUIETLY) as process:
-            process.submit(_write_part, self._parts[job.shard], path).result()
+            process.submit(write_tables, path, self._parts[job.shard].tables, REJECT).result()
 
     def _read(self, job: Job, source: Source) -> int:
         count = 0
@@ -293,10 +293,6 @@ class Runner:
 
 _ENDS_QUIETLY = (signal.SIGINT, signal.SIG_DFL)
 """What Ctrl-C does to a process that parses: the run says what there is to say."""
-
-
-def _write_part(part: InputPart, path: Path) -> None:
-    write_tables(path, part.tables(), REJECT)
 
 
 def _used_up(path: Path) -> Iterator[pa.Table]:

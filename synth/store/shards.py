@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -45,7 +45,7 @@ def read_shard(path: Path) -> pa.Table:
         ) from error
 
 
-def write_tables(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
+def write_tables(path: Path, tables: Callable[[], Iterable[pa.Table]], schema: pa.Schema) -> None:
     """Writes tables for one reader of this run, as they come: in bounded memory, fast to read."""
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     with (
@@ -53,7 +53,7 @@ def write_tables(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> N
         pa.OSFile(str(aside), "wb") as file,
         pa.ipc.new_stream(file, schema, options=options) as writer,
     ):
-        for table in tables:
+        for table in tables():
             writer.write_table(table)
 
 
