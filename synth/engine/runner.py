@@ -88,7 +88,7 @@ class Runner:
     answered: Identity | None = None
     """Who answered a run in which nothing is left to be asked, where no teacher was opened."""
     receipts: Receipts = field(init=False)
-    _parts: Sequence[InputPart] = ()
+    _parts: Sequence[InputPart] | None = None
 
     def __post_init__(self) -> None:
         identity = self.served.identity if self.served else self.answered
@@ -109,23 +109,27 @@ class Runner:
                 return await asyncio.to_thread(self._deliver, job, sink)
         return 1
 
-    def parts_left(self, index: int) -> list[int]:
-        """The parts of the input that are to be parsed before it is read."""
-        source = self.plan.stages[index]
-        parts = source.input_parts() if isinstance(source, Source) else ()
-        self._parts = parts if len(parts) > 1 else ()  # one alone is parsed as it is read
-        paths = [self.receipts.part(index, part) for part in range(len(self._parts))]
-        return [part for part, path in enumerate(paths) if not path.is_file()]
+    def parts_left(self) -> list[int]:
+        """The parts of the input to parse before it is read. One alone is parsed as it is read."""
+        parts = range(len(self._input_parts()))
+        left = [part for part in parts if not self.receipts.part(0, part).is_file()]
+        return left if len(parts) > 1 else []
+
+    def _input_parts(self) -> Sequence[InputPart]:
+        if self._parts is None:
+            source = self.plan.stages[0]
+            self._parts = source.input_parts() if isinstance(source, Source) else ()
+        return self._parts
 
     def _parse(self, job: Job) -> None:
-        """Parses a part in a process of its own: Python parses one file at a time."""
-        path, spawn = self.receipts.part(job.stage, job.shard), get_context("spawn")
-        with ProcessPoolExecutor(1, spawn, signal.signal, _ENDS_QUIETLY) as process:
-            process.submit(write_tables, path, self._parts[job.shard].tables, REJECT).result()
+        """Parses a part in a process of its own, since threads would share one core."""
+        part, path = self._input_parts()[job.shard], self.receipts.part(0, job.shard)
+        with ProcessPoolExecutor(1, get_context("spawn"), signal.signal, _ENDS_QUIETLY) as process:
+            process.submit(write_tables, path, part.tables, REJECT).result()
 
     def _read(self, job: Job, source: Source) -> int:
         count = 0
-        for shard, outcome in enumerate(self._shards(job.stage, source)):
+        for shard, outcome in enumerate(self._shards(source)):
             rows = len(outcome.kept) + len(outcome.rejected)
             fingerprint = self.receipts.shard_fingerprint(job.stage, shard, None)
             self._write(job._replace(shard=shard), fingerprint, outcome, rows_in=rows)
@@ -136,11 +140,14 @@ class Runner:
         shutil.rmtree(self.receipts.folder(job.stage).work(), ignore_errors=True)
         return count
 
-    def _shards(self, index: int, source: Source) -> Iterator[Outcome]:
-        if not self._parts:
+    def _shards(self, source: Source) -> Iterator[Outcome]:
+        parts = self._input_parts()
+        if not parts:
             return source.shards(self.plan.shard_rows)
-        paths = (self.receipts.part(index, part) for part in range(len(self._parts)))
-        tables = (table for path in paths for table in _used_up(path))
+        tables = parts[0].tables()
+        if len(parts) > 1:
+            paths = (self.receipts.part(0, part) for part in range(len(parts)))
+            tables = (table for path in paths for table in _used_up(path))
         return numbered_shards(tables, self.plan.shard_rows)
 
     async def _apply(self, job: Job, stage: ShardStage) -> None:
