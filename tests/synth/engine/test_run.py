@@ -23,7 +23,7 @@ from synth.errors import InputError, NoRowsError, RunLockedError, TeacherFault
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.kind import Kind
-from synth.record import RECORD, REJECT, new_record, plain_turns, records_table
+from synth.record import RECORD, REJECT, new_record, records_table
 from synth.release.write import Write
 from synth.store.manifest import Manifest
 from synth.teacher.config import TeacherConfig
@@ -244,7 +244,7 @@ def test_tools_and_tool_calls_survive_every_stage(tmp_path: Path) -> None:
     manifests, _ = go(tmp_path, echo, *line, shard_rows=100)
     for stage in manifests[:-1]:
         [*_, shard] = rows(tmp_path, f"{stage.index:02d}-{stage.stage}/kept/*.parquet")
-        assert plain_turns(shard["context"])[:3] == CHAT
+        assert shard["context"][:3] == CHAT
         assert shard["tools"] == '[{"name": "add"}]'
     [first, *_] = rows(tmp_path, "release/data/*.parquet")
     assert first["messages"][0] == {"role": "user", "content": "What is 3 plus 4?"}
