@@ -49,7 +49,7 @@ class Made(Source):
 
         made = enumerate(near_duplicates(self.rows, words=WORDS))
         while part := list(islice(made, rows)):
-            records = [new_record(text=text, source=str(n)) for n, (text, _, _) in part]
+            records = [new_record(text=text, before=n) for n, (text, _, _) in part]
             yield Outcome(records_table(records), REJECT.empty_table())
 
 

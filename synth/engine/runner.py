@@ -47,7 +47,7 @@ from synth.teacher.protocol import Identity
 
 
 class Action(StrEnum):
-    """What is to be done in a job."""
+    """What a job does."""
 
     PARSE = "parse"
     """A part of the input, ahead of `READ`."""
@@ -60,7 +60,7 @@ class Action(StrEnum):
 
 
 class Job(NamedTuple):
-    """One piece of work: small enough to lose, large enough to schedule. Plain values only."""
+    """One piece of work: small enough to lose, large enough to schedule. Has plain values only."""
 
     stage: int
     name: str
@@ -69,7 +69,7 @@ class Job(NamedTuple):
 
     @property
     def label(self) -> str:
-        """How it is shown: `03-distill/00002`, `04-dedup/00000 sign`."""
+        """How users see it: `03-distill/00002`, `04-dedup/00000 sign`."""
         named = (Action.PARSE, Action.SIGN, Action.SPLIT)
         action = f" {self.action}" if self.action in named else ""
         whole = self.action in (Action.READ, Action.DECIDE, Action.DELIVER)
@@ -86,7 +86,7 @@ class Runner:
     served: Served | None = None
     progress: Progress = field(default_factory=Progress)
     answered: Identity | None = None
-    """Who answered a run in which nothing is left to be asked, where no teacher was opened."""
+    """The teacher of a run that has no requests left, so none was started."""
     receipts: Receipts = field(init=False)
     _parts: Sequence[InputPart] | None = None
 
@@ -95,7 +95,7 @@ class Runner:
         self.receipts = Receipts(self.plan, self.run, identity)
 
     async def perform(self, job: Job) -> int:
-        """The job is done, its receipt on disk. Returns how many shards the job left."""
+        """Does the job and writes its receipts. Returns how many shards the job made."""
         match self.plan.stages[job.stage]:
             case Source() as source:
                 if job.action is Action.READ:
@@ -270,7 +270,7 @@ class Runner:
 
         reasons = account(job.label, outcome, ids)
         folder = self.receipts.folder(job.stage)
-        folder.receipt(job.shard).unlink(missing_ok=True)  # it speaks of the files replaced now
+        folder.receipt(job.shard).unlink(missing_ok=True)  # its files are replaced now
         kept = write_shard(folder.path, folder.kept(job.shard), [outcome.kept], RECORD)
         rejected = write_shard(folder.path, folder.rejected(job.shard), [outcome.rejected], REJECT)
         tally = tally or Tally()
@@ -309,14 +309,14 @@ def _used_up(path: Path) -> Iterator[pa.Table]:
 
 
 class RowsLostError(AssertionError):
-    """A stage dropped a row without a verdict, or made two with one id: a bug in that stage."""
+    """A stage dropped a row without a reason, or made two rows with one id: a bug in that stage."""
 
 
 def account(label: str, outcome: Outcome, ids: pa.ChunkedArray | None) -> Counter[str]:
-    """The reasons of the rejected rows, counted. Raises `RowsLostError`.
+    """Counts the rejected rows by reason. Raises `RowsLostError`.
 
-    Each id that came in must come out as an id, or as the parent of the last step of a row; a
-    source has no ids coming in, and passes None.
+    Each input id must be the id of an output row, or the parent in its last step. A source has no
+    input ids and passes None.
     """
     kept_ids: list[str] = outcome.kept["id"].to_pylist()
     rejected_ids: list[str] = outcome.rejected["id"].to_pylist()
