@@ -40,7 +40,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt model.txt
 	$(BIN)/python -m flows.temporary_server prepare
 	@touch $@
 
-pins:  ## resolve the newest versions that fit, into constraints.txt, model.txt and those of the benchmarks' peers
+pins:  ## resolve the newest versions that fit: constraints.txt, model.txt, benchmarks/peers/*.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra web --extra embedded $(PINNED) \
@@ -56,4 +56,4 @@ docs: install  ## generate docs/reference.md
 	$(BIN)/python -m flows.reference
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .bench .mypy_cache .ruff_cache .pytest_cache

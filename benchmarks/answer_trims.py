@@ -20,7 +20,7 @@ GOAL = 0.9
 SETS = ("gpt-3.5-turbo-0613", "Mistral-7B-Instruct-v0.2", "vicuna-7b")
 
 
-class Found(NamedTuple):
+class TrimFigures(NamedTuple):
     """The figures of one end, and its errors: what is labelled, and what was cut."""
 
     end: str
@@ -29,7 +29,7 @@ class Found(NamedTuple):
     left_out: int
 
 
-def report(rows: Sequence[dict[str, Any]]) -> tuple[Found, Found]:
+def report(rows: Sequence[dict[str, Any]]) -> tuple[TrimFigures, TrimFigures]:
     """Openers and sign-offs, compared with the labels."""
     cuts = [Trim().trimmed(row["response"], row["prompt"]) for row in rows]
     return (
@@ -38,7 +38,7 @@ def report(rows: Sequence[dict[str, Any]]) -> tuple[Found, Found]:
     )
 
 
-def _compare(end: str, rows: Sequence[dict[str, Any]], cuts: Sequence[str]) -> Found:
+def _compare(end: str, rows: Sequence[dict[str, Any]], cuts: Sequence[str]) -> TrimFigures:
     hits = wrong = missed = left_out = 0
     errors = []
     for row, cut in zip(rows, cuts, strict=True):
@@ -52,7 +52,7 @@ def _compare(end: str, rows: Sequence[dict[str, Any]], cuts: Sequence[str]) -> F
             wrong += bool(cut)
             missed += bool(label)
             errors.append((label, cut))
-    return Found(end, Figures(hits, wrong, missed), errors, left_out)
+    return TrimFigures(end, Figures(hits, wrong, missed), errors, left_out)
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ CLIENTS = {
 }
 
 
-class Asked(NamedTuple):
+class Measured(NamedTuple):
     """What a client cost, and how it kept the server busy."""
 
     cpu_s: float
@@ -42,13 +42,15 @@ def fake_server(mean_ms: float, sigma: float = 0.0) -> Iterator[tuple[str, dict[
         tally.update(json.loads(said.splitlines()[-1]))
 
 
-def ask(client: str, records: int, concurrency: int, mean_ms: float, sigma: float = 0.0) -> Asked:
+def ask(
+    client: str, records: int, concurrency: int, mean_ms: float, sigma: float = 0.0
+) -> Measured:
     """One of `CLIENTS` asks for so many records."""
     with fake_server(mean_ms, sigma) as (url, tally):
         started = time.time()
         cost = elsewhere(CLIENTS[client], url=url, records=records, concurrency=concurrency)
     assert tally["requests"] == records, f"{client} sent {tally['requests']} for {records} records"
-    return Asked(
+    return Measured(
         cost["cpu_s"],
         cost["peak_mb"],
         tally["last"] - tally["first"],
