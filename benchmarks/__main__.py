@@ -64,7 +64,7 @@ def run(name: str, limit_s: float) -> list[dict[str, Any]]:
         said = errors.read().strip()
     print(output, said, sep="\n", flush=True)
     if process.returncode:
-        return [{"name": name, "reason": f"{why}: {said.splitlines()[-1] if said else 'no word'}"}]
+        return [{"name": name, "reason": ": ".join([why, *said.splitlines()[-1:]])}]
     return [json.loads(line) for line in output.splitlines() if line.startswith('{"name": ')]
 
 

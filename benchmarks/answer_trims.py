@@ -85,7 +85,7 @@ def main() -> None:
     for one in found:
         peer = ("the readers' labels", 1.0)
         goal = GOAL if one.end == "opener" else None
-        result("answer_trims", one.figures.f1, f"F1 of {one.end}s", peer, goal)
+        result("answer_trims", one.figures.f1, f"F1 of {one.end.replace('_', '-')}s", peer, goal)
 
 
 if __name__ == "__main__":

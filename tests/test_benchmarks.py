@@ -55,7 +55,7 @@ def test_results_are_lines_of_json_among_others(runs):
         ("1 / 0", "failed: ZeroDivisionError: division by zero"),
         ("import sys; sys.exit('no peer')", "failed: no peer"),
         ("import sys; print('no data', file=sys.stderr); sys.exit(77)", "skipped: no data"),
-        ("import sys; sys.exit(3)", "failed: no word"),
+        ("import sys; sys.exit(3)", "failed"),
         (
             'print(\'{"name": "one"}\', flush=True); 1 / 0',
             "failed: ZeroDivisionError: division by zero",
