@@ -44,24 +44,20 @@ def run(name: str, limit_s: float) -> list[dict[str, Any]]:
     """The results of a benchmark; where it gives none, one that says why."""
     if limit_s <= 0:
         return [{"name": name, "reason": f"not run: {ALL_S / 60:.0f} minutes are over"}]
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as errors:
+    command = [sys.executable, "-m", f"benchmarks.{name}"]
+    # files, not pipes: what outlives the benchmark could hold a pipe open
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(
-            [sys.executable, "-m", f"benchmarks.{name}"],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            start_new_session=True,  # so that its servers and peers end with it
+            command, cwd=ROOT, stdout=out, stderr=err, start_new_session=True
         )
         try:
-            output, _ = process.communicate(timeout=limit_s)
+            process.wait(limit_s)
             why = "skipped" if process.returncode == SKIPPED else "failed"
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            output, _ = process.communicate()
             why = f"stopped after {limit_s:.0f} s"
-        errors.seek(0)
-        said = errors.read().strip()
+            os.killpg(process.pid, signal.SIGKILL)  # its servers and peers end with it
+            process.wait()
+        output, said = (file.seek(0) or file.read().decode().strip() for file in (out, err))
     print(output, said, sep="\n", flush=True)
     if process.returncode:
         return [{"name": name, "reason": ": ".join([why, *said.splitlines()[-1:]])}]
