@@ -57,7 +57,9 @@ def run(name: str, limit_s: float) -> list[dict[str, Any]]:
             why = f"stopped after {limit_s:.0f} s"
             os.killpg(process.pid, signal.SIGKILL)  # its servers and peers end with it
             process.wait()
-        output, said = (file.seek(0) or file.read().decode().strip() for file in (out, err))
+        for file in (out, err):
+            file.seek(0)
+        output, said = out.read().decode(), err.read().decode().strip()
     print(output, said, sep="\n", flush=True)
     if process.returncode:
         return [{"name": name, "reason": ": ".join([why, *said.splitlines()[-1:]])}]
