@@ -26,7 +26,6 @@ class Ran(NamedTuple):
     """The manifests of all stages, and what the stages behind the first one cost."""
 
     manifests: list[Manifest]
-    reading_cpu_s: float
     cpu_s: float
     seconds: float
 
@@ -38,7 +37,6 @@ def run(
     plan = Plan("benchmark", 7, shard_rows, teacher, tuple(stages))
 
     async def work() -> Ran:
-        started = time.process_time()
         async with open_runner(replace(plan, stages=plan.stages[:1]), folder) as runner:
             await run_stages(runner)
         read = time.process_time()
@@ -46,7 +44,7 @@ def run(
             began = time.monotonic()
             manifests = await run_stages(runner)
             seconds = time.monotonic() - began
-        return Ran(manifests, read - started, time.process_time() - read, seconds)
+        return Ran(manifests, time.process_time() - read, seconds)
 
     return uvloop.run(work())
 
