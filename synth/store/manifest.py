@@ -149,10 +149,12 @@ class Manifest(_Receipt):
     def unjudged(self) -> str:
         """A sentence on kept rows that may be a benchmark's item; "" if there are none."""
         rows = sum(shard.unjudged for shard in self.shards)
-        said = (
-            f"{rows:,} rows stayed that are like an item of a benchmark and that no judge decided"
+        return (
+            f"{self.stage}: {rows:,} rows stayed that are like an item of a benchmark and that no "
+            "judge decided."
+            if rows
+            else ""
         )
-        return f"{self.stage}: {said}." if rows else ""
 
     @property
     def verdicts(self) -> VerdictCounts | None:

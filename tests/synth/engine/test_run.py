@@ -159,6 +159,9 @@ def test_a_run_folder_of_another_version_is_refused_before_a_teacher_is_asked(
     nobody = plan(Given(prompts=PROMPTS), Distill(samples=2), Write(), url="http://127.0.0.1:9/v1")
     with pytest.raises(InputError, match="another version of synth made"):
         asyncio.run(run(nobody, tmp_path))
+    path.rename(tmp_path / "01-distill/manifest.json")  # that version was killed while reading
+    with pytest.raises(InputError, match="another version of synth made"):
+        asyncio.run(run(nobody, tmp_path))
     assert shard_bytes(tmp_path) == before
 
 
