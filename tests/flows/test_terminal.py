@@ -43,7 +43,7 @@ def stage(name: str, index: int, came: int, kept: int, **reasons: int) -> Manife
         index=index,
         fingerprint="",
         settings={},
-        kind="release" if name == "write" else "prompts",
+        kind="release" if name in ("write", "push") else "prompts",
         code="",
         seed=7,
         shards=[shard],
