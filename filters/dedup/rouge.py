@@ -11,7 +11,6 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from rapidfuzz.distance import Indel
 
 from filters.dedup.blocking import Blocking, rare_first, told_apart
 from filters.dedup.corpus import Corpus
@@ -19,6 +18,7 @@ from filters.dedup.findings import Findings
 from filters.dedup.short import decide_by_scorer, joined, short_texts, store_ragged, word_hashes
 from synth.batch import Batch
 from synth.model import Model
+from synth.text.rouge import as_characters, rouge_l
 
 FLOOR = 0.2  # so far below the threshold similarities are still told, where a pair was compared
 
@@ -50,20 +50,10 @@ class Rouge(Model):
         return decide_by_scorer(
             words,
             alive & (np.diff(offsets) > 0),
-            lambda rows: _as_characters(flat, offsets, rows),
-            Indel.normalized_similarity,  # of texts whose characters are words it is ROUGE-L's F
+            lambda rows: as_characters(
+                [flat[offsets[row] : offsets[row + 1]] for row in rows.tolist()]
+            ),
+            rouge_l,
             self.threshold,
             max(self.threshold - FLOOR, 0.0),
         )
-
-
-def _as_characters(
-    flat: NDArray[np.uint32], offsets: NDArray[np.int64], rows: NDArray[np.int64]
-) -> list[str]:
-    """The rows with one character for each word, the same for the same word."""
-
-    parts = [flat[offsets[row] : offsets[row + 1]] for row in rows.tolist()]
-    _, codes = np.unique(np.concatenate(parts), return_inverse=True)
-    text = codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
-    ends = np.cumsum([len(part) for part in parts]).tolist()
-    return [text[end - len(part) : end] for part, end in zip(parts, ends, strict=True)]

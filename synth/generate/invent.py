@@ -21,7 +21,6 @@ from synth.batch import Batch
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.generate.made import Made, behind, born
 from synth.generate.reasons import Limits
-from synth.generate.rouge import RougePool
 from synth.generate.screen import screen
 from synth.generate.template import shipped
 from synth.generate.trail import step
@@ -30,6 +29,7 @@ from synth.randomness import derive_random, derive_seed
 from synth.record import RECORD, Turn, record_id
 from synth.teacher.protocol import Need, Reply, Request, Sampling
 from synth.text.characters import words_of
+from synth.text.rouge import RougePool
 from synth.together import together
 
 PERSONA_LINE = "PERSONA:"

@@ -16,10 +16,10 @@ from synth.errors import SynthError
 from synth.generate.follow_up import FollowUp
 from synth.generate.invent import Invent, Way
 from synth.generate.reverse import Reverse
-from synth.generate.rouge import RougePool
 from synth.kind import Kind
 from synth.record import new_record, plain_turns
 from synth.teacher.protocol import Need, Reply, Request
+from synth.text.rouge import RougePool
 from tests.fake_teacher import FakeTeacher, serving
 from tests.lines import Given, as_given, plan
 from tests.synth.generate.saying import apply, said
