@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.samples import stage_folder
-from synth.generate.trail import evolved, told_evolved
+from synth.generate.trail import evolved, evolved_text
 from synth.store.manifest import Manifest
 from synth.store.shards import read_shard
 
@@ -64,7 +64,7 @@ def told_rows(run: Path, manifests: Sequence[Manifest]) -> str | None:
     last = ended[-1]
     paths = [stage_folder(run, last) / shard.kept.path for shard in last.shards]
     found = sum(evolved(pq.read_table(path, columns=["trail"])["trail"]) for path in paths)
-    return told_evolved(last.rows_kept, found)
+    return evolved_text(last.rows_kept, found)
 
 
 def _count(table: pa.Table, survived: bool, stage: str, found: dict[str, Tried]) -> None:

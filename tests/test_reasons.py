@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from synth.generate.reasons import Reason
+from synth.generate.screen import Reason
 
 ROOT = Path(__file__).parents[1]
 SAYS_WHY = re.compile("reason|fault|missing|left_out|repeated|gives_away|too_like", re.IGNORECASE)

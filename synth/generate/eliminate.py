@@ -2,8 +2,12 @@
 
 Source: arXiv:2304.12244, section 3.3 (no information gain, refusals with "sorry" under 80 words,
 only stop words and punctuation, words copied from the instruction). Ours gives each its own reason,
-and does not hold against a child what its parent has. What is decided here is cheap and sure; the
-judge (`gain`) decides whether a child can be answered, asks for anything, and asks for more.
+and ignores faults that the parent has too. These rules are cheap and sure; the judge (`gain`)
+decides whether a child can be answered, asks for anything, and asks for more.
+
+A demand of the parent is a clause with a number, a limit or a prohibition; code and quoted text
+must stay whole. A paraphrase passes: half of a clause's words and each of its numbers are enough.
+The child must also name, behind a negation, what the parent forbids ("no tables").
 """
 
 from __future__ import annotations
@@ -11,28 +15,73 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, pairwise
 
 from rapidfuzz import fuzz
 from rapidfuzz.distance import Indel
 
-from synth.generate.elimination.demands import lost, stems
-from synth.generate.operations import Operation, trait
-from synth.generate.reasons import Limits, Reason
-from synth.generate.screen import MOST_CHARS, first, of_itself
+from synth.generate.operations import Change, Rule
+from synth.generate.screen import (
+    MOST_CHARS,
+    STEM_CHARS,
+    PromptLimits,
+    Reason,
+    checks_of_any,
+    first,
+    stems,
+)
 from synth.instructions.attached import Instruction
-from synth.instructions.carried import gone
-from synth.instructions.stated import states
+from synth.instructions.stated import dropped
 from synth.teacher.protocol import Reply
+from synth.text.characters import words_of
 
 CHANGED_CHARS = 40  # of about 60 in the shortest addition that is asked for, 10 words
-LEAST_GOLD_CHARS = 3  # a shorter gold answer may stand in any prompt
+LEAST_GOLD_CHARS = 3  # a shorter gold answer may occur in any prompt
+NUMBERS = {
+    name: str(value)
+    for value, name in enumerate(
+        "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905  a list of words is read as words
+    )
+} | {"once": "1", "twice": "2", "dozen": "12", "fifteen": "15", "twenty": "20", "half": "1/2"}
+SURE = NUMBERS.keys() - {"one", "once", "half"}  # "one" may stand for anybody
+SENTENCE_END = re.compile(r"(?<=[.!?:])[\"'”’)]*\s+|\n+")
+CLAUSE_END = re.compile(
+    r"(?<=[.!?])[\"'”’)]*\s+|\n+|[;:]\s|,\s(?=(?:and|but|without|using|with|in|as|so)\b)"
+)
+LIMIT = re.compile(
+    r"\b(?:must|never|without|avoid|only|exactly|at (?:least|most)|no (?:more|fewer|longer|less)|"
+    r"do not|don't|does not|doesn't|not|within|under|up to|maximum|minimum|every|each|except|"
+    r"leave out|include|keep|limit|below|above|between|words?|sentences?|paragraphs?|lines?)\b",
+    re.IGNORECASE,
+)
+NOT = re.compile(
+    r"\b(?:no|not|never|nor|none|without|cannot|free of|instead of|rather than"
+    r"|(?:avoid|exclud|omit|skip|leav|refrain)\w*)\b|n't\b",
+    re.IGNORECASE,
+)
+FORBIDDEN = re.compile(
+    r"\b(?:no|without)\s+(?:(?:any|a|an|the|using|use of|mentioning)\s+)*(?P<word>[a-z][\w-]{2,})",
+    re.IGNORECASE,
+)
+# "no doubt" forbids nothing; "no more than" is a limit
+IDIOMS = frozenset({
+    "one", "more", "less", "fewer", "longer", "later", "doubt", "matter", "idea", "need", "wonder",
+    "way", "reason", "experience",
+})  # fmt: skip
+CODE = re.compile(r"```.+?```|`[^`\n]{2,}`", re.DOTALL)
+QUOTE = re.compile(r"\"[^\"]{20,}\"|“[^“”]{20,}”", re.DOTALL)
+DIGITS = re.compile(r"(?<![\w.])\d[\d,:]*(?:\.\d+)?")
+FORMULA = re.compile(r"\d[\d\s.()]{0,60}[-+*/^×÷=][-\d\s.()+*/^×÷=]*\d")
+HALF = 0.5
+MOST_LOST_OF_TEXT = 0.4  # of the words of a quoted passage
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What was found about a reply as a child of its parent."""
+class Assessment:
+    """The verdict on a reply as a child of its parent, and the measures it rests on."""
 
     reason: str | None
+    """Why the child is eliminated, if it is."""
     similarity: float | None = None
     """To the parent: rapidfuzz ratio, 0 to 100. None where there is no text."""
     new_words: int | None = None
@@ -42,53 +91,127 @@ class Finding:
 def eliminate(
     reply: Reply,
     parent: str,
-    limits: Limits,
+    limits: PromptLimits,
     *,
-    told: str = "",
-    operation: Operation = Operation.CONSTRAIN,
+    instruction: str = "",
+    rule: Rule | None = None,
+    change: Change | None = None,
     answer: str | None = None,
-    held: Sequence[Instruction] = (),
-    constraint: Instruction | None = None,
-) -> Finding:
+    attached: Sequence[Instruction] = (),
+) -> Assessment:
     """The first reason to eliminate the reply as a child of `parent`, or None, and the measures.
 
-    `told` is the instruction that the teacher was given; `answer` is the parent's gold answer, if
-    it has one; `held` are the constraints attached to the parent, and `constraint` is the one that
-    the child was to add.
+    `instruction` is what the teacher was asked to do. `rule` is the operation's, and `change` what
+    it was to do with this parent. `answer` is the parent's gold answer, if it has one; `attached`
+    are the constraints attached to the parent.
     """
     if reply.fault:
-        return Finding(reply.fault)
+        return Assessment(reply.fault)
+    rule, change = rule or Rule(), change or Change()
     text, parent = reply.text[:MOST_CHARS], parent[:MOST_CHARS]
     before, after = parent.strip().lower(), text.lower()
     similarity = float(fuzz.ratio(before, after))
     gained = len(stems(text) - stems(parent))
     if reply.finish_reason == "length":
-        return Finding(Reason.TRUNCATED, similarity, gained)
-    stated = constraint is not None and states(text, constraint)
+        return Assessment(Reason.TRUNCATED, similarity, gained)
+    missing = rule.missing(text, change)
+    added = change.adds is not None and missing is None
     unchanged = (
-        not stated
+        not added
         and similarity >= limits.unchanged_ratio
         and Indel.distance(before, after) < CHANGED_CHARS
     )
-    keeps = trait(operation).keeps_demands
-    checks = (
+    checks = [
         (Reason.UNCHANGED, lambda: unchanged),
-        *of_itself(reply.text, parent, told, limits),
-        (Reason.ANSWER, lambda: _tells(text, parent, answer, operation)),
+        *checks_of_any(reply.text, parent, instruction, limits),
+        (Reason.ANSWER, lambda: _states_answer(text, parent, answer)),
         (
             Reason.DEMAND,
-            lambda: keeps and (lost(text, parent) or any(gone(one, text, parent) for one in held)),
+            lambda: lost(text, parent) or any(dropped(one, text, parent) for one in attached),
         ),
-        (Reason.NOT_STATED, lambda: constraint is not None and not stated),
+        *([(missing, lambda: True)] if missing else []),
         # a constraint is something, though it may have few words
-        (Reason.NOTHING_ADDED, lambda: not stated and gained < limits.min_new_words),
-    )
-    return Finding(first(checks, limits), similarity, gained)
+        (Reason.NOTHING_ADDED, lambda: not added and gained < limits.min_new_words),
+    ]
+    return Assessment(first(checks, limits.spare | rule.spare), similarity, gained)
 
 
-def _tells(text: str, parent: str, answer: str | None, operation: Operation) -> bool:
+def _states_answer(text: str, parent: str, answer: str | None) -> bool:
     """Whether the child states its parent's gold answer."""
     gold = (answer or "").strip()
-    if operation is Operation.MATHS_BACKWARD or len(gold) < LEAST_GOLD_CHARS or gold in parent:
+    if len(gold) < LEAST_GOLD_CHARS or gold in parent:
         return False
     return re.search(rf"(?<![\w.]){re.escape(gold)}(?![\w.]?\w)", text) is not None
+
+
+def lost(child: str, parent: str) -> bool:
+    """Whether a demand of the parent is gone: a limit, a number, a piece of its code or text."""
+    if all(part in child for part in SENTENCE_END.split(parent.rstrip(" ."))):
+        return False  # an addition takes nothing away
+    if any(code not in child for code in CODE.findall(parent)):
+        return True
+    kept = stems(child)
+    for passage in QUOTE.findall(parent):
+        quoted = stems(passage)
+        if quoted and len(quoted - kept) / len(quoted) > MOST_LOST_OF_TEXT:
+            return True
+    bare = "".join(child.split())
+    if any("".join(formula.split()) not in bare for formula in FORMULA.findall(parent)):
+        return True
+    if not _digits(parent) <= _digits(child) | {NUMBERS[w] for w in words_of(child) if w in SURE}:
+        return True
+    if _recounted(child, parent) or _allowed(child, parent):
+        return True
+    clauses = [clause for clause in CLAUSE_END.split(child) if clause.strip()]
+    stems_of = [stems(clause) for clause in clauses]
+    for clause in CLAUSE_END.split(parent):
+        numbers = _numbers(clause)
+        if not (numbers or LIMIT.search(clause)):
+            continue
+        own = stems(clause)
+        at = max(range(len(clauses)), key=lambda n: len(own & stems_of[n]), default=0)
+        # with those beside it, since a paraphrase may cut its sentences elsewhere
+        near = clauses[max(0, at - 1) : at + 2]
+        if len(own) >= 3 and len(own & stems(" ".join(near))) / len(own) < HALF:
+            return True
+        if not numbers <= _numbers(" ".join(near)):
+            return True
+    return False
+
+
+def _recounted(child: str, parent: str) -> bool:
+    """Whether something that the parent counts has another number in the child."""
+    before, after = _counts(parent), _counts(child)
+    return any(not numbers & after[thing] for thing, numbers in before.items() if thing in after)
+
+
+def _allowed(child: str, parent: str) -> bool:
+    """Whether something that the parent forbids ("no tables") is not forbidden in the child."""
+    behind = [
+        {word[:STEM_CHARS] for word in words_of(clause[found.end() :])}
+        for clause in CLAUSE_END.split(child)
+        for found in NOT.finditer(clause)
+    ]
+    forbidden = {found["word"].lower() for found in FORBIDDEN.finditer(parent)} - IDIOMS
+    return any(all(word[:STEM_CHARS] not in each for each in behind) for word in forbidden)
+
+
+def _counts(text: str) -> dict[str, set[str]]:
+    """The numbers that stand before each thing: {"sent": {"4"}} for "a four-sentence body"."""
+    found: dict[str, set[str]] = {}
+    # a number that ends a sentence counts nothing of the next one
+    each = (pairwise(words_of(clause)) for clause in CLAUSE_END.split(text))
+    for number, thing in chain.from_iterable(each):
+        value = number if number.isdecimal() else NUMBERS.get(number)
+        if value is not None and len(thing) > 3 and number != "one":
+            found.setdefault(thing[:4], set()).add(value)
+    return found
+
+
+def _digits(text: str) -> set[str]:
+    return {found.replace(",", "").rstrip(":") for found in DIGITS.findall(text)}
+
+
+def _numbers(text: str) -> set[str]:
+    """The numbers of a text, as figures, those in words included."""
+    return _digits(text) | {NUMBERS[word] for word in words_of(text) if word in NUMBERS}

@@ -14,11 +14,9 @@ from pydantic import Field
 from rapidfuzz import fuzz
 
 from synth.engine.stage import Outcome, Place, ShardStage
-from synth.generate.made import Made, born
-from synth.generate.reasons import Limits, Reason
-from synth.generate.screen import screen
+from synth.generate.screen import PromptLimits, Reason, screen
 from synth.generate.template import shipped
-from synth.generate.trail import step
+from synth.generate.trail import NewPrompt, split_new, step
 from synth.kind import Kind
 from synth.randomness import derive_seed
 from synth.record import RECORD, Turn, record_id
@@ -62,7 +60,7 @@ class FollowUp(ShardStage):
         blank = pa.array([""] * len(made), pa.string())
         nulls = pa.nulls(len(made), pa.string())
         return Outcome(
-            *born(
+            *split_new(
                 table,
                 made,
                 self.name,
@@ -76,7 +74,7 @@ class FollowUp(ShardStage):
 
     async def _ask(
         self, row: int, parent: str, context: list[Turn], answer: str, place: Place
-    ) -> Made:
+    ) -> NewPrompt:
 
         teacher, template = place.teacher, shipped(TEMPLATE)
         assert teacher is not None
@@ -85,11 +83,13 @@ class FollowUp(ShardStage):
         seed = derive_seed(place.seed, "follow_up", parent)
         reply = await template.ask(teacher, values, self.sampling, seed)
         place.done(1)
-        reason = screen(reply, Limits(self.max_words), told=template.system, beside=asked)
+        reason = screen(
+            reply, PromptLimits(self.max_words), instruction=template.system, beside=asked
+        )
         like = None if reply.fault else float(fuzz.ratio(asked.lower(), reply.text.lower()))
         if reason is None and like is not None and like >= ALIKE:
             reason = Reason.UNCHANGED
-        return Made(
+        return NewPrompt(
             row,
             reply,
             [

@@ -1,7 +1,7 @@
-"""The teacher as judge: whether a child can take its parent's place, and what it gained.
+"""The judge of `evolve`: whether a child can take its parent's place, and what it gained.
 
-One question for each child that elimination let pass: is it a prompt at all, can it be answered
-from its text, and how much more does it demand? Meaning decides all three, so no rule does.
+The teacher gets one question for each child that no rule eliminated: is it a prompt at all, can it
+be answered from its text, and how much more does it demand? Meaning decides all three.
 Source: the "equal or not" question of arXiv:2304.12244, section 3.3, and the complexity scale of
 DEITA (arXiv:2312.15685). A reply that cannot be read is no judgement, and the child stays.
 """
@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
-from synth.generate.reasons import Reason
+from synth.generate.screen import Reason
 from synth.generate.template import shipped
 from synth.model import Model
 from synth.teacher.protocol import Reply, Sampling, Teacher
@@ -21,15 +21,18 @@ LOWEST, HIGHEST = -2, 5
 TEMPLATE = "judge/gain"
 
 
-class Judgement(Model):
+class GainJudgement(Model):
     """What the judge says of a child. The reason comes first, so that the rest follows from it."""
+
+    # title and docstring are part of the schema that is sent, and so of the journal's key
+    model_config = ConfigDict(title="Judgement")
 
     reason: Annotated[str, Field(max_length=500)]
     verdict: Literal["prompt", "answered", "unanswerable"]
     gain: Annotated[int, Field(ge=LOWEST, le=HIGHEST)]
 
 
-SCHEMA: Final = Judgement.model_json_schema()
+SCHEMA: Final = GainJudgement.model_json_schema()
 
 
 class GainJudge(Model):
@@ -41,7 +44,7 @@ class GainJudge(Model):
 
     async def ask(
         self, teacher: Teacher, parent: str, child: str, aim: str, seed: int
-    ) -> tuple[Reply, Judgement | None]:
+    ) -> tuple[Reply, GainJudgement | None]:
         """The judge's reply, and the judgement in it, if it can be read.
 
         `aim` is what the teacher was asked to do with the parent.
@@ -50,8 +53,8 @@ class GainJudge(Model):
         reply = await shipped(TEMPLATE).ask(teacher, values, self.sampling, seed, SCHEMA)
         return reply, read_judgement(reply)
 
-    def reason(self, judgement: Judgement) -> Reason | None:
-        """Why a child that is judged so is eliminated, if it is."""
+    def reason(self, judgement: GainJudgement) -> Reason | None:
+        """The reason to eliminate a child with this judgement, if there is one."""
         match judgement.verdict:
             case "answered":
                 return Reason.ANSWERED
@@ -60,9 +63,9 @@ class GainJudge(Model):
         return Reason.NO_GAIN if judgement.gain < self.min_gain else None
 
 
-def read_judgement(reply: Reply) -> Judgement | None:
+def read_judgement(reply: Reply) -> GainJudgement | None:
     """The judgement in a reply; None where it is cut, or does not follow the schema."""
     try:
-        return Judgement.model_validate_json(reply.text)
+        return GainJudgement.model_validate_json(reply.text)
     except ValidationError:
         return None

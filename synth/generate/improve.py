@@ -1,27 +1,31 @@
-"""Auto-Evol: the teacher rewrites an operation's instruction from its observed failures.
+"""Auto-Evol: the teacher rewrites an operation's instruction after seeing its failures.
 
 Source: arXiv:2406.00770, sections 3.2 and 3.3. Theirs tries several instructions on a development
 set and keeps the best; ours rewrites between the rounds of a shard, once per operation and round,
-only operations that fail often, and goes back to the version before if the new one survives less.
+only operations that fail often, and goes back to the version before if fewer children survive.
 
-A version is a template of its own: its digest stands in the trail of every child made with it, and
-its text in a rejected row (`instruction_rewritten`) whose trail names the teacher's reply.
+A version is a template of its own. The trail of every child made with it has its digest; a rejected
+row (`instruction_rewritten`) has its text, and its trail names the teacher's reply.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Annotated, Any
 
+import pyarrow as pa
 from pydantic import Field
 
+from synth.generate.operations import Operation
 from synth.generate.template import Template, shipped
 from synth.generate.trail import step
 from synth.model import Model
-from synth.record import new_record, record_id
+from synth.randomness import derive_seed
+from synth.record import new_record, record_id, records_table, rejects
 from synth.teacher.protocol import Identity, Reply, Sampling, Teacher
+from synth.together import together
 
 TEMPLATE = "improve/instruction"
 EXCERPT_CHARS = 600
@@ -34,7 +38,7 @@ class Improve(Model):
     max_survival: Annotated[float, Field(ge=0, le=1)] = 0.8
     """Operations of which a larger share survived the round are left as they are."""
     failures: Annotated[int, Field(ge=1, le=20)] = 4
-    """As many failures are shown; operations with fewer are left as they are."""
+    """Failures that are shown; operations with fewer are left as they are."""
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=512)
 
 
@@ -45,13 +49,13 @@ class Version:
     number: int
     template: Template
     survival: float | None = None
-    """Of the round it was last used in."""
+    """The share of children that survived in the round it was last used in."""
     before: Version | None = None
-    """What it was made from."""
+    """The version it was made from."""
 
     @property
     def label(self) -> str:
-        """What stands behind the operation's name in a trail: "" or "@2"."""
+        """What follows the operation's name in a trail: "" or "@2"."""
         return f"@{self.number}" if self.number else ""
 
 
@@ -59,13 +63,14 @@ class Version:
 class Failure:
     """A child that was eliminated."""
 
+    id: str
     parent: str
     child: str
     reason: str
 
 
 def instruction(template: Template) -> str:
-    """What a version may change: the paragraphs between the first line and the rules."""
+    """The part that a version may change: between the first line and the rules."""
     return "\n".join(template.system.split("\n")[1:]).split("\nRules:\n")[0].strip()
 
 
@@ -78,6 +83,63 @@ def with_instruction(template: Template, text: str) -> Template:
     return Template(system, template.user, digest)
 
 
+class Instructions:
+    """The instruction of each operation in a shard, as it is now, and all rewritings so far."""
+
+    def __init__(self, operations: Iterable[Operation]) -> None:
+        self._now = {one: Version(0, shipped(f"evolve/{one}")) for one in operations}
+        self._rewritings: list[dict[str, Any]] = []
+
+    def __getitem__(self, operation: Operation) -> Version:
+        return self._now[operation]
+
+    async def improve(
+        self,
+        settings: Improve,
+        teacher: Teacher,
+        survival: Mapping[Operation, float],
+        failures: Mapping[Operation, Sequence[Failure]],
+        *,
+        round_: int,
+        seed: int,
+    ) -> None:
+        """New instructions for the operations that failed often in this round.
+
+        `survival` has each operation that was tried, with the share of its children that survived.
+        """
+
+        async def one(operation: Operation) -> None:
+            version = settled(self._now[operation], survival[operation])
+            self._now[operation] = version
+            failed = failures.get(operation, ())
+            if survival[operation] > settings.max_survival or len(failed) < settings.failures:
+                return
+            own_seed = derive_seed(seed, "evolve", "improve", round_, operation, failed[0].id)
+            reply, new = await improved(
+                settings, teacher, version, failed, number=round_, seed=own_seed
+            )
+            if new is not None:
+                self._now[operation] = new
+            identity = teacher.identity
+            self._rewritings.append(row(operation, new, failed[0].id, identity, reply, round_))
+
+        await together(one(operation) for operation in sorted(survival))
+        self._rewritings.sort(
+            key=lambda made: (made["trail"][0]["round"], made["trail"][0]["operation"])
+        )
+
+    def added_to(self, rejected: pa.Table, by: str) -> pa.Table:
+        """The rejected rows, then the instructions that the teacher wrote."""
+        if not self._rewritings:
+            return rejected
+        reason = [
+            "instruction_rewritten" if made["text"] else "no_instruction"
+            for made in self._rewritings
+        ]
+        rows = rejects(records_table(self._rewritings), reason=reason, by=by)
+        return pa.concat_tables([rejected, rows])
+
+
 async def improved(
     settings: Improve,
     teacher: Teacher,
@@ -87,7 +149,7 @@ async def improved(
     number: int,
     seed: int,
 ) -> tuple[Reply, Version | None]:
-    """The teacher's reply, and the version `number` in it; None where it is no instruction."""
+    """The teacher's reply, and its version `number`; None where the reply is no instruction."""
     shown = "\n\n".join(
         f"Given: {failure.parent[:EXCERPT_CHARS]}\nRewritten: {failure.child[:EXCERPT_CHARS]}\n"
         f"Wrong: {failure.reason.replace('_', ' ')}"
@@ -113,21 +175,20 @@ async def improved(
 def row(
     operation: str, new: Version | None, failed: str, identity: Identity, reply: Reply, round_: int
 ) -> dict[str, Any]:
-    """The record of a rewriting: its text is the instruction, "" where the reply was none.
+    """The record of a rewriting: its text is the instruction, "" where the reply is none.
 
     `failed` is the id of the first failure that was shown.
     """
-
     text = "" if new is None else reply.text
     label = operation if new is None else f"{operation}{new.label}"
     made = step("evolve", f"improve/{label}", failed, identity, reply, round_=round_)
-    made["template"] = new.template.digest if new else ""  # of the version that came of it
+    made["template"] = new.template.digest if new else ""  # of the new version
     record = new_record(text=text)
     return {**record, "id": record_id(failed, "improve", reply.key, text, round_), "trail": [made]}
 
 
 def settled(version: Version, survival: float) -> Version:
-    """The version to go on with after a round: the one before, if this one survived less."""
+    """The version for the next round: the one before, if fewer children of this one survived."""
     before = version.before
     if before is not None and before.survival is not None and survival < before.survival:
         return before

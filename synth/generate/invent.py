@@ -19,11 +19,9 @@ from pydantic import Field, model_validator
 
 from synth.batch import Batch
 from synth.engine.stage import Outcome, Place, ShardStage
-from synth.generate.made import Made, behind, born
-from synth.generate.reasons import Limits
-from synth.generate.screen import screen
+from synth.generate.screen import PromptLimits, screen
 from synth.generate.template import shipped
-from synth.generate.trail import step
+from synth.generate.trail import NewPrompt, after_parents, split_new, step
 from synth.kind import Kind
 from synth.randomness import derive_random, derive_seed
 from synth.record import RECORD, Turn, record_id
@@ -105,13 +103,13 @@ class Invent(ShardStage):
         made = await together(self._ask(row, sample, ids, prompts, place) for row, sample in each)
         self._screen(made, prompts)
         nothing = pa.nulls(len(made), RECORD.field("reference").type)
-        stay, left = born(table, made, self.name, reference=nothing)
+        stay, left = split_new(table, made, self.name, reference=nothing)
         rows = [one.row for one in made if one.reason is None]
-        return Outcome(behind(table, stay, rows), left)
+        return Outcome(after_parents(table, stay, rows), left)
 
     async def _ask(
         self, row: int, sample: int, ids: list[str], prompts: list[str], place: Place
-    ) -> Made:
+    ) -> NewPrompt:
 
         teacher = place.teacher
         assert teacher is not None
@@ -134,7 +132,7 @@ class Invent(ShardStage):
         if sample == self.per_prompt - 1:
             place.done(1)
         said, prompt = _parts(reply, way)
-        return Made(
+        return NewPrompt(
             row,
             reply,
             [Turn(role="user", content=prompt)],
@@ -151,7 +149,7 @@ class Invent(ShardStage):
             note=said or persona,
         )
 
-    def _screen(self, made: list[Made], prompts: list[str]) -> None:
+    def _screen(self, made: list[NewPrompt], prompts: list[str]) -> None:
         """The verdicts, in order: what stays joins the pool."""
 
         pool = RougePool()
@@ -168,8 +166,10 @@ class Invent(ShardStage):
             way = one.step["operation"]
             alone = way == Way.TEMPLATE
             beside = "" if alone else prompts[one.row]
-            told = "" if alone else shipped(f"invent/{way}").system
-            one.reason = screen(reply, Limits(self.max_words), told=told, beside=beside)
+            instruction = "" if alone else shipped(f"invent/{way}").system
+            one.reason = screen(
+                reply, PromptLimits(self.max_words), instruction=instruction, beside=beside
+            )
             if one.reply.fault is None:
                 one.score = round(pool.nearest(text), 4)
             if one.reason is None and len(words_of(text)) < self.min_words:

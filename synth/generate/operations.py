@@ -1,15 +1,25 @@
-"""The operations of `evolve`: what may be done to a prompt, and what its child must still have.
+"""The operations of `evolve`: what may be done to a prompt, and by which rule.
 
-Each has a prompt file of its name in `prompts/evolve/`. Those for code and maths are drawn for
-prompts that look like code or maths, the others for any.
+Each has a prompt file of its name in `prompts/evolve/`. Most need no more: the teacher is asked
+with that file. An operation with a `Rule` of its own decides for which prompts it is drawn, whether
+the teacher is asked at all, with which sampling, and what eliminates its children.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final, Literal
+
+from synth.generate.screen import Reason
+from synth.instructions.attached import Instruction
+from synth.instructions.draw import draw, followed_by
+from synth.instructions.stated import states
+from synth.model import Model
+from synth.teacher.protocol import Sampling
+from synth.text.domain import Domain
 
 
 class Operation(StrEnum):
@@ -60,66 +70,130 @@ EVOL_INSTRUCT: Final = (
 in by its name, and one that was written before draws what it always drew."""
 
 
-class Domain(StrEnum):
-    """What an operation may be made for."""
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The prompt that an operation starts from."""
 
-    CODE = "code"
-    MATHS = "maths"
+    id: str
+    prompt: str
+    meta: str
+    """As the record's."""
+    attached: Sequence[Instruction] = ()
+    """The constraints in `meta`."""
+    reference: Mapping[str, Any] = field(default_factory=dict)
+    """Its gold answer, tests and source; empty where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Trait:
-    """What is particular about an operation."""
+class Change:
+    """What an operation is to do with one parent; by default what its prompt file says."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    """Values for the prompt file, besides the prompt."""
+    adds: Instruction | None = None
+    """The constraint that the child must state."""
+    written: str | None = None
+    """The child itself, where no teacher is asked for it."""
+    label: str = ""
+    """What follows the operation's name in the child's trail, where no teacher was asked."""
+
+
+Dice = Callable[..., random.Random]
+"""Randomness of this prompt and round; `dice("constraint")` is independent of `dice()`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How an operation works. This one fits any prompt, and asks the teacher."""
 
     domain: Domain | None = None
-    """Drawn for prompts of this domain only; None: for any."""
-    keeps_demands: bool = True
-    """Its child demands all that the parent demands."""
+    """It is drawn for prompts of this domain only; None: for any."""
+    spare: frozenset[Reason] = frozenset()
+    """Reasons that do not eliminate its children."""
+    temperature: float | None = None
+    """In place of the stage's; None: as the stage's."""
+
+    def change(self, parent: Parent, dice: Dice) -> Change | None:  # noqa: ARG002  others use both
+        """What it does with this parent; None where it cannot be applied."""
+        return Change()
+
+    def missing(self, text: str, change: Change) -> Reason | None:  # noqa: ARG002  others use both
+        """The reason to eliminate a child that lacks what the change was to add, if it does."""
+        return None
+
+    def sampling(self, usual: Sampling) -> Sampling:
+        """How the teacher is sampled."""
+        if self.temperature is None:
+            return usual
+        return usual.model_copy(update={"temperature": self.temperature})
+
+    @property
+    def keeps_demands(self) -> bool:
+        """Whether a child must demand all that its parent demands."""
+        return Reason.DEMAND not in self.spare
 
 
-TRAITS: Final = {
-    Operation.BROADEN: Trait(keeps_demands=False),
-    Operation.CODE_RARER: Trait(Domain.CODE, keeps_demands=False),
-    Operation.CODE_MISLEAD: Trait(Domain.CODE),
-    Operation.CODE_COMPLEXITY: Trait(Domain.CODE),
-    Operation.MATHS_HARDER: Trait(Domain.MATHS),
-    Operation.MATHS_BACKWARD: Trait(Domain.MATHS, keeps_demands=False),
+@dataclass(frozen=True, slots=True)
+class AddConstraint(Rule):
+    """Draws a constraint that suits the prompt; the teacher or the program writes it in."""
+
+    # the same constraint may be added to many prompts, in the same words
+    spare: frozenset[Reason] = frozenset({Reason.NEAR_DUPLICATE})
+    by_program: bool = False
+
+    def change(self, parent: Parent, dice: Dice) -> Change | None:
+        """The constraint to add; None where none suits the prompt."""
+        gold = None
+        if self.by_program:
+            if parent.reference.get("tests"):
+                return None  # all of an answer without a code block is the program that is tested
+            gold = parent.reference.get("answer") or None
+        drawn = draw(
+            parent.prompt, parent.attached, dice("constraint"), short=self.by_program, gold=gold
+        )
+        if drawn is None:
+            return None
+        if not self.by_program:
+            return Change({"constraint": drawn.sentence}, drawn.instruction)
+        written = followed_by(parent.prompt, drawn.sentence)
+        return Change(adds=drawn.instruction, written=written, label=f"/{drawn.instruction.id}")
+
+    def missing(self, text: str, change: Change) -> Reason | None:
+        """`constraint_not_stated`, unless the text states the constraint."""
+        stated = change.adds is not None and states(text, change.adds)
+        return None if stated else Reason.NOT_STATED
+
+
+RULES: Final = {
+    Operation.BROADEN: Rule(spare=frozenset({Reason.DEMAND})),
+    Operation.CHECKABLE: AddConstraint(),
+    Operation.CODE_RARER: Rule(Domain.CODE, frozenset({Reason.DEMAND})),
+    Operation.CODE_MISLEAD: Rule(Domain.CODE),
+    Operation.CODE_COMPLEXITY: Rule(Domain.CODE),
+    Operation.MATHS_HARDER: Rule(Domain.MATHS),
+    # its child gives the result, which is the parent's gold answer
+    Operation.MATHS_BACKWARD: Rule(Domain.MATHS, frozenset({Reason.DEMAND, Reason.ANSWER})),
 }
-
-CODE = re.compile(
-    r"```|^[ \t]*(?:def|class|import|function|public|SELECT|#include)\b"
-    r"|\w{1,80}\([^()\n]{0,400}\)\s*->"
-    r"|\b(?:python|java(?:script)?|typescript|rust|golang|sql|bash|regex|c\+\+|unit tests?)\b"
-    r"|\b(?:function|method|class|script|program|algorithm|code)\b(?=[^.?!]{0,40}"
-    r"\b(?:that|which|returns?|takes?|called|named|prints?|in)\b)",
-    re.IGNORECASE | re.MULTILINE,
-)
-MATHS = re.compile(
-    r"\d\s*[-+*/×÷^=%]\s*\(*\d|\\(?:frac|sqrt|int|sum)\b"
-    r"|\b(?:how (?:many|much|long|far|old)|calculate|compute|evaluate|solve|prove|equation|"
-    r"probability|percent(?:age)?|fraction|average|total|perimeter|area|volume|integral|"
-    r"derivative|ratio)\b",
-    re.IGNORECASE,
-)
-DIGIT = re.compile(r"\d")
+"""The operations that differ from the plain `Rule`."""
 
 
-def domains(prompt: str) -> frozenset[Domain]:
-    """The domains that the prompt looks as if it belonged to, often none."""
-    found = set()
-    if CODE.search(prompt):
-        found.add(Domain.CODE)
-    elif MATHS.search(prompt) and DIGIT.search(prompt):
-        found.add(Domain.MATHS)
-    return frozenset(found)
+class Checkable(Model):
+    """How `checkable` puts its constraint into a prompt."""
+
+    by: Literal["teacher", "program"] = "teacher"
+    """The teacher works it into the prompt, or the program appends it: no request, nothing to
+    eliminate, and the child keeps its parent's gold answer. The program attaches only what short
+    answers can follow, and nothing that could hide the final answer of a row with a gold one."""
 
 
-def fitting(operations: tuple[Operation, ...], prompt: str) -> tuple[Operation, ...]:
-    """Those of the operations that can be applied to the prompt, in their order."""
-    here = domains(prompt)
-    return tuple(one for one in operations if trait(one).domain in (None, *here))
-
-
-def trait(operation: Operation) -> Trait:
-    """What is particular about the operation."""
-    return TRAITS.get(operation, Trait())
+def rules_of(
+    operations: Sequence[Operation],
+    checkable: Checkable,
+    temperatures: Mapping[Operation, float],
+) -> dict[Operation, Rule]:
+    """The rule of each operation, with the recipe's settings, in the operations' order."""
+    program = AddConstraint(by_program=True)
+    own = RULES | ({Operation.CHECKABLE: program} if checkable.by == "program" else {})
+    return {
+        one: replace(own.get(one, Rule()), temperature=temperatures.get(one)) for one in operations
+    }

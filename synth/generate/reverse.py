@@ -13,12 +13,9 @@ import pyarrow as pa
 from pydantic import Field
 
 from synth.engine.stage import Outcome, Place, ShardStage
-from synth.generate.elimination.pool import shared_share
-from synth.generate.made import Made, born
-from synth.generate.reasons import Limits
-from synth.generate.screen import screen
+from synth.generate.screen import PromptLimits, screen, shared_share
 from synth.generate.template import shipped
-from synth.generate.trail import step
+from synth.generate.trail import NewPrompt, split_new, step
 from synth.kind import Kind
 from synth.randomness import derive_seed
 from synth.record import RECORD, Turn, record_id
@@ -71,9 +68,9 @@ class Reverse(ShardStage):
         }
         if self.answer == "teacher":
             columns["text"] = pa.array([""] * len(texts), pa.string())
-        return Outcome(*born(table, made, self.name, **columns))
+        return Outcome(*split_new(table, made, self.name, **columns))
 
-    async def _ask(self, row: int, parent: str, text: str, place: Place) -> Made:
+    async def _ask(self, row: int, parent: str, text: str, place: Place) -> NewPrompt:
 
         teacher, template = place.teacher, shipped(TEMPLATE)
         assert teacher is not None
@@ -81,12 +78,15 @@ class Reverse(ShardStage):
         seed = derive_seed(place.seed, "reverse", parent)
         reply = await template.ask(teacher, values, self.sampling, seed)
         place.done(1)
-        reason, copied = screen(reply, Limits(self.max_words), told=template.system), None
+        reason, copied = (
+            screen(reply, PromptLimits(self.max_words), instruction=template.system),
+            None,
+        )
         if reply.fault is None:
             copied = round(shared_share(reply.text, text), 4)
         if reason is None and (copied or 0) > self.max_copied:
             reason = GIVES_AWAY
-        return Made(
+        return NewPrompt(
             row,
             reply,
             [Turn(role="user", content=reply.text)],

@@ -1,17 +1,19 @@
-"""Screening: why a prompt that the teacher wrote is no good, whatever it was made from.
+"""Screening: why a prompt that the teacher wrote cannot be used, whatever it was made from.
 
-Used by every stage that makes prompts. Only what is cheap and sure is decided here; whether a
-prompt can be answered, and asks for anything, is a question for a judge.
+Every stage that makes prompts uses it. It decides only what is cheap and sure; a judge decides
+whether a prompt can be answered and asks for anything. A fault that the parent or the source has
+too is not counted against a prompt.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from enum import StrEnum
 
-from synth.generate.elimination.demands import stems
-from synth.generate.elimination.signs import QUOTED, copied, framed, wrapped
-from synth.generate.reasons import Limits, Reason
 from synth.teacher.protocol import Reply
 from synth.text.characters import words_of
 from synth.text.chat import next_turn, template_token
@@ -20,7 +22,61 @@ from synth.text.language import language, may_be
 from synth.text.loops import loop
 from synth.text.refusal import refuses
 
+
+class Reason(StrEnum):
+    """Why a prompt is rejected, besides the faults of the reply itself. Each can be spared."""
+
+    TRUNCATED = "reply_truncated"
+    """Cut at its token limit."""
+    CUT = "reply_cut"
+    """Ends in the middle of a sentence, a table or code."""
+    NO_CONTENT = "no_content"
+    """Only stop words and punctuation."""
+    COPIED = "instruction_copied"
+    """Words of the instruction ("given prompt", "#…#", the tags), or both prompts in one."""
+    WRAPPED = "wrapped_in_markup"
+    """A JSON object, code fence or bold around it, or the marks of a chat template in it."""
+    REFUSED = "refused"
+    FRAMED = "stock_phrases"
+    """Talks to its asker before or after the prompt."""
+    LOOPING = "looping"
+    UNCHANGED = "unchanged"
+    """The parent, or nearly."""
+    LANGUAGE = "language_changed"
+    """The added text is in a language that the parent is not in."""
+    ANSWER = "answer_leaked"
+    """States the gold answer of its parent."""
+    DEMAND = "constraint_lost"
+    """Lacks a limit, number, piece of text or attached constraint of the parent."""
+    NOT_STATED = "constraint_not_stated"
+    """Does not state the constraint that it was to add."""
+    NOTHING_ADDED = "nothing_added"
+    """Has hardly a word that the parent does not have."""
+    WORDS = "too_many_words"
+    LIST = "list_like"
+    NEAR_DUPLICATE = "near_duplicate"
+    """Nearly a prompt of another lineage of the shard."""
+    ANSWERED = "answered"
+    """By the judge: an answer to the parent, or another text that asks for nothing."""
+    UNANSWERABLE = "unanswerable"
+    """By the judge: needs something that it does not hold, contradicts itself or makes no sense."""
+    NO_GAIN = "judged_no_gain"
+    """By the judge: nothing gained."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptLimits:
+    """The limits that a prompt is compared with."""
+
+    max_words: int = 400
+    unchanged_ratio: float = 95.0
+    min_new_words: int = 3
+    spare: frozenset[Reason] = frozenset()
+    """Reasons that reject nothing."""
+
+
 Checks = Iterable[tuple[Reason, Callable[[], object]]]
+"""Reasons in order, each with the function that says whether it holds."""
 
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)]*\s+|(?<=[。！？])|\n+")
 # a bullet of any kind, "12.", "(12)", "b)", "iv.", "Step 12:", "- [ ]"
@@ -30,62 +86,149 @@ LIST_ITEM = re.compile(
     r"|[*_]{0,2}[A-Za-z]{3,12} #?\d{1,2}[.:)])[*_]{0,2}\s",
     re.MULTILINE,
 )
+# Source: arXiv:2304.12244, section 3.3, and the labels and tags of our own prompt files.
+LABELS = re.compile(
+    r"</?(?:prompt|constraint)>|#[^#\n]{0,40}(?:prompt|instruction)[^#\n]{0,10}#"
+    r"|\b(?:given|new|rewritten|evolved|revised|original) (?:prompt|instruction)\b.{0,3}[:#]",
+    re.IGNORECASE,
+)
+WRAPPED = re.compile(
+    r"\s*(?:\{\s*[\"']\w+[\"']\s*:.*\}|```.*```|(\*\*|__)(?:(?!\1).)+\1)\s*", re.DOTALL
+)
+OPENER = re.compile(
+    r"\W*(?:sure|certainly|absolutely|of course|great question)\b ?[!,.:]"
+    r"|\W*here(?:'s| is) [^.\n]{0,80}\b(?:prompt|version|question|rewrite)\b[^.\n]{0,80}:",
+    re.IGNORECASE,
+)
+SIGN_OFF = re.compile(
+    r"\b(?:i hope (?:this|that|it)|let me know if (?:you'd like|you would like|you need)"
+    r"|feel free to ask|would you like me to)\b[^\n]{0,120}\Z",
+    re.IGNORECASE,
+)
+QUOTED = re.compile(r"\"[^\"\n]*\"|“[^“”\n]*”|«[^«»\n]*»|(?<!\w)'[^'\n]*'(?!\w)|`[^`\n]*`")
 FEWEST_CONTENT = 2  # words that are not the commonest; "What is it?" has one
 MIN_REPEATED = 30  # characters; a shorter sentence may be quoted in a demand about it
 MAX_LIST_ITEMS = 10  # as later open implementations of Evol-Instruct
 MOST_CHARS = 50_000  # of either text, to bound the time
+COPIED_WORDS = 8  # in a row: no coincidence, see `filters.grounding.copying`
+SHINGLE_WORDS = 4
+STEM_CHARS = 5  # "explain", "explains" and "explained" are one word; "explanation" is another
+GRAMMAR = frozenset("a an the of to in and or is are it its at for with that this as by be".split())  # noqa: SIM905  a list of words is read as words
 
 
-def screen(reply: Reply, limits: Limits, *, told: str = "", beside: str = "") -> str | None:
+def screen(
+    reply: Reply, limits: PromptLimits, *, instruction: str = "", beside: str = ""
+) -> str | None:
     """The first reason why the reply is no prompt, or None.
 
-    `told` is the instruction that the teacher was given. What the text `beside` the prompt (its
-    parent, its source) has is not held against it.
+    `instruction` is what the teacher was asked to do; `beside` is the parent or the source.
     """
     if reply.fault:
         return reply.fault
     if reply.finish_reason == "length":
         return Reason.TRUNCATED
-    return first(of_itself(reply.text, beside, told, limits), limits)
+    return first(checks_of_any(reply.text, beside, instruction, limits), limits.spare)
 
 
-def first(checks: Checks, limits: Limits) -> Reason | None:
+def first(checks: Checks, spare: AbstractSet[Reason]) -> Reason | None:
     """The first of the reasons that holds and is not spared."""
-    return next((one for one, holds in checks if one not in limits.spare and holds()), None)
+    return next((one for one, holds in checks if one not in spare and holds()), None)
 
 
-def of_itself(text: str, beside: str, told: str, limits: Limits) -> Checks:
-    """What any prompt may fail by, looked at beside another text."""
+def checks_of_any(text: str, beside: str, instruction: str, limits: PromptLimits) -> Checks:
+    """The checks that any prompt must pass, compared with the text beside it."""
     long = len(text) > MOST_CHARS or len(words_of(text)) > limits.max_words
     text, beside = text[:MOST_CHARS], beside[:MOST_CHARS]
     return (
         (Reason.NO_CONTENT, lambda: len(stems(text)) < FEWEST_CONTENT),
-        (Reason.COPIED, lambda: copied(text, beside, told) or said_twice(text, beside)),
-        (Reason.WRAPPED, lambda: wrapped(text) and not wrapped(beside)),
+        (Reason.COPIED, lambda: _copied(text, beside, instruction) or _repeated(text, beside)),
+        (Reason.WRAPPED, lambda: _wrapped(text) and not _wrapped(beside)),
         (Reason.WRAPPED, lambda: template_token(text, beside) or next_turn(text, beside)),
         (Reason.REFUSED, lambda: refuses(text, beside) and not refuses(beside)),
-        (Reason.FRAMED, lambda: framed(text) and not framed(beside)),
+        (Reason.FRAMED, lambda: _framed(text) and not _framed(beside)),
         (Reason.LOOPING, lambda: loop(text).score > max(1, loop(beside).score)),
-        (Reason.LANGUAGE, lambda: drifted(text, beside)),
+        (Reason.LANGUAGE, lambda: _drifted(text, beside)),
         (Reason.CUT, lambda: cut_end(text) and not cut_end(beside)),
         (Reason.WORDS, lambda: long),
         (Reason.LIST, lambda: _items(text) > max(MAX_LIST_ITEMS, _items(beside))),
     )
 
 
-def drifted(text: str, beside: str) -> bool:
-    """Whether what the text adds to the other, quotes left out, is surely in another language."""
-    parts = (part for part in SENTENCE_END.split(text) if part not in beside)
-    added = language(QUOTED.sub(" ", " ".join(parts)))
-    return added is not None and not may_be(beside, added)
+def _copied(text: str, beside: str, instruction: str) -> bool:
+    """Whether the prompt has labels of the instruction, or a run of its words."""
+    if LABELS.search(text) and not LABELS.search(beside):
+        return True
+    runs = shingles(instruction, COPIED_WORDS) - shingles(beside, COPIED_WORDS)
+    return not runs.isdisjoint(shingles(text, COPIED_WORDS))
 
 
-def said_twice(text: str, beside: str) -> bool:
-    """Whether the other text's first sentence, a long one, stands twice: both prompts are there."""
+def _repeated(text: str, beside: str) -> bool:
+    """Whether the other text's first sentence, a long one, occurs twice: both prompts are there."""
     first_line = re.split(r"(?<=[.!?])\s|\n", beside.strip(), maxsplit=1)[0].strip(" .!?").lower()
     there = text.lower().count(first_line) if len(first_line) >= MIN_REPEATED else 0
     return there > max(1, beside.lower().count(first_line))
 
 
+def _wrapped(text: str) -> bool:
+    """Whether the whole prompt is in markup."""
+    return WRAPPED.fullmatch(text) is not None
+
+
+def _framed(text: str) -> bool:
+    """Whether the teacher speaks to its asker before or after the prompt."""
+    plain = text.replace("\u2019", "'")
+    return bool(OPENER.match(plain) or SIGN_OFF.search(plain[-300:]))
+
+
+def _drifted(text: str, beside: str) -> bool:
+    """Whether the text adds, outside quotations, words that are surely in another language."""
+    parts = (part for part in SENTENCE_END.split(text) if part not in beside)
+    added = language(QUOTED.sub(" ", " ".join(parts)))
+    return added is not None and not may_be(beside, added)
+
+
 def _items(text: str) -> int:
     return len(LIST_ITEM.findall(text))
+
+
+def stems(text: str) -> set[str]:
+    """The beginnings of the text's words, without the commonest of grammar."""
+    return {word[:STEM_CHARS] for word in words_of(text) if word not in GRAMMAR}
+
+
+def shingles(text: str, size: int = SHINGLE_WORDS) -> set[int]:
+    """The runs of `size` words, each as a number that is valid in this process alone."""
+    words = words_of(text)
+    return {hash(tuple(words[at : at + size])) for at in range(len(words) - size + 1)}
+
+
+def shared_share(prompt: str, text: str) -> float:
+    """The share of the prompt's word 4-grams, 0 to 1, that occur in the text."""
+    own = shingles(prompt)
+    return len(own & shingles(text)) / len(own) if own else 0.0
+
+
+class PromptPool:
+    """The prompts of a shard, to find nearly the same child in two lineages.
+
+    A teacher in a rut answers different parents alike. The pool keeps each word 4-gram with the
+    lineage that had it first, about 60 numbers a prompt. Order matters: add in row order.
+    """
+
+    def __init__(self) -> None:
+        self._owner: dict[int, int] = {}
+
+    def add(self, lineage: int, prompt: str) -> None:
+        """Adds a prompt of this lineage."""
+        for shingle in shingles(prompt):
+            self._owner.setdefault(shingle, lineage)
+
+    def shared(self, lineage: int, prompt: str, parent: str) -> float:
+        """The largest share of the prompt, 0 to 1, that some one other lineage had before.
+
+        Shingles of the parent do not count: given prompts may have a passage in common.
+        """
+        own = shingles(prompt)
+        owners = Counter(self._owner.get(shingle, lineage) for shingle in own - shingles(parent))
+        del owners[lineage]
+        return max(owners.values(), default=0) / len(own) if own else 0.0

@@ -80,14 +80,14 @@ def _constraint(check: str, value: object) -> Instruction:
     return Instruction(name, {**others, parameter: value} if parameter else others)
 
 
-def held(meta: str) -> list[Instruction]:
+def read_attached(meta: str) -> list[Instruction]:
     """As `attached`, of a record's meta as it is stored."""
     return attached(orjson.loads(meta)) if any(key in meta for key in KEYS) else []
 
 
-def holding(meta: str, instructions: Sequence[Instruction]) -> str:
+def write_attached(meta: str, instructions: Sequence[Instruction]) -> str:
     """The stored meta with these instructions, and no others, in IFEval's columns."""
-    if held(meta) == list(instructions):
+    if read_attached(meta) == list(instructions):
         return meta
     values = orjson.loads(meta)
     for key in KEYS:

@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from synth.generate.operations import domains
 from synth.instructions.attached import Instruction
 from synth.instructions.families import ALL, FAMILIES, Aspect, Drawn, Family
 from synth.instructions.stated import MOST_CHARS, stated
+from synth.text.domain import domains
 from synth.text.language import may_be
 
 
@@ -77,20 +77,20 @@ OURS: Final = re.compile(
 
 def draw(
     prompt: str,
-    held: Iterable[Instruction],
+    known_before: Iterable[Instruction],
     chance: random.Random,
     *,
     short: bool = False,
     gold: str | None = None,
 ) -> Drawn | None:
-    """A constraint for the prompt, which holds these already; None where none suits it.
+    """A constraint for the prompt, which has those of `known_before`; None where none suits it.
 
     `short`: one that an answer of one to three sentences can follow. `gold`: the final answer,
     which an answer that follows the constraint must still give, unaltered. The same chance, the
     same constraint.
     """
     prompt = prompt[:MOST_CHARS]
-    known = [*held, *stated(prompt)]
+    known = [*known_before, *stated(prompt)]
     names = {one.id for one in known}
     # what was added before is known by its name, and its words claim nothing more
     rest = OURS.sub(" ", prompt)

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from synth.generate.operations import Domain
 from synth.instructions.attached import Instruction
+from synth.text.domain import Domain
 
 
 class Aspect(StrEnum):

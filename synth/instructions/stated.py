@@ -43,6 +43,30 @@ def instructions_of(
         yield from (one for one in stated(prompt) if one.id not in known)
 
 
+def dropped(one: Instruction, text: str, parent: str) -> bool:
+    """Whether the parent states the constraint and the text does not."""
+    return states(parent, one) and not states(text, one)
+
+
+def carried_over(
+    before: Sequence[Instruction],
+    added: Instruction | None,
+    text: str,
+    parent: str,
+    *,
+    keeps_demands: bool,
+) -> list[Instruction]:
+    """The constraints that the text states: its parent's, and the one to be added.
+
+    Patterns may miss a constraint in the parent's words. It counts as kept where the text keeps all
+    that its parent demands, and as lost otherwise.
+    """
+    kept = [
+        one for one in before if states(text, one) or (keeps_demands and not states(parent, one))
+    ]
+    return kept + [one for one in (added,) if one is not None and states(text, one)]
+
+
 def _readings(prompt: str) -> Iterator[Instruction]:
     text = prompt[:MOST_CHARS]
     low = text.lower()

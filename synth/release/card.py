@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from synth.generate.trail import told_evolved
+from synth.generate.trail import evolved_text
 from synth.release.formats import Format
 from synth.store.manifest import Manifest, TeacherRecord
 from synth.teacher.address import without_keys
@@ -67,7 +67,7 @@ def card(
             *(f"**Warning:** {one}\n" for one in checked.warnings()),
             f"{rows} rows in the `{format_}` format (synth {written.code}, seed {written.seed}).",
             _teacher(written),
-            *([f"{told_evolved(rows, evolved)}."] if evolved is not None else []),
+            *([f"{evolved_text(rows, evolved)}."] if evolved is not None else []),
             checked.words(),
             "",
             "## How the rows came to be",

@@ -30,8 +30,7 @@ from synth.batch import Batch
 from synth.generate.eliminate import eliminate
 from synth.generate.pieces import parts
 from synth.generate.read_rewrite import read_rewrite
-from synth.generate.reasons import Limits
-from synth.generate.screen import screen
+from synth.generate.screen import PromptLimits, screen
 from synth.generate.template import shipped
 from synth.generate.tool_calls import CallError, calls_in
 from synth.instructions.draw import draw
@@ -107,7 +106,7 @@ def read(text: str) -> None:
         read_tests(text, text)
 
 
-FAQ, LIMITS = shipped("rewrite/faq"), Limits()
+FAQ, LIMITS = shipped("rewrite/faq"), PromptLimits()
 PARTS: dict[str, Callable[[str], object]] = {
     **{name: lambda text, name=name: made(name).judge(rows(text)) for name in FILTERS},
     **{name: lambda text, name=name: verifier(name).check(rows(text)) for name in VERIFIERS},
@@ -119,12 +118,12 @@ PARTS: dict[str, Callable[[str], object]] = {
     "reply": lambda text: FAQ.unmarked(text, {"source": text}),
     "control": lambda text: restore(escape(text)),
     "screen": lambda text: (
-        screen(Reply(text, text), LIMITS, told="Write.", beside="Why is it so?"),
-        screen(Reply(text, text), LIMITS, told=text, beside=text),
+        screen(Reply(text, text), LIMITS, instruction="Write.", beside="Why is it so?"),
+        screen(Reply(text, text), LIMITS, instruction=text, beside=text),
     ),
     "eliminate": lambda text: (
         eliminate(Reply(f"{text} Say more words.", ""), "Why is it so?", LIMITS, answer="42"),
-        eliminate(Reply("Why is it so in 1999?", ""), text, LIMITS, told=text, answer="42"),
+        eliminate(Reply("Why is it so in 1999?", ""), text, LIMITS, instruction=text, answer="42"),
     ),
     "stated": stated.__wrapped__,
     "draw": lambda text: draw(text, [], random.Random(1)),

@@ -11,7 +11,7 @@ import pytest
 
 from flows.recipe_file import load_recipe
 from synth.engine.run import open_runner, run_stages
-from synth.instructions.attached import held
+from synth.instructions.attached import read_attached
 from synth.instructions.stated import stated, states
 from tests.lines import rows
 
@@ -50,7 +50,7 @@ def score(row: dict[str, Any]) -> dict[str, Any]:
 def test_constraints_of_two_rounds_stand_beside_the_answer(run: Path) -> None:
     counts: Counter[int] = Counter()
     for row in rows(run, "04-verify/*/*.parquet"):
-        found = held(row["meta"])
+        found = read_attached(row["meta"])
         counts[len(found)] += 1
         assert all(states(row["context"][-1]["content"], one) for one in found)
     assert counts[1] >= 5
@@ -66,7 +66,7 @@ def test_verify_fails_the_answers_that_break_one_and_no_other(run: Path) -> None
         found = score(row)
         assert found["verdict"] == "fail"
         broken = found["note"].removeprefix("broken: ").split(", ")
-        asked = (*held(row["meta"]), *stated(row["context"][-1]["content"]))
+        asked = (*read_attached(row["meta"]), *stated(row["context"][-1]["content"]))
         assert set(broken) <= {one.id for one in asked}
     verdicts = Counter(score(row)["verdict"] for row in kept)
     assert verdicts.keys() <= {"pass", "not_applicable"}

@@ -16,9 +16,8 @@ from synth.engine.progress import Progress
 from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import Stage
 from synth.generate.distill import Distill
-from synth.generate.evolution import Checkable
 from synth.generate.evolve import Evolve
-from synth.generate.operations import Operation
+from synth.generate.operations import Checkable, Operation
 from synth.generate.rewrite import Rewrite, Style
 from synth.release.write import Write
 from synth.store import shards

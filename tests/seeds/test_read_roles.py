@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from synth.instructions.attached import Instruction, held
+from synth.instructions.attached import Instruction, read_attached
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_instructions_in_ifevals_columns_stay_with_their_prompt(read_rows):
         },
         {"prompt": "y", "answer": "5"},
     )
-    assert [held(row["meta"]) for row in result.kept] == [
+    assert [read_attached(row["meta"]) for row in result.kept] == [
         [
             Instruction("punctuation:no_comma"),
             Instruction("length_constraints:number_words", length),

@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 
 from synth.engine.stage import Outcome
-from synth.generate.evolution import Checkable
+from synth.generate.adapt import Adapt
 from synth.generate.evolve import Evolve
 from synth.generate.follow_up import FollowUp
-from synth.generate.operations import Operation
-from synth.generate.reasons import Reason
-from synth.generate.yields import Adapt
-from synth.instructions.attached import Instruction, held
+from synth.generate.operations import Checkable, Operation
+from synth.generate.screen import Reason
+from synth.instructions.attached import Instruction, read_attached
 from synth.instructions.draw import followed_by
 from synth.instructions.families import FAMILIES
 from synth.instructions.stated import states
@@ -48,7 +47,7 @@ def woven(request: Request, _before: int) -> str:
 
 
 def held_by(outcome: Outcome) -> list[list[Instruction]]:
-    return [held(meta) for meta in outcome.kept["meta"].to_pylist()]
+    return [read_attached(meta) for meta in outcome.kept["meta"].to_pylist()]
 
 
 def test_a_child_carries_the_constraint_that_it_states() -> None:
@@ -56,8 +55,8 @@ def test_a_child_carries_the_constraint_that_it_states() -> None:
     kept = outcome.kept.to_pylist()
     assert len(kept) == 40
     for parent, child in zip(kept[::2], kept[1::2], strict=True):
-        assert held(parent["meta"]) == []
-        [one] = held(child["meta"])
+        assert read_attached(parent["meta"]) == []
+        [one] = read_attached(child["meta"])
         assert states(child["context"][-1]["content"], one)
         assert child["trail"][-1]["operation"] == "checkable"
         assert json.loads(child["meta"]).keys() == {"instruction_id_list", "kwargs"}
@@ -156,7 +155,7 @@ def test_the_program_appends_the_constraint_and_asks_nobody() -> None:
     assert (teacher.asked, done, len(outcome.kept)) == ([], 20, 20)
     assert outcome.rejected["reason"].to_pylist() == ["superseded"] * 20
     for given, row in zip(rows, outcome.kept.to_pylist(), strict=True):
-        [one] = held(row["meta"])
+        [one] = read_attached(row["meta"])
         asked = given["context"][-1]["content"]
         assert row["context"][-1]["content"].startswith(f"{asked} ")
         assert states(row["context"][-1]["content"], one)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from synth.generate.eliminate import Finding, eliminate
-from synth.generate.operations import Operation
-from synth.generate.reasons import Limits, Reason
+from synth.generate.eliminate import Assessment, eliminate
+from synth.generate.operations import RULES, Operation, Rule
+from synth.generate.screen import PromptLimits, Reason
 from synth.generate.template import shipped
 from synth.teacher.protocol import Reply
 from tests.synth.generate.saying import said
@@ -134,9 +134,9 @@ CASES = [
 TOLD = shipped("evolve/constrain").system
 
 
-def judge(reply: Reply | str, parent: str = PARENT, **more: object) -> Finding:
+def judge(reply: Reply | str, parent: str = PARENT, **more: object) -> Assessment:
     reply = said(reply) if isinstance(reply, str) else reply
-    return eliminate(reply, parent, Limits(max_words=100), told=TOLD, **more)  # type: ignore[arg-type]
+    return eliminate(reply, parent, PromptLimits(max_words=100), instruction=TOLD, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("reason", "text", "near_miss"), CASES)
@@ -162,11 +162,11 @@ def test_an_addition_loses_no_demand_of_its_parent() -> None:
 def test_a_reason_can_be_spared() -> None:
     text = f"Certainly! {MORE}"
     spare = frozenset({Reason.FRAMED})
-    assert eliminate(said(text), PARENT, Limits(spare=spare)).reason is None
+    assert eliminate(said(text), PARENT, PromptLimits(spare=spare)).reason is None
 
 
 def test_a_fault_is_the_reason_itself() -> None:
-    assert judge(said("", fault="reply_empty")) == Finding("reply_empty")
+    assert judge(said("", fault="reply_empty")) == Assessment("reply_empty")
 
 
 @pytest.mark.parametrize(("finish", "reason"), [("length", "reply_truncated"), ("stop", None)])
@@ -184,7 +184,7 @@ def test_a_reply_that_reached_its_limit_is_no_prompt(finish: str, reason: str | 
     ],
 )
 def test_what_the_parent_has_is_not_held_against_its_child(parent: str, addition: str) -> None:
-    spare = Limits(spare=frozenset({Reason.LOOPING}))
+    spare = PromptLimits(spare=frozenset({Reason.LOOPING}))
     assert eliminate(said(f"{parent} {addition}"), parent, spare).reason is None
 
 
@@ -200,14 +200,14 @@ def test_a_child_that_holds_the_gold_answer_leaks_it() -> None:
 @pytest.mark.parametrize(("operation", "lost"), [("constrain", True), ("broaden", False)])
 def test_only_breadth_may_lose_a_demand(operation: str, lost: bool) -> None:
     text = "Plan a birthday party for thirty retired bakers who dislike sugar."
-    found = judge(text, operation=Operation(operation)).reason
+    found = judge(text, rule=RULES.get(Operation(operation), Rule())).reason
     assert found == ("constraint_lost" if lost else None)
 
 
 def test_a_backward_problem_states_its_result() -> None:
     parent = "A crate holds 12 jars of 350 grams. How heavy are all jars?"
     text = "A crate holds X jars of 350 grams. All jars weigh 4200 grams. Find X."
-    backward = judge(text, parent, operation=Operation.MATHS_BACKWARD, answer="4200")
+    backward = judge(text, parent, rule=RULES[Operation.MATHS_BACKWARD], answer="4200")
     assert backward.reason is None
 
 
@@ -225,12 +225,12 @@ def test_likeness_and_new_words_are_measured_on_survivors_too() -> None:
 def test_one_more_demand_changes_a_long_prompt_and_a_few_letters_do_not() -> None:
     parent = f"Sum up this text. {WORDS}"
     child = f"Sum up this text in exactly two sentences, without any adjective. {WORDS}"
-    found = eliminate(said(child), parent, Limits(200))
+    found = eliminate(said(child), parent, PromptLimits(200))
     assert found.reason is None
     assert found.similarity is not None
     assert found.similarity > 95
     few = said(f"Please sum up the text. {WORDS}")
-    assert eliminate(few, parent, Limits(200)).reason == "unchanged"
+    assert eliminate(few, parent, PromptLimits(200)).reason == "unchanged"
 
 
 def test_scripts_without_spaces_are_not_judged_by_their_words() -> None:

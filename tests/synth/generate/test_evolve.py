@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from synth.generate.adapt import Adapt
 from synth.generate.evolve import Evolve
 from synth.generate.gain import SCHEMA, GainJudge
 from synth.generate.improve import Improve, Version, settled, with_instruction
 from synth.generate.operations import EVOL_INSTRUCT, Operation
-from synth.generate.reasons import Reason
+from synth.generate.screen import Reason
 from synth.generate.template import shipped
-from synth.generate.yields import Adapt
 from synth.record import new_record, plain_turns
 from synth.teacher.protocol import Need, Reply, Request, Sampling
 from tests.fake_teacher import demand

@@ -10,7 +10,7 @@ from itertools import combinations
 import pytest
 
 from filters.verify.instructions.rules import RULES
-from synth.instructions.attached import Instruction, attached, held, holding
+from synth.instructions.attached import Instruction, attached, read_attached, write_attached
 from synth.instructions.draw import draw
 from synth.instructions.families import FAMILIES, Aspect, Family
 from synth.instructions.stated import stated, states
@@ -99,12 +99,12 @@ def test_of_what_is_held_and_not_known_nothing_is_contradicted() -> None:
 def test_meta_holds_what_it_is_given_in_ifevals_columns() -> None:
     no_comma = Instruction("punctuation:no_comma")
     ours = '{"instructions":[{"id":"count:numbers","N":3}],"kwargs":[],"lang":"en"}'
-    both = holding(ours, [*held(ours), no_comma])
+    both = write_attached(ours, [*read_attached(ours), no_comma])
     assert json.loads(both) == {
         "instruction_id_list": ["count:numbers", "punctuation:no_comma"],
         "kwargs": [{"N": 3}, {}],
         "lang": "en",
     }
     assert attached(json.loads(both)) == [Instruction("count:numbers", {"N": 3}), no_comma]
-    assert holding(both, []) == '{"lang":"en"}'
-    assert holding('{ "a": 1}', []) == '{ "a": 1}'  # untouched where nothing changes
+    assert write_attached(both, []) == '{"lang":"en"}'
+    assert write_attached('{ "a": 1}', []) == '{ "a": 1}'  # untouched where nothing changes

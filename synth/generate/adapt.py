@@ -1,7 +1,7 @@
-"""What each operation yields, and the weights that follow from it: a bandit over operations.
+"""Adaptive weights: a bandit over operations, by what each of them yields.
 
-Evidence is gathered per shard and counted between rounds, never within one: a stage is a function
-of its shard and the journal, so what other shards found, or which reply came first, may not enter.
+Evidence is gathered per shard and counted between rounds, never within one. A stage is a function
+of its shard and the journal, so other shards and the order of replies may not count.
 
 Each record draws a yield per operation from its Beta posterior (Thompson sampling; in batches, as
 Chapelle and Li, NeurIPS 2011, section 4, find harmless), divides it by the operation's tokens
@@ -19,10 +19,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from synth.generate.family import Child
 from synth.generate.gain import HIGHEST
+from synth.generate.lineage import Descendant
 from synth.generate.operations import Operation
-from synth.generate.reasons import Reason
+from synth.generate.screen import Reason
 from synth.model import Model
 
 
@@ -41,7 +41,7 @@ class Adapt(Model):
 
 @dataclass(slots=True)
 class Yield:
-    """What one operation did so far, or in one round."""
+    """What one operation yielded so far, or in one round."""
 
     attempts: int = 0
     survived: int = 0
@@ -54,7 +54,7 @@ class Yield:
     duplicates: int = 0
 
     def add(self, other: Yield) -> None:
-        """Adds what was found in another round."""
+        """Adds the yield of another round."""
         self.attempts += other.attempts
         self.survived += other.survived
         self.gain += other.gain
@@ -64,8 +64,8 @@ class Yield:
         self.duplicates += other.duplicates
 
 
-def count(children: Iterable[Child]) -> dict[Operation, Yield]:
-    """What each operation did in a round."""
+def count(children: Iterable[Descendant]) -> dict[Operation, Yield]:
+    """The yield of each operation in a round."""
     found: dict[Operation, Yield] = {}
     for child in children:
         one = found.setdefault(child.operation, Yield())
@@ -80,6 +80,14 @@ def count(children: Iterable[Child]) -> dict[Operation, Yield]:
         if survived:
             one.gain += 1.0 if child.gain is None else max(0.0, child.gain) / HIGHEST
     return found
+
+
+def gains_nothing(now: Yield, first: Yield, adapt: Adapt) -> bool:
+    """Whether a round gained nothing, or has more duplicates than the first one by too much."""
+    if not now.survived or (now.judged and now.judged_gain <= 0):
+        return True
+    rise = now.duplicates / now.attempts - first.duplicates / first.attempts
+    return rise > adapt.max_duplicate_rise
 
 
 def total(yields: Mapping[Operation, Yield]) -> Yield:

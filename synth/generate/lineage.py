@@ -1,7 +1,7 @@
-"""The tree of a shard's prompts: every attempt with its parent, operation, round and verdict.
+"""The lineages of a shard: each given prompt with every child that was made of it.
 
-A family is one input prompt and all that was made of it. Survivors go on; a failed child is
-rejected with its reason and its parent stays, so kept and rejected shards hold the whole tree.
+Survivors become parents. A failed child is rejected with its reason while its parent stays, so kept
+and rejected shards together hold every attempt with its parent, operation, round and verdict.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from synth.batch import Batch
 from synth.engine.stage import Outcome
-from synth.generate.operations import Operation
-from synth.generate.reasons import Reason
+from synth.generate.operations import Operation, Parent
+from synth.generate.screen import Reason
+from synth.instructions.attached import read_attached
 from synth.record import RECORD, Turn, add_scores, derive, split
 
 
 @dataclass(slots=True)
-class Child:
-    """One attempt. `parent` counts within the family: 0 is the given prompt, n its n-th child."""
+class Descendant:
+    """One child. `parent` counts within the lineage: 0 is the given prompt, n its n-th child."""
 
     parent: int
     prompt: str
@@ -31,7 +33,7 @@ class Child:
     id: str
     raw: str
     meta: str
-    """As the record's: the parent's, with the constraints that the child holds."""
+    """As the record's: the parent's, with the constraints that the child states."""
     tokens: int
     reason: str | None
     similarity: float | None
@@ -41,12 +43,12 @@ class Child:
     judged: str = ""
     """The key of the judge's reply."""
     asked: bool = True
-    """The teacher wrote it. If not, the program attached a constraint to its parent, whose gold
-    answer and tests are the child's too."""
+    """The teacher wrote it. If not, the program attached a constraint to its parent, and the
+    parent's gold answer and tests are the child's too."""
 
 
 @dataclass(slots=True)
-class Family:
+class Lineage:
     """A given prompt and its descendants so far; the last survivor is the next round's parent."""
 
     row: int
@@ -54,31 +56,21 @@ class Family:
     prompt: str
     meta: str
     reference: Mapping[str, Any] | None = None
-    children: list[Child] = field(default_factory=list)
-    head: int = 0
+    children: list[Descendant] = field(default_factory=list)
+    latest: int = 0
+    """Which child the last survivor is; 0: the given prompt."""
 
-    @property
-    def head_id(self) -> str:
-        """The id of the prompt that is evolved next."""
-        return self.children[self.head - 1].id if self.head else self.id
+    def parent(self) -> Parent:
+        """The next round's parent."""
+        own: Lineage | Descendant = self.children[self.latest - 1] if self.latest else self
+        return Parent(own.id, own.prompt, own.meta, read_attached(own.meta), self._reference())
 
-    @property
-    def head_prompt(self) -> str:
-        """The prompt that is evolved next."""
-        return self.children[self.head - 1].prompt if self.head else self.prompt
-
-    @property
-    def head_meta(self) -> str:
-        """The meta of the prompt that is evolved next."""
-        return self.children[self.head - 1].meta if self.head else self.meta
-
-    @property
-    def head_reference(self) -> Mapping[str, Any]:
-        """Gold answer, tests and source of the prompt that is evolved next; empty if it has none.
+    def _reference(self) -> Mapping[str, Any]:
+        """The gold answer, tests and source of the next parent; empty if it has none.
 
         A child that the teacher wrote has none, for it asks something else than its parent.
         """
-        at = self.head
+        at = self.latest
         while at:
             child = self.children[at - 1]
             if child.asked:
@@ -86,36 +78,45 @@ class Family:
             at = child.parent
         return self.reference or {}
 
-    def settle(self, child: Child) -> None:
-        """Takes the child into the family, and makes it the head if it survived."""
+    def add(self, child: Descendant) -> None:
+        """Adds the child, which is the next parent if it survived."""
         self.children.append(child)
         if child.reason is None:
-            self.head = len(self.children)
+            self.latest = len(self.children)
 
 
-def outcome(table: pa.Table, families: Sequence[Family], by: str, *, latest: bool) -> Outcome:
-    """The families as tables, each prompt followed by its descendants in order of rounds.
+def lineages(table: pa.Table) -> list[Lineage]:
+    """One for each row, in order."""
+    batch = Batch(table, "prompt")
+    ids, metas = table["id"].to_pylist(), table["meta"].to_pylist()
+    rows = zip(ids, batch.texts, metas, batch.references, strict=True)
+    return [Lineage(row, *values) for row, values in enumerate(rows)]
 
-    Generation after generation, because a child's trail extends its parent's, which may itself be
-    a child. `latest`: of each family only the head is kept, the others are `superseded`.
+
+def outcome(table: pa.Table, found: Sequence[Lineage], by: str, *, latest: bool) -> Outcome:
+    """The lineages as tables: each prompt, then its descendants in order of rounds.
+
+    Works generation after generation, because a child's trail extends its parent's, which may
+    itself be a child. `latest` keeps only the last survivor of each lineage; the others are
+    `superseded`.
     """
 
     pool = table.select(RECORD.names)
     contexts: list[list[Turn]] = table["context"].to_pylist()
-    place_of = {(family.row, 0): family.row for family in families}  # (row, n-th child) -> pool row
-    made: list[tuple[Family, int, Child | None]] = [(family, 0, None) for family in families]
-    for nth in range(max((len(family.children) for family in families), default=0)):
-        born = [(f, nth + 1, f.children[nth]) for f in families if nth < len(f.children)]
-        parents = [place_of[family.row, child.parent] for family, _, child in born]
-        grown = derive(
+    place_of = {(one.row, 0): one.row for one in found}  # (row, n-th child) -> row of the pool
+    made: list[tuple[Lineage, int, Descendant | None]] = [(one, 0, None) for one in found]
+    for nth in range(max((len(one.children) for one in found), default=0)):
+        born = [(one, nth + 1, one.children[nth]) for one in found if nth < len(one.children)]
+        parents = [place_of[one.row, child.parent] for one, _, child in born]
+        generation = derive(
             pool,
             parents,
             [child.step for _, _, child in born],
             [child.id for _, _, child in born],
             context=pa.array(
                 [
-                    [*contexts[family.row][:-1], Turn(role="user", content=child.prompt)]
-                    for family, _, child in born
+                    [*contexts[one.row][:-1], Turn(role="user", content=child.prompt)]
+                    for one, _, child in born
                 ],
                 RECORD.field("context").type,
             ),
@@ -133,18 +134,17 @@ def outcome(table: pa.Table, families: Sequence[Family], by: str, *, latest: boo
             )
             .combine_chunks(),
         )
-        for offset, (family, at, _) in enumerate(born):
-            place_of[family.row, at] = len(pool) + offset
+        for offset, (one, at, _) in enumerate(born):
+            place_of[one.row, at] = len(pool) + offset
         made += born
-        pool = pa.concat_tables([pool, grown])
+        pool = pa.concat_tables([pool, generation])
 
-    made.sort(key=lambda one: (one[0].row, one[1]))
+    made.sort(key=lambda each: (each[0].row, each[1]))
     reasons = [
-        (child.reason if child else None)
-        or ("superseded" if latest and at != family.head else None)
-        for family, at, child in made
+        (child.reason if child else None) or ("superseded" if latest and at != one.latest else None)
+        for one, at, child in made
     ]
-    places = [place_of[family.row, at] for family, at, _ in made]
+    places = [place_of[one.row, at] for one, at, _ in made]
     children = [child for _, _, child in made]
     kept, rejected = split(
         pool.take(pa.array(places, pa.int64())),
@@ -157,7 +157,7 @@ def outcome(table: pa.Table, families: Sequence[Family], by: str, *, latest: boo
     return Outcome(_scored(kept, stay), rejected)
 
 
-def _measure(child: Child | None) -> float | None:
+def _measure(child: Descendant | None) -> float | None:
     """What the verdict rests on: the gain if the judge decided, else the likeness to the parent."""
     if child is None:
         return None
@@ -165,8 +165,8 @@ def _measure(child: Child | None) -> float | None:
     return child.gain if child.reason in judged else child.similarity
 
 
-def _scored(kept: pa.Table, children: Sequence[Child | None]) -> pa.Table:
-    """The kept rows with what was measured on each child: `novelty` and, if judged, `gain`."""
+def _scored(kept: pa.Table, children: Sequence[Descendant | None]) -> pa.Table:
+    """The kept rows with the measures of each child: `novelty` and, if judged, `gain`."""
 
     scores: list[dict[str, Any]] = []
     counts = np.zeros(len(children), np.int64)

@@ -1,1 +1,0 @@
-"""What shows that an evolved prompt is no good: one file per kind of evidence."""
