@@ -6,8 +6,8 @@ from filters.verify.stage import Verify
 from seeds.read import Read
 from synth.engine.plan import Plan
 from synth.errors import InputError
-from synth.generate.answer_formats import asks_for_mark
 from synth.generate.distill import Distill
+from synth.generate.prompting import asks_for_mark
 
 ROWS = 200  # of the input that are looked at
 

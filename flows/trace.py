@@ -23,7 +23,7 @@ from synth.engine.plan import StageFolder
 from synth.engine.replay import Exchange, NotJournaledError, replayed
 from synth.engine.stage import Place, ShardStage, Stage
 from synth.errors import InputError
-from synth.generate.answering import answer_seed
+from synth.generate.distill import answer_seed
 from synth.kind import Kind
 from synth.record import plain_turns
 from synth.store.manifest import Manifest, ShardReceipt

@@ -1,11 +1,12 @@
-"""Cuts a document into pieces that a teacher rewrites well: small, whole sentences, in order.
+"""Chunks of a document that a teacher rewrites well: small, whole sentences, in order.
 
 Source: WRAP (arXiv:2401.16380, section 3.1): at most 300 tokens, longer ones lose information. Ours
-cuts at headings first, and tells of each piece under which headings it stands.
+cuts at headings first, and keeps for each chunk the headings over it. Cut sentences, footers and
+chunks of little content ("The lake is deep. It was measured in 19") are left out.
 
-Tokens are estimated, 1.3 for each word: no tokenizer is needed, and another teacher gives the same
-chunks. A word of more than 16 characters counts once for every 16, a character of a script that is
-written without spaces counts as a word.
+Tokens are estimated, 1.3 for each word: this needs no tokenizer, and another teacher gets the same
+chunks. A word of more than 16 characters counts once for every 16; a character of a script without
+spaces counts as a word.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ import re
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
+
+import orjson
 
 TOKENS_PER_WORD = 1.3  # for English text under common BPE vocabularies
 WORD_CHARS = 16  # a longer one (an address, base64) is several tokens, so it counts several times
@@ -45,6 +49,14 @@ MOST_LEADING = 6  # headings above each other, as deep as Markdown's go
 LEAD_WORDS = 12  # a longer line without a full stop is no heading
 FULL = 0.5  # of the limit: a chunk so full ends where the next section starts
 SCRAP = 0.25  # of the limit: a last chunk so short joins the one before, if both fit
+FINISHED = re.compile(r"[.!?:\u3002\uff01\uff1f][\"')\]*_\u201d\u2019]*\s*$")
+ENTRIES = re.compile(rf"^(?:{LISTED.pattern}).*", re.MULTILINE)
+WRAP = re.compile(r"(?<=[^\n]{40})(?<![.!?:])\n(?=\S)")  # a shorter line is a label
+SENTENCE_WORDS = 8  # labels, notices and comments have fewer
+LONG_WORDS = 25  # so long a line is text, whatever its marks
+CUT_WORDS = 4  # fewer may be a formula or a name
+LEAST_CONTENT = 0.4  # of a chunk's tokens; footers and notice boards have less
+MAX_TITLE_CHARS = 300  # a title is one line; a longer one is an accident
 
 
 class Chunk(NamedTuple):
@@ -200,3 +212,105 @@ def _over(headings: list[_Heading], starts: list[int]) -> Iterator[str]:
             path = [*(above for above in path if above.level < heading.level), heading]
         own = left[0].level if left and left[0].start == start else 7
         yield " > ".join(heading.text for heading in path if heading.level < own)
+
+
+def count_content(text: str) -> float:
+    """The estimate of the tokens that say something: those of finished sentences of eight words and
+    more, of lists, tables and code."""
+    parts = [match[0] for form in (FENCED, ENTRIES) for match in form.finditer(text)]
+    prose = WRAP.sub(" ", HEADING.sub("", ENTRIES.sub("", FENCED.sub("", text))))
+    words = sum(len(WORD.findall(part)) for part in parts)
+    return (words + sum(map(_content_words, prose.split("\n")))) * TOKENS_PER_WORD
+
+
+def without_cut(text: str) -> str:
+    """The text without sentences that break off at the end of a paragraph, as an extractor cuts
+    them. Text of nothing else stays as it is."""
+    kept: list[str] = []
+    fenced = False
+    for block in text.split("\n\n"):
+        fenced = fenced is not (block.count("```") % 2 == 1)
+        line = block.rpartition("\n")[2]
+        breaks_off = not (fenced or FINISHED.search(line[-20:]) or LISTED.match(line))
+        *before, last = SENTENCE.split(line) if breaks_off and not HEADING.match(line) else [line]
+        broken = before and len(last.split()) >= CUT_WORDS
+        kept.append(block[: -len(last)].rstrip() if broken else block)
+    return "\n\n".join(kept)
+
+
+def without_footer(text: str) -> str:
+    """The text without the labels and notices below its last content; all of it, if it has none."""
+    lines = list(_lines(text))
+    label = end = len(lines)
+    for number in reversed(range(len(lines))):
+        line, is_prose = lines[number]
+        if HEADING.match(line):
+            continue
+        if not is_prose or _content_words(line):
+            end = label
+            break
+        if line.strip() and not FINISHED.search(line):
+            label = number
+    return "\n".join(line for line, _ in lines[:end]).rstrip()
+
+
+def _lines(text: str) -> Iterator[tuple[str, bool]]:
+    """Each line, and whether it is prose: no heading, and none of a list, table or code."""
+    fenced = False
+    for line in text.split("\n"):
+        fence = line.lstrip().startswith(("```", "~~~"))
+        yield line, not (fenced or fence or LISTED.match(line) or HEADING.match(line))
+        fenced = fenced is not fence
+
+
+def _content_words(prose: str) -> int:
+    """The words of its finished sentences and of what is long."""
+    counted = 0
+    for sentence in SENTENCE.split(prose) if len(prose) >= SENTENCE_WORDS else ():
+        words = len(WORD.findall(sentence))
+        if words >= LONG_WORDS or (words >= SENTENCE_WORDS and FINISHED.search(sentence)):
+            counted += words
+    return counted
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A chunk of a document."""
+
+    row: int
+    number: int
+    source: str
+    title: str
+    """The document's title and the headings over the chunk, for the teacher."""
+    section: str = ""
+    """Those headings alone; in the row's `meta`."""
+    scrap: bool = False
+    """Too little content to be rewritten, and not the whole document."""
+
+
+def parts(
+    row: int, text: str, meta: str, chunk_tokens: int, min_chunk_tokens: int
+) -> Iterator[Part]:
+    """The chunks of a document, in order; none where there is nothing to rewrite."""
+    title = _one_line(str(orjson.loads(meta).get("title") or "")) or _first_heading(text)
+    found = chunks(text, chunk_tokens)
+    for number, (chunk, section) in enumerate(found):
+        last = number == len(found) - 1
+        source = without_cut(without_footer(chunk) if last else chunk)
+        path = section.removeprefix(title).removeprefix(" > ") if title else section
+        heading = _one_line(" > ".join(filter(None, (title, path))))
+        tokens = count_tokens(source)
+        little = tokens < min_chunk_tokens or count_content(source) < LEAST_CONTENT * tokens
+        scrap = len(found) > 1 and little
+        yield Part(row, number, source, heading, _one_line(section), scrap)
+
+
+def _first_heading(text: str) -> str:
+    """The heading that a document opens with: its title, where the row names none."""
+    headings = find_headings(text[:2_000])
+    opens = headings and not text[: headings[0].start].strip()
+    return _one_line(headings[0].text) if opens else ""
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:MAX_TITLE_CHARS]

@@ -1,25 +1,258 @@
 """Distill: the teacher answers each prompt, several times if asked; its reasoning is kept apart.
 
-A prompt becomes `samples` answers, each a record of its own with the prompt as parent. What cannot
-be used (empty, cut off, refused by the server, JSON that breaks its schema) is rejected with the
-raw reply.
+A prompt becomes `samples` answers, each a record of its own with the prompt as parent. Replies that
+cannot be used (empty, cut off, refused by the server, JSON that breaks its schema) are rejected
+with the raw reply. `Answering` has the settings that every stage which asks for answers shares.
+
+The teacher may read more than the prompt: worked examples, knowledge, an answer format. These do
+not become part of the record, so the student learns to answer without them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from synth.engine.stage import Outcome, Place
-from synth.generate.answer_formats import Formats
-from synth.generate.answering import PART, Answering, Prompt
+from synth.engine.stage import Outcome, Place, ShardStage
+from synth.errors import InputError
+from synth.generate.prompting import Examples, Formats
+from synth.generate.template import shipped
+from synth.generate.trail import step
 from synth.kind import Kind
-from synth.randomness import derive_random
-from synth.record import Turn
-from synth.teacher.protocol import Need
+from synth.randomness import derive_random, derive_seed
+from synth.record import RECORD, STEP, Turn, append_to_lists, derive, record_id, split
+from synth.teacher.protocol import Need, Reply, Request, Sampling
+from synth.teacher.schema import read_schema
+from synth.together import together
+
+ANSWER = "answer"
+"""The operation of the step that an answer is."""
+PART = 128
+"""Replies that are made into rows at once: the event loop stands still meanwhile."""
+KNOWLEDGE = "knowledge/generate"
+KNOWLEDGE_TOKENS = 512
+MOST_KNOWLEDGE_CHARS = 50_000
+HINT = "What may help to answer (it may hold mistakes; do not speak of it):"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt to be answered."""
+
+    row: int
+    """Of the table that its answers derive from."""
+    id: str
+    context: list[Turn]
+    """What the student will read before the answer."""
+    samples_before: int = 0
+    asked: str = ""
+    """Of the answer's format, for the teacher alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The replies to one prompt."""
+
+    prompt: Prompt
+    replies: list[Reply]
+    knowledge: Reply | None = None
+    """The reply that went into the question as knowledge, where one was asked for."""
+
+
+def answer_seed(seed: int, stage: str, prompt: str, sample: int) -> int:
+    """With which a request is sampled whose first answer has this number among the prompt's; those
+    of its further answers are counted on from it, as vLLM does."""
+    return derive_seed(seed, stage, prompt, sample)
+
+
+class Answering(ShardStage):
+    """The settings of every stage that asks for answers."""
+
+    asks_teacher: ClassVar[bool] = True
+    not_in_fingerprint: ClassVar[tuple[str, ...]] = ("json_schema", "examples", "knowledge")
+    """Where their files lie does not matter; what they say does, see `identity`."""
+
+    samples: Annotated[int, Field(ge=1, le=64)] = 1
+    """Answers per prompt, asked for in one request, each sampled with a seed of its own."""
+    reasoning: Literal["keep", "drop"] = "keep"
+    """The teacher's reasoning goes to a column of its own, or is left out."""
+    examples: Examples | None = None
+    """Worked examples that the teacher is shown before the prompt."""
+    knowledge: Literal["generate"] | Path | None = None
+    """What the teacher is told besides the prompt: the text of a file, or what it says itself when
+    it is first asked for facts that help (arXiv:2110.08387), a request more for each prompt."""
+    json_schema: dict[str, Any] | Path | None = None
+    """A JSON schema, or the path of a .json file: each answer is JSON that follows it. One that
+    does not is shown its mistake once, then rejected as `reply_breaks_schema`."""
+    logprobs: bool = False
+    """Keeps the log probability of each token of the reply, reasoning included, in a column."""
+    sampling: Sampling = Sampling()
+
+    @field_validator("json_schema")
+    @classmethod
+    def _is_schema(cls, value: dict[str, Any] | Path | None) -> dict[str, Any] | Path | None:
+        if value is not None:
+            read_schema(value)
+        return value
+
+    def files(self) -> list[Path]:
+        """The files of examples and knowledge."""
+        examples = [self.examples.file] if self.examples else []
+        return [*examples, *([self.knowledge] if isinstance(self.knowledge, Path) else [])]
+
+    def identity(self) -> object:
+        """The schema, how examples are chosen, and the prompt that asks for knowledge."""
+
+        examples = self.examples and self.examples.model_dump(mode="json", exclude={"file"})
+        generates = self.knowledge == "generate"
+        return [
+            self.json_schema and read_schema(self.json_schema),
+            examples,
+            shipped(KNOWLEDGE).digest if generates else self.knowledge is not None,
+        ]
+
+    def needs(self) -> frozenset[Need]:
+        """By its settings."""
+        wanted = {
+            Need.SEVERAL: self.samples > 1 and self.sampling.temperature > 0,
+            Need.SCHEMA: self.json_schema is not None,
+            Need.LOGPROBS: self.logprobs,
+            Need.SYSTEM: self.knowledge is not None,
+        }
+        return frozenset(need for need, wants in wanted.items() if wants)
+
+    async def answers(self, table: pa.Table, prompts: Iterable[Prompt], place: Place) -> Outcome:
+        """`samples` answers to each prompt, in order, samples together; faulty ones rejected."""
+
+        answered = await together(self._answer(prompt, place) for prompt in prompts)
+        table = self._informed(table, answered, place)
+        parts = []
+        for start in range(0, max(1, len(answered)), PART):
+            parts.append(self._gather(table, answered[start : start + PART], place))
+            await asyncio.sleep(0)  # other shards' requests are in flight
+        return Outcome(
+            pa.concat_tables(part.kept for part in parts),
+            pa.concat_tables(part.rejected for part in parts),
+        )
+
+    async def _answer(self, prompt: Prompt, place: Place) -> Answered:
+
+        teacher = place.teacher
+        assert teacher is not None
+        generates = self.knowledge == "generate"
+        knowledge = await self._knowledge(prompt, place) if generates else None
+        seed = answer_seed(place.seed, self.name, prompt.id, prompt.samples_before)
+        told = knowledge.text if knowledge and not knowledge.fault else self._domain()
+        schema = read_schema(self.json_schema) if self.json_schema else None
+        replies = await teacher.replies(
+            Request(
+                self._turns(prompt, told),
+                self.sampling,
+                seed,
+                self.samples,
+                schema,
+                self.logprobs,
+            )
+        )
+        place.done(1)
+        return Answered(prompt, replies, knowledge)
+
+    async def _knowledge(self, prompt: Prompt, place: Place) -> Reply:
+        """What the teacher says that helps; a reply with a fault is passed over."""
+
+        assert place.teacher is not None
+        seed = derive_seed(place.seed, self.name, prompt.id, "knowledge")
+        values = {"prompt": prompt.context[-1]["content"]}
+        sampling = Sampling(temperature=0.3, max_tokens=KNOWLEDGE_TOKENS)
+        return await shipped(KNOWLEDGE).ask(place.teacher, values, sampling, seed)
+
+    def _domain(self) -> str:
+        """The user's own knowledge, the same for every prompt."""
+        if not isinstance(self.knowledge, Path):
+            return ""
+        try:
+            text = self.knowledge.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"the knowledge {self.knowledge} cannot be read: {error}") from error
+        if not text or len(text) > MOST_KNOWLEDGE_CHARS:
+            raise InputError(
+                f"the knowledge {self.knowledge} has {len(text):,} letters; expected 1 to "
+                f"{MOST_KNOWLEDGE_CHARS:,}, since every prompt gets all of it"
+            )
+        return text
+
+    def _turns(self, prompt: Prompt, knowledge: str) -> list[Turn]:
+        """What the teacher reads: what all prompts share comes first, for the prefix cache."""
+        *before, last = prompt.context
+        head = [turn for turn in before if turn["role"] == "system"]
+        talk = [turn for turn in before if turn["role"] != "system"]
+        shown = self.examples.turns(last["content"]) if self.examples else []
+        parts = [last["content"]]
+        if knowledge and self.knowledge == "generate":
+            parts.append(f"{HINT}\n{knowledge}")
+        elif knowledge:
+            said = "\n\n".join([*(turn["content"] for turn in head), f"{HINT}\n{knowledge}"])
+            head = [Turn(role="system", content=said)]
+        parts += [prompt.asked] if prompt.asked else []
+        return [*head, *shown, *talk, Turn(role=last["role"], content="\n\n".join(parts))]
+
+    def _gather(self, table: pa.Table, answered: Sequence[Answered], place: Place) -> Outcome:
+
+        assert place.teacher is not None
+        identity = place.teacher.identity
+        each = [
+            (one.prompt, one.prompt.samples_before + sample, reply)
+            for one in answered
+            for sample, reply in enumerate(one.replies)
+        ]
+        replies = [reply for _, _, reply in each]
+        keep_reasoning = self.reasoning == "keep"
+        contexts = [prompt.context for prompt, _, _ in each]
+        made = derive(
+            table,
+            [prompt.row for prompt, _, _ in each],
+            [
+                step(self.name, ANSWER, prompt.id, identity, reply, sample=sample)
+                for prompt, sample, reply in each
+            ],
+            [
+                record_id(prompt.id, self.name, reply.key, reply.text, sample)
+                for prompt, sample, reply in each
+            ],
+            context=pa.array(contexts, RECORD.field("context").type),
+            text=pa.array([reply.text for reply in replies], pa.string()),
+            reasoning=pa.array(
+                [reply.reasoning if keep_reasoning else None for reply in replies], pa.string()
+            ),
+            logprobs=pa.array([reply.logprobs for reply in replies], RECORD.field("logprobs").type),
+        )
+        faults, raw = [reply.fault for reply in replies], [reply.raw for reply in replies]
+        return Outcome(*split(made, faults, by=self.name, raw=raw))
+
+    def _informed(self, table: pa.Table, answered: Sequence[Answered], place: Place) -> pa.Table:
+        """The prompts, whose trails tell of the knowledge that was asked for."""
+
+        asked = [(one.prompt, one.knowledge) for one in answered if one.knowledge is not None]
+        if not asked:
+            return table
+        assert place.teacher is not None
+        identity, digest = place.teacher.identity, shipped(KNOWLEDGE).digest
+        steps = [
+            step(self.name, "knowledge", prompt.id, identity, reply, template=digest)
+            for prompt, reply in asked
+        ]
+        counts = np.zeros(len(table), np.int64)
+        counts[[prompt.row for prompt, _ in asked]] = 1
+        trails = append_to_lists(table["trail"], pa.array(steps, STEP), counts)
+        at = RECORD.get_field_index("trail")
+        return table.set_column(at, RECORD.field(at), trails)
 
 
 class Distill(Answering):

@@ -15,8 +15,8 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from synth.engine.stage import Outcome, Place
-from synth.generate.answer_formats import Formats
-from synth.generate.answering import ANSWER, Answering, Prompt
+from synth.generate.distill import ANSWER, Answering, Prompt
+from synth.generate.prompting import Formats
 from synth.kind import Kind
 from synth.record import RECORD, last_step
 from synth.samples import PASS_RATE, groups, value_of

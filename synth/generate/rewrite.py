@@ -10,35 +10,53 @@ is supported and contradicted, which the filters `facts` and `copying` measure, 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+import orjson
 import pyarrow as pa
 from pydantic import Field
 
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.errors import InputError
+from synth.generate.chunk import Part, parts
 from synth.generate.collapse import Bounds, CollapseWatch
-from synth.generate.pieces import Part, Piece, all_choices, draw, parts
-from synth.generate.read_rewrite import read_rewrite
-from synth.generate.rewritten import Judged, outcome
 from synth.generate.styles import (
     DEFAULT,
     Audience,
-    Style,
+    Piece,
     StyleName,
+    all_choices,
+    draw,
     prompt_file,
     style_name,
     template,
 )
+from synth.generate.template import Template
+from synth.generate.trail import step
 from synth.kind import Kind
 from synth.randomness import derive_seed
-from synth.teacher.protocol import Reply, Sampling
+from synth.record import REFERENCE, derive, record_id, rejects, split
+from synth.teacher.protocol import Identity, Reply, Sampling
 from synth.together import together
 
-__all__ = ["Audience", "Rewrite", "Style"]
+COPIED_CHARS = 60  # a line of the prompt as long as that is no coincidence
+MOST = 0.7  # of the lines of a kind, before one that differs is the odd one out
+ENDED = re.compile(r"[.!?:;|}\u2026\u3002\uff01\uff1f$][\"'\u201d\u2019)\]*_]*\s*$|```\s*$")
+SENTENCE = re.compile(r"\w{3}[.!?][\"'\u201d\u2019)]* +[\"'\u201c\u2018(]?[A-Z]\w* \w+")
+# the line in bold, in quotes, as a heading or with a colon is the line
+FIRST_LINE = re.compile(r"[\s*_#>\"'`\u201c]*={2,}\s*(?P<name>\w+?)\s*={2,}[\s*_\"'`\u201d:.]*")
+CODE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
+KIND = re.compile(
+    r"\s*(?:(?P<row>\|)|(?P<item>[-*+\u2022] |\d{1,2}[.)] )|(?P<head>#{1,6} )|(?P<quote>>))"
+)
+
+Judged = tuple[str, str | None]
+"""The rewrite's text, and the reason to reject it, if any."""
 
 
 class Rewrite(ShardStage):
@@ -182,3 +200,118 @@ async def _two_in_flight(
             future.cancel()
         await asyncio.gather(*(future for _, future in flying), return_exceptions=True)
         raise
+
+
+def read_rewrite(reply: Reply, template: Template) -> tuple[str, str | None]:
+    """The rewrite without its first line, and the reason to reject it, if any.
+
+    The reply's own fault, `reply_truncated` (by its finish reason), `first_line_missing`,
+    `reply_empty`, `instruction_copied`, or `reply_cut` (by the look of its end).
+    """
+    if reply.fault:
+        return reply.text, reply.fault
+    if reply.finish_reason == "length":
+        return reply.text, "reply_truncated"
+    first, _, rest = reply.text.strip().partition("\n")
+    said = FIRST_LINE.fullmatch(first)
+    if said is None or said["name"].lower() != (template.first_line or "").lower():
+        return reply.text, "first_line_missing"
+    text = rest.strip()
+    if not text:
+        return text, "reply_empty"
+    if any(len(line) >= COPIED_CHARS and line in text for line in template.system.split("\n")):
+        return text, "instruction_copied"
+    return text, "reply_cut" if ends_unlike_its_lines(text) else None
+
+
+def ends_unlike_its_lines(text: str) -> bool:
+    """Whether the last line has no end where the lines of its kind have one: a row without its
+    last bar, a step without its full stop. Short lines, and formulas, say nothing."""
+    *before, last = text.rstrip().split("\n")
+    if CODE.search(text) or len(last.split()) < 4 or ENDED.search(last):
+        return False
+    kind = _kind(last)
+    if kind != "row" and SENTENCE.search(last):
+        return True
+    alike = [line for line in before if _kind(line) == kind and len(line.split()) >= 4]
+    ended = sum(ENDED.search(line) is not None for line in alike)
+    return bool(alike) and ended >= MOST * len(alike)
+
+
+def _kind(line: str) -> str:
+    """Table row, list item, heading or prose."""
+    found = KIND.match(line)
+    return (found.lastgroup or "prose") if found else "prose"
+
+
+def outcome(
+    table: pa.Table,
+    blank: Sequence[int],
+    asked: Sequence[tuple[Piece, Reply, Judged]],
+    stage: str,
+    identity: Identity,
+    notes: tuple[str, ...],
+) -> Outcome:
+    """What is usable, and what left, both in the order of the documents.
+
+    `blank` are the rows of the table in which there was nothing to rewrite.
+    """
+    ids: list[str] = table["id"].to_pylist()
+    rows = [piece.part.row for piece, _, _ in asked]
+    rewritten = derive(
+        table,
+        rows,
+        [
+            step(
+                stage,
+                piece.operation,
+                ids[piece.part.row],
+                identity,
+                reply,
+                sample=piece.part.number,
+                template=template(piece.style).digest,
+            )
+            for piece, reply, _ in asked
+        ],
+        [
+            record_id(
+                ids[piece.part.row],
+                stage,
+                reply.key or [piece.operation, piece.again],
+                text,
+                piece.part.number,
+            )
+            for piece, reply, (text, _) in asked
+        ],
+        text=pa.array([text for _, _, (text, _) in asked], pa.string()),
+        meta=pa.array(_with_sections(table, [piece.part for piece, _, _ in asked]), pa.string()),
+        reasoning=pa.array([reply.reasoning for _, reply, _ in asked], pa.string()),
+        reference=pa.array(
+            [{"answer": None, "tests": None, "source": piece.part.source} for piece, _, _ in asked],
+            REFERENCE,
+        ),
+    )
+    reasons = [reason for _, _, (_, reason) in asked]
+    kept, failed = split(rewritten, reasons, by=stage, raw=[reply.raw for _, reply, _ in asked])
+    empty = rejects(
+        table.take(pa.array(blank, pa.int64())),
+        reason=["empty_text"] * len(blank),
+        by=stage,
+    )
+    bad = [row for row, reason in zip(rows, reasons, strict=True) if reason is not None]
+    parents = np.array([*blank, *bad], np.int64)
+    in_order = pa.array(np.argsort(parents, kind="stable"))
+    return Outcome(kept, pa.concat_tables([empty, failed]).take(in_order), notes)
+
+
+def _with_sections(table: pa.Table, parts_: Sequence[Part]) -> list[str]:
+    """The documents' `meta`, with the headings over each part that stands under any."""
+    metas: list[str] = table["meta"].to_pylist()
+    return [
+        orjson.dumps(
+            {**orjson.loads(metas[part.row]), "section": part.section}, option=orjson.OPT_SORT_KEYS
+        ).decode()
+        if part.section
+        else metas[part.row]
+        for part in parts_
+    ]

@@ -5,15 +5,21 @@ styles: [faq, table, prompts/my_style.md]
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from synth.errors import InputError
+from synth.generate.chunk import Part
+from synth.generate.collapse import CollapseWatch
 from synth.generate.template import FIRST_LINE, Template, load, shipped
+from synth.randomness import derive_random
 
 
 class Style(StrEnum):
@@ -133,3 +139,60 @@ def _name(style: str, changed_ns: int) -> str:
     name = _template(style, changed_ns).first_line
     assert name is not None, f"{style} was read without a first line"
     return name
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One rewrite of a part."""
+
+    part: Part
+    style: str
+    audience: Audience
+    again: int = 0
+    """How often this chunk was asked for in this style and for this audience before."""
+    left_out: str = ""
+    """Why it is not asked for: `style_collapsed`, and there was no other, or `chunk_too_short`."""
+
+    @property
+    def operation(self) -> str:
+        """Its name in the trail: `faq/college`."""
+        return f"{style_name(self.style)}/{self.audience}"
+
+
+def draw(
+    part: Part,
+    record: str,
+    seed: int,
+    choices: Sequence[tuple[str, Audience]],
+    count: int,
+    watch: CollapseWatch | None,
+) -> Iterator[Piece]:
+    """`count` rewrites of a part, in different style and audience where there are enough.
+
+    Drawn from the seed and the record. A style that the watch slowed gives every second draw to
+    another, one that it stopped every draw; where no style is left, nothing is asked.
+    """
+    if part.scrap:
+        yield Piece(part, *choices[0], left_out="chunk_too_short")
+        return
+    chance = derive_random(seed, "rewrite", record, part.number)
+    order = chance.sample(choices, len(choices))
+    spared = {style for style, _ in sorted(choices) if chance.random() < 0.5}
+    open_ = [
+        (style, audience)
+        for style, audience in order
+        if watch is None
+        or not (watch.stopped(style) or (watch.slowed(style) and style not in spared))
+    ]
+    for turn in range(count):
+        if open_:
+            again, which = divmod(turn, len(open_))
+            yield Piece(part, *open_[which], again)
+        else:
+            again, which = divmod(turn, len(order))
+            yield Piece(part, *order[which], again, left_out="style_collapsed")
+
+
+def all_choices(styles: Sequence[str], audiences: Sequence[Audience]) -> list[tuple[str, Audience]]:
+    """Every style for every audience, each once."""
+    return list(dict.fromkeys(product(styles, audiences)))

@@ -27,12 +27,12 @@ from filters.verify.code_tests import UnusableTestsError, read_tests
 from filters.verify.extract import final_answer
 from seeds.clean import cleaned
 from synth.batch import Batch
+from synth.generate.chunk import parts
 from synth.generate.eliminate import eliminate
-from synth.generate.pieces import parts
-from synth.generate.read_rewrite import read_rewrite
+from synth.generate.rewrite import read_rewrite
 from synth.generate.screen import PromptLimits, screen
 from synth.generate.template import shipped
-from synth.generate.tool_calls import CallError, calls_in
+from synth.generate.use_tools import CallError, calls_in
 from synth.instructions.draw import draw
 from synth.instructions.stated import stated
 from synth.record import new_record, records_table

@@ -10,7 +10,7 @@ import pytest
 from filters.catalogue import FILTERS
 from filters.quality.kind import KINDS, TextKind, kinds_of
 from synth.batch import Batch
-from synth.generate.rewrite import Style
+from synth.generate.styles import Style
 from synth.record import derive, new_record, records_table
 from tests.filters.rewrites import REWRITES
 from tests.filters.rows import answers

@@ -18,7 +18,8 @@ from synth.engine.stage import Stage
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.operations import Checkable, Operation
-from synth.generate.rewrite import Rewrite, Style
+from synth.generate.rewrite import Rewrite
+from synth.generate.styles import Style
 from synth.release.write import Write
 from synth.store import shards
 from synth.store.manifest import Manifest, ShardFile, ShardReceipt

@@ -26,7 +26,8 @@ from synth.generate.evolve import Evolve
 from synth.generate.operations import Checkable, Operation
 from synth.generate.resample import Resample
 from synth.generate.revise import Revise
-from synth.generate.rewrite import Rewrite, Style
+from synth.generate.rewrite import Rewrite
+from synth.generate.styles import Style
 from synth.model import Model
 from synth.release.write import Write
 from synth.verdicts import Check, Verdict

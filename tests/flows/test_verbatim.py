@@ -17,7 +17,8 @@ from synth.errors import ExitCode
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.revise import Revise
-from synth.generate.rewrite import Rewrite, Style
+from synth.generate.rewrite import Rewrite
+from synth.generate.styles import Style
 from synth.release.write import Write
 from tests.fake_teacher import MOST_OF_A_PROBE, Script, asked_prompt, demand, scripted
 from tests.lines import plan, rows

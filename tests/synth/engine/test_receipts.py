@@ -28,7 +28,8 @@ from synth.engine.stage import Stage
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.operations import Operation
-from synth.generate.rewrite import Rewrite, Style
+from synth.generate.rewrite import Rewrite
+from synth.generate.styles import Style
 from synth.generate.template import Template
 from synth.kind import Kind
 from synth.model import Model

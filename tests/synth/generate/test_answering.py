@@ -13,10 +13,8 @@ from pydantic import ValidationError
 from synth.engine.runner import account
 from synth.engine.stage import Outcome, Place
 from synth.errors import InputError
-from synth.generate.answer_formats import FORMATS
-from synth.generate.answering import HINT
-from synth.generate.distill import Distill
-from synth.generate.exemplars import Examples
+from synth.generate.distill import HINT, Distill
+from synth.generate.prompting import FORMATS, Examples
 from synth.generate.resample import Resample
 from synth.kind import Kind
 from synth.record import RECORD, new_record, records_table

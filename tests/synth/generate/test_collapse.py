@@ -7,7 +7,8 @@ import re
 import pytest
 
 from synth.generate.collapse import HEAD_CHARS, WINDOW, Bounds, CollapseWatch, measure
-from synth.generate.rewrite import Audience, Rewrite, Style
+from synth.generate.rewrite import Rewrite
+from synth.generate.styles import Audience, Style
 from synth.randomness import derive_random
 from synth.teacher.protocol import Request
 from tests.synth.generate.saying import apply

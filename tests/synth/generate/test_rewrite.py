@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from synth.errors import InputError
 from synth.generate.chunk import chunks
-from synth.generate.rewrite import Audience, Rewrite, Style
+from synth.generate.rewrite import Rewrite
+from synth.generate.styles import Audience, Style
 from synth.generate.template import PROMPTS
 from synth.record import new_record
 from synth.teacher.protocol import Reply, Request

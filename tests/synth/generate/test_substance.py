@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from synth.generate.pieces import parts
-from synth.generate.substance import count_content, without_cut, without_footer
+from synth.generate.chunk import count_content, parts, without_cut, without_footer
 
 SENTENCE = "The lake is so deep that no light reaches its floor."
 BOARD = """Club rules remind members:

@@ -10,7 +10,7 @@ import pytest
 
 from synth.errors import InputError
 from synth.generate.operations import Operation
-from synth.generate.rewrite import Style
+from synth.generate.styles import Style
 from synth.generate.template import MAX_BYTES, PLACE, PROMPTS, Template, load, shipped
 from synth.teacher.protocol import Sampling
 from tests.synth.generate.saying import Saying

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from synth.errors import InputError
-from synth.generate.tool_calls import CallError, Tool, calls_in, read_tools
-from synth.generate.use_tools import RETURNED, UseTools
+from synth.generate.use_tools import RETURNED, CallError, Tool, UseTools, calls_in, read_tools
 from synth.record import new_record
 from synth.teacher.protocol import Reply, Request
 from tests.synth.generate.saying import apply, said
