@@ -2,19 +2,20 @@
 
     quality: [refusal, {length: {min_words: 5}}, {use: "my_pkg:Shouting", with: {max_share: 0.5}}]
 
-A bare name takes the defaults; `use` names a class of the user's own by import path.
+A bare name takes the defaults; `use` names a class or function of the user's own by import path.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import sha256
-from importlib import import_module
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from math import nan
+from typing import Any, ClassVar, Final, Self
 
+import orjson
 from pydantic import (
     ConfigDict,
     Field,
@@ -24,7 +25,11 @@ from pydantic import (
     model_validator,
 )
 
+from synth.batch import Batch, last_user_turn
+from synth.errors import InputError
 from synth.model import Model
+from synth.own import load, make, source_digest
+from synth.verdicts import Check, Verdict, Verdicts
 
 OWN = ("use", "with")
 
@@ -38,7 +43,7 @@ def _add_bare_names(schema: dict[str, Any]) -> None:
 
 
 class Entry(Model):
-    """One filter or verifier: a name of the catalogue with its parameters, or a class of one's own.
+    """One filter or verifier: a name of the catalogue with its parameters, or code of one's own.
 
     Exactly one of its fields is set. It dumps to that field alone, so a catalogue that grows does
     not change the fingerprint of a recipe that was written before.
@@ -48,10 +53,12 @@ class Entry(Model):
     role: ClassVar[str]
     """What an error calls it: "filter" or "verifier"."""
     method: ClassVar[str]
-    """The method that a class of the user's own must have."""
+    """The method that a class of the user's own must have: "judge" or "check"."""
 
-    use: str | None = Field(None, description="a class of your own, as 'package.module:Class'")
-    with_: dict[str, Any] = Field({}, alias="with", description="the parameters of `use`")
+    use: str | None = Field(
+        None, description="a class or function of your own, as 'package.module:name'"
+    )
+    with_: dict[str, Any] = Field({}, alias="with", description="the settings of `use`")
     _part: Any = PrivateAttr()
 
     @property
@@ -123,49 +130,138 @@ def list_schema(field: str) -> Callable[[dict[str, Any]], None]:
 
 
 def identities(entries: Sequence[Entry]) -> object:
-    """What a change of the user's own files changes: the digest of the file that each class of
-    theirs comes from, and of those that a filter reads (its `files`, where it has any)."""
+    """The digests of the user's own files: those that hold their classes and functions, and those
+    that a filter reads (its `files`, where it has any)."""
 
     digests = {}
     for entry in entries:
+        part = entry.part
         if entry.use is not None:
-            source = inspect.getsourcefile(type(entry.part))
-            digests[entry.use] = sha256(Path(source).read_bytes()).hexdigest() if source else ""
-        for path in entry.part.files() if hasattr(entry.part, "files") else ():
-            digests[f"{entry.part.name} {path.name}"] = sha256(path.read_bytes()).hexdigest()
+            own = part.function if isinstance(part, OwnFunction) else type(part)
+            digests[entry.use] = source_digest(own) or ""
+        for path in part.files() if hasattr(part, "files") else ():
+            digests[f"{part.name} {path.name}"] = sha256(path.read_bytes()).hexdigest()
     return digests or None
 
 
-def load_part(path: str, parameters: Mapping[str, Any], role: str, method: str) -> Any:
-    """The user's own filter or verifier with its parameters; a ValueError says what is wrong."""
+def load_part(path: str, settings: Mapping[str, Any], role: str, method: str) -> Any:
+    """The user's own filter or verifier with its settings; a ValueError says what is wrong.
 
-    module_name, _, class_name = path.partition(":")
-    if not module_name or not class_name:
-        raise ValueError(f"use {path!r}: write it as 'package.module:Class'")
-    try:
-        module = import_module(module_name)
-    except Exception as error:
-        raise ValueError(f"use {path!r}: importing {module_name} failed: {error}") from error
-    factory = getattr(module, class_name, None)
-    if not isinstance(factory, type):
-        known = sorted(key for key, value in vars(module).items() if isinstance(value, type))
-        raise ValueError(  # noqa: TRY004  pydantic takes a ValueError as the message of the field
-            f"use {path!r}: no class {class_name}; known: {', '.join(known) or '-'}"
-        )
-    try:
-        part = factory(**parameters)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"use {path!r} with {dict(parameters)}: {error}") from error
+    It is a class with a `name` and the method, or a function of one row.
+    """
+    found = load(path, callable, "a class or a function")
+    if not isinstance(found, type):
+        return FUNCTIONS[method](path, found, settings)
+    part = make(path, found, settings)
     if not (isinstance(getattr(part, "name", None), str) and callable(getattr(part, method, None))):
-        raise ValueError(  # noqa: TRY004  as above
-            f"use {path!r}: a {role} has a `name` and a method `{method}(batch)`"
+        raise ValueError(  # noqa: TRY004  pydantic takes a ValueError as the message of the field
+            f"use {path!r}: a {role} is a class with a `name` and a method `{method}(batch)`, or a "
+            "function of one row"
         )
     return part
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFunction:
+    """A plain function of the user's own: `(row) -> bool`, or `(row) -> (bool, reason)`."""
+
+    role: ClassVar[str]
+
+    path: str
+    function: Callable[..., object]
+    settings: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        try:
+            inspect.signature(self.function).bind({}, **self.settings)
+        except TypeError as error:
+            raise ValueError(
+                f"use {self.path!r} with {dict(self.settings)}: a {self.role} is called as "
+                f"{self.name}(row, **with), but {error}"
+            ) from error
+
+    @property
+    def name(self) -> str:
+        """The function's, which stands in `by` and in the scores."""
+        return self.path.rpartition(":")[2]
+
+    def answers(self, batch: Batch) -> list[tuple[bool, str]]:
+        """The function's answer for each row, with its reason or ""."""
+        return [self._answer(row) for row in plain_rows(batch)]
+
+    def _answer(self, row: Mapping[str, Any]) -> tuple[bool, str]:
+        match self.function(row, **self.settings):
+            case bool(answer):
+                return answer, ""
+            case (bool(answer), str() | None as reason):
+                return answer, reason or ""
+            case other:
+                raise InputError(
+                    f"the {self.role} {self.path} gave {other!r} for row {row['id']}; expected "
+                    "True or False, or a pair such as (False, 'too_loud')"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionFilter(OwnFunction):
+    """A filter that is a function: True keeps the row."""
+
+    role: ClassVar[str] = "filter"
+
+    def judge(self, batch: Batch) -> Verdicts:
+        """The function's reason for each row that leaves, or `not_` and its name; no scores."""
+        reasons = [
+            None if keeps else reason or f"not_{self.name}" for keeps, reason in self.answers(batch)
+        ]
+        return Verdicts(reasons, [nan] * len(reasons))
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionVerifier(OwnFunction):
+    """A verifier that is a function: True is a pass, and False a fail."""
+
+    role: ClassVar[str] = "verifier"
+
+    def check(self, batch: Batch) -> list[Check]:
+        """One check per row; the reason is its note."""
+        return [
+            Check(Verdict.PASS if right else Verdict.FAIL, reason)
+            for right, reason in self.answers(batch)
+        ]
+
+
+FUNCTIONS: Final[Mapping[str, type[OwnFunction]]] = {
+    "judge": FunctionFilter,
+    "check": FunctionVerifier,
+}
+NO_REFERENCE: Final = {"answer": None, "tests": None, "source": None}
+
+
+def plain_rows(batch: Batch) -> list[dict[str, Any]]:
+    """The rows as plain dicts, for functions of the user's own.
+
+    `id`, `prompt` (the last user turn; "" for a document), `text` (the answer or document; "" for a
+    prompt), `context` (the turns before the text, each with role and content), `reasoning`,
+    `rejected`, `reference` (a dict of answer, tests and source, each None where there is none),
+    `meta` (a dict) and `scores` (a dict from name to value).
+    """
+    names = ["id", "context", "text", "reasoning", "rejected", "reference", "meta", "scores"]
+    rows: list[dict[str, Any]] = batch.table.select(names).to_pylist()
+    for row, prompt in zip(rows, last_user_turn(batch.table).to_pylist(), strict=True):
+        row["prompt"] = prompt
+        row["context"] = [
+            {key: value for key, value in turn.items() if value is not None}
+            for turn in row["context"]
+        ]
+        row["reference"] = {**NO_REFERENCE, **(row["reference"] or {})}
+        row["meta"] = orjson.loads(row["meta"])
+        row["scores"] = {score["name"]: score["value"] for score in row["scores"]}
+    return rows
 
 
 def _unknown(role: str, name: object, known: list[str]) -> str:
 
     close = get_close_matches(str(name), known, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    choices = f"{hint}known: {', '.join(known)}, or `use` with a class of your own"
+    choices = f"{hint}known: {', '.join(known)}, or `use` with code of your own"
     return f"unknown {role} {str(name)!r}; {choices}"

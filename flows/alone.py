@@ -170,5 +170,5 @@ def _unknown(name: object, known: Sequence[str], what: str = "filter") -> str:
     hint = f"did you mean {close[0]!r}? " if close else ""
     return (
         f"--with: unknown {what} {str(name)!r}; {hint}known: {', '.join(known)}, or "
-        "{use: 'package.module:Class'}"
+        "{use: 'package.module:name'}"
     )

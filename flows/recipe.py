@@ -11,12 +11,16 @@ stages:
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, Any, get_args
+import re
+from collections.abc import Mapping
+from inspect import isabstract
+from typing import Annotated, Any, Self, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from filters.contamination.stage import Decontaminate
 from filters.dedup.stage import Dedup
+from filters.entry import OWN
 from filters.pii.stage import Redact
 from filters.quality.stage import Quality
 from filters.samples.prefer import Prefer
@@ -40,13 +44,15 @@ from synth.generate.round_trip import RoundTrip
 from synth.generate.use_tools import UseTools
 from synth.kind import Kind
 from synth.model import Model
+from synth.own import load, make
 from synth.release.push import Push
 from synth.release.write import FORMATS_OF, Write
 from synth.teacher.config import TeacherConfig
 
 
 class StageEntry(Model):
-    """One line of `stages`: exactly one of these keys, with the stage's settings."""
+    """One line of `stages`: exactly one of these keys, with the stage's settings. A stage of your
+    own is `use: package.module:Class`, with its settings under `with`."""
 
     read: Read | None = None
     """Reads prompts, web samples or answers."""
@@ -94,12 +100,22 @@ class StageEntry(Model):
     """Writes the dataset folder."""
     push: Push | None = None
     """Publishes the dataset folder on the Hub."""
+    use: str | None = None
+    """A stage of your own, as 'package.module:Class'."""
+    with_: dict[str, Any] = Field({}, alias="with")
+    """The settings of `use`."""
+    _own: Stage | None = PrivateAttr(None)
 
     @model_validator(mode="before")
     @classmethod
     def _one_key(cls, value: Any) -> Any:
         if isinstance(value, str):
             value = {value: {}}
+        if isinstance(value, dict) and "use" in value and set(value) <= set(OWN):
+            return {
+                name: {} if part is None and name == "with" else part
+                for name, part in value.items()
+            }
         if not isinstance(value, dict) or len(value) != 1:
             raise ValueError(f"a stage is one key with its settings, like `- {_EXAMPLE}`")
         [(name, settings)] = value.items()
@@ -107,18 +123,50 @@ class StageEntry(Model):
             raise ValueError(f"unknown stage {name!r}; known: {', '.join(STAGES)}{_meant(name)}")
         return {name: {} if settings is None else settings}
 
+    @model_validator(mode="after")
+    def _load_own(self) -> Self:
+        if self.use is not None:
+            self._own = own_stage(self.use, self.with_)
+        return self
+
     @property
     def stage(self) -> Stage:
         """The one stage that is given."""
-        found: Stage = next(value for _, value in self if value is not None)
-        return found
+        return self._own or next(value for _, value in self if isinstance(value, Stage))
 
 
 STAGES: dict[str, type[Stage]] = {
     name: next(stage for stage in get_args(field.annotation) if issubclass(stage, Stage))
     for name, field in StageEntry.model_fields.items()
+    if name not in ("use", "with_")
 }
 """Every stage that a recipe may name."""
+
+
+def own_stage(path: str, settings: Mapping[str, Any]) -> Stage:
+    """The user's own stage with its settings; a ValueError says what is wrong."""
+    stage = make(path, load(path, _is_stage, "a class of a stage, such as a ShardStage"), settings)
+    name = getattr(stage, "name", None)
+    if not isinstance(name, str) or not STAGE_NAME.fullmatch(name) or name in STAGES:
+        raise ValueError(
+            f"use {path!r}: the stage's `name` is {name!r}, expected a word such as 'shout' that "
+            "no other stage has"
+        )
+    if not isinstance(getattr(stage, "takes", None), frozenset):
+        raise ValueError(  # noqa: TRY004  pydantic takes a ValueError as the message of the field
+            f"use {path!r}: the stage has no `takes`, the kinds of records that it can follow: "
+            f"frozenset({{Kind.PROMPTS}}), with {', '.join(f'Kind.{kind.name}' for kind in Kind)}"
+        )
+    found: Stage = stage
+    return found
+
+
+def _is_stage(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, Stage) and not isabstract(value)
+
+
+STAGE_NAME = re.compile(r"[a-z][a-z0-9_]*")
+"""It is also the name of a folder."""
 _EXAMPLE = "distill: {samples: 2}"
 
 

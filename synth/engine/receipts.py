@@ -16,6 +16,7 @@ from synth import __version__
 from synth.engine.plan import Plan, StageFolder
 from synth.engine.stage import CorpusStage, Sink, Source
 from synth.model import versions
+from synth.own import source_digest
 from synth.store.durable import is_aside, sha256_file
 from synth.store.manifest import (
     NAME,
@@ -137,6 +138,7 @@ class Receipts:
             plan.kind_before(index),
             list(versions(stage)),
             [identity.model, identity.revision] if identity else None,
+            *([own] if (own := source_digest(type(stage))) else []),
             *(["system folded"] if identity and identity.folds else []),
             [_content(path, path.stat().st_mtime_ns) for path in files],
         )

@@ -135,12 +135,12 @@ def test_what_is_dumped_can_be_read_again_and_holds_only_what_was_given(recipe):
         ([{}], "one filter an item"),
         ([{"with": {}, "length": {}}], "there is no `use` here"),
         ([], "at least 1 item"),
-        ([{"use": "nowhere"}], "package.module:Class"),
+        ([{"use": "nowhere"}], "package.module:name"),
         ([{"use": "no_such_module:A"}], "importing no_such_module failed"),
-        ([{"use": f"{__name__}:Nothing"}], "no class Nothing"),
+        ([{"use": f"{__name__}:Nothing"}], "no Nothing in "),
         ([{"use": OWN, "with": {"loud": 1}}], "loud"),
-        ([{"use": f"{__name__}:Nameless"}], "a filter has a `name`"),
-        ([{"use": f"{__name__}:Half"}], r"a filter has a `name` and a method `judge\(batch\)`"),
+        ([{"use": f"{__name__}:Nameless"}], "a filter is a class with a `name`"),
+        ([{"use": f"{__name__}:Half"}], r"class with a `name` and a method `judge\(batch\)`"),
     ],
 )
 def test_a_wrong_recipe_names_the_mistake_and_the_choices(recipe, message):

@@ -1,0 +1,69 @@
+"""Code of the user's own, which a recipe names by import path: `use: package.module:name`."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+OURS = frozenset({"synth", "seeds", "filters", "flows"})
+
+
+def load(path: str, wanted: Callable[[object], bool], what: str) -> Any:
+    """What `path` names. A ValueError says what is wrong with it, and what there is to choose.
+
+    `wanted` says whether an object can be used; `what` is what errors call such an object.
+    """
+    module_name, _, name = path.partition(":")
+    if not module_name or not name:
+        raise ValueError(f"use {path!r}: write it as 'package.module:name'")
+    try:
+        module = import_module(module_name)
+    except Exception as error:
+        raise ValueError(f"use {path!r}: importing {module_name} failed: {error}") from error
+    found = getattr(module, name, None)
+    if found is not None and wanted(found):
+        return found
+    problem = f"no {name} in {module_name}" if found is None else f"{name} is not {what}"
+    known = sorted(key for key, value in vars(module).items() if _offered(module, key, value))
+    fitting = [key for key in known if wanted(getattr(module, key))]
+    raise ValueError(f"use {path!r}: {problem}; known: {', '.join(fitting) or '-'}")
+
+
+def make(path: str, factory: Callable[..., Any], settings: Mapping[str, Any]) -> Any:
+    """`factory` called with the settings of `with:`. A ValueError says what does not fit."""
+    try:
+        return factory(**settings)
+    except ValidationError as error:
+        mistakes = "; ".join(
+            f"{'.'.join(map(str, one['loc'])) or 'with'}: {one['msg']}" for one in error.errors()
+        )
+        raise ValueError(f"use {path!r} with {dict(settings)}: {mistakes}") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"use {path!r} with {dict(settings)}: {error}") from error
+
+
+def source_digest(part: object) -> str | None:
+    """The sha256 of the file in which a class or function of the user's own is written.
+
+    It changes with the file, since nobody raises a version there. None for our own code.
+    """
+    module = getattr(part, "__module__", "")
+    if module.partition(".")[0] in OURS:
+        return None
+    try:
+        source = inspect.getsourcefile(part)  # type: ignore[arg-type]
+    except TypeError:  # a callable object that is neither class nor function
+        source = getattr(sys.modules.get(module), "__file__", None)
+    return sha256(Path(source).read_bytes()).hexdigest() if source else None
+
+
+def _offered(module: Any, name: str, value: object) -> bool:
+    """Whether a module defines the name itself, and not for its own use alone."""
+    return not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
