@@ -23,8 +23,8 @@ from flows import loop, strict_yaml
 from flows.recipe import STAGES
 from flows.recipe_file import check
 from flows.strict_yaml import Document
-from seeds.formats import look_ahead
-from seeds.inputs import Format, find_inputs
+from seeds.formats import READERS
+from seeds.inputs import find_inputs
 from seeds.read import Read
 from seeds.roles import job_of
 from synth.engine.plan import RELEASE, Plan
@@ -158,11 +158,11 @@ def _role_and_column(text: str) -> tuple[str, str]:
 def _job(arguments: Namespace, columns: Mapping[str, str]) -> str:
     """What the rows are, by the columns of the first file."""
 
-    forced = Format(arguments.format) if arguments.format in set(Format) else None
+    forced = arguments.format if arguments.format in READERS else None
     paths = [Path(path).expanduser() for path in arguments.input]
     files = find_inputs(paths, forced=forced, split=arguments.split)
     most = Read.model_fields["max_line_bytes"].default
-    return job_of(look_ahead(files[0], web=True, max_line_bytes=most).columns, columns)
+    return job_of(files[0].reader.ahead(files[0].path, web=True, max_bytes=most).columns, columns)
 
 
 def _unknown(name: object, known: Sequence[str], what: str = "filter") -> str:

@@ -3,58 +3,84 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from seeds.inputs import Format, Input
 from seeds.lines import Row
+from seeds.reader import Ahead, Reader
 from synth.errors import InputError
 
 BATCH_ROWS = 256  # rows as Python objects at one time; a web page can be megabytes
 PAGE_BUFFER_BYTES = 1 << 20  # with pre_buffer off: 109 MB for a row group of 380 MB, not 477
 
 
-def arrow_rows(file: Input) -> Iterator[Row]:
-    """The file's rows, numbered from 1; a row with invalid UTF-8 is set aside."""
-    number = 0
-    with _batches(file) as (_, batches):
-        for batch in batches:
-            for start in range(0, len(batch), BATCH_ROWS):
-                for values, raw in _values(batch.slice(start, BATCH_ROWS)):
-                    number += 1
-                    yield Row(number, values, "" if values is not None else "invalid_utf8", raw)
+Opened = Callable[[Path], AbstractContextManager[tuple[Any, Iterator[Any]]]]
+"""Opens a file: its schema, and its batches."""
 
 
-def arrow_columns(file: Input) -> list[str]:
-    """The columns of the file's schema, none for a file without rows."""
-    with _batches(file) as (schema, batches):
-        return list(schema.names) if any(len(batch) for batch in batches) else []
+def _rows_by(opened: Opened) -> Callable[[Path, bool, int], Iterator[Row]]:
+    def rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: ARG001  values have types
+        """The file's rows, numbered from 1; a row with invalid UTF-8 is set aside."""
+        number = 0
+        with opened(path) as (_, batches):
+            for batch in batches:
+                for start in range(0, len(batch), BATCH_ROWS):
+                    for values, raw in _values(batch.slice(start, BATCH_ROWS)):
+                        number += 1
+                        yield Row(number, values, "" if values is not None else "invalid_utf8", raw)
+
+    return rows
+
+
+def _look_by(opened: Opened) -> Callable[[Path, bool, int], Ahead]:
+    def look(path: Path, web: bool, max_bytes: int) -> Ahead:  # noqa: ARG001  as above
+        """The columns of the file's schema, none for a file without rows."""
+        with opened(path) as (schema, batches):
+            has_rows = any(len(batch) for batch in batches)
+            columns = list(schema.names) if has_rows else []
+        if twice := [name for name, times in Counter(columns).items() if times > 1]:
+            raise InputError(f"{path} has the column {twice[0]!r} more than once: rename one")
+        return Ahead(columns, has_rows)
+
+    return look
 
 
 @contextlib.contextmanager
-def _batches(file: Input) -> Iterator[tuple[Any, Iterator[Any]]]:
-    """The schema and the batches. What goes wrong while reading raises `InputError`."""
-    name = "Parquet" if file.format is Format.PARQUET else "Arrow"
+def _parquet(path: Path) -> Iterator[tuple[Any, Iterator[Any]]]:
+    with (
+        _readable(path, "Parquet"),
+        pq.ParquetFile(
+            path,
+            buffer_size=PAGE_BUFFER_BYTES,
+            pre_buffer=False,
+            page_checksum_verification=True,
+        ) as parquet,
+    ):
+        yield parquet.schema_arrow, parquet.iter_batches(BATCH_ROWS, use_threads=False)
+
+
+@contextlib.contextmanager
+def _arrow(path: Path) -> Iterator[tuple[Any, Iterator[Any]]]:
+    # no memory map: a file that is cut short meanwhile would end the process
+    with _readable(path, "Arrow"), pa.OSFile(str(path)) as source:
+        reader = _ipc_reader(source)
+        yield reader.schema, _ipc_batches(reader)
+
+
+@contextlib.contextmanager
+def _readable(path: Path, name: str) -> Iterator[None]:
+    """Makes `InputError` of what goes wrong while reading."""
     try:
-        if file.format is Format.PARQUET:
-            with pq.ParquetFile(
-                file.path,
-                buffer_size=PAGE_BUFFER_BYTES,
-                pre_buffer=False,
-                page_checksum_verification=True,
-            ) as parquet:
-                yield parquet.schema_arrow, parquet.iter_batches(BATCH_ROWS, use_threads=False)
-        else:
-            # no memory map: a file that is cut short meanwhile would end the process
-            with pa.OSFile(str(file.path)) as source:
-                reader = _ipc_reader(source)
-                yield reader.schema, _ipc_batches(reader)
+        yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: column names
         raise InputError(
-            f"{file.path} is no {name} file, or a damaged one ({error}): fetch or write it again"
+            f"{path} is no {name} file, or a damaged one ({error}): fetch or write it again"
         ) from error
 
 
@@ -96,3 +122,7 @@ def _bytes_of(row: Any) -> bytes:
             binary = column.cast(pa.large_binary())[0].as_py()
             parts.append(name.encode() + b": " + (binary or b""))
     return b"\n".join(parts)
+
+
+PARQUET = Reader("parquet", (".parquet",), _rows_by(_parquet), _look_by(_parquet), compressed=False)
+ARROW = Reader("arrow", (".arrow",), _rows_by(_arrow), _look_by(_arrow), compressed=False)

@@ -19,8 +19,7 @@ import orjson
 import pyarrow as pa
 
 from seeds.content import UnusableError, read_answer, read_document, read_prompt, rest
-from seeds.formats import rows_of
-from seeds.inputs import Format, Input
+from seeds.inputs import Input
 from seeds.lines import Row
 from seeds.roles import Job
 from synth.record import REJECT, new_record, record_id
@@ -60,7 +59,7 @@ class FilePart:
     def _records(self) -> Iterator[dict[str, Any]]:
         for file in self.files:
             roles = self.roles[file.label]
-            for row in rows_of(file, web=self.job == "web", max_line_bytes=self.max_line_bytes):
+            for row in file.reader.rows(file.path, self.job == "web", self.max_line_bytes):
                 yield _read(self.job, file, roles, row, self.max_text_chars)
 
 
@@ -117,21 +116,21 @@ def _record(
         text=content.text,
         reference={"answer": content.answer, "tests": content.tests},
         meta=_plain_row(file, content.meta),
-        operation=file.format.value,
+        operation=file.format,
         source=source,
     )
 
 
 def _without_content(file: Input, meta: dict[str, Any], source: str) -> dict[str, Any]:
     try:
-        return new_record(meta=meta, operation=file.format.value, source=source)
+        return new_record(meta=meta, operation=file.format, source=source)
     except orjson.JSONEncodeError:
-        return new_record(operation=file.format.value, source=source)
+        return new_record(operation=file.format, source=source)
 
 
 def _plain_row(file: Input, values: dict[str, Any]) -> dict[str, Any]:
     """The values as JSON can say them; those from JSON and CSV are so already."""
-    if file.format in (Format.PARQUET, Format.ARROW):
+    if file.format in ("parquet", "arrow"):
         return {name: _plain(value) for name, value in values.items()}
     return values
 

@@ -6,11 +6,12 @@ Not pyarrow's reader: it gives up the file at the first invalid byte or open quo
 from __future__ import annotations
 
 import csv
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from pathlib import Path
 
 from seeds.lines import Line, Row, lines
+from seeds.reader import Ahead, Reader
 from synth.errors import InputError
 
 
@@ -56,7 +57,7 @@ class _Feed:
         return b"\n".join(line.content for line in self.taken)
 
 
-def csv_rows(path: Path, max_bytes: int) -> Iterator[Row]:
+def csv_rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: ARG001  the same for web samples
     """The rows below the header, numbered from 1; blank lines are none.
 
     A row that does not end properly (an open quote, text behind a closing one) is given up at its
@@ -95,9 +96,12 @@ def csv_rows(path: Path, max_bytes: int) -> Iterator[Row]:
             yield Row(number, dict(zip(columns, cells, strict=True)), "", feed.raw)
 
 
-def csv_columns(path: Path, max_bytes: int) -> list[str]:
+def _look(path: Path, web: bool, max_bytes: int) -> Ahead:
     """The header's columns, none for a file of blank lines."""
-    return _header(path, _Feed(lines(path, max_bytes), max_bytes))[0]
+    columns = _header(path, _Feed(lines(path, max_bytes), max_bytes))[0]
+    if twice := [name for name, times in Counter(columns).items() if times > 1]:
+        raise InputError(f"{path} has the column {twice[0]!r} more than once: rename one")
+    return Ahead(columns, any(True for _ in csv_rows(path, web, max_bytes)))
 
 
 def _header(path: Path, feed: _Feed) -> tuple[list[str], str]:
@@ -120,3 +124,6 @@ def _delimiter(path: Path, header: str) -> str:
     if ".tsv" in (suffix.lower() for suffix in path.suffixes):
         return "\t"
     return next((mark for mark in ",;\t" if mark in header), ",")
+
+
+CSV = Reader("csv", (".csv", ".tsv"), csv_rows, _look)

@@ -2,7 +2,7 @@
 
 A name does not depend on the machine: `prompts.jsonl` for a file, `en/a.md` for a file below a
 given folder; where two inputs would share a name, as much of the paths before it as tells them
-apart. Standard library only, since `synth check` comes through here.
+apart.
 """
 
 from __future__ import annotations
@@ -12,47 +12,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 
+from seeds.formats import EXTENSIONS, READERS
+from seeds.reader import Reader
 from synth.errors import InputError
 
-
-class Format(StrEnum):
-    """How a file is read."""
-
-    JSONL = "jsonl"
-    """One JSON object per line."""
-    PARQUET = "parquet"
-    CSV = "csv"
-    """With a header; separated by commas, semicolons or tabs."""
-    TEXT = "text"
-    """A prompt per line that is not blank, or one web sample per file."""
-    ARROW = "arrow"
-    """Arrow IPC, as `datasets` saves it."""
-    HTML = "html"
-    """One web page per file; its main text is read."""
-    WARC = "warc"
-    """A web archive; the main text of each HTML response is read."""
-
-
-EXTENSIONS = {
-    ".jsonl": Format.JSONL,
-    ".ndjson": Format.JSONL,
-    ".parquet": Format.PARQUET,
-    ".csv": Format.CSV,
-    ".tsv": Format.CSV,
-    ".txt": Format.TEXT,
-    ".text": Format.TEXT,
-    ".md": Format.TEXT,
-    ".markdown": Format.TEXT,
-    ".arrow": Format.ARROW,
-    ".html": Format.HTML,
-    ".htm": Format.HTML,
-    ".xhtml": Format.HTML,
-    ".warc": Format.WARC,
-}
-COMPRESSED = (".gz", ".zst")  # after any extension but .parquet and .arrow
+COMPRESSED = (".gz", ".zst")  # after any extension whose reader allows it
 ABOUT_THE_DATA = re.compile(r"(?i)^(readme|licen[cs]e|notice|changelog|citation)\b")
 SPLIT_SHARD = re.compile(r"^(?P<split>.+)-\d{5}-of-\d{5}$")
 SPLIT_NAMES = frozenset({"train", "validation", "valid", "val", "dev", "test", "eval"})
@@ -65,12 +31,17 @@ class Input:
     path: Path
     label: str
     """Its name in provenance: `label#row`."""
-    format: Format
+    format: str
     given: bool
     """Named by the user, not found in a folder: then it may not be empty."""
 
+    @property
+    def reader(self) -> Reader:
+        """What reads it."""
+        return READERS[self.format]
 
-def find_inputs(paths: Sequence[Path], *, forced: Format | None, split: str | None) -> list[Input]:
+
+def find_inputs(paths: Sequence[Path], *, forced: str | None, split: str | None) -> list[Input]:
     """The files behind `paths`: in the order given, a folder's in sorted order.
 
     Raises `InputError` for a path that is missing, of no known format, or read twice.
@@ -97,17 +68,18 @@ def find_inputs(paths: Sequence[Path], *, forced: Format | None, split: str | No
     return _told_apart(found)
 
 
-def format_of(path: Path) -> Format | None:
+def format_of(path: Path) -> str | None:
     """The format that the file's name says, if it says any."""
-    suffixes = path.suffixes
-    if suffixes and suffixes[-1].lower() in COMPRESSED:
-        suffixes = suffixes[:-1]
-        inner = EXTENSIONS.get(suffixes[-1].lower()) if suffixes else None
-        return None if inner in (Format.PARQUET, Format.ARROW) else inner
-    return EXTENSIONS.get(suffixes[-1].lower()) if suffixes else None
+    *_, suffix = ("", *path.suffixes)
+    if suffix.lower() not in COMPRESSED:
+        reader = EXTENSIONS.get(suffix.lower())
+        return reader.format if reader else None
+    *_, inner, _ = ("", *path.suffixes)
+    reader = EXTENSIONS.get(inner.lower())
+    return reader.format if reader and reader.compressed else None
 
 
-def _format(path: Path) -> Format:
+def _format(path: Path) -> str:
     known = format_of(path)
     if known is not None:
         return known
@@ -123,7 +95,7 @@ def _format(path: Path) -> Format:
     )
 
 
-def _files_below(folder: Path, forced: Format | None, split: str | None) -> list[Path]:
+def _files_below(folder: Path, forced: str | None, split: str | None) -> list[Path]:
     splits = _list_in(folder / "dataset_dict.json", "splits")
     within = folder / _chosen_split(folder, splits, split) if splits else folder
     if saved := _saved_dataset(within):
@@ -136,7 +108,7 @@ def _files_below(folder: Path, forced: Format | None, split: str | None) -> list
     files = [file for file in every if not hidden.search(file.relative_to(folder).as_posix())]
     if forced is not None:
         files = [file for file in files if format_of(file) in (forced, None)]
-        if forced is not Format.TEXT:
+        if forced != "text":
             files = [file for file in files if not ABOUT_THE_DATA.match(file.name)]
     else:
         files = _of_one_format(folder, files)
@@ -169,7 +141,7 @@ def _list_in(path: Path, key: str) -> list[object]:
 def _of_one_format(folder: Path, files: Iterable[Path]) -> list[Path]:
     """The files of a known format, without a readme beside data. Raises where formats are mixed."""
     known = [(file, kind) for file in files if (kind := format_of(file)) is not None]
-    if any(kind is not Format.TEXT for _, kind in known):
+    if any(kind != "text" for _, kind in known):
         known = [(f, kind) for f, kind in known if not ABOUT_THE_DATA.match(f.name)]
     formats = Counter(kind for _, kind in known)
     if len(formats) > 1:  # a folder often holds the same rows twice, say as jsonl and as parquet
@@ -189,7 +161,7 @@ def _of_one_split(folder: Path, files: list[Path], split: str | None) -> list[Pa
 
 
 def _split_of(file: Path) -> str:
-    if format_of(file) is Format.TEXT:
+    if format_of(file) == "text":
         return ""  # a page may well be called test.md
     *folders, stem = (*file.parts[:-1], file.name.split(".")[0])
     shard = SPLIT_SHARD.match(stem)

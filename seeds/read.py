@@ -10,18 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from seeds.assemble import FilePart, file_parts
-from seeds.inputs import Format, Input, find_inputs
+from seeds.formats import READERS
+from seeds.inputs import Input, find_inputs
 from seeds.roles import ROLES, AnswerRole, Job, PromptRole, WebRole, roles_of_all
 from synth.engine.numbering import numbered_shards
 from synth.engine.stage import Outcome, Source
 from synth.kind import Kind
 
 KINDS: dict[Job, Kind] = {"prompts": Kind.PROMPTS, "web": Kind.DOCUMENTS, "answers": Kind.ANSWERS}
+
+
+if TYPE_CHECKING:
+    FormatName = str
+else:
+    FormatName = Literal[tuple(READERS)]
 
 
 def _one_or_many(value: object) -> object:
@@ -60,7 +67,7 @@ class Read(Source):
     """Files or folders of web samples (documents)."""
     answers: Paths = ()
     """Files or folders of prompts with their answers. Exactly one of these three is given."""
-    format: Format | None = None
+    format: FormatName | None = None
     """How to read the files, where their names do not say it."""
     split: str | None = None
     """Which split of a dataset folder to read. Needed only where a folder has several."""
@@ -86,7 +93,7 @@ class Read(Source):
                 f"`columns` names the role {strangers[0]!r}, which `{self.job}` does not have; "
                 f"known: {', '.join(sorted(ROLES[self.job]))}"
             )
-        if self.format is Format.TEXT and self.columns:
+        if self.format == "text" and self.columns:
             raise ValueError("plain text has no columns: leave `columns` out")
         return self
 

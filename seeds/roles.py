@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
-from seeds.formats import LOOK_AHEAD_ROWS, look_ahead
-from seeds.inputs import Format, Input
+from seeds.inputs import Input
+from seeds.reader import LOOK_AHEAD_ROWS
 from synth.errors import InputError
 
 PromptRole = Literal["prompt", "messages", "system", "answer", "tests", "entry_point"]
@@ -54,7 +54,7 @@ def roles_of_all(
     columns: dict[str, None] = {}
     has_rows = False
     for file in files:
-        ahead = look_ahead(file, web=job == "web", max_line_bytes=max_line_bytes)
+        ahead = file.reader.ahead(file.path, web=job == "web", max_bytes=max_line_bytes)
         if file.given and not ahead.has_rows:
             raise InputError(f"{file.path} has no rows: leave it out, or fetch it again")
         roles[file.label] = find_roles(ahead.columns, wanted, job)
@@ -73,7 +73,7 @@ def roles_of_all(
 def _check_main_role(
     job: Job, named: bool, file: Input, roles: dict[str, str], columns: list[str]
 ) -> None:
-    if file.format is Format.TEXT and named:
+    if file.format == "text" and named:
         raise InputError(f"{file.path} is plain text, which has no columns: leave `columns` out")
     for either, names in MAIN_ROLES[job]:
         for role in either:
@@ -95,7 +95,7 @@ def _no_such_column(where: str, role: str, column: str, columns: Iterable[str]) 
 
 
 def _about_header(file: Input) -> str:
-    return "; the first line of a CSV must name its columns" if file.format is Format.CSV else ""
+    return "; the first line of a CSV must name its columns" if file.format == "csv" else ""
 
 
 def _listed(columns: Iterable[str]) -> str:

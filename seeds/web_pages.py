@@ -13,27 +13,25 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from seeds.inputs import Format, Input
 from seeds.lines import Row, opened
+from seeds.reader import Ahead, Reader
 from synth.errors import InputError
 
 COLUMNS = ["text", "title", "url"]
 HTML_TYPES = ("text/html", "application/xhtml+xml")
 
 
-def page_rows(file: Input, max_bytes: int) -> Iterator[Row]:
-    """One row of an HTML file, or one for each HTML response of an archive, in its order.
+def html_rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: ARG001  always web samples
+    """The page of an HTML file.
 
     A page without a main text is set aside as `no_main_text`, a longer one as `text_too_long`.
     """
-    if file.format is Format.HTML:
-        with opened(file.path) as html:
-            yield _page(file.path, 1, html.read(max_bytes + 1), None, max_bytes)
-    else:
-        yield from _archive_rows(file.path, max_bytes)
+    with opened(path) as html:
+        yield _page(path, 1, html.read(max_bytes + 1), None, max_bytes)
 
 
-def _archive_rows(path: Path, max_bytes: int) -> Iterator[Row]:
+def warc_rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: ARG001  always web samples
+    """A row for each HTML response of an archive, in its order; set aside as by `html_rows`."""
     with opened(path) as stream:
         warcio = _needed("warcio.archiveiterator", path)
         from warcio.exceptions import ArchiveLoadFailed  # noqa: PLC0415  an extra
@@ -86,3 +84,13 @@ def _needed(module: str, path: Path) -> Any:
             f"{path} is HTML or a web archive, and {error.name or module} is not installed, which "
             "reads it: pip install 'synth-pipeline[web]' (in a checkout: pip install -e '.[web]')"
         ) from error
+
+
+def _look(path: Path, web: bool, max_bytes: int) -> Ahead:  # noqa: ARG001  no page is read
+    if not web:
+        raise InputError(f"{path} holds web pages: read them as `web:`, not `prompts:`")
+    return Ahead(COLUMNS, path.stat().st_size > 0)
+
+
+HTML = Reader("html", (".html", ".htm", ".xhtml"), html_rows, _look)
+WARC = Reader("warc", (".warc",), warc_rows, _look)

@@ -1,0 +1,42 @@
+"""Plain text as rows: a prompt per line, or one web sample per file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from seeds.lines import UTF8_BOM, Row, lines, opened
+from seeds.reader import Ahead, Reader
+
+
+def text_rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:
+    """The whole file as one row of web text, or each line that is not blank as a prompt."""
+    if web:
+        with opened(path) as file:
+            content = file.read(max_bytes + 1)
+        if len(content) > max_bytes:
+            yield Row(1, None, "text_too_long", content)
+        else:
+            yield _row(1, "text", content.removeprefix(UTF8_BOM))
+        return
+    for number, line, too_long in lines(path, max_bytes):
+        if too_long:
+            yield Row(number, None, "line_too_long", line)
+        elif line and not line.isspace():
+            yield _row(number, "prompt", line)
+
+
+def _row(number: int, column: str, content: bytes) -> Row:
+    try:
+        return Row(number, {column: content.decode()}, "", content)
+    except UnicodeDecodeError:
+        return Row(number, None, "invalid_utf8", content)
+
+
+def _look(path: Path, web: bool, max_bytes: int) -> Ahead:
+    if web:
+        return Ahead(["text"], path.stat().st_size > 0)
+    return Ahead(["prompt"], any(True for _ in text_rows(path, web, max_bytes)))
+
+
+TEXT = Reader("text", (".txt", ".text", ".md", ".markdown"), text_rows, _look)
