@@ -18,12 +18,16 @@ PROSE = re.sub(r"(?ms)^```.*?^```$", "", TEXT)
 EXAMPLES: dict[str, str] = dict(
     re.findall(r"(?ms)^## Add an? (\w+)\n(?:(?!^## ).)*?^```diff\n(.*?)^```$", TEXT)
 )
-NEEDED = ("filters", "flows", "seeds", "synth", "tests", "constraints.txt", "pyproject.toml")
-# tests that run for every operation, filter and verifier, the example's among them
+NEEDED = (
+    "docs", "filters", "flows", "seeds", "synth", "tests", "constraints.txt", "pyproject.toml",
+)  # fmt: skip
+# tests that run for every one of a kind, the example's among them
 SHARED = {
+    "reader": [],
     "operation": ["tests/synth/generate/test_template.py"],
-    "filter": ["tests/filters/test_hostile.py"],
-    "verifier": ["tests/filters/test_verify.py"],
+    "filter": ["tests/filters/test_hostile.py", "tests/test_reasons.py"],
+    "verifier": ["tests/filters/test_verify.py", "tests/test_reasons.py"],
+    "stage": ["tests/test_reasons.py"],
 }
 # the project may be installed from its own folder: the copy has to win
 RUN = """
@@ -108,7 +112,7 @@ def test_an_example_applies_and_its_tests_pass(kind, tmp_path):
     }
     tests = [*(path for path in touched if path.startswith("tests/")), *SHARED[kind]]
     # addopts off: one process, since the modules of that one are known to be the copy's
-    options = ["-o", "addopts=", "-p", "no:cacheprovider", "-k", f"{name} or house"]
+    options = ["-o", "addopts=", "-p", "no:cacheprovider", "-k", f"{name} or house or glossary"]
     command = [sys.executable, "-c", RUN, str(folder), *options, *tests, "tests/test_house.py"]
     said = run(command, folder)
     assert [path for path in tests if f"{path} ." not in said] == []
@@ -133,14 +137,18 @@ def test_the_examples_together_are_clean_for_mypy(grown):
     run([sys.executable, "-m", "mypy", *checked], folder)
 
 
-def test_a_filter_of_ones_own_lies_beside_the_recipe(tmp_path):
+def test_code_of_ones_own_lies_beside_the_recipe(tmp_path):
     [module] = re.findall(r"`(\w+/\w+\.py)` lies beside your recipe", TEXT)
     (tmp_path / module).parent.mkdir()
     (tmp_path / module).write_text(block("python"), encoding="utf-8")
     (tmp_path / "recipe.yaml").write_text(block("yaml"), encoding="utf-8")
-    (tmp_path / "prompts.txt").write_text("WHY NOT NOW?\nWhy is the sky blue?\n", encoding="utf-8")
-    command = [sys.executable, "-m", "flows.cli", "preview", "recipe.yaml"]
-    assert "too_loud" in run(command, tmp_path, modules=ROOT)
+    prompts = ["WHY NOT NOW?", f"Why is the sky {'so ' * 40}blue?", *["Why is the sky blue?"] * 10]
+    (tmp_path / "prompts.txt").write_text("\n".join(prompts), encoding="utf-8")
+    command = [sys.executable, "-m", "flows.cli", "preview", "recipe.yaml", "--rows", "12"]
+    shown = run(command, tmp_path, modules=ROOT)
+    assert [reason for reason in ("too_loud", "too_long", "not_in_head") if reason in shown] == [
+        "too_loud", "too_long", "not_in_head",
+    ]  # fmt: skip
 
 
 def test_what_it_names_exists():
