@@ -65,7 +65,7 @@ class Chunk(NamedTuple):
     text: str
     section: str
     """The headings over its beginning, outermost first, `Costs > Paper`; "" before any heading, and
-    without the one that stands in the piece itself."""
+    without the one in the piece itself."""
 
 
 class _Span(NamedTuple):

@@ -1,12 +1,12 @@
-"""Watches the styles of a rewrite for collapse while it goes: many texts, one voice.
+"""Watches the styles of a rewrite for collapse while it runs: many texts in one voice.
 
 Each style's latest texts are measured at equal bytes, since compression grows with length: shared
 openings (the first five words), 4-gram self-repetition (the share of a text's word 4-grams that
 another one has), and compression ratio (zlib). Source: Shaib et al., "Standardizing the
 measurement of text diversity" (arXiv:2403.00553); the histogram of first words is common practice.
 
-The watch hears texts in the order of the records, a wave at a time, never in order of arrival: so
-the same shard and replies stop the same style at the same place.
+The watch gets the texts in the order of the records, a wave at a time, never in order of arrival.
+So the same shard and replies stop the same style at the same place.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Bounds(Model):
 
 
 class Variety(NamedTuple):
-    """What was measured of a style's latest texts."""
+    """The measures of a style's latest texts."""
 
     texts: int
     openings: float
@@ -54,7 +54,7 @@ class Variety(NamedTuple):
     compression: float
 
     def past(self, bounds: Bounds) -> list[str]:
-        """What is past its bound, told with it."""
+        """The measures past their bounds, in words."""
         return [
             f"{what} {value:.2f} (bound {bound:g})"
             for what, value, bound in (
@@ -84,7 +84,7 @@ def measure(texts: Sequence[str]) -> Variety:
 
 
 @dataclass(slots=True)
-class _Heard:
+class _Style:
     latest: deque[str] = field(default_factory=lambda: deque(maxlen=WINDOW))
     new: int = 0
     slowed: bool = False
@@ -100,36 +100,36 @@ class CollapseWatch:
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
         self.notes: list[str] = []
-        self._heard: dict[str, _Heard] = {}
+        self._styles: dict[str, _Style] = {}
 
-    def hear(self, texts: Sequence[tuple[str, str]], before: int) -> None:
+    def add(self, texts: Sequence[tuple[str, str]], before: int) -> None:
         """The accepted (style, text) of the next wave, in record order; `before` were rewritten."""
         for style, text in texts:
-            heard = self._heard.setdefault(style, _Heard())
-            heard.latest.append(text[: 2 * HEAD_CHARS])
-            heard.new += 1
-        for style in sorted(self._heard):
-            self._judge(style, self._heard[style], before)
+            known = self._styles.setdefault(style, _Style())
+            known.latest.append(text[: 2 * HEAD_CHARS])
+            known.new += 1
+        for style in sorted(self._styles):
+            self._judge(style, self._styles[style], before)
 
-    def _judge(self, style: str, heard: _Heard, before: int) -> None:
-        if heard.new < self.bounds.min_texts or heard.stopped:
+    def _judge(self, style: str, known: _Style, before: int) -> None:
+        if known.new < self.bounds.min_texts or known.stopped:
             return
-        heard.new = 0
-        past = measure(heard.latest).past(self.bounds)
+        known.new = 0
+        past = measure(known.latest).past(self.bounds)
         if past:
-            what = "stopped" if heard.slowed else "slowed"
-            heard.stopped, heard.slowed = heard.slowed, True
+            what = "stopped" if known.slowed else "slowed"
+            known.stopped, known.slowed = known.slowed, True
             self.notes.append(f"{style} {what} after {before:,} rewrites: {', '.join(past)}")
-        elif heard.slowed:
-            heard.slowed = False
+        elif known.slowed:
+            known.slowed = False
             self.notes.append(f"{style} drawn as before after {before:,} rewrites")
 
     def slowed(self, style: str) -> bool:
         """Whether every second draw of the style goes to another one."""
-        heard = self._heard.get(style)
-        return heard is not None and heard.slowed
+        known = self._styles.get(style)
+        return known is not None and known.slowed
 
     def stopped(self, style: str) -> bool:
         """Whether the style is drawn no more."""
-        heard = self._heard.get(style)
-        return heard is not None and heard.stopped
+        known = self._styles.get(style)
+        return known is not None and known.stopped

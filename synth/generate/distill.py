@@ -35,7 +35,7 @@ from synth.together import together
 ANSWER = "answer"
 """The operation of the step that an answer is."""
 PART = 128
-"""Replies that are made into rows at once: the event loop stands still meanwhile."""
+"""Replies that become rows at once: they block the event loop meanwhile."""
 KNOWLEDGE = "knowledge/generate"
 KNOWLEDGE_TOKENS = 512
 MOST_KNOWLEDGE_CHARS = 50_000
@@ -50,7 +50,7 @@ class Prompt:
     """Of the table that its answers derive from."""
     id: str
     context: list[Turn]
-    """What the student will read before the answer."""
+    """The turns that the student will read before the answer."""
     samples_before: int = 0
     asked: str = ""
     """Of the answer's format, for the teacher alone."""
@@ -67,8 +67,10 @@ class Answered:
 
 
 def answer_seed(seed: int, stage: str, prompt: str, sample: int) -> int:
-    """With which a request is sampled whose first answer has this number among the prompt's; those
-    of its further answers are counted on from it, as vLLM does."""
+    """The seed of a request whose first answer is the prompt's answer number `sample`.
+
+    Its further answers have the next seeds, as in vLLM.
+    """
     return derive_seed(seed, stage, prompt, sample)
 
 
@@ -77,17 +79,17 @@ class Answering(ShardStage):
 
     asks_teacher: ClassVar[bool] = True
     not_in_fingerprint: ClassVar[tuple[str, ...]] = ("json_schema", "examples", "knowledge")
-    """Where their files lie does not matter; what they say does, see `identity`."""
+    """The paths of their files do not matter; their content does, see `identity`."""
 
     samples: Annotated[int, Field(ge=1, le=64)] = 1
     """Answers per prompt, asked for in one request, each sampled with a seed of its own."""
     reasoning: Literal["keep", "drop"] = "keep"
     """The teacher's reasoning goes to a column of its own, or is left out."""
     examples: Examples | None = None
-    """Worked examples that the teacher is shown before the prompt."""
+    """Worked examples that the teacher sees before the prompt."""
     knowledge: Literal["generate"] | Path | None = None
-    """What the teacher is told besides the prompt: the text of a file, or what it says itself when
-    it is first asked for facts that help (arXiv:2110.08387), a request more for each prompt."""
+    """What the teacher reads besides the prompt: the text of a file, or facts that help, for which
+    it is asked first (`generate`, arXiv:2110.08387; one more request for each prompt)."""
     json_schema: dict[str, Any] | Path | None = None
     """A JSON schema, or the path of a .json file: each answer is JSON that follows it. One that
     does not is shown its mistake once, then rejected as `reply_breaks_schema`."""
@@ -149,11 +151,11 @@ class Answering(ShardStage):
         generates = self.knowledge == "generate"
         knowledge = await self._knowledge(prompt, place) if generates else None
         seed = answer_seed(place.seed, self.name, prompt.id, prompt.samples_before)
-        told = knowledge.text if knowledge and not knowledge.fault else self._domain()
+        facts = knowledge.text if knowledge and not knowledge.fault else self._domain()
         schema = read_schema(self.json_schema) if self.json_schema else None
         replies = await teacher.replies(
             Request(
-                self._turns(prompt, told),
+                self._turns(prompt, facts),
                 self.sampling,
                 seed,
                 self.samples,
@@ -165,7 +167,7 @@ class Answering(ShardStage):
         return Answered(prompt, replies, knowledge)
 
     async def _knowledge(self, prompt: Prompt, place: Place) -> Reply:
-        """What the teacher says that helps; a reply with a fault is passed over."""
+        """The teacher's facts that help to answer; a reply with a fault is ignored."""
 
         assert place.teacher is not None
         seed = derive_seed(place.seed, self.name, prompt.id, "knowledge")
@@ -189,7 +191,7 @@ class Answering(ShardStage):
         return text
 
     def _turns(self, prompt: Prompt, knowledge: str) -> list[Turn]:
-        """What the teacher reads: what all prompts share comes first, for the prefix cache."""
+        """The turns of the request. What all prompts share comes first, for the prefix cache."""
         *before, last = prompt.context
         head = [turn for turn in before if turn["role"] == "system"]
         talk = [turn for turn in before if turn["role"] != "system"]
@@ -198,8 +200,8 @@ class Answering(ShardStage):
         if knowledge and self.knowledge == "generate":
             parts.append(f"{HINT}\n{knowledge}")
         elif knowledge:
-            said = "\n\n".join([*(turn["content"] for turn in head), f"{HINT}\n{knowledge}"])
-            head = [Turn(role="system", content=said)]
+            system = "\n\n".join([*(turn["content"] for turn in head), f"{HINT}\n{knowledge}"])
+            head = [Turn(role="system", content=system)]
         parts += [prompt.asked] if prompt.asked else []
         return [*head, *shown, *talk, Turn(role=last["role"], content="\n\n".join(parts))]
 
@@ -237,7 +239,7 @@ class Answering(ShardStage):
         return Outcome(*split(made, faults, by=self.name, raw=raw))
 
     def _informed(self, table: pa.Table, answered: Sequence[Answered], place: Place) -> pa.Table:
-        """The prompts, whose trails tell of the knowledge that was asked for."""
+        """The prompts, with a step in their trails for the knowledge that was asked for."""
 
         asked = [(one.prompt, one.knowledge) for one in answered if one.knowledge is not None]
         if not asked:

@@ -43,7 +43,7 @@ NUMBERS = {
         "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905  a list of words is read as words
     )
 } | {"once": "1", "twice": "2", "dozen": "12", "fifteen": "15", "twenty": "20", "half": "1/2"}
-SURE = NUMBERS.keys() - {"one", "once", "half"}  # "one" may stand for anybody
+SURE = NUMBERS.keys() - {"one", "once", "half"}  # "one" may mean anybody
 SENTENCE_END = re.compile(r"(?<=[.!?:])[\"'”’)]*\s+|\n+")
 CLAUSE_END = re.compile(
     r"(?<=[.!?])[\"'”’)]*\s+|\n+|[;:]\s|,\s(?=(?:and|but|without|using|with|in|as|so)\b)"
@@ -197,7 +197,7 @@ def _allowed(child: str, parent: str) -> bool:
 
 
 def _counts(text: str) -> dict[str, set[str]]:
-    """The numbers that stand before each thing: {"sent": {"4"}} for "a four-sentence body"."""
+    """The numbers before each thing: {"sent": {"4"}} for "a four-sentence body"."""
     found: dict[str, set[str]] = {}
     # a number that ends a sentence counts nothing of the next one
     each = (pairwise(words_of(clause)) for clause in CLAUSE_END.split(text))

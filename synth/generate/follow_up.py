@@ -1,8 +1,8 @@
-"""Follow up: what the person says next, so that an answered prompt becomes a conversation.
+"""Follow up: the person's next question, which makes a conversation of an answered prompt.
 
-Answers come in, and prompts with the conversation before them go out: another `distill` answers
-them, and so on for as many turns as the recipe has. Source: UltraChat (arXiv:2305.14233), in which
-a model plays the user too.
+Answers become prompts with the conversation so far. Another `distill` answers them, and so on for
+as many turns as the recipe has. Source: UltraChat (arXiv:2305.14233), in which a model plays the
+user too.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ ALIKE = 85.0  # rapidfuzz ratio to the prompt before: the same question again
 
 
 class FollowUp(ShardStage):
-    """Asks for what the person says after each answer."""
+    """Asks the teacher for the person's next question after each answer."""
 
     name = "follow_up"
     takes = frozenset({Kind.ANSWERS})
     asks_teacher = True
 
     max_words: Annotated[int, Field(ge=5)] = 120
-    """A longer follow-up is dropped."""
+    """Rejects longer follow-ups."""
     excerpt_chars: Annotated[int, Field(ge=200, le=100_000)] = 6_000
-    """How much of the answer the teacher is shown, from its beginning."""
+    """How much of the answer the teacher sees, from its beginning."""
     sampling: Sampling = Sampling(temperature=1.0, max_tokens=256)
 
     def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  a question, whatever was answered

@@ -1,11 +1,11 @@
 """Invent: new prompts beside those that came in: from examples, as persons ask, or from nothing.
 
-`examples` is Self-Instruct (arXiv:2212.10560, section 2.2): a few prompts of the shard are shown,
-another one is asked for, and what is too like the pool (ROUGE-L above 0.7) or of an odd length
-leaves. `persona` is Persona Hub (arXiv:2406.20094, section 3): a person, given or thought up, is
-said first, and asks. `template` is Magpie (arXiv:2406.08464, section 2): an aligned model that is
-given its chat template up to the user's turn, and nothing else, writes that turn. The pool is the
-shard's; likeness across shards is left to `dedup`.
+`examples` is Self-Instruct (arXiv:2212.10560, section 2.2): the teacher sees a few prompts of the
+shard and writes another; prompts that are too like the pool (ROUGE-L above 0.7) or have an odd
+length are rejected. `persona` is Persona Hub (arXiv:2406.20094, section 3): the teacher names a
+person, unless the recipe does, and asks as that person. `template` is Magpie (arXiv:2406.08464,
+section 2): an aligned model that gets its chat template up to the user's turn, and nothing else,
+writes that turn. The pool is the shard's; `dedup` compares across shards.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Invent(ShardStage):
     per_prompt: Annotated[int, Field(ge=1, le=64)] = 1
     """New prompts for each that came in."""
     examples: Annotated[int, Field(ge=1, le=12)] = 4
-    """Prompts of the shard that the teacher is shown, the row's own among them."""
+    """Prompts of the shard that the teacher sees, the row's own among them."""
     personas: tuple[str, ...] = ()
     """Persons to draw from, a few words each; left out, the teacher thinks them up."""
     prefix: str | None = None
@@ -68,11 +68,11 @@ class Invent(ShardStage):
     """For `template`: where the user's turn ends, for models whose end of turn is not their end of
     text."""
     max_rouge: Annotated[float, Field(gt=0, le=1)] = 0.7
-    """A prompt more like one of the pool (ROUGE-L, 0 to 1) is dropped."""
+    """Rejects prompts that are more like one of the pool (ROUGE-L, 0 to 1)."""
     min_words: Annotated[int, Field(ge=1)] = 4
-    """A shorter prompt is dropped; Self-Instruct wants more than 3."""
+    """Rejects shorter prompts; Self-Instruct demands more than 3 words."""
     max_words: Annotated[int, Field(ge=5)] = 150
-    """A longer prompt is dropped."""
+    """Rejects longer prompts."""
     sampling: Sampling = Sampling(temperature=1.0, max_tokens=512)
 
     @model_validator(mode="after")
@@ -131,7 +131,7 @@ class Invent(ShardStage):
             reply = await shipped(f"invent/{way}").ask(teacher, values, self.sampling, seed)
         if sample == self.per_prompt - 1:
             place.done(1)
-        said, prompt = _parts(reply, way)
+        own_persona, prompt = _parts(reply, way)
         return NewPrompt(
             row,
             reply,
@@ -146,11 +146,11 @@ class Invent(ShardStage):
                 template="" if way is Way.TEMPLATE else shipped(f"invent/{way}").digest,
             ),
             record_id(ids[row], self.name, reply.key, reply.text, sample),
-            note=said or persona,
+            note=own_persona or persona,
         )
 
     def _screen(self, made: list[NewPrompt], prompts: list[str]) -> None:
-        """The verdicts, in order: what stays joins the pool."""
+        """Adds the verdicts, in order; a prompt that is kept joins the pool."""
 
         pool = RougePool()
         for prompt in prompts:
@@ -162,7 +162,7 @@ class Invent(ShardStage):
                 one.reason = "persona_missing"
                 continue
             reply = replace(one.reply, text=text)
-            # what the model writes from nothing may be in any language
+            # a prompt that the model writes from nothing may be in any language
             way = one.step["operation"]
             alone = way == Way.TEMPLATE
             beside = "" if alone else prompts[one.row]

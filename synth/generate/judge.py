@@ -5,7 +5,7 @@ judge: {rubric: grounded, min_score: 3}   is a rewrite faithful to its source?
 judge: {rubric: my_rubric.md}             by one's own
 judge: {pairs: true}                      behind `prefer`: the chosen answer must win in both orders
 
-A judge's word is a measurement and no proof: `synth calibrate` holds it against gold scores.
+A judge's score is a measurement and no proof: `synth calibrate` compares it with gold scores.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ WINNER: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the judge found of a row; no value where no reply could be used."""
+    """The verdict on a row; no value where no reply could be used."""
 
     value: float | None
     note: str
@@ -73,7 +73,7 @@ class Judge(ShardStage):
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.PROMPTS, Kind.DOCUMENTS, Kind.ANSWERS})
     asks_teacher: ClassVar[bool] = True
     not_in_fingerprint: ClassVar[tuple[str, ...]] = ("rubric",)
-    """Where its file lies does not matter; what it says does, see `identity`."""
+    """The path of its file does not matter; its content does, see `identity`."""
 
     rubric: Literal["helpful", "educational", "prompt", "grounded"] | Path | None = None
     """A shipped rubric, or the path of one's own prompt file with `{{text}}`; `{{prompt}}`,
@@ -81,12 +81,12 @@ class Judge(ShardStage):
     `educational` for documents, `helpful` for answers. `grounded` compares a rewrite with its
     source: 2 and less is a contradiction; a row without a source is not judged."""
     min_score: Annotated[float, Field(ge=LOWEST, le=HIGHEST)] | None = None
-    """Rows with a lower score leave as `judged_too_low`; without it all stay."""
+    """Rejects rows with a lower score as `judged_too_low`; if not given, all stay."""
     pairs: bool = False
-    """Compares a row's text with its `rejected`. Where the chosen one does not win in both orders
-    the row leaves, as `judge_undecided` or `judge_prefers_rejected`."""
+    """Compares a row's text with its `rejected`. If the chosen one does not win in both orders, the
+    row is rejected as `judge_undecided` or `judge_prefers_rejected`."""
     unjudged: Literal["keep", "reject"] = "keep"
-    """What becomes of a row of which no reply can be used: it stays without a score, or leaves as
+    """If no reply about a row can be used: `keep` keeps it without a score, `reject` rejects it as
     `not_judged`."""
     score: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "judge"
     """The score's name, for `select` and `prefer`; another one where there are two judges."""
@@ -152,10 +152,10 @@ class Judge(ShardStage):
         seed = derive_seed(place.seed, self.name, row["id"])
         reply = await template.ask(teacher, {**row, "text": text}, self.sampling, seed, SCORE)
         place.done(1)
-        said = _read(reply)
-        if said is None:
+        verdict = _read(reply)
+        if verdict is None:
             return Judgement(None, f"not judged: {reply.fault}")
-        return Judgement(float(said["score"]), said["reason"][:NOTE_CHARS])
+        return Judgement(float(verdict["score"]), verdict["reason"][:NOTE_CHARS])
 
     async def _compare(self, row: dict[str, str], place: Place, teacher: Teacher) -> Judgement:
         template = shipped("rubric/pair")
@@ -165,12 +165,14 @@ class Judge(ShardStage):
             seed = derive_seed(place.seed, self.name, row["id"], order)
             values = {"prompt": row["prompt"], **answers}
             reply = await template.ask(teacher, values, self.sampling, seed, WINNER)
-            said = _read(reply)
-            if said is None:
+            verdict = _read(reply)
+            if verdict is None:
                 place.done(1)
                 return Judgement(None, f"not judged: {reply.fault}")
-            wins += {wanted: 0.5, "equal": 0.25}.get(said["winner"], 0.0)
-            notes.append(f"shown {wanted}, {said['winner']} wins: {said['reason']}"[:NOTE_CHARS])
+            wins += {wanted: 0.5, "equal": 0.25}.get(verdict["winner"], 0.0)
+            notes.append(
+                f"shown {wanted}, {verdict['winner']} wins: {verdict['reason']}"[:NOTE_CHARS]
+            )
         place.done(1)
         return Judgement(wins, "; ".join(notes))
 
@@ -187,17 +189,17 @@ class Judge(ShardStage):
 
     def _rubric(self, kind: Kind) -> Template:
         if isinstance(self.rubric, Path):
-            return load(self.rubric, once="text", told=frozenset(), given=PLACES)
+            return load(self.rubric, once="text", system=frozenset(), user=PLACES)
         return shipped(f"rubric/{self.rubric or RUBRIC_OF[kind]}")
 
 
 def _read(reply: Reply) -> dict[str, Any] | None:
-    """What the judge said, which follows the schema; None where there is no such reply."""
+    """The judge's reply, which follows the schema; None for a reply with a fault."""
     return None if reply.fault else orjson.loads(reply.text)
 
 
 def _rows(table: pa.Table) -> list[dict[str, str]]:
-    """What a rubric may be given of each row."""
+    """The values of each row that a rubric may have."""
     return [
         {
             "id": id_,

@@ -32,17 +32,17 @@ FORMATS = {
     "brief": "Answer in at most three sentences.",
     "points": "Answer in bullet points, the most important first.",
 }
-"""Shipped answer formats: what the prompt says of them."""
+"""Shipped answer formats: the sentence that asks for each."""
 MARK = re.compile(
     r"\\boxed|####|[`'\"“](?:A:|Answer:|The answer is\b)"
     r"|only the final answer|final answer (?:alone|only|on a|in a|as)\b",
     re.IGNORECASE,
 )
-"""What a prompt that asks for its final answer behind a mark says."""
+"""How a prompt asks for its final answer behind a mark."""
 
 
 def asks_for_mark(text: str) -> bool:
-    """Whether a text tells how the final answer is to be marked."""
+    """Whether a text says how to mark the final answer."""
     return MARK.search(text) is not None
 
 
@@ -79,7 +79,7 @@ class Formats(Model):
     def sentence(
         self, seed: int, record: str, prompt: str, reference: Mapping[str, str | None] | None
     ) -> str:
-        """What is asked of a prompt, drawn by its id; empty where nothing is."""
+        """The sentence that asks for the format, drawn by the record's id; or ""."""
         if self.when == "gold" and (not (reference or {}).get("answer") or asks_for_mark(prompt)):
             return ""
         drawn = derive_random(seed, "distill", "format", record).choice(self.ask)

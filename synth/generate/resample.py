@@ -25,7 +25,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Resample(Answering):
-    """Asks again where it pays: for prompts whose pass rate is neither 0 nor 1.
+    """Asks again for prompts whose pass rate is neither 0 nor 1.
 
     A prompt on which all samples agree teaches little by further ones, and one that none answers
     rightly is likely too hard or wrong. Source: difficulty-aware sampling as in DART-Math
@@ -40,8 +40,8 @@ class Resample(Answering):
     below: Share = 1.0
     """and a lower one than this, are asked again."""
     formats: Formats | None = None
-    """Those of `distill` that are not released, written as there: each prompt gets the same again.
-    What was released is part of the prompt already."""
+    """The formats of `distill` that are not released, written as there: each prompt gets the same
+    one again. Released formats are part of the prompt already."""
 
     @model_validator(mode="after")
     def _bounds(self) -> Resample:
@@ -65,7 +65,7 @@ class Resample(Answering):
         table = table.select(RECORD.names)
         prompts, asked = _prompts(table, torn, self.formats, place.seed)
         outcome = await self.answers(prompts, asked, place)
-        # a new sample stands behind the last old one of its prompt
+        # a new sample follows the last old one of its prompt
         last = {prompt.id: rows[-1] for prompt, rows in zip(asked, torn, strict=True)}
         places = [last[prompt] for prompt in last_step(outcome.kept, "parent")]
         order = np.argsort(np.array([*range(len(table)), *places], np.int64), kind="stable")
@@ -86,7 +86,7 @@ def _prompts(
         prompt = answer["parent"] if answer else id_
         samples = [_sample(one) for one in table["trail"].take(pa.array(found[row])).to_pylist()]
         ids.append(prompt)
-        # what led to the prompt; what was asked for its sake, knowledge say, is asked for again
+        # the steps that led to the prompt; knowledge about it is asked for again
         at = next((n for n, one in enumerate(trail) if one["parent"] == prompt), len(trail))
         trails.append(trail[:at] if answer else trail)
         last = context[-1]["content"]

@@ -1,8 +1,8 @@
-"""Reverse: the prompt that a document would answer, so that prompts can be mined from the web.
+"""Reverse: the teacher writes the prompt that a document would answer.
 
 Source: instruction backtranslation (arXiv:2308.06259) and reverse instructions (LongForm,
-arXiv:2304.08460). The document stays beside its prompt: as the answer, or as the reference that an
-answer of the teacher's can be held against.
+arXiv:2304.08460). The document stays beside its prompt: as the answer, or as the reference with
+which the teacher's answer can be compared.
 """
 
 from __future__ import annotations
@@ -27,21 +27,22 @@ GIVES_AWAY = "source_copied"
 
 
 class Reverse(ShardStage):
-    """Asks of each document for the prompt that it would answer."""
+    """Asks the teacher for the prompt that each document would answer."""
 
     name = "reverse"
     takes = frozenset({Kind.DOCUMENTS})
     asks_teacher = True
 
     answer: Literal["teacher", "document"] = "teacher"
-    """Who answers: left to `distill`, with the document as reference; or the document itself."""
+    """Who answers: the teacher, in a later `distill`, with the document as reference; or the
+    document itself."""
     excerpt_chars: Annotated[int, Field(ge=200, le=100_000)] = 4_000
-    """How much of a document the teacher is shown, from its beginning."""
+    """How much of a document the teacher sees, from its beginning."""
     max_copied: Annotated[float, Field(ge=0, le=1)] = 0.4
-    """A prompt of which a larger share of the word 4-grams stands in the document is dropped: it
-    gives away what it should ask for."""
+    """Rejects prompts that share more of their word 4-grams with the document: they give away what
+    they should ask for."""
     max_words: Annotated[int, Field(ge=5)] = 120
-    """A longer prompt is dropped."""
+    """Rejects longer prompts."""
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=256)
 
     def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  decided by who answers

@@ -1,4 +1,4 @@
-"""The `revise` stage: the teacher criticizes each answer after written principles, and mends it.
+"""The `revise` stage: the teacher criticizes each answer by written principles, and improves it.
 
 revise: {}                                the better answer takes the place of the first
 revise: {pairs: true}                     and the first one becomes its `rejected`
@@ -41,8 +41,8 @@ CRITIQUE: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
-    """What became of one answer."""
+class Revised:
+    """The result for one answer."""
 
     steps: tuple[tuple[str, Reply], ...]
     """Operation and reply of each request that led to the text."""
@@ -65,10 +65,10 @@ class Revise(ShardStage):
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.ANSWERS})
     asks_teacher: ClassVar[bool] = True
     not_in_fingerprint: ClassVar[tuple[str, ...]] = ("constitution",)
-    """Where its file lies does not matter; what it says does, see `identity`."""
+    """The path of its file does not matter; its content does, see `identity`."""
 
     rounds: Annotated[int, Field(ge=1, le=5)] = 1
-    """How often an answer is criticized and mended, at most."""
+    """How often an answer is criticized and revised, at most."""
     pairs: bool = False
     """The first answer becomes the revised one's `rejected`: a preference pair."""
     constitution: Path | None = None
@@ -91,14 +91,14 @@ class Revise(ShardStage):
         return super().needs() | {Need.SCHEMA}
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
-        """The answers in order, each mended or as it was."""
+        """The answers in order, each revised or as it was."""
 
         rows = table.select(["id", "context", "text"]).to_pylist()
         principles = self._principles()
-        mended = await together(self._mend(row, principles, place) for row in rows)
-        return self._gather(table, rows, mended, place)
+        revised = await together(self._revise(row, principles, place) for row in rows)
+        return self._gather(table, rows, revised, place)
 
-    async def _mend(self, row: dict[str, Any], principles: str, place: Place) -> Mended:
+    async def _revise(self, row: dict[str, Any], principles: str, place: Place) -> Revised:
         teacher = place.teacher
         assert teacher is not None
         steps: list[tuple[str, Reply]] = []
@@ -112,30 +112,30 @@ class Revise(ShardStage):
             )
             if critique.fault:
                 place.done(1)
-                return Mended((*steps, ("critique", critique)), text, critique.fault, critique.raw)
-            said = orjson.loads(critique.text)
-            if not said["needs_revision"]:
+                return Revised((*steps, ("critique", critique)), text, critique.fault, critique.raw)
+            verdict = orjson.loads(critique.text)
+            if not verdict["needs_revision"]:
                 break
-            values["critique"] = said["critique"]
+            values["critique"] = verdict["critique"]
             seed = derive_seed(place.seed, self.name, row["id"], round_, "revise")
             revision = await shipped("revise/revise").ask(teacher, values, self.sampling, seed)
             steps += [("critique", critique), ("revise", revision)]
             if revision.fault:
                 place.done(1)
-                return Mended(tuple(steps), text, revision.fault, revision.raw)
+                return Revised(tuple(steps), text, revision.fault, revision.raw)
             text = revision.text
         place.done(1)
-        return Mended(tuple(steps), text)
+        return Revised(tuple(steps), text)
 
     def _gather(
-        self, table: pa.Table, rows: list[dict[str, Any]], mended: list[Mended], place: Place
+        self, table: pa.Table, rows: list[dict[str, Any]], revised: list[Revised], place: Place
     ) -> Outcome:
         """Changed answers as children of the first ones; the others as they came."""
 
-        faulty = [one.fault is not None for one in mended]
-        unchanged = [not one.steps and one.fault is None for one in mended]
-        changed = [row for row, one in enumerate(mended) if one.steps and one.fault is None]
-        children = self._children(table, rows, mended, changed, place)
+        faulty = [one.fault is not None for one in revised]
+        unchanged = [not one.steps and one.fault is None for one in revised]
+        changed = [row for row, one in enumerate(revised) if one.steps and one.fault is None]
+        children = self._children(table, rows, revised, changed, place)
         stays = np.array(unchanged, bool) & (not self.pairs)
         leaves = np.array(
             [(self.pairs and same) or bad for same, bad in zip(unchanged, faulty, strict=True)],
@@ -144,7 +144,7 @@ class Revise(ShardStage):
         kept_rows = np.flatnonzero(stays)
         order = np.argsort(np.concatenate([kept_rows, np.array(changed, np.int64)]), kind="stable")
         kept = pa.concat_tables([table.select(RECORD.names).filter(stays), children])
-        left = [one for one, goes in zip(mended, leaves, strict=True) if goes]
+        left = [one for one, goes in zip(revised, leaves, strict=True) if goes]
         return Outcome(
             kept.take(pa.array(order)),
             rejects(
@@ -159,7 +159,7 @@ class Revise(ShardStage):
         self,
         table: pa.Table,
         rows: list[dict[str, Any]],
-        mended: list[Mended],
+        revised: list[Revised],
         changed: Sequence[int],
         place: Place,
     ) -> pa.Table:
@@ -173,11 +173,11 @@ class Revise(ShardStage):
                     self.name, operation, rows[row]["id"], identity, reply,
                     round_=number // 2 + 1, template=shipped(f"revise/{operation}").digest,
                 )
-                for number, (operation, reply) in enumerate(mended[row].steps)
+                for number, (operation, reply) in enumerate(revised[row].steps)
             ]
             for row in changed
         ]  # fmt: skip
-        columns = {"text": pa.array([mended[row].text for row in changed], pa.string())}
+        columns = {"text": pa.array([revised[row].text for row in changed], pa.string())}
         if self.pairs:
             columns["rejected"] = pa.array([rows[row]["text"] for row in changed], pa.string())
         return derive_through(
@@ -186,7 +186,7 @@ class Revise(ShardStage):
             trails,
             [
                 record_id(
-                    rows[row]["id"], self.name, *(reply.key for _, reply in mended[row].steps)
+                    rows[row]["id"], self.name, *(reply.key for _, reply in revised[row].steps)
                 )
                 for row in changed
             ],

@@ -147,7 +147,7 @@ class Rewrite(ShardStage):
 
         asked: list[tuple[Piece, Reply, Judged]] = []
 
-        def hear(pieces: list[Piece], replies: list[Reply]) -> None:
+        def take(pieces: list[Piece], replies: list[Reply]) -> None:
             judged = [
                 read_rewrite(reply, template(piece.style))
                 for piece, reply in zip(pieces, replies, strict=True)
@@ -159,11 +159,11 @@ class Rewrite(ShardStage):
                     for piece, (text, reason) in zip(pieces, judged, strict=True)
                     if reason is None
                 ]
-                watch.hear(accepted, len(asked))
+                watch.add(accepted, len(asked))
 
         size = max(1, self.collapse.wave // self.per_chunk) if self.collapse else len(every) or 1
         waves = [every[at : at + size] for at in range(0, len(every), size)]
-        await _two_in_flight(waves, start, hear)
+        await _two_in_flight(waves, start, take)
         return asked
 
     async def _ask(self, piece: Piece, ids: list[str], place: Place) -> Reply:
@@ -182,19 +182,19 @@ class Rewrite(ShardStage):
 async def _two_in_flight(
     waves: Sequence[Sequence[Part]],
     start: Callable[[Sequence[Part]], tuple[list[Piece], Awaitable[list[Reply]]]],
-    hear: Callable[[list[Piece], list[Reply]], None],
+    take: Callable[[list[Piece], list[Reply]], None],
 ) -> None:
-    """Every wave started and heard, in order; the next one is under way while one is awaited."""
+    """Starts every wave and takes its replies, in order, always with the next wave in flight."""
     flying: list[tuple[list[Piece], asyncio.Future[list[Reply]]]] = []
     try:
         for wave in waves:
             pieces, replies = start(wave)
             flying.append((pieces, asyncio.ensure_future(replies)))
             if len(flying) > 1:
-                hear(flying[0][0], await flying[0][1])
+                take(flying[0][0], await flying[0][1])
                 flying.pop(0)
         for pieces, future in flying:
-            hear(pieces, await future)
+            take(pieces, await future)
     except BaseException:
         for _, future in flying:
             future.cancel()
@@ -213,8 +213,8 @@ def read_rewrite(reply: Reply, template: Template) -> tuple[str, str | None]:
     if reply.finish_reason == "length":
         return reply.text, "reply_truncated"
     first, _, rest = reply.text.strip().partition("\n")
-    said = FIRST_LINE.fullmatch(first)
-    if said is None or said["name"].lower() != (template.first_line or "").lower():
+    named = FIRST_LINE.fullmatch(first)
+    if named is None or named["name"].lower() != (template.first_line or "").lower():
         return reply.text, "first_line_missing"
     text = rest.strip()
     if not text:
@@ -252,7 +252,7 @@ def outcome(
     identity: Identity,
     notes: tuple[str, ...],
 ) -> Outcome:
-    """What is usable, and what left, both in the order of the documents.
+    """The kept and the rejected rewrites, both in the order of the documents.
 
     `blank` are the rows of the table in which there was nothing to rewrite.
     """
@@ -305,7 +305,7 @@ def outcome(
 
 
 def _with_sections(table: pa.Table, parts_: Sequence[Part]) -> list[str]:
-    """The documents' `meta`, with the headings over each part that stands under any."""
+    """The documents' `meta`, with the headings over each part that has any."""
     metas: list[str] = table["meta"].to_pylist()
     return [
         orjson.dumps(

@@ -1,4 +1,4 @@
-"""The `round_trip` stage: the teacher guesses what an answer answers, and is held against it.
+"""The `round_trip` stage: the teacher guesses the prompt of an answer, to compare it with the real.
 
 round_trip: {min_likeness: 0.3}
 """
@@ -37,8 +37,8 @@ class RoundTrip(ShardStage):
     reply cannot be used it is empty, and the row stays.
 
     Source: roundtrip consistency, arXiv:1906.05416, there of questions and answers. Ours goes from
-    answer to prompt, and compares words, since a prompt can be said in many ways: choose the limit
-    after a look at the scores.
+    answer to prompt, and compares words. A prompt can be written in many ways: look at the scores
+    before you choose the limit.
     """
 
     name: ClassVar[str] = "round_trip"
@@ -46,8 +46,8 @@ class RoundTrip(ShardStage):
     asks_teacher: ClassVar[bool] = True
 
     min_likeness: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Rows whose prompt is less like the guess leave as `prompt_not_recovered`; without it all
-    stay, with their scores."""
+    """Rejects rows whose prompt is less like the guess as `prompt_not_recovered`; if not given, all
+    stay with their scores."""
     sampling: Sampling = Sampling(temperature=0, max_tokens=512)
 
     def identity(self) -> object:

@@ -1,4 +1,4 @@
-"""What a source may become and for whom, and where each style's prompt file lies.
+"""The styles of `rewrite` and their prompt files, and the draw of a style and an audience.
 
 styles: [faq, table, prompts/my_style.md]
 """
@@ -98,7 +98,7 @@ def prompt_file(style: str) -> Path | None:
 
 
 def style_name(style: str) -> str:
-    """What a style is called in a row's trail, and in the first line of its replies."""
+    """The name of a style in a row's trail, and in the first line of its replies."""
     return _name(style, _changed(style))
 
 
@@ -120,7 +120,7 @@ def _template(style: str, changed_ns: int) -> Template:
     del changed_ns
     path = Path(style)
     found = load(
-        path, once="source", told=frozenset({"audience"}), given=frozenset({"audience", "title"})
+        path, once="source", system=frozenset({"audience"}), user=frozenset({"audience", "title"})
     )
     names = set(FIRST_LINE.findall(found.system))
     if len(names) != 1:

@@ -1,9 +1,9 @@
-"""Prompt files: what the teacher is told, a line `---`, then what it is given, last a cue.
+"""Prompt files: instructions, a line `---`, then the values of a row, last a cue.
 
-What it is told comes first and is the same for every row, so that vLLM's prefix cache hits.
-`{{name}}` is replaced by a value, once: values are data and are never looked into again, so a page
-that holds `{{prompt}}` reaches the teacher as it is. There is nothing else in the language, no
-condition, loop or call, so a file that anyone wrote renders in one pass and can do nothing.
+The instructions are the same for every row, so that vLLM's prefix cache hits. `{{name}}` is
+replaced by a value, once. Values are data and are not searched again, so a page that contains
+`{{prompt}}` reaches the teacher as it is. The language has no condition, loop or call: any file
+renders in one pass and can do nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_BYTES = 64 << 10  # a place for a page may occur once, so a rendered prompt 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A prompt file. `digest` stands in every row's trail: an edited file is another template."""
+    """A prompt file. Every row's trail has the `digest`: an edited file is another template."""
 
     system: str
     user: str
@@ -68,12 +68,12 @@ class Template:
     def unmarked(self, text: str, values: Mapping[str, str]) -> str:
         """The text without the cue at its front, and without the file's tags around its lines.
 
-        A tag that a value holds stays: the text may be about it.
+        A tag that a value contains stays: the text may be about it.
         """
         cue = self.user.rpartition("\n")[2]
         if cue.endswith(":"):
-            said = rf"\A[#\s]*([*_]*){re.escape(cue[:-1])}\s*(?::\s*\1|\1\s*:)\s*"
-            text = re.sub(said, "", text, flags=re.IGNORECASE)
+            pattern = rf"\A[#\s]*([*_]*){re.escape(cue[:-1])}\s*(?::\s*\1|\1\s*:)\s*"
+            text = re.sub(pattern, "", text, flags=re.IGNORECASE)
         given = "\n".join(values.values())
         tags = "|".join(tag for tag in TAG.findall(self.user) if f"{tag}>" not in given)
         if tags:
@@ -83,10 +83,10 @@ class Template:
 
     @property
     def first_line(self) -> str | None:
-        """What a reply must begin with, as the file demands: the name in `` `=== name ===` ``.
+        """The name in the first line that the file demands of replies, `` `=== name ===` ``.
 
-        Source: Nemotron-CC (arXiv:2412.02595, appendix): a fixed first line tells a reply that
-        follows the prompt from one that does not; it is checked and stripped.
+        Source: Nemotron-CC (arXiv:2412.02595, appendix): a fixed first line shows that a reply
+        follows the prompt; it is checked and stripped.
         """
         found = FIRST_LINE.search(self.system)
         return found[1] if found else None
@@ -102,11 +102,11 @@ def shipped(name: str) -> Template:
     return parse((PROMPTS / f"{name}.md").read_text(encoding="utf-8"))
 
 
-def load(path: Path, *, once: str, told: frozenset[str], given: frozenset[str]) -> Template:
+def load(path: Path, *, once: str, system: frozenset[str], user: frozenset[str]) -> Template:
     """A user's own template; the shipped ones are good to start from.
 
-    It must give the value `once` once, behind the divider; before it stand only values of `told`,
-    behind it also those of `given`. Raises `InputError` that says what is wrong with it.
+    It must have the value `once` once, below the divider. Above the divider it may have values of
+    `system`, and below it also those of `user`. Raises `InputError` if it cannot be used.
     """
     try:
         content = path.read_bytes()
@@ -129,8 +129,8 @@ def load(path: Path, *, once: str, told: frozenset[str], given: frozenset[str]) 
             f"{{{{{once}}}}}, and there is nothing else to write"
         )
     for part, where, known in (
-        (template.system, "before the line `---`", told),
-        (template.user, "behind the line `---`", told | given | {once}),
+        (template.system, "before the line `---`", system),
+        (template.user, "behind the line `---`", system | user | {once}),
     ):
         for place in PLACE.findall(part):
             if place not in known:

@@ -1,4 +1,4 @@
-"""The `use_tools` stage: prompts are answered with tools, calls and what they return in the record.
+"""The `use_tools` stage: answers with tools; the record has the calls and their results.
 
 use_tools: {tools: tools.json, most_calls: 4}
 
@@ -69,13 +69,13 @@ class UseTools(ShardStage):
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.PROMPTS})
     asks_teacher: ClassVar[bool] = True
     not_in_fingerprint: ClassVar[tuple[str, ...]] = ("tools",)
-    """Where its file lies does not matter; what it says does, as a file of the stage."""
+    """The path of its file does not matter; its content does, as a file of the stage."""
 
     tools: Path
     """A JSON file: a list of tools, each with `name`, `description` and `parameters`, the JSON
     schema of its arguments. OpenAI's form is read too."""
     most_calls: Annotated[int, Field(ge=1, le=32)] = 6
-    """Calls of one trace at most; a longer one leaves as `tool_calls_without_end`."""
+    """Calls of one trace at most; longer ones are rejected as `tool_calls_without_end`."""
     sampling: Sampling = Sampling()
 
     def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  answers, whatever came
@@ -95,7 +95,7 @@ class UseTools(ShardStage):
         return super().needs() | {Need.SCHEMA}
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
-        """A trace for each prompt, in order. One leaves with the teacher's fault, or for its calls:
+        """A trace for each prompt, in order. Reasons are the teacher's fault, or, for its calls,
         `tool_call_malformed`, `tool_unknown`, `tool_arguments_invalid`, `tool_calls_without_end`.
         """
 
@@ -142,7 +142,7 @@ class UseTools(ShardStage):
                 context.append(Turn(role="tool", content=back.text))
 
     async def _returned(self, record: str, call: Call, before: list[str], place: Place) -> Reply:
-        """What the tool returns, as the teacher makes it up."""
+        """The result of the tool, which the teacher makes up."""
         assert place.teacher is not None
         seed = derive_seed(place.seed, self.name, record, "return", len(before))
         values = {
@@ -273,8 +273,8 @@ def calls_in(text: str, tools: Sequence[Tool]) -> list[Call]:
     calls = []
     for body in found:
         try:
-            said = orjson.loads(body)
-            name, arguments = said["name"], said.get("arguments", {})
+            call = orjson.loads(body)
+            name, arguments = call["name"], call.get("arguments", {})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CallError("tool_call_malformed", f"no call: {body.strip()[:200]}") from error
         if name not in known:

@@ -45,7 +45,7 @@ class Instruction:
 
 
 def attached(meta: Mapping[str, Any]) -> list[Instruction]:
-    """Those that stand in a record's meta, in any form; what is no instruction is left out."""
+    """The instructions in a record's meta, in any form; anything else is ignored."""
     own, constraints = meta.get(KEY), meta.get(CONSTRAINTS)
     found = [
         Instruction(one["id"], {key: value for key, value in one.items() if key != "id"})
@@ -71,7 +71,7 @@ def attached(meta: Mapping[str, Any]) -> list[Instruction]:
 
 
 def _constraint(check: str, value: object) -> Instruction:
-    """What it asks for; one of an unknown kind has an id that no rule has."""
+    """The instruction of a constraint; an unknown kind gets an id that no rule has."""
     if check not in CHECKS:
         return Instruction(f"{CONSTRAINTS}:{check}")
     name, parameter, others = CHECKS[check]

@@ -1,7 +1,7 @@
 """Which constraint suits a prompt: one that contradicts nothing that the prompt asks already.
 
-Careful rather than rich: whatever the prompt says about an aspect (its length, form, case, ending …)
-keeps every constraint on that aspect away.
+If the prompt says anything about an aspect (length, form, case, ending …), no constraint on that
+aspect is drawn.
 """
 
 # ruff: noqa: E501  the words of an aspect are a table
@@ -56,7 +56,7 @@ BARE: Final = _words(
     r"one[- ]word\b", r"yes or no\b", r"true or false\b",
 )  # fmt: skip
 ADDS: Final = ALL - {Aspect.CASE, Aspect.COMMAS}
-# What instructions that we do not attach are about, by the group of their name.
+# The aspects of instructions that we do not attach, by the group of their name.
 GROUPS: Final = {
     "length_constraints": frozenset({Aspect.LENGTH, Aspect.FORM}),
     "count": frozenset({Aspect.LENGTH, Aspect.FORM, Aspect.VOCABULARY}),
@@ -94,7 +94,7 @@ def draw(
     names = {one.id for one in known}
     # what was added before is known by its name, and its words claim nothing more
     rest = OURS.sub(" ", prompt)
-    claimed = {aspect for aspect, said in CLAIMS.items() if said.search(rest)}
+    claimed = {aspect for aspect, words in CLAIMS.items() if words.search(rest)}
     claimed |= {aspect for one in known for aspect in _about(one.id)}
     if BARE.search(rest):
         claimed |= ADDS
@@ -106,7 +106,7 @@ def draw(
             open_.setdefault(family.id, []).append(family)
     if not open_:
         return None
-    kind = chance.choice(list(open_))  # a kind that is said in two directions is drawn once
+    kind = chance.choice(list(open_))  # a kind with two directions is drawn once
     # no word of the gold answer is forbidden either
     drawn = chance.choice(open_[kind]).draw(chance, f"{prompt}\n{gold or ''}", short=short)
     # our wordings are English, and so is the prompt or it is left alone

@@ -1,4 +1,4 @@
-"""The kinds of constraint that `evolve` attaches, with their parameters and how they are said.
+"""The kinds of constraint that `evolve` attaches, with their parameters and wordings.
 
     Drawn(Instruction("length_constraints:number_sentences", {"relation": "less than",
                       "num_sentences": 6}), "Answer in fewer than 6 sentences.")
@@ -21,7 +21,7 @@ from synth.text.domain import Domain
 
 
 class Aspect(StrEnum):
-    """What a constraint says something about; two that share one may contradict each other."""
+    """The side of an answer that a constraint limits; two on one side may contradict each other."""
 
     LENGTH = "length"
     FORM = "form"
@@ -69,8 +69,8 @@ class Family:
     def draw(self, chance: random.Random, prompt: str, *, short: bool = False) -> Drawn:
         """Parameters, those for a short answer if wanted, and a wording."""
         given = (self.short if short and self.short else self.parameters)(chance, prompt)
-        said = {name: _said(value) for name, value in given.items()}
-        return Drawn(Instruction(self.id, given), chance.choice(self.wordings).format(**said))
+        words = {name: _in_words(value) for name, value in given.items()}
+        return Drawn(Instruction(self.id, given), chance.choice(self.wordings).format(**words))
 
 
 # Plain words that few prompts are about and any answer can bring in.
@@ -93,8 +93,8 @@ END_PHRASES: Final = (
 )  # fmt: skip
 
 
-def _said(value: object) -> str:
-    """A parameter as a sentence has it: a list as `"a" and "b"`."""
+def _in_words(value: object) -> str:
+    """A parameter as it is written in a sentence: a list as `"a" and "b"`."""
     return " and ".join(f'"{one}"' for one in value) if isinstance(value, list) else str(value)
 
 
@@ -136,7 +136,7 @@ FAMILIES: Final = (
     ),
     Family(
         "length_constraints:number_sentences",
-        # without capitals it cannot be told where sentences begin
+        # without capitals nobody sees where sentences begin
         frozenset({Aspect.LENGTH, Aspect.FORM, Aspect.CASE}),
         (
             "Answer in at least {num_sentences} sentences.",

@@ -1,9 +1,9 @@
-"""The instructions that a prompt states in its own words, read back by patterns.
+"""The instructions that a prompt states in its own words, found by patterns.
 
 "… Write at least 300 words, and do not use any commas." -> number_words, no_comma
 
-Meant to be right rather than complete: what is said otherwise is not found. Every wording that
-`evolve` adds (`families.py`) is read, and so is much of how people say it.
+Meant to be right rather than complete. The patterns find every wording that `evolve` adds
+(`families.py`), and many that people use.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MOST_CHARS = 20_000  # of a prompt that is searched for instructions
 
 @lru_cache(maxsize=1024)
 def stated(prompt: str) -> tuple[Instruction, ...]:
-    """Those that the prompt states in words that leave no doubt; each kind once."""
+    """The instructions that the prompt states beyond doubt; each kind once."""
     found: dict[str, Instruction] = {}
     for one in _readings(prompt):
         found.setdefault(one.id, one)
@@ -164,7 +164,7 @@ def _rule(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-# What one of must stand in the text, in small letters; the pattern; what it makes.
+# Words of which the text must contain one, in small letters; the pattern; what it makes.
 STATED: Final[
     Sequence[tuple[tuple[str, ...], re.Pattern[str], Callable[[re.Match[str]], Instruction]]]
 ] = (

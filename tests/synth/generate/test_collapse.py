@@ -48,16 +48,16 @@ def test_texts_without_words_have_a_measure(texts: list[str]) -> None:
 
 def test_a_style_is_slowed_then_stopped_and_one_that_recovers_goes_on() -> None:
     watch = CollapseWatch(Bounds(min_texts=8))
-    watch.hear([("faq", alike(n)) for n in range(8)] + [("table", varied(0))], 9)
+    watch.add([("faq", alike(n)) for n in range(8)] + [("table", varied(0))], 9)
     assert (watch.slowed("faq"), watch.stopped("faq"), watch.slowed("table")) == (
         True,
         False,
         False,
     )
-    watch.hear([("faq", varied(n)) for n in range(WINDOW)], 80)
+    watch.add([("faq", varied(n)) for n in range(WINDOW)], 80)
     assert not watch.slowed("faq")
     for _ in range(2):
-        watch.hear([("faq", alike(n)) for n in range(WINDOW)], 200)
+        watch.add([("faq", alike(n)) for n in range(WINDOW)], 200)
     assert watch.stopped("faq")
     assert [note.partition(" after")[0] for note in watch.notes] == [
         "faq slowed",
@@ -71,8 +71,8 @@ def test_a_style_is_slowed_then_stopped_and_one_that_recovers_goes_on() -> None:
 def test_what_is_remembered_is_bounded() -> None:
     watch = CollapseWatch(Bounds())
     for _ in range(20):
-        watch.hear([("faq", "word " * 50_000)] * 20, 0)
-    [heard] = watch._heard.values()
+        watch.add([("faq", "word " * 50_000)] * 20, 0)
+    [heard] = watch._styles.values()
     assert sum(map(len, heard.latest)) <= WINDOW * 2 * HEAD_CHARS
 
 

@@ -150,7 +150,7 @@ GIVEN = "---\n<source>\n{{source}}\n</source>\n"
 def loaded(folder: Path, content: str) -> Template:
     path = folder / "mine.md"
     path.write_text(content)
-    return load(path, once="source", told=frozenset({"audience"}), given=frozenset({"title"}))
+    return load(path, once="source", system=frozenset({"audience"}), user=frozenset({"title"}))
 
 
 def test_a_shipped_file_can_be_copied_and_used_as_ones_own(tmp_path: Path) -> None:
@@ -186,10 +186,10 @@ def test_a_file_of_ones_own_that_cannot_be_used_is_told_why(
 
 def test_a_file_that_is_not_there_or_not_text_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
-        load(tmp_path / "no.md", once="source", told=frozenset(), given=frozenset())
+        load(tmp_path / "no.md", once="source", system=frozenset(), user=frozenset())
     (tmp_path / "bad.md").write_bytes(b"\xff\xfe---")
     with pytest.raises(InputError, match="not UTF-8"):
-        load(tmp_path / "bad.md", once="source", told=frozenset(), given=frozenset())
+        load(tmp_path / "bad.md", once="source", system=frozenset(), user=frozenset())
 
 
 def test_values_do_not_look_into_each_other() -> None:
