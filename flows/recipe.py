@@ -161,6 +161,15 @@ def own_stage(path: str, settings: Mapping[str, Any]) -> Stage:
     return found
 
 
+def line_of(stage: Stage) -> dict[str, Any]:
+    """The stage as a line of a recipe, with all of its settings."""
+    settings = stage.model_dump(mode="json")
+    own = type(stage)
+    if STAGES.get(stage.name) is own:
+        return {stage.name: settings}
+    return {"use": f"{own.__module__}:{own.__qualname__}", "with": settings}
+
+
 def _is_stage(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, Stage) and not isabstract(value)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from filters.entry import plain_rows
 from filters.quality.stage import Quality
 from filters.verify.stage import Verify
+from flows.recipe import StageEntry, line_of
 from flows.recipe_file import load_recipe
 from synth.batch import Batch
 from synth.engine.run import open_runner, run_stages
@@ -197,6 +199,13 @@ def test_another_answer_than_true_or_false_is_named(recipe: Path, kind: Any) -> 
     stage = kind.model_validate([{"use": "my_use.parts:odd"}])
     with pytest.raises(InputError, match=r"parts:odd gave 'yes' for row \w+; expected True"):
         outcome(stage, "It is 5")
+
+
+def test_every_stage_of_a_plan_can_be_written_as_a_line_and_read_again(recipe: Path) -> None:
+    stages = load_recipe(str(recipe)).stages
+    lines = json.loads(json.dumps([line_of(stage) for stage in stages]))
+    assert [next(iter(line)) for line in lines] == ["read", "use", "quality", "write"]
+    assert [StageEntry.model_validate(line).stage for line in lines] == list(stages)
 
 
 def test_a_stage_with_a_function_can_be_written_out_and_read_again(recipe: Path) -> None:

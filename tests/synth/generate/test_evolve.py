@@ -424,3 +424,10 @@ def test_an_instruction_that_survives_less_is_given_up() -> None:
     new = Version(1, with_instruction(old.template, "Ask for more."), before=old)
     assert settled(new, 0.4) is old
     assert settled(new, 0.6).template is new.template
+
+
+def test_the_judges_schema_is_sent_as_it_always_was() -> None:
+    assert SCHEMA["title"] == "Judgement"
+    assert SCHEMA["description"].startswith(
+        "What the judge says of a child. The reason comes first"
+    )
