@@ -20,7 +20,7 @@ from itertools import chain, pairwise
 from rapidfuzz import fuzz
 from rapidfuzz.distance import Indel
 
-from synth.generate.operations import Change, Rule
+from synth.generate.operations import Change, OperationRule
 from synth.generate.screen import (
     MOST_CHARS,
     STEM_CHARS,
@@ -94,7 +94,7 @@ def eliminate(
     limits: PromptLimits,
     *,
     instruction: str = "",
-    rule: Rule | None = None,
+    rule: OperationRule | None = None,
     change: Change | None = None,
     answer: str | None = None,
     attached: Sequence[Instruction] = (),
@@ -107,7 +107,7 @@ def eliminate(
     """
     if reply.fault:
         return Assessment(reply.fault)
-    rule, change = rule or Rule(), change or Change()
+    rule, change = rule or OperationRule(), change or Change()
     text, parent = reply.text[:MOST_CHARS], parent[:MOST_CHARS]
     before, after = parent.strip().lower(), text.lower()
     similarity = float(fuzz.ratio(before, after))

@@ -21,7 +21,7 @@ from synth.generate import improve as auto
 from synth.generate.adapt import Adapt, Yield, count, draw, gains_nothing, total
 from synth.generate.eliminate import eliminate
 from synth.generate.gain import GainJudge
-from synth.generate.improve import Failure, Improve, Instructions
+from synth.generate.improve import Failure, Improve, Versions
 from synth.generate.lineage import Descendant, Lineage, lineages, outcome
 from synth.generate.operations import (
     EVOL_INSTRUCT,
@@ -141,7 +141,7 @@ class Evolve(ShardStage):
         asked = [child for one in rounds.lineages for child in one.children if child.asked]
         return Outcome(
             found.kept,
-            rounds.instructions.added_to(found.rejected, self.name),
+            rounds.versions.added_to(found.rejected, self.name),
             tried=len(asked),
             survived=sum(child.reason is None for child in asked),
         )
@@ -182,7 +182,7 @@ class Rounds:
             frozenset(settings.spare),
         )
         self.lineages = lineages(table)
-        self.instructions = Instructions(settings.operations)
+        self.versions = Versions(settings.operations)
         self.yields: dict[Operation, Yield] = {}
         self._pool = PromptPool()
         for one in self.lineages:
@@ -208,7 +208,7 @@ class Rounds:
             if settings.adapt is not None and gains_nothing(of_round, first, settings.adapt):
                 break
             if settings.improve is not None and not last:
-                await self.instructions.improve(
+                await self.versions.improve(
                     settings.improve,
                     self.teacher,
                     {one: now.survived / now.attempts for one, now in found.items()},
@@ -245,10 +245,11 @@ class Rounds:
             if rule.domain in (None, *here) and (change := rule.change(parent, dice)) is not None
         }
         weights, adapt = self.settings.weights, self.settings.adapt
-        if not any(weights.get(one, 1.0) for one in changes):
+        among = tuple(one for one in self.settings.operations if one in changes)
+        if not any(weights.get(one, 1.0) for one in among):
             return None
         sharpness = adapt.sharpness if adapt else 0.0
-        operation = draw(tuple(changes), weights, self.yields, sharpness, dice())
+        operation = draw(among, weights, self.yields, sharpness, dice())
         return operation, changes[operation]
 
     async def _asked(
@@ -256,7 +257,7 @@ class Rounds:
     ) -> Descendant:
         """The child that the teacher writes, judged by rules and, if wanted, by the teacher."""
         settings, seed, rule = self.settings, self.place.seed, self.rules[operation]
-        version = self.instructions[operation]
+        version = self.versions[operation]
         values = {"prompt": parent.prompt, **change.values}
         own_seed = derive_seed(seed, "evolve", "sample", round_, lineage.id)
         sampling = rule.sampling(settings.sampling)

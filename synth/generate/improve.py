@@ -83,7 +83,7 @@ def with_instruction(template: Template, text: str) -> Template:
     return Template(system, template.user, digest)
 
 
-class Instructions:
+class Versions:
     """The instruction of each operation in a shard, as it is now, and all rewritings so far."""
 
     def __init__(self, operations: Iterable[Operation]) -> None:

@@ -1,7 +1,7 @@
 """The operations of `evolve`: what may be done to a prompt, and by which rule.
 
 Each has a prompt file of its name in `prompts/evolve/`. Most need no more: the teacher is asked
-with that file. An operation with a `Rule` of its own decides for which prompts it is drawn, whether
+with that file. An operation with a rule of its own decides for which prompts it is drawn, whether
 the teacher is asked at all, with which sampling, and what eliminates its children.
 """
 
@@ -103,7 +103,7 @@ Dice = Callable[..., random.Random]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class OperationRule:
     """How an operation works. This one fits any prompt, and asks the teacher."""
 
     domain: Domain | None = None
@@ -134,7 +134,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class AddConstraint(Rule):
+class AddConstraint(OperationRule):
     """Draws a constraint that suits the prompt; the teacher or the program writes it in."""
 
     # the same constraint may be added to many prompts, in the same words
@@ -165,16 +165,18 @@ class AddConstraint(Rule):
 
 
 RULES: Final = {
-    Operation.BROADEN: Rule(spare=frozenset({Reason.DEMAND})),
+    Operation.BROADEN: OperationRule(spare=frozenset({Reason.DEMAND})),
     Operation.CHECKABLE: AddConstraint(),
-    Operation.CODE_RARER: Rule(Domain.CODE, frozenset({Reason.DEMAND})),
-    Operation.CODE_MISLEAD: Rule(Domain.CODE),
-    Operation.CODE_COMPLEXITY: Rule(Domain.CODE),
-    Operation.MATHS_HARDER: Rule(Domain.MATHS),
+    Operation.CODE_RARER: OperationRule(Domain.CODE, frozenset({Reason.DEMAND})),
+    Operation.CODE_MISLEAD: OperationRule(Domain.CODE),
+    Operation.CODE_COMPLEXITY: OperationRule(Domain.CODE),
+    Operation.MATHS_HARDER: OperationRule(Domain.MATHS),
     # its child gives the result, which is the parent's gold answer
-    Operation.MATHS_BACKWARD: Rule(Domain.MATHS, frozenset({Reason.DEMAND, Reason.ANSWER})),
+    Operation.MATHS_BACKWARD: OperationRule(
+        Domain.MATHS, frozenset({Reason.DEMAND, Reason.ANSWER})
+    ),
 }
-"""The operations that differ from the plain `Rule`."""
+"""The operations that differ from the plain `OperationRule`."""
 
 
 class Checkable(Model):
@@ -190,10 +192,11 @@ def rules_of(
     operations: Sequence[Operation],
     checkable: Checkable,
     temperatures: Mapping[Operation, float],
-) -> dict[Operation, Rule]:
+) -> dict[Operation, OperationRule]:
     """The rule of each operation, with the recipe's settings, in the operations' order."""
     program = AddConstraint(by_program=True)
     own = RULES | ({Operation.CHECKABLE: program} if checkable.by == "program" else {})
     return {
-        one: replace(own.get(one, Rule()), temperature=temperatures.get(one)) for one in operations
+        one: replace(own.get(one, OperationRule()), temperature=temperatures.get(one))
+        for one in operations
     }

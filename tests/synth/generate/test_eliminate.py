@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from synth.generate.eliminate import Assessment, eliminate
-from synth.generate.operations import RULES, Operation, Rule
+from synth.generate.operations import RULES, Operation, OperationRule
 from synth.generate.screen import PromptLimits, Reason
 from synth.generate.template import shipped
 from synth.teacher.protocol import Reply
@@ -200,7 +200,7 @@ def test_a_child_that_holds_the_gold_answer_leaks_it() -> None:
 @pytest.mark.parametrize(("operation", "lost"), [("constrain", True), ("broaden", False)])
 def test_only_breadth_may_lose_a_demand(operation: str, lost: bool) -> None:
     text = "Plan a birthday party for thirty retired bakers who dislike sugar."
-    found = judge(text, rule=RULES.get(Operation(operation), Rule())).reason
+    found = judge(text, rule=RULES.get(Operation(operation), OperationRule())).reason
     assert found == ("constraint_lost" if lost else None)
 
 
