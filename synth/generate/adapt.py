@@ -13,7 +13,7 @@ leaves the recipe's weights, a large one is plain Thompson sampling.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -64,7 +64,7 @@ class Yield:
         self.duplicates += other.duplicates
 
 
-def count(children: Iterable[Descendant]) -> dict[Operation, Yield]:
+def count(children: Sequence[Descendant]) -> dict[Operation, Yield]:
     """The yield of each operation in a round."""
     found: dict[Operation, Yield] = {}
     for child in children:

@@ -8,7 +8,6 @@ id, keeps eliminated children as rejected rows, and learns between the rounds of
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
@@ -30,6 +29,7 @@ from synth.generate.operations import (
     Dice,
     Operation,
     Parent,
+    dice_of,
     rules_of,
 )
 from synth.generate.screen import PromptLimits, PromptPool, Reason
@@ -38,7 +38,7 @@ from synth.generate.trail import step
 from synth.instructions.attached import write_attached
 from synth.instructions.stated import carried_over
 from synth.kind import Kind
-from synth.randomness import derive_random, derive_seed
+from synth.randomness import derive_seed
 from synth.record import EMPTY_STEP, record_id
 from synth.store.manifest import Manifest
 from synth.teacher.protocol import Need, Sampling
@@ -200,7 +200,7 @@ class Rounds:
             for one, child in zip(self.lineages, children, strict=True):
                 if child is not None:
                     self._add(one, child)
-            found = count(child for child in children if child is not None)
+            found = count([child for child in children if child is not None])
             for operation, now in found.items():
                 self.yields.setdefault(operation, Yield()).add(now)
             of_round = total(found)
@@ -221,11 +221,7 @@ class Rounds:
     async def _attempt(self, lineage: Lineage, round_: int, *, last: bool) -> Descendant | None:
         """The lineage's child of this round, judged; None where no operation fits its prompt."""
         parent, child = lineage.parent(), None
-
-        def dice(*use: str) -> random.Random:
-            return derive_random(self.place.seed, "evolve", *use, round_, lineage.id)
-
-        drawn = self._drawn(parent, dice)
+        drawn = self._drawn(parent, dice_of(self.place.seed, round_, lineage.id))
         if drawn is not None:
             operation, change = drawn
             if change.written is None:

@@ -18,6 +18,7 @@ from synth.instructions.attached import Instruction
 from synth.instructions.draw import draw, followed_by
 from synth.instructions.stated import states
 from synth.model import Model
+from synth.randomness import derive_random
 from synth.teacher.protocol import Sampling
 from synth.text.domain import Domain
 
@@ -99,7 +100,12 @@ class Change:
 
 
 Dice = Callable[..., random.Random]
-"""Randomness of this prompt and round; `dice("constraint")` is independent of `dice()`."""
+"""Randomness of one prompt and round; `dice("constraint")` is independent of `dice()`."""
+
+
+def dice_of(seed: int, round_: int, record: str) -> Dice:
+    """The dice of a given prompt in a round."""
+    return lambda *use: derive_random(seed, "evolve", *use, round_, record)
 
 
 @dataclass(frozen=True, slots=True)
