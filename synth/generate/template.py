@@ -120,8 +120,8 @@ def load(path: Path, *, once: str, system: frozenset[str], user: frozenset[str])
     template = parse(text)
     if text.count(DIVIDER) != 1 or not template.system or not template.user:
         raise InputError(
-            f"the prompt file {path} needs one line `---`: before it what the teacher is told, "
-            "behind it what it is given"
+            f"the prompt file {path} needs one line `---`: the instructions stand above it, the "
+            "values of a row below it"
         )
     if almost := ALMOST.search(text):
         raise InputError(

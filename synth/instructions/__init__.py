@@ -1,1 +1,1 @@
-"""Instructions that a program can check: what they are, how they are said, drawn and read."""
+"""Instructions that a program can check: their kinds and wordings, how they are drawn and found."""

@@ -102,18 +102,18 @@ IN_ANSWER = (
 )
 
 
-def _relation(said: str) -> str:
-    said = " ".join(said.lower().split())
-    if said in AT_LEAST:
+def _relation(words: str) -> str:
+    words = " ".join(words.lower().split())
+    if words in AT_LEAST:
         return "at least"
-    if said in AT_MOST:
+    if words in AT_MOST:
         return "at most"
-    return "less than" if said in LESS else "exactly"
+    return "less than" if words in LESS else "exactly"
 
 
-def _count(said: str) -> int:
-    said = said.lower().replace(",", "")
-    return NUMERALS.index(said) if said in NUMERALS else int(said)
+def _count(words: str) -> int:
+    words = words.lower().replace(",", "")
+    return NUMERALS.index(words) if words in NUMERALS else int(words)
 
 
 def _counted(name: str, parameter: str) -> Callable[[re.Match[str]], Instruction]:
