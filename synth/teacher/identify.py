@@ -63,7 +63,7 @@ async def identify(wire: Wire, url: str, model: str | None, within_s: float = LO
     """The model at the address. Raises `TeacherFault` if none answers, or another one."""
     try:
         status, body = await wire.send(f"{url}/models", within_s)
-        version = await _version(wire, url, within_s) if status == 200 else ""
+        version = await version_of(wire, url, within_s) if status == 200 else ""
     except TROUBLES as error:
         raise TeacherFault(
             f"no teacher answers at {url} ({wire.describe(error)}); start one there with "
@@ -98,8 +98,8 @@ async def identify(wire: Wire, url: str, model: str | None, within_s: float = LO
     )
 
 
-async def _version(wire: Wire, url: str, within_s: float) -> str:
-    """vLLM's version, which it reports beside /v1; empty for servers that report none."""
+async def version_of(wire: Wire, url: str, within_s: float) -> str:
+    """vLLM's version, which it reports beside /v1; empty if there is none. Raises `TROUBLES`."""
     _, body = await wire.send(f"{url.removesuffix('/v1')}/version", within_s)
     try:
         return str(orjson.loads(body)["version"])

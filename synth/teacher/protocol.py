@@ -171,6 +171,12 @@ class Request:
         return self if self.n == 1 else replace(self, n=1, seed=self.seed + index)
 
 
+def one_token(model: str) -> bytes:
+    """The body of a request for a single token: whether a server answers at all."""
+    hi = [{"role": "user", "content": "Hi"}]
+    return orjson.dumps({"model": model, "messages": hi, "max_tokens": 1, "temperature": 0})
+
+
 def folded(turns: Sequence[Turn]) -> list[Turn]:
     """The turns for a chat template without a system role, or with strictly alternating roles.
 

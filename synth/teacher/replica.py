@@ -23,7 +23,7 @@ from synth.errors import TeacherFault
 from synth.teacher.identify import ModelInfo, identify
 from synth.teacher.parse import CompletionAnswer, classify
 from synth.teacher.pressure import Limit, PrefixUse, Pressure, read_pressure
-from synth.teacher.protocol import CHAT
+from synth.teacher.protocol import CHAT, one_token
 from synth.teacher.wire import (
     ASIDE,
     HOPELESS,
@@ -256,14 +256,9 @@ class Replica:
 
     async def _token(self, within_s: float) -> str:
         begin, before = time.monotonic(), await self._pressure()
-        body = {
-            "model": self._model.identity.model,
-            "messages": [{"role": "user", "content": "Hi"}],
-            "max_tokens": 1,
-            "temperature": 0,
-        }
+        body = one_token(self._model.identity.model)
         try:
-            page = await self._wire.send(f"{self.url}/{CHAT}", within_s, orjson.dumps(body))
+            page = await self._wire.send(f"{self.url}/{CHAT}", within_s, body)
         except TimeoutError:
             after = await self._pressure()
             if self.answered_at > begin or (before and after and after.tokens > before.tokens):

@@ -17,14 +17,13 @@ import aiohttp
 import orjson
 
 from synth.errors import TeacherFault
-from synth.teacher.identify import find_abilities
+from synth.teacher.identify import find_abilities, version_of
 from synth.teacher.pressure import Pressure, read_pressure
-from synth.teacher.protocol import Abilities, Need
-from synth.teacher.wire import ASIDE, Secret, Wire, keys_in, parted
+from synth.teacher.protocol import CHAT, Abilities, Ability, Need, one_token
+from synth.teacher.wire import ASIDE, TROUBLES, Secret, Wire, keys_in, parted
 
 SHORT_S = 10.0
 TOKEN_TIMEOUT_S = 30.0
-EXCERPT_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,68 +38,39 @@ class ProbeResult:
     """The model's entry in /v1/models, as far as the probe got there."""
 
 
-async def probe(
-    session: aiohttp.ClientSession, url: str, model: str | None, timeout_s: float, query: str = ""
-) -> ProbeResult:
-    """Asks for health, model and one token.
+async def probe(wire: Wire, url: str, model: str | None, timeout_s: float) -> ProbeResult:
+    """Asks for health, model and one token. `url` ends in /v1.
 
-    `url` ends in /v1, and `query` (`?key=…`) is sent with each request. A `model` of None is the
-    first one served. `timeout_s` limits the token: the first one may wait for kernels to compile.
+    A `model` of None is the first one served. `timeout_s` limits the token: the first one may wait
+    for kernels to compile.
     """
     entry: dict[str, Any] | None = None
     try:
-        status, body = await _send(session, f"{url.removesuffix('/v1')}/health{query}", SHORT_S)
+        status, body = await wire.send(f"{url.removesuffix('/v1')}/health", SHORT_S)
         if status != 200:
-            return ProbeResult(f"/health answers {status}: {_excerpt(body)}")
-        status, body = await _send(session, f"{url}/models{query}", SHORT_S)
+            return ProbeResult(f"/health answers {status}: {wire.excerpt(body)}")
+        status, body = await wire.send(f"{url}/models", SHORT_S)
         if status != 200:
-            return ProbeResult(
-                f"/v1/models answers {status}: {_excerpt(body)}", status in (401, 403)
-            )
+            trouble = f"/v1/models answers {status}: {wire.excerpt(body)}"
+            return ProbeResult(trouble, hopeless=status in (401, 403))
         served = {entry["id"]: entry for entry in orjson.loads(body)["data"]}
         model = next(iter(served), None) if model is None else model
-        if model not in served:
+        if model is None or model not in served:
             return ProbeResult(f"it serves {', '.join(sorted(served)) or 'nothing'}, not {model}")
         entry = served[model]
-        question = {
-            "model": model,
-            "messages": [{"role": "user", "content": "Hi"}],
-            "max_tokens": 1,
-            "temperature": 0,
-        }
-        address = f"{url}/chat/completions{query}"
-        status, body = await _send(session, address, timeout_s, orjson.dumps(question))
+        status, body = await wire.send(f"{url}/{CHAT}", timeout_s, one_token(model))
         if status != 200:
-            hopeless = status < 500 and status not in ASIDE
-            return ProbeResult(
-                f"one token asked, it answers {status}: {_excerpt(body)}", hopeless, entry
-            )
+            trouble = f"one token asked, it answers {status}: {wire.excerpt(body)}"
+            return ProbeResult(trouble, status < 500 and status not in ASIDE, entry)
         orjson.loads(body)["choices"][0]["message"]
     except TimeoutError:
         what = "no answer" if entry is None else f"no token in {timeout_s:g} s"
         return ProbeResult(what, model=entry)
-    except (aiohttp.ClientError, OSError) as error:
+    except TROUBLES as error:
         return ProbeResult(f"unreachable ({type(error).__name__})", model=entry)
     except (orjson.JSONDecodeError, LookupError, TypeError) as error:
         return ProbeResult(f"no OpenAI-compatible answer ({type(error).__name__})", model=entry)
     return ProbeResult(model=entry)
-
-
-async def _send(
-    session: aiohttp.ClientSession, url: str, timeout_s: float, body: bytes | None = None
-) -> tuple[int, bytes]:
-    async with session.request(
-        "GET" if body is None else "POST",
-        url,
-        data=body,
-        headers={"Content-Type": "application/json"} if body else {},
-        timeout=aiohttp.ClientTimeout(total=timeout_s),
-    ) as response:
-        return response.status, await response.read()
-
-
-def _excerpt(body: bytes) -> str:
-    return " ".join(body[:EXCERPT_CHARS].decode("utf-8", "replace").split()) or "nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,45 +98,29 @@ async def status(url: str, api_key: str | None = None) -> Status:
     root = url.removesuffix("/v1")
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     async with aiohttp.ClientSession(headers=headers) as session:
+        wire = Wire(session, Secret(api_key, *keys_in(query)), queries={root: query})
         begin = time.monotonic()
-        found = await probe(session, url, None, TOKEN_TIMEOUT_S, query)
+        found = await probe(wire, url, None, TOKEN_TIMEOUT_S)
         took = time.monotonic() - begin
-        metrics = await _get(session, f"{root}/metrics{query}")
-        version = await _get(session, f"{root}/version{query}")
-        abilities: Abilities = {}
+        load, version, abilities = None, None, dict[Need, Ability]()
+        with suppress(*TROUBLES):
+            _, metrics = await wire.send(f"{root}/metrics", SHORT_S)
+            load = read_pressure(metrics.decode("utf-8", "replace"))
+            version = await version_of(wire, url, SHORT_S)
         if not found.trouble and found.model is not None:
             with suppress(TeacherFault):
-                secret = Secret(api_key, *keys_in(query))
-                wire = Wire(session, secret, queries={root: query})
-                abilities = await find_abilities(wire, [url], found.model["id"], frozenset(Need))
+                every = frozenset(Need)
+                abilities = dict(await find_abilities(wire, [url], found.model["id"], every))
     entry = found.model or {}
     length = entry.get("max_model_len")
-    load = read_pressure(metrics)
     return Status(
         url=url,
         trouble=found.trouble,
         token_s=took,
         model=str(entry["id"]) if "id" in entry else None,
-        version=_version(version),
+        version=version or None,
         max_model_len=length if isinstance(length, int) else None,
         load=load,
         prefix_hits=load.prefixes.share if load else None,
         abilities=abilities,
     )
-
-
-async def _get(session: aiohttp.ClientSession, url: str) -> str:
-    """The page's text; empty if there is none."""
-    try:
-        async with session.get(url, timeout=aiohttp.ClientTimeout(total=SHORT_S)) as response:
-            text = (await response.read()).decode("utf-8", "replace")
-            return text if response.status == 200 else ""
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        return ""
-
-
-def _version(page: str) -> str | None:
-    try:
-        return str(orjson.loads(page)["version"])
-    except (orjson.JSONDecodeError, LookupError, TypeError):
-        return None

@@ -17,14 +17,13 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp
-
 from synth.errors import THREE_WAYS, TeacherFault
 from synth.teacher.backend import Say
 from synth.teacher.vllm import watchdog
 from synth.teacher.vllm.config import ServerCommand
 from synth.teacher.vllm.log import last_progress, lines_since, why
 from synth.teacher.vllm.probe import probe
+from synth.teacher.wire import Wire
 
 GRACE_S = 10.0
 """The time that an engine has to end by itself before it is killed."""
@@ -147,13 +146,13 @@ class ServerProcess:
             message = f"{self.name} cannot be started: {error}"
             raise ProcessFault(message, f"it cannot be started: {error}") from error
 
-    async def until_ready(self, session: aiohttp.ClientSession, say: Say) -> None:
+    async def until_ready(self, wire: Wire, say: Say) -> None:
         """Returns once it has answered with a token; says now and then how far the loading is.
 
         Raises `ProcessFault` if it ends before that, cannot be used, or takes too long.
         """
         begin = spoke = time.monotonic()
-        answer = asyncio.create_task(self._answer(session))
+        answer = asyncio.create_task(self._answer(wire))
         try:
             while True:
                 answered, _ = await asyncio.wait({answer}, timeout=POLL_S)
@@ -175,11 +174,11 @@ class ServerProcess:
         finally:
             answer.cancel()
 
-    async def _answer(self, session: aiohttp.ClientSession) -> None:
+    async def _answer(self, wire: Wire) -> None:
         """Probes until it answers. Raises `ProcessFault` if another probe cannot help."""
         while True:
             self._trouble = "it does not answer"
-            found = await probe(session, self.url, self.command.name, TOKEN_TIMEOUT_S)
+            found = await probe(wire, self.url, self.command.name, TOKEN_TIMEOUT_S)
             self._trouble = self.hide(found.trouble)
             if not self._trouble:
                 return

@@ -23,6 +23,7 @@ from synth.teacher.vllm.config import LaunchSettings, ServerCommand
 from synth.teacher.vllm.gpus import assigned, on_cpu
 from synth.teacher.vllm.log import hider
 from synth.teacher.vllm.process import ProcessFault, ServerProcess
+from synth.teacher.wire import Secret, Wire
 from synth.together import together
 
 RESTARTS = 3
@@ -42,13 +43,13 @@ class Fleet:
     def __init__(
         self,
         processes: Sequence[ServerProcess],
-        session: aiohttp.ClientSession,
+        wire: Wire,
         say: Say,
     ) -> None:
         self._fault: TeacherFault | None = None
         """Set once the last replica has been given up."""
         self._processes = processes
-        self._session = session
+        self._wire = wire
         self._say = say
         self._starts: dict[ServerProcess, list[float]] = {process: [] for process in processes}
         self._given_up: dict[ServerProcess, TeacherFault] = {}
@@ -114,7 +115,7 @@ class Fleet:
             )
             try:
                 process.start()
-                await process.until_ready(self._session, self._say)
+                await process.until_ready(self._wire, self._say)
             except ProcessFault as fault:
                 why = fault.what
                 await process.end()
@@ -136,7 +137,7 @@ class Fleet:
         for attempt in range(1, PORT_TRIES + 1):
             process.start()
             try:
-                await process.until_ready(self._session, self._say)
+                await process.until_ready(self._wire, self._say)
                 break
             except ProcessFault:
                 if attempt == PORT_TRIES or not process.lost_its_port():
@@ -177,7 +178,7 @@ async def kept_up(processes: Sequence[ServerProcess], say: Say) -> AsyncIterator
         connector=aiohttp.TCPConnector(force_close=True, limit=0),
         headers={"Authorization": f"Bearer {key}"} if key else {},
     ) as session:
-        fleet = Fleet(processes, session, say)
+        fleet = Fleet(processes, Wire(session, Secret(key)), say)
         watchers: list[asyncio.Task[None]] = []
         try:
             await together(fleet._bring_up(process) for process in processes)
