@@ -95,7 +95,7 @@ def test_a_further_backend_is_one_class_and_one_setting() -> None:
     assert (far.most_in_flight, far.addresses) == (8, ())
     assert Extended.model_validate("elsewhere").backend() == Elsewhere()
     assert Extended.model_validate("embedded").backend() == Embedded()
-    with pytest.raises(ValidationError, match="`url`, `urls`, `embedded` and `elsewhere`"):
+    with pytest.raises(ValidationError, match=r"name only one of `url`, .* and `elsewhere`"):
         Extended.model_validate({"elsewhere": {}, "url": A})
     with pytest.raises(ValidationError, match=r"`elsewhere: \{model: …\}`"):
         Extended.model_validate({"elsewhere": {}, "model": "org/m"})
