@@ -20,9 +20,12 @@ from filters.catalogue import FILTERS, VERIFIERS
 from filters.dedup.stage import METHODS
 from filters.entry import OWN
 from flows import loop, strict_yaml
+from flows.progress import ConsoleProgress
 from flows.recipe import STAGES
 from flows.recipe_file import check
+from flows.samples import run_manifests
 from flows.strict_yaml import Document
+from flows.terminal import print_funnel, print_headline, print_verdicts
 from seeds.formats import look_ahead
 from seeds.inputs import Format, find_inputs
 from seeds.read import Read
@@ -37,15 +40,24 @@ SHARD_ROWS = 5_000  # larger than where a teacher answers: no row takes longer t
 Part = str | dict[str, Any]
 
 
+def filter(arguments: Namespace) -> int:  # noqa: A001  a command's function bears its name
+    """Filters alone over files or dataset folders."""
+    return run_alone(arguments, filter_stages(arguments.parts))
+
+
+def verify(arguments: Namespace) -> int:
+    """Verifiers alone over files or dataset folders."""
+    reject = arguments.reject
+    if reject is not None:
+        reject = [] if reject == "none" else [part.strip() for part in reject.split(",")]
+    return run_alone(arguments, verify_stages(arguments.parts, reject))
+
+
 def run_alone(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> int:
     """The stages over the input that the arguments name; what is kept is a dataset folder.
 
     The funnel and the verdicts are shown, also where no row is left (`NoRowsError`).
     """
-    from flows.progress import ConsoleProgress
-    from flows.samples import run_manifests
-    from flows.terminal import print_funnel, print_headline, print_verdicts
-
     plan = plan_of(arguments, stages)
     out = arguments.out or Path("outputs") / plan.name
 

@@ -1,4 +1,4 @@
-"""The command line, `synth`. Imports late, so that `synth --help` answers at once."""
+"""The command line, `synth`. A command's module is imported when it is called, and not before."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -64,6 +65,24 @@ COMMANDS = {
 }
 """What each command does, and an example."""
 
+IN = {
+    "run": "run_command:run",
+    "preview": "preview:preview",
+    "check": "check:check",
+    "filter": "alone:filter",
+    "verify": "alone:verify",
+    "recipes": "check:recipes",
+    "schema": "check:schema",
+    "show": "show:show",
+    "trace": "trace_terminal:command",
+    "prompts": "prompts:command",
+    "calibrate": "calibrate:calibrate",
+    "push": "push_command:push",
+    "teacher": "teacher_command:teacher",
+    "serve": "serving:serve",
+}
+"""Where each command is, under `flows`."""
+
 
 class _Parser(argparse.ArgumentParser):
     """Names the command that a mistyped one may stand for."""
@@ -83,9 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)  # a stopped service ends as cleanly as Ctrl-C
     try:
-        from flows import commands
-
-        return int(getattr(commands, arguments.command)(arguments))
+        module, function = IN[arguments.command].split(":")
+        return int(getattr(import_module(f"flows.{module}"), function)(arguments))
     except SynthError as error:
         print(f"synth: {error}", file=sys.stderr)
         return error.exit_code

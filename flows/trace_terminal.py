@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from typing import Any
 
+from flows import loop
 from flows.told import exchange_title, print_request, print_text, print_turns
-from flows.trace import Traced
+from flows.trace import Traced, run_of, trace
 from synth.engine.replay import Exchange
+from synth.errors import ExitCode
+
+
+def command(arguments: Namespace) -> int:
+    """How a row came to be: seed, each step with its prompt and reply, row."""
+    run, manifests = run_of(arguments.id, arguments.run)
+    traced = loop.run(trace(run, manifests, arguments.id))
+    if arguments.json:
+        print(trace_as_json(traced))
+    else:
+        print_trace(traced)
+    return ExitCode.OK
 
 
 def print_trace(traced: Traced) -> None:
