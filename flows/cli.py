@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from flows.start_line import start_line
 from synth import __version__
 from synth.errors import ExitCode, SynthError
 
@@ -102,6 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)  # a stopped service ends as cleanly as Ctrl-C
     try:
+        if arguments.command == "run" and (line := start_line(arguments)):
+            print(line, file=sys.stderr, flush=True)
         module, function = IN[arguments.command].split(":")
         return int(getattr(import_module(f"flows.{module}"), function)(arguments))
     except SynthError as error:

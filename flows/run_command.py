@@ -1,4 +1,7 @@
-"""`synth run`: a flow run of the recipe, with the user's Prefect server or a temporary one."""
+"""`synth run`: a flow run of the recipe, with the user's Prefect server or a temporary one.
+
+A finished run needs neither: its receipts say so.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,31 @@ from flows.recipe_file import load_recipe
 from flows.show import show_run
 from flows.temporary_server import prefect_api
 from flows.terminal import print_embedded
+from synth.engine.run import finished_run
 from synth.errors import ExitCode
 from synth.teacher.address import without_keys
 
 
 def run(arguments: Namespace) -> int:
-    """A flow run of the recipe."""
+    """Runs the recipe, or says that nothing is left to do."""
     plan = load_recipe(
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
     )
     folder = arguments.out or Path("outputs") / plan.name
-    with ConsoleProgress() as progress, prefect_api(progress.say):
+    with ConsoleProgress() as progress:
+        if loop.run(finished_run(plan, folder, progress)) is not None:
+            progress.say(f"nothing was left to do in {folder}")
+        else:
+            _run_flow(arguments, folder, progress)
+    show_run(folder, rows=3)
+    if plan.teacher is not None and plan.teacher.embedded is not None:
+        print_embedded(plan.teacher.embedded, arguments.recipe)
+    return ExitCode.OK
+
+
+def _run_flow(arguments: Namespace, folder: Path, progress: ConsoleProgress) -> None:
+    """Runs the recipe as a Prefect flow."""
+    with prefect_api(progress.say):
         from flows.pipeline import pipeline, unmasked, watching
 
         watching.set(progress)
@@ -36,10 +53,6 @@ def run(arguments: Namespace) -> int:
                 out=str(folder),
             )
         )
-    show_run(folder, rows=3)
-    if plan.teacher is not None and plan.teacher.embedded is not None:
-        print_embedded(plan.teacher.embedded, arguments.recipe)
-    return ExitCode.OK
 
 
 def masked(arguments: Namespace) -> tuple[str | None, list[str]]:

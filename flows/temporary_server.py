@@ -142,6 +142,8 @@ def _quiet() -> Iterator[None]:
     run_logs = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
     consoles = [h for h in logging.getLogger().handlers if isinstance(h, PrefectConsoleHandler)]
     levels = [console.level for console in consoles]
+    for sender in ("EventsWorker", "APILogWorker"):  # warn at exit of what they have yet to send
+        logging.getLogger(sender).setLevel(logging.ERROR)
     with _environment({"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING"}):  # for children
         for console in consoles:
             console.setLevel(logging.WARNING)
@@ -166,7 +168,6 @@ def _drain() -> None:
     from prefect.logging.handlers import APILogWorker
 
     for worker in (EventsWorker, APILogWorker):
-        logging.getLogger(worker.__name__).setLevel(logging.ERROR)  # warns of what it still holds
         drain = threading.Thread(target=worker.drain_all, args=(DRAIN_TIMEOUT_S,), daemon=True)
         drain.start()
         drain.join()

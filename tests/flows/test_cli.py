@@ -20,8 +20,9 @@ from typing import Any
 
 import pytest
 
-from flows.cli import main
+from flows.cli import _parser, main
 from flows.recipe_file import load_recipe
+from flows.start_line import start_line
 from synth.engine.run import open_runner, run_stages
 from synth.errors import ExitCode
 from tests.fake_teacher import ScriptedTeacher, asked_prompt, scripted
@@ -176,6 +177,57 @@ def test_an_interrupted_run_ends_cleanly_and_says_how_to_go_on(
     wait_for(lambda: not processes_naming(mark), 10)
     assert main(["show", "outputs/mine"]) == ExitCode.OK
     assert "unfinished: 01-distill" in capsys.readouterr().out
+
+
+WITHOUT_PREFECT = """
+import sys
+sys.modules["prefect"] = None
+from flows.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_finished_run_says_so_without_prefect(
+    tmp_path: Path, teacher_url: str, quiet_env: dict[str, str]
+) -> None:
+    write_recipe(tmp_path, teacher_url)
+    asyncio.run(run_undisturbed(tmp_path / "mine.yaml", tmp_path / "done"))
+    before = shard_bytes(tmp_path / "done")
+    command = [sys.executable, "-c", WITHOUT_PREFECT, "run", "mine.yaml", "--out", "done"]
+    done = subprocess.run(command, env=quiet_env, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == ExitCode.OK, done.stderr
+    lines = done.stderr.splitlines()
+    assert lines[0] == f"mine: read → distill → dedup → write, teacher {teacher_url}; done"
+    assert lines[-1] == "nothing was left to do in done"
+    assert "funnel" in done.stdout
+    assert "dataset: done/release" in done.stdout
+    assert shard_bytes(tmp_path / "done") == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ([], "read → evolve → dedup → distill → quality → verify → select → write"),
+        (["--set", "name=two"], "two: read"),
+        (["--set", "name=two", "--out", "there"], "; there"),
+        (["--teacher", "http://gw/v1?key=sk-of-mine"], ", teacher http://gw/v1; outputs/quick"),
+        (["--set", "teacher={model: /models/Qwen3-8B}"], ", teacher Qwen3-8B; "),
+        (["--set", "teacher={embedded: null}"], ", teacher embedded; "),
+        (["--set", "teacher={urls: [http://a/v1, http://b/v1]}"], "http://a/v1 and http://b/v1;"),
+    ],
+)
+def test_the_first_line_says_what_runs(settings: list[str], told: str) -> None:
+    line = start_line(_parser().parse_args(["run", "quickstart", *settings]))
+    assert line is not None
+    assert told in line
+    assert "sk-of-mine" not in line
+
+
+def test_a_recipe_that_cannot_be_read_has_no_first_line(here: Path) -> None:
+    for text in ("", "a: [", "name: x", "name: x\nstages: 3", "- x"):
+        (here / "odd.yaml").write_text(text)
+        assert start_line(_parser().parse_args(["run", "odd.yaml"])) is None
+    assert start_line(_parser().parse_args(["run", "nowhere"])) is None
 
 
 def test_the_exit_codes_are_as_documented(
