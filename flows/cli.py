@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from flows.proxies import spare_loopback
 from flows.start_line import start_line
 from synth import __version__
 from synth.errors import ExitCode, SynthError
@@ -84,6 +85,8 @@ IN = {
 }
 """Where each command is, under `flows`."""
 
+RESUMABLE = ("run", "filter", "verify", "calibrate", "push", "serve")
+
 
 class _Parser(argparse.ArgumentParser):
     """Names the command that a mistyped one may stand for."""
@@ -103,6 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)  # a stopped service ends as cleanly as Ctrl-C
     try:
+        spare_loopback()
         if arguments.command == "run" and (line := start_line(arguments)):
             print(line, file=sys.stderr, flush=True)
         module, function = IN[arguments.command].split(":")
@@ -111,10 +115,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"synth: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print(
-            "\nsynth: interrupted. Nothing is lost: run the same command again to go on.",
-            file=sys.stderr,
-        )
+        goes_on = arguments.command in RESUMABLE
+        how = " Nothing is lost: run the same command again to go on." if goes_on else ""
+        print(f"\nsynth: interrupted.{how}", file=sys.stderr)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone (`synth show … | head`)

@@ -1,4 +1,8 @@
-"""`synth push`: a flow run that publishes a release on the Hugging Face Hub."""
+"""`synth push`: publishes a release on the Hugging Face Hub.
+
+It is a flow run where the user configured a Prefect server, which then shows it. Nobody could see
+it on a temporary one.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +12,32 @@ from pydantic import ValidationError
 
 from flows import loop
 from flows.progress import ConsoleProgress
-from flows.temporary_server import prefect_api
+from flows.temporary_server import configured, prefect_api
+from synth.engine.plan import RELEASE
 from synth.errors import ExitCode, InputError
-from synth.release.push import Push
+from synth.release.hub import PushReceipt
+from synth.release.push import Push, push_release
 
 
 def push(arguments: Namespace) -> int:
-    """A flow run that publishes the release."""
+    """Publishes the release of the run."""
     try:
         settings = Push(repo=arguments.repo, private=not arguments.public, tag=arguments.tag)
     except ValidationError as error:
         raise InputError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
     progress = ConsoleProgress()
+    if configured():
+        receipt = _pushed_by_flow(str(arguments.run), settings, progress)
+    else:
+        receipt = push_release(arguments.run / RELEASE, settings, say=progress.say)
+    state = "is already there" if receipt.already else "published"
+    print(f"{receipt.repo} {state}: {receipt.url} (commit {receipt.commit[:12]})")
+    return ExitCode.OK
+
+
+def _pushed_by_flow(run: str, settings: Push, progress: ConsoleProgress) -> PushReceipt:
     with prefect_api(progress.say):
         from flows.pipeline import publish, watching
 
         watching.set(progress)
-        receipt = loop.run(publish(str(arguments.run), settings))
-    state = "is already there" if receipt.already else "published"
-    print(f"{receipt.repo} {state}: {receipt.url} (commit {receipt.commit[:12]})")
-    return ExitCode.OK
+        return loop.run(publish(run, settings))

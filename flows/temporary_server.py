@@ -16,7 +16,7 @@ from pathlib import Path
 
 from flows.prefect_server import PrefectUnreachable, await_answer, started, template
 
-__all__ = ["PrefectUnreachable", "prefect_api"]
+__all__ = ["PrefectUnreachable", "configured", "prefect_api"]
 
 CHECK_TIMEOUT_S = 15.0
 DRAIN_TIMEOUT_S = 5.0
@@ -59,6 +59,14 @@ def prefect_api(
         await_answer(server)
         stack.enter_context(_client_of(server.url))
         yield server.url
+
+
+def configured() -> bool:
+    """Whether the user configured a Prefect API. Imports Prefect only where that is possible."""
+    if not _may_be_configured():
+        return False
+    with _environment({"DO_NOT_TRACK": "1"}):
+        return _configured_url() is not None
 
 
 def _may_be_configured() -> bool:
@@ -110,13 +118,10 @@ def _client_of(url: str) -> Iterator[None]:
     from prefect.context import refresh_global_settings_context
     from prefect.settings import temporary_settings
 
-    no_proxy = os.environ.get("NO_PROXY") or os.environ.get("no_proxy")
-    near = f"{no_proxy},127.0.0.1" if no_proxy else "127.0.0.1"  # Prefect heeds HTTP_PROXY
-    own = {"PREFECT_API_URL": url, "NO_PROXY": near, "no_proxy": near}
     with ExitStack() as stack:
         stack.callback(refresh_global_settings_context)
         stack.enter_context(_quiet_by_default())
-        stack.enter_context(_environment(CLIENT_SETTINGS | own))
+        stack.enter_context(_environment(CLIENT_SETTINGS | {"PREFECT_API_URL": url}))
         refresh_global_settings_context()  # for threads
         # For this context. Heartbeats are for a server that outlives the run.
         updates = {"api.url": url, "flows.heartbeat_frequency": None}
@@ -144,6 +149,7 @@ def _quiet() -> Iterator[None]:
     levels = [console.level for console in consoles]
     for sender in ("EventsWorker", "APILogWorker"):  # warn at exit of what they have yet to send
         logging.getLogger(sender).setLevel(logging.ERROR)
+    logging.getLogger("prefect.engine").setLevel(logging.CRITICAL)  # calls an interrupt a crash
     with _environment({"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING"}):  # for children
         for console in consoles:
             console.setLevel(logging.WARNING)

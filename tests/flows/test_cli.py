@@ -26,6 +26,7 @@ from flows.start_line import start_line
 from synth.engine.run import open_runner, run_stages
 from synth.errors import ExitCode
 from tests.fake_teacher import ScriptedTeacher, asked_prompt, scripted
+from tests.hub_stand_in import hub_stand_in
 from tests.lines import shard_bytes
 
 SYNTH = [sys.executable, "-m", "flows.cli"]
@@ -174,6 +175,7 @@ def test_an_interrupted_run_ends_cleanly_and_says_how_to_go_on(
     assert child.returncode == ExitCode.INTERRUPTED
     assert "interrupted. Nothing is lost: run the same command again" in errors
     assert "Traceback" not in errors
+    assert "prefect" not in errors
     wait_for(lambda: not processes_naming(mark), 10)
     assert main(["show", "outputs/mine"]) == ExitCode.OK
     assert "unfinished: 01-distill" in capsys.readouterr().out
@@ -181,8 +183,15 @@ def test_an_interrupted_run_ends_cleanly_and_says_how_to_go_on(
 
 WITHOUT_PREFECT = """
 import sys
-sys.modules["prefect"] = None
+
+class Missing:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] == "prefect":
+            raise ImportError("no prefect here")
+
+sys.meta_path.insert(0, Missing())
 from flows.cli import main
+
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -202,6 +211,19 @@ def test_a_finished_run_says_so_without_prefect(
     assert "funnel" in done.stdout
     assert "dataset: done/release" in done.stdout
     assert shard_bytes(tmp_path / "done") == before
+
+
+def test_a_release_is_pushed_without_prefect(
+    tmp_path: Path, teacher_url: str, quiet_env: dict[str, str]
+) -> None:
+    write_recipe(tmp_path, teacher_url)
+    asyncio.run(run_undisturbed(tmp_path / "mine.yaml", tmp_path / "done"))
+    with hub_stand_in() as hub:
+        env = {**quiet_env, **hub.env(tmp_path / "hf"), "HF_TOKEN": "hf_of_a_test"}
+        command = [sys.executable, "-c", WITHOUT_PREFECT, "push", "done", "--repo", "me/mine"]
+        done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert done.stdout.startswith("me/mine published: ")
 
 
 @pytest.mark.parametrize(
