@@ -8,6 +8,9 @@ import time
 from dataclasses import dataclass, field
 from typing import Self, TextIO
 
+from rich.console import Console
+from rich.text import Text
+
 from synth.engine.progress import Progress
 from synth.store.manifest import Manifest
 from synth.teacher.protocol import Reply
@@ -55,7 +58,10 @@ class ConsoleProgress(Progress):
 
     def say(self, message: str) -> None:
         self._clear()
-        print(message, file=self.out, flush=True)
+        terminal = self._terminal  # wraps between words; a log gets each message on one line
+        style = "yellow" if message.startswith("WARNING") else ""
+        Console(file=self.out).print(Text(message, style), soft_wrap=not terminal)
+        self.out.flush()
 
     def stage_starts(self, index: int, name: str, rows: int | None) -> None:
         self._running = _Running(f"{index:02d}-{name}", rows, time.monotonic())

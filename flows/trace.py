@@ -126,6 +126,18 @@ async def trace(run: Path, manifests: Sequence[Manifest], wanted: str) -> Traced
     return Traced(found, _seed(run, manifests[0], shard, found.record), exchanges, changed)
 
 
+async def last_exchange(
+    run: Path, manifests: Sequence[Manifest], record: dict[str, Any]
+) -> Exchange | None:
+    """What the teacher was asked last for this record, and its reply; None where nothing was."""
+    requests = [step["request"] for step in record["trail"] if step["request"]]
+    if not requests:
+        return None
+    with suppress(InputError):  # several records of one id
+        return (await trace(run, manifests, record["id"])).exchanges.get(requests[-1])
+    return None
+
+
 def _is_of(exchange: Exchange, step: dict[str, Any], seed: int) -> bool:
     """Whether the step is of this one of the request's answers.
 

@@ -7,7 +7,7 @@ from argparse import Namespace
 from typing import Any
 
 from flows import loop
-from flows.told import exchange_title, print_request, print_text, print_turns
+from flows.conversation import exchange_title, print_request, print_text, print_turns
 from flows.trace import Traced, run_of, trace
 from synth.engine.replay import Exchange
 from synth.errors import ExitCode
