@@ -11,6 +11,7 @@ from typing import Self, TextIO
 from rich.console import Console
 from rich.text import Text
 
+from flows.terminal import yield_style
 from synth.engine.progress import Progress
 from synth.store.manifest import Manifest
 from synth.teacher.protocol import Reply
@@ -57,10 +58,12 @@ class ConsoleProgress(Progress):
         return self.out.isatty()
 
     def say(self, message: str) -> None:
+        self._print(message, "yellow" if message.startswith("WARNING") else "")
+
+    def _print(self, message: str, style: str) -> None:
+        """A terminal wraps the message between words; a log gets it on one line."""
         self._clear()
-        terminal = self._terminal  # wraps between words; a log gets each message on one line
-        style = "yellow" if message.startswith("WARNING") else ""
-        Console(file=self.out).print(Text(message, style), soft_wrap=not terminal)
+        Console(file=self.out).print(Text(message, style), soft_wrap=not self._terminal)
         self.out.flush()
 
     def stage_starts(self, index: int, name: str, rows: int | None) -> None:
@@ -98,9 +101,10 @@ class ConsoleProgress(Progress):
         journal = f", {stage.reused:,} replies from the journal" if stage.reused else ""
         hits = manifest.prefix_hit_rate
         cache = f", prefix cache {hits:.0%}" if stage.tokens and hits is not None else ""
-        self.say(
+        self._print(
             f"{name:<14} {manifest.rows_kept:>7,} kept of {rows:,} ({share})"
-            f"{speed}{cache}{journal}, {seconds:.1f} s"
+            f"{speed}{cache}{journal}, {seconds:.1f} s",
+            yield_style(manifest),
         )
 
     def _maybe_show(self) -> None:

@@ -28,9 +28,9 @@ PATHS: Mapping[str, Sequence[str]] = {
 LISTS = {"quality": "filters", "verify": "checks"}
 """The stages that have filters or verifiers in a list, and the list's key."""
 WORDS = {"knowledge": ("generate",), "rubric": ("helpful", "educational", "prompt", "grounded")}
-"""What stands for no path."""
+"""Values of these settings that are not paths."""
 ENDINGS = {"styles": (".md",), "against": FORMATS}
-"""Where a path is told from a name by its ending."""
+"""Settings whose values are paths only with one of these endings; others are names."""
 
 
 def with_paths(document: Document, path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from flows.samples import (
@@ -114,6 +115,9 @@ def _print_fate(console: Console, fate: Fate) -> None:
     record = fate.record
     console.print()
     console.print(Text(f"{fate.stage}: {fate.verdict}", "yellow"))
+    table = Table.grid(padding=(0, 0, 0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
     fields = {
         "id": record["id"][:8],
         "prompt": fate.prompt,
@@ -126,4 +130,5 @@ def _print_fate(console: Console, fate: Fate) -> None:
         if value:
             text = " ".join(printable(value).split())
             cut = text if len(text) <= FIELD_CHARS else f"{text[: FIELD_CHARS - 1]}…"
-            console.print(Text.assemble((f"  {name:<8}", "dim"), cut))
+            table.add_row(name, Text(cut))
+    console.print(table)

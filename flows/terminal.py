@@ -82,12 +82,19 @@ def stage_in_words(before: Manifest | None, stage: Manifest) -> list[tuple[str, 
     parts = [(made, "")] if made else []
     if rejected:
         reasons = ", ".join(f"{reason} {n:,}" for reason, n in stage.reasons.most_common())
-        poor = kept < POOR * total and stage.stage not in CHOOSING
         words = f"{kept:,} kept, {rejected:,} rejected: {reasons}"
-        parts.append((words, "red" if poor else "yellow"))
+        parts.append((words, yield_style(stage)))
     elif before is not None and stage.stage not in ("write", "push"):
         parts.append((f"all {kept:,} kept", ""))
     return parts
+
+
+def yield_style(stage: Manifest) -> str:
+    """Yellow for a stage that rejected rows, red where it kept few, none else."""
+    if not stage.rows_rejected:
+        return ""
+    few = stage.rows_kept < POOR * (stage.rows_in + stage.rows_made)
+    return "red" if few and stage.stage not in CHOOSING else "yellow"
 
 
 def print_samples(rows: Sequence[Mapping[str, str]]) -> None:

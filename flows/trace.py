@@ -37,7 +37,7 @@ MIN_ID_CHARS = 4
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where a record stands."""
+    """A record and the shard that has it."""
 
     record: dict[str, Any]
     """The row; a rejected one has `reason`, `by`, `score` and `raw` too."""
