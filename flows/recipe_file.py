@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from flows import strict_yaml
 from flows.recipe import STAGES, Recipe
 from flows.recipe_errors import explain
-from flows.recipe_paths import with_paths
+from flows.recipe_paths import LISTS, with_paths
 from flows.strict_yaml import Document, Location
 from synth.engine.plan import Plan
 from synth.errors import InputError, RecipeError, did_you_mean
@@ -111,9 +111,13 @@ def _override(document: Document, change: str) -> None:
 def _set(document: Document, keys: Sequence[str], value: Any, option: str) -> None:
     """Puts the value in its place and records the option that gave it."""
     node: Any = document.value
+    parent: Any = None
     path: Location = ()
     for depth, key in enumerate(keys):
         where, last = ".".join(keys[:depth]) or "the recipe", depth == len(keys) - 1
+        stage = keys[depth - 1] if keys[0] == "stages" else ""
+        if isinstance(node, list) and stage in LISTS and key in STAGES[stage].model_fields:
+            node = parent[stage] = {LISTS[stage]: node}  # the long form of `verify: [maths]`
         if isinstance(node, list):
             index = _index(node, key, where, option)
             path = (*path, index)
@@ -134,7 +138,7 @@ def _set(document: Document, keys: Sequence[str], value: Any, option: str) -> No
             node[key] = {}
         elif key == "teacher" and isinstance(node[key], str):
             node[key] = {"embedded": {}} if node[key] == "embedded" else {"url": node[key]}
-        node = node[key]
+        parent, node = node, node[key]
     document.options[path] = option
 
 

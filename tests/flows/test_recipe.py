@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from filters.quality.stage import Quality
+from filters.verify.stage import Verify
 from flows.recipe_file import SHIPPED, load_recipe
 from synth.errors import RecipeError
 from synth.generate.distill import Distill
@@ -232,6 +233,13 @@ def test_a_wrong_override_is_told(recipe: Path, change: str, expected: str) -> N
     with pytest.raises(RecipeError) as caught:
         load_recipe(str(recipe), overrides=[change])
     assert expected in str(caught.value)
+
+
+def test_a_setting_is_set_over_the_short_form_of_a_stage(recipe: Path) -> None:
+    plan = load_recipe(str(recipe), overrides=["stages.verify.reject=[]"])
+    assert isinstance(plan.stages[3], Verify)
+    assert not plan.stages[3].reject
+    assert [entry.part.name for entry in plan.stages[3].checks] == ["maths"]
 
 
 def test_all_settings_of_a_stage_may_be_set_at_once(recipe: Path) -> None:
