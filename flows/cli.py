@@ -145,6 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     preview = _command(commands, "preview")
     _add_recipe(preview, limit=False)
     preview.add_argument("--rows", type=_positive, default=5, help="rows to read (default: 5)")
+    preview.add_argument("--html", type=Path, metavar="FILE", help="also save it as an HTML page")
 
     check = _command(commands, "check")
     _add_recipe(check)
@@ -168,7 +169,14 @@ def _parser() -> argparse.ArgumentParser:
 
     show = _command(commands, "show")
     show.add_argument("run", type=Path, help="folder of the run, e.g. outputs/quickstart")
-    show.add_argument("--rows", type=int, default=3, help="samples to show (default: 3)")
+    show.add_argument(
+        "--rejected",
+        nargs="?",
+        const="",
+        metavar="REASON",
+        help="show the rejected rows, of one reason or all",
+    )
+    show.add_argument("--rows", type=_positive, help="rows to show (default: 3; rejected: 20)")
 
     trace = _command(commands, "trace")
     trace.add_argument("id", help="id of the row, or how it begins")

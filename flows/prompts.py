@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pyarrow as pa
 
 from flows import loop
+from flows.conversation import exchange_title, print_request
 from flows.recipe_file import load_recipe
-from flows.told import exchange_title, print_request
 from synth.engine.plan import Plan
 from synth.engine.replay import Exchange, unanswered
 from synth.engine.stage import Outcome, Place, ShardStage, Source

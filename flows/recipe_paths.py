@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from filters.contamination.benchmark import FORMATS
-from flows.strict_yaml import Document, Location
+from flows.strict_yaml import Document
 from synth.errors import RecipeError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,9 +28,9 @@ PATHS: Mapping[str, Sequence[str]] = {
 LISTS = {"quality": "filters", "verify": "checks"}
 """The stages that have filters or verifiers in a list, and the list's key."""
 WORDS = {"knowledge": ("generate",), "rubric": ("helpful", "educational", "prompt", "grounded")}
-"""What stands for no path."""
+"""Values of these settings that are not paths."""
 ENDINGS = {"styles": (".md",), "against": FORMATS}
-"""Where a path is told from a name by its ending."""
+"""Settings whose values are paths only with one of these endings; others are names."""
 
 
 def with_paths(document: Document, path: Path) -> dict[str, Any]:
@@ -41,11 +41,6 @@ def with_paths(document: Document, path: Path) -> dict[str, Any]:
         return recipe
     finder = _Finder(document, path)
     return {**recipe, "stages": [finder.stage(n, entry) for n, entry in enumerate(stages)]}
-
-
-def where_in(document: Document, path: Path, location: Location) -> str:
-    """File and line; of a document that is in no file, its name alone."""
-    return f"{path.name}, line {document.line(location)}" if document.lines else path.name
 
 
 class _Finder:
@@ -105,6 +100,6 @@ class _Finder:
         for one in places:
             if one.exists():
                 return str(one.resolve())
-        where = where_in(self._document, self._path, ("stages", *place))
+        where = self._document.where(self._document.path(("stages", *place)))
         looked = ", ".join(dict.fromkeys(str(one.parent.resolve()) for one in places[:2]))
         raise RecipeError(f"{where}: no file or folder {value!r} (looked in {looked})")

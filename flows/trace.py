@@ -37,7 +37,7 @@ MIN_ID_CHARS = 4
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where a record stands."""
+    """A record and the shard that has it."""
 
     record: dict[str, Any]
     """The row; a rejected one has `reason`, `by`, `score` and `raw` too."""
@@ -124,6 +124,18 @@ async def trace(run: Path, manifests: Sequence[Manifest], wanted: str) -> Traced
         except (NotJournaledError, InputError) as error:
             changed = f"{manifest.stage}: {error}"
     return Traced(found, _seed(run, manifests[0], shard, found.record), exchanges, changed)
+
+
+async def last_exchange(
+    run: Path, manifests: Sequence[Manifest], record: dict[str, Any]
+) -> Exchange | None:
+    """What the teacher was asked last for this record, and its reply; None where nothing was."""
+    requests = [step["request"] for step in record["trail"] if step["request"]]
+    if not requests:
+        return None
+    with suppress(InputError):  # several records of one id
+        return (await trace(run, manifests, record["id"])).exchanges.get(requests[-1])
+    return None
 
 
 def _is_of(exchange: Exchange, step: dict[str, Any], seed: int) -> bool:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
 from seeds.formats import LOOK_AHEAD_ROWS, look_ahead
-from seeds.inputs import Format, Input
-from synth.errors import InputError
+from seeds.inputs import Format, Input, SettingError
+from synth.errors import InputError, did_you_mean
 
 PromptRole = Literal["prompt", "messages", "system", "answer", "tests", "entry_point"]
 WebRole = Literal["text", "title", "url"]
@@ -74,23 +74,26 @@ def _check_main_role(
     job: Job, named: bool, file: Input, roles: dict[str, str], columns: list[str]
 ) -> None:
     if file.format is Format.TEXT and named:
-        raise InputError(f"{file.path} is plain text, which has no columns: leave `columns` out")
+        raise InputError(f"{file.path} is plain text, so it has no columns to name")
     for either, names in MAIN_ROLES[job]:
         for role in either:
             if role in roles and roles[role] not in columns:
                 raise InputError(_no_such_column(str(file.path), role, roles[role], columns))
         if not any(role in roles for role in either):
-            raise InputError(
+            near = next((name for name in columns if name.casefold() in names), "NAME")
+            raise SettingError(
                 f"{file.path} has no column that is known to hold the {either[0]}; it has: "
-                f"{_listed(columns)}; known: {', '.join(names)}; name yours with "
-                f"`columns: {{{either[0]}: <column>}}`{_about_header(file)}"
+                f"{_listed(columns)}; known: {', '.join(names)}; name yours with",
+                "columns",
+                f"{{{either[0]}: {near}}}",
+                _about_header(file),
             )
 
 
 def _no_such_column(where: str, role: str, column: str, columns: Iterable[str]) -> str:
     return (
-        f"no column {column!r}, which `columns` names for {role}, in {where}; columns there: "
-        f"{_listed(columns)} (of JSON lines the first {LOOK_AHEAD_ROWS:,} rows were looked at)"
+        f"no column {column!r} for the {role} in {where}; columns there: {_listed(columns)} (in "
+        f"JSON lines the first {LOOK_AHEAD_ROWS:,} rows are read){did_you_mean(column, columns)}"
     )
 
 
@@ -104,6 +107,22 @@ def _listed(columns: Iterable[str]) -> str:
 
 def _names(files: list[Input]) -> str:
     return str(files[0].path) if len(files) == 1 else f"any of the {len(files)} files"
+
+
+def unknown_role(role: object, column: object, job: Job) -> str:
+    """What is wrong with a role that this kind of input does not have, and which was meant."""
+    known = sorted(ROLES[job])
+    problem = f"{role!r} is no role of a column in `{job}`; known: {', '.join(known)}"
+    if column in known:
+        return f"{problem}; the role comes first: `{column}: {role}`"
+    usual = {
+        **dict.fromkeys(PROMPT_COLUMNS, "prompt"),
+        **dict.fromkeys(TURN_COLUMNS, "messages"),
+        **dict.fromkeys(RESPONSE_COLUMNS, "response"),
+        **dict.fromkeys(TEXT_COLUMNS, "text"),
+    }
+    meant = usual.get(str(role).casefold())
+    return f"{problem}{did_you_mean(meant if meant in known else str(role), known)}"
 
 
 def job_of(columns: Iterable[str], wanted: Mapping[str, str]) -> str:

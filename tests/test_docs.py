@@ -200,7 +200,7 @@ def test_settings_in_sentences_are_valid(
 
 def check_stages(stages: list[object]) -> None:
     """Each is a line of a recipe."""
-    document = Document({"stages": stages}, {})
+    document = Document({"stages": stages}, "recipe.yaml")
     for stage in with_paths(document, Path("recipe.yaml").resolve())["stages"]:
         StageEntry.model_validate(stage)
 

@@ -314,7 +314,7 @@ def test_recipes_and_schema_tell_what_there_is(
             ["serve", "quickstart", "--cron", "0 3 * * *", "--timezone", "Mars/X"],
             "unknown time zone 'Mars/X'; expected a name like Europe/Berlin, or UTC",
         ),
-        (["check", "wrong.yaml"], "no column 'Qestion', which `columns` names for prompt"),
+        (["check", "wrong.yaml"], "no column 'Qestion' for the prompt"),
     ],
 )
 def test_what_is_mistyped_is_told_in_a_line(

@@ -50,6 +50,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
     monkeypatch.setattr(progress, "time", found)
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("NO_COLOR", "1")
     return found
 
 
@@ -229,3 +230,32 @@ def test_a_stage_without_rows_has_no_share(clock: Clock) -> None:
     shown.stage_starts(9, "push", 0)
     shown.stage_ends(ended(0), skipped=False)
     assert "0 kept of 0 (-), 0.0 s" in out.getvalue()
+
+
+@pytest.mark.parametrize(("kept", "colour"), [(4, "31"), (5, "33"), (10, "")])
+def test_on_a_terminal_rejects_are_yellow_and_a_poor_yield_is_red(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, kept: int, colour: str
+) -> None:
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "xterm")
+    out = Terminal()
+    shown = ConsoleProgress(out)
+    shown.stage_starts(3, "distill", 10)
+    shown.stage_ends(ended(kept, 10 - kept), skipped=False)
+    assert out.getvalue().startswith(f"\x1b[{colour}m" if colour else "03-distill")
+
+
+def test_a_long_message_is_wrapped_between_words_on_a_terminal_and_whole_in_a_log(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    message = "WARNING: only 3 of 100 answers could be read with this teacher"
+    terminal, log = Terminal(), io.StringIO()
+    for out in (terminal, log):
+        ConsoleProgress(out).say(message)
+    assert log.getvalue() == f"{message}\n"
+    assert terminal.screen() == [
+        "WARNING: only 3 of 100 answers could be",
+        "read with this teacher",
+        "",
+    ]

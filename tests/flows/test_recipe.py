@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from filters.quality.stage import Quality
+from filters.verify.stage import Verify
 from flows.recipe_file import SHIPPED, load_recipe
 from synth.errors import RecipeError
 from synth.generate.distill import Distill
@@ -100,7 +101,12 @@ def test_an_unknown_key_of_the_recipe_is_named(recipe: Path) -> None:
         ("rounds: many", "line 5: stages.evolve.rounds is 'many'"),
         ("rounds: 0", "line 5: stages.evolve.rounds is 0"),
         ("rounds: 2, operations: [fly]", "line 5: stages.evolve.operations is 'fly'"),
-        ("rounds: no", "line 5: stages.evolve.rounds is 'no'"),
+        ("rounds: no", "line 5: stages.evolve.rounds is 'no', expected a whole number"),
+        ("rounds: 0", "line 5: stages.evolve.rounds is 0, expected at least 1"),
+        ("keep: newest", "stages.evolve.keep is 'newest', expected 'all' or 'latest'"),
+        ("operations: [depen]", "or 'maths_backward'; did you mean 'deepen'?"),
+        ("operations: deepen", "is 'deepen', expected a list such as [a, b]"),
+        ("operations:", "stages.evolve.operations is empty, expected a list"),
     ],
 )
 def test_a_wrong_value_is_shown_with_its_place(recipe: Path, new: str, expected: str) -> None:
@@ -121,8 +127,12 @@ def test_every_mistake_is_told_at_once(recipe: Path) -> None:
         ("  - distill: {samples: 2}\n", "", "line 6: `verify` needs answers, but here are prompts"),
         ("  - write: {format: messages}", "  - push: {repo: a/b}", "line 8: `push` needs release"),
         ("  - evolve: {rounds: 2}", "  - rewrite", "line 5: `rewrite` needs documents"),
-        ("  - evolve: {rounds: 2}", "  - read: {web: prompts.jsonl}", "can only stand first"),
-        ("  - read: {prompts: prompts.jsonl}\n", "", "line 4: `evolve` stands first"),
+        (
+            "  - evolve: {rounds: 2}",
+            "  - read: {web: prompts.jsonl}",
+            "can only be the first stage",
+        ),
+        ("  - read: {prompts: prompts.jsonl}\n", "", "line 4: `evolve` is the first stage"),
         ("messages}", "messages}\n  - dedup: {exact: {}}", "line 9: `dedup` cannot follow `write`"),
         ("format: messages", "format: text", "`format: text` does not fit answers; choose one of"),
         ("teacher: embedded\n", "", "`evolve` asks a teacher, and the recipe names none; add"),
@@ -148,7 +158,7 @@ def test_a_stage_in_an_impossible_place_is_told(
     [
         (
             "name: a\nname: b\n",
-            "line 2: the key 'name' stands here a second time (first on line 1)",
+            "line 2: the key 'name' is here a second time (first on line 1)",
         ),
         ("name: &a b\nx: *a\n", "line 2: aliases (*name) are not allowed"),
         ("name: [1, 2\n", "line 2: "),
@@ -202,6 +212,17 @@ def test_a_setting_is_set_over_the_short_form_of_a_teacher(recipe: Path) -> None
     ("change", "expected"),
     [
         ("stages.evlove.rounds=3", "no 'evlove' in stages, which has read, evolve, distill"),
+        ("stages.evlove.rounds=3", "; did you mean 'evolve'?"),
+        (
+            "evolve.rounds=3",
+            "--set evolve.rounds: no key 'evolve' in the recipe; did you mean stages.e",
+        ),
+        (
+            "stages.reverse={}",
+            "copy the recipe to a file and write `- reverse: {…}` where it belongs",
+        ),
+        ("stages.verify.0=mathss", "--set stages.verify.0: unknown verifier 'mathss'"),
+        ("stages.distill.samples=two", "--set stages.distill.samples is 'two', expected a whole n"),
         ("stages.reverse={}", "no 'reverse' in stages, which has read, evolve, distill"),
         ("stages.evolve.round=3", "unknown key 'round'"),
         ("rounds", "is not like stages.evolve.rounds=2"),
@@ -214,16 +235,56 @@ def test_a_wrong_override_is_told(recipe: Path, change: str, expected: str) -> N
     assert expected in str(caught.value)
 
 
+def test_a_setting_is_set_over_the_short_form_of_a_stage(recipe: Path) -> None:
+    plan = load_recipe(str(recipe), overrides=["stages.verify.reject=[]"])
+    assert isinstance(plan.stages[3], Verify)
+    assert not plan.stages[3].reject
+    assert [entry.part.name for entry in plan.stages[3].checks] == ["maths"]
+
+
 def test_all_settings_of_a_stage_may_be_set_at_once(recipe: Path) -> None:
     plan = load_recipe(str(recipe), overrides=["stages.distill={samples: 5}"])
     assert plan.stages[2] == Distill(samples=5)
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("verify: [maths]", "verify: {check: [maths]}", "unknown key 'check' in stages.verify;"),
+        (
+            "name: mine",
+            "nam: mine",
+            "mine.yaml, line 1: unknown key 'nam' in the recipe; known: na",
+        ),
+        ("evolve: {rounds: 2}", "evolve: {operations: [fly]}", "stages.evolve.operations is 'fly'"),
+        ("- write: {format: messages}", "- write:\n    format: text", "indent the settings of `wr"),
+    ],
+)
+def test_one_mistake_has_one_line(recipe: Path, old: str, new: str, expected: str) -> None:
+    message = told(recipe, (old, new))
+    assert expected in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
     ("written", "expected"),
     [
-        ("{columns: {question: Q}}", "unknown key 'question' in stages.read.columns; known: pro"),
-        ("{limit: [2]}", "stages.read.limit is [2]: Input should be a valid integer"),
+        ("{question: Q}", "did you mean 'prompt'?"),
+        ("{promt: Q}", "did you mean 'prompt'?"),
+        ("{Question: prompt}", "the role comes first: `prompt: Question`"),
+        ("{text: Q}", "known: answer, entry_point, messages, prompt, system, tests"),
+    ],
+)
+def test_a_wrong_role_is_told_with_the_nearest(recipe: Path, written: str, expected: str) -> None:
+    new = f"prompts: prompts.jsonl, columns: {written}"
+    assert expected in told(recipe, ("prompts: prompts.jsonl", new))
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("{columns: {question: Q}}", "'question' is no role of a column in `prompts`; known: "),
+        ("{limit: [2]}", "stages.read.limit is [2], expected a whole number"),
     ],
 )
 def test_a_value_of_no_kind_that_is_taken_has_one_line(

@@ -22,7 +22,8 @@ from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import Stage
 from synth.errors import ExitCode, InputError
 from synth.generate.distill import Distill
-from synth.generate.evolve import Checkable, Evolve
+from synth.generate.evolution import Checkable
+from synth.generate.evolve import Evolve
 from synth.generate.operations import Operation
 from synth.generate.resample import Resample
 from synth.generate.revise import Revise
