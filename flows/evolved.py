@@ -58,7 +58,7 @@ def tried_operations(run: Path, manifest: Manifest) -> dict[str, Tried]:
 def evolved_in_words(run: Path, manifests: Sequence[Manifest]) -> str | None:
     """How many of the last stage's rows are evolved; None for a run that evolves nothing."""
 
-    ended = [manifest for manifest in manifests if manifest.stage != "push"]
+    ended = [manifest for manifest in manifests if manifest.shards]
     if not any(manifest.stage == "evolve" for manifest in ended):
         return None
     last = ended[-1]

@@ -26,6 +26,7 @@ from flows.terminal import print_cut, print_funnel, print_line, print_verdicts, 
 from flows.trace import last_exchange
 from synth.engine.plan import Plan
 from synth.engine.run import open_runner, run_stages
+from synth.engine.stage import Sink
 from synth.errors import ExitCode, NoRowsError
 from synth.record import records_table
 from synth.release.formats import Format, export
@@ -55,7 +56,7 @@ def preview(arguments: Namespace) -> int:
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.rows
     )
     format_ = next((stage.format for stage in plan.stages if isinstance(stage, Write)), None)
-    stages = tuple(stage for stage in plan.stages if stage.name not in ("write", "push"))
+    stages = tuple(stage for stage in plan.stages if not isinstance(stage, Sink))
     plan = replace(plan, stages=stages)
 
     async def go(run: Path) -> None:

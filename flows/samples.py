@@ -104,7 +104,7 @@ def sample_rows(run: Path, manifests: Sequence[Manifest], rows: int) -> list[dic
     Every row is followed back to its seed through the shards: a record stays in the shard, by
     number, of the record it comes from. Only the shards that it takes rows from are read.
     """
-    last = next((m for m in reversed(manifests) if m.stage not in ("write", "push")), None)
+    last = next((m for m in reversed(manifests) if not m.releases), None)
     if last is None:
         return []
     total = last.rows_kept

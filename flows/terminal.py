@@ -71,7 +71,7 @@ def stage_in_words(before: Manifest | None, stage: Manifest) -> list[tuple[str, 
     made = ""
     if before is None:
         made = f"{_count(total, 'rows' if rejected else stage.kind)} read"
-    elif stage.stage in ("write", "push"):
+    elif stage.releases:
         made = f"{_count(kept, 'rows')} {'released' if stage.stage == 'write' else 'published'}"
     elif stage.kind != before.kind:
         samples = stage.settings.get("samples") or 1
@@ -84,7 +84,7 @@ def stage_in_words(before: Manifest | None, stage: Manifest) -> list[tuple[str, 
         reasons = ", ".join(f"{reason} {n:,}" for reason, n in stage.reasons.most_common())
         words = f"{kept:,} kept, {rejected:,} rejected: {reasons}"
         parts.append((words, yield_style(stage)))
-    elif before is not None and stage.stage not in ("write", "push"):
+    elif before is not None and not stage.releases:
         parts.append((f"all {kept:,} kept", ""))
     return parts
 
@@ -185,7 +185,7 @@ def print_state(run: Path, manifests: Sequence[Manifest]) -> None:
     """Where the dataset and the rejected rows are, or how far the run got."""
     last = manifests[-1] if manifests else None
     process = worked_on_by(run)
-    released = last is not None and last.stage in ("write", "push")
+    released = last is not None and last.releases
     print()
     if released:
         print(f"dataset: {run / RELEASE}")

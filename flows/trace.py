@@ -31,7 +31,6 @@ from synth.teacher.journal import Journal
 from synth.teacher.protocol import Identity
 
 OUTPUTS = Path("outputs")
-SINKS = ("write", "push")
 MIN_ID_CHARS = 4
 
 
@@ -89,7 +88,7 @@ def find(run: Path, manifests: Sequence[Manifest], wanted: str) -> Found:
     if len(wanted) < MIN_ID_CHARS:
         raise InputError(f"{wanted!r} is too short: give the first {MIN_ID_CHARS} letters or more")
     for manifest in reversed(manifests):
-        if manifest.stage in SINKS:
+        if manifest.releases:
             continue
         hits = list(_hits(stage_folder(run, manifest), manifest, wanted))
         if len(hits) > 1:

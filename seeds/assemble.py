@@ -1,4 +1,4 @@
-"""Rows of all inputs to shards of records: the inner part of the `read` stage.
+"""Rows of files to tables of records: the inner part of the `read` stage.
 
 Why a row is set aside: `not_json`, `not_an_object`, `line_too_long`, `invalid_utf8`,
 `lone_surrogate`, `nul_byte`, `nested_too_deep` (its line); `wrong_column_count`, `broken_quotes`
@@ -9,78 +9,78 @@ Why a row is set aside: `not_json`, `not_an_object`, `line_too_long`, `invalid_u
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, time
+from itertools import islice
 from typing import Any
 
 import orjson
+import pyarrow as pa
 
 from seeds.content import UnusableError, read_answer, read_document, read_prompt, rest
 from seeds.formats import rows_of
 from seeds.inputs import Format, Input
 from seeds.lines import Row
 from seeds.roles import Job
-from synth.engine.stage import Outcome
-from synth.record import new_record, records_table, rejects
+from synth.record import REJECT, new_record, record_id
 
 RAW_BYTES = 64 << 10
 READERS = {"prompts": read_prompt, "web": read_document, "answers": read_answer}
-SHARD_BYTES = 256 << 20  # a shard is held in memory, and an Arrow string column ends at 2 GB
+PART_BYTES = 64 << 20  # on disk; a process of its own starts in 1 s and reads it in about 3
+TABLE_ROWS, TABLE_BYTES = 1_000, 16 << 20  # held as Python objects at one time
 
 
-class _Shard:
-    """The shard under construction."""
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """Files that one process reads, one after the other."""
 
-    def __init__(self) -> None:
-        self.kept: list[dict[str, Any]] = []
-        self.set_aside: list[dict[str, Any]] = []
-        self.reasons: list[str] = []
-        self.raws: list[str] = []
-        self.bytes = 0
+    files: Sequence[Input]
+    roles: Mapping[str, Mapping[str, str]]
+    """Role to column, by the label of each file."""
+    job: Job
+    max_line_bytes: int
+    max_text_chars: int | None
+    limit: int | None = None
 
-    def __len__(self) -> int:
-        return len(self.kept) + len(self.set_aside)
+    def tables(self) -> Iterator[pa.Table]:
+        """The records of the files in order; `reason` is empty for those that are kept."""
+        held: list[dict[str, Any]] = []
+        size = 0
+        for record in islice(self._records(), self.limit):
+            held.append(record)
+            size += len(record["raw"] or "") + len(record["text"]) + len(record["meta"])
+            size += sum(len(turn["content"]) for turn in record["context"])
+            if len(held) >= TABLE_ROWS or size >= TABLE_BYTES:
+                yield pa.Table.from_pylist(held, schema=REJECT)
+                held, size = [], 0
+        if held:
+            yield pa.Table.from_pylist(held, schema=REJECT)
 
-    def outcome(self) -> Outcome:
-        return Outcome(
-            kept=records_table(self.kept),
-            rejected=rejects(
-                records_table(self.set_aside), reason=self.reasons, by="read", raw=self.raws
-            ),
-        )
+    def _records(self) -> Iterator[dict[str, Any]]:
+        for file in self.files:
+            roles = self.roles[file.label]
+            for row in rows_of(file, web=self.job == "web", max_line_bytes=self.max_line_bytes):
+                yield _read(self.job, file, roles, row, self.max_text_chars)
 
 
-def outcomes(
-    files: list[Input],
-    roles: dict[str, dict[str, str]],
-    job: Job,
-    *,
-    rows: int,
-    limit: int | None,
-    max_line_bytes: int,
-    max_text_chars: int | None,
-) -> Iterator[Outcome]:
-    """The shards of all rows of the files; `roles` has each file's, by its label."""
-    shard = _Shard()
-    left = limit
+def file_parts(files: Sequence[Input]) -> list[list[Input]]:
+    """The files in runs of about `PART_BYTES`, in order."""
+    parts: list[list[Input]] = []
+    room = 0
     for file in files:
-        for row in rows_of(file, web=job == "web", max_line_bytes=max_line_bytes):
-            _add(shard, job, file, roles[file.label], row, max_text_chars)
-            if left is not None:
-                left -= 1
-            if len(shard) >= rows or shard.bytes >= SHARD_BYTES or left == 0:
-                yield shard.outcome()
-                shard = _Shard()
-            if left == 0:
-                return
-    if len(shard):
-        yield shard.outcome()
+        if room <= 0:
+            parts.append([])
+            room = PART_BYTES
+        parts[-1].append(file)
+        room -= file.path.stat().st_size
+    return parts
 
 
-def _add(
-    shard: _Shard, job: Job, file: Input, roles: dict[str, str], row: Row, max_chars: int | None
-) -> None:
-    """One row more in the shard, kept or set aside."""
+def _read(
+    job: Job, file: Input, roles: Mapping[str, str], row: Row, max_chars: int | None
+) -> dict[str, Any]:
+    """The record of a row as `REJECT`, kept or set aside."""
     source = f"{file.label}#{row.number}"
     reason, meta = row.reason, {}
     if row.values is not None:
@@ -91,21 +91,22 @@ def _add(
         except orjson.JSONEncodeError:
             reason = "nested_too_deep"  # orjson reads 1,024 levels and writes 254
         else:
-            shard.bytes += sum(len(turn["content"]) for turn in record["context"])
-            shard.bytes += len(record["text"]) + len(record["meta"])
-            shard.kept.append(record)
-            return
+            return {**record, "reason": "", "by": "read", "raw": None}
     raw = _raw(row)
-    shard.bytes += len(raw)
-    shard.set_aside.append(_without_content(file, meta, source))
-    shard.reasons.append(reason)
-    shard.raws.append(raw)
+    record = _without_content(file, meta, source)
+    return {
+        **record,
+        "id": record_id("read", "rejected", raw),
+        "reason": reason,
+        "by": "read",
+        "raw": raw,
+    }
 
 
 def _record(
     job: Job,
     file: Input,
-    roles: dict[str, str],
+    roles: Mapping[str, str],
     values: dict[str, Any],
     source: str,
     max_chars: int | None,

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from seeds.assemble import outcomes
+from seeds.assemble import FilePart, file_parts
 from seeds.inputs import Format, Input, find_inputs
 from seeds.roles import (
     ROLES,
@@ -32,6 +32,7 @@ from seeds.roles import (
     roles_of_all,
     unknown_role,
 )
+from synth.engine.numbering import numbered_shards
 from synth.engine.stage import Outcome, Source
 from synth.kind import Kind
 
@@ -136,23 +137,25 @@ class Read(Source):
 
         self._roles(self.inputs())
 
+    def input_parts(self) -> Sequence[FilePart]:
+        """The files in parts of some size. A `limit` makes it one part, which ends early.
+
+        Raises `InputError` where a file as a whole cannot be used.
+        """
+        files = self.inputs()
+        roles = self._roles(files)
+        return [
+            FilePart(part, roles, self.job, self.max_line_bytes, self.max_text_chars, self.limit)
+            for part in ([files] if self.limit else file_parts(files))
+        ]
+
     def shards(self, rows: int) -> Iterator[Outcome]:
         """The input in order, `rows` records at a time (kept and rejected together).
 
-        Reads in bounded memory. Raises `InputError`, before the first shard, where a file as a
-        whole cannot be used. A shard ends early only where its text would fill memory.
+        Reads in bounded memory. Raises as `input_parts`, before the first shard.
         """
-
-        files = self.inputs()
-        return outcomes(
-            files,
-            self._roles(files),
-            self.job,
-            rows=rows,
-            limit=self.limit,
-            max_line_bytes=self.max_line_bytes,
-            max_text_chars=self.max_text_chars,
-        )
+        parts = self.input_parts()
+        return numbered_shards((table for part in parts for table in part.tables()), rows)
 
     def _roles(self, files: list[Input]) -> dict[str, dict[str, str]]:
         columns = {str(role): column for role, column in self.columns.items()}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
@@ -20,6 +21,10 @@ class Model(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: ClassVar[int] = 1
+    """Of the code. Raise it when the output changes for the same input and the same replies; then
+    finished work of earlier versions is done again."""
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -53,3 +58,17 @@ def _docstrings(model: type[BaseModel]) -> dict[str, str]:
                 ):
                     found[name] = inspect.cleandoc(docstring)
     return found
+
+
+def versions(value: object) -> Iterator[int]:
+    """The versions of a model and of all models in its fields, in a fixed order."""
+    if isinstance(value, Model):
+        yield value.version
+        for _, field in value:
+            yield from versions(field)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from versions(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from versions(item)

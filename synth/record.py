@@ -4,7 +4,7 @@ A prompt is a record with `context` and an empty `text`; a document one with `te
 an answer has both. A row after `distill`, shortened:
 
     {"id": "5d0c…", "context": [{"role": "user", "content": "What is 6 * 7?"}], "text": "… 42",
-     "reasoning": None, "rejected": None, "reference": {"answer": "42", …},
+     "reasoning": None, "rejected": None, "tools": None, "reference": {"answer": "42", …},
      "meta": '{"kind":"maths"}', "scores": [], "logprobs": None,
      "trail": [{"stage": "read", …}, {"stage": "distill", "parent": "91aa…", …}]}
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
 import orjson
@@ -22,14 +22,45 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 
+class Function(TypedDict):
+    """The function that a tool call names."""
+
+    name: str
+    arguments: str
+    """A JSON object, as text."""
+
+
+class ToolCall(TypedDict):
+    """One call of a tool, as chat endpoints write it."""
+
+    id: str
+    type: str
+    function: Function
+
+
 class Turn(TypedDict):
-    """One chat turn."""
+    """One chat turn. Most have only a role and content."""
 
     role: str
     content: str
+    reasoning_content: NotRequired[str]
+    tool_calls: NotRequired[list[ToolCall]]
+    tool_call_id: NotRequired[str]
+    name: NotRequired[str]
 
 
-TURN = pa.struct([("role", pa.string()), ("content", pa.string())])
+FUNCTION = pa.struct([("name", pa.string()), ("arguments", pa.string())])
+TOOL_CALL = pa.struct([("id", pa.string()), ("type", pa.string()), ("function", FUNCTION)])
+TURN = pa.struct(
+    [
+        ("role", pa.string()),
+        ("content", pa.string()),
+        ("reasoning_content", pa.string()),
+        ("tool_calls", pa.list_(TOOL_CALL)),
+        ("tool_call_id", pa.string()),
+        ("name", pa.string()),
+    ]
+)
 REFERENCE = pa.struct([("answer", pa.string()), ("tests", pa.string()), ("source", pa.string())])
 STEP = pa.struct(
     [
@@ -62,6 +93,7 @@ RECORD = pa.schema(
         pa.field("text", pa.string(), nullable=False),
         pa.field("reasoning", pa.string()),
         pa.field("rejected", pa.string()),
+        pa.field("tools", pa.string()),  # a JSON list of the tools that the chat may call
         pa.field("reference", REFERENCE),
         pa.field("meta", pa.string(), nullable=False),  # a JSON object: the input's other columns
         pa.field("trail", pa.list_(STEP), nullable=False),
@@ -88,6 +120,25 @@ def record_id(*parts: object) -> str:
     return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:32]
 
 
+def content_id(turns: Sequence[Mapping[str, Any]], text: str) -> str:
+    """The id of the first record with this content. Only turns and text count: no file name, line
+    number, metadata or gold answer."""
+    return record_id("read", plain_turns(turns), text)
+
+
+def repeated_id(first: str, before: int) -> str:
+    """The id of a record whose content came `before` times before it; `first` is a `content_id`."""
+    return record_id(first, before) if before else first
+
+
+def plain_turns(turns: Sequence[Mapping[str, Any]]) -> list[Turn]:
+    """The turns without the fields that are None. Arrow gives each turn all fields."""
+    return [
+        cast("Turn", {name: value for name, value in turn.items() if value is not None})
+        for turn in turns
+    ]
+
+
 EDITS = ("redact", "trim")
 """Stages that change a part of a text, and leave what kind of text it is."""
 
@@ -96,14 +147,18 @@ def new_record(
     *,
     prompt: str | None = None,
     text: str = "",
-    context: Sequence[Mapping[str, str]] | None = None,
+    context: Sequence[Mapping[str, Any]] | None = None,
     reference: Mapping[str, str | None] | None = None,
     meta: Mapping[str, Any] | None = None,
     operation: str = "given",
     source: str = "",
+    before: int = 0,
 ) -> dict[str, Any]:
-    """A record as `read` makes it, one step in its trail. `prompt` is a last user turn."""
-    turns = list(context or [])
+    """A record as `read` makes it, one step in its trail. `prompt` is a last user turn.
+
+    `before` counts the earlier records with the same content, so that each has its own id.
+    """
+    turns = plain_turns(context or [])
     if prompt is not None:
         turns.append({"role": "user", "content": prompt})
     packed = orjson.dumps(meta or {}, option=orjson.OPT_SORT_KEYS).decode()
@@ -112,11 +167,12 @@ def new_record(
     if reference and any(reference.values()):
         full_reference = {"answer": None, "tests": None, "source": None, **reference}
     return {
-        "id": record_id("read", source, turns, text, full_reference, packed),
+        "id": repeated_id(content_id(turns, text), before),
         "context": turns,
         "text": text,
         "reasoning": None,
         "rejected": None,
+        "tools": None,
         "reference": full_reference,
         "meta": packed,
         "trail": [step],

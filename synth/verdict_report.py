@@ -18,7 +18,7 @@ from synth.verdict_counts import VerdictCounts, released
 def run_verdicts(run: Path, manifests: Sequence[Manifest]) -> dict[str, VerdictCounts]:
     """The counts by where they were taken, `05-verify` or `release`, in order."""
     found = stage_verdicts(manifests)
-    if manifests and manifests[-1].stage in ("write", "push") and (run / RELEASE).is_dir():
+    if manifests and manifests[-1].releases and (run / RELEASE).is_dir():
         found[RELEASE] = released(run / RELEASE)
     return found
 

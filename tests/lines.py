@@ -7,10 +7,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from synth.engine.plan import Plan
 from synth.engine.stage import Outcome, Source, Stage
 from synth.kind import Kind
-from synth.record import REJECT, new_record, records_table
+from synth.record import REJECT, new_record, plain_turns, records_table
 from synth.store.shards import read_shard
 from synth.teacher.config import TeacherConfig
 
@@ -48,6 +50,11 @@ def plan(*stages: Stage, url: str = "", shard_rows: int = 4, **teacher: Any) -> 
 def shard_bytes(run: Path) -> dict[str, bytes]:
     """Every Parquet file of a run by its path in it."""
     return {str(p.relative_to(run)): p.read_bytes() for p in sorted(run.rglob("*.parquet"))}
+
+
+def as_given(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows of a table as `new_record` makes them: turns without empty fields."""
+    return [{**row, "context": plain_turns(row["context"])} for row in table.to_pylist()]
 
 
 def rows(run: Path, pattern: str) -> list[dict[str, Any]]:

@@ -23,7 +23,16 @@ from filters.pii.find import counted, find
 from filters.pii.kinds import Kind, Span
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.kind import Kind as Records
-from synth.record import EMPTY_STEP, RECORD, REJECT, add_scores, derive, record_id, replace_rows
+from synth.record import (
+    EMPTY_STEP,
+    RECORD,
+    REJECT,
+    add_scores,
+    derive,
+    plain_turns,
+    record_id,
+    replace_rows,
+)
 
 COLUMNS = ("context", "text", "reasoning", "rejected", "reference")
 """What is redacted besides `meta`, which is JSON."""
@@ -125,4 +134,6 @@ def _step(row: Mapping[str, Any], spans: list[Span]) -> dict[str, Any]:
 
 def _id(row: Mapping[str, Any]) -> str:
 
-    return record_id(row["id"], Redact.name, *(row[name] for name in (*COLUMNS, "meta")))
+    return record_id(
+        row["id"], Redact.name, plain_turns(row["context"]), row["text"], row["rejected"]
+    )

@@ -6,7 +6,6 @@ done again, from the journal as far as that reaches.
 
 from __future__ import annotations
 
-import sys
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +15,7 @@ import orjson
 from synth import __version__
 from synth.engine.plan import Plan, StageFolder
 from synth.engine.stage import CorpusStage, Sink, Source
+from synth.model import versions
 from synth.store.durable import is_aside, sha256_file
 from synth.store.manifest import (
     NAME,
@@ -118,7 +118,7 @@ class Receipts:
         return made
 
     def _own(self, index: int) -> str:
-        """Of the stage alone: settings, prompt files, input files, other runs, and its teacher."""
+        """Of the stage alone: version, settings, prompts, input files, other runs, and teacher."""
         if index not in self._own_digests:
             self._own_digests[index] = self._digest_of(index)
         return self._own_digests[index]
@@ -135,7 +135,7 @@ class Receipts:
             plan.seed,
             plan.shard_rows if isinstance(stage, Source) else None,
             plan.kind_before(index),
-            _code(type(stage).__module__.partition(".")[0]),
+            list(versions(stage)),
             [identity.model, identity.revision] if identity else None,
             *(["system folded"] if identity and identity.folds else []),
             [_content(path, path.stat().st_mtime_ns) for path in files],
@@ -168,6 +168,11 @@ class Receipts:
         self._manifests[index] = manifest
         return manifest
 
+    def part(self, index: int, part: int) -> Path:
+        """Where a part of the input lies while its source makes shards of all of them."""
+        name = f"{part:05d}-{self.shard_fingerprint(index, part, None)[:16]}.arrow"
+        return self.folder(index).work() / name
+
     def reopen(self, index: int) -> None:
         """The stage is worked on again: it has no manifest until it is sealed."""
         self._manifests.pop(index, None)
@@ -195,20 +200,6 @@ class Receipts:
 def digest(*parts: object) -> str:
     """The sha256 of plain values, in hex."""
     return sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-@cache
-def _code(package: str) -> list[str]:
-    """The sources that a stage of this package runs on. Changed code redoes the stage: from the
-    journal, so that costs no token."""
-    names = sorted({package, __name__.partition(".")[0]})
-    folders = [Path(sys.modules[name].__file__ or "").parent for name in names]
-    return [
-        sha256_file(path)
-        for folder in folders
-        for path in sorted(folder.rglob("*.py"))
-        if path.is_file()
-    ]
 
 
 @cache

@@ -22,7 +22,7 @@ from synth.engine.receipts import Receipts
 from synth.engine.runner import Action, Job, Runner
 from synth.engine.stage import CorpusStage, ShardStage
 from synth.errors import NoRowsError, TeacherFault
-from synth.store.manifest import Manifest, load_manifest
+from synth.store.manifest import NAME, Manifest, load_manifest
 from synth.teacher.config import open_teacher
 from synth.teacher.protocol import Identity
 from synth.together import together
@@ -47,8 +47,7 @@ async def open_runner(
     progress = progress or Progress()
     for stage in plan.stages:
         await asyncio.to_thread(stage.preflight)
-    # a run folder of another version is refused here, before a teacher is started
-    await asyncio.to_thread(load_manifest, StageFolder.of(run, 0, plan.stages[0].name).manifest)
+    await asyncio.to_thread(_refuse_another_version, run)  # before a teacher starts
     async with contextlib.AsyncExitStack() as stack:
         served, config = None, plan.teacher if plan.asks_teacher else None
         starts = config is not None and config.starts
@@ -64,6 +63,12 @@ async def open_runner(
         if not starts:
             stack.enter_context(locked(run))
         yield Runner(plan, run, served, progress, answered)
+
+
+def _refuse_another_version(run: Path) -> None:
+    """Raises `InputError` if another version of synth made the folder."""
+    if earlier := sorted(run.glob(f"[0-9][0-9]-*/{NAME}")):
+        load_manifest(earlier[0])
 
 
 def _answered(plan: Plan, run: Path) -> Identity | None:
@@ -170,7 +175,7 @@ async def _run_all(runner: Runner, each: Each) -> list[Manifest]:
         for warning in runner.plan.stages[index].warnings(manifest):
             runner.progress.say(warning)
         manifests.append(manifest)
-        if not manifest.rows_kept and runner.plan.stages[index].name != "push":
+        if manifest.shards and not manifest.rows_kept:  # `push` makes no shards
             raise NoRowsError(_nothing_left(runner, manifest))
         before = manifest
     return manifests
@@ -182,6 +187,8 @@ async def _run_stage(runner: Runner, index: int, before: Manifest | None, each: 
     receipts.reopen(index)
     if before is None or not isinstance(stage, ShardStage | CorpusStage):
         action = Action.READ if before is None else Action.DELIVER
+        parts = await asyncio.to_thread(runner.parts_left, index)
+        await _side_by_side(runner, each, index, Action.PARSE, parts)
         shards = await each(Job(index, stage.name, action))
         return receipts.seal(index, before, shards)
 

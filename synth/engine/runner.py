@@ -1,27 +1,35 @@
 """The runner: does one job of a run and leaves its receipt.
 
-A receipt on disk means that its shards are on disk, whole.
+A receipt on disk means that its shards are on disk, whole. No row is lost: the runner checks the
+rows that leave a stage against those that came in before it writes them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import shutil
+import signal
 import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 
-from synth.engine.account import account
+from synth.engine.numbering import numbered_shards
 from synth.engine.plan import Plan
 from synth.engine.progress import Progress
 from synth.engine.receipts import Receipts
 from synth.engine.stage import (
     CorpusStage,
     Delivery,
+    InputPart,
     Outcome,
     Place,
     ShardStage,
@@ -30,9 +38,9 @@ from synth.engine.stage import (
     Upstream,
 )
 from synth.errors import InputError
-from synth.record import RECORD, REJECT
+from synth.record import RECORD, REJECT, last_step
 from synth.store.manifest import ShardReceipt, save, verify_file
-from synth.store.shards import read_shard, write_shard
+from synth.store.shards import read_shard, read_tables, write_shard, write_tables
 from synth.teacher.journal import Journal
 from synth.teacher.journaled import JournaledTeacher, Served, Tally
 from synth.teacher.protocol import Identity
@@ -41,6 +49,8 @@ from synth.teacher.protocol import Identity
 class Action(StrEnum):
     """What is to be done in a job."""
 
+    PARSE = "parse"
+    """A part of the input, ahead of `READ`."""
     READ = "read"
     APPLY = "apply"
     SIGN = "sign"
@@ -60,7 +70,8 @@ class Job(NamedTuple):
     @property
     def label(self) -> str:
         """How it is shown: `03-distill/00002`, `04-dedup/00000 sign`."""
-        action = f" {self.action}" if self.action in (Action.SIGN, Action.SPLIT) else ""
+        named = (Action.PARSE, Action.SIGN, Action.SPLIT)
+        action = f" {self.action}" if self.action in named else ""
         whole = self.action in (Action.READ, Action.DECIDE, Action.DELIVER)
         part = f" {self.action}" if whole else f"/{self.shard:05d}{action}"
         return f"{self.stage:02d}-{self.name}{part}"
@@ -77,6 +88,7 @@ class Runner:
     answered: Identity | None = None
     """Who answered a run in which nothing is left to be asked, where no teacher was opened."""
     receipts: Receipts = field(init=False)
+    _parts: Sequence[InputPart] = ()
 
     def __post_init__(self) -> None:
         identity = self.served.identity if self.served else self.answered
@@ -86,7 +98,9 @@ class Runner:
         """The job is done, its receipt on disk. Returns how many shards the job left."""
         match self.plan.stages[job.stage]:
             case Source() as source:
-                return await asyncio.to_thread(self._read, job, source)
+                if job.action is Action.READ:
+                    return await asyncio.to_thread(self._read, job, source)
+                await asyncio.to_thread(self._parse, job)
             case ShardStage() as stage:
                 await self._apply(job, stage)
             case CorpusStage() as stage:
@@ -95,9 +109,23 @@ class Runner:
                 return await asyncio.to_thread(self._deliver, job, sink)
         return 1
 
+    def parts_left(self, index: int) -> list[int]:
+        """The parts of the input that are to be parsed before it is read."""
+        source = self.plan.stages[index]
+        parts = source.input_parts() if isinstance(source, Source) else ()
+        self._parts = parts if len(parts) > 1 else ()  # one alone is parsed as it is read
+        paths = [self.receipts.part(index, part) for part in range(len(self._parts))]
+        return [part for part, path in enumerate(paths) if not path.is_file()]
+
+    def _parse(self, job: Job) -> None:
+        """Parses a part in a process of its own: Python parses one file at a time."""
+        path, spawn = self.receipts.part(job.stage, job.shard), get_context("spawn")
+        with ProcessPoolExecutor(1, spawn, signal.signal, _ENDS_QUIETLY) as process:
+            process.submit(write_tables, path, self._parts[job.shard].tables, REJECT).result()
+
     def _read(self, job: Job, source: Source) -> int:
         count = 0
-        for shard, outcome in enumerate(source.shards(self.plan.shard_rows)):
+        for shard, outcome in enumerate(self._shards(job.stage, source)):
             rows = len(outcome.kept) + len(outcome.rejected)
             fingerprint = self.receipts.shard_fingerprint(job.stage, shard, None)
             self._write(job._replace(shard=shard), fingerprint, outcome, rows_in=rows)
@@ -105,7 +133,15 @@ class Runner:
             count += 1
         if not count:
             raise InputError(f"nothing to read in {', '.join(map(str, source.files()))}")
+        shutil.rmtree(self.receipts.folder(job.stage).work(), ignore_errors=True)
         return count
+
+    def _shards(self, index: int, source: Source) -> Iterator[Outcome]:
+        if not self._parts:
+            return source.shards(self.plan.shard_rows)
+        paths = (self.receipts.part(index, part) for part in range(len(self._parts)))
+        tables = (table for path in paths for table in _used_up(path))
+        return numbered_shards(tables, self.plan.shard_rows)
 
     async def _apply(self, job: Job, stage: ShardStage) -> None:
         started = time.monotonic()
@@ -253,3 +289,41 @@ class Runner:
             verdicts=outcome.verdicts,
         )
         save(receipt, folder.receipt(job.shard))
+
+
+_ENDS_QUIETLY = (signal.SIGINT, signal.SIG_DFL)
+"""What Ctrl-C does to a process that parses: the run says what there is to say."""
+
+
+def _used_up(path: Path) -> Iterator[pa.Table]:
+    """The tables of a part. Its file is removed after the last one, so no row is on disk twice."""
+    yield from read_tables(path)
+    path.unlink()
+
+
+class RowsLostError(AssertionError):
+    """A stage dropped a row without a verdict, or made two with one id: a bug in that stage."""
+
+
+def account(label: str, outcome: Outcome, ids: pa.ChunkedArray | None) -> Counter[str]:
+    """The reasons of the rejected rows, counted. Raises `RowsLostError`.
+
+    Each id that came in must come out as an id, or as the parent of the last step of a row; a
+    source has no ids coming in, and passes None.
+    """
+    kept_ids: list[str] = outcome.kept["id"].to_pylist()
+    rejected_ids: list[str] = outcome.rejected["id"].to_pylist()
+    out = {*kept_ids, *rejected_ids}
+    if len(out) < len(kept_ids) + len(rejected_ids):
+        twice = [key for key, n in Counter(kept_ids + rejected_ids).items() if n > 1]
+        raise RowsLostError(f"{label}: {len(twice)} ids occur twice, the first is {twice[0]}")
+    if ids is not None:
+        out.update(last_step(outcome.kept, "parent"))
+        out.update(last_step(outcome.rejected, "parent"))
+        lost = [key for key in ids.to_pylist() if key not in out]
+        if lost:
+            raise RowsLostError(
+                f"{label}: {len(lost)} of {len(ids)} rows came in and did not come out, the first "
+                f"is {lost[0]}; a stage must keep or reject each row"
+            )
+    return Counter(sorted(outcome.rejected["reason"].to_pylist()))

@@ -7,11 +7,11 @@ a corpus stage looks at all shards before it decides on any, a sink takes the wh
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -105,10 +105,22 @@ class Stage(Model, ABC):
         return None
 
 
+class InputPart(Protocol):
+    """A part of an input. It is pickled, since a process of its own may read it."""
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Its records in order, as `numbered_shards` takes them."""
+        ...
+
+
 class Source(Stage):
     """Makes the first shards."""
 
     takes = frozenset({Kind.NOTHING})
+
+    def input_parts(self) -> Sequence[InputPart]:
+        """The input in parts, in order, if reading them side by side is worth it."""
+        return ()
 
     @abstractmethod
     def shards(self, rows: int) -> Iterator[Outcome]:

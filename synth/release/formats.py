@@ -14,9 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth.batch import last_user_turn
-from synth.record import RECORD, TURN, append_to_lists
+from synth.record import RECORD, append_to_lists
 
-TURNS = pa.list_(TURN)
+RELEASED_TURN = pa.struct([("role", pa.string()), ("content", pa.string())])
+"""Tool calls are not released yet, since no stage makes any."""
+TURNS = pa.list_(RELEASED_TURN)
 BESIDE = ("id", "reasoning", "reference", "meta", "trail", "scores", "logprobs")
 
 
@@ -72,15 +74,22 @@ def export(table: pa.Table, format_: Format) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema(format_))
 
 
-def _turns(column: pa.ChunkedArray) -> pa.StructArray:
+def _turns(context: pa.ChunkedArray) -> pa.ListArray:
+    lists = context.combine_chunks()
+    turns = [lists.values.field(field.name) for field in RELEASED_TURN]
+    released = pa.StructArray.from_arrays(turns, fields=list(RELEASED_TURN))
+    return pa.ListArray.from_arrays(lists.offsets, released, type=TURNS)
+
+
+def _answers(column: pa.ChunkedArray) -> pa.StructArray:
     content = column.combine_chunks()
     roles = pa.array(["assistant"] * len(content), pa.string())
-    return pa.StructArray.from_arrays([roles, content], fields=list(TURN))
+    return pa.StructArray.from_arrays([roles, content], fields=list(RELEASED_TURN))
 
 
 def _one_turn(column: pa.ChunkedArray) -> pa.ListArray:
     offsets = pa.array(np.arange(len(column) + 1, dtype=np.int32))
-    return pa.ListArray.from_arrays(offsets, _turns(column), type=TURNS)
+    return pa.ListArray.from_arrays(offsets, _answers(column), type=TURNS)
 
 
 _SHAPES = {
@@ -89,18 +98,20 @@ _SHAPES = {
     Format.MESSAGES: _Shape(
         "text",
         "empty_text",
-        lambda t: {"messages": append_to_lists(t["context"], _turns(t["text"])).cast(TURNS)},
+        lambda t: {
+            "messages": append_to_lists(_turns(t["context"]), _answers(t["text"])).cast(TURNS)
+        },
     ),
     Format.PROMPT_COMPLETION: _Shape(
         "text",
         "empty_text",
-        lambda t: {"prompt": t["context"], "completion": _one_turn(t["text"])},
+        lambda t: {"prompt": _turns(t["context"]), "completion": _one_turn(t["text"])},
     ),
     Format.PREFERENCE: _Shape(
         "rejected",
         "no_rejected_answer",
         lambda t: {
-            "prompt": t["context"],
+            "prompt": _turns(t["context"]),
             "chosen": _one_turn(t["text"]),
             "rejected": _one_turn(t["rejected"]),
         },

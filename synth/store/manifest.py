@@ -18,6 +18,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from synth.errors import InputError, StoreFault
+from synth.kind import Kind
 from synth.store.durable import sha256_file, write_bytes
 from synth.verdict_counts import VerdictCounts
 
@@ -86,8 +87,9 @@ class TeacherRecord(_Receipt):
 class Manifest(_Receipt):
     """The receipt of a stage."""
 
-    format: Literal[2] = 2
-    """Of the run folder. 1 had one more field in the trail of each row."""
+    format: Literal[3] = 3
+    """Number of the schema of run folders. Raise it when records, receipts or paths change, so that
+    this version refuses the folders of earlier ones. 3: ids of content, turns with tool calls."""
     stage: str
     index: int
     fingerprint: str
@@ -107,6 +109,11 @@ class Manifest(_Receipt):
     scored_by: dict[str, dict[str, Any]] = {}
     """In a release's own: the settings of the stages that filtered and verified its rows, defaults
     included, so that each score stands beside its threshold and can be judged again."""
+
+    @property
+    def releases(self) -> bool:
+        """Whether the stage writes or pushes the release, and makes no records."""
+        return self.kind == Kind.RELEASE
 
     @property
     def rows_in(self) -> int:
@@ -174,9 +181,9 @@ def save(receipt: Manifest | ShardReceipt, path: Path) -> None:
 
 
 def load_manifest(path: Path) -> Manifest | None:
-    """The manifest in the file; None where there is none.
+    """The manifest in the file, or None if there is no file.
 
-    Raises `StoreFault` on a damaged one, `InputError` on one of another format.
+    Raises `StoreFault` for a damaged one, `InputError` for one of another format.
     """
     try:
         return Manifest.model_validate_json(path.read_bytes())
@@ -187,8 +194,9 @@ def load_manifest(path: Path) -> Manifest | None:
         if any(mistake["loc"] == ("format",) for mistake in mistakes):
             folder = path.parent.parent
             raise InputError(
-                f"another version of synth made {folder}, and this one can only read its release "
-                "as input: run the recipe with another --out, or delete the folder"
+                f"another version of synth made {folder}, and this version cannot continue it: "
+                "choose another folder with --out, or delete this one (a release in it can still "
+                "be read as input)"
             ) from error
         raise StoreFault(
             f"{path} is damaged or of another version: {mistakes[0]['msg']}; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -43,6 +43,25 @@ def read_shard(path: Path) -> pa.Table:
             f"{path} cannot be read: {error}; remove it and run the recipe again: "
             "its rows are made anew from the journal"
         ) from error
+
+
+def write_tables(path: Path, tables: Callable[[], Iterable[pa.Table]], schema: pa.Schema) -> None:
+    """Writes tables for one reader of this run, as they come: in bounded memory, fast to read."""
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with (
+        replacing(path) as aside,
+        pa.OSFile(str(aside), "wb") as file,
+        pa.ipc.new_stream(file, schema, options=options) as writer,
+    ):
+        for table in tables():
+            writer.write_table(table)
+
+
+def read_tables(path: Path) -> Iterator[pa.Table]:
+    """The tables of `write_tables`, one at a time."""
+    with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as reader:
+        for batch in reader:
+            yield pa.Table.from_batches([batch])
 
 
 def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

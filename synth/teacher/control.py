@@ -49,7 +49,7 @@ def as_sent(turn: Turn) -> Turn:
     role, content = turn["role"], escape(turn["content"], turn["role"])
     if role == "tool":
         return {"role": "user", "content": f"<tool_response>\n{content}\n</tool_response>"}
-    return turn if content == turn["content"] else {"role": role, "content": content}
+    return turn if content == turn["content"] else {**turn, "content": content}
 
 
 def escape(text: str, role: str = "user") -> str:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Protocol, Self
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from synth.record import Turn
+from synth.record import Turn, plain_turns
 from synth.teacher.control import as_sent
 
 
@@ -142,7 +142,7 @@ class Request:
     @property
     def messages(self) -> list[Turn]:
         """The turns as they are sent: no control token in what they say is one for the server."""
-        sent = [as_sent(turn) for turn in self.turns]
+        sent = [as_sent(turn) for turn in plain_turns(self.turns)]
         return folded(sent) if self.fold else sent
 
     def body(self, model: str) -> bytes:

@@ -39,7 +39,7 @@ def answers(pairs: Sequence[tuple[str, str]], **fields: Any) -> pa.Table:
     """Answered prompts, from (prompt, text)."""
     return records_table(
         [
-            new_record(prompt=prompt, text=text, source=str(i), **fields)
+            new_record(prompt=prompt, text=text, source=str(i), before=i, **fields)
             for i, (prompt, text) in enumerate(pairs)
         ]
     )

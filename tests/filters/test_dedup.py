@@ -26,7 +26,7 @@ ALL = {"exact": {}, "minhash": {}, "fuzzy": {}}
 
 def documents(texts: list[str]) -> pa.Table:
     """Documents with these texts."""
-    return records_table([new_record(text=text, source=str(i)) for i, text in enumerate(texts)])
+    return records_table([new_record(text=text, before=i) for i, text in enumerate(texts)])
 
 
 def dedup(
@@ -227,7 +227,7 @@ def test_the_best_of_several_duplicates_stays(method, tmp_path):
     same = [" ".join(words), " ".join(words).upper() + "!", " ".join(words) + " !!"]
     if method == "exact":
         same = [" ".join(words), "  ".join(words), " ".join(words).upper() + " "]
-    rows = [new_record(text=text, source=str(i)) for i, text in enumerate([*same, "Alone."])]
+    rows = [new_record(text=text, before=i) for i, text in enumerate([*same, "Alone."])]
     for row, score in zip(rows, [0.2, 0.9, 0.5, None], strict=True):
         row["scores"] = [{"name": "judge", "verdict": "keep", "value": score, "note": ""}]
     table = records_table(rows)

@@ -10,11 +10,12 @@ import pytest
 from pydantic import ValidationError
 
 from filters.pii.stage import Redact
-from synth.engine.account import account
+from synth.engine.runner import account
 from synth.engine.stage import Place
 from synth.kind import Kind
 from synth.record import RECORD, new_record, records_table
 from tests.filters.rows import assert_whole
+from tests.lines import as_given
 
 PLACE = Place(seed=0, kind=Kind.ANSWERS)
 DATA = "ann@mail.org"
@@ -33,8 +34,7 @@ def redact(recipe: Any, *rows: dict[str, Any]) -> list[dict[str, Any]]:
     outcome = asyncio.run(Redact.model_validate(recipe).apply(table, PLACE))
     account("01-redact/00000", outcome, table["id"])
     assert len(outcome.rejected) == 0
-    kept: list[dict[str, Any]] = outcome.kept.to_pylist()
-    return kept
+    return as_given(outcome.kept)
 
 
 def test_no_published_column_keeps_the_data():

@@ -13,11 +13,12 @@ from benchmarks.answer_trims import report
 from filters.grounding.source import styles
 from filters.trim.stage import Trim, Trimmed
 from synth.batch import Batch
-from synth.engine.account import account
+from synth.engine.runner import account
 from synth.engine.stage import Place
 from synth.kind import Kind
 from synth.record import new_record, records_table
 from tests.filters.rows import HOSTILE
+from tests.lines import as_given
 
 PLACE = Place(seed=0, kind=Kind.ANSWERS)
 ASK = "Tell me about leaves."
@@ -30,8 +31,7 @@ def trim(*rows: dict[str, Any], **settings: bool) -> list[dict[str, Any]]:
     outcome = asyncio.run(Trim(**settings).apply(table, PLACE))
     account("02-trim/00000", outcome, table["id"])
     assert len(outcome.rejected) == 0
-    kept: list[dict[str, Any]] = outcome.kept.to_pylist()
-    return kept
+    return as_given(outcome.kept)
 
 
 @pytest.mark.parametrize(

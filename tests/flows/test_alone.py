@@ -103,7 +103,7 @@ def test_a_run_folder_of_another_version_is_refused_and_its_release_read(
     command = ["filter", "pages.jsonl", "--with", "exact", "--column", "text=page", "--out"]
     assert main([*command, "old"]) == ExitCode.OK
     for path in (here / "old").glob("*/manifest.json"):
-        path.write_text(path.read_text().replace('"format": 2', '"format": 1'))
+        path.write_text(path.read_text().replace('"format": 3', '"format": 2'))
     [shard] = (here / "old/release/data").iterdir()
     old = pq.read_table(shard).to_pylist()
     for row in old:
@@ -113,8 +113,9 @@ def test_a_run_folder_of_another_version_is_refused_and_its_release_read(
 
     assert main([*command, "old"]) == ExitCode.INVALID
     assert capsys.readouterr().err == (
-        "synth: another version of synth made old, and this one can only read its release as "
-        "input: run the recipe with another --out, or delete the folder\n"
+        "synth: another version of synth made old, and this version cannot continue it: choose "
+        "another folder with --out, or delete this one (a release in it can still be read as "
+        "input)\n"
     )
     assert main(["filter", "old/release", "--with", "refusal", "--out", "new"]) == ExitCode.OK
     kept = rows(here / "new/release/data", "*.parquet")

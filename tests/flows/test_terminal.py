@@ -45,7 +45,7 @@ def stage(name: str, index: int, came: int, kept: int, **reasons: int) -> Manife
         index=index,
         fingerprint="",
         settings={},
-        kind="prompts",
+        kind="release" if name in ("write", "push") else "prompts",
         code="",
         seed=7,
         shards=[shard],

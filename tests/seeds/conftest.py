@@ -12,7 +12,7 @@ import pytest
 
 from seeds.read import Read
 from synth.engine.stage import Outcome
-from synth.record import RECORD, REJECT
+from synth.record import RECORD, REJECT, plain_turns
 
 GOLD = Path(__file__).parents[3] / "shared" / "data"
 
@@ -25,7 +25,8 @@ class Readout:
 
     @property
     def kept(self) -> list[dict[str, Any]]:
-        return [row for outcome in self.outcomes for row in outcome.kept.to_pylist()]
+        rows = [row for outcome in self.outcomes for row in outcome.kept.to_pylist()]
+        return [{**row, "context": plain_turns(row["context"])} for row in rows]
 
     @property
     def rejected(self) -> list[dict[str, Any]]:

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import seeds.assemble
 from seeds.read import Read
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +49,7 @@ def test_limit_counts_kept_and_set_aside(write, read, limit, rows):
 
 
 def test_shard_ends_early_where_its_text_would_fill_memory(write, monkeypatch):
-    monkeypatch.setattr(seeds.assemble, "SHARD_BYTES", 1000)
+    monkeypatch.setattr("synth.engine.numbering.SHARD_BYTES", 1000)
     path = write("a.jsonl", (json.dumps({"prompt": "x" * 400}) + "\n") * 7)
     assert [len(o.kept) for o in Read(prompts=path).shards(100)] == [3, 3, 1]
 

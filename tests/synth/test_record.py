@@ -17,9 +17,11 @@ from synth.record import (
     TURN,
     add_scores,
     append_to_lists,
+    content_id,
     derive,
     last_step,
     new_record,
+    plain_turns,
     record_id,
     records_table,
     rejects,
@@ -177,22 +179,54 @@ def test_the_last_step_is_told_in_row_order() -> None:
     assert last_step(both, "finish_reason") == ["", "", "stop", "length"]
 
 
-def test_an_id_stands_for_content_and_origin() -> None:
-    given = {"prompt": "a", "meta": {"n": 1}, "reference": {"answer": "1"}, "source": "f#0"}
+def test_an_id_stands_for_content_and_nothing_else() -> None:
+    given: dict[str, Any] = {"prompt": "a", "meta": {"n": 1}, "source": "f#0"}
     same = new_record(**given)["id"]
-    assert new_record(**{**given, "meta": dict(given["meta"])})["id"] == same
+    for change in (
+        {"meta": {"n": 2}},
+        {"reference": {"answer": "2", "tests": "1"}},
+        {"source": "g#7", "operation": "csv"},
+    ):
+        assert new_record(**{**given, **change})["id"] == same
     changes: list[dict[str, Any]] = [
         {"prompt": "b"},
         {"text": "a"},
-        {"meta": {"n": 2}},
-        {"reference": {"answer": "2"}},
-        {"reference": {"tests": "1"}},
-        {"source": "f#1"},
+        {"before": 1},
+        {"before": 2},
         {"context": [turn("before")]},
+        {"context": [{**turn("before"), "name": "ann"}]},
     ]
     others = [new_record(**{**given, **change})["id"] for change in changes]
     assert len({same, *others}) == 1 + len(changes)
     assert all(len(one) == 32 and int(one, 16) >= 0 for one in others)
+
+
+CALL = {"id": "1", "type": "function", "function": {"name": "add", "arguments": '{"a":1}'}}
+STRUCTURED = [
+    {"role": "user", "content": "1 + 1?", "name": "ann"},
+    {"role": "assistant", "content": "", "reasoning_content": "Add.", "tool_calls": [CALL]},
+    {"role": "tool", "content": "2", "tool_call_id": "1"},
+]
+
+
+def test_a_turn_has_its_own_fields_again_when_it_leaves_arrow() -> None:
+    given = new_record(context=STRUCTURED, prompt="Thanks. And 2 + 2?")
+    [row] = records_table([{**given, "tools": "[]"}]).to_pylist()
+    assert plain_turns(row["context"]) == given["context"] == [*STRUCTURED, turn(row_prompt(row))]
+    assert list(plain_turns(row["context"])[0]) == ["role", "content", "name"]
+    assert content_id(row["context"], "") == given["id"]
+    assert row["tools"] == "[]"
+
+
+def row_prompt(row: dict[str, Any]) -> str:
+    return str(row["context"][-1]["content"])
+
+
+def test_children_keep_tools_and_structured_turns() -> None:
+    given = records_table([{**new_record(context=STRUCTURED), "tools": "[]"}])
+    child = derive(given, [0], [EMPTY_STEP], ["i"], text=pa.array(["4"]))
+    assert child["tools"].to_pylist() == ["[]"]
+    assert child["context"].equals(given["context"])
 
 
 def test_an_id_does_not_depend_on_how_its_parts_are_divided() -> None:

@@ -7,12 +7,19 @@ import os
 import shutil
 from collections import Counter
 from dataclasses import replace
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from filters.dedup.minhash import MinHash
 from filters.dedup.stage import Dedup
+from filters.quality.refusal import Refusal
+from filters.quality.stage import Quality
+from filters.verify.maths import Maths
+from filters.verify.stage import Verify
+from seeds import clean
 from seeds.read import Read
 from synth.engine.plan import Plan
 from synth.engine.receipts import Receipts
@@ -24,6 +31,7 @@ from synth.generate.operations import Operation
 from synth.generate.rewrite import Rewrite, Style
 from synth.generate.template import Template
 from synth.kind import Kind
+from synth.model import Model
 from synth.release.write import Write
 from synth.store.manifest import Manifest, ShardFile, ShardReceipt, load_manifest
 from synth.teacher.config import TeacherConfig
@@ -136,6 +144,41 @@ def test_an_edited_prompt_file_makes_its_stage_stale(
     was = fingerprints(made)
     edited = Template("", "", "edited")
     monkeypatch.setattr(f"synth.generate.{module}.shipped", lambda _name: edited)
+    assert stale(was, fingerprints(made)) == [1]
+
+
+def test_a_comment_in_the_code_makes_nothing_stale(tmp_path: Path) -> None:
+    path = tmp_path / "edited_clean.py"
+    path.write_text("# a comment\n" + Path(clean.__file__).read_text())
+    spec = spec_from_file_location("edited_clean", path)
+    assert spec is not None
+    assert spec.loader is not None
+    edited = module_from_spec(spec)
+    spec.loader.exec_module(edited)
+    first = Given(texts=("a",))
+    assert fingerprints(plan(first, edited.Clean())) == fingerprints(plan(first, clean.Clean()))
+
+
+def test_a_raised_version_makes_its_stage_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    was = fingerprints(BASE)
+    monkeypatch.setattr(Distill, "version", 2)
+    assert stale(was, fingerprints(BASE)) == [3]
+
+
+@pytest.mark.parametrize(
+    ("part", "stage"),
+    [
+        (Refusal, Quality.model_validate([{"length": {}}, "refusal"])),
+        (Maths, Verify.model_validate(["maths"])),
+        (MinHash, Dedup.model_validate({"exact": {}, "minhash": {}})),
+    ],
+)
+def test_a_raised_version_of_a_part_makes_its_stage_stale(
+    monkeypatch: pytest.MonkeyPatch, part: type[Model], stage: Stage
+) -> None:
+    made = plan(Given(prompts=("a",)), stage, Dedup.model_validate({"exact": {}}))
+    was = fingerprints(made)
+    monkeypatch.setattr(part, "version", 2)
     assert stale(was, fingerprints(made)) == [1]
 
 

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
-from synth.engine.account import RowsLostError
+from filters.dedup.stage import Dedup
+from filters.pii.stage import Redact
+from filters.quality.stage import Quality
+from filters.trim.stage import Trim
+from seeds.read import Read
 from synth.engine.plan import Plan
 from synth.engine.run import finished_run, open_runner, run_stages
+from synth.engine.runner import RowsLostError
 from synth.engine.stage import Outcome, Place, ShardStage, Stage
 from synth.errors import InputError, NoRowsError, RunLockedError, TeacherFault
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.kind import Kind
-from synth.record import RECORD, REJECT
+from synth.record import RECORD, REJECT, new_record, plain_turns, records_table
 from synth.release.write import Write
 from synth.store.manifest import Manifest
 from synth.teacher.config import TeacherConfig
@@ -168,7 +175,7 @@ def test_a_run_folder_of_another_version_is_refused_before_a_teacher_is_asked(
 ) -> None:
     go(tmp_path)
     path = tmp_path / "00-read/manifest.json"
-    path.write_text(path.read_text().replace('"format": 2', '"format": 1'))
+    path.write_text(path.read_text().replace('"format": 3', '"format": 2'))
     before = shard_bytes(tmp_path)
     nobody = plan(Given(prompts=PROMPTS), Distill(samples=2), Write(), url="http://127.0.0.1:9/v1")
     with pytest.raises(InputError, match="another version of synth made"):
@@ -198,6 +205,70 @@ def test_a_shard_with_one_more_row_redoes_only_that_shard(tmp_path: Path) -> Non
     _, asked = go(tmp_path, echo, Given(prompts=(*PROMPTS, "One more?")), Distill())
     assert asked == 1
     assert (tmp_path / "01-distill/kept/00000.parquet").stat().st_mtime_ns == untouched
+
+
+QUESTIONS = [{"prompt": prompt, "answer": "?", "kind": "sums"} for prompt in PROMPTS]
+EDITED = [{**QUESTIONS[0], "answer": "0"}, {**QUESTIONS[1], "kind": "maths"}, *QUESTIONS[2:]]
+
+
+@pytest.mark.parametrize(
+    ("name", "questions", "new"),
+    [
+        ("renamed.jsonl", QUESTIONS, 0),
+        ("q.jsonl", QUESTIONS[::-1], 0),
+        ("q.jsonl", EDITED, 0),
+        ("q.jsonl", [{"prompt": "First?"}, *QUESTIONS], 1),
+        ("q.jsonl", [*QUESTIONS[:3], *QUESTIONS], 3),
+        ("q.jsonl", QUESTIONS[2:], 0),
+    ],
+    ids=["renamed", "reversed", "gold and metadata edited", "one before", "copies", "shorter"],
+)
+def test_a_changed_input_asks_for_its_new_content_alone(
+    tmp_path: Path, name: str, questions: list[dict[str, str]], new: int
+) -> None:
+    def asked(name: str, questions: list[dict[str, str]]) -> int:
+        path = tmp_path / name
+        path.write_bytes(b"\n".join(map(orjson.dumps, questions)))
+        return go(tmp_path / "run", echo, Read(prompts=(path,)), Distill(), shard_rows=100)[1]
+
+    assert asked("q.jsonl", QUESTIONS) == len(QUESTIONS)
+    assert asked(name, questions) == new
+
+
+CALL = {"id": "1", "type": "function", "function": {"name": "add", "arguments": '{"a": 3}'}}
+CHAT = [
+    {"role": "user", "content": "What is 3 plus 4?", "name": "ann"},
+    {"role": "assistant", "content": "", "reasoning_content": "Add.", "tool_calls": [CALL]},
+    {"role": "tool", "content": "7", "tool_call_id": "1"},
+]
+
+
+class Chats(Given):
+    """Reads a conversation with tool calls before each prompt."""
+
+    def shards(self, rows: int) -> Iterator[Outcome]:
+        chats = [new_record(context=CHAT, prompt=prompt) for prompt in self.prompts]
+        tools = records_table([{**row, "tools": '[{"name": "add"}]'} for row in chats])
+        yield Outcome(tools, REJECT.empty_table())
+
+
+def test_tools_and_tool_calls_survive_every_stage(tmp_path: Path) -> None:
+    line = (
+        Chats(prompts=PROMPTS),
+        Dedup.model_validate({"exact": {}}),
+        Quality.model_validate(["refusal"]),
+        Distill(samples=2),
+        Trim(),
+        Redact(),
+        Write(),
+    )
+    manifests, _ = go(tmp_path, echo, *line, shard_rows=100)
+    for stage in manifests[:-1]:
+        [*_, shard] = rows(tmp_path, f"{stage.index:02d}-{stage.stage}/kept/*.parquet")
+        assert plain_turns(shard["context"])[:3] == CHAT
+        assert shard["tools"] == '[{"name": "add"}]'
+    [first, *_] = rows(tmp_path, "release/data/*.parquet")
+    assert first["messages"][0] == {"role": "user", "content": "What is 3 plus 4?"}
 
 
 def test_shards_have_the_one_schema(tmp_path: Path) -> None:

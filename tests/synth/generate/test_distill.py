@@ -9,6 +9,7 @@ import pytest
 from synth.generate.distill import Distill
 from synth.record import new_record
 from synth.teacher.protocol import Reply, Request
+from tests.lines import as_given
 from tests.synth.generate.saying import apply, said
 
 BEFORE = [{"role": "user", "content": "Hello."}, {"role": "assistant", "content": "Hello!"}]
@@ -64,15 +65,15 @@ def test_a_system_prompt_replaces_the_records_own_and_becomes_part_of_it() -> No
         [new, *BEFORE, {"role": "user", "content": "Why?"}],
         [new, {"role": "user", "content": "How?"}],
     ]
-    assert outcome.kept["context"].to_pylist() == want
-    assert [list(request.turns) for request in teacher.asked] == want
+    assert [row["context"] for row in as_given(outcome.kept)] == want
+    assert [request.messages for request in teacher.asked] == want
 
 
 def test_without_a_system_prompt_the_conversation_is_asked_as_it_is() -> None:
     rows = [new_record(context=[{"role": "system", "content": "Old."}, *BEFORE], prompt="Why?")]
     outcome, teacher, _ = apply(Distill(samples=2), rows, echo)
-    assert outcome.kept["context"].to_pylist() == [rows[0]["context"]] * 2
-    assert [list(request.turns) for request in teacher.asked] == [rows[0]["context"]] * 2
+    assert [row["context"] for row in as_given(outcome.kept)] == [rows[0]["context"]] * 2
+    assert [request.messages for request in teacher.asked] == [rows[0]["context"]] * 2
 
 
 def test_an_unusable_reply_is_rejected_with_what_was_said() -> None:

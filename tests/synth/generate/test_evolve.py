@@ -17,9 +17,10 @@ from synth.generate.operations import EVOL_INSTRUCT, Operation
 from synth.generate.reasons import Reason
 from synth.generate.template import shipped
 from synth.generate.yields import Adapt
-from synth.record import new_record
+from synth.record import new_record, plain_turns
 from synth.teacher.protocol import Need, Reply, Request, Sampling
 from tests.fake_teacher import demand
+from tests.lines import as_given
 from tests.synth.generate.saying import apply, given, said
 
 SYSTEM = {"role": "system", "content": "Be brief."}
@@ -61,7 +62,7 @@ def test_all_generations_go_on_unless_told_otherwise() -> None:
     kept = outcome.kept.to_pylist()
     assert (len(kept), len(outcome.rejected), len(teacher.asked), done) == (12, 0, 9, 3)
     assert [row["trail"][-1]["round"] for row in kept] == [0, 1, 2, 3] * 3
-    assert kept[::4] == rows
+    assert as_given(outcome.kept)[::4] == rows
     for parent, child in pairwise(kept):
         if child["trail"][-1]["round"]:
             assert child["trail"][:-1] == parent["trail"]
@@ -86,7 +87,7 @@ def test_latest_keeps_a_prompt_of_which_no_child_survived() -> None:
         rows,
         lambda _r, _n: "I'm sorry, but I can't help with that.",
     )
-    assert outcome.kept.to_pylist() == rows
+    assert as_given(outcome.kept) == rows
     assert outcome.rejected["reason"].to_pylist() == ["refused"] * 2
 
 
@@ -124,7 +125,7 @@ def test_an_unusable_reply_is_a_row_that_left(reply: Reply, reason: str) -> None
     assert (left["reason"], left["raw"]) == (reason, reply.raw)
     assert (left["score"] is None) == (reply.fault is not None)
     assert left["trail"][-1]["finish_reason"] == reply.finish_reason
-    assert outcome.kept.to_pylist() == rows
+    assert as_given(outcome.kept) == rows
 
 
 def operations(outcome: Any) -> dict[str, list[str]]:
@@ -166,7 +167,7 @@ def test_turns_before_the_prompt_stay_and_only_the_prompt_is_shown_to_the_teache
     outcome, teacher, _ = apply(Evolve(rounds=2), rows, harder)
     for row in outcome.kept.to_pylist():
         turns = BEFORE if len(row["context"]) == 4 else [SYSTEM]
-        assert row["context"][:-1] == turns
+        assert plain_turns(row["context"])[:-1] == turns
         assert row["context"][-1]["role"] == "user"
     for request in teacher.asked:
         assert [turn["role"] for turn in request.turns] == ["system", "user"]
@@ -271,7 +272,7 @@ def judging(request: Request, before: int) -> str:
 
 
 def test_a_child_in_which_the_judge_sees_no_gain_is_eliminated_with_its_gain() -> None:
-    outcome, teacher, _ = apply(Evolve(judge=GainJudge()), prompts(12), judging)
+    outcome, teacher, _ = apply(Evolve(judge=GainJudge()), prompts(12), judging, seed=3)
     assert len(teacher.asked) == 24
     left = outcome.rejected.to_pylist()
     assert {(row["reason"], row["score"]) for row in left} == {("judged_no_gain", 0.0)}

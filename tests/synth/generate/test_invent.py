@@ -18,10 +18,10 @@ from synth.generate.invent import Invent, Way
 from synth.generate.reverse import Reverse
 from synth.generate.rouge import RougePool
 from synth.kind import Kind
-from synth.record import new_record
+from synth.record import new_record, plain_turns
 from synth.teacher.protocol import Need, Reply, Request
 from tests.fake_teacher import FakeTeacher, serving
-from tests.lines import Given, plan
+from tests.lines import Given, as_given, plan
 from tests.synth.generate.saying import apply, said
 
 SEEDS = [
@@ -62,7 +62,7 @@ def test_new_prompts_stand_behind_the_ones_that_they_were_invented_for() -> None
     rows = prompts()
     outcome, teacher, done = apply(Invent(), rows, in_turn(NEW))
     kept = outcome.kept.to_pylist()
-    assert kept[::2] == rows
+    assert as_given(outcome.kept)[::2] == rows
     assert of(kept[1::2]) == NEW
     for parent, child in zip(rows, kept[1::2], strict=True):
         step = child["trail"][-1]
@@ -170,7 +170,7 @@ def test_a_document_becomes_the_prompt_that_it_answers() -> None:
     )
     outcome, teacher, done = apply(Reverse(), rows, script)
     [kept], [left] = outcome.kept.to_pylist(), outcome.rejected.to_pylist()
-    assert kept["context"] == [{"role": "user", "content": asked}]
+    assert plain_turns(kept["context"]) == [{"role": "user", "content": asked}]
     assert (kept["text"], kept["reference"]["source"], kept["trail"][-1]["parent"]) == (
         "",
         PAGE,

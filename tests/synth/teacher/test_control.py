@@ -7,9 +7,10 @@ import random
 import re
 import time
 
+import pyarrow as pa
 import pytest
 
-from synth.record import Turn
+from synth.record import RECORD, Turn
 from synth.teacher.control import as_said, as_sent, escape, restore
 from synth.teacher.protocol import Request, Sampling
 
@@ -101,3 +102,17 @@ def test_escaping_is_linear() -> None:
     for text in ("<" * 1_000_000, "<|" * 500_000, "<\\" * 500_000, "[/" * 500_000, "<|a" * 300_000):
         assert restore(escape(text)) == text
     assert time.process_time() - started < 4
+
+
+def test_a_turn_that_was_in_arrow_is_sent_with_its_own_fields_alone() -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    given: list[Turn] = [
+        {"role": "user", "content": "Why <s>?"},
+        {"role": "assistant", "content": "<s>", "tool_calls": [call]},
+    ]
+    read = pa.array([given], RECORD.field("context").type).to_pylist()[0]
+    sent = [Request(turns, Sampling(), 1).body("m") for turns in (given, read)]
+    assert sent[0] == sent[1]
+    messages = json.loads(sent[0])["messages"]
+    assert [list(turn) for turn in messages] == [list(turn) for turn in given]
+    assert messages[1]["tool_calls"] == [call]

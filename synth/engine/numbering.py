@@ -1,0 +1,99 @@
+"""Gives the records of an input their ids, and cuts them into shards.
+
+An id is a hash of the record's content and of how many records with that content came before it.
+So an input that is renamed, sorted or longer keeps the ids of its records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from synth.engine.stage import Outcome
+from synth.record import RECORD, REJECT, repeated_id
+
+SHARD_BYTES = 256 << 20  # a shard is held in memory, and an Arrow string column ends at 2 GB
+
+
+def numbered_shards(tables: Iterable[pa.Table], rows: int) -> Iterator[Outcome]:
+    """The shards of an input: `rows` records each, kept and rejected together, in order.
+
+    The tables have the schema `REJECT`; the `id` of a record is its `content_id`, and the `reason`
+    of one that is kept is empty. A shard ends early only where its text would fill memory.
+    """
+    repeats = _Repeats()
+    held: list[pa.Table] = []
+    count = size = 0
+    for table in tables:
+        rest = _with_ids(table, repeats)
+        sizes = np.cumsum(_sizes(rest))
+        start = 0
+        while start < len(rest):
+            taken = sizes[start - 1] if start else 0
+            fills = int(np.searchsorted(sizes, SHARD_BYTES - size + taken)) + 1
+            end = min(start + rows - count, fills, len(rest))
+            held.append(rest.slice(start, end - start))
+            count += end - start
+            size += int(sizes[end - 1] - taken)
+            start = end
+            if count >= rows or size >= SHARD_BYTES:
+                yield _outcome(held)
+                held, count, size = [], 0, 0
+    if held:
+        yield _outcome(held)
+
+
+def _outcome(held: list[pa.Table]) -> Outcome:
+    whole = pa.concat_tables(held)
+    kept = pc.equal(whole["reason"], "")
+    return Outcome(whole.filter(kept).select(RECORD.names), whole.filter(pc.invert(kept)))
+
+
+def _with_ids(table: pa.Table, repeats: _Repeats) -> pa.Table:
+    ids: list[str] = table["id"].to_pylist()
+    before = repeats.count(np.array([int(one[:16], 16) for one in ids], np.uint64))
+    for row in np.flatnonzero(before):
+        ids[row] = repeated_id(ids[row], int(before[row]))
+    at = REJECT.get_field_index("id")
+    return table.set_column(at, REJECT.field(at), pa.array(ids, pa.string()))
+
+
+def _sizes(table: pa.Table) -> NDArray[np.int64]:
+    """The bytes of text in each row."""
+    turns = table["context"].combine_chunks()
+    lengths = pc.fill_null(pc.binary_length(turns.values.field("content")), 0)
+    ends = np.concatenate([[0], np.cumsum(lengths.to_numpy(), dtype=np.int64)])
+    offsets = turns.offsets.to_numpy()
+    sizes: NDArray[np.int64] = ends[offsets[1:]] - ends[offsets[:-1]]
+    for name in ("text", "meta", "raw"):
+        sizes = sizes + pc.fill_null(pc.binary_length(table[name]), 0).to_numpy()
+    return sizes
+
+
+class _Repeats:
+    """Counts how often each key came before, in 8 bytes a key.
+
+    Two contents that share a key by chance still get two ids, since the whole `content_id` counts.
+    """
+
+    def __init__(self) -> None:
+        self._runs: list[NDArray[np.uint64]] = []
+        """The keys so far, sorted; each run is at least twice as long as the next one."""
+
+    def count(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """How often each key came before, in earlier calls and earlier in this one."""
+        order = np.argsort(keys, kind="stable")
+        new = keys[order]
+        before = np.empty(len(keys), np.int64)
+        before[order] = np.arange(len(keys)) - np.searchsorted(new, new)
+        for run in self._runs:
+            before += np.searchsorted(run, keys, "right") - np.searchsorted(run, keys)
+        self._runs.append(new)
+        while len(self._runs) > 1 and 2 * len(self._runs[-1]) > len(self._runs[-2]):
+            last = self._runs.pop()
+            self._runs[-1] = np.sort(np.concatenate([self._runs[-1], last]))
+        return before

@@ -1,0 +1,100 @@
+"""An input of some size is read in parts, side by side, and makes the same shards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import seeds.assemble
+from seeds.read import Read
+from synth.engine.run import open_runner, run_stages
+from synth.engine.runner import Action, Job
+from synth.engine.stage import Source
+from tests.lines import plan, shard_bytes
+
+FILES = 3
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Read:
+    """Files of which each has a row of the one before, and a broken line."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for file in range(FILES):
+        rows = [json.dumps({"prompt": f"p{n}"}) for n in range(6 * file, 6 * file + 7)]
+        (folder / f"{file}.jsonl").write_text("\n".join([*rows, "oops"]) + "\n")
+    return Read(prompts=(folder,))
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes each file a part."""
+    monkeypatch.setattr(seeds.assemble, "PART_BYTES", 1)
+
+
+@pytest.fixture
+def in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares a process for each part, which takes a second to start."""
+    monkeypatch.setattr("synth.engine.runner.ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
+
+
+def run(source: Source, folder: Path, *, dies: bool = False) -> list[Action]:
+    """The jobs of a run, which may die before it has read all parts together."""
+    done: list[Action] = []
+
+    async def work() -> None:
+        async with open_runner(plan(source, shard_rows=5), folder) as runner:
+
+            async def each(job: Job) -> int:
+                if dies and job.action is Action.READ:
+                    raise KeyboardInterrupt
+                done.append(job.action)
+                return await runner.perform(job)
+
+            await run_stages(runner, each)
+
+    asyncio.run(work())
+    return done
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_parts_make_the_shards_of_the_whole(
+    tmp_path: Path, source: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(source, tmp_path / "parts") == [Action.PARSE] * FILES + [Action.READ]
+    assert not (tmp_path / "parts/00-read/work").exists()
+    monkeypatch.undo()
+    assert run(source, tmp_path / "whole") == [Action.READ]
+    shards = shard_bytes(tmp_path / "whole")
+    assert shards == shard_bytes(tmp_path / "parts")
+    assert len(shards) == 2 * 5
+
+
+@pytest.mark.usefixtures("small_parts", "in_threads")
+def test_a_killed_run_parses_no_part_again(tmp_path: Path, source: Read) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(source, tmp_path / "run", dies=True)
+    [first, *_] = sorted((tmp_path / "run/00-read/work").iterdir())
+    first.unlink()
+    assert run(source, tmp_path / "run") == [Action.PARSE, Action.READ]
+
+
+@pytest.mark.usefixtures("small_parts", "in_threads")
+def test_a_part_of_another_input_is_not_used(tmp_path: Path, source: Read) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(source, tmp_path / "run", dies=True)
+    with (tmp_path / "in/0.jsonl").open("a") as file:
+        file.write('{"prompt": "one more"}\n')
+    assert run(source, tmp_path / "run") == [Action.PARSE] * FILES + [Action.READ]
+    assert not (tmp_path / "run/00-read/work").exists()
+
+
+@pytest.mark.usefixtures("small_parts", "in_threads")
+def test_a_limit_reads_no_further_than_it_says(tmp_path: Path, source: Read) -> None:
+    limited = source.model_copy(update={"limit": 3})
+    assert run(limited, tmp_path / "run") == [Action.READ]
+    assert len(list(limited.shards(2))) == 2
