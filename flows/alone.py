@@ -28,7 +28,7 @@ from flows.terminal import print_funnel, print_headline, print_verdicts
 from seeds.formats import look_ahead
 from seeds.inputs import Format, SettingError, find_inputs
 from seeds.read import Read
-from seeds.roles import job_of
+from synth.columns import job_of
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import CorpusStage, ShardStage

@@ -23,20 +23,11 @@ from pydantic import (
 
 from seeds.assemble import FilePart, file_parts
 from seeds.inputs import Format, Input, find_inputs
-from seeds.roles import (
-    ROLES,
-    AnswerRole,
-    Job,
-    PromptRole,
-    WebRole,
-    roles_of_all,
-    unknown_role,
-)
+from seeds.roles import roles_of_all, unknown_role
+from synth.columns import KINDS, ROLES, AnswerRole, Job, PromptRole, WebRole
 from synth.engine.numbering import numbered_shards
 from synth.engine.stage import Outcome, Source
 from synth.kind import Kind
-
-KINDS: dict[Job, Kind] = {"prompts": Kind.PROMPTS, "web": Kind.DOCUMENTS, "answers": Kind.ANSWERS}
 
 
 def _one_or_many(value: object) -> object:
