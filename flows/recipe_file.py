@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import orjson
 from pydantic import ValidationError
 
 from flows import strict_yaml
@@ -25,21 +26,25 @@ SHIPPED = Path(__file__).resolve().parent / "recipes"
 
 
 def load_recipe(
-    name: str,
+    recipe: str | Path | Mapping[str, Any],
     *,
     overrides: Sequence[str] = (),
     replaced: Mapping[tuple[str, str | None], Any] | None = None,
     teacher: str | None = None,
     limit: int | None = None,
 ) -> Plan:
-    """The plan of a recipe: a file, or a shipped one by name, with values set over it.
+    """The plan of a recipe: a file, a shipped one by name, or a dict, with values set over it.
 
     `overrides` are like `stages.evolve.rounds=2` or `seed=7`. `replaced` puts a value in the place
     of a setting (stage, key), or of all settings of a stage (stage, None). Raises `RecipeError`,
     one line per mistake.
     """
-    path = find(name)
-    document = strict_yaml.load(path)
+    if isinstance(recipe, Mapping):
+        path = Path("recipe")
+        document = Document(orjson.loads(orjson.dumps(dict(recipe), default=str)), "the recipe")
+    else:
+        path = find(str(recipe))
+        document = strict_yaml.load(path)
     if not isinstance(document.value, dict):
         raise RecipeError(f"{path.name} is no mapping; a recipe starts with `name: …`, `stages: …`")
     if teacher is not None:
