@@ -17,8 +17,8 @@ from synth.engine.run import open_runner, run_stages
 from synth.errors import ExitCode, InputError
 from synth.generate.judge import Judge
 from synth.release.push import Push
-from synth.teacher.address import without_keys
 from synth.teacher.config import TeacherConfig
+from synth.teacher.wire import without_keys
 from synth.verdict_report import run_verdicts, stage_verdicts
 
 
@@ -95,8 +95,8 @@ def check(arguments: Namespace) -> int:
     plan = load_recipe(
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
     )
-    if plan.teacher and plan.teacher.embedded:
-        plan.teacher.embedded.check_file()
+    if plan.teacher:
+        plan.teacher.backend().check()
     plan.stages[0].preflight()  # the names of the input's columns
     line = " → ".join(stage.name for stage in plan.stages)
     who = plan.teacher.who if plan.teacher else "no teacher"

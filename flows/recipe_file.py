@@ -21,7 +21,7 @@ from flows.recipe_paths import where_in, with_paths
 from flows.strict_yaml import Document, Location
 from synth.engine.plan import Plan
 from synth.errors import InputError, RecipeError
-from synth.teacher.address import without_keys
+from synth.teacher.wire import without_keys
 
 SHIPPED = Path(__file__).resolve().parent / "recipes"
 

@@ -76,10 +76,10 @@ def _answered(plan: Plan, run: Path) -> Identity | None:
     manifest = load_manifest(folder.manifest)
     if manifest is None or manifest.teacher is None or plan.teacher is None:
         return None
-    told = manifest.teacher
-    if not plan.teacher.was(told.model, told.revision):
+    answered = manifest.teacher
+    if not plan.teacher.backend().answered_as(answered.model, answered.revision):
         return None
-    identity = Identity(told.model, told.revision, plan.teacher.folds)
+    identity = Identity(answered.model, answered.revision, plan.teacher.folds)
     receipts = Receipts(plan, run, identity)
     before: Manifest | None = None
     for index, _ in enumerate(plan.stages):

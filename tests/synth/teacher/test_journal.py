@@ -13,17 +13,19 @@ from pathlib import Path
 import pytest
 
 from synth.errors import StoreFault
-from synth.teacher.journal import Answer, Journal
+from synth.teacher.journal import Journal
+from synth.teacher.parse import HttpAnswer
 
 WRITER = """
 import asyncio, sys
 from pathlib import Path
-from synth.teacher.journal import Answer, Journal
+from synth.teacher.journal import Journal
+from synth.teacher.parse import HttpAnswer
 
 async def main():
     journal = await Journal.open(Path(sys.argv[1]))
     async def one(n):
-        await journal.put(b"%06d" % n, Answer(200, b"x" * 500))
+        await journal.put(b"%06d" % n, HttpAnswer(200, b"x" * 500))
         print(n, flush=True)
     for start in range(0, 100_000, 100):
         await asyncio.gather(*(one(n) for n in range(start, start + 100)))
@@ -42,7 +44,7 @@ def test_every_reply_it_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     acknowledged += [int(line) for line in child.stdout.read().splitlines() if line]
     child.wait()
 
-    async def found() -> list[Answer | None]:
+    async def found() -> list[HttpAnswer | None]:
         journal = await Journal.open(path)
         answers = [await journal.get(b"%06d" % n) for n in acknowledged]
         await journal.close()
@@ -52,9 +54,11 @@ def test_every_reply_it_acknowledged_survives_kill_9(tmp_path: Path) -> None:
 
 
 def test_a_cancelled_waiter_loses_nothing_for_the_others(tmp_path: Path) -> None:
-    async def work() -> Answer | None:
+    async def work() -> HttpAnswer | None:
         journal = await Journal.open(tmp_path / "journal.sqlite")
-        waiters = [asyncio.create_task(journal.put(bytes([n]), Answer(200, b"x"))) for n in (1, 2)]
+        waiters = [
+            asyncio.create_task(journal.put(bytes([n]), HttpAnswer(200, b"x"))) for n in (1, 2)
+        ]
         await asyncio.sleep(0)
         waiters[0].cancel()
         await waiters[1]
@@ -72,7 +76,7 @@ def test_a_journal_that_cannot_be_written_stops_the_run(tmp_path: Path) -> None:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("DROP TABLE replies")
         try:
-            await journal.put(b"key", Answer(200, b"x"))
+            await journal.put(b"key", HttpAnswer(200, b"x"))
         finally:
             other.close()
             await journal.close()
