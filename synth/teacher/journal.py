@@ -2,7 +2,8 @@
 
 One SQLite file per shard, in WAL mode, synced at each commit. A commit holds 64 replies, or those
 of 250 ms, or, on a slow disk, those that came while the last one was synced. Each row keeps an HTTP
-answer as it came, under its request's key. `kill -9` loses only the requests in flight.
+answer as it came, under its request's key, with a checksum. `kill -9` loses only the requests in
+flight; a reply that was damaged on disk is asked for again.
 
 `JournaledTeacher` is the teacher that stages ask: it looks a request up here before it sends it.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import zlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -26,6 +28,8 @@ from synth.teacher.schema import BrokenError, conformed, shown
 
 COMMIT_REPLIES = 64
 COMMIT_AFTER_S = 0.25
+MOST_NAMED = 5
+"""How many damaged replies a note names one by one."""
 
 _DISK = ThreadPoolExecutor(1, thread_name_prefix="journal")
 """The only thread that touches SQLite: a commit waits for the disk, the event loop must not."""
@@ -36,6 +40,8 @@ class Journal:
 
     def __init__(self, path: Path, database: sqlite3.Connection, known: dict[bytes, int]) -> None:
         self.path = path
+        self.damaged: list[bytes] = []
+        """The keys whose answer was found damaged."""
         self._database = database
         self._known = known
         self._loop = asyncio.get_running_loop()  # looking it up is a system call in Python 3.11
@@ -57,18 +63,27 @@ class Journal:
         return cls(path, database, known)
 
     async def get(self, key: bytes) -> HttpAnswer | None:
-        """The answer under the key; None if there is none. Raises `StoreFault`."""
+        """The answer under the key; None if there is none or it is damaged. Raises `StoreFault`."""
         row_id = self._known.get(key)
         if row_id is None:
             return None
-        query = "SELECT status, body FROM replies WHERE rowid = ?"
+        query = "SELECT status, body, checksum FROM replies WHERE rowid = ?"
         try:
             row = await self._loop.run_in_executor(
                 _DISK, lambda: self._database.execute(query, (row_id,)).fetchone()
             )
         except sqlite3.Error as error:
             raise _fault(self.path, error) from error
-        return HttpAnswer(*row) if row else None
+        if row is None:
+            return None
+        status, body, checksum = row
+        # damage may change a value's type as well
+        if type(status) is int and type(body) is bytes and checksum == _checksum(key, status, body):
+            return HttpAnswer(status, body)
+        if self._known.get(key) == row_id:  # no other task has found it, or replaced it
+            del self._known[key]
+            self.damaged.append(key)
+        return None
 
     async def put(self, key: bytes, answer: HttpAnswer) -> None:
         """Returns once the answer is on disk. Raises `StoreFault` if it cannot be written."""
@@ -125,15 +140,18 @@ class Journal:
 def _connect(path: Path) -> tuple[sqlite3.Connection, dict[bytes, int]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    database.text_factory = bytes  # only a damaged row holds text: its checksum tells
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
     # No index: replies are appended and found through the keys in memory. An index over hashes
     # would touch a page of the file for each reply.
     database.execute(
-        "CREATE TABLE IF NOT EXISTS replies"
-        " (key BLOB NOT NULL, status INTEGER NOT NULL, body BLOB NOT NULL)"
+        "CREATE TABLE IF NOT EXISTS replies (key BLOB NOT NULL, status INTEGER NOT NULL,"
+        " body BLOB NOT NULL, checksum INTEGER NOT NULL)"
     )
-    known = dict(database.execute("SELECT key, rowid FROM replies"))
+    database.execute("SELECT checksum FROM replies LIMIT 0")  # fails in a journal without any
+    # of two rows under one key the later one counts: it replaced a damaged one
+    known = dict(database.execute("SELECT key, rowid FROM replies ORDER BY rowid"))
     return database, known
 
 
@@ -141,7 +159,9 @@ def _insert(database: sqlite3.Connection, rows: list[tuple[bytes, int, bytes]]) 
     """Appends the rows in order and returns the last one's rowid."""
     database.execute("BEGIN")
     try:
-        database.executemany("INSERT INTO replies VALUES (?, ?, ?)", rows)
+        database.executemany(
+            "INSERT INTO replies VALUES (?, ?, ?, ?)", ((*row, _checksum(*row)) for row in rows)
+        )
         last: int = database.execute("SELECT max(rowid) FROM replies").fetchone()[0]
         database.execute("COMMIT")
     except sqlite3.Error:
@@ -149,6 +169,10 @@ def _insert(database: sqlite3.Connection, rows: list[tuple[bytes, int, bytes]]) 
             database.execute("ROLLBACK")
         raise
     return last
+
+
+def _checksum(key: bytes, status: int, body: bytes) -> int:
+    return zlib.crc32(body, zlib.crc32(b"%b%d" % (key, status)))
 
 
 def _fault(path: Path, error: Exception) -> StoreFault:
@@ -210,6 +234,10 @@ class Tally:
     """Requests whose token counts cannot be right."""
     prefixes: PrefixUse = field(default_factory=PrefixUse)
     """The use of the prefix cache meanwhile; shards at the same time share the sum."""
+    journal: Path | None = None
+    """The shard's journal."""
+    damaged: list[bytes] = field(default_factory=list)
+    """The keys whose journaled reply was damaged, so that the request was sent again."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -218,6 +246,13 @@ class Tally:
         if self.miscounted:
             counts = f"the teacher's token counts of {self.miscounted:,} requests cannot be right"
             notes.append(f"{counts} (negative, huge or no whole number): they are clamped")
+        if self.damaged:
+            named = ", ".join(key.hex() for key in self.damaged[:MOST_NAMED])
+            more = ", …" if len(self.damaged) > MOST_NAMED else ""
+            notes.append(
+                f"{len(self.damaged):,} journaled replies were damaged on disk (wrong checksum) "
+                f"and asked for again: {self.journal}, key {named}{more}"
+            )
         return tuple(notes)
 
 
@@ -236,7 +271,7 @@ class JournaledTeacher:
         shard: int = 0,
     ) -> None:
         self.identity: Identity = served.identity
-        self.tally = Tally()
+        self.tally = Tally(journal=journal.path, damaged=journal.damaged)
         self._served = served
         self._journal = journal
         self._on_reply = on_reply

@@ -13,8 +13,12 @@ from pathlib import Path
 import pytest
 
 from synth.errors import StoreFault
-from synth.teacher.journal import Journal
+from synth.record import Turn
+from synth.teacher.config import TeacherConfig, open_teacher
+from synth.teacher.journal import Journal, JournaledTeacher, Tally
 from synth.teacher.parse import HttpAnswer
+from synth.teacher.protocol import Reply, Request, Sampling
+from tests.fake_teacher import scripted
 
 WRITER = """
 import asyncio, sys
@@ -89,4 +93,91 @@ def test_a_file_that_is_no_journal_is_named(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     path.write_bytes(b"no database at all, " * 100)
     with pytest.raises(StoreFault, match=r"journal\.sqlite failed: file is not a database"):
+        asyncio.run(Journal.open(path))
+
+
+def flip_a_bit(path: Path, key: bytes, column: str = "body") -> None:
+    """Changes the last bit of a value on disk, as a failing disk may."""
+    with sqlite3.connect(path) as database:
+        query = f"SELECT {column} FROM replies WHERE key = ?"
+        [value] = database.execute(query, (key,)).fetchone()
+        broken = value ^ 1 if isinstance(value, int) else value[:-1] + bytes([value[-1] ^ 1])
+        database.execute(f"UPDATE replies SET {column} = ? WHERE key = ?", (broken, key))
+    database.close()
+
+
+@pytest.mark.parametrize("column", ["status", "body", "checksum"])
+def test_a_damaged_reply_is_absent_and_can_be_replaced(tmp_path: Path, column: str) -> None:
+    path = tmp_path / "journal.sqlite"
+
+    async def once(key: bytes, put: HttpAnswer | None) -> tuple[HttpAnswer | None, list[bytes]]:
+        journal = await Journal.open(path)
+        if put:
+            await journal.put(key, put)
+        found = await journal.get(key), journal.damaged
+        await journal.close()
+        return found
+
+    good = HttpAnswer(200, b"as it came")
+    assert asyncio.run(once(b"one", good)) == (good, [])
+    asyncio.run(once(b"two", good))
+    flip_a_bit(path, b"one", column)
+    assert asyncio.run(once(b"one", None)) == (None, [b"one"])
+    assert asyncio.run(once(b"two", None)) == (good, [])
+    again = HttpAnswer(200, b"asked again")
+    assert asyncio.run(once(b"one", again)) == (again, [])
+    assert asyncio.run(once(b"one", None)) == (again, [])  # the newer row counts
+
+
+def test_a_body_that_has_lost_its_type_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+
+    async def work() -> tuple[HttpAnswer | None, list[bytes]]:
+        journal = await Journal.open(path)
+        await journal.put(b"key", HttpAnswer(200, b"x"))
+        with sqlite3.connect(path) as database:
+            database.execute("UPDATE replies SET body = CAST(x'ff' AS TEXT)")
+        database.close()
+        found = await journal.get(b"key"), journal.damaged
+        await journal.close()
+        return found
+
+    assert asyncio.run(work()) == (None, [b"key"])
+
+
+def test_a_damaged_reply_is_asked_for_again_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    request = Request([Turn(role="user", content="Why?")], Sampling(), seed=1)
+
+    async def asked() -> tuple[list[Reply], Tally, int]:
+        async with (
+            scripted(lambda _body, _before: "Because.") as server,
+            open_teacher(TeacherConfig(url=server.url)) as served,
+        ):
+            journal = await Journal.open(path)
+            teacher = JournaledTeacher(served, journal)
+            replies = [await teacher.reply(request) for _ in range(2)]
+            await journal.close()
+        return replies, teacher.tally, len(server.asked)
+
+    [first, _], tally, sent = asyncio.run(asked())
+    assert (sent, tally.reused, tally.notes) == (1, 1, ())
+    flip_a_bit(path, bytes.fromhex(first.key))
+    replies, tally, sent = asyncio.run(asked())
+    assert [reply.text for reply in replies] == ["Because.", "Because."]
+    assert (sent, tally.reused) == (1, 1)
+    [note] = tally.notes
+    assert note == (
+        "1 journaled replies were damaged on disk (wrong checksum) and asked for again: "
+        f"{path}, key {first.key}"
+    )
+    assert asyncio.run(asked())[2] == 0
+
+
+def test_a_journal_without_checksums_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE replies (key BLOB, status INTEGER, body BLOB)")
+    database.close()
+    with pytest.raises(StoreFault, match=r"journal\.sqlite failed: no such column: checksum"):
         asyncio.run(Journal.open(path))
