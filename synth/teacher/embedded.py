@@ -128,9 +128,7 @@ class Embedded(Backend):
                 command=command,
                 # without vLLM's key, which this server would not ask for
                 environment={k: v for k, v in os.environ.items() if k != "VLLM_API_KEY"},
-                gpus="",
                 log=folder / f"embedded-{n}.log",
-                hide=lambda line: line,
             )
             for n in range(1, count + 1)
         ]

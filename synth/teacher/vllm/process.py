@@ -97,9 +97,11 @@ class ServerProcess:
     command: ServerCommand
     environment: dict[str, str]
     """The engine's whole environment."""
-    gpus: str
     log: Path
-    hide: Callable[[str], str]
+    gpus: str = ""
+    """For people: `, GPU 0`."""
+    hide: Callable[[str], str] = str
+    """Removes secrets from a line before it is shown."""
     _port: Port | None = None
     _process: subprocess.Popen[bytes] | None = None
     _log_begin: int = 0
