@@ -70,10 +70,10 @@ class Message(BaseModel):
     """What the assistant wrote."""
 
     content: str | list[ContentPart] | None = None
-    reasoning: str | None = None
-    """The reasoning in vLLM's field."""
-    reasoning_content: str | None = None
-    """The reasoning in the field of DeepSeek, SGLang and older vLLM."""
+    reasoning: Any = None
+    """The reasoning in vLLM's field: text, or something empty."""
+    reasoning_content: Any = None
+    """The same in the field of DeepSeek, SGLang and older vLLM; read if the first is empty."""
 
 
 class Choice(BaseModel):
@@ -93,7 +93,8 @@ class Choice(BaseModel):
 class Completion(BaseModel):
     """The body of a 200, of either endpoint."""
 
-    choices: list[Choice]
+    choices: list[Any]
+    """Each a `Choice`, once their number is right."""
     model: Any = None
     usage: Any = None
     """The token counts. Some servers send impossible ones, which are clamped."""
@@ -235,9 +236,9 @@ def parse_replies(
         completion = Completion.model_validate(payload)
         if names and (completion.model or next(iter(names))) not in names:
             return all_with("reply_from_another_model")
-        choices = completion.choices
-        if len(choices) > n:
+        if len(completion.choices) > n:
             return all_with("reply_with_extra_choices")
+        choices = [Choice.model_validate(choice) for choice in completion.choices]
         if n > 1:
             choices = sorted(choices, key=lambda choice: int(choice.index))
             if choices and [choice.index for choice in choices] != list(range(n)):
@@ -286,7 +287,7 @@ def _count(given: Any) -> int:
 
 
 def _reply(choice: Choice, body: bytes, key: str, logprobs: bool, paid: TokenCounts) -> Reply:
-    """One choice. Raises `ValueError` where it has neither message nor text."""
+    """One choice. Raises `ValueError` or `TypeError` if it is none."""
     message = choice.message
     if message is None:
         if choice.text is None:
@@ -295,6 +296,8 @@ def _reply(choice: Choice, body: bytes, key: str, logprobs: bool, paid: TokenCou
     finish = choice.finish_reason or ""
     content = message.content or ""
     reasoning = message.reasoning or message.reasoning_content or None
+    if not isinstance(reasoning, str | None):
+        raise TypeError
     if isinstance(content, list):
         content, thought = _joined(content)
         reasoning = reasoning or thought or None
