@@ -17,8 +17,8 @@ def check(arguments: Namespace) -> int:
     plan = load_recipe(
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
     )
-    if plan.teacher and plan.teacher.embedded:
-        plan.teacher.embedded.check_file()
+    if plan.teacher:
+        plan.teacher.backend().check()
     plan.stages[0].preflight()  # the names of the input's columns
     line = " → ".join(stage.name for stage in plan.stages)
     who = plan.teacher.who if plan.teacher else "no teacher"

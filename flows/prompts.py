@@ -95,8 +95,4 @@ def _model(plan: Plan) -> str:
     config = plan.teacher
     if config is None:
         return ANY_MODEL
-    if config.launch:
-        return config.launch.name
-    if config.embedded is not None:
-        return config.embedded.name
-    return config.model or ANY_MODEL
+    return config.backend().name or ANY_MODEL

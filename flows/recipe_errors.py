@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from flows.recipe import Misplaced, Recipe
 from flows.strict_yaml import Document, Location
 from synth.errors import did_you_mean
-from synth.teacher.address import without_keys
+from synth.teacher.wire import without_keys
 
 MAX_VALUE_CHARS = 80
 EXPECTED = {

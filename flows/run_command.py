@@ -16,7 +16,7 @@ from flows.temporary_server import prefect_api
 from flows.terminal import print_embedded
 from synth.engine.run import finished_run
 from synth.errors import ExitCode
-from synth.teacher.address import without_keys
+from synth.teacher.wire import without_keys
 
 
 def run(arguments: Namespace) -> int:

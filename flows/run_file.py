@@ -17,8 +17,8 @@ from flows.recipe import Recipe
 from synth.engine.plan import Plan
 from synth.errors import InputError, TeacherFault
 from synth.store.durable import write_bytes
-from synth.teacher.address import without_keys
 from synth.teacher.protocol import Identity
+from synth.teacher.wire import without_keys
 
 NAME = "run.json"
 MASKED = "?***"

@@ -12,7 +12,6 @@ from typing import Any
 
 from flows import strict_yaml
 from synth.errors import RecipeError
-from synth.teacher.address import parted
 
 SHIPPED = Path(__file__).resolve().parent / "recipes"
 
@@ -41,10 +40,15 @@ def _teacher(given: Any) -> str:
     if not given:
         return ""
     if isinstance(given, str):
-        return parted(given)[0]
+        return _without_key(given)
     if "embedded" in given:
         return Path((given["embedded"] or {}).get("model") or "embedded").stem
     addresses = given.get("urls") or [given.get("url")]
     if model := given.get("model"):
         return Path(model).name
-    return " and ".join(parted(url)[0] for url in addresses)
+    return " and ".join(map(_without_key, addresses))
+
+
+def _without_key(url: str) -> str:
+    # not `synth.teacher.wire.parted`, which imports aiohttp
+    return url.partition("?")[0]

@@ -57,7 +57,7 @@ async def _reopened(run: Path, job: Job) -> AsyncIterator[Runner]:
     async with open_teacher(plan.teacher, needs=needs(plan)) as served:
         if served.identity != identity:
             raise TeacherFault(
-                f"{served.told} answers here, but the run began with "
+                f"{served.description} answers here, but the run began with "
                 f"{identity.model if identity else 'no teacher'}: run the recipe again"
             )
         yield Runner(plan, run, served)

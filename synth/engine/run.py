@@ -88,10 +88,10 @@ def _recorded(plan: Plan, run: Path) -> Identity | None:
     manifest = load_manifest(folder.manifest)
     if manifest is None or manifest.teacher is None or plan.teacher is None:
         return None
-    told = manifest.teacher
-    if not plan.teacher.was(told.model, told.revision):
+    answered = manifest.teacher
+    if not plan.teacher.backend().answered_as(answered.model, answered.revision):
         return None
-    return Identity(told.model, told.revision, plan.teacher.folds)
+    return Identity(answered.model, answered.revision, plan.teacher.folds)
 
 
 def _stages_finished(plan: Plan, run: Path, identity: Identity | None) -> int:

@@ -41,8 +41,7 @@ from synth.errors import InputError
 from synth.record import RECORD, REJECT, last_step
 from synth.store.manifest import ShardReceipt, save, verify_file
 from synth.store.shards import read_shard, read_tables, write_shard, write_tables
-from synth.teacher.journal import Journal
-from synth.teacher.journaled import JournaledTeacher, Served, Tally
+from synth.teacher.journal import Journal, JournaledTeacher, ServedTeacher, Tally
 from synth.teacher.protocol import Identity
 
 
@@ -83,7 +82,7 @@ class Runner:
 
     plan: Plan
     run: Path
-    served: Served | None = None
+    served: ServedTeacher | None = None
     progress: Progress = field(default_factory=Progress)
     answered: Identity | None = None
     """Who answered a run in which nothing is left to be asked, where no teacher was opened."""
@@ -176,8 +175,8 @@ class Runner:
         assert self.served is not None, f"{job.label} asks a teacher, and none was opened"
         journal = await Journal.open(self.receipts.folder(job.stage).journal(job.shard))
         try:
-            heard = partial(self.progress.reply, job.stage)
-            teacher = JournaledTeacher(self.served, journal, heard, job.shard)
+            on_reply = partial(self.progress.reply, job.stage)
+            teacher = JournaledTeacher(self.served, journal, on_reply, job.shard)
             outcome = await stage.apply(table, replace(place, teacher=teacher))
             tally = teacher.tally
             if self.served.prefix_use and tally.requests > tally.reused:

@@ -15,16 +15,16 @@ from typing import Any
 import aiohttp
 import pytest
 
-from synth.teacher.vllm import child, server
-from synth.teacher.vllm.config import Launch
+from synth.teacher.vllm import process, server
+from synth.teacher.vllm.server import Launch
 
 FAKE = Path(__file__).parents[2] / "fake_teacher.py"
 
 
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> str:
     """A mark; launches of this test look often, and grant their deaf engines little grace."""
-    monkeypatch.setattr(child, "GRACE_S", 0.1)
-    monkeypatch.setattr(child, "POLL_S", 0.05)
+    monkeypatch.setattr(process, "GRACE_S", 0.1)
+    monkeypatch.setattr(process, "POLL_S", 0.05)
     monkeypatch.setattr(server, "WATCH_S", 0.05)
     return new_mark()
 

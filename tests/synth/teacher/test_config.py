@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from synth.teacher.backend import ByAddress
 from synth.teacher.config import TeacherConfig
-from synth.teacher.vllm.config import Launch
+from synth.teacher.embedded import Embedded
+from synth.teacher.vllm.server import Launch
 
 A, B = "http://a:8000/v1", "http://b:8000/v1"
 
@@ -32,11 +34,11 @@ def test_a_key_in_an_address_is_told_to_nobody() -> None:
 
 def test_a_model_without_an_address_is_launched() -> None:
     config = TeacherConfig(model="org/m", replicas=2, tensor_parallel=4, concurrency=8)
-    assert config.launch == Launch(model="org/m", replicas=2, tensor_parallel=4)
+    assert config.backend() == Launch(model="org/m", replicas=2, tensor_parallel=4)
     assert config.most_in_flight == 16
     assert config.who == "org/m, which it launches with vLLM, 2 times"
-    assert TeacherConfig(url=A, model="org/m").launch is None
-    assert TeacherConfig.model_validate("embedded").launch is None
+    assert isinstance(TeacherConfig(url=A, model="org/m").backend(), ByAddress)
+    assert TeacherConfig.model_validate("embedded").backend() == Embedded()
 
 
 @pytest.mark.parametrize(
@@ -52,8 +54,8 @@ def test_a_model_without_an_address_is_launched() -> None:
         ({"model": "org/m", "api_key_env": "KEY"}, "from \\$VLLM_API_KEY"),
         ({"url": A, "model": "org/m", "replicas": 2}, "`replicas` is for a teacher that the run"),
         ({"embedded": {}, "max_model_len": 9}, "`max_model_len` is for a teacher that the run"),
-        ({"urls": [A, B, f"{A}/"]}, f"{A} stands there twice"),
-        ({"urls": [f"{A}?key=1", B, f"{A}?key=2"]}, f"{A} stands there twice"),
+        ({"urls": [A, B, f"{A}/"]}, f"{A} is listed twice"),
+        ({"urls": [f"{A}?key=1", B, f"{A}?key=2"]}, f"{A} is listed twice"),
         ({"url": "a:8000/v1?key=sk-1"}, "'a:8000/v1' is no address"),
         ({"url": A, "system": "drop"}, "'keep' or 'fold'"),
     ],
