@@ -26,6 +26,7 @@ from flows.terminal import (
     print_operations,
     print_samples,
     print_state,
+    print_use,
     print_verdicts,
     printable,
 )
@@ -59,6 +60,7 @@ def show_run(folder: Path, rows: int) -> None:
         print_funnel(manifests)
         print_operations(folder, manifests)
         print_verdicts(found)
+        print_use(manifests)
     print_state(folder, manifests)
 
 

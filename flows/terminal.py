@@ -181,6 +181,30 @@ def print_embedded(teacher: Embedded, recipe: str) -> None:
     print(f"  synth run {shlex.quote(recipe)} --teacher http://HOST:PORT/v1")
 
 
+def print_use(manifests: Sequence[Manifest]) -> None:
+    """What the run asked of its teacher: requests, retries, and tokens per released row."""
+    teacher = next((stage.teacher for stage in reversed(manifests) if stage.teacher), None)
+    if teacher is None:
+        return
+    shards = [shard for stage in manifests for shard in stage.shards]
+    name = Path(teacher.model).name if teacher.model.startswith("/") else teacher.model
+    asked = {
+        "requests": sum(shard.requests for shard in shards),
+        "from the journal": sum(shard.reused for shard in shards),
+        "retries": sum(shard.retries for shard in shards),
+        "unusable replies": sum(shard.unusable for shard in shards),
+    }
+    tokens_in = sum(shard.tokens_in for shard in shards)
+    tokens_out = sum(shard.tokens_out for shard in shards)
+    each = ""
+    if released := next((stage.rows_kept for stage in manifests if stage.releases), 0):
+        each = (
+            f"; per released row {tokens_in / released:,.0f} in, {tokens_out / released:,.0f} out"
+        )
+    print_line(f"{name}: {', '.join(f'{noun} {number:,}' for noun, number in asked.items())}")
+    print_line(f"tokens: {tokens_in:,} in, {tokens_out:,} out{each}")
+
+
 def print_state(run: Path, manifests: Sequence[Manifest]) -> None:
     """Where the dataset and the rejected rows are, or how far the run got."""
     last = manifests[-1] if manifests else None

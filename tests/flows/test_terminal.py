@@ -13,12 +13,13 @@ from flows.terminal import (
     print_headline,
     print_samples,
     print_state,
+    print_use,
     print_verdicts,
     short,
     stage_in_words,
 )
 from synth.engine.lock import locked
-from synth.store.manifest import Manifest, ShardFile, ShardReceipt
+from synth.store.manifest import Manifest, ShardFile, ShardReceipt, TeacherRecord
 from synth.verdict_counts import count
 
 
@@ -236,4 +237,25 @@ def test_verdicts_stand_in_a_line_per_stage_and_check_and_warnings_first(
     ]
     print_verdicts({})
     print_headline({})
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("model", "named"), [("/models/Qwen3-8B", "Qwen3-8B"), ("Qwen/Qwen3-8B", "Qwen/Qwen3-8B")]
+)
+def test_what_was_asked_is_in_two_lines(
+    model: str, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    distill = stage("distill", 1, 10, 9, reply_empty=1)
+    [shard] = distill.shards
+    counts = {"requests": 11, "reused": 4, "retries": 2, "unusable": 1}
+    used = shard.model_copy(update={**counts, "tokens_in": 1_800, "tokens_out": 900})
+    asked = {"shards": [used], "teacher": TeacherRecord(model=model)}
+    history = [stage("read", 0, 10, 10), distill.model_copy(update=asked), stage("write", 2, 9, 9)]
+    print_use(history)
+    assert capsys.readouterr().out.splitlines() == [
+        f"{named}: requests 11, from the journal 4, retries 2, unusable replies 1",
+        "tokens: 1,800 in, 900 out; per released row 200 in, 100 out",
+    ]
+    print_use(history[:1])
     assert capsys.readouterr().out == ""

@@ -77,6 +77,21 @@ def test_a_finished_run_asks_nothing_and_touches_no_shard(tmp_path: Path) -> Non
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
 
 
+def test_a_receipt_counts_retries_and_unusable_replies(tmp_path: Path) -> None:
+    async def work() -> list[Manifest]:
+        # the first try of each request fails
+        teacher = FakeTeacher("one", script=echo, faults={"down": 1.0})
+        async with serving(teacher):
+            line = (Given(prompts=PROMPTS), Distill(samples=2), Write())
+            return await run(plan(*line, url=teacher.url), tmp_path)
+
+    manifests = asyncio.run(work())
+    shards = manifests[1].shards
+    assert sum(shard.requests for shard in shards) == len(PROMPTS)
+    assert sum(shard.retries for shard in shards) == len(PROMPTS)
+    assert not any(shard.unusable for shard in shards)
+
+
 def test_a_run_is_finished_while_the_same_teacher_answers(tmp_path: Path) -> None:
     async def work() -> None:
         same, other = FakeTeacher("one"), FakeTeacher("two")
