@@ -37,7 +37,7 @@ def push(arguments: Namespace) -> int:
 
 def _pushed_by_flow(run: str, settings: Push, progress: ConsoleProgress) -> PushReceipt:
     with prefect_api(progress.say):
-        from flows.pipeline import publish, watching
+        from flows.pipeline import publish, watching  # noqa: PLC0415  imports Prefect
 
         watching.set(progress)
         return loop.run(publish(run, settings))

@@ -39,7 +39,7 @@ def run(arguments: Namespace) -> int:
 def _run_flow(arguments: Namespace, folder: Path, progress: ConsoleProgress) -> None:
     """Runs the recipe as a Prefect flow."""
     with prefect_api(progress.say):
-        from flows.pipeline import pipeline, unmasked, watching
+        from flows.pipeline import pipeline, unmasked, watching  # noqa: PLC0415  imports Prefect
 
         watching.set(progress)
         unmasked.set((arguments.teacher, arguments.set))

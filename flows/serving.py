@@ -53,45 +53,13 @@ def serve_on_schedule(name: str, parameters: dict[str, Any], *, cron: str, timez
             f"unknown time zone {timezone!r}; expected a name like Europe/Berlin, or UTC"
         ) from error
     with prefect_api(_say, schedules=True) as url:
-        from prefect.client.schemas.objects import (
-            ConcurrencyLimitConfig,
-            ConcurrencyLimitStrategy,
-        )
-        from prefect.schedules import Cron
-        from prefect.types.entrypoint import EntrypointType
+        from flows.schedule import schedule, serve_pipeline  # noqa: PLC0415  imports Prefect
 
-        from flows.pipeline import pipeline
-
-        try:
-            schedule = Cron(cron, timezone=timezone)
-            _check(schedule)
-        except ValueError as error:
-            raise InputError(
-                f'--cron {cron!r} is no schedule; expected five fields, like "0 3 * * *" for '
-                "every night at three"
-            ) from error
+        due = schedule(cron, timezone)
         _say(
             f"serving {name} ({cron}, {timezone}) with the Prefect server at {url}; Ctrl-C ends it"
         )
-        pipeline.serve(
-            name=name,
-            schedules=[schedule],
-            parameters=parameters,
-            global_limit=ConcurrencyLimitConfig(
-                limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
-            ),
-            limit=1,
-            pause_on_shutdown=False,  # the next start serves the same schedule again
-            print_starting_message=False,
-            entrypoint_type=EntrypointType.MODULE_PATH,
-        )
-
-
-def _check(schedule: Any) -> None:
-    """Raises `ValueError` for a cron line or timezone that Prefect's server would refuse later."""
-    from prefect.client.schemas.schedules import CronSchedule
-
-    CronSchedule(cron=schedule.cron, timezone=schedule.timezone)
+        serve_pipeline(name, parameters, due)
 
 
 def _say(line: str) -> None:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from flows.recipe import STAGES
 from flows.samples import run_manifests, stage_folder
 from synth.engine.plan import StageFolder
 from synth.engine.replay import Exchange, NotJournaledError, replayed
@@ -170,8 +171,6 @@ async def _replay(
 
 def _stage(manifest: Manifest) -> Stage:
     """The stage with the settings of the run. Raises `InputError` where this version has others."""
-
-    from flows.recipe import STAGES
 
     try:
         return STAGES[manifest.stage].model_validate(manifest.settings)
