@@ -22,7 +22,7 @@ from flows.preview_page import page
 from flows.progress import ConsoleProgress
 from flows.recipe_file import load_recipe
 from flows.samples import Fate, Trip, run_manifests, trips
-from flows.terminal import print_cut, print_funnel, print_line, print_verdicts, printable, short
+from flows.terminal import one_line, print_cut, print_funnel, print_line, print_verdicts, short
 from flows.trace import last_exchange
 from synth.engine.plan import Plan
 from synth.engine.run import open_runner, run_stages
@@ -46,7 +46,7 @@ class _PreviewProgress(ConsoleProgress):
     def reply(self, index: int, reply: Reply, reused: bool) -> None:
         if not self._replied and reply.fault is None:
             self._replied = True
-            self.say(f"first reply: {short(reply.text)}")
+            self.say(f"first reply: {one_line(reply.text, COLUMN_CHARS)}")
         ConsoleProgress.reply(self, index, reply, reused)
 
 
@@ -138,8 +138,7 @@ def _print_columns(columns: dict[str, str]) -> None:
     if columns:
         print_line("the kept row, as it would be released:", "bold")
         for name, value in columns.items():
-            cut = value if len(value) <= COLUMN_CHARS else f"{value[: COLUMN_CHARS - 1]}…"
-            print_line(f"{name}: {printable(cut)}", indent=2)
+            print_line(f"{name}: {short(value, COLUMN_CHARS)}", indent=2)
 
 
 def _print_briefly(trip: Trip) -> None:
