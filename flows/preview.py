@@ -27,7 +27,7 @@ from flows.trace import last_exchange
 from synth.engine.plan import Plan
 from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import Sink
-from synth.errors import ExitCode, NoRowsError
+from synth.errors import ExitCode, InputError, NoRowsError
 from synth.record import records_table
 from synth.release.formats import Format, export
 from synth.release.write import DEFAULT_FORMAT, Write
@@ -55,6 +55,8 @@ def preview(arguments: Namespace) -> int:
     plan = load_recipe(
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.rows
     )
+    if arguments.html is not None and not arguments.html.absolute().parent.is_dir():
+        raise InputError(f"--html {arguments.html}: there is no folder {arguments.html.parent}")
     format_ = next((stage.format for stage in plan.stages if isinstance(stage, Write)), None)
     stages = tuple(stage for stage in plan.stages if not isinstance(stage, Sink))
     plan = replace(plan, stages=stages)
