@@ -46,7 +46,7 @@ def print_turns(turns: Sequence[Turn]) -> None:
     """A conversation, whole: the role above each turn's text."""
     for turn in turns:
         print(f"  [{turn['role']}]")
-        print_text(turn["content"])
+        print_text(turn["content"] or "")
 
 
 def print_text(text: str) -> None:
