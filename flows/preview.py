@@ -22,7 +22,15 @@ from flows.preview_page import page
 from flows.progress import ConsoleProgress
 from flows.recipe_file import load_recipe
 from flows.samples import Fate, Trip, run_manifests, trips
-from flows.terminal import one_line, print_cut, print_funnel, print_line, print_verdicts, short
+from flows.terminal import (
+    MAX_CHARS,
+    one_line,
+    print_cut,
+    print_funnel,
+    print_line,
+    print_verdicts,
+    short,
+)
 from flows.trace import last_exchange
 from synth.engine.plan import Plan
 from synth.engine.run import open_runner, run_stages
@@ -83,7 +91,7 @@ def preview(arguments: Namespace) -> int:
             exchange = exchange or await last_exchange(run, manifests, fate.record)
         columns = released_columns(plan, fates, format_)
         print()
-        print_line(whole.text or "made of no input row", "bold")
+        print_line(short(whole.text) or "made of no input row", "bold")
         for gold in dict.fromkeys(fate.gold for fate in fates if fate.gold):
             print_line(f"gold: {gold}")
         if exchange is not None:
@@ -133,7 +141,7 @@ def _print_fates(fates: Sequence[Fate]) -> None:
         print_line(f"{number}. {where}{fate.verdict}", "green" if fate.kept else "yellow")
         if fate.checks:
             print_line(fate.checks, "dim", indent=3)
-        print_text(short(fate.record["text"] or fate.record.get("raw") or ""))
+        print_text(fate.record["text"] or fate.record.get("raw") or "", MAX_CHARS)
 
 
 def _print_columns(columns: dict[str, str]) -> None:
