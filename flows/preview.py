@@ -5,6 +5,7 @@ One input row is shown whole, with the prompt as sent and every sample; the othe
 
 from __future__ import annotations
 
+import json
 import tempfile
 from argparse import Namespace
 from collections import Counter
@@ -12,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import orjson
 import pyarrow as pa
 
 from flows import loop
@@ -124,7 +124,7 @@ def released_columns(plan: Plan, fates: Sequence[Fate], format_: str | None) -> 
     table: pa.Table = export(records_table(kept[:1]), chosen)
     [row] = table.to_pylist()
     return {
-        name: value if isinstance(value, str) else orjson.dumps(value).decode()
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in row.items()
         if value not in (None, [], "", {})
     }
@@ -141,7 +141,8 @@ def _print_fates(fates: Sequence[Fate]) -> None:
         print_line(f"{number}. {where}{fate.verdict}", "green" if fate.kept else "yellow")
         if fate.checks:
             print_line(fate.checks, "dim", indent=3)
-        print_text(fate.record["text"] or fate.record.get("raw") or "", MAX_CHARS)
+        if text := fate.record["text"] or fate.record.get("raw"):
+            print_text(text, MAX_CHARS)
 
 
 def _print_columns(columns: dict[str, str]) -> None:
