@@ -69,50 +69,58 @@ def preview(arguments: Namespace) -> int:
     stages = tuple(stage for stage in plan.stages if not isinstance(stage, Sink))
     plan = replace(plan, stages=stages)
 
-    async def go(run: Path) -> None:
-        with _PreviewProgress() as progress:
-            for hint in hints(plan):
-                progress.say(f"hint: {hint}")
-            async with open_runner(plan, run, progress) as runner:
-                try:
-                    await run_stages(runner)
-                except NoRowsError as error:
-                    await show(run)
-                    raise NoRowsError("no row is left; the reasons are above") from error
-        await show(run)
-
-    async def show(run: Path) -> None:
-        manifests = run_manifests(run)
-        found = trips(run, manifests)
-        whole = next((trip for trip in found if any(fate.kept for fate in trip.fates)), found[0])
-        fates = sorted(whole.fates, key=lambda fate: (fate.prompt, not fate.kept))
-        exchange = None
-        for fate in fates:
-            exchange = exchange or await last_exchange(run, manifests, fate.record)
-        columns = released_columns(plan, fates, format_)
-        print()
-        print_line(short(whole.text) or "made of no input row", "bold")
-        for gold in dict.fromkeys(fate.gold for fate in fates if fate.gold):
-            print_line(f"gold: {gold}")
-        if exchange is not None:
-            print_line(f"as sent, {exchange_title(exchange.request)}:", "dim")
-            print_request(exchange.request, shortened=True)
-        _print_fates(fates)
-        _print_columns(columns)
-        for trip in found:
-            if trip is not whole:
-                _print_briefly(trip)
-        print()
-        print_funnel(manifests)
-        print_verdicts(stage_verdicts(manifests))
-        if arguments.html is not None:
-            document = page(plan.name, found, whole, exchange, columns, manifests)
-            arguments.html.write_text(document, encoding="utf-8")
-            print_line(f"saved as {arguments.html}")
-
     with tempfile.TemporaryDirectory(prefix="synth-preview-") as folder:
-        loop.run(go(Path(folder)))
+        loop.run(_run(plan, Path(folder), format_, arguments.html))
     return ExitCode.OK
+
+
+async def _run(plan: Plan, run: Path, format_: str | None, html: Path | None) -> None:
+    with _PreviewProgress() as progress:
+        for hint in hints(plan):
+            progress.say(f"hint: {hint}")
+        async with open_runner(plan, run, progress) as runner:
+            try:
+                await run_stages(runner)
+                left = True
+            except NoRowsError:
+                left = False
+    await _show(plan, run, format_, html)
+    if not left:
+        raise NoRowsError("no row is left; the reasons are above")
+
+
+async def _show(plan: Plan, run: Path, format_: str | None, html: Path | None) -> None:
+    """Prints one input row whole, the others briefly, and the funnel; saves the page."""
+    manifests = run_manifests(run)
+    found = trips(run, manifests)
+    whole = next((trip for trip in found if any(fate.kept for fate in trip.fates)), found[0])
+    fates = whole.by_prompt
+    exchange = None
+    for fate in fates:
+        exchange = exchange or await last_exchange(run, manifests, fate.record)
+    columns = released_columns(plan, fates, format_)
+    print()
+    print_line(short(whole.text) or "made of no input row", "bold")
+    for gold in dict.fromkeys(fate.gold for fate in fates if fate.gold):
+        print_line(f"gold: {gold}")
+    if exchange is not None:
+        print_line(f"as sent, {exchange_title(exchange.request)}:", "dim")
+        print_request(exchange.request, shortened=True)
+    _print_fates(fates)
+    _print_columns(columns)
+    for trip in found:
+        if trip is not whole:
+            _print_briefly(trip)
+    print()
+    print_funnel(manifests)
+    print_verdicts(stage_verdicts(manifests))
+    if html is not None:
+        _save(html, page(plan.name, found, whole, exchange, columns, manifests))
+
+
+def _save(html: Path, document: str) -> None:
+    html.write_text(document, encoding="utf-8")
+    print_line(f"saved as {html}")
 
 
 def released_columns(plan: Plan, fates: Sequence[Fate], format_: str | None) -> dict[str, str]:
