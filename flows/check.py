@@ -9,6 +9,7 @@ from flows.hints import hints
 from flows.recipe import Recipe
 from flows.recipe_file import SHIPPED, load_recipe
 from flows.reference import reference
+from flows.terminal import print_line
 from synth.errors import ExitCode
 
 
@@ -22,16 +23,16 @@ def check(arguments: Namespace) -> int:
     plan.stages[0].preflight()  # the names of the input's columns
     line = " → ".join(stage.name for stage in plan.stages)
     who = plan.teacher.who if plan.teacher else "no teacher"
-    print(f"{plan.name} is a valid recipe: {line}; it asks {who}")
+    print_line(f"{plan.name} is a valid recipe: {line}; it asks {who}")
     for hint in hints(plan):
-        print(f"hint: {hint}")
+        print_line(f"hint: {hint}")
     return ExitCode.OK
 
 
 def recipes(_arguments: Namespace) -> int:
     """The shipped recipes with their descriptions."""
     for path in sorted(SHIPPED.glob("*.yaml")):
-        print(f"{path.stem:<18} {load_recipe(path.stem).recipe.get('description', '')}")
+        print_line(f"{path.stem:<18} {load_recipe(path.stem).recipe.get('description', '')}")
     return ExitCode.OK
 
 

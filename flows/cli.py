@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -112,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         module, function = IN[arguments.command].split(":")
         return int(getattr(import_module(f"flows.{module}"), function)(arguments))
     except SynthError as error:
-        print(f"synth: {error}", file=sys.stderr)
+        _report(f"synth: {error}")
         return error.exit_code
     except KeyboardInterrupt:
         goes_on = arguments.command in RESUMABLE
@@ -122,6 +124,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone (`synth show … | head`)
         return ExitCode.OK
+
+
+def _report(message: str) -> None:
+    """Prints an error; a terminal wraps it between words, never inside a path."""
+    for line in message.split("\n"):
+        if sys.stderr.isatty():
+            room = shutil.get_terminal_size().columns
+            line = textwrap.fill(line, room, break_long_words=False, break_on_hyphens=False)
+        print(line, file=sys.stderr)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:

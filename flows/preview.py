@@ -5,6 +5,7 @@ One input row is shown whole, with the prompt as sent and every sample; the othe
 
 from __future__ import annotations
 
+import json
 import tempfile
 from argparse import Namespace
 from collections import Counter
@@ -12,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import orjson
 import pyarrow as pa
 
 from flows import loop
@@ -22,12 +22,20 @@ from flows.preview_page import page
 from flows.progress import ConsoleProgress
 from flows.recipe_file import load_recipe
 from flows.samples import Fate, Trip, run_manifests, trips
-from flows.terminal import print_cut, print_funnel, print_line, print_verdicts, printable, short
+from flows.terminal import (
+    MAX_CHARS,
+    one_line,
+    print_cut,
+    print_funnel,
+    print_line,
+    print_verdicts,
+    short,
+)
 from flows.trace import last_exchange
 from synth.engine.plan import Plan
 from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import Sink
-from synth.errors import ExitCode, NoRowsError
+from synth.errors import ExitCode, InputError, NoRowsError
 from synth.record import records_table
 from synth.release.formats import Format, export
 from synth.release.write import DEFAULT_FORMAT, Write
@@ -46,7 +54,7 @@ class _PreviewProgress(ConsoleProgress):
     def reply(self, index: int, reply: Reply, reused: bool) -> None:
         if not self._replied and reply.fault is None:
             self._replied = True
-            self.say(f"first reply: {short(reply.text)}")
+            self.say(f"first reply: {one_line(reply.text, COLUMN_CHARS)}")
         ConsoleProgress.reply(self, index, reply, reused)
 
 
@@ -55,54 +63,64 @@ def preview(arguments: Namespace) -> int:
     plan = load_recipe(
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.rows
     )
+    if arguments.html is not None and not arguments.html.absolute().parent.is_dir():
+        raise InputError(f"--html {arguments.html}: there is no folder {arguments.html.parent}")
     format_ = next((stage.format for stage in plan.stages if isinstance(stage, Write)), None)
     stages = tuple(stage for stage in plan.stages if not isinstance(stage, Sink))
     plan = replace(plan, stages=stages)
 
-    async def go(run: Path) -> None:
-        with _PreviewProgress() as progress:
-            for hint in hints(plan):
-                progress.say(f"hint: {hint}")
-            async with open_runner(plan, run, progress) as runner:
-                try:
-                    await run_stages(runner)
-                except NoRowsError as error:
-                    await show(run)
-                    raise NoRowsError("no row is left; the reasons are above") from error
-        await show(run)
-
-    async def show(run: Path) -> None:
-        manifests = run_manifests(run)
-        found = trips(run, manifests)
-        whole = next((trip for trip in found if any(fate.kept for fate in trip.fates)), found[0])
-        fates = sorted(whole.fates, key=lambda fate: (fate.prompt, not fate.kept))
-        exchange = None
-        for fate in fates:
-            exchange = exchange or await last_exchange(run, manifests, fate.record)
-        columns = released_columns(plan, fates, format_)
-        print()
-        print_line(whole.text or "made of no input row", "bold")
-        for gold in dict.fromkeys(fate.gold for fate in fates if fate.gold):
-            print_line(f"gold: {gold}")
-        if exchange is not None:
-            print_line(f"as sent, {exchange_title(exchange.request)}:", "dim")
-            print_request(exchange.request, shortened=True)
-        _print_fates(fates)
-        _print_columns(columns)
-        for trip in found:
-            if trip is not whole:
-                _print_briefly(trip)
-        print()
-        print_funnel(manifests)
-        print_verdicts(stage_verdicts(manifests))
-        if arguments.html is not None:
-            document = page(plan.name, found, whole, exchange, columns, manifests)
-            arguments.html.write_text(document, encoding="utf-8")
-            print_line(f"saved as {arguments.html}")
-
     with tempfile.TemporaryDirectory(prefix="synth-preview-") as folder:
-        loop.run(go(Path(folder)))
+        loop.run(_run(plan, Path(folder), format_, arguments.html))
     return ExitCode.OK
+
+
+async def _run(plan: Plan, run: Path, format_: str | None, html: Path | None) -> None:
+    with _PreviewProgress() as progress:
+        for hint in hints(plan):
+            progress.say(f"hint: {hint}")
+        async with open_runner(plan, run, progress) as runner:
+            try:
+                await run_stages(runner)
+                left = True
+            except NoRowsError:
+                left = False
+    await _show(plan, run, format_, html)
+    if not left:
+        raise NoRowsError("no row is left; the reasons are above")
+
+
+async def _show(plan: Plan, run: Path, format_: str | None, html: Path | None) -> None:
+    """Prints one input row whole, the others briefly, and the funnel; saves the page."""
+    manifests = run_manifests(run)
+    found = trips(run, manifests)
+    whole = next((trip for trip in found if any(fate.kept for fate in trip.fates)), found[0])
+    fates = whole.by_prompt
+    exchange = None
+    for fate in fates:
+        exchange = exchange or await last_exchange(run, manifests, fate.record)
+    columns = released_columns(plan, fates, format_)
+    print()
+    print_line(short(whole.text) or "made of no input row", "bold")
+    for gold in dict.fromkeys(fate.gold for fate in fates if fate.gold):
+        print_line(f"gold: {gold}")
+    if exchange is not None:
+        print_line(f"as sent, {exchange_title(exchange.request)}:", "dim")
+        print_request(exchange.request, shortened=True)
+    _print_fates(fates)
+    _print_columns(columns)
+    for trip in found:
+        if trip is not whole:
+            _print_briefly(trip)
+    print()
+    print_funnel(manifests)
+    print_verdicts(stage_verdicts(manifests))
+    if html is not None:
+        _save(html, page(plan.name, found, whole, exchange, columns, manifests))
+
+
+def _save(html: Path, document: str) -> None:
+    html.write_text(document, encoding="utf-8")
+    print_line(f"saved as {html}")
 
 
 def released_columns(plan: Plan, fates: Sequence[Fate], format_: str | None) -> dict[str, str]:
@@ -114,7 +132,7 @@ def released_columns(plan: Plan, fates: Sequence[Fate], format_: str | None) -> 
     table: pa.Table = export(records_table(kept[:1]), chosen)
     [row] = table.to_pylist()
     return {
-        name: value if isinstance(value, str) else orjson.dumps(value).decode()
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in row.items()
         if value not in (None, [], "", {})
     }
@@ -131,15 +149,15 @@ def _print_fates(fates: Sequence[Fate]) -> None:
         print_line(f"{number}. {where}{fate.verdict}", "green" if fate.kept else "yellow")
         if fate.checks:
             print_line(fate.checks, "dim", indent=3)
-        print_text(short(fate.record["text"] or fate.record.get("raw") or ""))
+        if text := fate.record["text"] or fate.record.get("raw"):
+            print_text(text, MAX_CHARS)
 
 
 def _print_columns(columns: dict[str, str]) -> None:
     if columns:
         print_line("the kept row, as it would be released:", "bold")
         for name, value in columns.items():
-            cut = value if len(value) <= COLUMN_CHARS else f"{value[: COLUMN_CHARS - 1]}…"
-            print_line(f"{name}: {printable(cut)}", indent=2)
+            print_line(f"{name}: {short(value, COLUMN_CHARS)}", indent=2)
 
 
 def _print_briefly(trip: Trip) -> None:

@@ -64,11 +64,10 @@ def _funnel(manifests: Sequence[Manifest]) -> str:
 
 def _trip(trip: Trip, more: str = "", *, opened: bool = False) -> str:
     kept = sum(fate.kept for fate in trip.fates)
-    fates = sorted(trip.fates, key=lambda fate: (fate.prompt, not fate.kept))
     return (
         f"<details{' open' if opened else ''}><summary>{escape(trip.text[:200])} "
-        f'<span class="dim">{kept} of {len(fates)} kept</span></summary>'
-        f"{_text(trip.text)}{more}{''.join(map(_fate, fates))}</details>\n"
+        f'<span class="dim">{kept} of {len(trip.fates)} kept</span></summary>'
+        f"{_text(trip.text)}{more}{''.join(map(_fate, trip.by_prompt))}</details>\n"
     )
 
 

@@ -93,7 +93,10 @@ def _explain(document: Document, path: Location, mistakes: Sequence[Any]) -> str
         case "missing":
             return f"{where}: {at} is missing"
         case "value_error":
-            return f"{where}: {_message(mistake, start)}"
+            choices = (one for one in mistakes if one["type"] == "literal_error")
+            known = [choice for one in choices for choice in _choices(one)]
+            near = did_you_mean(str(mistake["input"]), known)
+            return f"{where}: {_message(mistake, start)}{near}"
     value = mistake["input"]
     shown = "empty" if value is None else without_keys(repr(value))
     shown = shown if len(shown) < MAX_VALUE_CHARS else f"{shown[: MAX_VALUE_CHARS - 3]}…"
@@ -115,13 +118,18 @@ def _expected(mistakes: Sequence[Any]) -> str:
     for mistake in mistakes:
         kind, context = mistake["type"], mistake.get("ctx", {})
         if kind in ("literal_error", "enum"):
-            choices.update(dict.fromkeys(re.findall(r"'([^']*)'", context["expected"])))
+            choices.update(dict.fromkeys(_choices(mistake)))
         else:
             form = next((form for key, form in EXPECTED.items() if kind.startswith(key)), None)
             kinds[_filled(form, context) if form else mistake["msg"]] = None
     listed = [*kinds, *(repr(choice) for choice in choices)]
     words = f"{', '.join(listed[:-1])} or {listed[-1]}" if len(listed) > 1 else listed[0]
     return words + did_you_mean(str(mistakes[0]["input"]), choices)
+
+
+def _choices(mistake: Any) -> list[str]:
+    """The values that a setting of fixed choices may have."""
+    return re.findall(r"'([^']*)'", mistake["ctx"]["expected"])
 
 
 def _filled(form: str, context: Mapping[str, Any]) -> str:

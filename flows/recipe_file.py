@@ -17,12 +17,15 @@ from pydantic import ValidationError
 from flows import strict_yaml
 from flows.recipe import STAGES, Recipe
 from flows.recipe_errors import explain
-from flows.recipe_paths import LISTS, with_paths
 from flows.strict_yaml import Document, Location
 from synth.engine.plan import Plan
 from synth.errors import InputError, RecipeError, did_you_mean
+from synth.paths import path_context
 
 SHIPPED = Path(__file__).resolve().parent / "recipes"
+ROOT = SHIPPED.parents[1]
+LISTS = {"quality": "filters", "verify": "checks"}
+"""The stages that have a short form, a list, and the key that the list stands for."""
 
 
 def load_recipe(
@@ -80,10 +83,10 @@ def _choices() -> str:
 
 def check(document: Document, path: Path) -> Plan:
     """The document as a plan. Raises `RecipeError`, one line per mistake: file, line, choices."""
-    resolved = with_paths(document, path)
     _make_importable(path.parent)
+    context = path_context((path.parent, Path.cwd(), ROOT))
     try:
-        recipe = Recipe.model_validate(resolved)
+        recipe = Recipe.model_validate(document.value, context=context)
     except ValidationError as error:
         raise RecipeError(explain(document, error)) from error
     for index, entry in enumerate(recipe.stages):

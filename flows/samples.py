@@ -72,6 +72,11 @@ class Trip:
         """The input row in words."""
         return _text(self.seed) if self.seed else ""
 
+    @property
+    def by_prompt(self) -> list[Fate]:
+        """The fates of each prompt together, the kept ones first."""
+        return sorted(self.fates, key=lambda fate: (fate.prompt, not fate.kept))
+
 
 def run_manifests(run: Path) -> list[Manifest]:
     """The manifests of the stages that have ended, in order, up to the first that has not."""

@@ -21,6 +21,7 @@ from flows.samples import (
     sample_rows,
 )
 from flows.terminal import (
+    one_line,
     print_funnel,
     print_headline,
     print_operations,
@@ -28,7 +29,6 @@ from flows.terminal import (
     print_state,
     print_use,
     print_verdicts,
-    printable,
 )
 from synth.errors import ExitCode, InputError, did_you_mean
 from synth.store.manifest import Manifest
@@ -130,7 +130,5 @@ def _print_fate(console: Console, fate: Fate) -> None:
     }
     for name, value in fields.items():
         if value:
-            text = " ".join(printable(value).split())
-            cut = text if len(text) <= FIELD_CHARS else f"{text[: FIELD_CHARS - 1]}…"
-            table.add_row(name, Text(cut))
+            table.add_row(name, Text(one_line(value, FIELD_CHARS)))
     console.print(table)

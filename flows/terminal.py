@@ -112,7 +112,7 @@ def print_cut(name: str, text: str, style: str = "", after: str = "") -> None:
     """A text on one line, cut at the right edge; what comes `after` is not cut."""
     console = Console(highlight=False)
     room = console.width - 10 - (len(after) + 4 if after else 0)
-    shown = Text(" ".join(printable(text).split()))
+    shown = Text(one_line(text))
     shown.truncate(max(room, 20), overflow="ellipsis")
     line = Text.assemble((f"{name:<8}", "dim"), "  ", (shown.plain, style))
     if after:
@@ -240,10 +240,15 @@ def printable(text: str) -> str:
     return CONTROL.sub("\ufffd", text)
 
 
-def short(text: str) -> str:
-    """As much of a text as is shown of one."""
+def short(text: str, chars: int = MAX_CHARS) -> str:
+    """At most the first `chars` characters of a text, printable."""
     text = printable(text)
-    return text if len(text) <= MAX_CHARS else text[: MAX_CHARS - 1] + "…"
+    return text if len(text) <= chars else text[: chars - 1] + "…"
+
+
+def one_line(text: str, chars: int = MAX_CHARS) -> str:
+    """A text without its line breaks, shortened."""
+    return short(" ".join(text.split()), chars)
 
 
 def _count(number: int, noun: str) -> str:

@@ -28,6 +28,7 @@ from synth.columns import KINDS, ROLES, AnswerRole, Job, PromptRole, WebRole
 from synth.engine.numbering import numbered_shards
 from synth.engine.stage import Outcome, Source
 from synth.kind import Kind
+from synth.paths import InputPath
 
 
 def _one_or_many(value: object) -> object:
@@ -35,7 +36,7 @@ def _one_or_many(value: object) -> object:
 
 
 Paths = Annotated[
-    tuple[Path, ...],
+    tuple[InputPath, ...],
     BeforeValidator(_one_or_many),
     WithJsonSchema(
         {

@@ -278,6 +278,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(
         "several",
         "00-read",
         "01-dedup",
+        "first",  # reply
         "02-distill",
         "03-trim",
         "04-quality",
@@ -286,7 +287,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(
         "06-verify:",  # the verdicts in words
     ]
     assert "\r" not in done.stderr
-    assert "tokens/s" in lines[4]
+    assert "tokens/s" in lines[5]
     assert "funnel" in done.stdout
     assert not list(tmp_path.iterdir())
 

@@ -70,6 +70,15 @@ def test_rejected_rows_and_reasons_are_shown_where_no_row_is_left(
     assert "synth: no row is left; the reasons are above" in err
 
 
+def test_a_page_in_no_folder_is_refused_before_anything_runs(
+    recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["preview", recipe, "--html", "nowhere/page.html"]) == ExitCode.INVALID
+    assert (
+        capsys.readouterr().err == "synth: --html nowhere/page.html: there is no folder nowhere\n"
+    )
+
+
 class Page(HTMLParser):
     """Collects what a page would fetch or run, and its text."""
 

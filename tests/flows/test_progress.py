@@ -182,7 +182,7 @@ def test_without_a_row_done_there_is_no_time_left(clock: Clock) -> None:
     assert out.screen() == ["03-distill     0/10 rows, 0 tokens/s, yield 0%"]
 
 
-def test_replies_of_the_journal_are_told_and_are_no_speed(clock: Clock) -> None:
+def test_replies_of_the_journal_are_counted_and_are_no_speed(clock: Clock) -> None:
     out = Terminal()
     shown = ConsoleProgress(out)
     shown.stage_starts(3, "distill", 10)
@@ -195,11 +195,11 @@ def test_replies_of_the_journal_are_told_and_are_no_speed(clock: Clock) -> None:
     shown.rows_done(3, 0)
     assert out.screen() == ["03-distill     0/10 rows, 50 tokens/s, yield 75%, 2 from the journal"]
     shown.stage_ends(ended(3, 1, reused=2, tokens_out=300), skipped=False)
-    told = "03-distill           3 kept of 4 (75%), 50 tokens/s, 2 replies from the journal, 2.0 s"
-    assert out.screen() == [told, ""]
+    line = "03-distill           3 kept of 4 (75%), 50 tokens/s, 2 replies from the journal, 2.0 s"
+    assert out.screen() == [line, ""]
 
 
-def test_the_speed_is_not_flattered_by_what_an_earlier_run_was_told(clock: Clock) -> None:
+def test_the_speed_is_not_flattered_by_the_replies_of_an_earlier_run(clock: Clock) -> None:
     out = io.StringIO()
     shown = ConsoleProgress(out)
     shown.stage_starts(3, "distill", 10)

@@ -1,4 +1,4 @@
-"""A wrong recipe is told in one line a mistake, with file, line and choices."""
+"""A wrong recipe has one line for each mistake, with file, line and choices."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def recipe(tmp_path: Path) -> Path:
     return path
 
 
-def told(recipe: Path, *replacements: tuple[str, str]) -> str:
+def error_of(recipe: Path, *replacements: tuple[str, str]) -> str:
     """The error of the good recipe with some text replaced."""
     text = GOOD
     for old, new in replacements:
@@ -73,25 +73,25 @@ def test_a_list_of_words_lies_beside_the_recipe(recipe: Path, quality: str) -> N
     stage = load_recipe(str(recipe)).stages[3]
     assert isinstance(stage, Quality)
     assert stage.filters[-1].part.words == recipe.parent.resolve() / "bad.txt"
-    assert "line 7: no file or folder 'nix.txt'" in told(
+    assert "line 7: no file or folder 'nix.txt'" in error_of(
         recipe, ("verify: [maths]", f"quality: {quality.replace('bad.txt', 'nix.txt')}")
     )
 
 
 def test_an_unknown_stage_is_named_with_line_and_choices(recipe: Path) -> None:
-    message = told(recipe, ("evolve:", "evlove:"))
+    message = error_of(recipe, ("evolve:", "evlove:"))
     assert message.startswith("mine.yaml, line 5: unknown stage 'evlove'; known: read, clean,")
     assert "did you mean 'evolve'?" in message
 
 
 def test_an_unknown_key_is_named_with_line_and_choices(recipe: Path) -> None:
-    message = told(recipe, ("rounds: 2", "round: 2"))
+    message = error_of(recipe, ("rounds: 2", "round: 2"))
     assert message.startswith("mine.yaml, line 5: unknown key 'round' in ")
     assert "known: rounds, operations, keep" in message
 
 
 def test_an_unknown_key_of_the_recipe_is_named(recipe: Path) -> None:
-    message = told(recipe, ("name: mine", "name: mine\nsed: 3"))
+    message = error_of(recipe, ("name: mine", "name: mine\nsed: 3"))
     assert "line 2: unknown key 'sed' in the recipe; known: name, description, seed" in message
 
 
@@ -110,11 +110,11 @@ def test_an_unknown_key_of_the_recipe_is_named(recipe: Path) -> None:
     ],
 )
 def test_a_wrong_value_is_shown_with_its_place(recipe: Path, new: str, expected: str) -> None:
-    assert expected in told(recipe, ("rounds: 2", new))
+    assert expected in error_of(recipe, ("rounds: 2", new))
 
 
-def test_every_mistake_is_told_at_once(recipe: Path) -> None:
-    message = told(recipe, ("rounds: 2", "rounds: 0"), ("samples: 2", "sample: 2"))
+def test_every_mistake_is_reported_at_once(recipe: Path) -> None:
+    message = error_of(recipe, ("rounds: 2", "rounds: 0"), ("samples: 2", "sample: 2"))
     assert [line.split(":")[0] for line in message.splitlines()] == [
         "mine.yaml, line 5",
         "mine.yaml, line 6",
@@ -147,10 +147,10 @@ def test_every_mistake_is_told_at_once(recipe: Path) -> None:
         ("[maths]", "[mathss]", "mathss"),
     ],
 )
-def test_a_stage_in_an_impossible_place_is_told(
+def test_a_stage_in_an_impossible_place_is_reported(
     recipe: Path, old: str, new: str, expected: str
 ) -> None:
-    assert expected in told(recipe, (old, new))
+    assert expected in error_of(recipe, (old, new))
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_yaml_with_traps_is_refused(recipe: Path, text: str, expected: str) -> N
     assert expected in str(caught.value)
 
 
-def test_a_recipe_that_is_not_utf8_is_told(recipe: Path) -> None:
+def test_a_recipe_that_is_not_utf8_is_reported(recipe: Path) -> None:
     recipe.write_bytes(b"name: \xff\n")
     with pytest.raises(RecipeError, match=r"mine\.yaml is not UTF-8"):
         load_recipe(str(recipe))
@@ -229,7 +229,7 @@ def test_a_setting_is_set_over_the_short_form_of_a_teacher(recipe: Path) -> None
         ("name.x.y=3", "is no mapping"),
     ],
 )
-def test_a_wrong_override_is_told(recipe: Path, change: str, expected: str) -> None:
+def test_a_wrong_override_is_reported(recipe: Path, change: str, expected: str) -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe(str(recipe), overrides=[change])
     assert expected in str(caught.value)
@@ -261,7 +261,7 @@ def test_all_settings_of_a_stage_may_be_set_at_once(recipe: Path) -> None:
     ],
 )
 def test_one_mistake_has_one_line(recipe: Path, old: str, new: str, expected: str) -> None:
-    message = told(recipe, (old, new))
+    message = error_of(recipe, (old, new))
     assert expected in message
     assert "\n" not in message
 
@@ -275,9 +275,11 @@ def test_one_mistake_has_one_line(recipe: Path, old: str, new: str, expected: st
         ("{text: Q}", "known: answer, entry_point, messages, prompt, system, tests"),
     ],
 )
-def test_a_wrong_role_is_told_with_the_nearest(recipe: Path, written: str, expected: str) -> None:
+def test_a_wrong_role_is_reported_with_the_nearest(
+    recipe: Path, written: str, expected: str
+) -> None:
     new = f"prompts: prompts.jsonl, columns: {written}"
-    assert expected in told(recipe, ("prompts: prompts.jsonl", new))
+    assert expected in error_of(recipe, ("prompts: prompts.jsonl", new))
 
 
 @pytest.mark.parametrize(
@@ -323,19 +325,19 @@ def test_a_schema_may_be_a_file_beside_the_recipe(recipe: Path) -> None:
         ("{sampling: {max_tokens: 9, retry_max_tokens: 9}}", "line 6: retry_max_tokens is 9"),
     ],
 )
-def test_a_wrong_schema_or_room_is_told_with_its_line(
+def test_a_wrong_schema_or_room_is_reported_with_its_line(
     recipe: Path, written: str, expected: str
 ) -> None:
-    assert re.search(expected, told(recipe, ("{samples: 2}", written)))
+    assert re.search(expected, error_of(recipe, ("{samples: 2}", written)))
 
 
-def test_an_unknown_recipe_is_told_with_the_shipped_ones() -> None:
+def test_an_unknown_recipe_is_reported_with_the_shipped_ones() -> None:
     with pytest.raises(RecipeError, match=r"unknown recipe 'quikstart'.*quickstart"):
         load_recipe("quikstart")
 
 
 def test_a_teacher_address_with_a_password_is_refused(recipe: Path) -> None:
-    message = told(recipe, ("teacher: embedded", "teacher: http://me:secret@gpu/v1"))
+    message = error_of(recipe, ("teacher: embedded", "teacher: http://me:secret@gpu/v1"))
     assert "use `api_key_env`" in message
     assert "secret" not in message
 
