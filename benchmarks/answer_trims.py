@@ -1,21 +1,16 @@
 """How well `trim` finds the openers and sign-offs that readers labelled in real answers.
 
-    python -m benchmarks.answer_trims [DATA_FOLDER]
-
 A boundary within 3 characters of the labelled one matches. Bare lead-ins, well-wishes and hints at
 changes count neither way. A match counts once; a boundary elsewhere is wrong, and also a miss.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.labelled import FOLDER, Figures, labelled
-from benchmarks.report import result, table
+from benchmarks.report import options, result, table, timed
 from filters.trim.stage import Trim
 from synth.record import new_record, records_table
 
@@ -25,7 +20,7 @@ GOAL = 0.9
 SETS = ("gpt-3.5-turbo-0613", "Mistral-7B-Instruct-v0.2", "vicuna-7b")
 
 
-class Found(NamedTuple):
+class TrimFigures(NamedTuple):
     """The figures of one end, and its errors: what is labelled, and what was cut."""
 
     end: str
@@ -34,7 +29,7 @@ class Found(NamedTuple):
     left_out: int
 
 
-def report(rows: Sequence[dict[str, Any]]) -> tuple[Found, Found]:
+def report(rows: Sequence[dict[str, Any]]) -> tuple[TrimFigures, TrimFigures]:
     """Openers and sign-offs, compared with the labels."""
     cuts = [Trim().trimmed(row["response"], row["prompt"]) for row in rows]
     return (
@@ -43,7 +38,7 @@ def report(rows: Sequence[dict[str, Any]]) -> tuple[Found, Found]:
     )
 
 
-def _compare(end: str, rows: Sequence[dict[str, Any]], cuts: Sequence[str]) -> Found:
+def _compare(end: str, rows: Sequence[dict[str, Any]], cuts: Sequence[str]) -> TrimFigures:
     hits = wrong = missed = left_out = 0
     errors = []
     for row, cut in zip(rows, cuts, strict=True):
@@ -57,14 +52,12 @@ def _compare(end: str, rows: Sequence[dict[str, Any]], cuts: Sequence[str]) -> F
             wrong += bool(cut)
             missed += bool(label)
             errors.append((label, cut))
-    return Found(end, Figures(hits, wrong, missed), errors, left_out)
+    return TrimFigures(end, Figures(hits, wrong, missed), errors, left_out)
 
 
 def main() -> None:
     """Measures and reports."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
-    folder = parser.parse_args().folder
+    folder = options(__doc__, data=FOLDER).data
     source = "AlpacaEval, github.com/tatsu-lab/alpaca_eval"
     rows = labelled(folder / "answers_labelled.jsonl", source)
     found = report(rows)
@@ -84,15 +77,15 @@ def main() -> None:
         records = records_table(
             [new_record(prompt=row["prompt"], text=row["response"], source=name) for row in rows]
         )
-        started = time.process_time()
-        outcome = Trim().trim(records)
-        seconds = time.process_time() - started
+        outcome, seconds = timed(lambda records=records: Trim().trim(records))
         notes = [row[-1]["note"] for row in outcome.kept["scores"].to_pylist()]
         counts = [str(sum(end in note for note in notes)) for end in ("opener", "sign_off")]
         more.append([name, str(len(rows)), *counts, f"{len(rows) / seconds:,.0f}"])
     table(["answers", "rows", "openers cut", "sign-offs cut", "rows per CPU s"], more)
-    openers, sign_offs = (one.figures for one in found)
-    result("answer_trims", openers.f1, "F1 of openers", "higher", GOAL, {}, sign_offs=sign_offs.f1)
+    for one in found:
+        peer = ("the readers' labels", 1.0)
+        goal = GOAL if one.end == "opener" else None
+        result("answer_trims", one.figures.f1, f"F1 of {one.end.replace('_', '-')}s", peer, goal)
 
 
 if __name__ == "__main__":

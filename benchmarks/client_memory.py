@@ -1,44 +1,36 @@
 """The client's memory at 200,000 prompts over that at 10,000: a run holds shards, not datasets.
 
-The distill stage in a process of its own, as `synth run` runs it, against a fake teacher. What it
-imports and its pools are in both peaks; the rest is what the number of prompts may not raise.
+The distill stage in a process of its own against a fake teacher. Both peaks include imports and
+pools; the difference is what a prompt costs.
 """
 
 from __future__ import annotations
 
-import argparse
-
-from benchmarks.generation_loop import measure
-from benchmarks.report import result, table
+from benchmarks.asking import ask
+from benchmarks.report import options, result, table
 
 GOAL = 1.05
 
 
 def main() -> None:
     """Measures and reports."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--few", type=int, default=10_000)
-    parser.add_argument("--many", type=int, default=200_000)
-    parser.add_argument("--concurrency", type=int, default=256)
-    parser.add_argument("--latency-ms", type=float, default=50)
-    arguments = parser.parse_args()
-    peaks = {
-        prompts: measure("ours", prompts, arguments.concurrency, arguments.latency_ms).peak_mb
-        for prompts in (arguments.few, arguments.many)
-    }
-    few, many = peaks.values()
-    table(["prompts", "peak MB"], [[f"{n:,}", f"{peak:.0f}"] for n, peak in peaks.items()])
-    grown = (many - few) * 1024 / (arguments.many - arguments.few)
+    given = options(__doc__, few=10_000, many=200_000, concurrency=256, latency_ms=50.0)
+    few, many = (
+        ask("ours", prompts, given.concurrency, given.latency_ms).peak_mb
+        for prompts in (given.few, given.many)
+    )
+    table(
+        ["prompts", "peak MB"],
+        [[f"{given.few:,}", f"{few:.0f}"], [f"{given.many:,}", f"{many:.0f}"]],
+    )
     result(
         "client_memory",
-        many / few,
-        f"peak at {arguments.many:,} prompts over that at {arguments.few:,}",
+        many,
+        f"MB at the peak, {given.many:,} prompts",
+        (f"{given.few:,} prompts", few),
+        GOAL * few,
         "lower",
-        GOAL,
-        {f"peak at {arguments.few:,}": 1.0},
-        few_mb=few,
-        many_mb=many,
-        kb_per_prompt=grown,
+        kb_per_prompt=(many - few) * 1024 / (given.many - given.few),
     )
 
 

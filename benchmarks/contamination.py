@@ -8,22 +8,19 @@ rephrased_humaneval_python.jsonl.
 
 from __future__ import annotations
 
-import argparse
-import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.report import result, table
+from benchmarks.labelled import FOLDER, labelled
+from benchmarks.report import options, result, table, timed
 from benchmarks.word_problems import word_problems
 from filters.contamination.index import Finding, Index, build
 from filters.contamination.items import Items
 from filters.contamination.stage import Decontaminate
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
 SETTINGS = Decontaminate.model_validate({"against": ["gsm8k", "humaneval"], "judge": {}})
 SETS = {
     "gsm8k": ("gsm8k_test", ["question"], "rephrased_gsm8k", 0.97),
@@ -39,8 +36,7 @@ FLAGGED_GOAL = 0.02
 
 def rows(data: Path, name: str) -> list[dict[str, Any]]:
     """The rows of a file."""
-    lines = (data / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+    return labelled(data / f"{name}.jsonl", "arXiv:2311.04850 and the benchmarks themselves")
 
 
 def index_over(data: Path) -> Index:
@@ -114,22 +110,18 @@ def flagged_rate(index: Index, texts: Sequence[str]) -> tuple[float, float]:
 
 def main() -> None:
     """Measures and reports."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--negatives", type=int, default=5_000)
-    arguments = parser.parse_args()
-    index = index_over(arguments.data)
+    given = options(__doc__, data=FOLDER, negatives=5_000)
+    index = index_over(given.data)
     index.look([["warm"]], 3)
-    found = {name: found_rate(index, arguments.data, name) for name in SETS}
+    found = {name: found_rate(index, given.data, name) for name in SETS}
     by_ngrams = {
-        name: np.mean([f.hit is not None for f in index.look([[t] for t in texts], 1)])
+        name: float(np.mean([f.hit is not None for f in index.look([[t] for t in texts], 1)]))
         for name in SETS
-        if (texts := [text for text in rephrased(arguments.data, name) if text.strip()])
+        if (texts := [text for text in rephrased(given.data, name) if text.strip()])
     }
-    negatives = word_problems(arguments.negatives)
-    started = time.process_time()
-    flagged, asked = flagged_rate(index, negatives)
-    per_second = len(negatives) / (time.process_time() - started)
+    negatives = word_problems(given.negatives)
+    (flagged, asked), seconds = timed(lambda: flagged_rate(index, negatives))
+    per_second = len(negatives) / seconds
     table(
         ["rephrased items of", "found by tiers 1 and 2", "goal", "by n-grams alone"],
         [
@@ -140,20 +132,15 @@ def main() -> None:
     print(
         f"\n{len(negatives)} word problems that are no items: {flagged:.2%} flagged under a judge "
         f"that knows (goal: under {FLAGGED_GOAL:.0%}), {asked:.2f} questions to the judge a row, "
-        f"{per_second:.0f} rows per CPU-second"
+        f"{per_second:.0f} rows per CPU second"
     )
-    result(
-        "contamination",
-        found["gsm8k"],
-        "share of rephrased GSM8K items found",
-        "higher",
-        SETS["gsm8k"][3],
-        {"n-grams alone": by_ngrams["gsm8k"]},
-        humaneval=found["humaneval"],
-        negatives_flagged=flagged,
-        judge_questions_per_negative=asked,
-        rows_per_cpu_second=per_second,
-    )
+    for name, rate in found.items():
+        unit, peer = f"share of rephrased {name} items found", ("n-grams alone", by_ngrams[name])
+        result("contamination", rate, unit, peer, SETS[name][3])
+    limit = ("limit", FLAGGED_GOAL)
+    unit = "share of other word problems flagged"
+    more = {"judge_questions": asked, "rows_per_cpu_s": per_second}
+    result("contamination", flagged, unit, limit, FLAGGED_GOAL, "lower", **more)
 
 
 if __name__ == "__main__":

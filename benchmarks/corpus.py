@@ -9,8 +9,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from functools import cache
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 STOP_WORDS = (
     "the", "of", "and", "to", "in", "a", "is", "that", "for", "it", "as", "was", "with", "be", "by",
@@ -44,8 +48,8 @@ def drawn(rng: np.random.Generator, count: int) -> list[str]:
     return [words[rank] for rank in ranks.tolist()]
 
 
-def near_duplicates(count: int, seed: int = 0, words: int = 150) -> Iterator[tuple[str, int, int]]:
-    """Documents with the number of an earlier one (or -1) and how many words were changed of it.
+def near_duplicates(count: int, seed: int = 0, words: int = 150) -> Iterator[tuple[str, int]]:
+    """Documents, each with the number of the earlier one that it was copied from, or -1.
 
     Two in five are copies, with up to eight words replaced, far apart.
     """
@@ -57,12 +61,22 @@ def near_duplicates(count: int, seed: int = 0, words: int = 150) -> Iterator[tup
             text, changes = list(text), int(rng.integers(MOST_CHANGES))
             for place in rng.permutation(words // 6)[:changes].tolist():
                 text[place * 6] = f"x{int(rng.integers(10**9))}"
-            yield " ".join(text), of, changes
+            yield " ".join(text), of
             continue
         text = drawn(rng, words)
         if len(originals) < 50_000:  # of which there are copies: memory stays bounded
             originals.append((number, text))
-        yield " ".join(text), -1, 0
+        yield " ".join(text), -1
+
+
+def write_near_duplicates(file: Path, rows: int, words: int = 150) -> None:
+    """The documents as Parquet: their numbers, texts, and what each was copied from (-1)."""
+    schema = pa.schema({"number": pa.int64(), "text": pa.string(), "of": pa.int64()})
+    made = ((n, text, of) for n, (text, of) in enumerate(near_duplicates(rows, words=words)))
+    with pq.ParquetWriter(file, schema) as writer:
+        while part := list(islice(made, 10_000)):
+            columns = [list(column) for column in zip(*part, strict=True)]
+            writer.write_table(pa.table(columns, schema=schema))
 
 
 def pages(count: int, seed: int = 0, words: int = 125) -> list[str]:

@@ -6,13 +6,15 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.report import skip
+
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def labelled(path: Path, source: str) -> list[dict[str, Any]]:
-    """The rows of a JSON-lines file; ends the program with its source where it is absent."""
+    """The rows of a JSON-lines file; where it is absent, the benchmark is skipped."""
     if not path.is_file():
-        raise SystemExit(f"no file {path}; give one with --data (from {source})")
+        skip(f"no file {path.name} in {path.parent}: give the folder with --data (from {source})")
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 

@@ -2,23 +2,23 @@
 
 The labels say `pass`, `fail`, `open` (nobody could decide) or `fail-or-open`. A wrong pass is the
 worst error: it teaches a mistake. math-verify is called as its README does, within 5 s; it knows no
-"undecided", so an answer that it cannot read is a fail.
+"undecided", so an answer that it cannot read is a fail. `--errors` prints each error of `maths`.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
+from math_verify import parse, verify
+
 from benchmarks.labelled import FOLDER, labelled
-from benchmarks.report import result, table
+from benchmarks.report import options, result, table
 from filters.verify.maths import check_text
 
-MOST_WRONG_FAILS, MOST_UNREADABLE = 0.02, 0.10
+GOALS = {"wrong pass": 0.0, "wrong fail": 0.02, "unreadable": 0.10}
 
 
 def kind(verdict: str, right: str) -> str:
@@ -34,8 +34,6 @@ def kind(verdict: str, right: str) -> str:
 
 def math_verify(row: dict[str, Any]) -> str:
     """The verdict of math-verify."""
-    from math_verify import parse, verify
-
     return "pass" if verify(parse(f"${row['answer']}$"), parse(row["response"])) else "fail"
 
 
@@ -46,19 +44,16 @@ def ours(row: dict[str, Any]) -> str:
 
 def main() -> None:
     """Measures and reports."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=FOLDER / "cases" / "maths_pairs.jsonl")
-    parser.add_argument("--errors", action="store_true", help="print each error of `maths`")
-    arguments = parser.parse_args()
+    given = options(__doc__, data=FOLDER, errors=False)
     logging.disable(logging.WARNING)  # math-verify tells of each text that it cannot read
-    rows = labelled(arguments.data, "this project's labels")
+    rows = labelled(given.data / "cases" / "maths_pairs.jsonl", "this project's labels")
     decidable = sum(row["right"] in ("pass", "fail") for row in rows)
     counts = {}
     for name, judge in (("maths", ours), ("math-verify", math_verify)):
         kinds = [kind(judge(row), row["right"]) for row in rows]
         counts[name] = Counter(kinds)
         for row, one in zip(rows, kinds, strict=True):
-            if arguments.errors and name == "maths" and one != "right":
+            if given.errors and name == "maths" and one != "right":
                 print(one, json.dumps(row, ensure_ascii=False))
     names = ["right", "wrong pass", "wrong fail", "unreadable"]
     table(
@@ -67,13 +62,10 @@ def main() -> None:
     )
     print(f"\n{len(rows)} answers, {decidable} of them decidable")
     found = counts["maths"]
-    for name, value, goal in (
-        ("wrong pass", found["wrong pass"] / len(rows), 0.0),
-        ("wrong fail", found["wrong fail"] / len(rows), MOST_WRONG_FAILS),
-        ("unreadable", found["unreadable"] / decidable, MOST_UNREADABLE),
-    ):
-        peer = {"math-verify": counts["math-verify"][name] / len(rows)}
-        result(f"maths ({name})", value, "share of answers", "lower", goal, peer)
+    for name, goal in GOALS.items():
+        whole = decidable if name == "unreadable" else len(rows)
+        peer = ("math-verify", counts["math-verify"][name] / whole)
+        result("maths_pairs", found[name] / whole, f"share of answers: {name}", peer, goal, "lower")
 
 
 if __name__ == "__main__":

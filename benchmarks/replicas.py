@@ -1,13 +1,13 @@
 """What two replicas of unequal speed do together, over the sum of what each does alone.
 
-Two fake teachers in processes of their own, one four times as slow as the other (log-normal
-latencies), asked through one client without a pause. Answers per second are counted over a window
-in the middle, so that neither the start nor the slow one's last replies count.
+Two fake teachers in processes of their own, one four times as slow as the other, with log-normal
+latencies (`--latency-ms` is the mean of the faster one). One client asks both without a pause.
+Answers per second are counted over a window in the middle, so that neither the start nor the slow
+one's last replies count.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import statistics
 import time
@@ -16,8 +16,9 @@ from contextlib import ExitStack
 import orjson
 import uvloop
 
-from benchmarks.generation_loop import PROMPT, fake_server
-from benchmarks.report import result, table
+from benchmarks.asking import fake_server
+from benchmarks.loops import PROMPT
+from benchmarks.report import options, result, table
 from synth.teacher.client import connected
 
 GOAL = 0.9
@@ -49,15 +50,8 @@ async def per_second(urls: list[str], concurrency: int, warm_s: float, seconds: 
 
 def main() -> None:
     """Measures and reports."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--concurrency", type=int, default=64, help="at each replica")
-    parser.add_argument(
-        "--latency-ms", type=float, default=200, help="of the faster one, on average"
-    )
-    parser.add_argument("--seconds", type=float, default=8)
-    parser.add_argument("--runs", type=int, default=3)
-    arguments = parser.parse_args()
-    concurrency, fast_ms = arguments.concurrency, arguments.latency_ms
+    given = options(__doc__, concurrency=64, latency_ms=200.0, seconds=5.0, runs=3)
+    concurrency, fast_ms = given.concurrency, given.latency_ms
     latencies = {"fast": fast_ms, "slow": 4 * fast_ms}
     rates: dict[str, list[float]] = {"fast": [], "slow": [], "both": []}
     with ExitStack() as stack:
@@ -65,10 +59,10 @@ def main() -> None:
             name: stack.enter_context(fake_server(mean_ms, SIGMA))[0]
             for name, mean_ms in latencies.items()
         }
-        for _ in range(arguments.runs):
+        for _ in range(given.runs):
             for name in rates:  # in turn: the machine's speed drifts
                 asked = [urls[name]] if name in urls else list(urls.values())
-                work = per_second(asked, concurrency, 8 * fast_ms / 1000, arguments.seconds)
+                work = per_second(asked, concurrency, 8 * fast_ms / 1000, given.seconds)
                 rates[name].append(uvloop.run(work))
 
     middle = {name: statistics.median(found) for name, found in rates.items()}
@@ -80,14 +74,13 @@ def main() -> None:
         [[name, f"{rate:.0f}", f"{rate / allowed[name]:.3f}"] for name, rate in middle.items()],
     )
     share = statistics.median(shares)
-    print(f"\ntogether over the sum of both alone: {share:.3f}, {arguments.runs} runs of each")
+    print(f"\ntogether over the sum of both alone: {share:.3f}, {given.runs} runs of each")
     result(
         "replicas",
         share,
-        "answers per second over the sum of both alone",
-        "higher",
+        "answers per second together, over the sum of both alone",
+        ("sum of both alone", 1.0),
         GOAL,
-        {"sum of both alone": 1.0},
         together_per_s=middle["both"],
         of_what_is_allowed=middle["both"] / allowed["both"],
     )

@@ -1,13 +1,50 @@
-"""How every benchmark reports: a readable table, then one line of JSON."""
+"""What benchmarks share: options, CPU seconds, a table, and a line of JSON for each result.
+
+Needs the standard library alone: the processes that are measured import it too.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NoReturn, TypeVar
+
+SKIPPED = 77  # exit code of a benchmark that this machine cannot run, as automake has it
+T = TypeVar("T")
+
+
+def options(description: str | None, **defaults: Any) -> argparse.Namespace:
+    """The command's options: a default `rows=1000` makes an option `--rows` with its type."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, default in defaults.items():
+        option = f"--{name.replace('_', '-')}"
+        if isinstance(default, bool):
+            parser.add_argument(option, action="store_true")
+        else:
+            parser.add_argument(
+                option, type=type(default), default=default, help=f"default {default}"
+            )
+    return parser.parse_args()
+
+
+def skip(reason: str) -> NoReturn:
+    """Ends the benchmark, which cannot run on this machine."""
+    print(reason, file=sys.stderr)
+    raise SystemExit(SKIPPED)
+
+
+def timed(work: Callable[[], T]) -> tuple[T, float]:
+    """What a call returns, and its CPU seconds on all cores."""
+    started = time.process_time()
+    return work(), time.process_time() - started
 
 
 def machine() -> str:
@@ -21,7 +58,7 @@ def machine() -> str:
 
 
 def peak_mb() -> float:
-    """The most memory that this process has had; not what its parent had, as `ru_maxrss` says."""
+    """The most memory that this process has had; `ru_maxrss` may be its parent's."""
     status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
 
@@ -38,20 +75,22 @@ def result(
     name: str,
     figure: float,
     unit: str,
-    better: Literal["lower", "higher"],
-    goal: float,
-    against: Mapping[str, float],
+    peer: tuple[str, float],
+    goal: float | None = None,
+    better: Literal["higher", "lower"] = "higher",
     **more: float,
 ) -> None:
-    """Prints the closing line."""
+    """Prints a result: our figure and that of the peer, or the limit, in the same unit."""
     line = {
         "name": name,
-        "figure": round(figure, 4),
+        "figure": figure,
         "unit": unit,
+        "peer": peer[0],
+        "peer_figure": peer[1],
+        "ratio": figure / peer[1] if peer[1] else None,
         "better": better,
         "goal": goal,
-        "against": {peer: round(value, 4) for peer, value in against.items()},
-        **{key: round(value, 4) for key, value in more.items()},
-        "machine": machine(),
+        **more,
     }
-    print(json.dumps(line))
+    rounded = {key: round(v, 4) if isinstance(v, float) else v for key, v in line.items()}
+    print(json.dumps({**rounded, "machine": machine()}, ensure_ascii=False))

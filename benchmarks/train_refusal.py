@@ -1,6 +1,6 @@
 """Trains the model of `synth.text.refusal` and measures it by cross-validation over prompts.
 
-    python -m benchmarks.train_refusal [DATA_FOLDER]
+    python -m benchmarks.train_refusal
 
 It learns from these sources, of which only the last is in this repository:
 - XSTest (arXiv:2308.01263, github.com/paul-rottger/xstest, CC-BY-4.0): 900 replies of models with
@@ -15,7 +15,6 @@ It learns from these sources, of which only the last is in this repository:
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from benchmarks.labelled import FOLDER, Figures, labelled
+from benchmarks.report import options
 from synth.text import opening, refusal
 
 if TYPE_CHECKING:
@@ -218,9 +218,7 @@ def figures(rows: Rows, scores: NDArray[np.float64], source: str, threshold: flo
 
 def main() -> None:
     """Trains, measures, and writes the weights with what they were made from."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path, nargs="?", default=FOLDER)
-    rows = rows_of(parser.parse_args().data)
+    rows = rows_of(options(__doc__, data=FOLDER).data)
     scores = out_of_fold(rows)
     measured = {}
     for source in ("xstest", "alpacaeval", "written"):

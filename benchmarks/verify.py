@@ -8,7 +8,6 @@ ratio; math-verify has no such way, and its peer figure is that of one process.
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -18,7 +17,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.report import result, table
+from math_verify import parse, verify
+
+from benchmarks.report import options, result, skip, table
 from filters.verify.maths import Maths
 from filters.verify.sandbox import literal
 from filters.verify.sandbox.pool import AT_ONCE, Sandbox
@@ -26,7 +27,8 @@ from filters.verify.sandbox.run import Budget, run_program
 from synth.batch import Batch
 from synth.record import new_record, records_table
 
-COLD_GOAL, WARM_GOAL, MATHS_GOAL = 0.5, 3.0, 10.0
+PEERS = {"sandbox, cold": "bare start", "sandbox, warm": "bare start", "maths": "math-verify"}
+GOALS = {"sandbox, cold": 0.5, "sandbox, warm": 3.0, "maths": 10.0}
 PROGRAM = """
 def primes(n):
     sieve = [True] * n
@@ -61,7 +63,7 @@ def interpreter() -> str:
         parents = Path(path).parents
         if Path(path).exists() and all(parent.stat().st_mode & 0o001 for parent in parents):
             return os.path.realpath(path)
-    raise SystemExit("no Python here that every user can reach: install one under /usr")
+    return skip("no Python here that every user can reach: install one under /usr")
 
 
 def per_second(work: Callable[[], None], runs: int) -> float:
@@ -96,8 +98,6 @@ def pairs(count: int) -> list[tuple[str, str]]:
 
 def maths_peer(rows: list[tuple[str, str]]) -> float:
     """Verdicts per second of math-verify, called as its README does."""
-    from math_verify import parse, verify
-
     started = time.perf_counter()
     for gold, text in rows:
         verify(parse(f"${gold}$"), parse(text))
@@ -115,12 +115,8 @@ def maths_ours(rows: list[tuple[str, str]]) -> float:
 
 def main() -> None:
     """Measures and reports."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--runs", type=int, default=20, help="programs in each round")
-    parser.add_argument("--maths", type=int, default=160, help="answers in each round")
-    arguments = parser.parse_args()
-    python, rows, runs = interpreter(), pairs(arguments.maths), arguments.runs
+    given = options(__doc__, rounds=5, programs=20, answers=160)
+    python, rows, runs = interpreter(), pairs(given.answers), given.programs
     program = literal.encode_text(PROGRAM)
     command = literal.encode([python, python, "-c", PROGRAM])
     rates: dict[str, list[float]] = {}
@@ -133,7 +129,7 @@ def main() -> None:
     with Sandbox() as warm, Sandbox(python) as cold:
         per_second(lambda: sandboxed(cold, command, "command"), runs)  # starts the lanes
         per_second(lambda: sandboxed(warm, program, "script"), runs)
-        for _ in range(arguments.rounds):
+        for _ in range(given.rounds):
             measured("bare start", per_second(lambda: bare(python), runs))
             measured("sandbox, cold", per_second(lambda: sandboxed(cold, command, "command"), runs))
             measured("sandbox, warm", per_second(lambda: sandboxed(warm, program, "script"), runs))
@@ -141,13 +137,11 @@ def main() -> None:
             measured("maths", maths_ours(rows))
         walls = str(warm.backend)
     middle = {name: statistics.median(found) for name, found in rates.items()}
-    peers = {"sandbox, cold": "bare start", "sandbox, warm": "bare start", "maths": "math-verify"}
-    goals = {"sandbox, cold": COLD_GOAL, "sandbox, warm": WARM_GOAL, "maths": MATHS_GOAL}
     ratios = {
         name: statistics.median(
             ours / theirs for ours, theirs in zip(rates[name], rates[peer], strict=True)
         )
-        for name, peer in peers.items()
+        for name, peer in PEERS.items()
     }
     table(
         ["what", "per second", "over its peer", "goal"],
@@ -156,22 +150,16 @@ def main() -> None:
                 name,
                 f"{rate:.0f}",
                 f"{ratios[name]:.2f}" if name in ratios else "",
-                str(goals.get(name, "")),
+                str(GOALS.get(name, "")),
             ]
             for name, rate in middle.items()
         ],
     )
     print(f"\nwalls: {walls}; peers: {python} -c, and math-verify in this process")
     for name, ratio in ratios.items():
-        result(
-            f"verify ({name})",
-            ratio,
-            f"per second over {peers[name]}",
-            "higher",
-            goals[name],
-            {peers[name]: 1.0},
-            per_second=middle[name],
-        )
+        theirs = middle[name] / ratio  # of the median round
+        unit, goal = f"per second: {name}", GOALS[name] * theirs
+        result("verify", middle[name], unit, (PEERS[name], theirs), goal)
 
 
 if __name__ == "__main__":

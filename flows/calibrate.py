@@ -72,6 +72,7 @@ def read_gold(path: Path) -> Gold:
             text=row.get("chosen", row.get("text", "")),
             reference={"answer": row.get("reference")},
             source=f"{path.name}#{number + 1}",
+            before=number,  # lines that differ only in `rejected` need their own ids
         )
         records.append({**record, "rejected": row.get("rejected")})
     shapes = {_kind(row) for row in rows}

@@ -26,6 +26,7 @@ from synth.engine.stage import Place, ShardStage, Stage
 from synth.errors import InputError
 from synth.generate.answering import answer_seed
 from synth.kind import Kind
+from synth.record import plain_turns
 from synth.store.manifest import Manifest, ShardReceipt
 from synth.store.shards import read_shard
 from synth.teacher.journal import Journal
@@ -198,7 +199,7 @@ def _column(path: Path, name: str) -> pa.ChunkedArray:
 def _row(path: Path, row: int) -> dict[str, Any]:
 
     record: dict[str, Any] = read_shard(path).slice(row, 1).to_pylist()[0]
-    return record
+    return {**record, "context": plain_turns(record["context"])}
 
 
 def _seed(run: Path, read: Manifest, shard: int, record: dict[str, Any]) -> dict[str, Any] | None:

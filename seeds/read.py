@@ -137,7 +137,14 @@ class Read(Source):
         files = self.inputs()
         roles = self._roles(files)
         return [
-            FilePart(part, roles, self.job, self.max_line_bytes, self.max_text_chars, self.limit)
+            FilePart(
+                part,
+                {file.label: roles[file.label] for file in part},
+                self.job,
+                self.max_line_bytes,
+                self.max_text_chars,
+                self.limit,
+            )
             for part in ([files] if self.limit else file_parts(files))
         ]
 

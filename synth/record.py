@@ -239,9 +239,9 @@ def records_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 def append_to_lists(
     lists: pa.ListArray, items: pa.StructArray, counts: NDArray[np.int64] | None = None
 ) -> pa.ListArray:
-    """Each list with its new items at the end, in row order, without a Python object per row.
+    """Appends new items to each list, in row order, without a Python object per row.
 
-    `counts` says how many of `items` go to each row; left out, it is one each.
+    `counts` says how many of `items` each row gets. The default is one each.
     """
     lists = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
     rows = len(lists)
@@ -268,9 +268,9 @@ def derive(
     ids: Sequence[str],
     **columns: pa.Array,
 ) -> pa.Table:
-    """A child of row `rows[i]` of `parents` for each i: a step longer, `columns` replaced.
+    """A child of row `rows[i]` of `parents` for each i, with one more step and new `columns`.
 
-    Scores and log probabilities do not carry over: they are of the parent's text, not the child's.
+    Scores and log probabilities are dropped, since they describe the parent's text.
     """
     new = {"id": pa.array(ids, pa.string()), **columns}
     # What is replaced is not copied: a long document has thousands of children.
@@ -293,7 +293,7 @@ def derive_through(
     ids: Sequence[str],
     **columns: pa.Array,
 ) -> pa.Table:
-    """As `derive`, of children that took several requests: each one's steps, the last one last."""
+    """As `derive`, for children that took several requests: adds all steps of each, in order."""
     children = derive(parents, rows, [steps[-1] for steps in trails], ids, **columns)
     whole = append_to_lists(
         parents["trail"].take(pa.array(rows, pa.int64())),
@@ -305,7 +305,7 @@ def derive_through(
 
 
 def replace_rows(table: pa.Table, rows: Sequence[int], new: pa.Table) -> pa.Table:
-    """The table with `new[i]` in the place of row `rows[i]`."""
+    """The table with row `rows[i]` replaced by `new[i]`."""
     order = np.arange(len(table))
     order[list(rows)] = len(table) + np.arange(len(rows))
     whole = pa.concat_tables([table.select(RECORD.names), new]).take(pa.array(order))
@@ -317,7 +317,7 @@ def add_scores(
     scores: Sequence[Mapping[str, Any]] | pa.StructArray,
     counts: NDArray[np.int64] | None = None,
 ) -> pa.Table:
-    """The table with new scores at the end of each row's list; `counts` as in `append_to_lists`."""
+    """Appends new scores to each row's list; `counts` as in `append_to_lists`."""
     items = scores if isinstance(scores, pa.StructArray) else pa.array(scores, type=SCORE)
     column = append_to_lists(table["scores"], items, counts)
     return table.set_column(RECORD.get_field_index("scores"), RECORD.field("scores"), column)
@@ -330,7 +330,7 @@ def last_steps(table: pa.Table) -> pa.StructArray:
 
 
 def making_steps(table: pa.Table) -> pa.StructArray:
-    """The step that made each row's text: the last one that is no edit (`EDITS`)."""
+    """The step that made each row's text: the last one that is not an edit (`EDITS`)."""
     trail = table["trail"].combine_chunks()
     edits = pc.is_in(trail.values.field("stage"), pa.array(EDITS)).to_numpy(zero_copy_only=False)
     at = trail.offsets.to_numpy()[1:] - 1
@@ -353,7 +353,7 @@ def rejects(
     score: Sequence[float | None] | None = None,
     raw: Sequence[str | None] | None = None,
 ) -> pa.Table:
-    """The rows of `table` as rejected records, with why, by whom and what the teacher said."""
+    """The rows of `table` as rejected records: why, by which stage or filter, and the raw reply."""
     rows = len(table)
     return pa.Table.from_arrays(
         [
@@ -375,9 +375,9 @@ def split(
     score: Sequence[float | None] | None = None,
     raw: Sequence[str | None] | None = None,
 ) -> tuple[pa.Table, pa.Table]:
-    """The rows that have no reason to leave, and the others as `rejects` makes them.
+    """Splits a table into the rows without a reason, and the others as `rejects` makes them.
 
-    Everything is given for each row of `table`, also for those that stay.
+    All arguments have one value for each row of `table`.
     """
     left = [row for row, one in enumerate(reason) if one is not None]
     return (

@@ -54,9 +54,12 @@ def shard_bytes(run: Path) -> dict[str, bytes]:
 
 def as_given(table: pa.Table) -> list[dict[str, Any]]:
     """The rows of a table as `new_record` makes them: turns without empty fields."""
-    return [{**row, "context": plain_turns(row["context"])} for row in table.to_pylist()]
+    return [
+        {**row, "context": plain_turns(row["context"])} if "context" in row else row
+        for row in table.to_pylist()
+    ]
 
 
 def rows(run: Path, pattern: str) -> list[dict[str, Any]]:
     """The rows of all shards that match, in order of the files' names."""
-    return [row for path in sorted(run.glob(pattern)) for row in read_shard(path).to_pylist()]
+    return [row for path in sorted(run.glob(pattern)) for row in as_given(read_shard(path))]

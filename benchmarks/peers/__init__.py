@@ -1,1 +1,4 @@
-"""Programs that run in an environment of the peer's own: `python -m venv`, `pip install PEER`."""
+"""Peers of the benchmarks, a file and its pins each; each runs in an environment of its own.
+
+`make pins` resolves `NAME.in` into `NAME.txt`. Nothing else here may import these modules.
+"""

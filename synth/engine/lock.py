@@ -1,4 +1,4 @@
-"""The lock of a run folder: one process works in it, and others can see that it does."""
+"""The lock of a run folder: one process works in it, and others can see which."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def locked(run: Path) -> Iterator[None]:
-    """Makes the folder and holds its lock. Raises `RunLockedError` where another process does."""
+    """Makes the folder and holds its lock. Raises `RunLockedError` if another process holds it."""
     run.mkdir(parents=True, exist_ok=True)
     with (run / LOCK).open("a+") as file:
         if not _taken(file, fcntl.LOCK_EX):
@@ -31,7 +31,7 @@ def locked(run: Path) -> Iterator[None]:
 
 
 def worked_on_by(run: Path) -> str | None:
-    """The process that works in the folder; None where none does."""
+    """The process that works in the folder, if any."""
     try:
         with (run / LOCK).open() as file:
             return None if _taken(file, fcntl.LOCK_SH) else _process(file)

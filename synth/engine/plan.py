@@ -1,4 +1,4 @@
-"""A plan: the validated recipe as the engine needs it, and where in the run folder things are.
+"""A plan: the validated recipe as the engine needs it, and the paths in the run folder.
 
 outputs/quickstart/
   00-read/  kept/00000.parquet  rejected/00000.parquet  receipts/00000.json  manifest.json
@@ -27,14 +27,14 @@ class Plan:
     name: str
     seed: int
     shard_rows: int
-    """Records per shard inside the run: the unit of a task, of resume, and of memory."""
+    """Records per shard inside the run: the unit of a task, of resume and of memory."""
     teacher: TeacherConfig | None
     stages: tuple[Stage, ...]
     recipe: dict[str, Any] = field(default_factory=dict)
     """The recipe as written, for the card."""
 
     def kind_before(self, index: int) -> Kind:
-        """What the records are where stage `index` starts."""
+        """The kind of the records that stage `index` gets."""
         kind = Kind.NOTHING
         for stage in self.stages[:index]:
             kind = stage.makes(kind)
@@ -48,7 +48,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class StageFolder:
-    """Where one stage keeps its files."""
+    """The files of one stage."""
 
     path: Path
 
@@ -63,11 +63,11 @@ class StageFolder:
         return self.path / NAME
 
     def kept(self, shard: int) -> str:
-        """Path of a shard that goes on, relative to the folder."""
+        """Path of a shard of kept rows, relative to the folder."""
         return f"kept/{shard:05d}.parquet"
 
     def rejected(self, shard: int) -> str:
-        """Path of a shard of what left, relative to the folder."""
+        """Path of a shard of rejected rows, relative to the folder."""
         return f"rejected/{shard:05d}.parquet"
 
     def receipt(self, shard: int) -> Path:
@@ -79,5 +79,5 @@ class StageFolder:
         return self.path / f"journal/{shard:05d}.sqlite"
 
     def work(self, shard: int | None = None) -> Path:
-        """Where a corpus stage keeps what it needs to know of a shard, or of all."""
+        """Where a stage keeps intermediate files, of one shard or of all."""
         return self.path / "work" / ("" if shard is None else f"{shard:05d}")

@@ -1,7 +1,7 @@
-"""The receipts of a run: what is finished, and what a finished piece of work depends on.
+"""The receipts of a run: what is finished, and what finished work depends on.
 
-A receipt that does not fit the stage's settings and its input's content is stale, and the work is
-done again, from the journal as far as that reaches.
+A receipt is stale if the stage's settings or version, its input or its teacher have changed. The
+work is then done again; requests that did not change are answered from the journal.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from synth.teacher.protocol import Identity
 
 
 class Receipts:
-    """What a run has done so far, by the receipts in its folder."""
+    """What a run has finished, by the receipts in its folder."""
 
     def __init__(self, plan: Plan, run: Path, identity: Identity | None) -> None:
         self.plan = plan
@@ -38,7 +38,7 @@ class Receipts:
         self.identity = identity
         self._own_digests: dict[int, str] = {}
         self._manifests: dict[int, Manifest] = {}
-        """Of stages that have ended: each is read once, not once a shard."""
+        """Of the finished stages. Each is read once, not once a shard."""
         self._corpus: dict[int, tuple[Manifest | None, str]] = {}
 
     def folder(self, index: int) -> StageFolder:
@@ -46,7 +46,7 @@ class Receipts:
         return StageFolder.of(self.run, index, self.plan.stages[index].name)
 
     def finished(self, index: int, before: Manifest | None) -> Manifest | None:
-        """The stage's manifest, if it fits the settings, the input, and the files on disk."""
+        """The stage's manifest, if it fits the settings, the input and the files on disk."""
         manifest, stage = load_manifest(self.folder(index).manifest), self.plan.stages[index]
         if manifest is None or manifest.fingerprint != self.fingerprint(index, before):
             return None
@@ -59,7 +59,7 @@ class Receipts:
         return manifest
 
     def shard_finished(self, index: int, shard: int, before: Manifest) -> bool:
-        """Whether the shard's receipt fits its input and its files are there."""
+        """Whether the shard's receipt fits its input, and its files exist."""
         receipt = load_shard_receipt(self.folder(index).receipt(shard))
         return (
             receipt is not None
@@ -85,14 +85,14 @@ class Receipts:
         return [self.before(behind) for behind in range(1, index + 1)]
 
     def fingerprint(self, index: int, before: Manifest | None) -> str:
-        """Of all that decides the stage's output."""
+        """The hash of all that decides the stage's output."""
         inputs = [shard.kept.sha256 for shard in before.shards] if before else []
         if isinstance(self.plan.stages[index], Sink):
-            return digest(self._own(index), inputs, self._told(index))
+            return digest(self._own(index), inputs, self._shown_in_card(index))
         return digest(self._own(index), inputs)
 
-    def _told(self, index: int) -> object:
-        """What a sink tells of the line before it, in the dataset's card."""
+    def _shown_in_card(self, index: int) -> object:
+        """What the dataset's card says about the stages before the sink."""
         counts = [
             [
                 *(stage.stage, stage.rows_in, stage.rows_made, stage.rows_kept, stage.reasons),
@@ -103,13 +103,13 @@ class Receipts:
         return [self.plan.name, self.plan.recipe, counts]
 
     def shard_fingerprint(self, index: int, shard: int, before: Manifest | None) -> str:
-        """Of all that decides one shard's output: for a corpus stage that is every shard."""
+        """The hash of all that decides one shard's output. A corpus stage depends on all shards."""
         if before and not isinstance(self.plan.stages[index], CorpusStage):
             return digest(self._own(index), before.shards[shard].kept.sha256)
         return digest(self._of_corpus(index, before), shard)
 
     def _of_corpus(self, index: int, before: Manifest | None) -> str:
-        """Of a stage and all its input, worked out once and not for each of its shards."""
+        """The hash of a stage and all its input, computed once and not for each shard."""
         known, made = self._corpus.get(index, (None, ""))
         if not made or known is not before:
             inputs = [part.kept.sha256 for part in before.shards] if before else []
@@ -118,7 +118,7 @@ class Receipts:
         return made
 
     def _own(self, index: int) -> str:
-        """Of the stage alone: version, settings, prompts, input files, other runs, and teacher."""
+        """The hash of the stage itself: version, settings, prompts, input files and teacher."""
         if index not in self._own_digests:
             self._own_digests[index] = self._digest_of(index)
         return self._own_digests[index]
@@ -142,7 +142,7 @@ class Receipts:
         )
 
     def seal(self, index: int, before: Manifest | None, shards: int) -> Manifest:
-        """The stage's manifest, written last: with it the stage is finished."""
+        """Writes the stage's manifest, which marks the stage as finished."""
         stage = self.plan.stages[index]
         identity = self.identity if stage.asks_teacher else None
         found = [load_shard_receipt(self.folder(index).receipt(shard)) for shard in range(shards)]
@@ -169,18 +169,18 @@ class Receipts:
         return manifest
 
     def part(self, index: int, part: int) -> Path:
-        """Where a part of the input lies while its source makes shards of all of them."""
+        """The file of a parsed part of the input, until the shards are made."""
         name = f"{part:05d}-{self.shard_fingerprint(index, part, None)[:16]}.arrow"
         return self.folder(index).work() / name
 
     def reopen(self, index: int) -> None:
-        """The stage is worked on again: it has no manifest until it is sealed."""
+        """Removes the manifest of a stage that is to be done again."""
         self._manifests.pop(index, None)
         self.folder(index).manifest.unlink(missing_ok=True)
 
     def _sweep(self, index: int, shards: int) -> None:
-        """Removes shards that an earlier, longer run left, and what a killed one was writing.
-        Journals stay: they are paid."""
+        """Removes shards of an earlier, longer run, and half-written files of a killed one.
+        Journals stay, since their replies were paid for."""
         folder = self.folder(index).path
         for part in ("kept", "rejected", "receipts"):
             for path in sorted((folder / part).glob("*")):
@@ -189,8 +189,8 @@ class Receipts:
                     path.unlink()
 
     def forget_other_stages(self) -> None:
-        """Stages of an earlier recipe that the plan does not have count as finished no more. Their
-        shards and journals stay, for the recipe that has them again."""
+        """Removes the manifests of stages that the plan does not have. Their shards and journals
+        stay, for a recipe that has these stages again."""
         ours = {self.folder(index).manifest for index in range(len(self.plan.stages))}
         for path in sorted(self.run.glob(f"[0-9][0-9]-*/{NAME}")):
             if path not in ours:

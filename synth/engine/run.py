@@ -187,8 +187,9 @@ async def _run_stage(runner: Runner, index: int, before: Manifest | None, each: 
     receipts.reopen(index)
     if before is None or not isinstance(stage, ShardStage | CorpusStage):
         action = Action.READ if before is None else Action.DELIVER
-        parts = await asyncio.to_thread(runner.parts_left, index)
-        await _side_by_side(runner, each, index, Action.PARSE, parts)
+        if action is Action.READ:
+            parts = await asyncio.to_thread(runner.parts_left)
+            await _side_by_side(runner, each, index, Action.PARSE, parts)
         shards = await each(Job(index, stage.name, action))
         return receipts.seal(index, before, shards)
 

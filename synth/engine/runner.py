@@ -46,7 +46,7 @@ from synth.teacher.protocol import Identity
 
 
 class Action(StrEnum):
-    """What is to be done in a job."""
+    """What a job does."""
 
     PARSE = "parse"
     """A part of the input, ahead of `READ`."""
@@ -59,7 +59,7 @@ class Action(StrEnum):
 
 
 class Job(NamedTuple):
-    """One piece of work: small enough to lose, large enough to schedule. Plain values only."""
+    """One piece of work: small enough to lose, large enough to schedule. Has plain values only."""
 
     stage: int
     name: str
@@ -68,7 +68,7 @@ class Job(NamedTuple):
 
     @property
     def label(self) -> str:
-        """How it is shown: `03-distill/00002`, `04-dedup/00000 sign`."""
+        """How users see it: `03-distill/00002`, `04-dedup/00000 sign`."""
         named = (Action.PARSE, Action.SIGN, Action.SPLIT)
         action = f" {self.action}" if self.action in named else ""
         whole = self.action in (Action.READ, Action.DECIDE, Action.DELIVER)
@@ -85,16 +85,16 @@ class Runner:
     served: ServedTeacher | None = None
     progress: Progress = field(default_factory=Progress)
     answered: Identity | None = None
-    """Who answered a run in which nothing is left to be asked, where no teacher was opened."""
+    """The teacher of a run that has no requests left, so none was started."""
     receipts: Receipts = field(init=False)
-    _parts: Sequence[InputPart] = ()
+    _parts: Sequence[InputPart] | None = None
 
     def __post_init__(self) -> None:
         identity = self.served.identity if self.served else self.answered
         self.receipts = Receipts(self.plan, self.run, identity)
 
     async def perform(self, job: Job) -> int:
-        """The job is done, its receipt on disk. Returns how many shards the job left."""
+        """Does the job and writes its receipts. Returns how many shards the job made."""
         match self.plan.stages[job.stage]:
             case Source() as source:
                 if job.action is Action.READ:
@@ -108,23 +108,27 @@ class Runner:
                 return await asyncio.to_thread(self._deliver, job, sink)
         return 1
 
-    def parts_left(self, index: int) -> list[int]:
-        """The parts of the input that are to be parsed before it is read."""
-        source = self.plan.stages[index]
-        parts = source.input_parts() if isinstance(source, Source) else ()
-        self._parts = parts if len(parts) > 1 else ()  # one alone is parsed as it is read
-        paths = [self.receipts.part(index, part) for part in range(len(self._parts))]
-        return [part for part, path in enumerate(paths) if not path.is_file()]
+    def parts_left(self) -> list[int]:
+        """The parts of the input to parse before it is read. One alone is parsed as it is read."""
+        parts = range(len(self._input_parts()))
+        left = [part for part in parts if not self.receipts.part(0, part).is_file()]
+        return left if len(parts) > 1 else []
+
+    def _input_parts(self) -> Sequence[InputPart]:
+        if self._parts is None:
+            source = self.plan.stages[0]
+            self._parts = source.input_parts() if isinstance(source, Source) else ()
+        return self._parts
 
     def _parse(self, job: Job) -> None:
-        """Parses a part in a process of its own: Python parses one file at a time."""
-        path, spawn = self.receipts.part(job.stage, job.shard), get_context("spawn")
-        with ProcessPoolExecutor(1, spawn, signal.signal, _ENDS_QUIETLY) as process:
-            process.submit(write_tables, path, self._parts[job.shard].tables, REJECT).result()
+        """Parses a part in a process of its own, since threads would share one core."""
+        part, path = self._input_parts()[job.shard], self.receipts.part(0, job.shard)
+        with ProcessPoolExecutor(1, get_context("spawn"), signal.signal, _ENDS_QUIETLY) as process:
+            process.submit(write_tables, path, part.tables, REJECT).result()
 
     def _read(self, job: Job, source: Source) -> int:
         count = 0
-        for shard, outcome in enumerate(self._shards(job.stage, source)):
+        for shard, outcome in enumerate(self._shards(source)):
             rows = len(outcome.kept) + len(outcome.rejected)
             fingerprint = self.receipts.shard_fingerprint(job.stage, shard, None)
             self._write(job._replace(shard=shard), fingerprint, outcome, rows_in=rows)
@@ -135,11 +139,14 @@ class Runner:
         shutil.rmtree(self.receipts.folder(job.stage).work(), ignore_errors=True)
         return count
 
-    def _shards(self, index: int, source: Source) -> Iterator[Outcome]:
-        if not self._parts:
+    def _shards(self, source: Source) -> Iterator[Outcome]:
+        parts = self._input_parts()
+        if not parts:
             return source.shards(self.plan.shard_rows)
-        paths = (self.receipts.part(index, part) for part in range(len(self._parts)))
-        tables = (table for path in paths for table in _used_up(path))
+        tables = parts[0].tables()
+        if len(parts) > 1:
+            paths = (self.receipts.part(0, part) for part in range(len(parts)))
+            tables = (table for path in paths for table in _used_up(path))
         return numbered_shards(tables, self.plan.shard_rows)
 
     async def _apply(self, job: Job, stage: ShardStage) -> None:
@@ -262,7 +269,7 @@ class Runner:
 
         reasons = account(job.label, outcome, ids)
         folder = self.receipts.folder(job.stage)
-        folder.receipt(job.shard).unlink(missing_ok=True)  # it speaks of the files replaced now
+        folder.receipt(job.shard).unlink(missing_ok=True)  # its files are replaced now
         kept = write_shard(folder.path, folder.kept(job.shard), [outcome.kept], RECORD)
         rejected = write_shard(folder.path, folder.rejected(job.shard), [outcome.rejected], REJECT)
         tally = tally or Tally()
@@ -303,14 +310,14 @@ def _used_up(path: Path) -> Iterator[pa.Table]:
 
 
 class RowsLostError(AssertionError):
-    """A stage dropped a row without a verdict, or made two with one id: a bug in that stage."""
+    """A stage dropped a row without a reason, or made two rows with one id: a bug in that stage."""
 
 
 def account(label: str, outcome: Outcome, ids: pa.ChunkedArray | None) -> Counter[str]:
-    """The reasons of the rejected rows, counted. Raises `RowsLostError`.
+    """Counts the rejected rows by reason. Raises `RowsLostError`.
 
-    Each id that came in must come out as an id, or as the parent of the last step of a row; a
-    source has no ids coming in, and passes None.
+    Each input id must be the id of an output row, or the parent in its last step. A source has no
+    input ids and passes None.
     """
     kept_ids: list[str] = outcome.kept["id"].to_pylist()
     rejected_ids: list[str] = outcome.rejected["id"].to_pylist()

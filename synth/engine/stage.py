@@ -1,7 +1,7 @@
-"""What a stage is. A stage is a pydantic model: its fields are the recipe's, its methods the work.
+"""What a stage is: a pydantic model whose fields are the recipe's settings.
 
-Four shapes, by how they meet the data: a source makes shards, a shard stage maps one shard to one,
-a corpus stage looks at all shards before it decides on any, a sink takes the whole line's result.
+There are four kinds. A source makes shards. A shard stage maps one shard to one. A corpus stage
+looks at all shards before it decides on any. A sink writes or publishes the result.
 """
 
 from __future__ import annotations
@@ -27,42 +27,42 @@ from synth.verdict_counts import VerdictCounts
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a stage made of a shard.
+    """What a stage made of a shard: `kept` has the schema `RECORD`, `rejected` has `REJECT`.
 
-    `kept` has the schema `RECORD`, `rejected` has `REJECT`. Every input row's id is the id or the
-    last parent of at least one row in them; the engine checks that before it writes.
+    The id of each input row is the id, or the parent in the last step, of at least one row in
+    them. The runner checks that before it writes.
     """
 
     kept: pa.Table
     rejected: pa.Table
     notes: tuple[str, ...] = ()
-    """What happened in this shard that a user should know, one sentence each; in its receipt."""
+    """What a user should know about this shard, one sentence each. The receipt stores them."""
     tried: int = 0
-    """How many records the teacher was asked to write, where the stage counts them …"""
+    """Records that the teacher was asked to write, if the stage counts them."""
     survived: int = 0
-    """… and how many of these were good enough to go on."""
+    """How many of these were kept."""
     unjudged: int = 0
-    """How many rows stayed that may be a benchmark's item and that no judge decided about."""
+    """Rows that were kept although they may be a benchmark's item, since no judge decided."""
     verdicts: VerdictCounts | None = None
-    """On all of the shard's rows, of a stage that verifies them."""
+    """Of a stage that verifies: the verdicts on all rows of the shard."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a run a stage works: what it may use besides the shard in its hands."""
+    """Where in a run a stage works, and what it may use besides its shard."""
 
     seed: int
     kind: Kind
-    """What the incoming records are."""
+    """What the input records are."""
     shard: int = 0
     teacher: Teacher | None = None
-    """The journaled teacher of this shard; None for a stage that does not ask one."""
+    """The journaled teacher of this shard. None for a stage that does not ask one."""
     done: Callable[[int], None] = lambda _rows: None
-    """Called with a number of input rows that are finished, for the progress line."""
+    """Called with the number of input rows that were finished, for the progress line."""
 
     @property
     def subject(self) -> Subject:
-        """What a filter judges here: prompts until there is a text."""
+        """What a filter judges here: the prompt until there is a text."""
         return "prompt" if self.kind is Kind.PROMPTS else "text"
 
 
@@ -74,34 +74,34 @@ class Stage(Model, ABC):
     """The kinds of records it can follow."""
     asks_teacher: ClassVar[bool] = False
     not_in_fingerprint: ClassVar[tuple[str, ...]] = ()
-    """Fields that do not decide its output, such as absolute paths."""
+    """Fields that do not change its output, such as absolute paths."""
 
     def makes(self, kind: Kind) -> Kind:
-        """The kind of records behind it, given the kind before it."""
+        """The kind of its output records, given the kind of its input records."""
         return kind
 
     def needs(self) -> frozenset[Need]:
-        """What it wants of a teacher's server beyond plain chat completions: by default system
+        """What it needs of a teacher's server beyond plain chat completions. The default is system
         turns, which all our prompts have."""
         return frozenset({Need.SYSTEM} if self.asks_teacher else ())
 
     def files(self) -> list[Path]:
-        """The user's files that it reads: they must exist, and their content counts as input."""
+        """The user's files that it reads. They must exist, and their content counts as input."""
         return []
 
     def preflight(self) -> None:
-        """Raises a `SynthError` where the machine lacks what it needs, before anything is done."""
+        """Raises a `SynthError` if the machine lacks what it needs, before the run starts."""
 
     def identity(self) -> object:
-        """What besides its fields decides its output (prompt files, say); in the fingerprint."""
+        """What else decides its output, such as prompt files. Part of the fingerprint."""
         return None
 
     def warnings(self, manifest: Manifest) -> list[str]:  # noqa: ARG002  most stages have none
-        """What a user should know at once when the stage is finished, a line each."""
+        """What a user should know when the stage has finished, one line each."""
         return []
 
     def outside(self, run: Path) -> object:  # noqa: ARG002  a stage that looks at its input alone
-        """What other runs left that decides its output in this one; in the fingerprint."""
+        """What other runs left on disk that decides its output. Part of the fingerprint."""
         return None
 
 
@@ -136,17 +136,17 @@ class ShardStage(Stage):
 
 
 class CorpusStage(Stage):
-    """Decides over all shards: first a signature per shard, then one decision, then the shards."""
+    """Decides over all shards: it signs each shard, decides once, then splits each shard."""
 
     @abstractmethod
     def sign(self, table: pa.Table, place: Place, folder: Path) -> None:
-        """What the decision needs to know of this shard, as files in `folder`."""
+        """Writes to `folder` what the decision needs to know of this shard."""
 
     @abstractmethod
     def decide(self, folders: list[Path], run: Path | None = None) -> None:
-        """One decision over all shards, in order; leaves each shard's part in its folder.
+        """Decides over all shards, in order, and writes each shard's part to its folder.
 
-        `run` is the run's folder, where there is one.
+        `run` is the run's folder, if there is one.
         """
 
     @abstractmethod
@@ -154,30 +154,30 @@ class CorpusStage(Stage):
         """The outcome of one shard by the decision in its folder."""
 
     def releasing(self, release: Release) -> AbstractContextManager[None]:  # noqa: ARG002  most release nothing
-        """Held while the release of the run takes its place; what it raises stops the release."""
+        """Entered while the release takes its place. An error that it raises stops the release."""
         return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A release that is about to take its place, as a corpus stage of its line sees it."""
+    """A release that is about to take its place, as an earlier corpus stage sees it."""
 
     run: Path
     fingerprint: str
     """Of the release's manifest."""
     place: Place
-    """What the stage was given."""
+    """Of the stage."""
     kept: list[Path]
     """The shards that the stage kept."""
     work: Path
-    """The stage's folder of work."""
+    """The stage's work folder."""
     lineage: NDArray[np.bytes_]
-    """The ids of the released rows and of all that they came from, sorted."""
+    """The ids of the released rows and of all their ancestors, sorted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A corpus stage before a sink, and its shards: it may record what is released."""
+    """A corpus stage before a sink, with its shards. It may record what is released."""
 
     stage: CorpusStage
     place: Place
@@ -187,13 +187,13 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What a sink is given."""
+    """What a sink gets."""
 
     run: Path
     folder: Path
     """The sink's own stage folder."""
     shards: list[Path]
-    """The shards that come in, in order."""
+    """The input shards, in order."""
     history: list[Manifest]
     """The manifests of all stages before."""
     fingerprint: str
@@ -210,12 +210,12 @@ class Delivery:
 
 
 class Sink(Stage):
-    """Takes the result of the line out of it."""
+    """Writes or publishes the result of the recipe."""
 
     def leaves(self, run: Path) -> list[Path]:  # noqa: ARG002  a sink that leaves nothing else
-        """What it makes besides shards; it counts as finished only while these are there."""
+        """What it makes besides shards. It counts as finished only while these files exist."""
         return []
 
     @abstractmethod
     def deliver(self, delivery: Delivery) -> list[ShardReceipt]:
-        """The result is where it belongs; one receipt per shard that came to be."""
+        """Delivers the result. Returns one receipt per shard that it made."""

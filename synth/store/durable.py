@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever kills the process or fills the disk.
+"""Writes files as a whole or not at all, whatever kills the process or fills the disk.
 
 A Parquet file written straight to its final name is unreadable after 10 of 25 `kill -9`; written
 aside, synced and renamed, after none.
@@ -19,9 +19,9 @@ ASIDE = ".tmp"
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path to write to; it takes the place of `path` at the end, or vanishes on error.
+    """A temporary path to write to. It replaces `path` at the end, or is removed on an error.
 
-    Raises `StoreFault` when the disk refuses.
+    Raises `StoreFault` if the disk refuses.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}{ASIDE}")
     try:
@@ -41,12 +41,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def is_aside(path: Path) -> bool:
-    """Whether the file was being written, by a process that may have been killed meanwhile."""
+    """Whether the path is a temporary one, perhaps of a killed process."""
     return path.name.startswith(".") and path.suffix == ASIDE
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """The file holds exactly `content`, or what it held before."""
+    """Writes the file as a whole; on an error it keeps its earlier content."""
     with replacing(path) as aside:
         aside.write_bytes(content)
 
@@ -58,7 +58,7 @@ def sha256_file(path: Path) -> str:
 
 
 def sync(path: Path) -> None:
-    """What was written to the file or folder is on the disk."""
+    """Flushes the file or folder to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,5 +1,5 @@
-"""The receipts: one per shard, one per stage. A stage's manifest is written last; a reader trusts
-nothing else.
+"""The receipts: one per shard, and one per stage, its manifest. The manifest is written last, so a
+stage that has one is finished.
 
 `outputs/quickstart/03-distill/manifest.json`, shortened:
 
@@ -45,10 +45,10 @@ class ShardReceipt(_Receipt):
 
     shard: int
     fingerprint: str
-    """Of the stage and of the input shard: a receipt with another one is stale."""
+    """Of the stage and of the input shard. A receipt with another fingerprint is stale."""
     rows_in: int
     rows_made: int
-    """Rows beyond the input's that the stage made: evolved prompts, further samples, chunks."""
+    """Rows that the stage made beyond its input's: evolved prompts, further samples, chunks."""
     kept: ShardFile
     rejected: ShardFile
     reasons: dict[str, int]
@@ -62,30 +62,30 @@ class ShardReceipt(_Receipt):
     unusable: int = 0
     """Replies that no text could be taken from."""
     prefix_queries: int = 0
-    """Prompt tokens looked up in the servers' prefix caches, as far as they tell …"""
+    """Prompt tokens that the servers looked up in their prefix caches, if they report it."""
     prefix_hits: int = 0
-    """… and those found there, which were not computed again. Shards that are asked side by side
-    share the sum."""
+    """Prompt tokens found there and not computed again. Shards that run side by side share the
+    sum."""
     tried: int = 0
-    """Records that the teacher was asked to write, where the stage counts them …"""
+    """Records that the teacher was asked to write, if the stage counts them."""
     survived: int = 0
-    """… and those of them that were good enough to go on."""
+    """How many of these were kept."""
     unjudged: int = 0
-    """Rows that stayed though they may be a benchmark's item, since no judge decided about them."""
+    """Rows that were kept although they may be a benchmark's item, since no judge decided."""
     verdicts: VerdictCounts | None = None
-    """On all rows that came in, also on those that left; None where nothing was verified."""
+    """On all input rows, rejected ones included. None if nothing was verified."""
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
-    """What happened that a user should know: a style that was stopped, say."""
+    """What a user should know, such as a style that was stopped."""
 
 
 class TeacherRecord(_Receipt):
-    """Who answered."""
+    """The teacher that answered."""
 
     model: str
     revision: str = ""
     folds: bool = False
-    """Whether it was asked without system turns: `teacher: {system: fold}`."""
+    """Whether requests had no system turns: `teacher: {system: fold}`."""
 
 
 class Manifest(_Receipt):
@@ -97,10 +97,10 @@ class Manifest(_Receipt):
     stage: str
     index: int
     fingerprint: str
-    """sha256 over the stage's settings, its input, the seed, teacher and prompt files."""
+    """sha256 over the stage's version and settings, its input, the seed, teacher and prompts."""
     settings: dict[str, Any]
     kind: str
-    """What its kept records are: prompts, documents, answers, release."""
+    """The kind of its kept records: prompts, documents, answers, release."""
     code: str
     """Version of this package."""
     seed: int
@@ -111,8 +111,8 @@ class Manifest(_Receipt):
     files: list[ShardFile] = []
     """A release's own files (card, data shards), relative to its folder."""
     scored_by: dict[str, dict[str, Any]] = {}
-    """In a release's own: the settings of the stages that filtered and verified its rows, defaults
-    included, so that each score stands beside its threshold and can be judged again."""
+    """In the manifest of a release: the settings of the stages that filtered and verified its rows,
+    defaults included, so that each score can be compared with its threshold."""
 
     @property
     def releases(self) -> bool:
@@ -121,58 +121,60 @@ class Manifest(_Receipt):
 
     @property
     def rows_in(self) -> int:
-        """Rows that came in."""
+        """Input rows."""
         return sum(shard.rows_in for shard in self.shards)
 
     @property
     def rows_made(self) -> int:
-        """Rows made beyond those that came in."""
+        """Rows made beyond the input rows."""
         return sum(shard.rows_made for shard in self.shards)
 
     @property
     def rows_kept(self) -> int:
-        """Rows that went on."""
+        """Kept rows."""
         return sum(shard.kept.rows for shard in self.shards)
 
     @property
     def rows_rejected(self) -> int:
-        """Rows that left, each with its reason."""
+        """Rejected rows."""
         return sum(shard.rejected.rows for shard in self.shards)
 
     @property
     def tried(self) -> int:
-        """Records that the teacher was asked to write, where the stage counts them."""
+        """Records that the teacher was asked to write, if the stage counts them."""
         return sum(shard.tried for shard in self.shards)
 
     @property
     def survived(self) -> int:
-        """Those of them that were good enough to go on."""
+        """How many of these were kept."""
         return sum(shard.survived for shard in self.shards)
 
     @property
     def unjudged(self) -> str:
-        """How many rows stayed that may be a benchmark's item, in a sentence; "" for none."""
+        """A sentence on kept rows that may be a benchmark's item; "" if there are none."""
         rows = sum(shard.unjudged for shard in self.shards)
-        said = (
-            f"{rows:,} rows stayed that are like an item of a benchmark and that no judge decided"
+        return (
+            f"{self.stage}: {rows:,} rows stayed that are like an item of a benchmark and that no "
+            "judge decided."
+            if rows
+            else ""
         )
-        return f"{self.stage}: {said}." if rows else ""
 
     @property
     def verdicts(self) -> VerdictCounts | None:
-        """On all rows that came in; None where nothing was verified."""
+        """On all input rows. None if nothing was verified."""
         found = [shard.verdicts for shard in self.shards if shard.verdicts is not None]
         return sum(found, VerdictCounts()) if found else None
 
     @property
     def prefix_hit_rate(self) -> float | None:
-        """The share of prompt tokens that the prefix cache had, 0 to 1; None: nobody told."""
+        """The share of prompt tokens that the prefix cache had, 0 to 1. None if unknown."""
         queries = sum(shard.prefix_queries for shard in self.shards)
         return sum(shard.prefix_hits for shard in self.shards) / queries if queries else None
 
     @property
     def reasons(self) -> Counter[str]:
-        """How many rows left for each reason."""
+        """The number of rejected rows by reason."""
         total: Counter[str] = Counter()
         for shard in self.shards:
             total.update(shard.reasons)
@@ -180,7 +182,7 @@ class Manifest(_Receipt):
 
 
 def save(receipt: Manifest | ShardReceipt, path: Path) -> None:
-    """The receipt is on disk, whole."""
+    """Writes the receipt as a whole."""
     write_bytes(path, receipt.model_dump_json(indent=1).encode() + b"\n")
 
 
@@ -209,7 +211,7 @@ def load_manifest(path: Path) -> Manifest | None:
 
 
 def load_shard_receipt(path: Path) -> ShardReceipt | None:
-    """The shard's receipt; None where there is none or it cannot be read: then it is made again."""
+    """The shard's receipt. None if there is none or it is damaged; then the shard is made again."""
     try:
         return ShardReceipt.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
@@ -217,7 +219,7 @@ def load_shard_receipt(path: Path) -> ShardReceipt | None:
 
 
 def verify_file(folder: Path, file: ShardFile) -> Path:
-    """The file's path, once its content matches its receipt. Raises `StoreFault` else."""
+    """The file's path. Raises `StoreFault` if its content does not match its receipt."""
     path = folder / file.path
     if not path.is_file():
         raise StoreFault(f"{path} is missing, though its manifest lists it; run the recipe again")

@@ -18,8 +18,8 @@ ROW_GROUP_ROWS = 5_000  # with zstd-1: 181k rows per CPU-second at 104 MB per 22
 def write_shard(
     folder: Path, path: str, tables: Iterable[pa.Table], schema: pa.Schema
 ) -> ShardFile:
-    """The shard's receipt, once it is on disk whole. Tables are written as they come, and how the
-    rows are divided among them leaves no trace."""
+    """Writes the shard as a whole, and returns its receipt. Tables are written as they come; the
+    file does not depend on how the rows are divided among them."""
     target = folder / path
     rows = 0
     with replacing(target) as aside:
@@ -34,7 +34,7 @@ def write_shard(
 
 
 def read_shard(path: Path) -> pa.Table:
-    """All rows of a shard. Raises `StoreFault` where a page does not match its checksum."""
+    """All rows of a shard. Raises `StoreFault` if a page does not match its checksum."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True, memory_map=True) as file:
             return file.read()
@@ -65,8 +65,8 @@ def read_tables(path: Path) -> Iterator[pa.Table]:
 
 
 def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in tables of `ROW_GROUP_ROWS`, the last one shorter, in one chunk each: the
-    writer ends its pages with a chunk."""
+    """The same rows in tables of `ROW_GROUP_ROWS` rows, the last one shorter. Each has one chunk,
+    since the writer ends a page where a chunk ends."""
     held: list[pa.Table] = []
     rows = 0
     for table in tables:

@@ -23,7 +23,7 @@ from synth.errors import InputError, NoRowsError, RunLockedError, TeacherFault
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.kind import Kind
-from synth.record import RECORD, REJECT, new_record, plain_turns, records_table
+from synth.record import RECORD, REJECT, new_record, records_table
 from synth.release.write import Write
 from synth.store.manifest import Manifest
 from synth.teacher.config import TeacherConfig
@@ -195,6 +195,9 @@ def test_a_run_folder_of_another_version_is_refused_before_a_teacher_is_asked(
     nobody = plan(Given(prompts=PROMPTS), Distill(samples=2), Write(), url="http://127.0.0.1:9/v1")
     with pytest.raises(InputError, match="another version of synth made"):
         asyncio.run(run(nobody, tmp_path))
+    path.rename(tmp_path / "01-distill/manifest.json")  # that version was killed while reading
+    with pytest.raises(InputError, match="another version of synth made"):
+        asyncio.run(run(nobody, tmp_path))
     assert shard_bytes(tmp_path) == before
 
 
@@ -280,7 +283,7 @@ def test_tools_and_tool_calls_survive_every_stage(tmp_path: Path) -> None:
     manifests, _ = go(tmp_path, echo, *line, shard_rows=100)
     for stage in manifests[:-1]:
         [*_, shard] = rows(tmp_path, f"{stage.index:02d}-{stage.stage}/kept/*.parquet")
-        assert plain_turns(shard["context"])[:3] == CHAT
+        assert shard["context"][:3] == CHAT
         assert shard["tools"] == '[{"name": "add"}]'
     [first, *_] = rows(tmp_path, "release/data/*.parquet")
     assert first["messages"][0] == {"role": "user", "content": "What is 3 plus 4?"}

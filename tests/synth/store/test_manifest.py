@@ -1,4 +1,4 @@
-"""Receipts: what is counted adds up, what is damaged is told, what does not match is found."""
+"""Receipts: counts add up, and damaged files and wrong checksums are reported."""
 
 from __future__ import annotations
 

@@ -1,0 +1,71 @@
+"""Stages as `synth run` runs them, without Prefect; what reading costs is left out."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import uvloop
+
+from benchmarks.loops import PROMPT
+from seeds.read import Read
+from synth.engine.plan import Plan
+from synth.engine.run import open_runner, run_stages
+from synth.engine.stage import Stage
+from synth.generate.distill import Distill
+from synth.store.manifest import Manifest
+from synth.teacher.config import TeacherConfig
+
+
+class Ran(NamedTuple):
+    """The manifests of all stages, and what the stages behind the first one cost."""
+
+    manifests: list[Manifest]
+    cpu_s: float
+    seconds: float
+
+
+def run(
+    stages: Sequence[Stage], folder: Path, shard_rows: int, teacher: TeacherConfig | None = None
+) -> Ran:
+    """Runs the first stage, then all; the first is finished by then."""
+    plan = Plan("benchmark", 7, shard_rows, teacher, tuple(stages))
+
+    async def work() -> Ran:
+        async with open_runner(replace(plan, stages=plan.stages[:1]), folder) as runner:
+            await run_stages(runner)
+        read = time.process_time()
+        async with open_runner(plan, folder) as runner:
+            began = time.monotonic()
+            manifests = await run_stages(runner)
+            seconds = time.monotonic() - began
+        return Ran(manifests, time.process_time() - read, seconds)
+
+    return uvloop.run(work())
+
+
+def distill(
+    url: str, records: int, concurrency: int, model: str | None = None, **sampling: Any
+) -> dict[str, float]:
+    """Answers numbered prompts: journal, retries, lineage and shards included."""
+    teacher = TeacherConfig(url=url, model=model, concurrency=concurrency)
+    with tempfile.TemporaryDirectory() as folder:
+        prompts = write_prompts(Path(folder, "prompts.jsonl"), records)
+        stages = (Read(prompts=(prompts,)), Distill.model_validate({"sampling": sampling}))
+        ran = run(stages, Path(folder, "run"), 1000, teacher)
+    assert ran.manifests[-1].rows_kept == records
+    tokens = sum(shard.tokens_out for shard in ran.manifests[-1].shards)
+    return {"cpu_s": ran.cpu_s, "seconds": ran.seconds, "tokens": tokens}
+
+
+def write_prompts(file: Path, records: int) -> Path:
+    """So many numbered prompts as JSON lines."""
+    with file.open("w", encoding="utf-8") as lines:
+        for n in range(records):
+            lines.write(json.dumps({"prompt": PROMPT.format(n=n)}) + "\n")
+    return file
