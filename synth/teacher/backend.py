@@ -2,7 +2,7 @@
 
     async with backend.up(folder, say) as endpoint: …
 
-A backend is one file with one subclass of `Backend`: its settings, and `up`. One line in
+A backend is one file with one subclass of `TeacherBackend`: its settings, and `up`. One line in
 `TeacherConfig` (config.py) puts it into recipes. There are three: `ByAddress` below, `Launch` for
 vLLM (vllm/server.py), and `Embedded` for llama.cpp (embedded.py). All speak the OpenAI protocol.
 """
@@ -65,7 +65,7 @@ class Endpoint:
     """Waits until no replica is left, and returns why the last one was given up."""
 
 
-class Backend(Model):
+class TeacherBackend(Model):
     """One way to get a teacher, with its settings."""
 
     starts: ClassVar[bool] = True
@@ -104,7 +104,7 @@ class Backend(Model):
 
     @abstractmethod
     def up(self, folder: Path, say: Say) -> AbstractAsyncContextManager[Endpoint]:
-        """The servers, answering, for the length of the block; nothing of them is left after it.
+        """Starts the servers, and ends them with the block.
 
         Logs go to `folder`, and `say` reports how the loading goes. Raises `InputError` if
         something is not installed, `TeacherFault` if a server does not come up.
@@ -132,7 +132,7 @@ def _address(value: str) -> str:
 Address = Annotated[str, AfterValidator(_address)]
 
 
-class ByAddress(Backend):
+class ByAddress(TeacherBackend):
     """Replicas of one model that others serve."""
 
     starts: ClassVar[bool] = False

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from synth.teacher.backend import Address, Backend, ByAddress, Say
+from synth.teacher.backend import Address, ByAddress, Say, TeacherBackend
 from synth.teacher.client import connected
 from synth.teacher.embedded import Embedded
 from synth.teacher.identify import find_abilities
@@ -61,11 +61,7 @@ class TeacherConfig(LaunchSettings):
     @classmethod
     def _own_backends(cls) -> list[str]:
         """The settings that each are a backend, such as `embedded`."""
-        return [
-            key
-            for key, field in cls.model_fields.items()
-            if any(isinstance(one, type) and issubclass(one, Backend) for one in _types(field))
-        ]
+        return [key for key, field in cls.model_fields.items() if _is_backend(field.annotation)]
 
     @model_validator(mode="before")
     @classmethod
@@ -121,14 +117,14 @@ class TeacherConfig(LaunchSettings):
             raise ValueError(f"model {self.model!r} is an option, not a model's name")
         return self
 
-    def backend(self) -> Backend:
+    def backend(self) -> TeacherBackend:
         """What brings the teacher up."""
         if self.addresses:
             return ByAddress.model_construct(
                 urls=self.addresses, model=self.model, api_key_env=self.api_key_env
             )
         for key in self._own_backends():
-            own: Backend | None = getattr(self, key)
+            own: TeacherBackend | None = getattr(self, key)
             if own is not None:
                 return own
         settings = {key: getattr(self, key) for key in LaunchSettings.model_fields}
@@ -165,8 +161,9 @@ class TeacherConfig(LaunchSettings):
         return min(self.concurrency, self.backend().server_slots or self.concurrency)
 
 
-def _types(field: Any) -> tuple[Any, ...]:
-    return get_args(field.annotation) or (field.annotation,)
+def _is_backend(annotation: Any) -> bool:
+    """Whether a setting of this type, `X | None`, is a backend."""
+    return any(isinstance(x, type) and issubclass(x, TeacherBackend) for x in get_args(annotation))
 
 
 @asynccontextmanager

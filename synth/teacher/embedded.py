@@ -25,7 +25,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from pydantic import Field, field_validator
 
 from synth.errors import InputError, TeacherFault
-from synth.teacher.backend import Backend, Endpoint, Say
+from synth.teacher.backend import Endpoint, Say, TeacherBackend
 from synth.teacher.vllm.config import ServerCommand
 from synth.teacher.vllm.process import ServerProcess
 from synth.teacher.vllm.server import kept_up
@@ -49,7 +49,7 @@ INSTALL_MODEL = (
 )
 
 
-class Embedded(Backend):
+class Embedded(TeacherBackend):
     """A model that the run serves itself on the CPU with llama.cpp. All settings are optional."""
 
     model: Annotated[str, Field(min_length=1)] | None = None

@@ -121,7 +121,7 @@ class _Probe(NamedTuple):
 
 
 HI = {"role": "user", "content": "Hi"}
-SEVEN = {"name": "seven", "schema": {"enum": [7]}}  # nobody writes this unless forced
+SEVEN = {"name": "seven", "schema": {"enum": [7]}}  # no model writes this unless forced
 PROBES = {
     Need.SEVERAL: _Probe({"n": 2, "temperature": 1}, lambda payload: len(payload["choices"]) == 2),
     Need.SCHEMA: _Probe(

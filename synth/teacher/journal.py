@@ -140,7 +140,7 @@ class Journal:
 def _connect(path: Path) -> tuple[sqlite3.Connection, dict[bytes, int]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-    database.text_factory = bytes  # only a damaged row holds text: its checksum tells
+    database.text_factory = bytes  # only a damaged row holds text, and its checksum shows it
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
     # No index: replies are appended and found through the keys in memory. An index over hashes

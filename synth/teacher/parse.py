@@ -5,7 +5,7 @@
               "finish_reason": "stop", "logprobs": {"content": [{"logprob": -0.1, …}, …]}}]}
 
 `Completion` is the one place that writes this shape down. `classify` decides what an answer means
-for its request (answered, or to be asked again); `parse_replies` turns it into replies.
+for its request (answered, or to be sent again); `parse_replies` turns it into replies.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def check_schema(schema: Mapping[str, Any]) -> None:
     except SchemaError as error:
         raise ValueError(f"no JSON schema: {_place(error.absolute_path)}{error.message}") from error
     except Unresolvable as error:
-        raise ValueError(f"no JSON schema that stands alone: {error} cannot be found") from error
+        raise ValueError(f"no self-contained JSON schema: {error} cannot be found") from error
 
 
 def read_schema(given: dict[str, Any] | Path) -> dict[str, Any]:

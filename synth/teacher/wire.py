@@ -157,7 +157,7 @@ def _forms(keys: Iterable[str]) -> list[bytes]:
 
 @dataclass(slots=True)
 class Dialect:
-    """How this teacher wants to be asked, as far as its refusals showed."""
+    """The names that this teacher wants in requests, as its refusals showed."""
 
     completion_tokens: bool = False
     """It refuses `max_tokens` and wants `max_completion_tokens`, as OpenAI's newer models do."""

@@ -18,7 +18,7 @@ import aiohttp
 from pydantic import Field, field_validator
 
 from synth.errors import TeacherFault
-from synth.teacher.backend import Backend, Endpoint, Say
+from synth.teacher.backend import Endpoint, Say, TeacherBackend
 from synth.teacher.vllm.config import LaunchSettings, ServerCommand
 from synth.teacher.vllm.gpus import assigned, on_cpu
 from synth.teacher.vllm.log import hider
@@ -189,7 +189,7 @@ async def kept_up(processes: Sequence[ServerProcess], say: Say) -> AsyncIterator
             await fleet._end()
 
 
-class Launch(LaunchSettings, Backend):
+class Launch(LaunchSettings, TeacherBackend):
     """A teacher that the run launches itself, and that ends with it."""
 
     model: Annotated[str, Field(min_length=1)]

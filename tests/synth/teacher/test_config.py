@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from synth.teacher.backend import ByAddress
+from synth.teacher.backend import ByAddress, Endpoint, Say, TeacherBackend
 from synth.teacher.config import TeacherConfig
 from synth.teacher.embedded import Embedded
 from synth.teacher.vllm.server import Launch
@@ -63,3 +66,36 @@ def test_a_model_without_an_address_is_launched() -> None:
 def test_a_wrong_address_is_named(wrong: dict[str, Any], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         TeacherConfig.model_validate(wrong)
+
+
+class Elsewhere(TeacherBackend):
+    """A further backend."""
+
+    cluster: str = "near"
+
+    @property
+    def description(self) -> str:
+        return f"a model on the {self.cluster} cluster"
+
+    @asynccontextmanager
+    async def up(self, folder: Path, say: Say) -> AsyncIterator[Endpoint]:
+        yield Endpoint([A])
+
+
+class Extended(TeacherConfig):
+    """One line more, and recipes know it."""
+
+    elsewhere: Elsewhere | None = None
+
+
+def test_a_further_backend_is_one_class_and_one_setting() -> None:
+    far = Extended.model_validate({"elsewhere": {"cluster": "far"}, "concurrency": 8})
+    assert far.backend() == Elsewhere(cluster="far")
+    assert (far.who, far.starts) == ("a model on the far cluster", True)
+    assert (far.most_in_flight, far.addresses) == (8, ())
+    assert Extended.model_validate("elsewhere").backend() == Elsewhere()
+    assert Extended.model_validate("embedded").backend() == Embedded()
+    with pytest.raises(ValidationError, match="`url`, `urls`, `embedded` and `elsewhere`"):
+        Extended.model_validate({"elsewhere": {}, "url": A})
+    with pytest.raises(ValidationError, match=r"`elsewhere: \{model: …\}`"):
+        Extended.model_validate({"elsewhere": {}, "model": "org/m"})

@@ -203,7 +203,7 @@ def test_where_the_second_try_fails_the_first_is_what_is_rejected(tmp_path: Path
     ("wrong", "told"),
     [
         ({"type": "objct"}, "no JSON schema: at type: 'objct' is not valid"),
-        ({"$ref": "https://example.org/a.json"}, r"stands alone: .*example\.org"),
+        ({"$ref": "https://example.org/a.json"}, r"self-contained JSON schema: .*example\.org"),
     ],
 )
 def test_a_wrong_schema_is_told_in_one_line_and_nothing_is_fetched(
