@@ -15,7 +15,7 @@ from flows.show import show_run
 from flows.temporary_server import prefect_api
 from flows.terminal import print_embedded
 from synth.engine.run import finished_run
-from synth.errors import ExitCode
+from synth.errors import ExitCode, NoRowsError
 from synth.teacher.wire import without_keys
 
 
@@ -29,7 +29,11 @@ def run(arguments: Namespace) -> int:
         if loop.run(finished_run(plan, folder, progress)) is not None:
             progress.say(f"nothing was left to do in {folder}")
         else:
-            _run_flow(arguments, folder, progress)
+            try:
+                _run_flow(arguments, folder, progress)
+            except NoRowsError:
+                show_run(folder, rows=0)  # the funnel says which stage rejected what
+                raise
     show_run(folder, rows=3)
     if plan.teacher is not None and plan.teacher.embedded is not None:
         print_embedded(plan.teacher.embedded, arguments.recipe)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from flows import api, run_command
 from flows.cli import main
 from synth.errors import ExitCode
 
@@ -87,3 +88,23 @@ def test_a_run_that_kept_no_row_is_shown(
     assert "0 kept, 1 rejected: too_few_words 1" in out
     assert "ended: no row is left after 01-quality." in out
     assert "rejected rows: synth show run --rejected" in out
+
+
+def test_a_run_that_keeps_no_row_shows_its_funnel(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("in.jsonl").write_text('{"text": "one"}')
+    Path("mine.yaml").write_text(
+        "name: mine\nstages: [{read: {web: in.jsonl}}, {quality: [length: {min_words: 3}]}, write]"
+    )
+    monkeypatch.setattr(  # the same stages without Prefect
+        run_command,
+        "_run_flow",
+        lambda _arguments, folder, _progress: api.run("mine.yaml", out=folder),
+    )
+    assert main(["run", "mine.yaml"]) == ExitCode.EMPTY
+    out, err = capsys.readouterr()
+    assert "0 kept, 1 rejected: too_few_words 1" in out
+    assert "rejected rows: synth show outputs/mine --rejected" in out
+    assert "no row is left after quality" in err
