@@ -10,7 +10,6 @@ stages:
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated, Any, get_args
 
 from pydantic import Field, field_validator, model_validator
@@ -27,6 +26,7 @@ from seeds.clean import Clean
 from seeds.read import Read
 from synth.engine.plan import Plan
 from synth.engine.stage import Source, Stage
+from synth.errors import did_you_mean
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.follow_up import FollowUp
@@ -100,11 +100,18 @@ class StageEntry(Model):
     def _one_key(cls, value: Any) -> Any:
         if isinstance(value, str):
             value = {value: {}}
+        if isinstance(value, dict) and len(value) > 1 and next(iter(value)) in STAGES:
+            name = next(iter(value))
+            raise ValueError(
+                f"a stage is one key: indent the settings of `{name}` below it, or write them as "
+                f"`- {name}: {{…}}`"
+            )
         if not isinstance(value, dict) or len(value) != 1:
             raise ValueError(f"a stage is one key with its settings, like `- {_EXAMPLE}`")
         [(name, settings)] = value.items()
         if name not in STAGES:
-            raise ValueError(f"unknown stage {name!r}; known: {', '.join(STAGES)}{_meant(name)}")
+            meant = did_you_mean(name, STAGES)
+            raise ValueError(f"unknown stage {name!r}; known: {', '.join(STAGES)}{meant}")
         return {name: {} if settings is None else settings}
 
     @property
@@ -120,11 +127,6 @@ STAGES: dict[str, type[Stage]] = {
 }
 """Every stage that a recipe may name."""
 _EXAMPLE = "distill: {samples: 2}"
-
-
-def _meant(name: str) -> str:
-    close = difflib.get_close_matches(name, STAGES, 1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 class Recipe(Model):
@@ -150,7 +152,7 @@ class Recipe(Model):
         for position, entry in enumerate(entries):
             stage = entry.stage
             if kind not in stage.takes:
-                raise Misplaced(position, _misplaced(stage, kind))
+                raise _misplaced(position, stage, kind)
             if isinstance(stage, Write) and stage.format not in (None, *FORMATS_OF[kind]):
                 raise Misplaced(
                     position,
@@ -178,18 +180,20 @@ class Recipe(Model):
 
 
 class Misplaced(ValueError):  # noqa: N818  carries a place to the message, is not raised to users
-    def __init__(self, position: int, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, position: int, problem: str, advice: str = "") -> None:
+        super().__init__(problem)
         self.position = position
+        self.advice = advice
+        """What to change in a recipe; a command without one has other ways."""
 
 
-def _misplaced(stage: Stage, kind: Kind) -> str:
+def _misplaced(position: int, stage: Stage, kind: Kind) -> Misplaced:
     if isinstance(stage, Source):
-        return f"`{stage.name}` can only stand first"
+        return Misplaced(position, f"`{stage.name}` can only be the first stage")
     if kind is Kind.NOTHING:
-        return f"`{stage.name}` stands first, but a line starts with `read`"
+        return Misplaced(position, f"`{stage.name}` is the first stage, expected `read`")
     if kind is Kind.RELEASE:
-        return f"`{stage.name}` cannot follow `write`; only `push` can"
+        return Misplaced(position, f"`{stage.name}` cannot follow `write`; only `push` can")
     makers = {
         Kind.PROMPTS: "`read: {prompts: …}`",
         Kind.DOCUMENTS: "`read: {web: …}` or `rewrite`",
@@ -198,4 +202,6 @@ def _misplaced(stage: Stage, kind: Kind) -> str:
     }
     wanted = " or ".join(makers[kind] for kind in makers if kind in stage.takes)
     needs = " or ".join(sorted(stage.takes))
-    return f"`{stage.name}` needs {needs}, but here are {kind}; put {wanted} before it"
+    return Misplaced(
+        position, f"`{stage.name}` needs {needs}, but here are {kind}", f"put {wanted} before it"
+    )

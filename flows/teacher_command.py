@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows import loop
+from flows.recipe_file import load_recipe
 from synth.errors import ExitCode, InputError, RecipeError
 from synth.teacher.vllm.probe import Status
 from synth.teacher.vllm.probe import status as status_of
@@ -24,10 +25,13 @@ from synth.teacher.wire import parted
 MIN_COLUMNS = 140
 
 
+def teacher(arguments: Namespace) -> int:
+    """Keeps a recipe's teacher up, or tells how teachers fare."""
+    return int({"start": start, "status": status}[arguments.action](arguments))
+
+
 def start(arguments: Namespace) -> int:
     """The teacher that the recipe starts, up until Ctrl-C. Prints its addresses, one per line."""
-    from flows.recipe_file import load_recipe
-
     plan = load_recipe(arguments.recipe, overrides=arguments.set)
     config = plan.teacher
     if config is None or not config.starts:

@@ -283,6 +283,8 @@ class Runner:
             reasons=reasons,
             requests=tally.requests,
             reused=tally.reused,
+            retries=tally.retries,
+            unusable=tally.unusable,
             tokens_in=tally.tokens_in,
             tokens_out=tally.tokens_out,
             prefix_queries=tally.prefixes.queries,

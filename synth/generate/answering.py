@@ -21,6 +21,7 @@ from synth.errors import InputError
 from synth.generate.exemplars import Examples
 from synth.generate.template import shipped
 from synth.generate.trail import step
+from synth.paths import InputPath
 from synth.randomness import derive_seed
 from synth.record import RECORD, STEP, Turn, append_to_lists, derive, record_id, split
 from synth.teacher.protocol import Need, Reply, Request, Sampling
@@ -80,10 +81,10 @@ class Answering(ShardStage):
     """The teacher's reasoning goes to a column of its own, or is left out."""
     examples: Examples | None = None
     """Worked examples that the teacher is shown before the prompt."""
-    knowledge: Literal["generate"] | Path | None = None
+    knowledge: Literal["generate"] | InputPath | None = None
     """What the teacher is told besides the prompt: the text of a file, or what it says itself when
     it is first asked for facts that help (arXiv:2110.08387), a request more for each prompt."""
-    json_schema: dict[str, Any] | Path | None = None
+    json_schema: dict[str, Any] | InputPath | None = None
     """A JSON schema, or the path of a .json file: each answer is JSON that follows it. One that
     does not is shown its mistake once, then rejected as `reply_breaks_schema`."""
     logprobs: bool = False

@@ -17,6 +17,7 @@ from rapidfuzz import fuzz, process, utils
 
 from synth.errors import InputError
 from synth.model import Model
+from synth.paths import InputPath
 from synth.record import Turn
 
 MOST = 5_000  # each prompt is compared with all of them
@@ -39,7 +40,7 @@ class Examples(Model):
     is passed over.
     """
 
-    file: Path
+    file: InputPath
     """A JSONL file; each line has `prompt` and `answer`."""
     count: Annotated[int, Field(ge=1, le=32)] = 3
     """How many are shown."""

@@ -24,6 +24,7 @@ from synth.generate.template import PROMPTS, shipped
 from synth.generate.tool_calls import Call, CallError, Tool, calls_in, read_tools
 from synth.generate.trail import step
 from synth.kind import Kind
+from synth.paths import InputPath
 from synth.randomness import derive_seed
 from synth.record import RECORD, Turn, derive_through, record_id, split
 from synth.teacher.protocol import Need, Reply, Request, Sampling
@@ -62,7 +63,7 @@ class UseTools(ShardStage):
     not_in_fingerprint: ClassVar[tuple[str, ...]] = ("tools",)
     """Where its file lies does not matter; what it says does, as a file of the stage."""
 
-    tools: Path
+    tools: InputPath
     """A JSON file: a list of tools, each with `name`, `description` and `parameters`, the JSON
     schema of its arguments. OpenAI's form is read too."""
     most_calls: Annotated[int, Field(ge=1, le=32)] = 6

@@ -103,7 +103,7 @@ class Client:
             )
             try:
                 result = await attempt.result
-                answer = result.answer
+                answer = result.answer._replace(retries=tries)
                 if result.kind is AttemptKind.ANSWERED:
                     if answer.status in HOPELESS:
                         raise self._hopeless(attempt.replica, answer)

@@ -228,6 +228,10 @@ class Tally:
 
     requests: int = 0
     reused: int = 0
+    retries: int = 0
+    """Tries that failed, of requests that were answered in the end or given up."""
+    unusable: int = 0
+    """Replies that no text could be taken from."""
     tokens_in: int = 0
     tokens_out: int = 0
     miscounted: int = 0
@@ -338,11 +342,13 @@ class JournaledTeacher:
             replies = self._parse(received, key, request, answer.payload)
             if answer.permanent:
                 await self._journal.put(key, received)
+            self.tally.retries += answer.retries
         tally = self.tally
         tally.requests += 1
         tally.reused += stored is not None
         tally.miscounted += replies[0].miscounted
         for reply in replies:
+            tally.unusable += reply.fault is not None
             tally.tokens_in += reply.tokens_in
             tally.tokens_out += reply.tokens_out
             if self._on_reply:

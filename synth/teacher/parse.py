@@ -146,6 +146,8 @@ class CompletionAnswer(NamedTuple):
     """The JSON in the body, if it is a completion."""
     permanent: bool = True
     """Whether the request would get this answer again. Others are not journaled."""
+    retries: int = 0
+    """How many tries failed before this answer came."""
 
 
 def classify(status: int, body: bytes, request_id: str = "") -> CompletionAnswer:
