@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +19,39 @@ from filters.catalogue import FILTERS, VERIFIERS
 from filters.dedup.stage import METHODS
 from filters.entry import OWN
 from flows import loop, strict_yaml
+from flows.progress import ConsoleProgress
 from flows.recipe import STAGES
 from flows.recipe_file import check
+from flows.samples import run_manifests
 from flows.strict_yaml import Document
+from flows.terminal import print_funnel, print_headline, print_verdicts
 from seeds.formats import READERS
-from seeds.inputs import find_inputs
+from seeds.inputs import SettingError, find_inputs
 from seeds.read import Read
-from seeds.roles import job_of
+from synth.columns import job_of
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import CorpusStage, ShardStage
-from synth.errors import ExitCode, RecipeError
+from synth.errors import ExitCode, InputError, RecipeError, did_you_mean
 from synth.verdict_report import run_verdicts
 
 SHARD_ROWS = 5_000  # larger than where a teacher answers: no row takes longer than milliseconds
+OPTIONS = {"columns": "column", "format": "format", "split": "split", "limit": "limit"}
+"""Settings of `read`, and the options that give them."""
 Part = str | dict[str, Any]
+
+
+def filter(arguments: Namespace) -> int:  # noqa: A001  a command's function bears its name
+    """Filters alone over files or dataset folders."""
+    return run_alone(arguments, filter_stages(arguments.parts))
+
+
+def verify(arguments: Namespace) -> int:
+    """Verifiers alone over files or dataset folders."""
+    reject = arguments.reject
+    if reject is not None:
+        reject = [] if reject == "none" else [part.strip() for part in reject.split(",")]
+    return run_alone(arguments, verify_stages(arguments.parts, reject))
 
 
 def run_alone(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> int:
@@ -42,10 +59,6 @@ def run_alone(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> int:
 
     The funnel and the verdicts are shown, also where no row is left (`NoRowsError`).
     """
-    from flows.progress import ConsoleProgress
-    from flows.samples import run_manifests
-    from flows.terminal import print_funnel, print_headline, print_verdicts
-
     plan = plan_of(arguments, stages)
     out = arguments.out or Path("outputs") / plan.name
 
@@ -73,11 +86,15 @@ def plan_of(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> Plan:
     `InputError` for input that cannot be used."""
 
     columns = dict(_role_and_column(text) for text in arguments.column)
+    try:
+        job = arguments.job or _job(arguments, columns)
+    except SettingError as error:
+        raise InputError(_as_option(error)) from error
     read = {
-        arguments.job or _job(arguments, columns): arguments.input,
-        "columns": columns,
+        job: arguments.input,
         "format": arguments.format,
         "split": arguments.split,
+        "columns": columns,
         "limit": arguments.limit,
     }
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(arguments.input[0]).resolve().name).strip(".-")
@@ -90,11 +107,32 @@ def plan_of(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> Plan:
             {"write": {}},
         ],
     }
-    plan = check(Document(recipe, {}), Path(arguments.command))
+    document = Document(recipe, arguments.command)
+    document.options.update(
+        {("stages", 0, "read", key): f"--{option}" for key, option in OPTIONS.items()}
+    )
+    document.options["stages", 0, "read", job] = "the input"
+    for index, stage in enumerate(stages, 1):
+        [name] = stage
+        document.options["stages", index] = f"--with {name}"
+        document.options["stages", index, name] = "--with"
+        document.options["stages", index, name, "reject"] = "--reject"
+    plan = check(document, Path(arguments.command))
     source = plan.stages[0]
     assert isinstance(source, Read)
-    source.preflight()  # reports a missing column before anything is written
+    try:
+        source.preflight()  # reports a missing column before anything is written
+    except SettingError as error:
+        raise InputError(_as_option(error)) from error
     return plan
+
+
+def _as_option(error: SettingError) -> str:
+    """The message, with the setting as an option of the command."""
+    value = error.value
+    if error.key == "columns":
+        value = value.strip("{}").replace(": ", "=")
+    return f"{error.problem} `--{OPTIONS[error.key]} {value}`{error.rest}"
 
 
 def filter_stages(given: Sequence[str]) -> list[dict[str, Any]]:
@@ -156,19 +194,18 @@ def _role_and_column(text: str) -> tuple[str, str]:
 
 
 def _job(arguments: Namespace, columns: Mapping[str, str]) -> str:
-    """What the rows are, by the columns of the first file."""
-
+    """What the rows are: answers to be verified, or what the columns of the first file say."""
     forced = arguments.format if arguments.format in READERS else None
     paths = [Path(path).expanduser() for path in arguments.input]
     files = find_inputs(paths, forced=forced, split=arguments.split)
+    if arguments.command == "verify":
+        return "answers"
     most = Read.model_fields["max_line_bytes"].default
     return job_of(files[0].reader.ahead(files[0].path, web=True, max_bytes=most).columns, columns)
 
 
 def _unknown(name: object, known: Sequence[str], what: str = "filter") -> str:
-    close = get_close_matches(str(name), known, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
     return (
-        f"--with: unknown {what} {str(name)!r}; {hint}known: {', '.join(known)}, or "
-        "{use: 'package.module:name'}"
+        f"--with: unknown {what} {str(name)!r}; known: {', '.join(known)}, or "
+        f"{{use: 'package.module:name'}}{did_you_mean(str(name), known)}"
     )

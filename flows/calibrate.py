@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +16,32 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
+from flows import loop
+from flows.terminal import print_measures
 from synth.engine.stage import Place
-from synth.errors import InputError
+from synth.errors import ExitCode, InputError
 from synth.generate.judge import HIGHEST, LOWEST, Judge
 from synth.kind import Kind
 from synth.record import new_record, records_table
 from synth.teacher.config import TeacherConfig, open_teacher
-from synth.teacher.journal import Journal
-from synth.teacher.journaled import JournaledTeacher
+from synth.teacher.journal import Journal, JournaledTeacher
+
+
+def calibrate(arguments: Namespace) -> int:
+    """How well a judge agrees with people."""
+    gold = read_gold(arguments.gold)
+    try:
+        settings = {"rubric": arguments.rubric} if gold.scores else {"pairs": True}
+        judge = Judge.model_validate(settings)
+        teacher = TeacherConfig.model_validate(arguments.teacher)
+    except ValidationError as error:
+        raise InputError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
+    folder = Path("outputs") / f"calibrate-{arguments.gold.stem}"
+    values = loop.run(judged(gold, judge, teacher, folder, arguments.seed))
+    print_measures(agreement(gold, values) if gold.scores else pair_agreement(gold, values))
+    return ExitCode.OK
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,22 @@
-"""The command line, `synth`. Imports late, so that `synth --help` answers at once."""
+"""The command line, `synth`. A command's module is imported when it is called, and not before."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
 import re
+import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from flows.proxies import spare_loopback
+from flows.start_line import start_line
 from synth import __version__
 from synth.errors import ExitCode, SynthError
 
@@ -64,6 +69,26 @@ COMMANDS = {
 }
 """What each command does, and an example."""
 
+IN = {
+    "run": "run_command:run",
+    "preview": "preview:preview",
+    "check": "check:check",
+    "filter": "alone:filter",
+    "verify": "alone:verify",
+    "recipes": "check:recipes",
+    "schema": "check:schema",
+    "show": "show:show",
+    "trace": "trace_terminal:command",
+    "prompts": "prompts:command",
+    "calibrate": "calibrate:calibrate",
+    "push": "push_command:push",
+    "teacher": "teacher_command:teacher",
+    "serve": "serving:serve",
+}
+"""Where each command is, under `flows`."""
+
+RESUMABLE = ("run", "filter", "verify", "calibrate", "push", "serve")
+
 
 class _Parser(argparse.ArgumentParser):
     """Names the command that a mistyped one may stand for."""
@@ -83,21 +108,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)  # a stopped service ends as cleanly as Ctrl-C
     try:
-        from flows import commands
-
-        return int(getattr(commands, arguments.command)(arguments))
+        spare_loopback()
+        if arguments.command == "run" and (line := start_line(arguments)):
+            print(line, file=sys.stderr, flush=True)
+        module, function = IN[arguments.command].split(":")
+        return int(getattr(import_module(f"flows.{module}"), function)(arguments))
     except SynthError as error:
-        print(f"synth: {error}", file=sys.stderr)
+        _report(f"synth: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        print(
-            "\nsynth: interrupted. Nothing is lost: run the same command again to go on.",
-            file=sys.stderr,
-        )
+        goes_on = arguments.command in RESUMABLE
+        how = " Nothing is lost: run the same command again to go on." if goes_on else ""
+        print(f"\nsynth: interrupted.{how}", file=sys.stderr)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output has gone (`synth show … | head`)
         return ExitCode.OK
+
+
+def _report(message: str) -> None:
+    """Prints an error; a terminal wraps it between words, never inside a path."""
+    for line in message.split("\n"):
+        if sys.stderr.isatty():
+            room = shutil.get_terminal_size().columns
+            line = textwrap.fill(line, room, break_long_words=False, break_on_hyphens=False)
+        print(line, file=sys.stderr)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -121,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     preview = _command(commands, "preview")
     _add_recipe(preview, limit=False)
     preview.add_argument("--rows", type=_positive, default=5, help="rows to read (default: 5)")
+    preview.add_argument("--html", type=Path, metavar="FILE", help="also save it as an HTML page")
 
     check = _command(commands, "check")
     _add_recipe(check)
@@ -144,7 +180,14 @@ def _parser() -> argparse.ArgumentParser:
 
     show = _command(commands, "show")
     show.add_argument("run", type=Path, help="folder of the run, e.g. outputs/quickstart")
-    show.add_argument("--rows", type=int, default=3, help="samples to show (default: 3)")
+    show.add_argument(
+        "--rejected",
+        nargs="?",
+        const="",
+        metavar="REASON",
+        help="show the rejected rows, of one reason or all",
+    )
+    show.add_argument("--rows", type=_positive, help="rows to show (default: 3; rejected: 20)")
 
     trace = _command(commands, "trace")
     trace.add_argument("id", help="id of the row, or how it begins")

@@ -55,7 +55,7 @@ def tried_operations(run: Path, manifest: Manifest) -> dict[str, Tried]:
     return dict(sorted(found.items()))
 
 
-def told_rows(run: Path, manifests: Sequence[Manifest]) -> str | None:
+def evolved_in_words(run: Path, manifests: Sequence[Manifest]) -> str | None:
     """How many of the last stage's rows are evolved; None for a run that evolves nothing."""
 
     ended = [manifest for manifest in manifests if manifest.shards]

@@ -14,8 +14,8 @@ ROWS = 200  # of the input that are looked at
 
 def hints(plan: Plan) -> list[str]:
     """What a user may want to change, a sentence each."""
-    told = unmarked_answers(plan)
-    return [told] if told else []
+    hint = unmarked_answers(plan)
+    return [hint] if hint else []
 
 
 def unmarked_answers(plan: Plan) -> str | None:

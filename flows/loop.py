@@ -56,7 +56,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 def _runner() -> Callable[[Coroutine[Any, Any, T]], T]:
     """uvloop's, where there is one: the client costs a third less there."""
     try:
-        import uvloop
+        import uvloop  # noqa: PLC0415  not on Windows
     except ImportError:
         return asyncio.run
     runner: Callable[[Coroutine[Any, Any, T]], T] = uvloop.run

@@ -20,6 +20,7 @@ from prefect.runtime import flow_run
 
 from flows.hints import hints
 from flows.recipe_file import load_recipe
+from flows.samples import sample_rows
 from flows.tasks import Tasks
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.progress import Progress
@@ -177,8 +178,6 @@ async def _tag(*tags: str) -> None:
 
 async def _leave_artifacts(plan: Plan, run: Path, manifests: Sequence[Manifest]) -> None:
     """The funnel, the verdicts and some rows, for the page of the flow run."""
-    from flows.samples import sample_rows
-
     key = plan.name.lower().replace("_", "-").replace(".", "-")
     await acreate_table_artifact(
         [

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
@@ -145,6 +145,21 @@ def await_answer(server: Server) -> None:
         raise PrefectUnreachable(_did_not_start(server, f"status {status}"))
 
 
+@contextmanager
+def environment(updates: Mapping[str, str]) -> Iterator[None]:
+    """The variables have these values for the length of the block."""
+    before = {name: os.environ.get(name) for name in updates}
+    os.environ.update(updates)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
 def _did_not_start(server: Server, why: str) -> str:
     lines = (server.home / "server.log").read_text(errors="replace").splitlines()
     tail = "\n".join(f"    {line}" for line in lines[-LOG_TAIL_LINES:])
@@ -193,7 +208,7 @@ def _serve(home: Path, listener: int, parent: int) -> None:
     """Be the server: answer on the inherited socket for as long as `parent` lives."""
     threading.Thread(target=_end_with, args=(parent, home), daemon=True).start()
     gc.disable()  # a fifth of the start would go to looking for garbage among imports
-    from prefect.server.api.server import create_app
+    from prefect.server.api.server import create_app  # noqa: PLC0415  with the collector off
 
     app = create_app()
     gc.freeze()

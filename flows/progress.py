@@ -8,6 +8,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Self, TextIO
 
+from rich.console import Console
+from rich.text import Text
+
+from flows.terminal import yield_style
 from synth.engine.progress import Progress
 from synth.store.manifest import Manifest
 from synth.teacher.protocol import Reply
@@ -54,8 +58,13 @@ class ConsoleProgress(Progress):
         return self.out.isatty()
 
     def say(self, message: str) -> None:
+        self._print(message, "yellow" if message.startswith("WARNING") else "")
+
+    def _print(self, message: str, style: str) -> None:
+        """A terminal wraps the message between words; a log gets it on one line."""
         self._clear()
-        print(message, file=self.out, flush=True)
+        Console(file=self.out).print(Text(message, style), soft_wrap=not self._terminal)
+        self.out.flush()
 
     def stage_starts(self, index: int, name: str, rows: int | None) -> None:
         self._running = _Running(f"{index:02d}-{name}", rows, time.monotonic())
@@ -92,9 +101,10 @@ class ConsoleProgress(Progress):
         journal = f", {stage.reused:,} replies from the journal" if stage.reused else ""
         hits = manifest.prefix_hit_rate
         cache = f", prefix cache {hits:.0%}" if stage.tokens and hits is not None else ""
-        self.say(
+        self._print(
             f"{name:<14} {manifest.rows_kept:>7,} kept of {rows:,} ({share})"
-            f"{speed}{cache}{journal}, {seconds:.1f} s"
+            f"{speed}{cache}{journal}, {seconds:.1f} s",
+            yield_style(manifest),
         )
 
     def _maybe_show(self) -> None:

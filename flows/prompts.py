@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import AsyncIterator
 
 import pyarrow as pa
 
+from flows import loop
+from flows.conversation import exchange_title, print_request
+from flows.recipe_file import load_recipe
 from synth.engine.plan import Plan
 from synth.engine.replay import Exchange, unanswered
 from synth.engine.stage import Outcome, Place, ShardStage, Source
-from synth.errors import InputError
+from synth.errors import ExitCode, InputError
 from synth.teacher.protocol import Identity
 
 ANY_MODEL = "MODEL"
 """Stands for the name of a model that only its server knows."""
+
+
+def command(arguments: Namespace) -> int:
+    """What the recipe asks of one row of its input."""
+    plan = load_recipe(arguments.recipe, overrides=arguments.set, teacher=arguments.teacher)
+    loop.run(print_prompts(plan, arguments.row, as_json=arguments.json))
+    return ExitCode.OK
 
 
 def input_row(plan: Plan, row: int) -> pa.Table:
@@ -59,8 +70,6 @@ async def prompts(plan: Plan, row: int) -> AsyncIterator[tuple[str, list[Exchang
 
 async def print_prompts(plan: Plan, row: int, *, as_json: bool) -> None:
     """Prints them: for people, or as one request body a line, as it is sent."""
-    from flows.told import exchange_title, print_request
-
     async for label, made in prompts(plan, row):
         if as_json:
             for exchange in made if not isinstance(made, str) else ():
@@ -86,8 +95,4 @@ def _model(plan: Plan) -> str:
     config = plan.teacher
     if config is None:
         return ANY_MODEL
-    if config.launch:
-        return config.launch.name
-    if config.embedded is not None:
-        return config.embedded.name
-    return config.model or ANY_MODEL
+    return config.backend().name or ANY_MODEL

@@ -10,7 +10,6 @@ stages:
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from inspect import isabstract
@@ -31,6 +30,7 @@ from seeds.clean import Clean
 from seeds.read import Read
 from synth.engine.plan import Plan
 from synth.engine.stage import Source, Stage
+from synth.errors import did_you_mean
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.follow_up import FollowUp
@@ -116,11 +116,18 @@ class StageEntry(Model):
                 name: {} if part is None and name == "with" else part
                 for name, part in value.items()
             }
+        if isinstance(value, dict) and len(value) > 1 and next(iter(value)) in STAGES:
+            name = next(iter(value))
+            raise ValueError(
+                f"a stage is one key: indent the settings of `{name}` below it, or write them as "
+                f"`- {name}: {{…}}`"
+            )
         if not isinstance(value, dict) or len(value) != 1:
             raise ValueError(f"a stage is one key with its settings, like `- {_EXAMPLE}`")
         [(name, settings)] = value.items()
         if name not in STAGES:
-            raise ValueError(f"unknown stage {name!r}; known: {', '.join(STAGES)}{_meant(name)}")
+            meant = did_you_mean(name, STAGES)
+            raise ValueError(f"unknown stage {name!r}; known: {', '.join(STAGES)}{meant}")
         return {name: {} if settings is None else settings}
 
     @model_validator(mode="after")
@@ -179,11 +186,6 @@ STAGE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _EXAMPLE = "distill: {samples: 2}"
 
 
-def _meant(name: str) -> str:
-    close = difflib.get_close_matches(name, STAGES, 1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
 class Recipe(Model):
     """A pipeline from seeds to a dataset."""
 
@@ -207,7 +209,7 @@ class Recipe(Model):
         for position, entry in enumerate(entries):
             stage = entry.stage
             if kind not in stage.takes:
-                raise Misplaced(position, _misplaced(stage, kind))
+                raise _misplaced(position, stage, kind)
             if isinstance(stage, Write) and stage.format not in (None, *FORMATS_OF[kind]):
                 raise Misplaced(
                     position,
@@ -235,18 +237,20 @@ class Recipe(Model):
 
 
 class Misplaced(ValueError):  # noqa: N818  carries a place to the message, is not raised to users
-    def __init__(self, position: int, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, position: int, problem: str, advice: str = "") -> None:
+        super().__init__(problem)
         self.position = position
+        self.advice = advice
+        """What to change in a recipe; a command without one has other ways."""
 
 
-def _misplaced(stage: Stage, kind: Kind) -> str:
+def _misplaced(position: int, stage: Stage, kind: Kind) -> Misplaced:
     if isinstance(stage, Source):
-        return f"`{stage.name}` can only stand first"
+        return Misplaced(position, f"`{stage.name}` can only be the first stage")
     if kind is Kind.NOTHING:
-        return f"`{stage.name}` stands first, but a line starts with `read`"
+        return Misplaced(position, f"`{stage.name}` is the first stage, expected `read`")
     if kind is Kind.RELEASE:
-        return f"`{stage.name}` cannot follow `write`; only `push` can"
+        return Misplaced(position, f"`{stage.name}` cannot follow `write`; only `push` can")
     makers = {
         Kind.PROMPTS: "`read: {prompts: …}`",
         Kind.DOCUMENTS: "`read: {web: …}` or `rewrite`",
@@ -255,4 +259,6 @@ def _misplaced(stage: Stage, kind: Kind) -> str:
     }
     wanted = " or ".join(makers[kind] for kind in makers if kind in stage.takes)
     needs = " or ".join(sorted(stage.takes))
-    return f"`{stage.name}` needs {needs}, but here are {kind}; put {wanted} before it"
+    return Misplaced(
+        position, f"`{stage.name}` needs {needs}, but here are {kind}", f"put {wanted} before it"
+    )

@@ -1,61 +1,65 @@
-"""A recipe file, read and checked: what is wrong is told in its place, with the choices.
+"""A recipe file becomes a plan: found by name or path, changed by options, its paths resolved.
 
-A recipe is found by name or path, values are set over it (`--set`), its input paths are resolved,
-and the whole is validated; each mistake becomes one line with file, line and choices.
+Each mistake becomes one line with the file, the line and the choices (`recipe_errors`).
 """
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+import orjson
+from pydantic import ValidationError
 
 from flows import strict_yaml
-from flows.recipe import Misplaced, Recipe
-from flows.recipe_paths import where_in, with_paths
+from flows.recipe import STAGES, Recipe
+from flows.recipe_errors import explain
 from flows.strict_yaml import Document, Location
 from synth.engine.plan import Plan
-from synth.errors import InputError, RecipeError
-from synth.teacher.address import without_keys
+from synth.errors import InputError, RecipeError, did_you_mean
+from synth.paths import path_context
 
 SHIPPED = Path(__file__).resolve().parent / "recipes"
+ROOT = SHIPPED.parents[1]
+LISTS = {"quality": "filters", "verify": "checks"}
+"""The stages that have a short form, a list, and the key that the list stands for."""
 
 
 def load_recipe(
-    name: str,
+    recipe: str | Path | Mapping[str, Any],
     *,
     overrides: Sequence[str] = (),
     replaced: Mapping[tuple[str, str | None], Any] | None = None,
     teacher: str | None = None,
     limit: int | None = None,
 ) -> Plan:
-    """The plan of a recipe: a file, or a shipped one by name, with values set over it.
+    """The plan of a recipe: a file, a shipped one by name, or a dict, with values set over it.
 
     `overrides` are like `stages.evolve.rounds=2` or `seed=7`. `replaced` puts a value in the place
     of a setting (stage, key), or of all settings of a stage (stage, None). Raises `RecipeError`,
     one line per mistake.
     """
-    path = find(name)
-    document = strict_yaml.load(path)
+    if isinstance(recipe, Mapping):
+        path = Path("recipe")
+        document = Document(orjson.loads(orjson.dumps(dict(recipe), default=str)), "the recipe")
+    else:
+        path = find(str(recipe))
+        document = strict_yaml.load(path)
     if not isinstance(document.value, dict):
         raise RecipeError(f"{path.name} is no mapping; a recipe starts with `name: …`, `stages: …`")
-    changes = list(overrides)
     if teacher is not None:
         document.value["teacher"] = teacher
-    if limit is not None:
-        changes.append(f"stages.read.limit={limit}")
+        document.options["teacher",] = "--teacher"
     for (stage, key), value in (replaced or {}).items():
-        settings = _step(document.value.get("stages"), stage, stage, "stages")
-        if key is None:
-            settings.clear()
-        settings.update(value if key is None else {key: value})
-    for change in changes:
+        keys = ["stages", stage] if key is None else ["stages", stage, key]
+        _set(document, keys, value, f"the new value of {'.'.join(keys)}")
+    for change in overrides:
         _override(document, change)
+    if limit is not None:
+        _set(document, ["stages", "read", "limit"], limit, "--limit")
     return check(document, path)
 
 
@@ -79,17 +83,17 @@ def _choices() -> str:
 
 def check(document: Document, path: Path) -> Plan:
     """The document as a plan. Raises `RecipeError`, one line per mistake: file, line, choices."""
-    resolved = with_paths(document, path)
     _make_importable(path.parent)
+    context = path_context((path.parent, Path.cwd(), ROOT))
     try:
-        recipe = Recipe.model_validate(resolved)
+        recipe = Recipe.model_validate(document.value, context=context)
     except ValidationError as error:
-        raise RecipeError("\n".join(_tell_all(document, path, error.errors()))) from error
+        raise RecipeError(explain(document, error)) from error
     for index, entry in enumerate(recipe.stages):
         try:
             entry.stage.files()
         except InputError as error:
-            where = where_in(document, path, ("stages", index, entry.stage.name))
+            where = document.where(document.path(("stages", index, entry.stage.name)))
             raise RecipeError(f"{where}: {error}") from error
     return recipe.plan(document.value)
 
@@ -101,124 +105,65 @@ def _make_importable(folder: Path) -> None:
             sys.path.append(place)
 
 
-def _tell_all(document: Document, path: Path, mistakes: Sequence[Any]) -> list[str]:
-    """A line for each place; where a value may be of several kinds, pydantic has one for each."""
-    places: dict[tuple[str, ...], list[Any]] = {}
-    for mistake in mistakes:
-        places.setdefault(_place(document, mistake), []).append(mistake)
-    return [_tell(document, path, place, found) for place, found in places.items()]
-
-
-def _place(document: Document, mistake: Any) -> tuple[str, ...]:
-    """Where the mistake is, in the recipe's own keys: pydantic names the kinds of value too."""
-    node, place = document.value, []
-    for part in mistake["loc"]:
-        if isinstance(node, list) and isinstance(part, int) and part < len(node):
-            node = node[part]
-        elif isinstance(node, dict) and part in node:
-            node = node[part]
-            place.append(str(part))
-    if mistake["type"] in ("missing", "extra_forbidden") and str(mistake["loc"][-1]) not in place:
-        place.append(str(mistake["loc"][-1]))
-    return tuple(place)
-
-
-def _tell(document: Document, path: Path, place: Sequence[str], mistakes: Sequence[Any]) -> str:
-    mistake = mistakes[0]
-    location: Location = mistake["loc"]
-    cause = mistake.get("ctx", {}).get("error")
-    if isinstance(cause, Misplaced):
-        location = (*location, cause.position)
-    where = where_in(document, path, location)
-    key, parent = place[-1] if place else "", ".".join(place[:-1]) or "the recipe"
-    at = ".".join(place) or "the recipe"
-    match mistake["type"]:
-        case "extra_forbidden":
-            known = _fields_at(location[:-1])
-            return f"{where}: unknown key {key!r} in {parent}; {_near(key, known)}"
-        case "missing":
-            return f"{where}: {at} is missing"
-        case "value_error":
-            return f"{where}: {mistake['msg'].removeprefix('Value error, ')}"
-        case "literal_error" if "[key]" in location:
-            known = re.findall(r"'([^']*)'", " ".join(one["msg"] for one in mistakes))
-            return f"{where}: unknown key {key!r} in {parent}; {_near(key, known)}"
-    shown = without_keys(repr(mistake["input"]))
-    shown = shown if len(shown) < 80 else shown[:77] + "…"
-    wrong = dict.fromkeys(one["msg"].removeprefix("Value error, ") for one in mistakes)
-    return f"{where}: {at} is {shown}: {', or: '.join(wrong)}"
-
-
-def _near(key: str, known: Sequence[str]) -> str:
-    """What the key may have been meant to be, or else what it may be."""
-    near = difflib.get_close_matches(key, known, n=1)
-    meant = f"; did you mean {near[0]!r}?" if near else ""
-    return f"known: {', '.join(known) or 'none'}{meant}"
-
-
-def _fields_at(location: Location) -> list[str]:
-    """The keys that the model at this place of a recipe knows."""
-    model: Any = Recipe
-    for part in location:
-        if isinstance(part, int):
-            continue
-        field = getattr(model, "model_fields", {}).get(part)
-        if field is None:
-            continue
-        model = _model_in(field.annotation) or model
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The first pydantic model inside an annotation such as `list[StageEntry] | None`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    inner = (_model_in(part) for part in getattr(annotation, "__args__", ()))
-    return next((model for model in inner if model), None)
-
-
 def _override(document: Document, change: str) -> None:
     """Sets one value, `stages.evolve.rounds=2`: stages are named, or numbered from 0."""
     at, separator, text = change.partition("=")
     if not separator or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", at):
         raise RecipeError(f"--set {change!r} is not like stages.evolve.rounds=2")
-    value = strict_yaml.parse(text.encode(), f"--set {at}").value
-    *parents, last = at.split(".")
-    node = document.value
-    for depth, part in enumerate(parents):
-        node = _step(node, part, change, ".".join(parents[:depth]) or "the recipe")
-    if isinstance(node, list):
-        _step(node, last, change, ".".join(parents))  # says what there is where it is not there
-        place = next(n for n, one in enumerate(node) if isinstance(one, dict) and last in one)
-        node[place] = {last: value}
-        return
-    if not isinstance(node, dict):
-        raise RecipeError(
-            f"--set {change}: {'.'.join(parents)} is no mapping, so it has no {last!r}"
-        )
-    node[last] = value
+    option = f"--set {at}"
+    if (first := at.split(".")[0]) in STAGES:
+        raise RecipeError(f"{option}: no key {first!r} in the recipe; did you mean stages.{at}?")
+    _set(document, at.split("."), strict_yaml.parse(text.encode(), option).value, option)
 
 
-def _step(node: Any, part: str, change: str, where: str) -> Any:
-    if isinstance(node, list):
-        for i, item in enumerate(node):
-            if isinstance(item, str) and item == part:
-                item = node[i] = {part: {}}
-            if isinstance(item, dict) and part in item:
-                if item[part] is None:
-                    item[part] = {}
-                return item[part]
-        if part.isdecimal() and int(part) < len(node):
-            return node[int(part)]
-        names = [next(iter(item)) if isinstance(item, dict) else str(item) for item in node]
-        raise RecipeError(
-            f"--set {change}: there is no {part!r} in {where}, which has {', '.join(names)}. "
-            "`--set` changes what is there; add a stage in the recipe's file"
+def _set(document: Document, keys: Sequence[str], value: Any, option: str) -> None:
+    """Puts the value in its place and records the option that gave it."""
+    node: Any = document.value
+    parent: Any = None
+    path: Location = ()
+    for depth, key in enumerate(keys):
+        where, last = ".".join(keys[:depth]) or "the recipe", depth == len(keys) - 1
+        stage = keys[depth - 1] if keys[0] == "stages" else ""
+        if isinstance(node, list) and stage in LISTS and key in STAGES[stage].model_fields:
+            node = parent[stage] = {LISTS[stage]: node}  # the long form of `verify: [maths]`
+        if isinstance(node, list):
+            index = _index(node, key, where, option)
+            path = (*path, index)
+            if node[index] == key:  # `- distill`, short for `- distill: {}`
+                node[index] = {key: {}}
+            if not isinstance(node[index], dict) or key not in node[index]:  # a number
+                if last:
+                    node[index] = value
+                node = node[index]
+                continue
+            node = node[index]
+        if not isinstance(node, dict):
+            raise RecipeError(f"{option}: {where} is no mapping, so it has no {key!r}")
+        path = (*path, key)
+        if last:
+            node[key] = value
+        elif node.get(key) is None:
+            node[key] = {}
+        elif key == "teacher" and isinstance(node[key], str):
+            node[key] = {"embedded": {}} if node[key] == "embedded" else {"url": node[key]}
+        parent, node = node, node[key]
+    document.options[path] = option
+
+
+def _index(items: Sequence[Any], key: str, where: str, option: str) -> int:
+    """Where the list has the item of this name or number."""
+    names = [next(iter(item)) if isinstance(item, dict) else str(item) for item in items]
+    if key in names:
+        return names.index(key)
+    if key.isdecimal() and int(key) < len(items):
+        return int(key)
+    adding = ""
+    if where == "stages" and key in STAGES:
+        adding = (
+            "; `--set` cannot add a stage, since a stage needs its place: copy the recipe to a "
+            f"file and write `- {key}: {{…}}` where it belongs"
         )
-    if not isinstance(node, dict):
-        raise RecipeError(f"--set {change}: {where} is no mapping, so it has no {part!r}")
-    if node.get(part) is None:
-        node[part] = {}
-    elif isinstance(node[part], str) and part == "teacher":
-        node[part] = {"embedded": {}} if node[part] == "embedded" else {"url": node[part]}
-    return node[part]
+    raise RecipeError(
+        f"{option}: no {key!r} in {where}, which has {', '.join(names)}"
+        f"{did_you_mean(key, names)}{adding}"
+    )

@@ -26,7 +26,7 @@ JOBS = {
     "check, grade and choose": ("verify", "judge", "select", "prefer"),
     "write and publish": ("write", "push"),
 }
-"""What the stages are for, in the order in which they are told of."""
+"""What the stages are for, in the order of the page."""
 
 
 def reference() -> str:

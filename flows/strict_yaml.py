@@ -1,12 +1,13 @@
 """YAML without its traps: no duplicate keys, no aliases, no `no` that means False, at most 1 MB.
 
-Remembers the line of every key and item, so that a mistake found later can be shown in its place.
+Records the line of every key and item, so that an error found later can name it.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +21,45 @@ Location = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a YAML file says, and where. `lines` maps the path of a value to its line, from 1."""
+    """A YAML file's value, and where each part of it comes from."""
 
     value: Any
-    lines: dict[Location, int]
+    name: str
+    """Of the file, or of the command whose options make the value."""
+    lines: Mapping[Location, int] = field(default_factory=dict)
+    """The line of each key and item, from 1."""
+    options: dict[Location, str] = field(default_factory=dict)
+    """The parts that an option of the command line gave, with the option: `--set seed`."""
 
-    def line(self, location: Location) -> int:
-        """The line of the value, or of the nearest one around it.
+    def path(self, location: Location) -> Location:
+        """The location in the document's own keys, as far as the document has them.
 
-        Parts of the location that the file does not have (defaults, short forms) are passed over.
+        Parts that it does not have (defaults, long forms, pydantic's names of types) are left out.
         """
-        found: Location = ()
+        node, found = self.value, []
         for part in location:
-            if (*found, part) in self.lines:
-                found = (*found, part)
-        return self.lines.get(found, 1)
+            listed = isinstance(node, list) and isinstance(part, int) and part < len(node)
+            if listed or (isinstance(node, dict) and part in node):
+                node = node[part]
+            elif node is not None and node == part:  # `- distill`, short for `- distill: {}`
+                node = None
+            else:
+                continue
+            found.append(part)
+        return tuple(found)
+
+    def option(self, path: Location) -> Location | None:
+        """The part around this path that an option gave; None where the file gave it."""
+        starts = (path[:end] for end in range(len(path), 0, -1))
+        return next((start for start in starts if start in self.options), None)
+
+    def where(self, path: Location) -> str:
+        """`my.yaml, line 4`, or the option that gave the value, or the document's name alone."""
+        if (given := self.option(path)) is not None:
+            return self.options[given]
+        starts = (path[:end] for end in range(len(path), -1, -1))
+        line = next((self.lines[start] for start in starts if start in self.lines), None)
+        return f"{self.name}, line {line}" if line else self.name
 
 
 class _Loader(yaml.SafeLoader):
@@ -85,7 +110,7 @@ def parse(content: bytes, name: str) -> Document:
     except yaml.YAMLError as error:
         raise RecipeError(f"{name}: {error}") from error
     lines: dict[Location, int] = {}
-    return Document(_build(node, (), lines, name), lines)
+    return Document(_build(node, (), lines, name), name, lines)
 
 
 def _build(node: yaml.Node | None, at: Location, lines: dict[Location, int], name: str) -> Any:
@@ -101,7 +126,7 @@ def _build(node: yaml.Node | None, at: Location, lines: dict[Location, int], nam
             key = str(key_node.value)
             if key in mapping:
                 raise RecipeError(
-                    f"{name}, line {line}: the key {key!r} stands here a second time (first on "
+                    f"{name}, line {line}: the key {key!r} is here a second time (first on "
                     f"line {lines[(*at, key)]}); remove one"
                 )
             lines[(*at, key)] = line

@@ -1,20 +1,28 @@
 """One Prefect task is one job: a shard of a stage. It gets plain values and returns a number.
 
-Records never pass through Prefect. The runner that does the job is found by the run's folder, in
-the process that opened it.
+Records never pass through Prefect. In the process that opened the run, a task uses its runner;
+elsewhere, it makes a runner from the run's folder.
 """
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar, Token
 from pathlib import Path
 from typing import Self
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from flows.run_file import check_teacher, load_plan, save_plan
+from synth.engine.needs import needs
 from synth.engine.runner import Action, Job, Runner
+from synth.errors import TeacherFault
+from synth.teacher.config import open_teacher
 
-_OPEN: dict[str, Runner] = {}
+_opened: ContextVar[Runner | None] = ContextVar("opened", default=None)
+"""The runner of the flow that goes on. Prefect runs an async task in its caller's context."""
 
 
 @task(
@@ -24,8 +32,35 @@ _OPEN: dict[str, Runner] = {}
     persist_result=False,
 )
 async def shard(label: str, run: str, stage: int, name: str, action: str, number: int) -> int:  # noqa: ARG001  Prefect shows the label
-    """The job is done, its receipt on disk. Returns how many shards it left."""
-    return await _OPEN[run].perform(Job(stage, name, Action(action), number))
+    """Does the job and leaves its receipt on disk. Returns how many shards it left."""
+    return await _perform(Path(run), Job(stage, name, Action(action), number))
+
+
+async def _perform(run: Path, job: Job) -> int:
+    # not in the task itself: a task may be pickled by value, and no context variable can be
+    runner = _opened.get()
+    if runner is not None and runner.run.resolve() == run:
+        return await runner.perform(job)
+    async with _reopened(run, job) as runner:
+        return await runner.perform(job)
+
+
+@asynccontextmanager
+async def _reopened(run: Path, job: Job) -> AsyncIterator[Runner]:
+    """A runner for the job, in a process that did not open the run."""
+    plan, identity = load_plan(run)
+    if not plan.stages[job.stage].asks_teacher:
+        yield Runner(plan, run, answered=identity)
+        return
+    check_teacher(plan)
+    assert plan.teacher is not None
+    async with open_teacher(plan.teacher, needs=needs(plan)) as served:
+        if served.identity != identity:
+            raise TeacherFault(
+                f"{served.description} answers here, but the run began with "
+                f"{identity.model if identity else 'no teacher'}: run the recipe again"
+            )
+        yield Runner(plan, run, served)
 
 
 class Tasks:
@@ -33,15 +68,18 @@ class Tasks:
 
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
-        self._key = str(Path(runner.run).resolve())
+        self._token: Token[Runner | None] | None = None
 
     def __enter__(self) -> Self:
-        _OPEN[self._key] = self.runner
+        save_plan(self.runner.plan, self.runner.run, self.runner.receipts.identity)
+        self._token = _opened.set(self.runner)
         return self
 
     def __exit__(self, *_: object) -> None:
-        del _OPEN[self._key]
+        assert self._token is not None
+        _opened.reset(self._token)
 
     async def __call__(self, job: Job) -> int:
-        """As a task of the flow run that is going on."""
-        return await shard(job.label, self._key, job.stage, job.name, job.action.value, job.shard)
+        """Performs the job as a task of the flow run that is going on."""
+        run = str(self.runner.run.resolve())
+        return await shard(job.label, run, job.stage, job.name, job.action.value, job.shard)

@@ -15,20 +15,23 @@ from rich.table import Table
 from rich.text import Text
 
 from flows import loop
+from flows.recipe_file import load_recipe
 from synth.errors import ExitCode, InputError, RecipeError
-from synth.teacher.address import parted
-from synth.teacher.config import started
+from synth.teacher.vllm.probe import Status
+from synth.teacher.vllm.probe import status as status_of
 from synth.teacher.vllm.server import KEY
-from synth.teacher.vllm.status import Status
-from synth.teacher.vllm.status import status as status_of
+from synth.teacher.wire import parted
 
 MIN_COLUMNS = 140
 
 
+def teacher(arguments: Namespace) -> int:
+    """Keeps a recipe's teacher up, or tells how teachers fare."""
+    return int({"start": start, "status": status}[arguments.action](arguments))
+
+
 def start(arguments: Namespace) -> int:
     """The teacher that the recipe starts, up until Ctrl-C. Prints its addresses, one per line."""
-    from flows.recipe_file import load_recipe
-
     plan = load_recipe(arguments.recipe, overrides=arguments.set)
     config = plan.teacher
     if config is None or not config.starts:
@@ -39,11 +42,12 @@ def start(arguments: Namespace) -> int:
     logs = arguments.logs or Path("outputs") / plan.name / "teacher"
 
     async def go() -> None:
-        async with started(config, logs, _say) as fleet:
-            print(*fleet.urls, sep="\n", flush=True)
-            command = how_to_use(arguments.recipe, fleet.urls, KEY if fleet.api_key else None)
+        async with config.backend().up(logs, _say) as endpoint:
+            print(*endpoint.urls, sep="\n", flush=True)
+            key = KEY if endpoint.api_key else None
+            command = how_to_use(arguments.recipe, endpoint.urls, key)
             _say(f"use it from another terminal; Ctrl-C here ends it:\n  {command}")
-            raise await fleet.lost()
+            raise await endpoint.lost()
 
     try:
         loop.run(go())
@@ -108,7 +112,7 @@ def print_status(servers: list[Status]) -> None:
     console = Console()
     console.width = max(console.width, MIN_COLUMNS)  # an address in pieces cannot be copied
     console.print(table)
-    _print_abilities(console, [server for server in servers if server.findings])
+    _print_abilities(console, [server for server in servers if server.abilities])
 
 
 def _print_abilities(console: Console, servers: list[Status]) -> None:
@@ -120,10 +124,10 @@ def _print_abilities(console: Console, servers: list[Status]) -> None:
     table.add_column("")
     for server in servers:
         table.add_column(server.url, overflow="fold")
-    for need in servers[0].findings:
-        table.add_row(need, *(Text(server.findings[need].told) for server in servers))
-    told = ("-" if server.load is None else "yes" for server in servers)
-    table.add_row("metrics, prefix cache", *told)
+    for need in servers[0].abilities:
+        table.add_row(need, *(Text(server.abilities[need].detail) for server in servers))
+    metrics = ("-" if server.load is None else "yes" for server in servers)
+    table.add_row("metrics, prefix cache", *metrics)
     console.print(table)
 
 

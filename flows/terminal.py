@@ -1,4 +1,4 @@
-"""What `synth` prints about a run: the funnel, samples side by side, where things are."""
+"""What `synth` prints about a run: the funnel in words, samples, verdicts, where things are."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from flows.evolved import rounds, told_rows, tried_operations
+from flows.evolved import evolved_in_words, rounds, tried_operations
+from flows.samples import stage_label
 from synth.engine.lock import worked_on_by
 from synth.engine.plan import RELEASE
 from synth.store.manifest import Manifest
@@ -23,49 +25,99 @@ from synth.verdict_report import verdict_rows
 
 MAX_CHARS = 700
 CONTROL = re.compile(r"[\x00-\x06\x0e-\x1f\x7f-\x9f]")  # rich itself strips 7, 8 and 11 to 13
+POOR = 0.5  # a stage that keeps a smaller share is shown in red
+CHOOSING = ("select", "prefer")  # stages that reject most rows by design
+
+
+def print_line(text: str, style: str = "", indent: int = 0) -> None:
+    """A line of any length; a terminal wraps it between words, a file gets it whole."""
+    console = Console(highlight=False)
+    if console.is_terminal:
+        console.print(Padding(Text(text, style), (0, 0, 0, indent), expand=False))
+    else:
+        console.print(Text(" " * indent + text, style), soft_wrap=True)
 
 
 def print_funnel(manifests: Sequence[Manifest]) -> None:
-    """Rows per stage and why some left. In + made = kept + rejected, in each line."""
-    table = Table(title="funnel", title_justify="left", box=None, pad_edge=False)
-    table.add_column("stage")
-    for column in ("in", "made", "kept", "rejected"):
-        table.add_column(column, justify="right")
-    table.add_column("why rows left", overflow="fold")
+    """What each stage made, kept and rejected, in words, with the reasons."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    before = None
     for stage in manifests:
-        reasons = ", ".join(f"{reason} {n}" for reason, n in stage.reasons.most_common())
-        counts = (stage.rows_in, stage.rows_made, stage.rows_kept, stage.rows_rejected)
-        table.add_row(f"{stage.index:02d}-{stage.stage}", *(f"{n:,}" for n in counts), reasons)
-    Console().print(table)
-    told = [
-        f"{stage.index:02d}-{stage.stage} {stage.prefix_hit_rate:.0%}"
+        words = Text("; ").join(Text(*part) for part in stage_in_words(before, stage))
+        table.add_row(stage_label(stage), words)
+        before = stage
+    print_line("funnel", "italic")
+    Console(highlight=False).print(table)
+    hits = [
+        f"{stage_label(stage)} {stage.prefix_hit_rate:.0%}"
         for stage in manifests
         if stage.prefix_hit_rate is not None
     ]
-    if told:
-        print(f"prompt tokens that the prefix cache had: {', '.join(told)}")
+    if hits:
+        print_line(f"prompt tokens found in the prefix cache: {', '.join(hits)}")
     for stage in manifests:
         if stage.unjudged:
-            print(stage.unjudged)
+            print_line(stage.unjudged)
         for shard in stage.shards:
             for note in shard.notes:
-                print(f"{stage.index:02d}-{stage.stage}/{shard.shard:05d}: {_short(note)}")
+                print_line(f"{stage_label(stage)}/{shard.shard:05d}: {short(note)}")
 
 
-def print_samples(rows: Sequence[dict[str, str]]) -> None:
-    """Rows one below the other, each from seed to result."""
-    if not rows:
-        return
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column()
-    table.add_column(overflow="fold")
+def stage_in_words(before: Manifest | None, stage: Manifest) -> list[tuple[str, str]]:
+    """Sentences with their styles: `22 prompts, 88 answers (4 samples each)`, `all kept`."""
+    total, kept, rejected = stage.rows_in + stage.rows_made, stage.rows_kept, stage.rows_rejected
+    made = ""
+    if before is None:
+        made = f"{_count(total, 'rows' if rejected else stage.kind)} read"
+    elif stage.releases:
+        made = f"{_count(kept, 'rows')} {'released' if stage.stage == 'write' else 'published'}"
+    elif stage.kind != before.kind:
+        samples = stage.settings.get("samples") or 1
+        each = f" ({samples} samples each)" if samples != 1 else ""
+        made = f"{_count(stage.rows_in, before.kind)}, {_count(total, stage.kind)}{each}"
+    elif stage.rows_made:
+        made = f"{_count(stage.rows_in, stage.kind)} became {total:,}"
+    parts = [(made, "")] if made else []
+    if rejected:
+        reasons = ", ".join(f"{reason} {n:,}" for reason, n in stage.reasons.most_common())
+        words = f"{kept:,} kept, {rejected:,} rejected: {reasons}"
+        parts.append((words, yield_style(stage)))
+    elif before is not None and not stage.releases:
+        parts.append((f"all {kept:,} kept", ""))
+    return parts
+
+
+def yield_style(stage: Manifest) -> str:
+    """Yellow for a stage that rejected rows, red where it kept few, none else."""
+    if not stage.rows_rejected:
+        return ""
+    few = stage.rows_kept < POOR * (stage.rows_in + stage.rows_made)
+    return "red" if few and stage.stage not in CHOOSING else "yellow"
+
+
+def print_samples(rows: Sequence[Mapping[str, str]]) -> None:
+    """Two lines a row: its id and prompt or source, then the result and its verdicts."""
     for row in rows:
-        table.add_row("")
-        for name in ("seed", "prompt", "result", "how"):
-            if text := row.get(name):
-                shown = ", ".join(text.split("\n")) if name == "how" else text
-                table.add_row(Text(name, "bold"), Text(_short(shown)))
-    Console().print(table, "")
+        print_cut(row["id"][:8], row.get("prompt") or row["seed"], "bold")
+        if result := row.get("result"):
+            print_cut("", result, after=row["checks"])
+    if rows:
+        print_line(f"a whole row, from seed to release: synth trace {rows[0]['id'][:8]}", "dim")
+        print()
+
+
+def print_cut(name: str, text: str, style: str = "", after: str = "") -> None:
+    """A text on one line, cut at the right edge; what comes `after` is not cut."""
+    console = Console(highlight=False)
+    room = console.width - 10 - (len(after) + 4 if after else 0)
+    shown = Text(one_line(text))
+    shown.truncate(max(room, 20), overflow="ellipsis")
+    line = Text.assemble((f"{name:<8}", "dim"), "  ", (shown.plain, style))
+    if after:
+        line.append(f"  [{after}]", "dim")
+    console.print(line, soft_wrap=True)
 
 
 def print_operations(run: Path, manifests: Sequence[Manifest]) -> None:
@@ -75,12 +127,7 @@ def print_operations(run: Path, manifests: Sequence[Manifest]) -> None:
         if manifest.stage != "evolve":
             continue
         tried = tried_operations(run, manifest)
-        table = Table(
-            title=f"operations of {manifest.index:02d}-{manifest.stage}: survived/tried",
-            title_justify="left",
-            box=None,
-            pad_edge=False,
-        )
+        table = Table(box=None, pad_edge=False)
         table.add_column("operation")
         for name in [*(f"round {n}" for n in rounds(tried)), "gain", "tokens each"]:
             table.add_column(name, justify="right")
@@ -92,9 +139,10 @@ def print_operations(run: Path, manifests: Sequence[Manifest]) -> None:
                 "-" if tokens is None else f"{tokens:,.0f}",
             ]
             table.add_row(operation, *cells)
+        print_line(f"operations of {stage_label(manifest)}: survived/tried", "italic")
         Console().print(table)
-    if told := told_rows(run, manifests):
-        print(told)
+    if words := evolved_in_words(run, manifests):
+        print_line(words)
 
 
 def print_verdicts(found: Mapping[str, VerdictCounts]) -> None:
@@ -102,18 +150,20 @@ def print_verdicts(found: Mapping[str, VerdictCounts]) -> None:
     rows = verdict_rows(found)
     if not rows:
         return
-    table = Table(title="verdicts", title_justify="left", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     for name, value in rows[0].items():
         table.add_column(name, justify="left" if isinstance(value, str) else "right")
     for row in rows:
         table.add_row(*(n if isinstance(n, str) else f"{n:,}" for n in row.values()))
-    Console().print(table)
+    print_line("verdicts", "italic")
+    Console(highlight=False).print(table)
 
 
 def print_headline(found: Mapping[str, VerdictCounts]) -> None:
     """What comes first about a run: the warnings of its last counts, and these in words."""
     for where, counts in list(found.items())[-1:]:
-        print(*counts.lines(where), sep="\n")
+        for line in counts.lines(where):
+            print_line(line, "yellow" if line.startswith("WARNING") else "")
 
 
 def print_measures(measured: Any) -> None:
@@ -127,31 +177,79 @@ def print_measures(measured: Any) -> None:
 def print_embedded(teacher: Embedded, recipe: str) -> None:
     """Which small model answered, and how a better one takes its place."""
     size = model_file(teacher).stat().st_size / 1e6
-    print(
-        f"teacher: {teacher.name}, {size:,.0f} MB, on this machine's CPU; a better one answers with"
-    )
+    print_line(f"teacher: {teacher.name}, {size:,.0f} MB, on this machine's CPU; a better one:")
     print(f"  synth run {shlex.quote(recipe)} --teacher http://HOST:PORT/v1")
 
 
-def print_unfinished(run: Path, manifests: Sequence[Manifest]) -> None:
-    """Where the dataset is, or how far the run got."""
-    if manifests and manifests[-1].releases:
-        print(f'\ndataset: {run / RELEASE}  (datasets.load_dataset("{run / RELEASE}"))')
-        print(f"rejected rows, each with its reason: {run}/*/rejected/")
+def print_use(manifests: Sequence[Manifest]) -> None:
+    """What the run asked of its teacher: requests, retries, and tokens per released row."""
+    teacher = next((stage.teacher for stage in reversed(manifests) if stage.teacher), None)
+    if teacher is None:
         return
+    shards = [shard for stage in manifests for shard in stage.shards]
+    name = Path(teacher.model).name if teacher.model.startswith("/") else teacher.model
+    asked = {
+        "requests": sum(shard.requests for shard in shards),
+        "from the journal": sum(shard.reused for shard in shards),
+        "retries": sum(shard.retries for shard in shards),
+        "unusable replies": sum(shard.unusable for shard in shards),
+    }
+    tokens_in = sum(shard.tokens_in for shard in shards)
+    tokens_out = sum(shard.tokens_out for shard in shards)
+    each = ""
+    if released := next((stage.rows_kept for stage in manifests if stage.releases), 0):
+        each = (
+            f"; per released row {tokens_in / released:,.0f} in, {tokens_out / released:,.0f} out"
+        )
+    print_line(f"{name}: {', '.join(f'{noun} {number:,}' for noun, number in asked.items())}")
+    print_line(f"tokens: {tokens_in:,} in, {tokens_out:,} out{each}")
+
+
+def print_state(run: Path, manifests: Sequence[Manifest]) -> None:
+    """Where the dataset and the rejected rows are, or how far the run got."""
+    last = manifests[-1] if manifests else None
     process = worked_on_by(run)
-    state = f"running in process {process}" if process else "unfinished"
+    released = last is not None and last.releases
+    print()
+    if released:
+        print(f"dataset: {run / RELEASE}")
+        print(f'         datasets.load_dataset("{run / RELEASE}")')
+    if process or not released:
+        _print_progress(run, manifests, process)
+    if any(manifest.rows_rejected for manifest in manifests):
+        print(f"rejected rows: synth show {shlex.quote(str(run))} --rejected")
+
+
+def _print_progress(run: Path, manifests: Sequence[Manifest], process: str | None) -> None:
+    if not process and manifests and not manifests[-1].rows_kept:
+        print_line(f"ended: no row is left after {stage_label(manifests[-1])}.", "red")
+        return
     begun = list(run.glob(f"{len(manifests):02d}-*"))
+    state = f"running in process {process}" if process else "unfinished"
     if len(begun) == 1:
         done = len(list(begun[0].glob("receipts/*.json")))
-        print(f"\n{state}: {begun[0].name} has {done} shards done.")
+        print_line(f"{state}: {begun[0].name} has {done} shards done.")
     else:
-        print(f"\n{state}.")
+        print_line(f"{state}.")
     if not process:
-        print("Run the recipe again to go on: what is done is kept.")
+        print_line("Run the recipe again to go on: what is done is kept.")
 
 
-def _short(text: str) -> str:
-    """As much of a text as is shown, without what would steer the terminal."""
-    text = CONTROL.sub("\ufffd", text)
-    return text if len(text) <= MAX_CHARS else text[: MAX_CHARS - 1] + "…"
+def printable(text: str) -> str:
+    """The text without control characters, which would steer the terminal."""
+    return CONTROL.sub("\ufffd", text)
+
+
+def short(text: str, chars: int = MAX_CHARS) -> str:
+    """At most the first `chars` characters of a text, printable."""
+    text = printable(text)
+    return text if len(text) <= chars else text[: chars - 1] + "…"
+
+
+def one_line(text: str, chars: int = MAX_CHARS) -> str:
+    """A text without its line breaks, shortened."""
+    return short(" ".join(text.split()), chars)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun.removesuffix('s') if number == 1 else noun}"

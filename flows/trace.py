@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from flows.recipe import STAGES
 from flows.samples import run_manifests, stage_folder
 from synth.engine.plan import StageFolder
 from synth.engine.replay import Exchange, NotJournaledError, replayed
@@ -37,7 +38,7 @@ MIN_ID_CHARS = 4
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where a record stands."""
+    """A record and the shard that has it."""
 
     record: dict[str, Any]
     """The row; a rejected one has `reason`, `by`, `score` and `raw` too."""
@@ -126,6 +127,18 @@ async def trace(run: Path, manifests: Sequence[Manifest], wanted: str) -> Traced
     return Traced(found, _seed(run, manifests[0], shard, found.record), exchanges, changed)
 
 
+async def last_exchange(
+    run: Path, manifests: Sequence[Manifest], record: dict[str, Any]
+) -> Exchange | None:
+    """What the teacher was asked last for this record, and its reply; None where nothing was."""
+    requests = [step["request"] for step in record["trail"] if step["request"]]
+    if not requests:
+        return None
+    with suppress(InputError):  # several records of one id
+        return (await trace(run, manifests, record["id"])).exchanges.get(requests[-1])
+    return None
+
+
 def _is_of(exchange: Exchange, step: dict[str, Any], seed: int) -> bool:
     """Whether the step is of this one of the request's answers.
 
@@ -159,8 +172,6 @@ async def _replay(
 
 def _stage(manifest: Manifest) -> Stage:
     """The stage with the settings of the run. Raises `InputError` where this version has others."""
-
-    from flows.recipe import STAGES
 
     try:
         return STAGES[manifest.stage].model_validate(manifest.settings)

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from typing import Any
 
-from flows.told import exchange_title, print_request, print_text, print_turns
-from flows.trace import Traced
+from flows import loop
+from flows.conversation import exchange_title, print_request, print_text, print_turns
+from flows.trace import Traced, run_of, trace
 from synth.engine.replay import Exchange
+from synth.errors import ExitCode
+
+
+def command(arguments: Namespace) -> int:
+    """How a row came to be: seed, each step with its prompt and reply, row."""
+    run, manifests = run_of(arguments.id, arguments.run)
+    traced = loop.run(trace(run, manifests, arguments.id))
+    if arguments.json:
+        print(trace_as_json(traced))
+    else:
+        print_trace(traced)
+    return ExitCode.OK
 
 
 def print_trace(traced: Traced) -> None:
-    """The way of a record, from its seed to where it stands, nothing shortened."""
+    """A record's steps from its seed to its shard, nothing shortened."""
     record = traced.found.record
     print(f"record {record['id']}: {_fate(traced)}")
     for number, step in enumerate(record["trail"], 1):
@@ -33,19 +47,19 @@ def print_trace(traced: Traced) -> None:
 
 
 def trace_as_json(traced: Traced) -> str:
-    """The same as one JSON object: record, where it stands, seed, and an exchange per step."""
+    """The same as one JSON object: record, fate, seed, and an exchange per step."""
     steps = []
     for step in traced.found.record["trail"]:
         exchange = traced.exchanges.get(step["request"]) if step["request"] else None
         steps.append({**step, "exchange": _exchange_as_dict(exchange, step["model"])})
-    told = {
+    found = {
         "record": traced.found.record,
         "fate": _fate(traced),
         "seed": traced.seed,
         "steps": steps,
         "changed": traced.changed or None,
     }
-    return json.dumps(told, ensure_ascii=False, indent=1)
+    return json.dumps(found, ensure_ascii=False, indent=1)
 
 
 def _fate(traced: Traced) -> str:

@@ -11,21 +11,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, time
 from itertools import islice
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
-from seeds.content import UnusableError, read_answer, read_document, read_prompt, rest
 from seeds.inputs import Input
 from seeds.lines import Row
-from seeds.roles import Job
+from synth.columns import READERS, Job, UnusableError, plain, rest
 from synth.record import REJECT, new_record, record_id
 
 RAW_BYTES = 64 << 10
-READERS = {"prompts": read_prompt, "web": read_document, "answers": read_answer}
 PART_BYTES = 64 << 20  # on disk; a process of its own starts in 1 s and reads it in about 3
 TABLE_ROWS, TABLE_BYTES = 1_000, 16 << 20  # held as Python objects at one time
 
@@ -131,31 +128,17 @@ def _without_content(file: Input, meta: dict[str, Any], source: str) -> dict[str
 def _plain_row(file: Input, values: dict[str, Any]) -> dict[str, Any]:
     """The values as JSON can say them; those from JSON and CSV are so already."""
     if file.format in ("parquet", "arrow"):
-        return {name: _plain(value) for name, value in values.items()}
+        return {name: plain(value) for name, value in values.items()}
     return values
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, str | int | float):
-        return value
-    if isinstance(value, dict):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, bytes):
-        return value.decode(errors="backslashreplace")
-    if isinstance(value, date | time):  # a datetime is a date
-        return value.isoformat()
-    return str(value)  # Decimal, timedelta, UUID
 
 
 def _raw(row: Row) -> str:
     """The row as it came, at most 64 kB of it; of a format without lines, as JSON."""
     raw = row.raw
     if not raw and row.values is not None:
-        raw = repr(_plain(row.values)).encode(errors="replace")
+        raw = repr(plain(row.values)).encode(errors="replace")
         with contextlib.suppress(orjson.JSONEncodeError):
-            raw = orjson.dumps(_plain(row.values))
+            raw = orjson.dumps(plain(row.values))
     text = raw[:RAW_BYTES].decode(errors="replace")
     # each replaced byte has become three
     return text.encode()[:RAW_BYTES].decode(errors="ignore")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from seeds.formats import EXTENSIONS, READERS
 from seeds.reader import Reader
-from synth.errors import InputError
+from synth.errors import InputError, did_you_mean
 
 COMPRESSED = (".gz", ".zst")  # after any extension whose reader allows it
 ABOUT_THE_DATA = re.compile(r"(?i)^(readme|licen[cs]e|notice|changelog|citation)\b")
@@ -41,14 +41,22 @@ class Input:
         return READERS[self.format]
 
 
+class SettingError(InputError):
+    """An input that a setting of `read` puts right. The message names it as a recipe writes it."""
+
+    def __init__(self, problem: str, key: str, value: str, rest: str = "") -> None:
+        super().__init__(f"{problem} `{key}: {value}`{rest}")
+        self.problem, self.key, self.value, self.rest = problem, key, value, rest
+
+
 def find_inputs(paths: Sequence[Path], *, forced: str | None, split: str | None) -> list[Input]:
     """The files behind `paths`: in the order given, a folder's in sorted order.
 
     Raises `InputError` for a path that is missing, of no known format, or read twice.
     """
     if split is not None and not any(path.is_dir() for path in paths):
-        raise InputError(
-            f"`split: {split}` chooses within a folder, and the recipe names files only"
+        raise SettingError(
+            "no folder is given, and a split is a part of one: remove", "split", split
         )
     found: list[Input] = []
     for path in paths:
@@ -83,16 +91,18 @@ def _format(path: Path) -> str:
     known = format_of(path)
     if known is not None:
         return known
-    hint = "or say which it is with `format:`"
-    if path.suffix == ".json" or path.suffixes[-2:-1] == [".json"]:
-        hint = (
-            "if it has one object per line, say `format: jsonl`; if it is one array, make lines "
-            "of it with: jq -c '.[]' IN.json > OUT.jsonl"
-        )
-    raise InputError(
+    problem = (
         f"{path} has the unknown extension '{path.suffix}'; known: {', '.join(EXTENSIONS)}, "
-        f"the text ones also with {' or '.join(COMPRESSED)}; {hint}"
+        f"the text ones also with {' or '.join(COMPRESSED)}"
     )
+    if path.suffix == ".json" or path.suffixes[-2:-1] == [".json"]:
+        raise SettingError(
+            f"{problem}; if it has one object per line, write",
+            "format",
+            "jsonl",
+            "; if it is one array, make lines of it with: jq -c '.[]' IN.json > OUT.jsonl",
+        )
+    raise SettingError(f"{problem}; or name its format with", "format", "NAME")
 
 
 def _files_below(folder: Path, forced: str | None, split: str | None) -> list[Path]:
@@ -115,9 +125,11 @@ def _files_below(folder: Path, forced: str | None, split: str | None) -> list[Pa
     if not files:
         seen = Counter(file.suffix or "no extension" for file in every).most_common(5)
         what = ", ".join(f"{count} x {suffix}" for suffix, count in seen) or "nothing"
-        raise InputError(
+        raise SettingError(
             f"{folder} holds no file that can be read (it holds {what}); "
-            f"known: {', '.join(EXTENSIONS)}; or say which format it is with `format:`"
+            f"known: {', '.join(EXTENSIONS)}; or name its format with",
+            "format",
+            "NAME",
         )
     return _of_one_split(folder, files, split)
 
@@ -146,7 +158,8 @@ def _of_one_format(folder: Path, files: Iterable[Path]) -> list[Path]:
     formats = Counter(kind for _, kind in known)
     if len(formats) > 1:  # a folder often holds the same rows twice, say as jsonl and as parquet
         what = ", ".join(f"{count} {kind}" for kind, count in sorted(formats.items()))
-        raise InputError(f"{folder} mixes formats ({what}): choose one with `format:`")
+        one = min(formats)
+        raise SettingError(f"{folder} mixes formats ({what}): choose one, as", "format", one)
     return [file for file, _ in known]
 
 
@@ -178,8 +191,9 @@ def _chosen_split(folder: Path, splits: Sequence[object], wanted: str | None) ->
         return str(wanted)
     has = f"has the splits {', '.join(names)}" if names else "has no splits"
     if wanted is not None:
-        raise InputError(f"{folder} {has}, and no split {wanted!r}: correct `split:`")
-    raise InputError(f"{folder} {has}: say which to read, as `split: {names[0]}`")
+        meant = did_you_mean(wanted, names)
+        raise SettingError(f"{folder} {has}{meant}; it does not have", "split", wanted)
+    raise SettingError(f"{folder} {has}: say which to read, as", "split", names[0])
 
 
 def _told_apart(files: list[Input]) -> list[Input]:

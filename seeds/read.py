@@ -12,18 +12,24 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from seeds.assemble import FilePart, file_parts
 from seeds.formats import READERS
 from seeds.inputs import Input, find_inputs
-from seeds.roles import ROLES, AnswerRole, Job, PromptRole, WebRole, roles_of_all
+from seeds.roles import roles_of_all, unknown_role
+from synth.columns import KINDS, ROLES, AnswerRole, Job, PromptRole, WebRole
 from synth.engine.numbering import numbered_shards
 from synth.engine.stage import Outcome, Source
 from synth.kind import Kind
-
-KINDS: dict[Job, Kind] = {"prompts": Kind.PROMPTS, "web": Kind.DOCUMENTS, "answers": Kind.ANSWERS}
-
+from synth.paths import InputPath
 
 if TYPE_CHECKING:
     FormatName = str
@@ -36,7 +42,7 @@ def _one_or_many(value: object) -> object:
 
 
 Paths = Annotated[
-    tuple[Path, ...],
+    tuple[InputPath, ...],
     BeforeValidator(_one_or_many),
     WithJsonSchema(
         {
@@ -84,17 +90,22 @@ class Read(Source):
     max_text_chars: Annotated[int, Field(ge=1)] | None = None
     """The longest prompt or document that is kept."""
 
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _known_roles(cls, columns: object, info: ValidationInfo) -> object:
+        job = next((job for job in ROLES if info.data.get(job)), None)
+        if job and isinstance(columns, dict):
+            for role, column in columns.items():
+                if role not in ROLES[job]:
+                    raise ValueError(unknown_role(role, column, job))
+        return columns
+
     @model_validator(mode="after")
     def _one_job(self) -> Read:
         if len([given for given in (self.prompts, self.web, self.answers) if given]) != 1:
-            raise ValueError("read wants exactly one of `prompts`, `web` and `answers`")
-        if strangers := sorted(set(self.columns) - ROLES[self.job]):
-            raise ValueError(
-                f"`columns` names the role {strangers[0]!r}, which `{self.job}` does not have; "
-                f"known: {', '.join(sorted(ROLES[self.job]))}"
-            )
+            raise ValueError("`read` needs exactly one of `prompts`, `web` and `answers`")
         if self.format == "text" and self.columns:
-            raise ValueError("plain text has no columns: leave `columns` out")
+            raise ValueError("plain text has no columns to name: leave `columns` out")
         return self
 
     @property

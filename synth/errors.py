@@ -13,6 +13,8 @@ Anything else is a bug in this project and shows its traceback. `synth` exits wi
 error that ended it; the codes are part of the interface.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from enum import IntEnum
 
 THREE_WAYS = (
@@ -83,3 +85,10 @@ class TeacherFault(InfrastructureFault):
 
 class StoreFault(InfrastructureFault):
     """A shard, journal or manifest cannot be written, or does not match its checksum."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'evolve'?` where a known name is close, whatever its case; else nothing."""
+    folded = {one.casefold(): one for one in known}
+    near = get_close_matches(name.casefold(), folded, n=1)
+    return f"; did you mean {folded[near[0]]!r}?" if near else ""

@@ -12,7 +12,9 @@ an answer has both. A row after `distill`, shortened:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
@@ -179,6 +181,49 @@ def new_record(
         "scores": [],
         "logprobs": None,
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A record that a user makes by hand: a prompt, a document, or a prompt with its answer.
+
+    Record(prompt="What is 6 * 7?", text="42", answer="42")
+    """
+
+    prompt: str | None = None
+    """The last user turn. None for a document."""
+    text: str = ""
+    """The answer or the document; empty for a prompt."""
+    context: Sequence[Mapping[str, Any]] = ()
+    """The turns before the prompt, each with `role` and `content`."""
+    answer: str | None = None
+    """The gold answer."""
+    tests: str | None = None
+    """Tests that code must pass."""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """Other values, which JSON can say."""
+
+    def row(self, before: int = 0) -> dict[str, Any]:
+        """The record as a row of `RECORD`. `before` counts equal records before this one."""
+        return new_record(
+            prompt=self.prompt,
+            text=self.text,
+            context=self.context,
+            reference={"answer": self.answer, "tests": self.tests},
+            meta=self.meta,
+            before=before,
+        )
+
+    @staticmethod
+    def table(records: Iterable[Record]) -> pa.Table:
+        """The records as a table of `RECORD`, in order, each with an id of its own."""
+        seen: Counter[str] = Counter()
+        rows = []
+        for record in records:
+            first = record.row()["id"]
+            rows.append(record.row(seen[first]))
+            seen[first] += 1
+        return records_table(rows)
 
 
 EMPTY_STEP: dict[str, Any] = {

@@ -681,7 +681,7 @@ REPLY = {"id": "chatcmpl-0", "model": "fake"} | completion("A reply of some leng
 REPLY["usage"] = {"prompt_tokens": 60, "completion_tokens": 120, "total_tokens": 180}
 
 
-class Tally:
+class RawTally:
     """What the raw server was asked. Not in `Raw`: to set a class's attribute slows its methods."""
 
     requests = 0
@@ -707,13 +707,13 @@ class Raw(Http):
         latency = self._mean_s
         if self._sigma:
             latency = self.dice.lognormvariate(self._mu, self._sigma)
-        Tally.requests += 1
-        Tally.latencies += latency
-        Tally.first = Tally.first or time.time()
+        RawTally.requests += 1
+        RawTally.latencies += latency
+        RawTally.first = RawTally.first or time.time()
         asyncio.get_running_loop().call_later(latency, self._answer)
 
     def _answer(self) -> None:
-        Tally.last = time.time()
+        RawTally.last = time.time()
         if not self.transport.is_closing():
             self.transport.write(self.reply)
 
@@ -725,8 +725,8 @@ async def raw(mean_s: float, sigma: float) -> None:
     server = await loop.create_server(lambda: Raw(mean_s, sigma), "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
-    told = {"requests": Tally.requests, "first": Tally.first, "last": Tally.last}
-    print(json.dumps({**told, "busy": Tally.latencies, "cpu_s": time.process_time()}))
+    told = {"requests": RawTally.requests, "first": RawTally.first, "last": RawTally.last}
+    print(json.dumps({**told, "busy": RawTally.latencies, "cpu_s": time.process_time()}))
 
 
 @contextmanager

@@ -23,13 +23,18 @@ class Given(Source):
     name = "read"
     prompts: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
+    answer: str = ""
+    """The gold answer of every prompt."""
 
     def makes(self, kind: Kind) -> Kind:
         return Kind.PROMPTS if self.prompts else Kind.DOCUMENTS
 
     def shards(self, rows: int) -> Iterator[Outcome]:
         records = iter(
-            [new_record(prompt=p, source=f"given#{i}") for i, p in enumerate(self.prompts)]
+            [
+                new_record(prompt=p, source=f"given#{i}", reference={"answer": self.answer or None})
+                for i, p in enumerate(self.prompts)
+            ]
             + [new_record(text=t, source=f"given#{i}") for i, t in enumerate(self.texts)]
         )
         while part := list(islice(records, rows)):

@@ -31,8 +31,7 @@ from synth.record import Turn
 from synth.store.manifest import Manifest
 from synth.teacher.config import TeacherConfig, open_teacher
 from synth.teacher.embedded import Embedded, model_file
-from synth.teacher.journal import Journal
-from synth.teacher.journaled import JournaledTeacher, Tally
+from synth.teacher.journal import Journal, JournaledTeacher, Tally
 from synth.teacher.protocol import Request, Sampling
 from tests.lines import rows, shard_bytes
 
@@ -316,7 +315,7 @@ def test_busy_slot_is_no_dead_teacher(tmp_path: Path) -> None:
 def test_stopped_server_is_found_and_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("synth.teacher.vllm.child.GRACE_S", 1.0)  # a stopped process takes no hint
+    monkeypatch.setattr("synth.teacher.vllm.process.GRACE_S", 1.0)  # it is stopped
     monkeypatch.setattr("synth.teacher.replica.HEALTH_S", 3.0)
 
     def stop() -> None:

@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from filters.contamination.known import KNOWN
 from synth.model import Model
+from synth.paths import InputPath
 
 FORMATS = (".jsonl", ".json", ".parquet", ".csv", ".txt")
 
@@ -29,7 +30,7 @@ class Benchmark(Model):
     )
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = ""
     """What reasons call it; left out, by its file or dataset."""
-    file: Path | None = None
+    file: InputPath | None = None
     """JSONL, JSON (a list), Parquet, CSV, or text with an item per line."""
     hub: str | None = None
     """A dataset on the Hub. It is fetched once, and the copy kept with its hash."""

@@ -18,7 +18,7 @@ import orjson
 from numpy.typing import NDArray
 
 from synth.errors import InputError, TeacherFault
-from synth.teacher.exchange import HOPELESS, TROUBLES, Kind, Secret, Wire, kind_of
+from synth.teacher.wire import HOPELESS, TROUBLES, AttemptKind, Secret, Wire, kind_of
 
 BATCH_TEXTS = 64
 IN_FLIGHT = 8
@@ -118,12 +118,12 @@ class _Embedder:
             try:
                 answer = await self._wire.send(f"{self._url}/{path}", TIMEOUT_S, body)
             except TROUBLES as error:
-                trouble = self._wire.told(error)
+                trouble = self._wire.describe(error)
             else:
                 if answer.status in HOPELESS:
                     why = f"{answer.status}: {HOPELESS[answer.status]}"
                     raise TeacherFault(f"{self._url}/{path} answered {why}")
-                if kind_of(answer.status, False) is Kind.ANSWERED:
+                if kind_of(answer.status, False) is AttemptKind.ANSWERED:
                     return answer
                 trouble = f"{answer.status}: {self._wire.excerpt(answer.body)}"
             if time.monotonic() - started > PATIENCE_S:

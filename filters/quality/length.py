@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -34,9 +34,8 @@ class Length(Model):
     """
 
     name: ClassVar[str] = "length"
-    min_words: int | Literal["auto"] = Field(
+    min_words: Annotated[int, Field(ge=0)] | Literal["auto"] = Field(
         "auto",
-        ge=0,
         description="fewest words; auto: 3 for a prompt, 1 for an answer, 50 for a document",
     )
     max_words: int = Field(

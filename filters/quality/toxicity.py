@@ -18,6 +18,7 @@ from pydantic import Field, field_validator
 
 from synth.batch import Batch
 from synth.model import Model
+from synth.paths import InputPath
 from synth.text.characters import UNSPACED_CHARACTER
 from synth.verdicts import Verdicts
 
@@ -33,7 +34,7 @@ class Toxicity(Model):
     """
 
     name: ClassVar[str] = "toxicity"
-    words: Path = Field(
+    words: InputPath = Field(
         description="a text file with a word or phrase a line; lines that start with # are remarks"
     )
     max_found: int = Field(0, ge=0, description="findings that a text may hold and stay")

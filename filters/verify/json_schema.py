@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 from filters.verify.instructions.parts import unfenced
 from synth.batch import Batch
 from synth.model import Model
+from synth.paths import InputPath
 from synth.teacher.schema import BrokenError, conformed, read_schema
 from synth.verdicts import Check, Verdict
 
@@ -26,7 +27,9 @@ class JsonSchema(Model):
     """
 
     name: ClassVar[str] = "json_schema"
-    against: dict[str, Any] | Path = Field(description="a JSON schema, or the path of a .json file")
+    against: dict[str, Any] | InputPath = Field(
+        description="a JSON schema, or the path of a .json file"
+    )
 
     @field_validator("against")
     @classmethod

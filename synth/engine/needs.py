@@ -7,7 +7,7 @@ from collections.abc import Callable
 from synth.engine.plan import Plan
 from synth.engine.stage import Stage
 from synth.errors import TeacherFault
-from synth.teacher.journaled import Served
+from synth.teacher.journal import ServedTeacher
 from synth.teacher.protocol import Need, Sampling
 
 MADE_UP_FOR = frozenset({Need.SEVERAL})
@@ -37,16 +37,16 @@ def needs(plan: Plan) -> frozenset[Need]:
     return wanted
 
 
-def check_needs(plan: Plan, served: Served, say: Callable[[str], None]) -> None:
+def check_needs(plan: Plan, served: ServedTeacher, say: Callable[[str], None]) -> None:
     """Says who the teacher is and what the plan uses of it, in a table.
 
     Raises `TeacherFault`, which names the stage and what to do, where the plan needs more.
     """
-    say(f"teacher: {served.told}")
+    say(f"teacher: {served.description}")
     wide = max(map(len, Need))
-    for need, finding in served.findings.items():
+    for need, ability in served.abilities.items():
         made_up = "; each answer is asked for by itself" if need in MADE_UP_FOR else ""
-        say(f"  {need:<{wide}}  {finding.told}{'' if finding.has else made_up}")
+        say(f"  {need:<{wide}}  {ability.detail}{'' if ability.has else made_up}")
     for index, stage in enumerate(plan.stages):
         where = f"{index:02d}-{stage.name}"
         for need in sorted(needs_of(stage) - MADE_UP_FOR):
@@ -59,15 +59,15 @@ def check_needs(plan: Plan, served: Served, say: Callable[[str], None]) -> None:
                     "`sampling.max_tokens` (and `retry_max_tokens`), or serve the model with a "
                     "longer `--max-model-len` (`embedded.context` for an embedded one)"
                 )
-    if Need.PRIORITY in served.findings:
+    if Need.PRIORITY in served.abilities:
         _hold("the recipe's teacher", Need.PRIORITY, served)
 
 
-def _hold(who: str, need: Need, served: Served) -> None:
-    finding = served.findings[need]
-    if not finding.has:
+def _hold(who: str, need: Need, served: ServedTeacher) -> None:
+    ability = served.abilities[need]
+    if not ability.has:
         raise TeacherFault(
-            f"{who} needs {need}, and the teacher has none ({finding.told}): {WAY_OUT[need]}"
+            f"{who} needs {need}, and the teacher has none ({ability.detail}): {WAY_OUT[need]}"
         )
 
 

@@ -14,9 +14,8 @@ import pyarrow as pa
 
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.errors import SynthError
-from synth.teacher.exchange import Meant
-from synth.teacher.journal import Journal
-from synth.teacher.journaled import JournaledTeacher, Served
+from synth.teacher.journal import Journal, JournaledTeacher, ServedTeacher
+from synth.teacher.parse import CompletionAnswer
 from synth.teacher.protocol import CHAT, Identity, Reply, Request
 
 NOT_ASKED = "not_asked"
@@ -40,7 +39,7 @@ class Exchange:
 class _Overheard(JournaledTeacher):
     """Answers from the journal; the exchanges under `keys` are noted down."""
 
-    def __init__(self, served: Served, journal: Journal, keys: Collection[str]) -> None:
+    def __init__(self, served: ServedTeacher, journal: Journal, keys: Collection[str]) -> None:
         super().__init__(served, journal)
         self.exchanges: list[Exchange] = []
         self.absent: NotJournaledError | None = None
@@ -82,7 +81,7 @@ class _Absent:
         path: str = CHAT,  # noqa: ARG002  as a transport's
         request_id: str = "",  # noqa: ARG002
         shard: int = 0,  # noqa: ARG002
-    ) -> Meant:
+    ) -> CompletionAnswer:
         raise NotJournaledError(f"not in the journal: {body[:200]!r}")
 
 
@@ -117,7 +116,7 @@ async def replayed(
     `table` and `place` are those of the run. Raises `NotJournaledError` where one is missing: the
     stage of today asks something else.
     """
-    teacher = _Overheard(Served(_Absent(), identity), journal, keys)
+    teacher = _Overheard(ServedTeacher(_Absent(), identity), journal, keys)
     await stage.apply(table, replace(place, teacher=teacher))
     if teacher.absent and not {one.reply.key for one in teacher.exchanges}.issuperset(keys):
         raise teacher.absent

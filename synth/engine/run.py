@@ -21,7 +21,7 @@ from synth.engine.progress import Progress
 from synth.engine.receipts import Receipts
 from synth.engine.runner import Action, Job, Runner
 from synth.engine.stage import CorpusStage, ShardStage
-from synth.errors import NoRowsError
+from synth.errors import NoRowsError, TeacherFault
 from synth.store.manifest import NAME, Manifest, load_manifest
 from synth.teacher.config import open_teacher
 from synth.teacher.protocol import Identity
@@ -72,27 +72,71 @@ def _refuse_another_version(run: Path) -> None:
 
 
 def _answered(plan: Plan, run: Path) -> Identity | None:
-    """Who answered a run in which nothing is left to be asked, if it is the model to be started.
+    """Who answered a run in which nothing is left to be asked, if it is the model to be started."""
+    identity = _recorded(plan, run)
+    done = _stages_finished(plan, run, identity) if identity else 0
+    return None if any(stage.asks_teacher for stage in plan.stages[done:]) else identity
 
-    None else. That its engine is of a newer version by now makes no finished work stale.
+
+def _recorded(plan: Plan, run: Path) -> Identity | None:
+    """Who answered the run so far, if it is the model to be started; None else.
+
+    That its engine is of a newer version by now makes no finished work stale.
     """
     asking = next(index for index, stage in enumerate(plan.stages) if stage.asks_teacher)
     folder = StageFolder.of(run, asking, plan.stages[asking].name)
     manifest = load_manifest(folder.manifest)
     if manifest is None or manifest.teacher is None or plan.teacher is None:
         return None
-    told = manifest.teacher
-    if not plan.teacher.was(told.model, told.revision):
+    answered = manifest.teacher
+    if not plan.teacher.backend().answered_as(answered.model, answered.revision):
         return None
-    identity = Identity(told.model, told.revision, plan.teacher.folds)
+    return Identity(answered.model, answered.revision, plan.teacher.folds)
+
+
+def _stages_finished(plan: Plan, run: Path, identity: Identity | None) -> int:
+    """How many stages are finished, from the first to the first that is not."""
     receipts = Receipts(plan, run, identity)
     before: Manifest | None = None
-    for index, _ in enumerate(plan.stages):
+    for index in range(len(plan.stages)):
         before = receipts.finished(index, before)
         if before is None:
-            left = any(stage.asks_teacher for stage in plan.stages[index:])
-            return None if left else identity
-    return identity
+            return index
+    return len(plan.stages)
+
+
+async def finished_run(
+    plan: Plan, run: Path, progress: Progress | None = None
+) -> list[Manifest] | None:
+    """The manifests of a run in which nothing is left to do; None where something is.
+
+    A teacher at an address is asked who it is, since another one makes the run stale. One that
+    the run would start is not started. Raises `RunLockedError` where another process is at work.
+    """
+    stages = enumerate(plan.stages)
+    if not all(StageFolder.of(run, n, stage.name).manifest.is_file() for n, stage in stages):
+        return None
+    with locked(run):
+        identity = None
+        if plan.asks_teacher:
+            identity = await _who_answers(plan, run)
+            if identity is None:
+                return None
+        if _stages_finished(plan, run, identity) < len(plan.stages):
+            return None
+        return await run_stages(Runner(plan, run, None, progress or Progress(), identity))
+
+
+async def _who_answers(plan: Plan, run: Path) -> Identity | None:
+    """Who would answer the run now; None where that cannot be known without starting a teacher."""
+    assert plan.teacher is not None, "a stage asks a teacher, and the plan has none"
+    if plan.teacher.starts:
+        return _recorded(plan, run)
+    try:
+        async with open_teacher(plan.teacher) as served:
+            return served.identity
+    except TeacherFault:
+        return None  # the run itself reports it
 
 
 @contextlib.contextmanager

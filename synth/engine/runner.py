@@ -41,8 +41,7 @@ from synth.errors import InputError
 from synth.record import RECORD, REJECT, last_step
 from synth.store.manifest import ShardReceipt, save, verify_file
 from synth.store.shards import read_shard, read_tables, write_shard, write_tables
-from synth.teacher.journal import Journal
-from synth.teacher.journaled import JournaledTeacher, Served, Tally
+from synth.teacher.journal import Journal, JournaledTeacher, ServedTeacher, Tally
 from synth.teacher.protocol import Identity
 
 
@@ -83,7 +82,7 @@ class Runner:
 
     plan: Plan
     run: Path
-    served: Served | None = None
+    served: ServedTeacher | None = None
     progress: Progress = field(default_factory=Progress)
     answered: Identity | None = None
     """The teacher of a run that has no requests left, so none was started."""
@@ -183,8 +182,8 @@ class Runner:
         assert self.served is not None, f"{job.label} asks a teacher, and none was opened"
         journal = await Journal.open(self.receipts.folder(job.stage).journal(job.shard))
         try:
-            heard = partial(self.progress.reply, job.stage)
-            teacher = JournaledTeacher(self.served, journal, heard, job.shard)
+            on_reply = partial(self.progress.reply, job.stage)
+            teacher = JournaledTeacher(self.served, journal, on_reply, job.shard)
             outcome = await stage.apply(table, replace(place, teacher=teacher))
             tally = teacher.tally
             if self.served.prefix_use and tally.requests > tally.reused:
@@ -284,6 +283,8 @@ class Runner:
             reasons=reasons,
             requests=tally.requests,
             reused=tally.reused,
+            retries=tally.retries,
+            unusable=tally.unusable,
             tokens_in=tally.tokens_in,
             tokens_out=tally.tokens_out,
             prefix_queries=tally.prefixes.queries,

@@ -26,6 +26,7 @@ from synth.generate.prompting import Examples, Formats
 from synth.generate.template import shipped
 from synth.generate.trail import step
 from synth.kind import Kind
+from synth.paths import InputPath
 from synth.randomness import derive_random, derive_seed
 from synth.record import RECORD, STEP, Turn, append_to_lists, derive, record_id, split
 from synth.teacher.protocol import Need, Reply, Request, Sampling
@@ -87,10 +88,10 @@ class Answering(ShardStage):
     """The teacher's reasoning goes to a column of its own, or is left out."""
     examples: Examples | None = None
     """Worked examples that the teacher sees before the prompt."""
-    knowledge: Literal["generate"] | Path | None = None
+    knowledge: Literal["generate"] | InputPath | None = None
     """What the teacher reads besides the prompt: the text of a file, or facts that help, for which
     it is asked first (`generate`, arXiv:2110.08387; one more request for each prompt)."""
-    json_schema: dict[str, Any] | Path | None = None
+    json_schema: dict[str, Any] | InputPath | None = None
     """A JSON schema, or the path of a .json file: each answer is JSON that follows it. One that
     does not is shown its mistake once, then rejected as `reply_breaks_schema`."""
     logprobs: bool = False

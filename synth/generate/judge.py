@@ -21,6 +21,7 @@ from pydantic import Field, model_validator
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.generate.template import Template, load, shipped
 from synth.kind import Kind
+from synth.paths import InputPath
 from synth.randomness import derive_seed
 from synth.record import add_scores, split
 from synth.teacher.protocol import Need, Reply, Sampling, Teacher
@@ -75,7 +76,7 @@ class Judge(ShardStage):
     not_in_fingerprint: ClassVar[tuple[str, ...]] = ("rubric",)
     """The path of its file does not matter; its content does, see `identity`."""
 
-    rubric: Literal["helpful", "educational", "prompt", "grounded"] | Path | None = None
+    rubric: Literal["helpful", "educational", "prompt", "grounded"] | InputPath | None = None
     """A shipped rubric, or the path of one's own prompt file with `{{text}}`; `{{prompt}}`,
     `{{reference}}` and `{{source}}` may stand there too. By default the one that fits: `prompt`,
     `educational` for documents, `helpful` for answers. `grounded` compares a rewrite with its

@@ -22,6 +22,7 @@ from rapidfuzz import fuzz, process, utils
 
 from synth.errors import InputError
 from synth.model import Model
+from synth.paths import InputPath
 from synth.randomness import derive_random
 from synth.record import Turn
 
@@ -106,7 +107,7 @@ class Examples(Model):
     is passed over.
     """
 
-    file: Path
+    file: InputPath
     """A JSONL file; each line has `prompt` and `answer`."""
     count: Annotated[int, Field(ge=1, le=32)] = 3
     """How many are shown."""

@@ -22,6 +22,7 @@ from synth.errors import InputError
 from synth.generate.template import PROMPTS, shipped
 from synth.generate.trail import step
 from synth.kind import Kind
+from synth.paths import InputPath
 from synth.randomness import derive_seed
 from synth.record import RECORD, derive_through, record_id, rejects
 from synth.teacher.protocol import Need, Reply, Sampling
@@ -71,7 +72,7 @@ class Revise(ShardStage):
     """How often an answer is criticized and revised, at most."""
     pairs: bool = False
     """The first answer becomes the revised one's `rejected`: a preference pair."""
-    constitution: Path | None = None
+    constitution: InputPath | None = None
     """A text file of principles, one a line; the shipped ones if not given."""
     sampling: Sampling = Sampling(temperature=0.3)
 

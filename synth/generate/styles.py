@@ -13,12 +13,13 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
 from synth.errors import InputError
 from synth.generate.chunk import Part
 from synth.generate.collapse import CollapseWatch
 from synth.generate.template import FIRST_LINE, Template, load, shipped
+from synth.paths import found_path
 from synth.randomness import derive_random
 
 
@@ -65,7 +66,7 @@ class Audience(StrEnum):
 SUFFIX = ".md"
 
 
-def _known_or_file(value: object) -> object:
+def _known_or_file(value: object, info: ValidationInfo) -> object:
     if isinstance(value, str | Path) and Path(value).suffix != SUFFIX:
         known = [str(style) for style in Style]
         if str(value) not in known:
@@ -73,7 +74,8 @@ def _known_or_file(value: object) -> object:
                 f"unknown style {str(value)!r}; known: {', '.join(known)}, or the path of a "
                 f"prompt file of your own, ending in {SUFFIX}"
             )
-    return str(value) if isinstance(value, Path) else value
+        return value
+    return str(value) if isinstance(value, Path) else found_path(value, info)
 
 
 StyleName = Annotated[

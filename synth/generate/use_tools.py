@@ -28,6 +28,7 @@ from synth.errors import InputError
 from synth.generate.template import PROMPTS, shipped
 from synth.generate.trail import step
 from synth.kind import Kind
+from synth.paths import InputPath
 from synth.randomness import derive_seed
 from synth.record import RECORD, Turn, derive_through, record_id, split
 from synth.teacher.protocol import Need, Reply, Request, Sampling
@@ -71,7 +72,7 @@ class UseTools(ShardStage):
     not_in_fingerprint: ClassVar[tuple[str, ...]] = ("tools",)
     """The path of its file does not matter; its content does, as a file of the stage."""
 
-    tools: Path
+    tools: InputPath
     """A JSON file: a list of tools, each with `name`, `description` and `parameters`, the JSON
     schema of its arguments. OpenAI's form is read too."""
     most_calls: Annotated[int, Field(ge=1, le=32)] = 6

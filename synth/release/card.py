@@ -11,8 +11,8 @@ import yaml
 from synth.generate.trail import evolved_text
 from synth.release.formats import Format
 from synth.store.manifest import Manifest, TeacherRecord
-from synth.teacher.address import without_keys
 from synth.teacher.embedded import DEFAULT, NOTICE
+from synth.teacher.wire import without_keys
 from synth.verdict_counts import VerdictCounts
 from synth.verdict_report import stage_verdicts, verdict_rows
 

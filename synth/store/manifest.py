@@ -57,6 +57,10 @@ class ShardReceipt(_Receipt):
     tokens_out: int = 0
     reused: int = 0
     """Requests answered by the journal in place of the teacher."""
+    retries: int = 0
+    """Tries that failed, of all requests."""
+    unusable: int = 0
+    """Replies that no text could be taken from."""
     prefix_queries: int = 0
     """Prompt tokens that the servers looked up in their prefix caches, if they report it."""
     prefix_hits: int = 0

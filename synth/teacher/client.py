@@ -1,7 +1,7 @@
 """Asks a teacher over HTTP, at one address or at several.
 
-What may pass is asked again with full jitter, so that a server's restart is survived; what cannot
-pass stops the run at once; what is the request's own fault is an answer like any other.
+Passing troubles are retried with full jitter, so that a run survives a server's restart. Lasting
+ones stop the run at once. A refusal that is the request's own fault is an answer like any other.
 """
 
 from __future__ import annotations
@@ -18,32 +18,40 @@ from math import inf
 import aiohttp
 
 from synth.errors import TeacherFault
-from synth.teacher.address import keys_in, parted
-from synth.teacher.exchange import HOPELESS, Heard, Kind, Meant, Secret, Wire
-from synth.teacher.guard import Guard, Restart, Say
-from synth.teacher.identify import Card, identify_all
-from synth.teacher.parse import too_long
-from synth.teacher.pool import Pool
+from synth.teacher.backend import Restart, Say
+from synth.teacher.guard import Guard
+from synth.teacher.identify import ModelInfo, identify_all
+from synth.teacher.parse import CompletionAnswer, too_long
+from synth.teacher.pool import ReplicaPool
 from synth.teacher.pressure import PrefixUse
 from synth.teacher.protocol import CHAT
 from synth.teacher.replica import Replica
+from synth.teacher.wire import (
+    HOPELESS,
+    AttemptKind,
+    AttemptResult,
+    Secret,
+    Wire,
+    keys_in,
+    parted,
+)
 
 BACKOFF_BASE_S = 0.25
 BACKOFF_CAP_S = 20.0
-OWN_FAULT_TRIES = {Kind.FAILED: 8, Kind.UNREACHED: 8, Kind.LATE: 2}
-"""Asked so often in vain, for all its patience and while others were answered, it is at fault."""
+OWN_FAULT_TRIES = {AttemptKind.FAILED: 8, AttemptKind.UNREACHED: 8, AttemptKind.LATE: 2}
+"""A request is at fault after so many tries, beyond its patience, while others were answered."""
 FIRST_REQUESTS = 8
-"""Where all of so many are refused, with one status and nothing answered, all would be."""
+"""If the first requests are all refused with one status, all requests would be."""
 CONNECT_S = 30.0
-KEEP_S = 15.0  # what lies on the way forgets idle connections, and tells nobody
-OTHER_FILES = 256  # what the process opens besides connections to the teacher
+KEEP_S = 15.0  # routers drop idle connections silently
+OTHER_FILES = 256  # the process opens these besides connections to the teacher
 
 
 class Client:
     """A teacher that is up. Close it by leaving `connected`."""
 
-    def __init__(self, pool: Pool, card: Card, wire: Wire, patience_s: float) -> None:
-        self.card = card
+    def __init__(self, pool: ReplicaPool, model: ModelInfo, wire: Wire, patience_s: float) -> None:
+        self.model = model
         self.pool = pool
         self.wire = wire
         self._patience_s = patience_s
@@ -51,19 +59,18 @@ class Client:
         self._begun = 0
         """Requests so far."""
         self._refusals: list[int] | None = []
-        """The statuses with which the first requests were refused; None once it takes one."""
-        self._jitter = random.Random()  # decides only when to ask again, never what comes out
+        """The statuses of the first requests, all refused; None once one was not."""
+        self._jitter = random.Random()  # decides only when to retry, never what comes out
 
     @property
     def urls(self) -> list[str]:
-        """Where its replicas are."""
+        """The addresses of its replicas."""
         return [replica.url for replica in self.pool.replicas]
 
     async def prefix_use(self) -> PrefixUse:
-        """Of the prefix caches of all replicas, since it was last asked.
+        """The use of all replicas' prefix caches since the last call.
 
-        Where shards are asked side by side, each call gets what none before it got: the sum over
-        the shards is right, and not their parts.
+        With shards side by side, only the sum over all calls is right, not each shard's part.
         """
         await asyncio.gather(*(replica.count() for replica in self.pool.replicas))
         use = PrefixUse()
@@ -74,15 +81,14 @@ class Client:
 
     async def ask(
         self, body: bytes, path: str = CHAT, request_id: str = "", shard: int = 0
-    ) -> Meant:
+    ) -> CompletionAnswer:
         """The answer to the body at `path`.
 
-        It is a 200, a 4xx that is the request's own fault, or the 5xx that it met all along while
-        others were answered (502 and 504 where the server said nothing, or no completion), or
-        `ENGINE_DIED`.
+        It is a 200, a 4xx that is the request's own fault, `ENGINE_DIED`, or the 5xx of each try
+        while other requests were answered (502 and 504 if there was no answer or no completion).
 
-        Raises `TeacherFault` at once for 401 to 404, when the first requests are all refused, and
-        when nobody was answered for `patience_s` seconds.
+        Raises `TeacherFault` at once for 401 to 404, if the first requests are all refused, and if
+        no request was answered for `patience_s` seconds.
         """
         first = self._begun < FIRST_REQUESTS
         self._begun += 1
@@ -96,36 +102,40 @@ class Client:
                 body, path, name, shard, again=again, avoid=avoid, suspicion=suspicion
             )
             try:
-                heard = await attempt.heard
-                if heard.kind is Kind.ANSWERED:
-                    if heard.answer.status in HOPELESS:
-                        raise self._hopeless(attempt.replica, heard.answer)
-                    if knows or not self.wire.learns(heard.answer.status, heard.answer.body):
-                        return self._answered(attempt.replica, heard.answer, first=first)
-                elif heard.kind is Kind.KILLED:
-                    return heard.answer
-                elif heard.kind is not Kind.CUT:
+                result = await attempt.result
+                answer = result.answer._replace(retries=tries)
+                if result.kind is AttemptKind.ANSWERED:
+                    if answer.status in HOPELESS:
+                        raise self._hopeless(attempt.replica, answer)
+                    if knows or not self.wire.learns(answer.status, answer.body):
+                        return self._answered(attempt.replica, answer, first=first)
+                elif result.kind is AttemptKind.KILLED:
+                    return answer
+                elif result.kind is not AttemptKind.CUT:
                     failing_since = max(failing_since or time.monotonic(), self.pool.back_at)
                     tries += 1
-                    if self._in_vain(heard, tries, failing_since):
-                        return heard.answer
-                    # with the slot in hand: who refuses, or fails fast, is not to be asked more
-                    await asyncio.sleep(self._pause_s(tries, heard))
+                    if self._in_vain(result, tries, failing_since):
+                        return answer
+                    # holds the slot: a server that refuses, or fails fast, must not get more
+                    await asyncio.sleep(self._pause_s(tries, result))
             finally:
                 self.pool.release(attempt)
-            again, avoid = True, attempt.replica if heard.kind is not Kind.CUT else None
+            cut = result.kind is AttemptKind.CUT
+            again, avoid = True, None if cut else attempt.replica
             suspicion = attempt.suspicion
 
-    def _answered(self, replica: Replica | None, answer: Meant, *, first: bool) -> Meant:
-        """The answer. As long as nothing else came, a refusal is not for the journal: with
-        settings that the teacher takes the request is to be asked again.
+    def _answered(
+        self, replica: Replica | None, answer: CompletionAnswer, *, first: bool
+    ) -> CompletionAnswer:
+        """The answer. A refusal is not journaled while all requests are refused: with corrected
+        settings the request is to be sent again.
 
-        Raises `TeacherFault` where the first requests are all refused.
+        Raises `TeacherFault` if the first requests are all refused.
         """
         if self._refusals is None:
             return answer
         refused = 400 <= answer.status < 500
-        # a prompt that is too long says nothing of the next one
+        # a prompt that is too long says nothing about the next one
         if not refused or too_long(answer.body.decode("utf-8", "replace")) is not None:
             self._refusals = None
             return answer
@@ -142,26 +152,26 @@ class Client:
             )
             self.pool.end(fault)
             raise fault
-        return answer._replace(lasting=False)
+        return answer._replace(permanent=False)
 
-    def _in_vain(self, heard: Heard, attempt: int, since: float) -> bool:
-        """Whether the request is why it fails. Raises `TeacherFault` where the teacher is."""
+    def _in_vain(self, result: AttemptResult, attempt: int, since: float) -> bool:
+        """Whether the request itself is at fault. Raises `TeacherFault` if the teacher is."""
         if time.monotonic() - since <= self._patience_s:
             return False
         if self.pool.answered_at <= since:
-            raise self.pool.silence(heard.trouble)
-        return attempt >= OWN_FAULT_TRIES.get(heard.kind, inf)
+            raise self.pool.silence(result.trouble)
+        return attempt >= OWN_FAULT_TRIES.get(result.kind, inf)
 
-    def _hopeless(self, replica: Replica | None, answer: Meant) -> TeacherFault:
+    def _hopeless(self, replica: Replica | None, answer: CompletionAnswer) -> TeacherFault:
         why = HOPELESS[answer.status]
         return TeacherFault(
             f"the teacher at {_where(replica)} answered {answer.status}: {why}. "
             f"It said: {self.wire.excerpt(answer.body)}"
         )
 
-    def _pause_s(self, attempt: int, heard: Heard) -> float:
-        if heard.pause_s is not None:
-            return min(heard.pause_s, self._patience_s) + self._jitter.uniform(0, 0.05)
+    def _pause_s(self, attempt: int, result: AttemptResult) -> float:
+        if result.pause_s is not None:
+            return min(result.pause_s, self._patience_s) + self._jitter.uniform(0, 0.05)
         # 2 ** attempt alone would one day be too large for a float
         return self._jitter.uniform(
             0, min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(attempt - 1, 10))
@@ -173,7 +183,7 @@ def _where(replica: Replica | None) -> str:
 
 
 def _name(request_id: str, attempt: int) -> str:
-    """Of one attempt: a server may still be busy with the one before."""
+    """The id of one attempt: a server may still be busy with the one before."""
     return f"{request_id}-{attempt}" if request_id and attempt else request_id
 
 
@@ -191,12 +201,12 @@ async def connected(
     say: Say = lambda _line: None,
     restart: Restart | None = None,
 ) -> AsyncIterator[Client]:
-    """The teacher at these addresses, identified, for the length of the block.
+    """The identified teacher at these addresses, for the length of the block.
 
-    `concurrency` is the most in flight at each address, `timeout_s` bounds one attempt at a
-    request, all of it, and `priority` goes with each. `say` hears when a replica goes down and
-    comes back; `restart` starts one again, where we can. Raises `TeacherFault` where an address
-    does not answer, or serves another model than the first.
+    `concurrency` limits the requests in flight at each address, `timeout_s` a whole attempt.
+    `priority` is sent with each request. `say` reports replicas that go down or come back;
+    `restart`, if given, starts one again. Raises `TeacherFault` if an address does not answer, or
+    serves another model than the first.
     """
     _allow_open_files(concurrency * len(urls) + OTHER_FILES)
     async with session(api_key, timeout_s) as opened:
@@ -205,25 +215,26 @@ async def connected(
         secret = Secret(api_key, *(key for query in queries.values() for key in keys_in(query)))
         roots = {url.removesuffix("/v1"): query for url, query in queries.items() if query}
         wire = Wire(opened, secret, priority, roots)
-        card = await identify_all(wire, addresses, model)
+        found = await identify_all(wire, addresses, model)
         replicas = [
-            Replica(url, card, wire, most=concurrency, timeout_s=timeout_s, stall_s=stall_s)
+            Replica(url, found, wire, most=concurrency, timeout_s=timeout_s, stall_s=stall_s)
             for url in addresses
         ]
-        pool = Pool(replicas)
-        await asyncio.gather(*(replica.count() for replica in replicas))  # from here on it is ours
+        pool = ReplicaPool(replicas)
+        # from here on the counts are ours
+        await asyncio.gather(*(replica.count() for replica in replicas))
         guard = Guard(pool, patience_s=patience_s, say=say, restart=restart)
         async with guard.watching():
-            yield Client(pool, card, wire, patience_s)
+            yield Client(pool, found, wire, patience_s)
 
 
 def session(api_key: str | None, timeout_s: float) -> aiohttp.ClientSession:
-    """What all requests go through; a connection that was idle for long is not used again."""
+    """The session of all requests. It does not reuse connections that were idle for long."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
             limit=0,  # the slots are the limit
             keepalive_timeout=KEEP_S,
-            ssl=ssl.create_default_context(),  # aiohttp's own was made at import: no SSL_CERT_FILE
+            ssl=ssl.create_default_context(),  # aiohttp's own ignores SSL_CERT_FILE, made at import
         ),
         timeout=aiohttp.ClientTimeout(
             total=timeout_s, connect=min(CONNECT_S, 0.9 * timeout_s), ceil_threshold=CONNECT_S
@@ -238,7 +249,7 @@ def session(api_key: str | None, timeout_s: float) -> aiohttp.ClientSession:
 
 
 def _allow_open_files(needed: int) -> None:
-    """Each request in flight is an open file; most systems allow 1,024 until asked for more."""
+    """Raises the limit of open files: each request in flight needs one, and 1,024 is usual."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return

@@ -1,55 +1,32 @@
-"""The `teacher:` of a recipe, and the teacher it opens."""
+"""The `teacher:` of a recipe, and the teacher that it opens."""
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from synth.errors import TeacherFault
-from synth.teacher.address import parted
+from synth.teacher.backend import Address, ByAddress, Say, TeacherBackend
 from synth.teacher.client import connected
-from synth.teacher.embedded import Embedded, embedded, fingerprint, model_file
-from synth.teacher.identify import find
-from synth.teacher.journaled import Served
+from synth.teacher.embedded import Embedded
+from synth.teacher.identify import find_abilities
+from synth.teacher.journal import ServedTeacher
 from synth.teacher.protocol import FOLDED, Need
-from synth.teacher.vllm.config import Launch, LaunchSettings
-from synth.teacher.vllm.server import Fleet, launched
-
-BARE = re.compile(r"[\w.-]+:\d{1,5}(?:/v1)?/?")
-"""`localhost:8000`, as vLLM prints it and people type it."""
-
-
-def _address(value: str) -> str:
-    if BARE.fullmatch(value):
-        value = f"http://{value.rstrip('/').removesuffix('/v1')}/v1"
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(
-            f"{parted(value)[0]!r} is no address; expected `embedded` or one like "
-            "http://127.0.0.1:8000/v1"
-        )
-    if parts.username or parts.password:
-        raise ValueError("an address must not hold a password: use `api_key_env`")
-    return value
-
-
-Address = Annotated[str, AfterValidator(_address)]
+from synth.teacher.vllm.config import LaunchSettings
+from synth.teacher.vllm.server import Launch
+from synth.teacher.wire import parted
 
 
 class TeacherConfig(LaunchSettings):
     """Who is asked: a served model by its address, one that the run launches, or the embedded one.
 
     Short forms: `teacher: embedded`, `teacher: http://127.0.0.1:8000/v1`. With `model` and no
-    address the run serves that model itself with vLLM, and ends it when it is done.
+    address, the run serves that model itself with vLLM until it ends.
     """
 
     url: Address | None = None
@@ -58,6 +35,7 @@ class TeacherConfig(LaunchSettings):
     """Several addresses in place of `url`: replicas of one model, which share the requests."""
     embedded: Embedded | None = None
     """A small model that the run serves itself on the CPU, without a GPU or an address."""
+    # a further backend is one line here, like `embedded`
     model: Annotated[str, Field(min_length=1)] | None = None
     """With an address: the served model's name, if it has several. Without one: the model to
     launch, by its name on the Hugging Face Hub or its folder."""
@@ -68,7 +46,7 @@ class TeacherConfig(LaunchSettings):
     timeout_s: Annotated[float, Field(gt=0)] = 600
     """A request that takes longer is asked again."""
     stall_s: Annotated[float, Field(gt=0)] = 60
-    """After so long without an answer or a token a replica is probed: a dead or hung one loses its
+    """After so long without an answer or a token, a replica is probed: a dead or hung one loses its
     requests, a slow one keeps them."""
     priority: int | None = None
     """Requests of a lower number are served first, where vLLM was started with
@@ -80,15 +58,21 @@ class TeacherConfig(LaunchSettings):
     """`fold` sends system turns as part of the user turn behind them, for a model whose chat
     template has no system role."""
 
+    @classmethod
+    def _own_backends(cls) -> list[str]:
+        """The settings that each are a backend, such as `embedded`."""
+        return [key for key, field in cls.model_fields.items() if _is_backend(field.annotation)]
+
     @model_validator(mode="before")
     @classmethod
     def _short(cls, value: Any) -> Any:
-        if value == "embedded":
-            return {"embedded": {}}
+        own = cls._own_backends()
         if isinstance(value, str):
-            return {"url": value}
-        if isinstance(value, dict) and value.get("embedded", "") is None:
-            return {**value, "embedded": {}}
+            return {value: {}} if value in own else {"url": value}
+        if isinstance(value, dict):
+            return {
+                key: {} if key in own and given is None else given for key, given in value.items()
+            }
         return value
 
     @field_validator("urls")
@@ -96,18 +80,22 @@ class TeacherConfig(LaunchSettings):
     def _different(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         bare = [parted(url)[0] for url in value or ()]
         if twice := [url for n, url in enumerate(bare) if url in bare[:n]]:
-            raise ValueError(f"{twice[0]} stands there twice; name each replica once")
+            raise ValueError(f"{twice[0]} is listed twice; name each replica once")
         return value
 
     @model_validator(mode="after")
     def _one(self) -> TeacherConfig:
-        if sum(choice is not None for choice in (self.url, self.urls, self.embedded)) > 1:
-            raise ValueError("name only one of `url`, `urls` and `embedded`")
-        if self.embedded is not None and (self.model or self.api_key_env):
+        choices = ["url", "urls", *self._own_backends()]
+        chosen = [key for key in choices if getattr(self, key) is not None]
+        if len(chosen) > 1:
+            *others, last = (f"`{key}`" for key in choices)
+            raise ValueError(f"name only one of {', '.join(others)} and {last}")
+        if chosen and not self.addresses and (self.model or self.api_key_env):
             raise ValueError(
-                "the embedded teacher takes its model as `embedded: {model: PATH.gguf}`, and no key"
+                f"with `{chosen[0]}` write the model as `{chosen[0]}: {{model: …}}`, and no "
+                "`api_key_env`"
             )
-        if self.addresses or self.embedded is not None:
+        if chosen:
             of_launch = [key for key in LaunchSettings.model_fields if key in self.model_fields_set]
             if of_launch:
                 raise ValueError(
@@ -129,145 +117,96 @@ class TeacherConfig(LaunchSettings):
             raise ValueError(f"model {self.model!r} is an option, not a model's name")
         return self
 
-    @property
-    def launch(self) -> Launch | None:
-        """What the run launches with vLLM; None for a teacher at an address or an embedded one."""
-        if self.model is None or self.addresses:
-            return None
+    def backend(self) -> TeacherBackend:
+        """What brings the teacher up."""
+        if self.addresses:
+            return ByAddress.model_construct(
+                urls=self.addresses, model=self.model, api_key_env=self.api_key_env
+            )
+        for key in self._own_backends():
+            own: TeacherBackend | None = getattr(self, key)
+            if own is not None:
+                return own
         settings = {key: getattr(self, key) for key in LaunchSettings.model_fields}
         return Launch.model_construct(model=self.model, **settings)
 
     @property
     def starts(self) -> bool:
         """Whether the run starts the teacher itself, and ends it."""
-        return not self.addresses
+        return self.backend().starts
 
-    def was(self, model: str, revision: str) -> bool:
-        """Whether the teacher that the run starts is the one that answered under these names.
-
-        The engine may be of another version by now. Raises as `model_file` does.
-        """
-        if self.embedded is not None:
-            same = revision.startswith(fingerprint(model_file(self.embedded)))
-            return same and model == self.embedded.name
-        launch = self.launch
-        assert launch is not None, "a teacher at an address is asked who it is"
-        root = "" if launch.model == launch.name else f"{launch.model} "
-        return model == launch.name and revision.startswith(root)
+    @property
+    def who(self) -> str:
+        """The teacher in words, for people."""
+        return self.backend().description
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Where the served replicas are; none for a teacher that the run starts itself."""
+        """The addresses of served replicas; empty for a teacher that the run starts itself."""
         return (self.url,) if self.url is not None else self.urls or ()
 
     @property
     def folds(self) -> bool:
-        """Whether it is asked without system turns."""
+        """Whether requests have no system turns."""
         return self.system == "fold"
 
     @property
     def most_in_flight(self) -> int:
         """Requests in flight at most, at all replicas together."""
-        if self.embedded is not None:
-            replicas = self.embedded.count
-        else:
-            replicas = self.launch.replicas if self.launch else len(self.addresses)
-        return self.at_each * max(1, replicas)
+        return self.at_each * self.backend().server_count
 
     @property
     def at_each(self) -> int:
-        """Requests in flight at most, at each server."""
-        if self.embedded is None:
-            return self.concurrency
-        return min(self.concurrency, self.embedded.slots)  # more would only wait there
+        """Requests in flight at most, at each server; more than its slots would only wait."""
+        return min(self.concurrency, self.backend().server_slots or self.concurrency)
 
-    @property
-    def who(self) -> str:
-        """Who is asked, for people."""
-        if self.launch:
-            times = f", {self.launch.replicas} times" if self.launch.replicas > 1 else ""
-            return f"{self.launch.name}, which it launches with vLLM{times}"
-        if self.embedded is not None:
-            return f"{self.embedded.name}, which it serves on the CPU"
-        return " and ".join(parted(url)[0] for url in self.addresses)
+
+def _is_backend(annotation: Any) -> bool:
+    """Whether a setting of this type, `X | None`, is a backend."""
+    return any(isinstance(x, type) and issubclass(x, TeacherBackend) for x in get_args(annotation))
 
 
 @asynccontextmanager
 async def open_teacher(
     config: TeacherConfig,
     logs: Path | None = None,
-    say: Callable[[str], None] = lambda _line: None,
+    say: Say = lambda _line: None,
     needs: frozenset[Need] = frozenset(),
-) -> AsyncIterator[Served]:
-    """The teacher, identified, for the length of the block. Raises `TeacherFault` in preflight.
+) -> AsyncIterator[ServedTeacher]:
+    """The identified teacher, for the length of the block, probed for the `needs`.
 
-    It is asked which of the `needs` it meets.
-
-    One that the run starts itself writes its logs into the folder `logs`, or into a temporary one.
-    `say` hears how its loading goes, and when a replica goes down or comes back.
+    A teacher that the run starts writes its logs to the folder `logs`, or to a temporary one. `say`
+    reports its loading, and replicas that go down or come back. Raises `TeacherFault`.
     """
-
     async with AsyncExitStack() as stack:
-        addresses, model, restart, revision = config.addresses, config.model, None, ""
-        api_key = _key(config.api_key_env)
-        if not addresses:
-            folder = logs or Path(stack.enter_context(TemporaryDirectory(prefix="synth-teacher-")))
-            fleet = await stack.enter_async_context(started(config, folder, say))
-            addresses, model, api_key = tuple(fleet.urls), fleet.model, fleet.api_key
-            restart, revision = fleet.restart, fleet.revision
+        folder = logs or Path(stack.enter_context(TemporaryDirectory(prefix="synth-teacher-")))
+        endpoint = await stack.enter_async_context(config.backend().up(folder, say))
         client = await stack.enter_async_context(
             connected(
-                addresses,
-                model=model,
-                api_key=api_key,
+                endpoint.urls,
+                model=endpoint.model,
+                api_key=endpoint.api_key,
                 concurrency=config.at_each,
                 timeout_s=config.timeout_s,
                 patience_s=config.patience_s,
                 stall_s=config.stall_s,
                 priority=config.priority,
                 say=say,
-                restart=restart,
+                restart=endpoint.restart,
             )
         )
-        card = client.card
-        identity = replace(card.identity, folds=config.folds)
-        if revision:
-            identity = replace(identity, revision=revision)
-        card = replace(card, identity=identity)
+        identity = replace(client.model.identity, folds=config.folds)
+        if endpoint.revision:
+            identity = replace(identity, revision=endpoint.revision)
+        model = replace(client.model, identity=identity)
         without = needs & {Need.SYSTEM} if config.folds else frozenset()
-        findings = await find(client.wire, client.urls, card.identity, needs - without)
-        yield Served(
+        abilities = await find_abilities(client.wire, client.urls, identity.model, needs - without)
+        yield ServedTeacher(
             client,
-            card.identity,
-            card.names,
-            told=f"{card} at {' and '.join(client.urls)}",
-            context=card.max_model_len,
+            identity,
+            model.names,
+            description=f"{model} at {' and '.join(client.urls)}",
+            context=model.max_model_len,
             prefix_use=client.prefix_use,
-            findings={**findings, **dict.fromkeys(without, FOLDED)},
+            abilities={**abilities, **dict.fromkeys(without, FOLDED)},
         )
-
-
-def started(
-    config: TeacherConfig, logs: Path, say: Callable[[str], None]
-) -> AbstractAsyncContextManager[Fleet]:
-    """The servers of a teacher that the run starts itself: embedded, or launched with vLLM."""
-    if config.embedded is not None:
-        return embedded(config.embedded, logs, say)
-
-    assert config.launch is not None, "a teacher has an address, or is started here"
-    return launched(config.launch, logs, say)
-
-
-def _key(variable: str | None) -> str | None:
-    """The API key in the environment variable; None where the recipe names no variable."""
-    if variable is None:
-        return None
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise TeacherFault(
-            f"the recipe takes its API key from ${variable}, which is not set; "
-            f"export {variable}=… and run again"
-        )
-    if not key.isascii() or not key.isprintable():
-        raise TeacherFault(f"${variable} holds what no API key can: a line break, or no ASCII")
-    return key

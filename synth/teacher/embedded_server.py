@@ -1,9 +1,9 @@
-"""Serves one GGUF model with llama.cpp on loopback, until it is told to end.
+"""Serves one GGUF model with llama.cpp on loopback, until a signal ends it.
 
     python -I embedded_server.py --model FILE.gguf --name NAME --slots 4 --context 4096 \
         --threads 1 --host 127.0.0.1 --port 21000
 
-Run by its path in a process of its own; it imports nothing of ours.
+Runs in its own process, started by its path, and imports nothing from this project.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main() -> None:
     server = xllamacpp.Server(parameters(given))
     print(f"serving {given.name} at {server.listening_address}", flush=True)
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
-    os._exit(0)  # an orderly end would first finish the replies that nobody waits for any more
+    os._exit(0)  # an orderly end would first finish replies that no client waits for
 
 
 def parameters(given: argparse.Namespace) -> xllamacpp.CommonParams:

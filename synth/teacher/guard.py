@@ -1,12 +1,12 @@
-"""Looks after the replicas: the dead and the hung lose their requests, and may return.
+"""Watches the replicas: dead and hung ones lose their requests, and may come back.
 
-Each has a watcher that looks at it once a second, and probes it when its breaker asks. With every
+A watcher per replica looks at it once a second, and probes it when its breaker asks. With every
 replica down, requests wait; after `patience_s` they fail, and the run stops resumable.
 
 A slow replica is not a dead one. After `stall_s` without an answer or a token it is probed, and
-loses its requests only where the probe proves something:
+loses its requests only if the probe proves something:
 
-    what the probe finds                          | so it is
+    what the probe finds                          | the replica is
     ----------------------------------------------|-------------------------------------------
     /health or /v1/models: no answer, or an error | down: stopped, dead, or no longer itself
     the token, or an answer meanwhile             | alive
@@ -16,8 +16,8 @@ loses its requests only where the probe proves something:
                                                   | each until its `timeout_s`
     no token, no such counter, none of ours       | down
 
-llama.cpp's counter is no proof of a hang: its engine is the process that answers /health, and one
-step may take minutes on a busy machine. Where the replica was alive after all, `stall_s` doubles.
+llama.cpp's counter does not prove a hang: its engine is the process that answers /health, and one
+step may take minutes on a busy machine. If the replica was alive after all, `stall_s` doubles.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from math import inf
-from typing import Protocol
 
 from synth.errors import TeacherFault
-from synth.teacher.pool import Death, Pool
+from synth.teacher.backend import Restart, Say
+from synth.teacher.pool import Death, ReplicaPool
 from synth.teacher.replica import Replica, State
 
 LOOK_EVERY_S = 1.0
@@ -41,25 +41,12 @@ TOKEN_S = 10.0
 TOKEN_CAP_S = 80.0
 SAY_EVERY_S = 60.0
 
-Say = Callable[[str], None]
-
-
-class Restart(Protocol):
-    """Starts a replica again, where we can."""
-
-    async def __call__(self, url: str, why: str, /, *, blameless: bool) -> None:
-        """Returns once it answers again, raises `TeacherFault` if it never will.
-
-        `blameless`: a request killed it that is not asked again.
-        """
-        ...
-
 
 class Guard:
     """Watches a pool's replicas for as long as `watching` lasts."""
 
     def __init__(
-        self, pool: Pool, *, patience_s: float, say: Say, restart: Restart | None = None
+        self, pool: ReplicaPool, *, patience_s: float, say: Say, restart: Restart | None = None
     ) -> None:
         self._pool = pool
         self._patience_s = patience_s
@@ -71,7 +58,7 @@ class Guard:
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """The replicas are looked after for the length of the block."""
+        """Watches the replicas for the length of the block."""
         watchers = [asyncio.create_task(self._watch(replica)) for replica in self._pool.replicas]
         for watcher in watchers:
             watcher.add_done_callback(self._task_ended)
@@ -89,9 +76,9 @@ class Guard:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await replica.breaker.doubted.wait()
-            if replica.asked:
+            if replica.trusted:
                 await replica.look()
-            if not replica.asked:
+            if not replica.trusted:
                 try:
                     await self._revive(replica)
                 except TeacherFault as fault:  # it cannot be restarted
@@ -102,9 +89,9 @@ class Guard:
             self._pool.hand_out()
 
     async def _revive(self, replica: Replica) -> None:
-        """Returns once a probe succeeds; when the first one fails, the replica is down until then.
+        """Probes until a probe succeeds; if the first one fails, the replica is down until then.
 
-        Raises `TeacherFault` where `restart` does.
+        Raises `TeacherFault` if `restart` does.
         """
         wrong = await replica.probe(TOKEN_S)
         attempt, blameless = 0, False
@@ -118,7 +105,7 @@ class Guard:
             pause_s = min(PROBE_CAP_S, PROBE_BASE_S * 2 ** min(attempt, 10))
             await asyncio.sleep(self._jitter.uniform(0.5, 1) * pause_s)
             attempt += 1
-            # a queue may be why the token was late: one that lives is not to be missed for ever
+            # a queue may delay the token: with more time, a live replica is found in the end
             wrong = await replica.probe(min(TOKEN_CAP_S, TOKEN_S * 2 ** min(attempt, 10)))
         was_down = replica.breaker.state is State.DOWN
         replica.came_back()
@@ -126,7 +113,7 @@ class Guard:
             self._comes_back(replica)
 
     def _goes_down(self, replica: Replica, wrong: str) -> bool:
-        """Takes its requests back. Returns whether it was killed by one that is asked no more."""
+        """Takes its requests back. Returns whether one of them killed it and is not sent again."""
         before = replica.breaker.why
         replica.breaker.open(wrong if wrong in before else f"{before}; {wrong}")
         taken = replica.cut_off()
@@ -154,7 +141,7 @@ class Guard:
             self._pool.reopen()
 
     async def _wait_out(self, line: str) -> None:
-        # who can restart it knows how long that takes, and gives it up by itself
+        # `restart` knows how long it takes, and gives up by itself
         patience_s = inf if self._restart else self._patience_s
         until = time.monotonic() + patience_s
         if len(self._pool.replicas) > 1:
@@ -167,6 +154,6 @@ class Guard:
         self._pool.end(self._pool.silence())
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
-        """A bug in a task of ours must not look like a teacher that is silent."""
+        """Raises a bug in one of our tasks: it must not look like a silent teacher."""
         if not task.cancelled() and (error := task.exception()):
             self._pool.end(error)

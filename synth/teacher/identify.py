@@ -1,11 +1,11 @@
-"""Who answers at an address, and what it can do beyond plain chat completions.
+"""Identifies the teacher at an address, and what it can do beyond plain chat completions.
 
 GET /v1/models → {"data": [{"id": "qwen", "root": "Qwen/Qwen3-8B", "max_model_len": 8192}]}
 GET /version   → {"version": "0.12.0"}
 POST /v1/chat/completions {"n": 2, "max_tokens": 1, …} → 200 with two choices: it gives several
 
-A server that does not know an option may refuse it (a plain no) or take it and do nothing. Where
-the answer shows which, it is read; where nothing can show it, the option is told as `accepted`.
+A server that does not know an option may refuse it (a plain no) or ignore it. The answer is checked
+where it can show that; where it cannot, the option counts as `accepted`.
 """
 
 from __future__ import annotations
@@ -18,38 +18,38 @@ from typing import Any, NamedTuple
 import orjson
 
 from synth.errors import THREE_WAYS, TeacherFault
-from synth.teacher.exchange import ASIDE, HOPELESS, TROUBLES, Wire
-from synth.teacher.protocol import ACCEPTED, CHAT, RAW, YES, Finding, Findings, Identity, Need
+from synth.teacher.protocol import ACCEPTED, CHAT, RAW, YES, Abilities, Ability, Identity, Need
+from synth.teacher.wire import ASIDE, HOPELESS, TROUBLES, Wire
 
 LOOK_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """What must be the same at all replicas, and stay so through their restarts."""
+class ModelInfo:
+    """The model at an address: the same at all replicas, also after their restarts."""
 
     identity: Identity
     names: frozenset[str]
-    """The model's served names: vLLM answers under the first, whichever is asked for."""
+    """The model's served names: vLLM answers under the first, whichever the request names."""
     max_model_len: int | None = None
 
     def __str__(self) -> str:
-        told = self.identity.revision or "no version told"
+        revision = self.identity.revision or "no version known"
         length = f", context {self.max_model_len}" if self.max_model_len else ""
-        return f"{self.identity.model} ({told}{length})"
+        return f"{self.identity.model} ({revision}{length})"
 
 
-async def identify_all(wire: Wire, urls: Sequence[str], model: str | None) -> Card:
-    """The one teacher behind all addresses. Raises `TeacherFault` where they are not one."""
-    cards = await asyncio.gather(
+async def identify_all(wire: Wire, urls: Sequence[str], model: str | None) -> ModelInfo:
+    """The one teacher behind all addresses. Raises `TeacherFault` if they differ."""
+    models = await asyncio.gather(
         *(identify(wire, url, model) for url in urls), return_exceptions=True
     )
-    for found in cards:
+    for found in models:
         if isinstance(found, BaseException):
             raise found
-    first = cards[0]
-    assert isinstance(first, Card)
-    for url, other in zip(urls, cards, strict=True):
+    first = models[0]
+    assert isinstance(first, ModelInfo)
+    for url, other in zip(urls, models, strict=True):
         if other != first:
             raise TeacherFault(
                 f"the replicas are not the same teacher: {urls[0]} serves {first}, {url} serves "
@@ -59,15 +59,15 @@ async def identify_all(wire: Wire, urls: Sequence[str], model: str | None) -> Ca
     return first
 
 
-async def identify(wire: Wire, url: str, model: str | None, within_s: float = LOOK_S) -> Card:
-    """Who answers there. Raises `TeacherFault` when nobody does, or somebody else."""
+async def identify(wire: Wire, url: str, model: str | None, within_s: float = LOOK_S) -> ModelInfo:
+    """The model at the address. Raises `TeacherFault` if none answers, or another one."""
     try:
         status, body = await wire.send(f"{url}/models", within_s)
-        version = await _version(wire, url, within_s) if status == 200 else ""
+        version = await version_of(wire, url, within_s) if status == 200 else ""
     except TROUBLES as error:
         raise TeacherFault(
-            f"no teacher answers at {url} ({wire.told(error)}); start one there with `vllm serve "
-            f"MODEL`, or choose another: {THREE_WAYS}"
+            f"no teacher answers at {url} ({wire.describe(error)}); start one there with "
+            f"`vllm serve MODEL`, or choose another: {THREE_WAYS}"
         ) from error
     if status in HOPELESS:
         raise TeacherFault(f"the teacher at {url} answered {status}: {HOPELESS[status]}")
@@ -87,19 +87,19 @@ async def identify(wire: Wire, url: str, model: str | None, within_s: float = LO
             f"{', '.join(sorted(served)) or 'none'}; set `teacher.model` to a served one"
         )
     entry = served[model]
-    # A served name may stand for another model tomorrow; `root` says which it is today.
+    # A served name may mean another model tomorrow; `root` says which one it is today.
     root = entry.get("root") or ""
     revision = " ".join(filter(None, [root if root != model else "", version]))
     names = {name for name, other in served.items() if root and other.get("root") == root}
-    return Card(
+    return ModelInfo(
         Identity(model, revision),
         frozenset(names | {model}),
         entry.get("max_model_len") or (entry.get("meta") or {}).get("n_ctx"),  # vLLM, llama.cpp
     )
 
 
-async def _version(wire: Wire, url: str, within_s: float) -> str:
-    """vLLM tells its version beside /v1; other servers may not: then it is empty."""
+async def version_of(wire: Wire, url: str, within_s: float) -> str:
+    """vLLM's version, which it reports beside /v1; empty if there is none. Raises `TROUBLES`."""
     _, body = await wire.send(f"{url.removesuffix('/v1')}/version", within_s)
     try:
         return str(orjson.loads(body)["version"])
@@ -115,27 +115,29 @@ NOT_IMPLEMENTED = 501
 
 class _Probe(NamedTuple):
     asks: dict[str, Any]
-    shows: Callable[[dict[str, Any]], bool | None] = lambda _said: None
-    """Whether the answer shows it; None where this one cannot."""
+    shows: Callable[[dict[str, Any]], bool | None] = lambda _payload: None
+    """Whether the answer shows the ability; None if no answer can."""
     path: str = CHAT
 
 
 HI = {"role": "user", "content": "Hi"}
-SEVEN = {"name": "seven", "schema": {"enum": [7]}}  # what nobody says unless they must
+SEVEN = {"name": "seven", "schema": {"enum": [7]}}  # no model writes this unless forced
 PROBES = {
-    Need.SEVERAL: _Probe({"n": 2, "temperature": 1}, lambda said: len(said["choices"]) == 2),
+    Need.SEVERAL: _Probe({"n": 2, "temperature": 1}, lambda payload: len(payload["choices"]) == 2),
     Need.SCHEMA: _Probe(
-        # llama.cpp's model may write a fence around it, which the server takes off
+        # llama.cpp's model may write a fence around it, which the server removes
         {"response_format": {"type": "json_schema", "json_schema": SEVEN}, "max_tokens": 16},
-        lambda said: _is_seven(said["choices"][0]["message"]),
+        lambda payload: _is_seven(payload["choices"][0]["message"]),
     ),
     Need.LOGPROBS: _Probe(
         {"logprobs": True},
-        lambda said: isinstance(said["choices"][0]["logprobs"]["content"][0]["logprob"], float),
+        lambda payload: isinstance(
+            payload["choices"][0]["logprobs"]["content"][0]["logprob"], float
+        ),
     ),
     Need.SEED: _Probe({"seed": 7}),
     Need.TEMPLATE: _Probe({"chat_template_kwargs": {"enable_thinking": False}}),
-    Need.RAW: _Probe({}, lambda said: isinstance(said["choices"][0]["text"], str), RAW),
+    Need.RAW: _Probe({}, lambda payload: isinstance(payload["choices"][0]["text"], str), RAW),
     Need.PRIORITY: _Probe({"priority": 1}),
     Need.SYSTEM: _Probe({"messages": [{"role": "system", "content": "Be brief."}, HI]}),
 }
@@ -143,28 +145,30 @@ PROBES = {
 
 def _is_seven(message: dict[str, Any]) -> bool | None:
     content = message["content"]
-    # a model that thinks first has no text yet, and the schema is not for its thoughts
+    # a model that reasons first has no text yet, and the schema does not apply to its reasoning
     return content.strip().startswith("7") if content else None
 
 
-async def find(wire: Wire, urls: Sequence[str], who: Identity, needs: frozenset[Need]) -> Findings:
-    """Which of the needs the servers meet, all of them; one that does not decides.
+async def find_abilities(
+    wire: Wire, urls: Sequence[str], model: str, needs: frozenset[Need]
+) -> Abilities:
+    """Which of the needs all servers meet: a server that does not meet one decides.
 
-    Raises `TeacherFault` where one cannot be asked.
+    Raises `TeacherFault` if a server cannot be probed.
     """
     wanted = [(need, url) for need in Need if need in needs for url in urls]
-    found = await asyncio.gather(*(probe(wire, url, who.model, need) for need, url in wanted))
-    findings: dict[Need, Finding] = {}
-    for (need, url), finding in zip(wanted, found, strict=True):
-        if not finding.has and len(urls) > 1:
-            finding = Finding(False, f"{finding.told}, at {url}")
-        if need not in findings or findings[need].has:
-            findings[need] = finding
-    return findings
+    found = await asyncio.gather(*(probe(wire, url, model, need) for need, url in wanted))
+    abilities: dict[Need, Ability] = {}
+    for (need, url), ability in zip(wanted, found, strict=True):
+        if not ability.has and len(urls) > 1:
+            ability = Ability(False, f"{ability.detail}, at {url}")
+        if need not in abilities or abilities[need].has:
+            abilities[need] = ability
+    return abilities
 
 
-async def probe(wire: Wire, url: str, model: str, need: Need) -> Finding:
-    """Whether the server meets the need. Raises `TeacherFault` where it cannot be asked."""
+async def probe(wire: Wire, url: str, model: str, need: Need) -> Ability:
+    """Whether the server meets the need. Raises `TeacherFault` if it cannot be probed."""
     asks, shows, path = PROBES[need]
     begin: dict[str, Any] = {"model": model, "max_tokens": 1, "temperature": 0}
     if path == CHAT:
@@ -174,37 +178,37 @@ async def probe(wire: Wire, url: str, model: str, need: Need) -> Finding:
     body = orjson.dumps(begin | asks)
     for left in reversed(range(TRIES)):
         try:
-            status, said = await wire.send(f"{url}/{path}", PROBE_S, body)
-            if wire.learns(status, said):
-                status, said = await wire.send(f"{url}/{path}", PROBE_S, body)
+            status, answer = await wire.send(f"{url}/{path}", PROBE_S, body)
+            if wire.learns(status, answer):
+                status, answer = await wire.send(f"{url}/{path}", PROBE_S, body)
             if need is Need.SYSTEM and status not in (200, *ASIDE, *HOPELESS):
                 # a chat template that has no such role may raise a 400 or a 500
                 plain, _ = await wire.send(f"{url}/{path}", PROBE_S, orjson.dumps(begin))
                 if plain == 200:
-                    return Finding(False, f"no, it answers {status}: {wire.excerpt(said)}")
+                    return Ability(False, f"no, it answers {status}: {wire.excerpt(answer)}")
                 if status < 500:
-                    return Finding(True, f"unknown, it answers {plain} without them too")
+                    return Ability(True, f"unknown, it answers {plain} without them too")
         except TROUBLES as error:
-            trouble = wire.told(error)
+            trouble = wire.describe(error)
         else:
             if status == 200:
-                return _seen(said, shows)
+                return _seen(answer, shows)
             lasting = status < 500 and status not in ASIDE
             if status == NOT_IMPLEMENTED or (lasting and status not in HOPELESS):
-                return Finding(False, f"no, it answers {status}: {wire.excerpt(said)}")
+                return Ability(False, f"no, it answers {status}: {wire.excerpt(answer)}")
             if status == 404 and path != CHAT:
-                return Finding(False, f"no, there is no {path}")
-            trouble = f"status {status}: {wire.excerpt(said)}"
+                return Ability(False, f"no, there is no {path}")
+            trouble = f"status {status}: {wire.excerpt(answer)}"
         if left:
             await asyncio.sleep(PAUSE_S)
     raise TeacherFault(f"the teacher at {url} could not be asked whether it has {need}: {trouble}")
 
 
-def _seen(body: bytes, shows: Callable[[dict[str, Any]], bool | None]) -> Finding:
+def _seen(body: bytes, shows: Callable[[dict[str, Any]], bool | None]) -> Ability:
     try:
         shown = shows(orjson.loads(body))
     except (orjson.JSONDecodeError, LookupError, TypeError, AttributeError):
         shown = False
     if shown is None:
         return ACCEPTED
-    return YES if shown else Finding(False, "no, it takes no notice")
+    return YES if shown else Ability(False, "no, it takes no notice")

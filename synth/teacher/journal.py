@@ -1,65 +1,60 @@
 """The journal: every reply is on disk before it is used, so that no token is paid for twice.
 
-One SQLite file per shard, in WAL mode, synced at each commit; a commit holds 64 replies, what came
-within 250 ms, or, on a slow disk, what came while the last one was synced. What is kept is the HTTP
-answer as it came, under the request's key.
-`kill -9` loses the requests in flight, nothing else.
+One SQLite file per shard, in WAL mode, synced at each commit. A commit holds 64 replies, or those
+of 250 ms, or, on a slow disk, those that came while the last one was synced. Each row keeps an HTTP
+answer as it came, under its request's key, with a checksum. `kill -9` loses only the requests in
+flight; a reply that was damaged on disk is asked for again.
+
+`JournaledTeacher` is the teacher that stages ask: it looks a request up here before it sends it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
+import zlib
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, Protocol
 
 from synth.errors import StoreFault
+from synth.teacher.control import as_received
+from synth.teacher.parse import CompletionAnswer, HttpAnswer, parse_replies, request_id
+from synth.teacher.pressure import PrefixUse
+from synth.teacher.protocol import CHAT, YES, Abilities, Identity, Need, Reply, Request
+from synth.teacher.schema import BrokenError, conformed, shown
 
 COMMIT_REPLIES = 64
 COMMIT_AFTER_S = 0.25
+MOST_NAMED = 5
+"""How many damaged replies a note names one by one."""
 
 _DISK = ThreadPoolExecutor(1, thread_name_prefix="journal")
-"""The one thread that touches SQLite: a commit waits for the disk, the event loop must not."""
-
-
-OVERSIZED = 600
-"""The status, made up, of an answer that is too large to be read."""
-
-
-class Answer(NamedTuple):
-    """An HTTP answer of the teacher."""
-
-    status: int
-    body: bytes
-
-
-ENGINE_DIED = Answer(
-    502,
-    b'{"error":{"type":"engine_died","message":"the engine died twice with this request in flight, '
-    b'and again when it was asked alone"}}',
-)
-"""The answer to a request that kills the engine; no server sends it."""
+"""The only thread that touches SQLite: a commit waits for the disk, the event loop must not."""
 
 
 class Journal:
-    """The answers to one shard's requests, by key. Open with `Journal.open`, end with `close`."""
+    """The answers to one shard's requests, by key. Open it with `Journal.open`, then `close` it."""
 
     def __init__(self, path: Path, database: sqlite3.Connection, known: dict[bytes, int]) -> None:
         self.path = path
+        self.damaged: list[bytes] = []
+        """The keys whose answer was found damaged."""
         self._database = database
         self._known = known
-        self._loop = asyncio.get_running_loop()  # asking for it is a system call in Python 3.11
+        self._loop = asyncio.get_running_loop()  # looking it up is a system call in Python 3.11
         self._pending: list[tuple[bytes, int, bytes]] = []
         self._waiting: list[asyncio.Future[None]] = []
-        """Who put them, in the same order."""
+        """One per pending answer, in the same order."""
         self._timer: asyncio.TimerHandle | None = None
         self._commit: asyncio.Task[None] | None = None
         self._due = False
 
     @classmethod
     async def open(cls, path: Path) -> Journal:
-        """The journal in the file, made where there is none. Raises `StoreFault`."""
+        """The journal in the file, created if there is none. Raises `StoreFault`."""
         loop = asyncio.get_running_loop()
         try:
             database, known = await loop.run_in_executor(_DISK, _connect, path)
@@ -67,22 +62,31 @@ class Journal:
             raise _fault(path, error) from error
         return cls(path, database, known)
 
-    async def get(self, key: bytes) -> Answer | None:
-        """The answer under the key, or None. Raises `StoreFault`."""
+    async def get(self, key: bytes) -> HttpAnswer | None:
+        """The answer under the key; None if there is none or it is damaged. Raises `StoreFault`."""
         row_id = self._known.get(key)
         if row_id is None:
             return None
-        query = "SELECT status, body FROM replies WHERE rowid = ?"
+        query = "SELECT status, body, checksum FROM replies WHERE rowid = ?"
         try:
             row = await self._loop.run_in_executor(
                 _DISK, lambda: self._database.execute(query, (row_id,)).fetchone()
             )
         except sqlite3.Error as error:
             raise _fault(self.path, error) from error
-        return Answer(*row) if row else None
+        if row is None:
+            return None
+        status, body, checksum = row
+        # damage may change a value's type as well
+        if type(status) is int and type(body) is bytes and checksum == _checksum(key, status, body):
+            return HttpAnswer(status, body)
+        if self._known.get(key) == row_id:  # no other task has found it, or replaced it
+            del self._known[key]
+            self.damaged.append(key)
+        return None
 
-    async def put(self, key: bytes, answer: Answer) -> None:
-        """Returns once the answer is on disk. Raises `StoreFault` when it cannot be."""
+    async def put(self, key: bytes, answer: HttpAnswer) -> None:
+        """Returns once the answer is on disk. Raises `StoreFault` if it cannot be written."""
         if not self._pending:
             self._timer = self._loop.call_later(COMMIT_AFTER_S, self._begin)
         self._pending.append((key, *answer))
@@ -93,7 +97,7 @@ class Journal:
         await committed
 
     async def close(self) -> None:
-        """What was put is on disk, the file is closed. Raises `StoreFault`."""
+        """Writes what is pending and closes the file. Raises `StoreFault`."""
         self._begin()
         if self._commit:
             await self._commit
@@ -103,14 +107,13 @@ class Journal:
             raise _fault(self.path, error) from error
 
     def _begin(self) -> None:
-        """A commit takes what has come so far: now, or when the one under way has ended."""
+        """Commits what is pending, now or when the commit under way has ended."""
         self._due = bool(self._pending)
         if self._due and self._commit is None:
             self._commit = self._loop.create_task(self._write())
 
     async def _write(self) -> None:
-        """Commits while one is due: one at a time, since each waits for the disk, however many
-        replies it holds."""
+        """Commits while one is due, one at a time: each waits for the disk, whatever its size."""
         while self._due:
             rows, waiting = self._pending, self._waiting
             self._pending, self._waiting, self._due = [], [], False
@@ -137,23 +140,28 @@ class Journal:
 def _connect(path: Path) -> tuple[sqlite3.Connection, dict[bytes, int]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    database.text_factory = bytes  # only a damaged row holds text, and its checksum shows it
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
-    # No index: a reply is appended, and its row is found through the keys held in memory. An index
-    # over hashes would touch a page of the file for each reply.
+    # No index: replies are appended and found through the keys in memory. An index over hashes
+    # would touch a page of the file for each reply.
     database.execute(
-        "CREATE TABLE IF NOT EXISTS replies"
-        " (key BLOB NOT NULL, status INTEGER NOT NULL, body BLOB NOT NULL)"
+        "CREATE TABLE IF NOT EXISTS replies (key BLOB NOT NULL, status INTEGER NOT NULL,"
+        " body BLOB NOT NULL, checksum INTEGER NOT NULL)"
     )
-    known = dict(database.execute("SELECT key, rowid FROM replies"))
+    database.execute("SELECT checksum FROM replies LIMIT 0")  # fails in a journal without any
+    # of two rows under one key the later one counts: it replaced a damaged one
+    known = dict(database.execute("SELECT key, rowid FROM replies ORDER BY rowid"))
     return database, known
 
 
 def _insert(database: sqlite3.Connection, rows: list[tuple[bytes, int, bytes]]) -> int:
-    """Appends the rows, one after the other; the last one's rowid."""
+    """Appends the rows in order and returns the last one's rowid."""
     database.execute("BEGIN")
     try:
-        database.executemany("INSERT INTO replies VALUES (?, ?, ?)", rows)
+        database.executemany(
+            "INSERT INTO replies VALUES (?, ?, ?, ?)", ((*row, _checksum(*row)) for row in rows)
+        )
         last: int = database.execute("SELECT max(rowid) FROM replies").fetchone()[0]
         database.execute("COMMIT")
     except sqlite3.Error:
@@ -163,8 +171,215 @@ def _insert(database: sqlite3.Connection, rows: list[tuple[bytes, int, bytes]]) 
     return last
 
 
+def _checksum(key: bytes, status: int, body: bytes) -> int:
+    return zlib.crc32(body, zlib.crc32(b"%b%d" % (key, status)))
+
+
 def _fault(path: Path, error: Exception) -> StoreFault:
     return StoreFault(
         f"the journal {path} failed: {error}; the run stops, because an unjournaled reply would be "
         "paid for twice. Free the disk or move the file away, then run the same command again"
     )
+
+
+class Transport(Protocol):
+    """Carries a request's body to a server."""
+
+    async def ask(
+        self, body: bytes, path: str = CHAT, request_id: str = "", shard: int = 0
+    ) -> CompletionAnswer:
+        """The answer to the body at `path`. Raises `TeacherFault` if there is none.
+
+        `request_id` names the request to the server, which may repeat it in its answer. Waiting
+        requests of an earlier shard go first.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServedTeacher:
+    """A teacher that is up: how to ask it and who it is."""
+
+    transport: Transport
+    identity: Identity
+    names: frozenset[str] = frozenset()
+    """The names under which the model may answer; empty allows any."""
+    description: str = ""
+    """Who it is and where, for people."""
+    context: int | None = None
+    """The longest prompt and reply together, in tokens, if the server reports it."""
+    prefix_use: Callable[[], Awaitable[PrefixUse]] | None = None
+    """The use of its prefix cache since the last call."""
+    abilities: Abilities = field(default_factory=dict)
+    """The needs that were checked."""
+
+    most_answers: int | None = None
+    """The most answers to one request, if there is a limit."""
+
+    def gives(self, answers: int) -> bool:
+        """Whether one request can get so many answers; if not, each needs a request of its own."""
+        within = self.most_answers is None or answers <= self.most_answers
+        return within and self.abilities.get(Need.SEVERAL, YES).has
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a shard has asked so far."""
+
+    requests: int = 0
+    reused: int = 0
+    retries: int = 0
+    """Tries that failed, of requests that were answered in the end or given up."""
+    unusable: int = 0
+    """Replies that no text could be taken from."""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    miscounted: int = 0
+    """Requests whose token counts cannot be right."""
+    prefixes: PrefixUse = field(default_factory=PrefixUse)
+    """The use of the prefix cache meanwhile; shards at the same time share the sum."""
+    journal: Path | None = None
+    """The shard's journal."""
+    damaged: list[bytes] = field(default_factory=list)
+    """The keys whose journaled reply was damaged, so that the request was sent again."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What people should know about these numbers."""
+        notes = []
+        if self.miscounted:
+            counts = f"the teacher's token counts of {self.miscounted:,} requests cannot be right"
+            notes.append(f"{counts} (negative, huge or no whole number): they are clamped")
+        if self.damaged:
+            named = ", ".join(key.hex() for key in self.damaged[:MOST_NAMED])
+            more = ", …" if len(self.damaged) > MOST_NAMED else ""
+            notes.append(
+                f"{len(self.damaged):,} journaled replies were damaged on disk (wrong checksum) "
+                f"and asked for again: {self.journal}, key {named}{more}"
+            )
+        return tuple(notes)
+
+
+class JournaledTeacher:
+    """A served teacher whose every answer is on disk before it is used, and is asked for once.
+
+    `on_reply` is called with each reply and whether it came from the journal. Requests of an
+    earlier `shard` go first.
+    """
+
+    def __init__(
+        self,
+        served: ServedTeacher,
+        journal: Journal,
+        on_reply: Callable[[Reply, bool], None] | None = None,
+        shard: int = 0,
+    ) -> None:
+        self.identity: Identity = served.identity
+        self.tally = Tally(journal=journal.path, damaged=journal.damaged)
+        self._served = served
+        self._journal = journal
+        self._on_reply = on_reply
+        self._shard = shard
+
+    async def reply(self, request: Request) -> Reply:
+        """As the protocol's; also raises `StoreFault` when the journal fails."""
+        assert request.n == 1, "several answers are asked for with `replies`"
+        [reply] = await self.ask(request)
+        if reply.fault is None and request.schema is None:
+            return reply
+        return await self._second_chance(request, reply)
+
+    async def replies(self, request: Request) -> list[Reply]:
+        """As the protocol's; raises as `reply` does, for several answers in an exception group."""
+        if request.n == 1:
+            return [await self.reply(request)]
+        alone = [request.alone(index) for index in range(request.n)]
+        # vLLM refuses several greedy answers, which would all be the same
+        if not self._served.gives(request.n) or not request.sampling.temperature:
+            return await _all(self.reply(one) for one in alone)
+        first = await self.ask(request)
+        return await _all(map(self._second_chance, alone, first))
+
+    async def _second_chance(self, request: Request, reply: Reply) -> Reply:
+        """The final reply: a cut one, or one that breaks its schema, is asked for once more.
+
+        Each second chance is a request of its own.
+        """
+        sampling = request.sampling
+        if reply.fault == "reply_truncated" and sampling.retry_max_tokens:
+            [reply] = await self.ask(replace(request, sampling=sampling.roomier))
+        if request.schema is None or reply.fault:
+            return reply
+
+        try:
+            return replace(reply, text=conformed(reply.text, request.schema))
+        except BrokenError as wrong:
+            reply = replace(reply, fault="reply_breaks_schema")
+            if request.prompt is not None:  # there is no conversation to continue
+                return reply
+            turns = [*request.turns, *shown(reply.text, wrong)]
+        [again] = await self.ask(replace(request, turns=turns, sampling=sampling.roomier))
+        if again.fault:
+            return reply
+        try:
+            return replace(again, text=conformed(again.text, request.schema))
+        except BrokenError:
+            return replace(again, fault="reply_breaks_schema")
+
+    async def ask(self, request: Request) -> list[Reply]:
+        """The replies to this very request, from the journal or else from the server."""
+        request = self.identity.asks(request)
+        body = request.body(self.identity.model)
+        key = self.identity.key(body)
+        stored = await self._journal.get(key)
+        if stored is not None:
+            replies = self._parse(stored, key, request)
+        else:
+            answer = await self._served.transport.ask(
+                body, request.path, request_id(key), self._shard
+            )
+            received = HttpAnswer(answer.status, answer.body)
+            replies = self._parse(received, key, request, answer.payload)
+            if answer.permanent:
+                await self._journal.put(key, received)
+            self.tally.retries += answer.retries
+        tally = self.tally
+        tally.requests += 1
+        tally.reused += stored is not None
+        tally.miscounted += replies[0].miscounted
+        for reply in replies:
+            tally.unusable += reply.fault is not None
+            tally.tokens_in += reply.tokens_in
+            tally.tokens_out += reply.tokens_out
+            if self._on_reply:
+                self._on_reply(reply, stored is not None)
+        return replies
+
+    def _parse(
+        self, answer: HttpAnswer, key: bytes, request: Request, payload: Any = None
+    ) -> list[Reply]:
+        replies = parse_replies(
+            answer.status,
+            answer.body,
+            key.hex(),
+            self._served.names,
+            n=request.n,
+            logprobs=request.logprobs,
+            payload=payload,
+        )
+        return [_restored(reply, request) for reply in replies]
+
+
+def _restored(reply: Reply, request: Request) -> Reply:
+    """The reply without the escapes of its request; `raw` stays as it came."""
+    text = as_received(reply.text, request.turns, json=request.schema is not None)
+    reasoning = reply.reasoning and as_received(reply.reasoning, request.turns)
+    if text == reply.text and reasoning == reply.reasoning:
+        return reply
+    return replace(reply, text=text, reasoning=reasoning)
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, Reply]]) -> list[Reply]:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one) for one in work]
+    return [task.result() for task in tasks]

@@ -1,8 +1,11 @@
-"""From an HTTP answer to replies: every way in which an answer can be wrong has its name here.
+"""From an HTTP answer to replies: names every way in which an answer can be unusable.
 
 {"id": "chatcmpl-…", "model": "qwen", "usage": {"prompt_tokens": 60, "completion_tokens": 120},
  "choices": [{"index": 0, "message": {"content": "42", "reasoning": "6 * 7"},
               "finish_reason": "stop", "logprobs": {"content": [{"logprob": -0.1, …}, …]}}]}
+
+`Completion` is the one place that writes this shape down. `classify` decides what an answer means
+for its request (answered, or to be sent again); `parse_replies` turns it into replies.
 """
 
 from __future__ import annotations
@@ -14,17 +17,34 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import orjson
+from pydantic import BaseModel
 
-from synth.teacher.journal import ENGINE_DIED, OVERSIZED
 from synth.teacher.protocol import Reply
 
+
+class HttpAnswer(NamedTuple):
+    """An HTTP answer of the teacher, as the journal keeps it."""
+
+    status: int
+    body: bytes
+
+
+OVERSIZED = 600
+"""The status that we give to an answer that is too large to be read. No server sends it."""
+ENGINE_DIED = HttpAnswer(
+    502,
+    b'{"error":{"type":"engine_died","message":"the engine died twice with this request in flight, '
+    b'and again when it was asked alone"}}',
+)
+"""The answer that we give to a request that kills the engine. No server sends it."""
+
 OUR_ID = re.compile(r"synth-[0-9a-f]{32}")
-"""The id of a request of ours in an answer's: vLLM answers under the id that it was given."""
+"""Our request id inside an answer's id: vLLM answers under the id that the request had."""
 OPENED = re.compile(r"\s*<(think|thought)>")
-"""Reasoning that the server left in the text; Gemini's compatible endpoint says `thought`."""
+"""Opens reasoning that the server left in the text. Gemini's endpoint writes `thought`."""
 CHANNEL, MESSAGE = "<|channel|>", "<|message|>"
 BEGINS = (CHANNEL, f"<|start|>assistant{CHANNEL}")
-"""How a reply begins in which the server left gpt-oss's channels."""
+"""A reply begins with one of these if the server left gpt-oss's channels in it."""
 ENDS = re.compile(r"<\|(?:end|return|call|start)\|>")
 MOST_TOKENS = 100_000_000
 """More than any context holds, and 20 of it fit in the 32 bits of a trail's step."""
@@ -32,6 +52,144 @@ TOO_LARGE = (
     "the answer has more than 16 MB and was not read: ask for fewer answers at once, lower "
     "`sampling.max_tokens`, or leave out `logprobs`"
 )
+
+
+# --- the shape of a completion: what servers disagree about is `Any`
+
+
+class ContentPart(BaseModel):
+    """A piece of content that comes in parts."""
+
+    type: str
+    text: str = ""
+    thinking: str | list[ContentPart] = ""
+    """The reasoning, in Mistral's parts."""
+
+
+class Message(BaseModel):
+    """What the assistant wrote."""
+
+    content: str | list[ContentPart] | None = None
+    reasoning: Any = None
+    """The reasoning in vLLM's field: text, or something empty."""
+    reasoning_content: Any = None
+    """The same in the field of DeepSeek, SGLang and older vLLM; read if the first is empty."""
+
+
+class Choice(BaseModel):
+    """One of the answers to a prompt."""
+
+    index: Any = None
+    """Read only if there are several choices."""
+    message: Message | None = None
+    """From the chat endpoint."""
+    text: str | None = None
+    """From the raw endpoint, in place of `message`."""
+    finish_reason: str | None = None
+    logprobs: Any = None
+    """A `Logprobs`, read only if the request asked for it."""
+
+
+class Completion(BaseModel):
+    """The body of a 200, of either endpoint."""
+
+    choices: list[Any]
+    """Each a `Choice`, once their number is right."""
+    model: Any = None
+    usage: Any = None
+    """The token counts. Some servers send impossible ones, which are clamped."""
+    timings: Any = None
+    """From llama.cpp alone."""
+
+
+class TokenLogprob(BaseModel):
+    """A token of the reply."""
+
+    logprob: float
+
+
+class Logprobs(BaseModel):
+    """The log probabilities of a reply's tokens."""
+
+    content: list[TokenLogprob] | None = None
+    """From the chat endpoint."""
+    token_logprobs: list[float] | None = None
+    """From the raw endpoint."""
+
+
+def read_json(body: bytes) -> Any:
+    """The JSON in a body; None where there is none."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass  # it refuses lone surrogates and numbers beyond a double, which servers do send
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+# --- what an answer means for its request
+
+BROKEN_OFF = frozenset({"abort", "error"})
+"""The finish reasons of a choice that broke off: vLLM's when it shuts down, and OpenRouter's."""
+NO_COMPLETION = 502
+ERRORS = {str(status): status for status in range(400, OVERSIZED)}
+
+
+class CompletionAnswer(NamedTuple):
+    """An HTTP answer to a request for a completion, under the status that it means."""
+
+    status: int
+    body: bytes
+    payload: Any = None
+    """The JSON in the body, if it is a completion."""
+    permanent: bool = True
+    """Whether the request would get this answer again. Others are not journaled."""
+    retries: int = 0
+    """How many tries failed before this answer came."""
+
+
+def classify(status: int, body: bytes, request_id: str = "") -> CompletionAnswer:
+    """The answer under the status that it means, with its JSON if it is a completion.
+
+    A gateway may send a 200 that is no completion: a proxy's page, no choice, a reply that broke
+    off, or one to another request than `request_id`. Such an answer gets the status of the error
+    in its body, or else 502, which passes.
+    """
+    if status != 200:
+        return CompletionAnswer(status, body)
+    payload = read_json(body)
+    choices = payload.get("choices") if isinstance(payload, dict) else None
+    if not isinstance(choices, list) or not choices:
+        return _no_completion(body, payload)
+    for choice in choices:
+        if not isinstance(choice, dict) or choice.get("finish_reason") in BROKEN_OFF:
+            return _no_completion(body, choice)
+    ours = OUR_ID.search(str(payload.get("id")))
+    if ours and request_id and not request_id.startswith(ours[0]):
+        return _no_completion(body, None)
+    return CompletionAnswer(200, body, payload)
+
+
+def _no_completion(body: bytes, found: Any) -> CompletionAnswer:
+    """The body under the status of the error that it reports, if any.
+
+    {"error": {"code": 429, …}} of OpenRouter, Gemini (in a list) and others, where LiteLLM writes
+    "429"; {"object": "error", "code": 503, …} of older servers.
+    """
+    found = found[0] if isinstance(found, list) and found else found
+    report = found if isinstance(found, dict) else {}
+    error = report.get("error")
+    for place in (error if isinstance(error, dict) else {}, report):
+        for name in ("code", "status", "status_code"):
+            code = str(place.get(name))
+            if code in ERRORS:
+                return CompletionAnswer(ERRORS[code], body)
+    return CompletionAnswer(NO_COMPLETION, body, permanent=False)
+
+
+# --- replies
 
 
 def request_id(key: bytes) -> str:
@@ -47,12 +205,12 @@ def parse_replies(
     *,
     n: int = 1,
     logprobs: bool = False,
-    said: Any = None,
+    payload: Any = None,
 ) -> list[Reply]:
     """The `n` replies in an HTTP answer, in order. Never raises: what is wrong is a `fault`.
 
-    `names` are those under which the model may answer; empty: any. `said` is the body's JSON where
-    it has been read before. Faults of the whole answer:
+    `names` are those under which the model may answer; empty allows any. `payload` is the body's
+    JSON if it has been parsed before. Faults of the whole answer:
     `request_refused` (4xx), `request_failed` (5xx or no completion, time and again), `engine_died`
     (of this request, and of no other), `context_too_long`, `reply_too_large` (over 16 MB),
     `reply_not_json`, `reply_lone_surrogate`, `reply_from_another_model`, `reply_without_choice`,
@@ -61,101 +219,94 @@ def parse_replies(
     `reply_without_logprobs`, `reply_empty`.
     """
 
-    def all_at(fault: str, told: str = "") -> list[Reply]:
-        return [Reply("", told or _text(body), fault=fault, key=key)] * n
+    def all_with(fault: str, raw: str = "") -> list[Reply]:
+        return [Reply("", raw or _text(body), fault=fault, key=key)] * n
 
     if status == OVERSIZED:
-        return all_at("reply_too_large", TOO_LARGE)
+        return all_with("reply_too_large", TOO_LARGE)
     if status >= 500:
-        return all_at("engine_died" if body == ENGINE_DIED.body else "request_failed")
+        return all_with("engine_died" if body == ENGINE_DIED.body else "request_failed")
     if status != 200:
         in_tokens = too_long(_text(body))
         if in_tokens is None:
-            return all_at("request_refused")
-        return all_at("context_too_long", f"{in_tokens}\n{_text(body)}".lstrip())
-    payload = read_json(body) if said is None else said
+            return all_with("request_refused")
+        return all_with("context_too_long", f"{in_tokens}\n{_text(body)}".lstrip())
+    payload = read_json(body) if payload is None else payload
     if payload is None:
-        return all_at("reply_not_json")
+        return all_with("reply_not_json")
     try:
-        if names and (payload.get("model") or next(iter(names))) not in names:
-            return all_at("reply_from_another_model")
-        choices = payload["choices"]
-        if len(choices) > n:
-            return all_at("reply_with_extra_choices")
+        completion = Completion.model_validate(payload)
+        if names and (completion.model or next(iter(names))) not in names:
+            return all_with("reply_from_another_model")
+        if len(completion.choices) > n:
+            return all_with("reply_with_extra_choices")
+        choices = [Choice.model_validate(choice) for choice in completion.choices]
         if n > 1:
-            choices = sorted(choices, key=lambda choice: int(choice["index"]))
-            if choices and [choice["index"] for choice in choices] != list(range(n)):
-                return all_at("reply_with_missing_choices")
-        usage = payload.get("usage")
-        paid = _paid(usage) if isinstance(usage, dict) else Paid(0, 0, usage is not None)
+            choices = sorted(choices, key=lambda choice: int(choice.index))
+            if choices and [choice.index for choice in choices] != list(range(n)):
+                return all_with("reply_with_missing_choices")
+        paid = _paid(completion.usage)
         replies = [_reply(choice, body, key, logprobs, paid) for choice in choices]
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
-        return all_at("reply_without_choice")
+    except (TypeError, ValueError):  # pydantic's ValidationError is a ValueError
+        return all_with("reply_without_choice")
     if not replies:
-        return all_at("reply_without_choice")
+        return all_with("reply_without_choice")
     if b"\\u" in body and any(_lone_surrogate(reply) for reply in replies):
-        return all_at("reply_lone_surrogate")
-    return _share(_all_counted(replies, payload)) if n > 1 else replies
-
-
-def read_json(body: bytes) -> Any:
-    """The JSON in a body; None where there is none."""
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        pass  # it refuses lone surrogates and numbers beyond a double, which servers do send
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
+        return all_with("reply_lone_surrogate")
+    return _share(_all_counted(replies, completion.timings)) if n > 1 else replies
 
 
 def _text(body: bytes) -> str:
     return body.decode("utf-8", "replace")
 
 
-class Paid(NamedTuple):
-    """The tokens of an answer, by the server's word."""
+class TokenCounts(NamedTuple):
+    """The tokens of an answer, as the server counts them."""
 
     prompt: int
     completion: int
     miscounted: bool
-    """Whether the server's word cannot be right."""
+    """Whether the server's counts cannot be right."""
 
 
-def _paid(usage: dict[str, Any]) -> Paid:
+def _paid(usage: Any) -> TokenCounts:
+    if not isinstance(usage, dict):
+        return TokenCounts(0, 0, usage is not None)
     prompt, completion = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
     paid = _count(prompt), _count(completion)
-    return Paid(*paid, paid != (prompt, completion))
+    return TokenCounts(*paid, paid != (prompt, completion))
 
 
-def _count(told: Any) -> int:
-    """A number of tokens, clamped to what can be."""
-    if type(told) is int and 0 <= told <= MOST_TOKENS:
-        return told
+def _count(given: Any) -> int:
+    """A number of tokens, clamped to what is possible."""
+    if type(given) is int and 0 <= given <= MOST_TOKENS:
+        return given
     try:
-        value = 0.0 if isinstance(told, bool) else float(told)
+        value = 0.0 if isinstance(given, bool) else float(given)
     except (TypeError, ValueError, OverflowError):
         return 0
     return int(min(value, MOST_TOKENS)) if value > 0 else 0
 
 
-def _reply(choice: dict[str, Any], body: bytes, key: str, logprobs: bool, paid: Paid) -> Reply:
-    """One choice. Raises `TypeError` and the like where it is none."""
-    message = choice["message"] if "message" in choice else {"content": choice["text"]}
-    finish = choice.get("finish_reason") or ""
-    content = message.get("content") or ""
-    reasoning = message.get("reasoning") or message.get("reasoning_content") or None
+def _reply(choice: Choice, body: bytes, key: str, logprobs: bool, paid: TokenCounts) -> Reply:
+    """One choice. Raises `ValueError` or `TypeError` if it is none."""
+    message = choice.message
+    if message is None:
+        if choice.text is None:
+            raise ValueError
+        message = Message.model_construct(content=choice.text)
+    finish = choice.finish_reason or ""
+    content = message.content or ""
+    reasoning = message.reasoning or message.reasoning_content or None
+    if not isinstance(reasoning, str | None):
+        raise TypeError
     if isinstance(content, list):
         content, thought = _joined(content)
         reasoning = reasoning or thought or None
-    for text in (content, finish, reasoning or ""):
-        if not isinstance(text, str):
-            raise TypeError
     ended = True
     if "<" in content:
         content, reasoning, ended = _apart(content, reasoning)
-    found = _logprobs(choice.get("logprobs")) if logprobs else None
+    found = _logprobs(choice.logprobs) if logprobs else None
     fault: str | None = None
     if not finish:
         fault = "reply_without_finish_reason"
@@ -182,32 +333,32 @@ def _reply(choice: dict[str, Any], body: bytes, key: str, logprobs: bool, paid: 
     )
 
 
-def _joined(parts: list[Any]) -> tuple[str, str]:
-    """The text of content that comes in parts, and the reasoning, as Mistral's thinking part."""
+def _joined(parts: list[ContentPart]) -> tuple[str, str]:
+    """The text of content that comes in parts, and its reasoning."""
     text, thought = "", ""
     for part in parts:
-        if part["type"] == "text":
-            text += part["text"]
-        elif part["type"] == "thinking":
-            inside = part["thinking"]
+        if part.type == "text":
+            text += part.text
+        elif part.type == "thinking":
+            inside = part.thinking
             thought += inside if isinstance(inside, str) else _joined(inside)[0]
     return text, thought
 
 
 def _apart(content: str, reasoning: str | None) -> tuple[str, str | None, bool]:
-    """The text without the reasoning that the server left in it, the reasoning, and whether that
-    has an end.
+    """The text without the reasoning that the server left in it, the reasoning, and whether the
+    reasoning has an end.
 
-    Reasoning that came in a field of its own counts; what the text repeats of it is left out.
+    Reasoning in a field of its own counts; a repetition of it in the text is left out.
     """
     if content.lstrip().startswith(BEGINS):
-        said: list[str] = []
+        final: list[str] = []
         thought: list[str] = []
         for part in content.split(CHANNEL)[1:]:
             name, _, message = part.partition(MESSAGE)
-            kept = said if name.split(maxsplit=1)[:1] == ["final"] else thought
+            kept = final if name.split(maxsplit=1)[:1] == ["final"] else thought
             kept.append(ENDS.split(message, maxsplit=1)[0].strip())
-        return "\n\n".join(said), reasoning or "\n\n".join(thought) or None, bool(said)
+        return "\n\n".join(final), reasoning or "\n\n".join(thought) or None, bool(final)
     opened = OPENED.match(content)
     if opened is None and (reasoning or "</think>" not in content):
         return content, reasoning, True
@@ -218,7 +369,7 @@ def _apart(content: str, reasoning: str | None) -> tuple[str, str | None, bool]:
 
 
 def _lone_surrogate(reply: Reply) -> bool:
-    """Whether half a character is in it, which later crashes Arrow and SQLite."""
+    """Whether the reply holds half a character, which later crashes Arrow and SQLite."""
     try:
         f"{reply.raw}{reply.text}{reply.reasoning}{reply.finish_reason}".encode()
     except UnicodeEncodeError:
@@ -226,42 +377,38 @@ def _lone_surrogate(reply: Reply) -> bool:
     return False
 
 
-def _logprobs(told: Any) -> Sequence[float] | None:
-    """The chosen tokens' log probabilities, in either endpoint's shape; None where there are none.
-
-    Raises `TypeError` and the like where it is neither.
-    """
-    if not told:
+def _logprobs(given: Any) -> Sequence[float] | None:
+    """The chosen tokens' log probabilities; None where there are none. Raises `ValueError`."""
+    if not given:
         return None
-    if told.get("content") is not None:
-        return [float(token["logprob"]) for token in told["content"]]
-    found = told.get("token_logprobs")
-    return None if found is None else [float(value) for value in found]
+    found = Logprobs.model_validate(given)
+    if found.content is not None:
+        return [token.logprob for token in found.content]
+    return found.token_logprobs
 
 
 def _length(reply: Reply) -> int:
     return len(reply.text) + len(reply.reasoning or "")
 
 
-def _all_counted(replies: list[Reply], payload: dict[str, Any]) -> list[Reply]:
+def _all_counted(replies: list[Reply], timings: Any) -> list[Reply]:
     """The replies with the tokens of all of them, where the server counts only the first one's.
 
-    llama.cpp does, and tells that one's tokens again in `timings`. Whatever the server, a count
-    below the number of words is not of all. The others are estimated by their length.
+    llama.cpp does, and repeats that count in `timings`. With any server, a count below the number
+    of words cannot include all replies. The others are then estimated by their length.
     """
-    told = replies[0].tokens_out
-    timings = payload.get("timings")
-    alone = isinstance(timings, dict) and timings.get("predicted_n") == told
+    counted = replies[0].tokens_out
+    first_only = isinstance(timings, dict) and timings.get("predicted_n") == counted
     words = sum(len(f"{reply.text} {reply.reasoning or ''}".split()) for reply in replies)
-    if not told or not (alone or told < words):
+    if not counted or not (first_only or counted < words):
         return replies
     lengths = [_length(reply) for reply in replies]
-    all_of_them = sum(lengths) * told // lengths[0] if lengths[0] else told * len(replies)
-    return [replace(reply, tokens_out=min(all_of_them, MOST_TOKENS)) for reply in replies]
+    total = sum(lengths) * counted // lengths[0] if lengths[0] else counted * len(replies)
+    return [replace(reply, tokens_out=min(total, MOST_TOKENS)) for reply in replies]
 
 
 def _share(replies: list[Reply]) -> list[Reply]:
-    """Each with its part of the tokens, which all have whole: the sums stay the server's."""
+    """Splits the tokens, which each reply has whole, so that the sums stay the server's."""
     tokens_in, tokens_out = replies[0].tokens_in, replies[0].tokens_out
     lengths = [_length(reply) for reply in replies]
     total, before, shared = sum(lengths) or 1, 0, []
@@ -274,7 +421,7 @@ def _share(replies: list[Reply]) -> list[Reply]:
     return shared
 
 
-# --- a refusal for length, told in tokens: "prompt of at least 5,210 tokens > 4,096 of the model"
+# --- a refusal for length, in tokens: "prompt of at least 5,210 tokens > 4,096 of the model"
 
 _MODEL = r"context length is (?P<model>\d+) tokens"
 _PROMPT = r"your prompt contains (?P<least>at least )?(?P<prompt>\d+) input tokens"
@@ -300,19 +447,21 @@ WORDINGS = [
 SIGNS = ("context length", "context size", "max_model_len", "maximum model length")
 
 
-def too_long(said: str) -> str | None:
-    """What is too long for the model, in tokens; empty where the words are not known ones, None
-    where the refusal has another reason."""
-    found = next((match for one in WORDINGS if (match := one.search(said))), None)
-    if found is None:
-        return "" if any(sign in said for sign in SIGNS) else None
-    told = found.groupdict()
-    least = told.get("least") or ""
+def too_long(message: str) -> str | None:
+    """What is too long for the model, in tokens.
+
+    Empty if the wording is unknown, None if the refusal has another reason.
+    """
+    match = next((match for one in WORDINGS if (match := one.search(message))), None)
+    if match is None:
+        return "" if any(sign in message for sign in SIGNS) else None
+    found = match.groupdict()
+    least = found.get("least") or ""
     parts = [
-        f"{what} of {least if what == 'prompt' else ''}{int(told[what]):,}"
+        f"{what} of {least if what == 'prompt' else ''}{int(found[what]):,}"
         for what in ("prompt", "reply")
-        if told.get(what)
+        if found.get(what)
     ]
-    if characters := told.get("characters"):
-        return f"prompt of {int(characters):,} characters > {int(told['model']):,} tokens"
-    return f"{' + '.join(parts)} tokens > {int(told['model']):,} of the model"
+    if characters := found.get("characters"):
+        return f"prompt of {int(characters):,} characters > {int(found['model']):,} tokens"
+    return f"{' + '.join(parts)} tokens > {int(found['model']):,} of the model"

@@ -1,11 +1,11 @@
-"""The slots of all replicas of one teacher: the least loaded one is asked next.
+"""The slots of all replicas of one teacher: a request goes to the least loaded one.
 
-What was asked before goes first, and to another replica where there is one; then what belongs to
-the earliest shard, so that shards are finished one after the other and not all at the end.
+Retries go first, to another replica if there is one. Then come requests of the earliest shard, so
+that shards finish one after the other and not all at the end.
 
-A request may kill the engine, and whatever is in flight with it meets the same end. So one that was
-in flight at two deaths is a suspect: it is asked again with a replica to itself. An engine that
-dies of it then was killed by it: it is asked no more, and its row is rejected as `engine_died`.
+A request may kill the engine, and with it all requests in flight. One that was in flight at two
+deaths is a suspect: it is retried with a replica to itself. If the engine dies again, the request
+killed it: it is not sent again, and its row is rejected as `engine_died`.
 """
 
 from __future__ import annotations
@@ -21,57 +21,57 @@ from itertools import count
 from typing import NamedTuple
 
 from synth.errors import TeacherFault
-from synth.teacher.exchange import TROUBLES, UNSENT, Heard, Kind, Meant, Response
-from synth.teacher.journal import ENGINE_DIED
+from synth.teacher.parse import ENGINE_DIED, CompletionAnswer
 from synth.teacher.replica import Replica, Suspicion
+from synth.teacher.wire import TROUBLES, UNSENT, AttemptKind, AttemptResult, Response
 
-SETTLED = frozenset({Kind.ANSWERED, Kind.CUT})
-"""What needs no pause with the slot in hand."""
-BROKE = frozenset({Kind.FAILED, Kind.UNREACHED})
-"""How a request may meet its engine's death: vLLM's server answers 500 to all before it ends."""
+SETTLED = frozenset({AttemptKind.ANSWERED, AttemptKind.CUT})
+"""Results after which the slot is free at once; the others pause while they hold it."""
+BROKE = frozenset({AttemptKind.FAILED, AttemptKind.UNREACHED})
+"""Results that a dying engine causes: vLLM's server answers 500 to all before it ends."""
 DEATHS = 2
 KILLERS = 3
-"""So many in a row, and no answer between them: it is not the requests."""
+"""After this many in a row without an answer between them, the requests are not to blame."""
 
 
 @dataclass(slots=True, eq=False)
 class Attempt:
-    """One attempt at a request: it waits for a slot, then for what is heard."""
+    """One attempt at a request: waits for a slot, then for its result."""
 
     body: bytes
     path: str
     request_id: str
     avoid: Replica | None
-    heard: asyncio.Future[Heard]
+    result: asyncio.Future[AttemptResult]
     replica: Replica | None = None
-    """Who was asked."""
+    """The replica that it was sent to."""
     post: asyncio.Task[Response] | None = None
-    """While nothing has come."""
+    """The exchange, while it is under way."""
     holds_slot: bool = False
     suspicion: Suspicion | None = None
-    """None as long as it has met nothing like an engine's death."""
+    """None until a result may be from an engine's death."""
 
     @property
     def suspect(self) -> bool:
-        """Whether it has to be asked alone."""
+        """Whether it needs a replica to itself."""
         return self.suspicion is not None and self.suspicion.deaths >= DEATHS
 
 
 class Death(NamedTuple):
-    """What the end of an engine says of the requests in flight."""
+    """What an engine's death shows about the requests in flight."""
 
     killed: bool = False
-    """Whether one of them was all that was in flight, after two deaths before."""
+    """Whether one of them was alone in flight, after two deaths before."""
     suspects: int = 0
-    """Those that met two deaths now."""
+    """The requests with two deaths by now."""
 
 
-class Pool:
+class ReplicaPool:
     """Sends each request to the replica with most room. A `Guard` says which replicas are up."""
 
     def __init__(self, replicas: Sequence[Replica]) -> None:
         self.replicas = replicas
-        self._loop = asyncio.get_running_loop()  # asking for it is a system call in Python 3.11
+        self._loop = asyncio.get_running_loop()  # looking it up is a system call in Python 3.11
         self.back_at = 0.0
         """When the last outage of all replicas ended."""
         self._waiting: list[tuple[int, int, Attempt]] = []
@@ -79,9 +79,9 @@ class Pool:
         self._again: deque[Attempt] = deque()
         self._suspects: deque[Attempt] = deque()
         self._ward: Replica | None = None
-        """Kept for the suspects, as long as there are any."""
+        """The replica reserved for suspects, as long as there are any."""
         self._alone: Attempt | None = None
-        """The suspect that was asked last."""
+        """The suspect that was sent last."""
         self._killed_at, self._killers = 0.0, 0
         self._numbers = count()
         self._ended: BaseException | None = None
@@ -102,9 +102,9 @@ class Pool:
         avoid: Replica | None = None,
         suspicion: Suspicion | None = None,
     ) -> Attempt:
-        """An attempt at the least loaded replica, as soon as a slot is free; `release` it at last.
+        """An attempt at the least loaded replica, once a slot is free. Always `release` it.
 
-        Raises the error that `end` was given, here or where what is `heard` is awaited.
+        Raises the error that `end` was given, here or from the attempt's `result`.
         """
         if self._ended:
             raise _copied(self._ended)
@@ -125,7 +125,7 @@ class Pool:
         return attempt
 
     def release(self, attempt: Attempt) -> None:
-        """Its slot goes to the next who waits; if nothing was heard, nobody wants it any more."""
+        """Gives the attempt's slot to the next one; cancels it if it has no result yet."""
         if attempt.post:
             attempt.post.cancel()
             attempt.post = None
@@ -142,84 +142,84 @@ class Pool:
     def _came(self, attempt: Attempt, post: asyncio.Task[Response]) -> None:
         attempt.post = None
         error = None if post.cancelled() else post.exception()
-        if attempt.heard.done():  # cancelled: the slot is released by whoever waited
+        if attempt.result.done():  # cancelled: the waiter releases the slot
             return
-        if error and not isinstance(error, TROUBLES):  # a bug, for whoever waits
-            attempt.heard.set_exception(error)
+        if error and not isinstance(error, TROUBLES):  # a bug, for the waiter
+            attempt.result.set_exception(error)
             return
         try:
-            heard = self._heard(attempt, None if post.cancelled() else error or post.result())
-        except Exception as bug:  # whoever waits must hear of it, or waits for ever
-            attempt.heard.set_exception(bug)
+            result = self._result(attempt, None if post.cancelled() else error or post.result())
+        except Exception as bug:  # without it the waiter would wait for ever
+            attempt.result.set_exception(bug)
         else:
-            attempt.heard.set_result(heard)
+            attempt.result.set_result(result)
 
-    def _heard(self, attempt: Attempt, outcome: Response | BaseException | None) -> Heard:
-        """What came of the attempt; where it needs no pause its slot is free, so that it is empty
-        for as short as can be."""
+    def _result(self, attempt: Attempt, outcome: Response | BaseException | None) -> AttemptResult:
+        """The attempt's result. The slot is freed here unless a pause must hold it."""
         assert attempt.replica is not None
-        heard = attempt.replica.heard(outcome, attempt.request_id)
-        met = heard.kind in BROKE or (heard.kind is Kind.CUT and attempt.replica.gone)
+        result = attempt.replica.result_of(outcome, attempt.request_id)
+        cut = result.kind is AttemptKind.CUT
+        met = result.kind in BROKE or (cut and attempt.replica.gone)
         if met and not isinstance(outcome, UNSENT):
             attempt.suspicion = attempt.suspicion or Suspicion()
             attempt.replica.broke.add(attempt.suspicion)
             if attempt.suspicion.deaths:  # at once: an engine may be back in a moment
-                attempt.replica.breaker.doubt(heard.trouble)
-        if heard.kind in SETTLED:
+                attempt.replica.breaker.doubt(result.trouble)
+        if result.kind in SETTLED:
             self.release(attempt)
-        return heard
+        return result
 
     def _freest(self, avoid: Replica | None = None) -> Replica | None:
-        """Where the smallest part of the slots is taken. `avoid` counts only with no other up."""
+        """The replica with the smallest load. `avoid` counts only if no other one is up."""
         best, least, ward = None, 1.0, self._ward
         for replica in self.replicas:
             load = replica.in_flight / replica.limit.now
-            if load < least and replica.asked and replica is not avoid and replica is not ward:
+            if load < least and replica.trusted and replica is not avoid and replica is not ward:
                 best, least = replica, load
-        if best or avoid is None or not avoid.asked or avoid.in_flight >= avoid.limit.now:
+        if best or avoid is None or not avoid.trusted or avoid.in_flight >= avoid.limit.now:
             return best
         if avoid is ward:
             return None
-        alone = not any(replica.asked for replica in self.replicas if replica is not avoid)
+        alone = not any(replica.trusted for replica in self.replicas if replica is not avoid)
         return avoid if alone else None
 
     def hand_out(self) -> None:
-        """Who waits gets what is free; to be called when a replica is up again, or takes more."""
+        """Sends what waits to free slots. Called when a replica is up again or takes more."""
         if self._suspects or self._ward:
-            self._ask_alone()
+            self._send_suspect()
         while self._again and self._goes(self._again[0]):
             self._again.popleft()
         while self._waiting and self._goes(self._waiting[0][-1]):
             heappop(self._waiting)
 
     def _goes(self, attempt: Attempt) -> bool:
-        """Whether it need not wait any more."""
-        if attempt.heard.done():  # cancelled
+        """Sends the attempt if a slot is free. Returns whether it waits no longer."""
+        if attempt.result.done():  # cancelled
             return True
         replica = self._freest(attempt.avoid)
         if replica:
             self._begin(attempt, replica)
         return replica is not None
 
-    def _ask_alone(self) -> None:
-        """The next suspect has a replica to itself, once that holds nothing else."""
+    def _send_suspect(self) -> None:
+        """Sends the next suspect once the reserved replica holds nothing else."""
         if self._alone and self._alone.holds_slot:
             return
         self._alone = None
-        while self._suspects and self._suspects[0].heard.done():  # cancelled
+        while self._suspects and self._suspects[0].result.done():  # cancelled
             self._suspects.popleft()
         if not self._suspects:
             self._ward = None
             return
-        if self._ward is None or not self._ward.asked:
-            up = [replica for replica in self.replicas if replica.asked]
+        if self._ward is None or not self._ward.trusted:
+            up = [replica for replica in self.replicas if replica.trusted]
             self._ward = min(up, key=lambda replica: replica.in_flight, default=None)
         if self._ward and not self._ward.in_flight:
             self._alone = self._suspects.popleft()
             self._begin(self._alone, self._ward)
 
     def died(self, replica: Replica) -> Death:
-        """The engine there has died: what that says of the requests that met it."""
+        """The replica's engine has died: counts it against the requests that were in flight."""
         met, replica.broke = replica.broke, set()
         killer = next(iter(met)) if len(met) == 1 else None
         if killer and killer.deaths >= DEATHS:
@@ -249,31 +249,33 @@ class Pool:
         )
 
     def _set_aside(self, attempt: Attempt) -> None:
-        if attempt.suspicion and attempt.suspicion.killed and not attempt.heard.done():
-            attempt.heard.set_result(Heard(Kind.KILLED, Meant(*ENGINE_DIED)))
+        if attempt.suspicion and attempt.suspicion.killed and not attempt.result.done():
+            attempt.result.set_result(
+                AttemptResult(AttemptKind.KILLED, CompletionAnswer(*ENGINE_DIED))
+            )
         else:
             self._suspects.append(attempt)
 
     def silence(self, last: str = "") -> TeacherFault:
-        """The fault that nobody answers. `last` is what was heard instead."""
+        """The fault of a teacher that does not answer. `last` is the last trouble, if known."""
         where = " and ".join(replica.url for replica in self.replicas)
-        heard = last or "; ".join(replica.breaker.why for replica in self.replicas)
+        trouble = last or "; ".join(replica.breaker.why for replica in self.replicas)
         silent_s = time.monotonic() - self.answered_at
         return TeacherFault(
-            f"the teacher at {where} has not answered for {silent_s:.0f} s (last: {heard}). "
+            f"the teacher at {where} has not answered for {silent_s:.0f} s (last: {trouble}). "
             "Start it again, then run the same command: replies so far are kept"
         )
 
     def end(self, error: BaseException) -> None:
-        """Whoever waits, and whoever comes before `reopen`, gets the error."""
+        """Raises the error in all waiting attempts, and in new ones until `reopen`."""
         self._ended = error
         for attempt in (
             *self._suspects,
             *self._again,
             *(attempt for _, _, attempt in self._waiting),
         ):
-            if not attempt.heard.done():
-                attempt.heard.set_exception(_copied(error))
+            if not attempt.result.done():
+                attempt.result.set_exception(_copied(error))
         self._suspects.clear()
         self._again.clear()
         self._waiting.clear()
@@ -285,5 +287,5 @@ class Pool:
 
 
 def _copied(error: BaseException) -> BaseException:
-    """Each request raises a fault of its own: a shared one would collect all their tracebacks."""
+    """A fault of its own for each request: a shared one would collect all their tracebacks."""
     return TeacherFault(str(error)) if isinstance(error, TeacherFault) else error

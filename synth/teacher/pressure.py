@@ -1,11 +1,11 @@
-"""How many requests a replica may hold: as many as the recipe says, fewer while they queue there.
+"""Limits the requests at a replica: as many as the recipe allows, fewer while they queue there.
 
     vllm:num_requests_running{engine="0",model_name="Qwen/Qwen3-8B"} 64.0
     vllm:num_requests_waiting{engine="0",model_name="Qwen/Qwen3-8B"} 128.0
     llamacpp:requests_deferred 3
 
-A request that waits in the server's queue generates nothing while its deadline comes nearer; a
-queue that is never empty keeps the engine full. So the limit comes to rest where a few wait.
+A request in the server's queue generates nothing while its deadline comes nearer, but a queue that
+is never empty keeps the engine full. So the limit settles where a few requests wait.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 QUEUE_SHARE = 0.1
-"""So many may wait for each that runs (one always may); so many answers may be refusals."""
+"""Requests that may wait per running one (one always may), and the share of refusals allowed."""
 PATIENT_LOOKS = 2  # requests that arrive together wait for a moment even where there is room
 CUT = 0.75
 FLOOR_SHARE = 1 / 16
@@ -33,11 +33,11 @@ class PrefixUse(NamedTuple):
 
     @property
     def share(self) -> float | None:
-        """Of the tokens that were found, 0 to 1; None where none was looked up."""
+        """The share of tokens found, 0 to 1; None if none was looked up."""
         return self.hits / self.queries if self.queries else None
 
     def since(self, before: PrefixUse) -> PrefixUse:
-        """What came in between; all of it where the server was started again meanwhile."""
+        """The use in between; all of it if the server restarted meanwhile."""
         if self.queries < before.queries:
             return self
         return PrefixUse(self.queries - before.queries, self.hits - before.hits)
@@ -49,22 +49,22 @@ class PrefixUse(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Pressure:
-    """What vLLM or llama.cpp tells of its load at /metrics, all engines of a server together."""
+    """The load that vLLM or llama.cpp reports at /metrics, summed over a server's engines."""
 
     running: float = 0
     waiting: float = 0
     cache: float = 0
     """The fullest KV cache, 1 is full."""
     tokens: float = 0
-    """Read and generated since it started: while this grows, it lives."""
+    """Read and generated since the start: while this grows, the engine lives."""
     prefixes: PrefixUse = field(default_factory=PrefixUse)
-    """Since it started."""
+    """Since the start."""
     engine_apart: bool = True
     """Whether the engine is a process of its own, so that it can hang while /health answers."""
 
 
 def read_pressure(text: str) -> Pressure | None:
-    """None where the text is neither vLLM's exposition nor llama.cpp's."""
+    """The load in the metrics; None if the text is neither vLLM's nor llama.cpp's."""
     found: dict[str, list[float]] = {}
     for name, value in SAMPLE.findall(text):
         found.setdefault(name, []).append(float(value))
@@ -86,7 +86,7 @@ def read_pressure(text: str) -> Pressure | None:
         return Pressure(
             running=total("requests_processing"),
             waiting=total("requests_deferred"),
-            # it counts the tokens of a reply when that is done, and each step at once
+            # it counts a reply's tokens at its end, and each step at once
             tokens=total("prompt_tokens_total", "tokens_predicted_total", "n_decode_total"),
             prefixes=PrefixUse(
                 int(total("prompt_tokens_total", "prompt_tokens_cached_total")),
@@ -100,8 +100,8 @@ def read_pressure(text: str) -> Pressure | None:
 class Limit:
     """The most requests in flight: cut by a quarter while crowded, raised by a step while not.
 
-    Never cut below what runs there, nor below a sixteenth of what the recipe says; llama.cpp's
-    to its slots.
+    Never below what runs there, nor below a sixteenth of what the recipe allows; for llama.cpp,
+    down to its slots.
     """
 
     def __init__(self, most: int) -> None:
@@ -115,10 +115,10 @@ class Limit:
     def look(
         self, pressure: Pressure | None, in_flight: int, answered: int, refused: int, *, moves: bool
     ) -> None:
-        """Adjusts the limit to what was seen since the last look.
+        """Adjusts the limit to what happened since the last look.
 
-        `refused` counts 429, 5xx and late replies; `pressure` is None where the server tells none;
-        `moves` where there was an answer or a token.
+        `refused` counts 429, 5xx and late replies. `pressure` is None if the server reports none.
+        `moves` says whether there was an answer or a token.
         """
         seen = pressure or Pressure()
         crowded = seen.waiting > max(1.0, QUEUE_SHARE * seen.running) or refused > QUEUE_SHARE * (
@@ -130,9 +130,9 @@ class Limit:
                 self._exact = min(self._most, self._exact + self._step)
         else:
             self._crowded_looks += 1
-            # the last cut shows only once as many have left: cutting meanwhile would go too far
+            # a cut takes effect only once as many have left: cutting meanwhile would go too far
             if self._crowded_looks >= PATIENT_LOOKS and in_flight <= self.now:
-                # what runs there has room; with fewer, its seats would stand empty for a moment
+                # the engine has room for what runs; with fewer, slots would be empty for a moment
                 # (llama.cpp lets requests wait only when all its slots are taken)
                 least = max(self._floor if seen.engine_apart else 1.0, seen.running)
                 self._exact = min(self._exact, max(least, self._exact * CUT))

@@ -1,7 +1,7 @@
-"""What is asked of a teacher and what it answers: the protocol behind journal, client and tests.
+"""What a stage asks a teacher, and what the teacher replies.
 
-A reply that cannot be used is still a reply: its `fault` names why, the row is rejected with that
-reason, and the journal keeps it so that it is not paid for again.
+An unusable reply is still a reply: its `fault` says why, the row is rejected with that reason, and
+the journal keeps it so that it is not paid for again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from synth.teacher.control import as_sent
 
 
 class Need(StrEnum):
-    """An ability of a server, as it is told."""
+    """An ability that a recipe may need of a server, in words for people."""
 
     SEVERAL = "several answers a request"
     SCHEMA = "JSON by a schema"
@@ -34,26 +34,26 @@ class Need(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """Whether a server has it, and what was seen."""
+class Ability:
+    """Whether a server meets a need, and how it showed."""
 
     has: bool
-    told: str
+    detail: str
 
 
-YES = Finding(True, "yes")
-ACCEPTED = Finding(True, "accepted")
-"""It took the option; whether it heeds it cannot be seen from one answer."""
-FOLDED = Finding(True, "put into the user turn, `system: fold`")
-"""Nobody need be asked."""
+YES = Ability(True, "yes")
+ACCEPTED = Ability(True, "accepted")
+"""The server took the option. One answer cannot show whether it follows it."""
+FOLDED = Ability(True, "put into the user turn, `system: fold`")
+"""Needs no server."""
 
-Findings = Mapping[Need, Finding]
+Abilities = Mapping[Need, Ability]
 
 
 class Sampling(BaseModel):
-    """How the teacher samples. Part of the journal's key: change a value and it is asked anew.
+    """How the teacher samples. Part of the journal's key: a changed value asks anew.
 
-    What is not given is left out of the request; the server's own default counts then.
+    A value that is not given is left out of the request: the server's default applies.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
@@ -63,11 +63,11 @@ class Sampling(BaseModel):
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
     """Samples from the likeliest tokens that make up this share of the probability."""
     top_k: Annotated[int, Field(ge=1)] | None = None
-    """Samples from so many tokens. vLLM's extension."""
+    """Samples from this many of the likeliest tokens. vLLM's extension."""
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     """Leaves out tokens less likely than this share of the likeliest. vLLM's extension."""
     repetition_penalty: Annotated[float, Field(gt=0)] | None = None
-    """Above 1 discourages repetition, the prompt's words included. vLLM's extension."""
+    """Above 1 discourages repetition, also of the prompt's words. vLLM's extension."""
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     """Above 0 discourages tokens that the reply has already."""
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
@@ -78,7 +78,7 @@ class Sampling(BaseModel):
     """The longest reply, its reasoning included; a longer one is cut, and rejected as
     `reply_truncated`."""
     retry_max_tokens: Annotated[int, Field(ge=1)] | None = None
-    """A reply that was cut is asked for once more, with so much room."""
+    """A reply that was cut is asked for once more, with this much room."""
     chat_template_kwargs: dict[str, JsonValue] | None = None
     """Options of the model's chat template, such as `enable_thinking: false`. vLLM's extension."""
 
@@ -93,23 +93,23 @@ class Sampling(BaseModel):
 
     @cached_property
     def sent(self) -> dict[str, Any]:
-        """What of it stands in a request."""
+        """The part of it that a request contains."""
         return self.model_dump(exclude_none=True, exclude={"retry_max_tokens"})
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """As pydantic's, which would take `sent` along as it was."""
+        """As pydantic's, but without the cached `sent`, which may be another one now."""
         copied = super().model_copy(update=update, deep=deep)
         copied.__dict__.pop("sent", None)
         return copied
 
     @property
     def most_tokens(self) -> int:
-        """The longest reply that it may come to."""
+        """The longest reply, the retry included."""
         return self.retry_max_tokens or self.max_tokens
 
     @property
     def roomier(self) -> Sampling:
-        """The same with the retry's room."""
+        """The same sampling with the retry's room."""
         return self.model_copy(update={"max_tokens": self.most_tokens, "retry_max_tokens": None})
 
 
@@ -118,30 +118,30 @@ CHAT, RAW = "chat/completions", "completions"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question to the teacher, fully rendered. `seed` makes its sampling reproducible."""
+    """One fully rendered question to the teacher. `seed` makes its sampling reproducible."""
 
     turns: Sequence[Turn]
     sampling: Sampling
     seed: int
     n: int = 1
-    """Answers wanted to this one prompt."""
+    """How many answers the prompt gets."""
     schema: Mapping[str, Any] | None = None
-    """A JSON schema: the text of each reply is JSON that follows it, or the reply has a fault."""
+    """A JSON schema. A reply whose text does not follow it has a fault."""
     logprobs: bool = False
-    """Whether each token's log probability is wanted."""
+    """Whether the reply gives each token's log probability."""
     fold: bool = False
-    """Whether system turns are sent in the user turn behind them: see `folded`."""
+    """Whether system turns are sent as part of the next user turn: see `folded`."""
     prompt: str | None = None
-    """Text to go on from as it is, in place of `turns`: no chat template is put around it."""
+    """Raw text to continue, in place of `turns`, without a chat template."""
 
     @property
     def path(self) -> str:
-        """Where it is sent, below the server's address."""
+        """The path below the server's address."""
         return CHAT if self.prompt is None else RAW
 
     @property
     def messages(self) -> list[Turn]:
-        """The turns as they are sent: no control token in what they say is one for the server."""
+        """The turns as they are sent, with their control tokens escaped."""
         sent = [as_sent(turn) for turn in plain_turns(self.turns)]
         return folded(sent) if self.fold else sent
 
@@ -167,13 +167,21 @@ class Request:
         return orjson.dumps(payload)
 
     def alone(self, index: int) -> Request:
-        """The request for the answer `index` alone. vLLM samples that of several with this seed."""
+        """The request for answer `index` alone, with the seed that vLLM gives it among several."""
         return self if self.n == 1 else replace(self, n=1, seed=self.seed + index)
 
 
+def one_token(model: str) -> bytes:
+    """The body of a request for a single token: whether a server answers at all."""
+    hi = [{"role": "user", "content": "Hi"}]
+    return orjson.dumps({"model": model, "messages": hi, "max_tokens": 1, "temperature": 0})
+
+
 def folded(turns: Sequence[Turn]) -> list[Turn]:
-    """The turns for a chat template without a system role, or with a strict alternation of roles:
-    the system's text stands in the user turn behind it, and turns of one role are joined."""
+    """The turns for a chat template without a system role, or with strictly alternating roles.
+
+    The system's text moves into the next user turn, and adjacent turns of one role are joined.
+    """
     joined: list[Turn] = []
     for turn in turns:
         role = "user" if turn["role"] == "system" else turn["role"]
@@ -187,16 +195,16 @@ def folded(turns: Sequence[Turn]) -> list[Turn]:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who answers: written into every row's trail, and part of every journal key."""
+    """Who answers. Written into every row's trail, and part of every journal key."""
 
     model: str
     revision: str = ""
-    """The engine's version and the model's revision, as far as the server tells."""
+    """The engine's version and the model's revision, as far as the server reports them."""
     folds: bool = False
-    """Whether it is asked without system turns: `teacher: {system: fold}`."""
+    """Whether requests have no system turns: `teacher: {system: fold}`."""
 
     def asks(self, request: Request) -> Request:
-        """The request as this teacher gets it."""
+        """The request in the form that this teacher gets."""
         return replace(request, fold=True) if self.folds else request
 
     def key(self, body: bytes) -> bytes:
@@ -206,36 +214,36 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the teacher said. With a `fault` there is no usable text, and `raw` shows why."""
+    """One answer of the teacher. With a `fault` it has no usable text, and `raw` shows why."""
 
     text: str
     raw: str
     reasoning: str | None = None
     finish_reason: str = ""
     tokens_in: int = 0
-    """The prompt's. Of several answers to one prompt the first has them: they are paid once."""
+    """The prompt's tokens. Among several answers only the first has them: they are paid once."""
     tokens_out: int = 0
-    """The reply's, reasoning included. Several answers are counted together by the server, and
-    share the sum by the length of what they say."""
+    """The reply's tokens, reasoning included. The server counts several answers together; each
+    gets a share by its length."""
     miscounted: bool = False
-    """Whether the server's count of them cannot be right: it is clamped, or estimated by length."""
+    """Whether the server's token counts cannot be right; they are then clamped."""
     logprobs: Sequence[float] | None = None
-    """Of each token, where they were asked for: reasoning and the end of the text included."""
+    """Of each token, if requested; includes the reasoning and the end of the text."""
     fault: str | None = None
     key: str = field(default="", compare=False)
     """The request's key in the journal, in hex."""
 
 
 class Teacher(Protocol):
-    """Whoever can be asked. Raises `TeacherFault` when it cannot be reached any more."""
+    """Answers requests. Raises `TeacherFault` once it cannot be reached any more."""
 
     identity: Identity
 
     async def reply(self, request: Request) -> Reply:
-        """The answer; a reply with a `fault` where the request itself is at fault.
+        """The answer. It has a `fault` if the request itself is at fault.
 
-        What the request allows was tried: a cut reply was asked for once more with more room, JSON
-        that breaks its schema was shown its mistake once.
+        A cut reply is asked for once more with more room if the request allows it. JSON that breaks
+        its schema gets one chance to correct the mistake.
         """
         ...
 

@@ -1,7 +1,7 @@
-"""JSON schemas: whether a reply follows one, and what the teacher is told when it does not.
+"""Checks replies against JSON schemas, and writes the turns that ask for a correction.
 
-A reply that does is kept in one form: no spaces, UTF-8, the keys in the teacher's order. Servers
-that constrain the reply leave its white space to chance, and a student should not learn that.
+A valid reply is kept in one form: no spaces, UTF-8, the keys in the teacher's order. Servers that
+constrain a reply leave its white space to chance, and a student should not learn that.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from referencing.exceptions import Unresolvable
 from synth.record import Turn
 
 NOT_YET = "That is not what was asked for: "
-"""How the teacher is shown its mistake."""
+"""Opens the turn that shows the teacher its mistake."""
 SHOWN_CHARS = 300
 
 
@@ -32,8 +32,7 @@ class BrokenError(ValueError):
 
 
 def check_schema(schema: Mapping[str, Any]) -> None:
-    """Raises `ValueError`, in one line, where it is no JSON schema."""
-
+    """Raises `ValueError`, with a message of one line, if it is no JSON schema."""
     try:
         validator = _validator(orjson.dumps(schema))
         validator.check_schema(schema)
@@ -41,12 +40,11 @@ def check_schema(schema: Mapping[str, Any]) -> None:
     except SchemaError as error:
         raise ValueError(f"no JSON schema: {_place(error.absolute_path)}{error.message}") from error
     except Unresolvable as error:
-        raise ValueError(f"no JSON schema that stands alone: {error} cannot be found") from error
+        raise ValueError(f"no self-contained JSON schema: {error} cannot be found") from error
 
 
 def read_schema(given: dict[str, Any] | Path) -> dict[str, Any]:
-    """The schema, checked. Raises `ValueError`."""
-
+    """The checked schema. Raises `ValueError`."""
     schema = given
     if isinstance(given, Path):
         try:
@@ -60,8 +58,7 @@ def read_schema(given: dict[str, Any] | Path) -> dict[str, Any]:
 
 
 def conformed(text: str, schema: Mapping[str, Any]) -> str:
-    """The JSON in the text, in its one form. Raises `BrokenError` where it breaks the schema."""
-
+    """The JSON in the text, in its one form. Raises `BrokenError` if it breaks the schema."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -77,19 +74,18 @@ def conformed(text: str, schema: Mapping[str, Any]) -> str:
 
 def shown(reply: str, wrong: BrokenError) -> list[Turn]:
     """The turns that show the teacher its reply and the mistake in it."""
-    told = (
+    correction = (
         f"{NOT_YET}{wrong}. Write the whole JSON again, so that it follows the schema, and nothing "
         "else."
     )
-    return [Turn(role="assistant", content=reply), Turn(role="user", content=told)]
+    return [Turn(role="assistant", content=reply), Turn(role="user", content=correction)]
 
 
 @lru_cache(maxsize=16)
 def _validator(schema: bytes) -> Validator:
-    """What checks against the schema, made once: a schema is the same for all rows of a stage."""
-
+    """The compiled schema, cached because all rows of a stage share one."""
     read = orjson.loads(schema)
-    # an empty registry: a schema that names others by their address is not fetched from there
+    # an empty registry: schemas that are referenced by address are not downloaded
     made: Validator = validator_for(read, default=Draft202012Validator)(read, registry=Registry())
     return made
 

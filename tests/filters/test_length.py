@@ -69,3 +69,7 @@ def test_a_character_of_a_script_without_spaces_is_a_word():
 def test_an_emoji_can_be_the_whole_answer_and_an_empty_code_block_cannot():
     batch = Batch(answers([("Cute cat", "\U0001f431"), ("Code?", "```python\n```"), ("Hm?", "--")]))
     assert Length().judge(batch).reasons == [None, "empty_text", "too_few_words"]
+
+
+def test_the_default_can_be_written_out():
+    assert Length.model_validate({"min_words": "auto"}) == Length()

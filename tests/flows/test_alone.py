@@ -149,22 +149,26 @@ def test_neighbours_share_a_stage_and_the_order_is_kept() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            ["--with", "minhsh"],
-            "unknown filter 'minhsh'; did you mean 'minhash'? known: arithmetic",
-        ),
+        (["--with", "minhsh"], "--with: unknown filter 'minhsh'; known: arithmetic"),
+        (["--with", "minhsh"], "; did you mean 'minhash'?"),
         (["--with", "distill"], "unknown filter 'distill'"),
-        (["--with", "length: {min_word: 3}"], "unknown key 'min_word' in stages.quality"),
-        (["--with", "minhash: {threshold: 2}"], "stages.dedup.minhash.threshold is 2"),
+        (["--with", "length: {min_word: 3}"], "--with: unknown key 'min_word' in length"),
+        (
+            ["--with", "minhash: {threshold: 2}"],
+            "--with: minhash.threshold is 2, expected at most 1",
+        ),
         (["--with", "length: {"], "--with 'length: {'"),
         (["--with", "3"], "3 is no name"),
         (["--with", "length", "--column", "page"], "--column 'page' is not like text=body"),
         (["--with", "length", "--column", "text=nix"], "no column 'nix'"),
-        (["--with", "length", "--column", "txt=page"], "txt"),
+        (["--with", "length", "--column", "txt=page"], "--column: 'txt' is no role of a"),
         (["--with", "length"], "has no column that is known to hold the prompt"),
         (["--with", "length", "--as", "web"], "has no column that is known to hold the text"),
-        (["--with", "length", "--format", "xml"], "format is 'xml'"),
-        (["--with", "echo", "--split", "dev"], "`split: dev` chooses within a folder"),
+        (["--with", "length", "--format", "xml"], "--format is 'xml', expected 'jsonl', 'parquet'"),
+        (
+            ["--with", "echo", "--split", "dev"],
+            "no folder is given, and a split is a part of one: remove `--split dev`",
+        ),
     ],
 )
 def test_a_mistake_is_told_before_anything_is_written(

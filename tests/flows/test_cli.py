@@ -20,11 +20,13 @@ from typing import Any
 
 import pytest
 
-from flows.cli import main
+from flows.cli import _parser, main
 from flows.recipe_file import load_recipe
+from flows.start_line import start_line
 from synth.engine.run import open_runner, run_stages
 from synth.errors import ExitCode
 from tests.fake_teacher import ScriptedTeacher, asked_prompt, scripted
+from tests.hub_stand_in import hub_stand_in
 from tests.lines import shard_bytes
 
 SYNTH = [sys.executable, "-m", "flows.cli"]
@@ -173,9 +175,81 @@ def test_an_interrupted_run_ends_cleanly_and_says_how_to_go_on(
     assert child.returncode == ExitCode.INTERRUPTED
     assert "interrupted. Nothing is lost: run the same command again" in errors
     assert "Traceback" not in errors
+    assert "prefect" not in errors
     wait_for(lambda: not processes_naming(mark), 10)
     assert main(["show", "outputs/mine"]) == ExitCode.OK
     assert "unfinished: 01-distill" in capsys.readouterr().out
+
+
+WITHOUT_PREFECT = """
+import sys
+
+class Missing:
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] == "prefect":
+            raise ImportError("no prefect here")
+
+sys.meta_path.insert(0, Missing())
+from flows.cli import main
+
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_finished_run_says_so_without_prefect(
+    tmp_path: Path, teacher_url: str, quiet_env: dict[str, str]
+) -> None:
+    write_recipe(tmp_path, teacher_url)
+    asyncio.run(run_undisturbed(tmp_path / "mine.yaml", tmp_path / "done"))
+    before = shard_bytes(tmp_path / "done")
+    command = [sys.executable, "-c", WITHOUT_PREFECT, "run", "mine.yaml", "--out", "done"]
+    done = subprocess.run(command, env=quiet_env, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == ExitCode.OK, done.stderr
+    lines = done.stderr.splitlines()
+    assert lines[0] == f"mine: read → distill → dedup → write, teacher {teacher_url}; done"
+    assert lines[-1] == "nothing was left to do in done"
+    assert "funnel" in done.stdout
+    assert "dataset: done/release" in done.stdout
+    assert shard_bytes(tmp_path / "done") == before
+
+
+def test_a_release_is_pushed_without_prefect(
+    tmp_path: Path, teacher_url: str, quiet_env: dict[str, str]
+) -> None:
+    write_recipe(tmp_path, teacher_url)
+    asyncio.run(run_undisturbed(tmp_path / "mine.yaml", tmp_path / "done"))
+    with hub_stand_in() as hub:
+        env = {**quiet_env, **hub.env(tmp_path / "hf"), "HF_TOKEN": "hf_of_a_test"}
+        command = [sys.executable, "-c", WITHOUT_PREFECT, "push", "done", "--repo", "me/mine"]
+        done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert done.stdout.startswith("me/mine published: ")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ([], "read → evolve → dedup → distill → quality → verify → select → write"),
+        (["--set", "name=two"], "two: read"),
+        (["--set", "name=two", "--out", "there"], "; there"),
+        (["--teacher", "http://gw/v1?key=sk-of-mine"], ", teacher http://gw/v1; outputs/quick"),
+        (["--set", "teacher={model: /models/Qwen3-8B}"], ", teacher Qwen3-8B; "),
+        (["--set", "teacher={embedded: null}"], ", teacher embedded; "),
+        (["--set", "teacher={urls: [http://a/v1, http://b/v1]}"], "http://a/v1 and http://b/v1;"),
+    ],
+)
+def test_the_first_line_says_what_runs(settings: list[str], told: str) -> None:
+    line = start_line(_parser().parse_args(["run", "quickstart", *settings]))
+    assert line is not None
+    assert told in line
+    assert "sk-of-mine" not in line
+
+
+def test_a_recipe_that_cannot_be_read_has_no_first_line(here: Path) -> None:
+    for text in ("", "a: [", "name: x", "name: x\nstages: 3", "- x"):
+        (here / "odd.yaml").write_text(text)
+        assert start_line(_parser().parse_args(["run", "odd.yaml"])) is None
+    assert start_line(_parser().parse_args(["run", "nowhere"])) is None
 
 
 def test_the_exit_codes_are_as_documented(
@@ -204,6 +278,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(
         "several",
         "00-read",
         "01-dedup",
+        "first",  # reply
         "02-distill",
         "03-trim",
         "04-quality",
@@ -212,7 +287,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(
         "06-verify:",  # the verdicts in words
     ]
     assert "\r" not in done.stderr
-    assert "tokens/s" in lines[4]
+    assert "tokens/s" in lines[5]
     assert "funnel" in done.stdout
     assert not list(tmp_path.iterdir())
 
@@ -240,7 +315,7 @@ def test_recipes_and_schema_tell_what_there_is(
             ["serve", "quickstart", "--cron", "0 3 * * *", "--timezone", "Mars/X"],
             "unknown time zone 'Mars/X'; expected a name like Europe/Berlin, or UTC",
         ),
-        (["check", "wrong.yaml"], "no column 'Qestion', which `columns` names for prompt"),
+        (["check", "wrong.yaml"], "no column 'Qestion' for the prompt"),
     ],
 )
 def test_what_is_mistyped_is_told_in_a_line(

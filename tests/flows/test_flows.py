@@ -158,7 +158,9 @@ def test_a_failed_run_tells_its_error_once_and_is_failed_on_the_server(
         [*SYNTH, "run", "mine.yaml"], env=api.env, cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == ExitCode.INFRASTRUCTURE
-    assert done.stderr.startswith("synth: no teacher answers at http://127.0.0.1:9/v1")
+    first, error = done.stderr.splitlines()
+    assert first.startswith("dead: read → distill → write, teacher http://127.0.0.1:9/v1; ")
+    assert error.startswith("synth: no teacher answers at http://127.0.0.1:9/v1")
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "outputs").exists()
     [run] = api.filter("flow_runs", flow_runs={"name": {"any_": ["mine.yaml"]}})

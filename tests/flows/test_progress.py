@@ -50,6 +50,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     found = Clock()
     monkeypatch.setattr(progress, "time", found)
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("NO_COLOR", "1")
     return found
 
 
@@ -181,7 +182,7 @@ def test_without_a_row_done_there_is_no_time_left(clock: Clock) -> None:
     assert out.screen() == ["03-distill     0/10 rows, 0 tokens/s, yield 0%"]
 
 
-def test_replies_of_the_journal_are_told_and_are_no_speed(clock: Clock) -> None:
+def test_replies_of_the_journal_are_counted_and_are_no_speed(clock: Clock) -> None:
     out = Terminal()
     shown = ConsoleProgress(out)
     shown.stage_starts(3, "distill", 10)
@@ -194,11 +195,11 @@ def test_replies_of_the_journal_are_told_and_are_no_speed(clock: Clock) -> None:
     shown.rows_done(3, 0)
     assert out.screen() == ["03-distill     0/10 rows, 50 tokens/s, yield 75%, 2 from the journal"]
     shown.stage_ends(ended(3, 1, reused=2, tokens_out=300), skipped=False)
-    told = "03-distill           3 kept of 4 (75%), 50 tokens/s, 2 replies from the journal, 2.0 s"
-    assert out.screen() == [told, ""]
+    line = "03-distill           3 kept of 4 (75%), 50 tokens/s, 2 replies from the journal, 2.0 s"
+    assert out.screen() == [line, ""]
 
 
-def test_the_speed_is_not_flattered_by_what_an_earlier_run_was_told(clock: Clock) -> None:
+def test_the_speed_is_not_flattered_by_the_replies_of_an_earlier_run(clock: Clock) -> None:
     out = io.StringIO()
     shown = ConsoleProgress(out)
     shown.stage_starts(3, "distill", 10)
@@ -229,3 +230,32 @@ def test_a_stage_without_rows_has_no_share(clock: Clock) -> None:
     shown.stage_starts(9, "push", 0)
     shown.stage_ends(ended(0), skipped=False)
     assert "0 kept of 0 (-), 0.0 s" in out.getvalue()
+
+
+@pytest.mark.parametrize(("kept", "colour"), [(4, "31"), (5, "33"), (10, "")])
+def test_on_a_terminal_rejects_are_yellow_and_a_poor_yield_is_red(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, kept: int, colour: str
+) -> None:
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "xterm")
+    out = Terminal()
+    shown = ConsoleProgress(out)
+    shown.stage_starts(3, "distill", 10)
+    shown.stage_ends(ended(kept, 10 - kept), skipped=False)
+    assert out.getvalue().startswith(f"\x1b[{colour}m" if colour else "03-distill")
+
+
+def test_a_long_message_is_wrapped_between_words_on_a_terminal_and_whole_in_a_log(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    message = "WARNING: only 3 of 100 answers could be read with this teacher"
+    terminal, log = Terminal(), io.StringIO()
+    for out in (terminal, log):
+        ConsoleProgress(out).say(message)
+    assert log.getvalue() == f"{message}\n"
+    assert terminal.screen() == [
+        "WARNING: only 3 of 100 answers could be",
+        "read with this teacher",
+        "",
+    ]

@@ -1,4 +1,4 @@
-"""A wrong recipe is told in one line a mistake, with file, line and choices."""
+"""A wrong recipe has one line for each mistake, with file, line and choices."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from filters.quality.stage import Quality
+from filters.verify.stage import Verify
 from flows.recipe_file import SHIPPED, load_recipe
 from synth.errors import RecipeError
 from synth.generate.distill import Distill
@@ -37,7 +38,7 @@ def recipe(tmp_path: Path) -> Path:
     return path
 
 
-def told(recipe: Path, *replacements: tuple[str, str]) -> str:
+def error_of(recipe: Path, *replacements: tuple[str, str]) -> str:
     """The error of the good recipe with some text replaced."""
     text = GOOD
     for old, new in replacements:
@@ -72,25 +73,25 @@ def test_a_list_of_words_lies_beside_the_recipe(recipe: Path, quality: str) -> N
     stage = load_recipe(str(recipe)).stages[3]
     assert isinstance(stage, Quality)
     assert stage.filters[-1].part.words == recipe.parent.resolve() / "bad.txt"
-    assert "line 7: no file or folder 'nix.txt'" in told(
+    assert "line 7: no file or folder 'nix.txt'" in error_of(
         recipe, ("verify: [maths]", f"quality: {quality.replace('bad.txt', 'nix.txt')}")
     )
 
 
 def test_an_unknown_stage_is_named_with_line_and_choices(recipe: Path) -> None:
-    message = told(recipe, ("evolve:", "evlove:"))
+    message = error_of(recipe, ("evolve:", "evlove:"))
     assert message.startswith("mine.yaml, line 5: unknown stage 'evlove'; known: read, clean,")
     assert "did you mean 'evolve'?" in message
 
 
 def test_an_unknown_key_is_named_with_line_and_choices(recipe: Path) -> None:
-    message = told(recipe, ("rounds: 2", "round: 2"))
+    message = error_of(recipe, ("rounds: 2", "round: 2"))
     assert message.startswith("mine.yaml, line 5: unknown key 'round' in ")
     assert "known: rounds, operations, keep" in message
 
 
 def test_an_unknown_key_of_the_recipe_is_named(recipe: Path) -> None:
-    message = told(recipe, ("name: mine", "name: mine\nsed: 3"))
+    message = error_of(recipe, ("name: mine", "name: mine\nsed: 3"))
     assert "line 2: unknown key 'sed' in the recipe; known: name, description, seed" in message
 
 
@@ -100,15 +101,20 @@ def test_an_unknown_key_of_the_recipe_is_named(recipe: Path) -> None:
         ("rounds: many", "line 5: stages.evolve.rounds is 'many'"),
         ("rounds: 0", "line 5: stages.evolve.rounds is 0"),
         ("rounds: 2, operations: [fly]", "line 5: stages.evolve.operations is 'fly'"),
-        ("rounds: no", "line 5: stages.evolve.rounds is 'no'"),
+        ("rounds: no", "line 5: stages.evolve.rounds is 'no', expected a whole number"),
+        ("rounds: 0", "line 5: stages.evolve.rounds is 0, expected at least 1"),
+        ("keep: newest", "stages.evolve.keep is 'newest', expected 'all' or 'latest'"),
+        ("operations: [depen]", "or 'maths_backward'; did you mean 'deepen'?"),
+        ("operations: deepen", "is 'deepen', expected a list such as [a, b]"),
+        ("operations:", "stages.evolve.operations is empty, expected a list"),
     ],
 )
 def test_a_wrong_value_is_shown_with_its_place(recipe: Path, new: str, expected: str) -> None:
-    assert expected in told(recipe, ("rounds: 2", new))
+    assert expected in error_of(recipe, ("rounds: 2", new))
 
 
-def test_every_mistake_is_told_at_once(recipe: Path) -> None:
-    message = told(recipe, ("rounds: 2", "rounds: 0"), ("samples: 2", "sample: 2"))
+def test_every_mistake_is_reported_at_once(recipe: Path) -> None:
+    message = error_of(recipe, ("rounds: 2", "rounds: 0"), ("samples: 2", "sample: 2"))
     assert [line.split(":")[0] for line in message.splitlines()] == [
         "mine.yaml, line 5",
         "mine.yaml, line 6",
@@ -121,8 +127,12 @@ def test_every_mistake_is_told_at_once(recipe: Path) -> None:
         ("  - distill: {samples: 2}\n", "", "line 6: `verify` needs answers, but here are prompts"),
         ("  - write: {format: messages}", "  - push: {repo: a/b}", "line 8: `push` needs release"),
         ("  - evolve: {rounds: 2}", "  - rewrite", "line 5: `rewrite` needs documents"),
-        ("  - evolve: {rounds: 2}", "  - read: {web: prompts.jsonl}", "can only stand first"),
-        ("  - read: {prompts: prompts.jsonl}\n", "", "line 4: `evolve` stands first"),
+        (
+            "  - evolve: {rounds: 2}",
+            "  - read: {web: prompts.jsonl}",
+            "can only be the first stage",
+        ),
+        ("  - read: {prompts: prompts.jsonl}\n", "", "line 4: `evolve` is the first stage"),
         ("messages}", "messages}\n  - dedup: {exact: {}}", "line 9: `dedup` cannot follow `write`"),
         ("format: messages", "format: text", "`format: text` does not fit answers; choose one of"),
         ("teacher: embedded\n", "", "`evolve` asks a teacher, and the recipe names none; add"),
@@ -137,10 +147,10 @@ def test_every_mistake_is_told_at_once(recipe: Path) -> None:
         ("[maths]", "[mathss]", "mathss"),
     ],
 )
-def test_a_stage_in_an_impossible_place_is_told(
+def test_a_stage_in_an_impossible_place_is_reported(
     recipe: Path, old: str, new: str, expected: str
 ) -> None:
-    assert expected in told(recipe, (old, new))
+    assert expected in error_of(recipe, (old, new))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +158,7 @@ def test_a_stage_in_an_impossible_place_is_told(
     [
         (
             "name: a\nname: b\n",
-            "line 2: the key 'name' stands here a second time (first on line 1)",
+            "line 2: the key 'name' is here a second time (first on line 1)",
         ),
         ("name: &a b\nx: *a\n", "line 2: aliases (*name) are not allowed"),
         ("name: [1, 2\n", "line 2: "),
@@ -166,7 +176,7 @@ def test_yaml_with_traps_is_refused(recipe: Path, text: str, expected: str) -> N
     assert expected in str(caught.value)
 
 
-def test_a_recipe_that_is_not_utf8_is_told(recipe: Path) -> None:
+def test_a_recipe_that_is_not_utf8_is_reported(recipe: Path) -> None:
     recipe.write_bytes(b"name: \xff\n")
     with pytest.raises(RecipeError, match=r"mine\.yaml is not UTF-8"):
         load_recipe(str(recipe))
@@ -202,16 +212,34 @@ def test_a_setting_is_set_over_the_short_form_of_a_teacher(recipe: Path) -> None
     ("change", "expected"),
     [
         ("stages.evlove.rounds=3", "no 'evlove' in stages, which has read, evolve, distill"),
+        ("stages.evlove.rounds=3", "; did you mean 'evolve'?"),
+        (
+            "evolve.rounds=3",
+            "--set evolve.rounds: no key 'evolve' in the recipe; did you mean stages.e",
+        ),
+        (
+            "stages.reverse={}",
+            "copy the recipe to a file and write `- reverse: {…}` where it belongs",
+        ),
+        ("stages.verify.0=mathss", "--set stages.verify.0: unknown verifier 'mathss'"),
+        ("stages.distill.samples=two", "--set stages.distill.samples is 'two', expected a whole n"),
         ("stages.reverse={}", "no 'reverse' in stages, which has read, evolve, distill"),
         ("stages.evolve.round=3", "unknown key 'round'"),
         ("rounds", "is not like stages.evolve.rounds=2"),
         ("name.x.y=3", "is no mapping"),
     ],
 )
-def test_a_wrong_override_is_told(recipe: Path, change: str, expected: str) -> None:
+def test_a_wrong_override_is_reported(recipe: Path, change: str, expected: str) -> None:
     with pytest.raises(RecipeError) as caught:
         load_recipe(str(recipe), overrides=[change])
     assert expected in str(caught.value)
+
+
+def test_a_setting_is_set_over_the_short_form_of_a_stage(recipe: Path) -> None:
+    plan = load_recipe(str(recipe), overrides=["stages.verify.reject=[]"])
+    assert isinstance(plan.stages[3], Verify)
+    assert not plan.stages[3].reject
+    assert [entry.part.name for entry in plan.stages[3].checks] == ["maths"]
 
 
 def test_all_settings_of_a_stage_may_be_set_at_once(recipe: Path) -> None:
@@ -220,10 +248,45 @@ def test_all_settings_of_a_stage_may_be_set_at_once(recipe: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("verify: [maths]", "verify: {check: [maths]}", "unknown key 'check' in stages.verify;"),
+        (
+            "name: mine",
+            "nam: mine",
+            "mine.yaml, line 1: unknown key 'nam' in the recipe; known: na",
+        ),
+        ("evolve: {rounds: 2}", "evolve: {operations: [fly]}", "stages.evolve.operations is 'fly'"),
+        ("- write: {format: messages}", "- write:\n    format: text", "indent the settings of `wr"),
+    ],
+)
+def test_one_mistake_has_one_line(recipe: Path, old: str, new: str, expected: str) -> None:
+    message = error_of(recipe, (old, new))
+    assert expected in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
     ("written", "expected"),
     [
-        ("{columns: {question: Q}}", "unknown key 'question' in stages.read.columns; known: pro"),
-        ("{limit: [2]}", "stages.read.limit is [2]: Input should be a valid integer"),
+        ("{question: Q}", "did you mean 'prompt'?"),
+        ("{promt: Q}", "did you mean 'prompt'?"),
+        ("{Question: prompt}", "the role comes first: `prompt: Question`"),
+        ("{text: Q}", "known: answer, entry_point, messages, prompt, system, tests"),
+    ],
+)
+def test_a_wrong_role_is_reported_with_the_nearest(
+    recipe: Path, written: str, expected: str
+) -> None:
+    new = f"prompts: prompts.jsonl, columns: {written}"
+    assert expected in error_of(recipe, ("prompts: prompts.jsonl", new))
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("{columns: {question: Q}}", "'question' is no role of a column in `prompts`; known: "),
+        ("{limit: [2]}", "stages.read.limit is [2], expected a whole number"),
     ],
 )
 def test_a_value_of_no_kind_that_is_taken_has_one_line(
@@ -262,19 +325,19 @@ def test_a_schema_may_be_a_file_beside_the_recipe(recipe: Path) -> None:
         ("{sampling: {max_tokens: 9, retry_max_tokens: 9}}", "line 6: retry_max_tokens is 9"),
     ],
 )
-def test_a_wrong_schema_or_room_is_told_with_its_line(
+def test_a_wrong_schema_or_room_is_reported_with_its_line(
     recipe: Path, written: str, expected: str
 ) -> None:
-    assert re.search(expected, told(recipe, ("{samples: 2}", written)))
+    assert re.search(expected, error_of(recipe, ("{samples: 2}", written)))
 
 
-def test_an_unknown_recipe_is_told_with_the_shipped_ones() -> None:
+def test_an_unknown_recipe_is_reported_with_the_shipped_ones() -> None:
     with pytest.raises(RecipeError, match=r"unknown recipe 'quikstart'.*quickstart"):
         load_recipe("quikstart")
 
 
 def test_a_teacher_address_with_a_password_is_refused(recipe: Path) -> None:
-    message = told(recipe, ("teacher: embedded", "teacher: http://me:secret@gpu/v1"))
+    message = error_of(recipe, ("teacher: embedded", "teacher: http://me:secret@gpu/v1"))
     assert "use `api_key_env`" in message
     assert "secret" not in message
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flows.evolved import told_rows, tried_operations
+from flows.evolved import evolved_in_words, tried_operations
 from flows.samples import run_manifests, sample_rows
 from flows.terminal import print_operations
 from synth.engine.progress import Progress
@@ -54,7 +54,9 @@ def run(folder: Path, *stages: Stage) -> None:
 
 
 def samples(folder: Path, rows: int) -> list[dict[str, str]]:
-    return sample_rows(folder, run_manifests(folder), rows)
+    found = sample_rows(folder, run_manifests(folder), rows)
+    assert all(len(row.pop("id")) == 32 for row in found)
+    return found
 
 
 def test_an_answer_leads_back_over_its_prompt_to_its_seed(tmp_path: Path) -> None:
@@ -67,7 +69,7 @@ def test_an_answer_leads_back_over_its_prompt_to_its_seed(tmp_path: Path) -> Non
         assert row["prompt"].startswith(row["seed"])
         assert row["prompt"] != row["seed"]
         assert row["result"].startswith(row["prompt"])
-        assert [line.split(":")[0] for line in row["how"].splitlines()] == [
+        assert [line.split(":")[0] for line in row["how"].split(", ")] == [
             "evolve",
             "evolve",
             "distill",
@@ -77,25 +79,28 @@ def test_an_answer_leads_back_over_its_prompt_to_its_seed(tmp_path: Path) -> Non
 def test_a_rewrite_leads_back_to_its_document(tmp_path: Path) -> None:
     run(tmp_path, Given(texts=("A page.", "Another.")), Rewrite(styles=(Style.FAQ,)), Write())
     assert samples(tmp_path, 2) == [
-        {"seed": text, "result": f"Q: Why? A: {text}", "how": "rewrite: faq/college"}
+        {"seed": text, "result": f"Q: Why? A: {text}", "how": "rewrite: faq/college", "checks": ""}
         for text in ("A page.", "Another.")
     ]
 
 
 def test_what_did_not_change_is_shown_once(tmp_path: Path) -> None:
     run(tmp_path / "a", Given(prompts=PROMPTS), Write())
-    assert samples(tmp_path / "a", 1) == [{"seed": PROMPTS[5], "how": ""}]
+    assert samples(tmp_path / "a", 1) == [{"seed": PROMPTS[5], "how": "", "checks": ""}]
     run(tmp_path / "b", Given(texts=("A page.",)))
-    assert samples(tmp_path / "b", 1) == [{"seed": "A page.", "how": ""}]
+    assert samples(tmp_path / "b", 1) == [{"seed": "A page.", "how": "", "checks": ""}]
 
 
-def test_verdicts_are_told_and_mere_keeps_are_not(tmp_path: Path) -> None:
+def test_a_sample_has_the_verdicts_that_apply_to_it(tmp_path: Path) -> None:
     from filters.quality.stage import Quality
     from filters.verify.stage import Verify
 
     quality = Quality.model_validate(["length"])
-    run(tmp_path, Given(prompts=PROMPTS), Distill(), quality, Verify.model_validate(["maths"]))
-    assert samples(tmp_path, 1)[0]["how"] == "distill: answer\nmaths: not_applicable"
+    verify = Verify.model_validate({"checks": ["maths", "instructions"], "reject": []})
+    run(tmp_path, Given(prompts=PROMPTS, answer="7"), Distill(), quality, verify)
+    [sample] = samples(tmp_path, 1)
+    assert sample["how"] == "distill: answer"
+    assert sample["checks"] == "maths: unreadable"  # the instructions do not apply
 
 
 def test_a_release_records_the_thresholds_beside_the_scores(tmp_path: Path) -> None:
@@ -167,7 +172,7 @@ def test_evolved_rows_are_counted_apart_from_seeds_that_stayed(
 
 def test_a_line_that_evolves_nothing_does_not_speak_of_it(tmp_path: Path) -> None:
     run(tmp_path, Given(prompts=PROMPTS), Distill(), Write())
-    assert told_rows(tmp_path, run_manifests(tmp_path)) is None
+    assert evolved_in_words(tmp_path, run_manifests(tmp_path)) is None
     assert "evolved" not in (tmp_path / "release/README.md").read_text()
 
 
@@ -232,5 +237,5 @@ def test_what_the_program_attaches_counts_among_the_rows_and_not_among_the_tried
     run(tmp_path, Given(prompts=PROMPTS), evolve, Write())
     manifests = run_manifests(tmp_path)
     assert manifests[1].tried == 0
-    assert told_rows(tmp_path, manifests) == "10 rows: 10 evolved, 0 seeds as they came"
+    assert evolved_in_words(tmp_path, manifests) == "10 rows: 10 evolved, 0 seeds as they came"
     assert set(tried_operations(tmp_path, manifests[1])) == {"checkable"}

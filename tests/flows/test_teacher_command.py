@@ -193,5 +193,5 @@ def test_a_launch_that_cannot_work_is_told_with_its_line(
     argument = "--set=teacher.env={HF_TOKEN: planted}"
     assert main(["check", str(path), argument]) == ExitCode.INVALID
     said = capsys.readouterr().err
-    assert "mine.yaml, line 2: env: HF_TOKEN looks like a secret" in said
+    assert "--set teacher.env: env: HF_TOKEN looks like a secret" in said
     assert "planted" not in said

@@ -1,4 +1,4 @@
-"""What is printed about a run: the funnel adds up, samples stay text, the next step is told."""
+"""What is printed about a run: the funnel is in words, samples stay text, the next step follows."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from flows.terminal import (
     print_funnel,
     print_headline,
     print_samples,
-    print_unfinished,
+    print_state,
+    print_use,
     print_verdicts,
+    short,
+    stage_in_words,
 )
 from synth.engine.lock import locked
-from synth.store.manifest import Manifest, ShardFile, ShardReceipt
+from synth.store.manifest import Manifest, ShardFile, ShardReceipt, TeacherRecord
 from synth.verdict_counts import count
 
 
@@ -57,17 +60,56 @@ HISTORY = [
 ]
 
 
-def test_each_line_of_the_funnel_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
-    print_funnel(HISTORY)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].strip() == "funnel"
-    assert lines[1].split()[:5] == ["stage", "in", "made", "kept", "rejected"]
-    for line, name in zip(lines[2:], ["00-read", "01-evolve", "02-write"], strict=True):
-        told, came, made, kept, left = line.replace(",", "").split()[:5]
-        assert told == name
-        assert int(came) + int(made) == int(kept) + int(left)
-    assert lines[3].split()[1:5] == ["990", "1,980", "2,900", "70"]
-    assert lines[3].strip().endswith("refused 60, unchanged 10")
+def test_the_funnel_is_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    answers = stage("distill", 3, 12, 24).model_copy(
+        update={"kind": "answers", "settings": {"samples": 2}}
+    )
+    checked = stage("quality", 4, 24, 23, too_long=1).model_copy(update={"kind": "answers"})
+    print_funnel([*HISTORY[:2], stage("dedup", 2, 2_900, 12, equal=2_888), answers, checked])
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "funnel",
+        "00-read 1,000 rows read; 990 kept, 10 rejected: not_json 10",
+        "01-evolve 990 prompts became 2,970; 2,900 kept, 70 rejected: refused 60, unchanged 10",
+        "02-dedup 12 kept, 2,888 rejected: equal 2,888",
+        "03-distill 12 prompts, 24 answers (2 samples each); all 24 kept",
+        "04-quality 23 kept, 1 rejected: too_long 1",
+    ]
+
+
+def test_the_funnel_says_what_was_released(capsys: pytest.CaptureFixture[str]) -> None:
+    print_funnel([stage("read", 0, 1, 1), stage("write", 1, 1, 1), stage("push", 2, 1, 1)])
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[1:] == [
+        "00-read 1 prompt read",
+        "01-write 1 row released",
+        "02-push 1 row published",
+    ]
+
+
+def test_a_poor_yield_is_red_and_other_rejects_are_yellow() -> None:
+    before = stage("read", 0, 10, 10)
+    for name, kept, style in (
+        ("quality", 5, "yellow"),
+        ("quality", 4, "red"),
+        ("select", 4, "yellow"),
+    ):
+        [(words, found)] = stage_in_words(before, stage(name, 1, 10, kept, bad=10 - kept))
+        assert words == f"{kept} kept, {10 - kept} rejected: bad {10 - kept}"
+        assert found == style
+
+
+def test_no_word_is_broken_at_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    reasons = {f"a_reason_that_is_long_{n}": n for n in range(1, 9)}
+    print_funnel([stage("read", 0, 1_000, 900), stage("quality", 1, 900, 864, **reasons)])
+    shown = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in shown.splitlines())
+    assert all(
+        f"{reason} " in f"{shown} ".replace(",", " ").replace("\n", " ") for reason in reasons
+    )
 
 
 def test_the_funnel_says_how_many_candidates_nobody_judged(
@@ -82,22 +124,27 @@ def test_the_funnel_says_how_many_candidates_nobody_judged(
     assert "decontaminate: 12 rows stayed" in capsys.readouterr().out
 
 
-def test_samples_are_told_from_seed_to_result_without_a_broken_word(
+def sample(**texts: str) -> dict[str, str]:
+    return {"id": "1f3a9c02ff", "seed": "", "how": "", "checks": "", **texts}
+
+
+def test_a_sample_has_two_lines_its_id_and_its_verdicts(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    how = "evolve: checkable/keywords:forbidden_words\ndistill: answer\ninstructions: pass"
-    print_samples([{"seed": "Why?", "prompt": "Why, in detail?", "result": "So.", "how": how}])
-    lines = capsys.readouterr().out.split("\n")
-    named = [line.split()[0] for line in lines if line and not line.startswith(" ")]
-    assert named == ["seed", "prompt", "result", "how"]
-    told = " ".join(" ".join(lines).split())
-    assert "how evolve: checkable/keywords:forbidden_words, distill: answer, instructions:" in told
+    monkeypatch.setenv("COLUMNS", "60")
+    checks = "maths: pass"
+    print_samples([sample(seed="?", prompt="Why, in\ndetail?", result="So. " * 90, checks=checks)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "1f3a9c02  Why, in detail?"
+    assert lines[1].startswith("          So. So.")
+    assert lines[1].endswith("…  [maths: pass]")
+    assert len(lines[1]) <= 60
+    assert lines[2] == "a whole row, from seed to release: synth trace 1f3a9c02"
 
 
-def test_what_a_sample_lacks_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    print_samples([{"seed": "A page.", "result": "Q: Why?", "how": ""}])
-    assert "prompt" not in capsys.readouterr().out
+def test_a_sample_without_a_prompt_shows_its_source(capsys: pytest.CaptureFixture[str]) -> None:
+    print_samples([sample(seed="A page.", result="Q: Why?")])
+    assert capsys.readouterr().out.splitlines()[:2] == ["1f3a9c02  A page.", "          Q: Why?"]
 
 
 def test_no_samples_print_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,30 +153,38 @@ def test_no_samples_print_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_sample_is_text_and_steers_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    print_samples(
-        [{"seed": "[bold]x[/bold] \x1b[31mred\x1b]0;title\x07 \x9b2J\r\nnext", "how": ""}]
-    )
-    told = capsys.readouterr().out
-    assert "[bold]x[/bold]" in told
-    assert "next" in told
-    assert not [letter for letter in told if not letter.isprintable() and letter != "\n"]
+    print_samples([sample(seed="[bold]x[/bold] \x1b[31mred\x1b]0;title\x07 \x9b2J\r\nnext")])
+    shown = capsys.readouterr().out
+    assert "[bold]x[/bold]" in shown
+    assert "next" in shown
+    assert not [letter for letter in shown if not letter.isprintable() and letter != "\n"]
 
 
-def test_a_long_sample_is_cut_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_long_text_is_cut_and_says_so() -> None:
     for length, shown in ((MAX_CHARS, MAX_CHARS), (MAX_CHARS + 1, MAX_CHARS - 1)):
-        print_samples([{"seed": "x" * length, "how": ""}])
-        told = capsys.readouterr().out
-        assert told.count("x") == shown
-        assert ("…" in told) is (length > MAX_CHARS)
+        assert short("x" * length).count("x") == shown
+        assert ("…" in short("x" * length)) is (length > MAX_CHARS)
 
 
 def test_a_finished_run_tells_where_the_dataset_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    print_unfinished(tmp_path, HISTORY)
+    print_state(tmp_path, HISTORY)
     told = capsys.readouterr().out
-    assert f'dataset: {tmp_path}/release  (datasets.load_dataset("{tmp_path}/release"))' in told
-    assert "unfinished" not in told
+    assert told.splitlines() == [
+        "",
+        f"dataset: {tmp_path}/release",
+        f'         datasets.load_dataset("{tmp_path}/release")',
+        f"rejected rows: synth show {tmp_path} --rejected",
+    ]
+
+
+def test_a_run_without_a_row_has_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    print_state(tmp_path, [*HISTORY[:1], stage("quality", 1, 990, 0, too_long=990)])
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "ended: no row is left after 01-quality.",
+        f"rejected rows: synth show {tmp_path} --rejected",
+    ]
 
 
 def test_an_unfinished_run_tells_how_far_it_is(
@@ -139,12 +194,13 @@ def test_an_unfinished_run_tells_how_far_it_is(
         (tmp_path / name / "receipts").mkdir(parents=True)
     for shard in range(3):
         (tmp_path / f"01-evolve/receipts/{shard:05d}.json").write_text("{}")
-    print_unfinished(tmp_path, HISTORY[:1])
+    print_state(tmp_path, HISTORY[:1])
     assert capsys.readouterr().out == (
         "\nunfinished: 01-evolve has 3 shards done.\n"
         "Run the recipe again to go on: what is done is kept.\n"
+        f"rejected rows: synth show {tmp_path} --rejected\n"
     )
-    print_unfinished(tmp_path / "nothing", [])
+    print_state(tmp_path / "nothing", [])
     assert capsys.readouterr().out.startswith("\nunfinished.\nRun the recipe again")
 
 
@@ -153,11 +209,12 @@ def test_a_run_that_is_at_work_is_not_called_unfinished(
 ) -> None:
     (tmp_path / "01-evolve/receipts").mkdir(parents=True)
     with locked(tmp_path):
-        print_unfinished(tmp_path, HISTORY[:1])
+        print_state(tmp_path, HISTORY[:1])
     assert capsys.readouterr().out == (
         f"\nrunning in process {os.getpid()}: 01-evolve has 0 shards done.\n"
+        f"rejected rows: synth show {tmp_path} --rejected\n"
     )
-    print_unfinished(tmp_path, HISTORY[:1])
+    print_state(tmp_path, HISTORY[:1])
     assert capsys.readouterr().out.startswith("\nunfinished: 01-evolve")
 
 
@@ -180,4 +237,25 @@ def test_verdicts_stand_in_a_line_per_stage_and_check_and_warnings_first(
     ]
     print_verdicts({})
     print_headline({})
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("model", "named"), [("/models/Qwen3-8B", "Qwen3-8B"), ("Qwen/Qwen3-8B", "Qwen/Qwen3-8B")]
+)
+def test_what_was_asked_is_in_two_lines(
+    model: str, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    distill = stage("distill", 1, 10, 9, reply_empty=1)
+    [shard] = distill.shards
+    counts = {"requests": 11, "reused": 4, "retries": 2, "unusable": 1}
+    used = shard.model_copy(update={**counts, "tokens_in": 1_800, "tokens_out": 900})
+    asked = {"shards": [used], "teacher": TeacherRecord(model=model)}
+    history = [stage("read", 0, 10, 10), distill.model_copy(update=asked), stage("write", 2, 9, 9)]
+    print_use(history)
+    assert capsys.readouterr().out.splitlines() == [
+        f"{named}: requests 11, from the journal 4, retries 2, unusable replies 1",
+        "tokens: 1,800 in, 900 out; per released row 200 in, 100 out",
+    ]
+    print_use(history[:1])
     assert capsys.readouterr().out == ""

@@ -29,6 +29,7 @@ from synth.generate.revise import Revise
 from synth.generate.rewrite import Rewrite
 from synth.generate.styles import Style
 from synth.model import Model
+from synth.record import plain_turns
 from synth.release.write import Write
 from synth.verdicts import Check, Verdict
 from tests.fake_teacher import MOST_OF_A_PROBE, asked_prompt, demand, scripted
@@ -166,7 +167,7 @@ def test_a_trace_asks_nobody_and_changes_nothing(tmp_path: Path) -> None:
     record = rows(tmp_path, "02-distill/kept/*.parquet")[0]
     told = json.loads(trace_as_json(traced(tmp_path, record["id"])))
     assert told["record"]["id"] == record["id"]
-    assert told["steps"][-1]["exchange"]["request"]["messages"] == record["context"]
+    assert told["steps"][-1]["exchange"]["request"]["messages"] == plain_turns(record["context"])
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")} == before
 
 

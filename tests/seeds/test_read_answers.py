@@ -7,7 +7,7 @@ import json
 import pytest
 
 from seeds.read import Read
-from seeds.roles import job_of
+from synth.columns import job_of
 from synth.kind import Kind
 
 CHAT = [

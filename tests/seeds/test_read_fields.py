@@ -38,7 +38,7 @@ def test_exactly_one_of_prompts_web_and_answers_is_given(fields):
     [
         ({"prompts": "a", "columns": {"text": "body"}}, "known: answer, entry_point, mess"),
         ({"web": "a", "columns": {"prompt": "body"}}, "known: text, title, url"),
-        ({"web": "a", "columns": {"body": "text"}}, "'text', 'title' or 'url'"),
+        ({"web": "a", "columns": {"body": "text"}}, "role comes first: `text: body`"),
         ({"web": "a", "format": "text", "columns": {"text": "body"}}, "plain text has no columns"),
         (
             {"web": "a", "format": "xml"},

@@ -47,7 +47,7 @@ def test_splits_of_a_folder_are_never_mixed(write, read, tmp_path, names):
     with pytest.raises(InputError, match=r"has the splits .*say which to read"):
         Read(prompts=tmp_path / "set").files()
     assert read(prompts=tmp_path / "set", split="train").prompts == [names[0]]
-    with pytest.raises(InputError, match="no split 'dev'"):
+    with pytest.raises(InputError, match="it does not have `split: dev`"):
         Read(prompts=tmp_path / "set", split="dev").files()
 
 
@@ -55,7 +55,7 @@ def test_split_wants_a_folder_that_has_some(write, tmp_path):
     path = write("set/a.jsonl", ROW)
     with pytest.raises(InputError, match="has no splits"):
         Read(prompts=tmp_path / "set", split="train").files()
-    with pytest.raises(InputError, match="names files only"):
+    with pytest.raises(InputError, match="remove `split: "):
         Read(prompts=path, split="train").files()
 
 

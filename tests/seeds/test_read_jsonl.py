@@ -134,9 +134,9 @@ def test_unusable_file_is_refused_by_name(write, content, message):
 
 def test_column_that_no_row_has_is_refused_with_the_columns_seen(write):
     path = write("a.jsonl", GOOD + b'{"prompt": "x", "gold": "y"}\n')
-    with pytest.raises(InputError, match=r"no column 'task'.* for prompt.*: 'prompt', 'gold'"):
+    with pytest.raises(InputError, match=r"no column 'task' for the prompt .*: 'prompt', 'gold'"):
         next(Read(prompts=path, columns={"prompt": "task"}).shards(10))
-    with pytest.raises(InputError, match="no column 'output', which `columns` names for answer"):
+    with pytest.raises(InputError, match="no column 'output' for the answer"):
         next(Read(prompts=path, columns={"answer": "output"}).shards(10))
 
 

@@ -1,4 +1,4 @@
-"""What a recipe may say about a teacher that the run launches. Read whenever a recipe is checked.
+"""The settings of a teacher that the run launches with vLLM.
 
 teacher: {model: Qwen/Qwen3-8B, replicas: 2, max_model_len: 8192}
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -15,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from synth.model import Model
 
 SECRETIVE = frozenset({"KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS"})
-"""Parts of the names of environment variables that hold secrets, like HF_TOKEN's second."""
+"""Parts in the names of environment variables that hold secrets, such as HF_TOKEN."""
 
 _EXPORT = "a recipe is published with its data: export {} instead, the engine inherits it"
 _LISTENS = "the run decides where its teacher listens"
@@ -35,18 +34,18 @@ REFUSED_ARGS = {
 
 
 def secretive(name: str) -> bool:
-    """Whether an environment variable of this name holds a secret, as far as a name can tell."""
+    """Whether an environment variable holds a secret, judging by its name."""
     return not SECRETIVE.isdisjoint(name.upper().split("_"))
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
-    """A model server as a child process is started with it."""
+class ServerCommand:
+    """The command that starts a model server."""
 
     name: str
     """What requests call the model."""
     words: tuple[str, ...]
-    """Command and arguments, without the address to listen at."""
+    """Command and arguments, without the address to listen on."""
     start_timeout_s: float
 
 
@@ -54,7 +53,7 @@ class LaunchSettings(Model):
     """How a teacher is launched, whichever model it is."""
 
     served_name: Annotated[str, Field(min_length=1)] | None = None
-    """What requests, rows and the card call it: the model's name, or its folder's, if not given."""
+    """The name in requests, rows and the card. If not given: the model's, or its folder's."""
     replicas: Annotated[int, Field(ge=1, le=256)] = 1
     """Servers side by side, each with GPUs of its own."""
     tensor_parallel: Annotated[int, Field(ge=1, le=64)] = 1
@@ -68,7 +67,7 @@ class LaunchSettings(Model):
     extra_args: tuple[str, ...] = ()
     """Further arguments of `vllm serve`, such as `--gpu-memory-utilization`, `0.8`."""
     command: Annotated[tuple[str, ...], Field(min_length=1)] = ("vllm", "serve")
-    """What is run. One that does not end in `serve` is given `--model MODEL`, like `python -m
+    """The command. One that does not end in `serve` gets `--model MODEL`, such as `python -m
     vllm.entrypoints.openai.api_server`."""
     start_timeout_s: Annotated[float, Field(gt=0)] = 900
     """How long a replica may load. The first time, it downloads the model as well."""
@@ -97,7 +96,7 @@ class LaunchSettings(Model):
         if not isinstance(value, dict):
             return value
         for name, given in value.items():
-            # the messages name the variable only: a value may be what nobody should read
+            # the messages name only the variable: its value may be a secret
             if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z_]\w*", name):
                 raise ValueError("env: each key is the name of an environment variable")
             if isinstance(given, bool) or not isinstance(given, str | int | float):
@@ -124,48 +123,7 @@ class LaunchSettings(Model):
         return self
 
 
-class Launch(LaunchSettings):
-    """A teacher that the run starts itself, and that ends with it: `vllm serve`, per replica."""
-
-    model: Annotated[str, Field(min_length=1)]
-    """The model: its name on the Hugging Face Hub, or a folder."""
-
-    @property
-    def name(self) -> str:
-        """What requests call the model. A folder's path stays out of requests, rows and card."""
-        is_path = self.model.startswith((".", "/", "~"))
-        return self.served_name or (Path(self.model).resolve().name if is_path else self.model)
-
-    @property
-    def arguments(self) -> list[str]:
-        """Command and arguments, without the address to listen at."""
-        model = str(Path(self.model).expanduser()) if self.model[0] == "~" else self.model
-        positional = self.command[-1] == "serve"
-        length = [] if self.max_model_len is None else ["--max-model-len", str(self.max_model_len)]
-        return [
-            *self.command,
-            *([model] if positional else ["--model", model]),
-            *("--served-model-name", self.name),
-            *("--tensor-parallel-size", str(self.tensor_parallel)),
-            *length,
-            "--disable-uvicorn-access-log",  # a line per request fills the disk and costs 1-2 %
-            *self.extra_args,
-        ]
-
-    @property
-    def program(self) -> Program:
-        """What is run for each replica."""
-        return Program(self.name, tuple(self.arguments), self.start_timeout_s)
-
-    @field_validator("model", "served_name")
-    @classmethod
-    def _no_option(cls, value: str | None) -> str | None:
-        if value is not None and value.startswith("-"):
-            raise ValueError(f"{value!r} is an option, not a model's name")
-        return value
-
-
 def _text(value: Any) -> Any:
-    """A number as YAML reads it, as the word that was meant."""
+    """The value as a word: YAML reads `8` as a number."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return str(value) if number else value

@@ -1,4 +1,4 @@
-"""Which GPUs each replica gets: slices of those that recipe, environment or driver name, if any.
+"""Assigns GPUs to replicas: slices of those that the recipe, the environment or the driver names.
 
 [0, 1, 2, 3] for 2 replicas with tensor_parallel 2 -> CUDA_VISIBLE_DEVICES=0,1 and 2,3
 """
@@ -11,17 +11,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from synth.errors import TeacherFault
-from synth.teacher.vllm.config import Launch
+from synth.teacher.vllm.config import LaunchSettings
 
 AMD = Path("/dev/kfd")
-"""There where a driver for AMD's GPUs is, of which `nvidia-smi` knows nothing."""
-DRIVER_TIMEOUT_S = 30.0  # seconds where the driver must first wake the GPUs
+"""Exists if there is a driver for AMD's GPUs, which `nvidia-smi` does not list."""
+DRIVER_TIMEOUT_S = 30.0  # it takes seconds if the driver must first wake the GPUs
 
 
-def assigned(config: Launch, environment: Mapping[str, str]) -> list[dict[str, str]]:
-    """Per replica the variables that show it its GPUs; empty on a machine without one.
+def assigned(config: LaunchSettings, environment: Mapping[str, str]) -> list[dict[str, str]]:
+    """The variables that show each replica its GPUs; empty on a machine without one.
 
-    Raises `TeacherFault` where there are GPUs but too few.
+    Raises `TeacherFault` if there are GPUs, but too few.
     """
     # nvidia-smi counts along the bus; CUDA by itself counts the fastest first
     order = {"CUDA_DEVICE_ORDER": environment.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID")}
@@ -37,7 +37,7 @@ def assigned(config: Launch, environment: Mapping[str, str]) -> list[dict[str, s
     if (needed := config.replicas * size) > len(gpus):
         raise TeacherFault(
             f"replicas: {config.replicas} with tensor_parallel: {size} need {needed} GPUs, and "
-            f"{source} {len(gpus)} ({', '.join(gpus)}); set teacher.launch.replicas to at most "
+            f"{source} {len(gpus)} ({', '.join(gpus)}); set `replicas` to at most "
             f"{len(gpus) // size}"
         )
     slices = [gpus[n * size : (n + 1) * size] for n in range(config.replicas)]
@@ -45,12 +45,12 @@ def assigned(config: Launch, environment: Mapping[str, str]) -> list[dict[str, s
 
 
 def on_cpu(gpus: Sequence[Mapping[str, str]], environment: Mapping[str, str]) -> bool:
-    """Whether vLLM will run on the CPU, `gpus` being what `assigned` gave."""
+    """Whether vLLM will run on the CPU. `gpus` are as `assigned` gives them."""
     return environment.get("VLLM_TARGET_DEVICE") == "cpu" or not (any(gpus) or AMD.exists())
 
 
 def _listed(visible: str) -> list[str]:
-    """As CUDA reads the list: what stands behind an invalid entry is not visible."""
+    """The GPUs as CUDA reads the list: an invalid entry ends it."""
     gpus: list[str] = []
     for entry in visible.split(","):
         if not entry.strip() or entry.strip() == "-1":

@@ -1,4 +1,6 @@
-"""Reads an engine's log for people: where the loading stands, why it failed, what to try.
+"""Reads an engine's log for people: how far the loading is, why it failed, what to try.
+
+The log may quote the engine's environment, so `hider` removes secrets from it.
 
 (EngineCore pid=7) ERROR 11-22 01:04:11 [core.py:946] ValueError: Free memory on device …
 """
@@ -6,11 +8,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from synth.errors import THREE_WAYS
+from synth.teacher.vllm.config import secretive
 
 PREFIX = re.compile(
     r"^(?:\([^)]*\bpid=\d+\)\s*)?(?:[A-Z]+ +\d\d-\d\d \d\d:\d\d:\d\d +\[[^\]]*\] *)?"
@@ -23,12 +26,15 @@ READ_BYTES = 512_000
 TAIL_LINES = 12
 CAUSES = 3
 LINE_CHARS = 300
+SECRET_CHARS = 6  # a shorter value is like `true` or `EMPTY`, and occurs inside words
+SETTING_CHARS = 8  # in a recipe's `env:`; most values there are like `1` or `DEBUG`
+KNOWN_FORMS = re.compile(r"\bhf_[A-Za-z0-9]{8,}|(?<=[Bb]earer )\S+")
 
 
 class Hint(NamedTuple):
-    """What to try where the log, or the server's answer, matches."""
+    """Advice for a log, or a server's answer, that matches a pattern."""
 
-    seen: str
+    pattern: str
     advice: str
 
 
@@ -70,7 +76,7 @@ HINTS = (
     Hint(r"divisible by tensor parallel", "the model cannot be cut so: change `tensor_parallel`"),
     Hint(r"No space left on device", "the disk is full: free some, or set HF_HOME to another"),
     Hint(
-        # every log has the words where it says which template it found
+        # every log mentions a chat template, so the words must be exact
         r"must provide a chat template|chat_template is not set|No chat template available",
         "the model is no chat model: take its instruct version, or add `--chat-template`",
     ),
@@ -78,7 +84,7 @@ HINTS = (
 
 
 def lines_since(log: Path, begin: int) -> list[str]:
-    """What stands in the log from byte `begin` on, at most its last 512 kB, as plain lines."""
+    """The plain lines of the log from byte `begin` on, at most its last 512 kB."""
     try:
         with log.open("rb") as file:
             end = file.seek(0, 2)
@@ -91,12 +97,12 @@ def lines_since(log: Path, begin: int) -> list[str]:
     return [line for line in lines if line]
 
 
-def standing(lines: list[str]) -> str:
-    """The last line that says something, without its time and place."""
+def last_progress(lines: list[str]) -> str:
+    """The last line with words in it, without its time and place."""
     for line in reversed(lines):
-        said = PREFIX.sub("", line).strip()
-        if sum(letter.isalpha() for letter in said) >= 4:  # no rule, no part of a banner
-            return said if len(said) <= 100 else said[:99] + "…"
+        text = PREFIX.sub("", line).strip()
+        if sum(letter.isalpha() for letter in text) >= 4:  # neither a rule nor part of a banner
+            return text if len(text) <= 100 else text[:99] + "…"
     return ""
 
 
@@ -106,16 +112,34 @@ def why(log: Path, begin: int, hide: Callable[[str], str], further: str = "") ->
     The cause is often far above the end: the engine's error comes before its server's.
     """
     lines = [hide(line) for line in lines_since(log, begin)]
-    said = [PREFIX.sub("", line).strip() for line in lines]
-    causes = [line for line in said if CAUSE.match(line) and not NOT_A_CAUSE.search(line)]
-    text = "\n".join([*said, further])
-    hints = [hint.advice for hint in HINTS if re.search(hint.seen, text, re.IGNORECASE)]
-    told = [f"\n  it says: {_short(cause)}" for cause in list(dict.fromkeys(causes))[:CAUSES]]
-    told += [f"\n  try: {hint}" for hint in hints[:2]]
+    texts = [PREFIX.sub("", line).strip() for line in lines]
+    causes = [line for line in texts if CAUSE.match(line) and not NOT_A_CAUSE.search(line)]
+    text = "\n".join([*texts, further])
+    hints = [hint.advice for hint in HINTS if re.search(hint.pattern, text, re.IGNORECASE)]
+    parts = [f"\n  it says: {_short(cause)}" for cause in list(dict.fromkeys(causes))[:CAUSES]]
+    parts += [f"\n  try: {hint}" for hint in hints[:2]]
     tail = "".join(f"\n    {_short(line)}" for line in lines[-TAIL_LINES:])
-    told.append(f"\n  the end of {log}:{tail}" if tail else f"\n  its log {log} is empty")
-    return "".join(told)
+    parts.append(f"\n  the end of {log}:{tail}" if tail else f"\n  its log {log} is empty")
+    return "".join(parts)
 
 
 def _short(line: str) -> str:
     return line if len(line) <= LINE_CHARS else line[: LINE_CHARS - 1] + "…"
+
+
+def hider(environment: Mapping[str, str], settings: Mapping[str, str]) -> Callable[[str], str]:
+    """Replaces the values of secret variables, and of the recipe's `env:`, with `$NAME`."""
+    names = {
+        value: f"${name}"
+        for name, value in environment.items()
+        if secretive(name) and len(value) >= SECRET_CHARS
+    }
+    names |= {value: f"${name}" for name, value in settings.items() if len(value) >= SETTING_CHARS}
+    longest_first = sorted(names, key=len, reverse=True)  # one secret may begin with another
+    values = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
+
+    def hide(text: str) -> str:
+        text = values.sub(lambda found: names[found[0]], text)
+        return KNOWN_FORMS.sub("(a token)", text)
+
+    return hide

@@ -1,7 +1,7 @@
-"""Launches the teacher: as many `vllm serve` as the recipe says, for as long as the run takes.
+"""The backend that launches vLLM: one `vllm serve` per replica, for as long as the run takes.
 
-A replica that ends is started again on its port, and given up when that happens too often. No
-process of any replica outlives the run, however it ends: see `watchdog.py`.
+A replica that ends is started again on its port, and given up if that happens too often. No process
+of a replica outlives the run, however the run ends: see `watchdog.py`.
 """
 
 from __future__ import annotations
@@ -9,148 +9,154 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Annotated
 
 import aiohttp
+from pydantic import Field, field_validator
 
 from synth.errors import TeacherFault
-from synth.teacher.vllm.child import Child, ChildFault
-from synth.teacher.vllm.config import Launch
+from synth.teacher.backend import Endpoint, Say, TeacherBackend
+from synth.teacher.vllm.config import LaunchSettings, ServerCommand
 from synth.teacher.vllm.gpus import assigned, on_cpu
-from synth.teacher.vllm.hide import hider
+from synth.teacher.vllm.log import hider
+from synth.teacher.vllm.process import ProcessFault, ServerProcess
+from synth.teacher.wire import Secret, Wire
 from synth.together import together
 
 RESTARTS = 3
 RESTARTS_WITHIN_S = 1800.0  # loading takes minutes: in less, a replica could fail for ever
 CPU_ARGS = ("--no-enable-chunked-prefill",)
-"""vLLM 0.32 on a CPU dies of a request with a seed whose prompt it splits (`CPU Generator does not
-use offset`). So it splits none; it makes its batches as long as `max_model_len` by itself."""
+"""vLLM 0.32 on a CPU dies of a request with a seed if it splits the prompt (`CPU Generator does not
+use offset`). So it must split none; it then makes its batches as long as `max_model_len`."""
 WATCH_S = 0.5
 PORT_TRIES = 3
 KEY = "VLLM_API_KEY"
-"""vLLM itself takes its key from this variable, so that no command line shows it."""
+"""vLLM reads its key from this variable, so that no command line shows it."""
 
 
 class Fleet:
-    """The replicas that are up. `launched` makes one."""
+    """The server processes of one teacher. `kept_up` makes one."""
 
     def __init__(
         self,
-        children: Sequence[Child],
-        session: aiohttp.ClientSession,
-        say: Callable[[str], None],
+        processes: Sequence[ServerProcess],
+        wire: Wire,
+        say: Say,
     ) -> None:
-        self.model = children[0].program.name
-        self.api_key = children[0].environment.get(KEY) or None
-        """The key that the replicas ask for; None where they ask for none."""
-        self.revision = ""
-        """Which model and engine these are exactly, where that is known beforehand."""
-        self.fault: TeacherFault | None = None
-        """Set once the last replica has been given up: nobody will answer any more."""
-        self._children = children
-        self._session = session
+        self._fault: TeacherFault | None = None
+        """Set once the last replica has been given up."""
+        self._processes = processes
+        self._wire = wire
         self._say = say
-        self._starts: dict[Child, list[float]] = {child: [] for child in children}
-        self._given_up: dict[Child, TeacherFault] = {}
-        self._restarting: dict[Child, asyncio.Task[None]] = {}
+        self._starts: dict[ServerProcess, list[float]] = {process: [] for process in processes}
+        self._given_up: dict[ServerProcess, TeacherFault] = {}
+        self._restarting: dict[ServerProcess, asyncio.Task[None]] = {}
         self._lost = asyncio.Event()
         self._ended = False
 
     @property
-    def urls(self) -> list[str]:
-        """The replicas' addresses, each ending in /v1; they stay the same through restarts."""
-        return [child.url for child in self._children]
+    def endpoint(self) -> Endpoint:
+        """The replicas, once they are up."""
+        first = self._processes[0]
+        return Endpoint(
+            urls=[process.url for process in self._processes],
+            model=first.command.name,
+            api_key=first.environment.get(KEY) or None,
+            restart=self.restart,
+            lost=self.lost,
+        )
 
     async def restart(
         self, url: str, why: str = "it does not answer", *, blameless: bool = False
     ) -> None:
         """Ends the replica at this address, starts it again, and returns once it answers.
 
-        Who calls while that is going on waits for the same restart; `why` is told. Raises
-        `TeacherFault` when it has been given up: after 3 restarts within 30 minutes. A `blameless`
-        one (a request killed the engine, and is asked no more) does not count, nor do those before.
+        Calls meanwhile wait for the same restart. `why` goes into the message for the user. Raises
+        `TeacherFault` if the replica is given up: after 3 restarts within 30 minutes. A `blameless`
+        restart (a request killed the engine, and is not sent again) resets that count.
         """
         if self._ended:
             raise TeacherFault("the teacher has been ended")
-        child = next(child for child in self._children if child.url == url)
+        process = next(process for process in self._processes if process.url == url)
         if blameless:
-            self._starts[child].clear()
-        task = self._restarting.get(child)
+            self._starts[process].clear()
+        task = self._restarting.get(process)
         if task is None:
-            task = asyncio.create_task(self._restart(child, why))
-            self._restarting[child] = task
-            task.add_done_callback(lambda _: self._restarting.pop(child))
+            task = asyncio.create_task(self._restart(process, why))
+            self._restarting[process] = task
+            task.add_done_callback(lambda _: self._restarting.pop(process))
         await asyncio.shield(task)  # one caller's cancellation is no reason to stop
         if blameless:
-            self._starts[child].clear()
+            self._starts[process].clear()
 
     async def lost(self) -> TeacherFault:
-        """Waits until no replica is left, and tells why the last one was given up."""
+        """Waits until no replica is left, and returns why the last one was given up."""
         await self._lost.wait()
-        assert self.fault is not None
-        return self.fault
+        assert self._fault is not None
+        return self._fault
 
-    async def _restart(self, child: Child, why: str) -> None:
-        if child in self._given_up:
-            raise self._given_up[child]
-        await child.end()
-        why = child.ending() or why  # says more than what its clients met
+    async def _restart(self, process: ServerProcess, why: str) -> None:
+        if process in self._given_up:
+            raise self._given_up[process]
+        await process.end()
+        why = process.ending() or why  # says more than what its clients saw
         while True:
             now = time.monotonic()
-            recent = [then for then in self._starts[child] if now - then < RESTARTS_WITHIN_S]
+            recent = [then for then in self._starts[process] if now - then < RESTARTS_WITHIN_S]
             if len(recent) >= RESTARTS:
-                raise self._give_up(child, why)
-            self._starts[child] = [*recent, now]
+                raise self._give_up(process, why)
+            self._starts[process] = [*recent, now]
             self._say(
-                f"{child.name}: {why}; starting it again ({len(recent) + 1} of {RESTARTS} times "
-                f"in {RESTARTS_WITHIN_S / 60:.0f} minutes). Its log: {child.log}"
+                f"{process.name}: {why}; starting it again ({len(recent) + 1} of {RESTARTS} times "
+                f"in {RESTARTS_WITHIN_S / 60:.0f} minutes). Its log: {process.log}"
             )
             try:
-                child.start()
-                await child.until_ready(self._session, self._say)
-            except ChildFault as fault:
+                process.start()
+                await process.until_ready(self._wire, self._say)
+            except ProcessFault as fault:
                 why = fault.what
-                await child.end()
+                await process.end()
             else:
                 return
 
-    def _give_up(self, child: Child, why: str) -> TeacherFault:
-        fault = child.fault(f"{why}; it is given up after {RESTARTS} restarts")
-        self._given_up[child] = fault
-        left = len(self._children) - len(self._given_up)
-        self._say(f"{child.name}: {why}; it is given up, {left} of {len(self._children)} left")
+    def _give_up(self, process: ServerProcess, why: str) -> TeacherFault:
+        fault = process.fault(f"{why}; it is given up after {RESTARTS} restarts")
+        self._given_up[process] = fault
+        left = len(self._processes) - len(self._given_up)
+        self._say(f"{process.name}: {why}; it is given up, {left} of {len(self._processes)} left")
         if not left:
-            self.fault = fault
+            self._fault = fault
             self._lost.set()
         return fault
 
-    async def _bring_up(self, child: Child) -> None:
-        """The first start: it answers, on whichever port. Raises `TeacherFault`."""
+    async def _bring_up(self, process: ServerProcess) -> None:
+        """Starts it for the first time, on any free port, and waits until it answers."""
         for attempt in range(1, PORT_TRIES + 1):
-            child.start()
+            process.start()
             try:
-                await child.until_ready(self._session, self._say)
+                await process.until_ready(self._wire, self._say)
                 break
-            except ChildFault:
-                if attempt == PORT_TRIES or not child.lost_its_port():
+            except ProcessFault:
+                if attempt == PORT_TRIES or not process.lost_its_port():
                     raise
-            await child.end()
-            child.give_up_port()
+            await process.end()
+            process.give_up_port()
 
-    async def _watch(self, child: Child) -> None:
+    async def _watch(self, process: ServerProcess) -> None:
         """Starts it again whenever its process has ended, until it is given up."""
-        while child not in self._given_up:
+        while process not in self._given_up:
             await asyncio.sleep(WATCH_S)
-            if not child.running and child not in self._restarting:
+            if not process.running and process not in self._restarting:
                 try:
-                    await self.restart(child.url)
+                    await self.restart(process.url)
                 except TeacherFault:
-                    return  # told, and kept for those who ask
+                    return  # it was reported, and is raised for later callers
 
     async def _end(self) -> None:
-        """No process of any replica is left, and none will be started."""
+        """Ends all processes; none is started after this."""
         self._ended = True
         restarts = list(self._restarting.values())
         for task in restarts:
@@ -158,47 +164,25 @@ class Fleet:
         try:
             await asyncio.gather(*restarts, return_exceptions=True)
         finally:
-            await asyncio.gather(*(child.end() for child in self._children))
-        for child in self._children:
-            child.give_up_port()
+            await asyncio.gather(*(process.end() for process in self._processes))
+        for process in self._processes:
+            process.give_up_port()
 
 
 @asynccontextmanager
-async def launched(config: Launch, logs: Path, say: Callable[[str], None]) -> AsyncIterator[Fleet]:
-    """The teacher, every replica answering, for the length of the block.
-
-    Each replica's output is appended to a file in `logs`, and `say` hears how the loading goes.
-    Raises `TeacherFault` when one does not come up: its message has the log's end and what to try.
-    """
-    environment = os.environ | config.env
-    gpus = await asyncio.to_thread(assigned, config, environment)
-    hide = hider(environment, config.env)
-    if on_cpu(gpus, environment):
-        config = config.model_copy(update={"extra_args": (*CPU_ARGS, *config.extra_args)})
-    children = _children(config, environment, gpus, logs, hide)
-
-    def say_discreetly(line: str) -> None:
-        say(hide(line))
-
-    say(f"starting {config.name}{f' {len(gpus)} times' if len(gpus) > 1 else ''}; logs in {logs}")
-    async with kept_up(children, say_discreetly) as fleet:
-        yield fleet
-
-
-@asynccontextmanager
-async def kept_up(children: Sequence[Child], say: Callable[[str], None]) -> AsyncIterator[Fleet]:
-    """The children, each answering, for the length of the block. Raises `TeacherFault`."""
-    key = children[0].environment.get(KEY)
-    # a connection of its own for each probe: one that is kept would belong to a server that ended
+async def kept_up(processes: Sequence[ServerProcess], say: Say) -> AsyncIterator[Fleet]:
+    """Keeps the processes up and answering for the length of the block. Raises `TeacherFault`."""
+    key = processes[0].environment.get(KEY)
+    # a new connection for each probe: a kept one may belong to a server that has ended
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(force_close=True, limit=0),
         headers={"Authorization": f"Bearer {key}"} if key else {},
     ) as session:
-        fleet = Fleet(children, session, say)
+        fleet = Fleet(processes, Wire(session, Secret(key)), say)
         watchers: list[asyncio.Task[None]] = []
         try:
-            await together(fleet._bring_up(child) for child in children)
-            watchers = [asyncio.create_task(fleet._watch(child)) for child in children]
+            await together(fleet._bring_up(process) for process in processes)
+            watchers = [asyncio.create_task(fleet._watch(process)) for process in processes]
             yield fleet
         finally:
             for watcher in watchers:
@@ -206,24 +190,86 @@ async def kept_up(children: Sequence[Child], say: Callable[[str], None]) -> Asyn
             await fleet._end()
 
 
-def _children(
-    config: Launch,
-    environment: Mapping[str, str],
-    gpus: Sequence[Mapping[str, str]],
-    logs: Path,
-    hide: Callable[[str], str],
-) -> list[Child]:
-    children = []
-    for number, variables in enumerate(gpus, 1):
-        shown = variables.get("CUDA_VISIBLE_DEVICES", "")
-        children.append(
-            Child(
-                name="the teacher" if len(gpus) == 1 else f"teacher {number} of {len(gpus)}",
-                program=config.program,
-                environment={**environment, **variables},
-                gpus=f", GPU {shown}" if shown else "",
-                log=logs / f"teacher-{number}.log",
-                hide=hide,
+class Launch(LaunchSettings, TeacherBackend):
+    """A teacher that the run launches itself, and that ends with it."""
+
+    model: Annotated[str, Field(min_length=1)]
+    """The model: its name on the Hugging Face Hub, or a folder."""
+
+    @property
+    def description(self) -> str:
+        """The model, and how often it is launched."""
+        times = f", {self.replicas} times" if self.replicas > 1 else ""
+        return f"{self.name}, which it launches with vLLM{times}"
+
+    @property
+    def name(self) -> str:
+        """What requests call the model. A folder's path stays out of requests, rows and card."""
+        is_path = self.model.startswith((".", "/", "~"))
+        return self.served_name or (Path(self.model).resolve().name if is_path else self.model)
+
+    @property
+    def arguments(self) -> list[str]:
+        """Command and arguments, without the address to listen on."""
+        model = str(Path(self.model).expanduser()) if self.model[0] == "~" else self.model
+        positional = self.command[-1] == "serve"
+        length = [] if self.max_model_len is None else ["--max-model-len", str(self.max_model_len)]
+        return [
+            *self.command,
+            *([model] if positional else ["--model", model]),
+            *("--served-model-name", self.name),
+            *("--tensor-parallel-size", str(self.tensor_parallel)),
+            *length,
+            "--disable-uvicorn-access-log",  # a line per request fills the disk and costs 1-2 %
+            *self.extra_args,
+        ]
+
+    @property
+    def server_count(self) -> int:
+        """One per replica."""
+        return self.replicas
+
+    def answered_as(self, model: str, revision: str) -> bool:
+        """Whether it is the same model; vLLM may be another version by now."""
+        root = "" if self.model == self.name else f"{self.model} "
+        return model == self.name and revision.startswith(root)
+
+    @field_validator("model", "served_name")
+    @classmethod
+    def _no_option(cls, value: str | None) -> str | None:
+        if value is not None and value.startswith("-"):
+            raise ValueError(f"{value!r} is an option, not a model's name")
+        return value
+
+    @asynccontextmanager
+    async def up(self, folder: Path, say: Say) -> AsyncIterator[Endpoint]:
+        """The replicas, each with its log in `folder`. An error has the log's end and advice."""
+        environment = os.environ | self.env
+        gpus = await asyncio.to_thread(assigned, self, environment)
+        hide = hider(environment, self.env)
+
+        def say_hidden(line: str) -> None:
+            say(hide(line))
+
+        times = f" {len(gpus)} times" if len(gpus) > 1 else ""
+        say(f"starting {self.name}{times}; logs in {folder}")
+        arguments = self.arguments
+        if on_cpu(gpus, environment):
+            arguments = self.model_copy(
+                update={"extra_args": (*CPU_ARGS, *self.extra_args)}
+            ).arguments
+        processes = []
+        for number, variables in enumerate(gpus, 1):
+            shown = variables.get("CUDA_VISIBLE_DEVICES", "")
+            processes.append(
+                ServerProcess(
+                    name="the teacher" if len(gpus) == 1 else f"teacher {number} of {len(gpus)}",
+                    command=ServerCommand(self.name, tuple(arguments), self.start_timeout_s),
+                    environment={**environment, **variables},
+                    gpus=f", GPU {shown}" if shown else "",
+                    log=folder / f"teacher-{number}.log",
+                    hide=hide,
+                )
             )
-        )
-    return children
+        async with kept_up(processes, say_hidden) as fleet:
+            yield fleet.endpoint

@@ -2,14 +2,14 @@
 
     python -I -S watchdog.py 10 vllm serve … (seconds of grace, then the command)
 
-It runs the command as its child. Once the command ends, its standard input closes, or the run is
-gone, however that came about, it asks every process that came of the command to end, kills what is
-left after the grace time, and exits with the command's code (128 + N for signal N), or with
-`TOLD` where the command had not ended by itself.
+It runs the command as its child. When the command ends, its own standard input closes, or the run
+is gone for any reason, it asks every descendant of the command to end, and kills what is left after
+the grace time. It exits with the command's code (128 + N for signal N), or with `ENDED_BY_US` if
+the command had not ended by itself.
 
-vLLM's engine and workers are grandchildren, and outlive a killed parent. Here they cannot hide: as
-their subreaper this process becomes the parent of every orphan, whatever its session. Started by
-its path, with the standard library alone, so that the command's environment is the user's own.
+vLLM's engine and workers are grandchildren, and outlive a killed parent. This process is their
+subreaper: it becomes the parent of every orphan, whatever its session. It is started by its path
+and uses only the standard library, so that the command's environment is the user's own.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ POLL_S = 0.1
 ENDING_POLL_S = 0.03
 LINUX = sys.platform == "linux"
 CANNOT_RUN = 127  # as a shell says it
-TOLD = 120  # none that engines use
+ENDED_BY_US = 120  # a code that engines do not use
 
 asked = 0
-"""How often we were told to end; the second time, there is no grace."""
+"""How many signals asked us to end; after the second there is no grace."""
 
 
 def main() -> int:
@@ -42,14 +42,14 @@ def main() -> int:
     global asked
     grace_s, command, run = float(sys.argv[1]), sys.argv[2:], os.getppid()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _told)  # a handler, since the command would inherit `ignore`
+        signal.signal(number, _count_signal)  # a handler, since the command would inherit `ignore`
     if LINUX:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
         # kept, though only its id is used: a Popen that is dropped takes the exit code with it
-        child = subprocess.Popen(  # noqa: S603  what the recipe's owner wants run
+        child = subprocess.Popen(  # noqa: S603  the recipe's own command
             command,
-            stdin=subprocess.DEVNULL,  # ours is the pipe that tells of the run's end
+            stdin=subprocess.DEVNULL,  # ours is the pipe that closes with the run
             start_new_session=True,
             preexec_fn=_end_with_parent if LINUX else None,
         )
@@ -63,16 +63,16 @@ def main() -> int:
             asked += 1
         code = _reap(engine)
     _end(engine, grace_s)
-    return TOLD if code is None else code
+    return ENDED_BY_US if code is None else code
 
 
-def _told(_signal: int, _frame: FrameType | None) -> None:
+def _count_signal(_signal: int, _frame: FrameType | None) -> None:
     global asked
     asked += 1
 
 
 def _end_with_parent() -> None:
-    """Should someone kill this very process, the engine's first process is told to end."""
+    """Asks the kernel to end the engine's first process if this process is killed."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
@@ -82,7 +82,7 @@ def _closed(pipe: int) -> bool:
 
 
 def _reap(engine: int) -> int | None:
-    """Takes leave of all children that have ended; the engine's exit code if it was among them."""
+    """Reaps all children that have ended. Returns the engine's exit code if it was among them."""
     code = None
     with suppress(ChildProcessError):
         while (ended := os.waitpid(-1, os.WNOHANG))[0]:
@@ -92,7 +92,7 @@ def _reap(engine: int) -> int | None:
 
 
 def _end(engine: int, grace_s: float) -> None:
-    """No process that came of the command is left."""
+    """Ends every process that the command started."""
     _signal_all(engine, signal.SIGTERM)
     until = time.monotonic() + grace_s
     while True:

@@ -16,7 +16,7 @@ from filters.quality.stage import Quality
 from filters.trim.stage import Trim
 from seeds.read import Read
 from synth.engine.plan import Plan
-from synth.engine.run import open_runner, run_stages
+from synth.engine.run import finished_run, open_runner, run_stages
 from synth.engine.runner import RowsLostError
 from synth.engine.stage import Outcome, Place, ShardStage, Stage
 from synth.errors import InputError, NoRowsError, RunLockedError, TeacherFault
@@ -28,7 +28,7 @@ from synth.release.write import Write
 from synth.store.manifest import Manifest
 from synth.teacher.config import TeacherConfig
 from synth.teacher.protocol import Sampling
-from tests.fake_teacher import asked_prompt, demand, scripted
+from tests.fake_teacher import FakeTeacher, asked_prompt, demand, scripted, serving
 from tests.lines import Given, plan, rows, shard_bytes
 from tests.synth.teacher.fleets import alive, in_a_hurry, launch
 
@@ -75,6 +75,42 @@ def test_a_finished_run_asks_nothing_and_touches_no_shard(tmp_path: Path) -> Non
     _, asked = go(tmp_path)
     assert asked == 0
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
+
+
+def test_a_receipt_counts_retries_and_unusable_replies(tmp_path: Path) -> None:
+    async def work() -> list[Manifest]:
+        # the first try of each request fails
+        teacher = FakeTeacher("one", script=echo, faults={"down": 1.0})
+        async with serving(teacher):
+            line = (Given(prompts=PROMPTS), Distill(samples=2), Write())
+            return await run(plan(*line, url=teacher.url), tmp_path)
+
+    manifests = asyncio.run(work())
+    shards = manifests[1].shards
+    assert sum(shard.requests for shard in shards) == len(PROMPTS)
+    assert sum(shard.retries for shard in shards) == len(PROMPTS)
+    assert not any(shard.unusable for shard in shards)
+
+
+def test_a_run_is_finished_while_the_same_teacher_answers(tmp_path: Path) -> None:
+    async def work() -> None:
+        same, other = FakeTeacher("one"), FakeTeacher("two")
+        async with serving(same, other):
+            line = (Given(prompts=PROMPTS), Distill(), Write())
+            assert await finished_run(plan(*line, url=same.url), tmp_path) is None
+            assert not list(tmp_path.iterdir())
+            manifests = await run(plan(*line, url=same.url), tmp_path)
+            asked = len(same.asked)
+            assert await finished_run(plan(*line, url=same.url), tmp_path) == manifests
+            assert len(same.asked) == asked
+            assert await finished_run(plan(*line, url=other.url), tmp_path) is None
+            more = plan(*line[:2], Write(shard_rows=1), url=same.url)
+            assert await finished_run(more, tmp_path) is None
+            (tmp_path / "02-write/manifest.json").unlink()
+            assert await finished_run(plan(*line, url=same.url), tmp_path) is None
+        assert await finished_run(plan(*line, url=same.url), tmp_path) is None
+
+    asyncio.run(work())
 
 
 def test_a_lost_shard_is_made_again_from_the_journal_with_the_same_bytes(tmp_path: Path) -> None:
@@ -294,6 +330,9 @@ def test_a_run_with_nothing_left_to_ask_launches_no_teacher(
     first = launched(*line)
     missing = ["/no/such/vllm", "serve"]
     assert launched(*line, command=missing) == first
+    teacher = TeacherConfig.model_validate(launch(mark, command=missing).model_dump())
+    same = Plan("test", 7, 4, teacher, line)
+    assert asyncio.run(finished_run(same, tmp_path)) == first
     more = launched(Given(prompts=PROMPTS), Distill(), Write(shard_rows=5), command=missing)
     assert more[1] == first[1]
     other = Distill(sampling=Sampling(temperature=0.1))

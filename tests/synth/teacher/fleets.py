@@ -1,4 +1,4 @@
-"""What the tests of launched teachers share: the stand-in for vLLM, and who of it is alive."""
+"""Helpers for tests of launched teachers: the fake vLLM, and its living processes."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from typing import Any
 import aiohttp
 import pytest
 
-from synth.teacher.vllm import child, server
-from synth.teacher.vllm.config import Launch
+from synth.teacher.vllm import process, server
+from synth.teacher.vllm.server import Launch
 
 FAKE = Path(__file__).parents[2] / "fake_teacher.py"
 
 
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A mark; launches of this test look often, and grant their deaf engines little grace."""
-    monkeypatch.setattr(child, "GRACE_S", 0.1)
-    monkeypatch.setattr(child, "POLL_S", 0.05)
+    """A mark for the test's processes; its launches poll often and have little grace."""
+    monkeypatch.setattr(process, "GRACE_S", 0.1)
+    monkeypatch.setattr(process, "POLL_S", 0.05)
     monkeypatch.setattr(server, "WATCH_S", 0.05)
     return new_mark()
 
@@ -35,7 +35,7 @@ def new_mark() -> str:
 
 
 def launch(mark: str, *, env: dict[str, str] | None = None, **settings: Any) -> Launch:
-    """A recipe's `launch:` that runs the stand-in; `mark` is in its processes' environment."""
+    """A `Launch` of the fake vLLM, with `mark` in its processes' environment."""
     return Launch.model_validate(
         {
             "model": "org/fake",
@@ -61,7 +61,7 @@ def alive(mark: str) -> list[int]:
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> float:
-    """How long it took to come about."""
+    """Waits for the condition and returns the seconds that took."""
     begin = time.monotonic()
     while not condition():
         assert time.monotonic() - begin < seconds, "what the test waits for did not come about"
@@ -76,7 +76,7 @@ async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
 
 
 async def ask(url: str, text: str = "Hi", key: str = "") -> dict[str, Any]:
-    """What the stand-in says: its process, its GPUs, what it was asked."""
+    """The fake's report: its process, its GPUs, its prompt."""
     body = {"model": "org/fake", "messages": [{"role": "user", "content": text}], "max_tokens": 1}
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     async with (

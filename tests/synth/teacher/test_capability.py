@@ -19,9 +19,9 @@ from synth.record import Turn
 from synth.store.manifest import TeacherRecord, load_manifest
 from synth.teacher import identify
 from synth.teacher.config import TeacherConfig
-from synth.teacher.exchange import Secret, Wire
-from synth.teacher.identify import PROBES, find
-from synth.teacher.protocol import Identity, Need, Request, Sampling
+from synth.teacher.identify import PROBES, find_abilities
+from synth.teacher.protocol import Need, Request, Sampling
+from synth.teacher.wire import Secret, Wire
 from tests.fake_teacher import FakeTeacher, Script, scripted, serving
 from tests.lines import Given, plan, rows, shard_bytes
 
@@ -30,13 +30,13 @@ SCHEMA = {"type": "object", "properties": {"why": {"type": "string"}}, "required
 
 
 def found(*replicas: FakeTeacher, needs: frozenset[Need] = ALL) -> dict[Need, str]:
-    """What is told of each need, `+` before what the servers have."""
+    """The detail of each need, with `+` if the servers meet it."""
 
     async def work() -> dict[Need, str]:
         async with serving(*replicas), aiohttp.ClientSession() as session:
             wire, urls = Wire(session, Secret(None)), [replica.url for replica in replicas]
-            findings = await find(wire, urls, Identity("stand-in"), needs)
-            return {need: "+-"[not one.has] + one.told for need, one in findings.items()}
+            abilities = await find_abilities(wire, urls, "stand-in", needs)
+            return {need: "+-"[not one.has] + one.detail for need, one in abilities.items()}
 
     return asyncio.run(work())
 
@@ -106,7 +106,7 @@ def test_a_server_that_fails_is_not_taken_for_one_that_lacks_it(
 
 
 async def asked_of(script: Script, *needs: Need) -> tuple[dict[Need, str], int]:
-    """What is told of the needs, and how many requests that took."""
+    """The details of the needs, and how many requests they took."""
     asked = 0
 
     def counted(body: dict[str, Any], before: int) -> Any:
@@ -116,8 +116,8 @@ async def asked_of(script: Script, *needs: Need) -> tuple[dict[Need, str], int]:
 
     async with scripted(counted) as server, aiohttp.ClientSession() as session:
         wire = Wire(session, Secret(None))
-        findings = await find(wire, [server.url], Identity("scripted"), frozenset(needs))
-        return {need: "+-"[not one.has] + one.told for need, one in findings.items()}, asked
+        abilities = await find_abilities(wire, [server.url], "scripted", frozenset(needs))
+        return {need: "+-"[not one.has] + one.detail for need, one in abilities.items()}, asked
 
 
 def takes_no_system(status: int) -> Script:

@@ -16,8 +16,7 @@ from synth.errors import TeacherFault
 from synth.record import Turn
 from synth.teacher import client, journal
 from synth.teacher.config import TeacherConfig, open_teacher
-from synth.teacher.journal import Journal
-from synth.teacher.journaled import JournaledTeacher, Tally
+from synth.teacher.journal import Journal, JournaledTeacher, Tally
 from synth.teacher.parse import MOST_TOKENS
 from synth.teacher.protocol import Reply, Request, Sampling
 from tests.fake_teacher import Script, ScriptedTeacher, completion, scripted
@@ -327,7 +326,7 @@ def test_a_key_in_the_address_is_sent_and_told_to_nobody(tmp_path: Path, status:
         told = f"{config.who} "
         try:
             async with open_teacher(config) as served:
-                told += served.told
+                told += served.description
                 kept = await Journal.open(tmp_path / "journal.sqlite")
                 try:
                     told += repr(await JournaledTeacher(served, kept).reply(REQUEST))
@@ -414,7 +413,7 @@ def test_a_key_that_cannot_be_one_is_refused_unseen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_KEY", "sk-planted\n-4711")
-    with pytest.raises(TeacherFault, match=r"\$MY_KEY holds what no API key can") as fault:
+    with pytest.raises(TeacherFault, match=r"\$MY_KEY is no API key") as fault:
         ask(tmp_path, lambda _b, _n: "Because.", api_key_env="MY_KEY")
     assert "planted" not in str(fault.value)
 

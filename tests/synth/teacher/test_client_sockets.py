@@ -27,8 +27,8 @@ from cryptography.x509.oid import NameOID
 from synth.errors import TeacherFault
 from synth.teacher import client, guard
 from synth.teacher.client import connected
-from synth.teacher.exchange import MOST_BYTES, TROUBLES, Meant, Response, Secret, Wire
-from synth.teacher.journal import OVERSIZED
+from synth.teacher.parse import OVERSIZED
+from synth.teacher.wire import MOST_BYTES, TROUBLES, CompletionAnswer, Response, Secret, Wire
 from tests.fake_teacher import completion
 
 BODY = orjson.dumps({"messages": [{"role": "user", "content": "Why?"}]})
@@ -80,7 +80,7 @@ def sends(data: bytes) -> Fault:
 
 def asked(
     fault: Fault, *, faults: int = 1, timeout_s: float = 0.3, patience_s: float = 60
-) -> tuple[Meant, int]:
+) -> tuple[CompletionAnswer, int]:
     """The answer to a request that meets the fault so many times, and how often it was sent."""
     sent = 0
 
@@ -102,7 +102,7 @@ def asked(
         finally:
             writer.close()
 
-    async def work() -> Meant:
+    async def work() -> CompletionAnswer:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         try:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from synth.teacher.backend import ByAddress, Endpoint, Say, TeacherBackend
 from synth.teacher.config import TeacherConfig
-from synth.teacher.vllm.config import Launch
+from synth.teacher.embedded import Embedded
+from synth.teacher.vllm.server import Launch
 
 A, B = "http://a:8000/v1", "http://b:8000/v1"
 
@@ -32,11 +37,11 @@ def test_a_key_in_an_address_is_told_to_nobody() -> None:
 
 def test_a_model_without_an_address_is_launched() -> None:
     config = TeacherConfig(model="org/m", replicas=2, tensor_parallel=4, concurrency=8)
-    assert config.launch == Launch(model="org/m", replicas=2, tensor_parallel=4)
+    assert config.backend() == Launch(model="org/m", replicas=2, tensor_parallel=4)
     assert config.most_in_flight == 16
     assert config.who == "org/m, which it launches with vLLM, 2 times"
-    assert TeacherConfig(url=A, model="org/m").launch is None
-    assert TeacherConfig.model_validate("embedded").launch is None
+    assert isinstance(TeacherConfig(url=A, model="org/m").backend(), ByAddress)
+    assert TeacherConfig.model_validate("embedded").backend() == Embedded()
 
 
 @pytest.mark.parametrize(
@@ -52,8 +57,8 @@ def test_a_model_without_an_address_is_launched() -> None:
         ({"model": "org/m", "api_key_env": "KEY"}, "from \\$VLLM_API_KEY"),
         ({"url": A, "model": "org/m", "replicas": 2}, "`replicas` is for a teacher that the run"),
         ({"embedded": {}, "max_model_len": 9}, "`max_model_len` is for a teacher that the run"),
-        ({"urls": [A, B, f"{A}/"]}, f"{A} stands there twice"),
-        ({"urls": [f"{A}?key=1", B, f"{A}?key=2"]}, f"{A} stands there twice"),
+        ({"urls": [A, B, f"{A}/"]}, f"{A} is listed twice"),
+        ({"urls": [f"{A}?key=1", B, f"{A}?key=2"]}, f"{A} is listed twice"),
         ({"url": "a:8000/v1?key=sk-1"}, "'a:8000/v1' is no address"),
         ({"url": A, "system": "drop"}, "'keep' or 'fold'"),
     ],
@@ -61,3 +66,36 @@ def test_a_model_without_an_address_is_launched() -> None:
 def test_a_wrong_address_is_named(wrong: dict[str, Any], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         TeacherConfig.model_validate(wrong)
+
+
+class Elsewhere(TeacherBackend):
+    """A further backend."""
+
+    cluster: str = "near"
+
+    @property
+    def description(self) -> str:
+        return f"a model on the {self.cluster} cluster"
+
+    @asynccontextmanager
+    async def up(self, folder: Path, say: Say) -> AsyncIterator[Endpoint]:
+        yield Endpoint([A])
+
+
+class Extended(TeacherConfig):
+    """One line more, and recipes know it."""
+
+    elsewhere: Elsewhere | None = None
+
+
+def test_a_further_backend_is_one_class_and_one_setting() -> None:
+    far = Extended.model_validate({"elsewhere": {"cluster": "far"}, "concurrency": 8})
+    assert far.backend() == Elsewhere(cluster="far")
+    assert (far.who, far.starts) == ("a model on the far cluster", True)
+    assert (far.most_in_flight, far.addresses) == (8, ())
+    assert Extended.model_validate("elsewhere").backend() == Elsewhere()
+    assert Extended.model_validate("embedded").backend() == Embedded()
+    with pytest.raises(ValidationError, match=r"name only one of `url`, .* and `elsewhere`"):
+        Extended.model_validate({"elsewhere": {}, "url": A})
+    with pytest.raises(ValidationError, match=r"`elsewhere: \{model: …\}`"):
+        Extended.model_validate({"elsewhere": {}, "model": "org/m"})

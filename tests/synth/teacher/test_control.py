@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from synth.record import RECORD, Turn
-from synth.teacher.control import as_said, as_sent, escape, restore
+from synth.teacher.control import as_received, as_sent, escape, restore
 from synth.teacher.protocol import Request, Sampling
 
 CONTROL = [
@@ -47,7 +47,7 @@ def test_a_control_token_is_none_for_the_tokenizer_and_comes_back(value: str, ro
     assert {token for token in tokens if token in sent["content"]} <= stays
     inside = sent["content"].removeprefix("<tool_response>\n").removesuffix("\n</tool_response>")
     assert inside.replace("\\", "") == value
-    assert as_said(f"It says {inside}", request.turns) == f"It says {value}"
+    assert as_received(f"It says {inside}", request.turns) == f"It says {value}"
 
 
 @pytest.mark.parametrize("value", DATA)
@@ -71,19 +71,19 @@ def test_a_request_to_go_on_from_is_sent_as_it_is() -> None:
 
 @pytest.mark.parametrize("said", [r"<\|x|>", r"\[ [\INST] \]", r"r'<\s>'"])
 def test_a_reply_stays_as_it_is_where_nothing_was_escaped(said: str) -> None:
-    assert as_said(said, [user("Why?"), user("if a <b> [0]")]) == said
+    assert as_received(said, [user("Why?"), user("if a <b> [0]")]) == said
 
 
 def test_a_reply_that_writes_the_backslash_twice_is_understood() -> None:
     quoted = json.dumps({"token": escape("<|x|>")})
-    assert json.loads(as_said(quoted, [user("<|x|>")])) == {"token": "<|x|>"}
+    assert json.loads(as_received(quoted, [user("<|x|>")])) == {"token": "<|x|>"}
 
 
 def test_backslashes_that_the_data_had_come_back() -> None:
     for text in (r"<|x|> or <\|x|>", r"[INST] or [\\INST]"):
-        assert as_said(escape(text), [user(text)]) == text
+        assert as_received(escape(text), [user(text)]) == text
         quoted = json.dumps({"token": escape(text)})
-        assert json.loads(as_said(quoted, [user(text)], json=True)) == {"token": text}
+        assert json.loads(as_received(quoted, [user(text)], json=True)) == {"token": text}
 
 
 def test_escaping_is_undone_whatever_was_escaped_before() -> None:
@@ -93,7 +93,7 @@ def test_escaping_is_undone_whatever_was_escaped_before() -> None:
     for _ in range(3000):
         text = "".join(draw.choices(parts, k=draw.randrange(12)))
         assert restore(escape(text)) == text
-        assert as_said(escape(text), [user(text)]) == text
+        assert as_received(escape(text), [user(text)]) == text
         assert restore(escape(escape(text))) == escape(text)
 
 

@@ -35,18 +35,18 @@ def test_each_server_gets_as_many_requests_as_it_has_slots() -> None:
 
 def test_servers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded.os, "sched_getaffinity", lambda _pid: set(range(6)))
-    assert [Embedded(threads=n).count for n in (1, 2, 4, 12)] == [6, 3, 1, 1]
+    assert [Embedded(threads=n).server_count for n in (1, 2, 4, 12)] == [6, 3, 1, 1]
     monkeypatch.setattr(embedded.os, "sched_getaffinity", lambda _pid: set(range(64)))
-    assert Embedded().count == 8
-    assert Embedded(servers=20).count == 20
+    assert Embedded().server_count == 8
+    assert Embedded(servers=20).server_count == 20
 
 
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
         ({"embedded": {}, "url": "http://127.0.0.1:1/v1"}, "only one of"),
-        ({"embedded": {}, "model": "Qwen/Qwen3-8B"}, "embedded: {model: PATH.gguf}"),
-        ({"embedded": {}, "api_key_env": "KEY"}, "no key"),
+        ({"embedded": {}, "model": "Qwen/Qwen3-8B"}, "embedded: {model: …}"),
+        ({"embedded": {}, "api_key_env": "KEY"}, "no `api_key_env`"),
         ({"embedded": {}, "replicas": 2}, "for a teacher that the run launches"),
         ({"embedded": {"model": "hub:qwen.gguf"}}, "hub:organisation/name/file.gguf"),
         ({"embedded": {"slots": 0}}, "greater than or equal to 1"),
@@ -78,7 +78,7 @@ def test_a_missing_engine_is_told_with_the_command(
     monkeypatch.setattr(embedded, "find_spec", lambda _name: None)
 
     async def work() -> None:
-        async with embedded.embedded(Embedded(), tmp_path, print):
+        async with Embedded().up(tmp_path, print):
             pass
 
     with pytest.raises(InputError, match="pip install xllamacpp"):
@@ -91,8 +91,8 @@ def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no GGUF model"):
         model_file(Embedded(model=str(page)))
     with pytest.raises(InputError, match="cannot read the model"):
-        Embedded(model=str(tmp_path / "none.gguf")).check_file()
-    Embedded(model="hub:org/name/none.gguf").check_file()
+        Embedded(model=str(tmp_path / "none.gguf")).check()
+    Embedded(model="hub:org/name/none.gguf").check()
 
 
 def test_a_model_of_the_hub_is_downloaded_by_its_name(
@@ -123,9 +123,9 @@ def test_a_model_of_the_hub_is_downloaded_by_its_name(
 def test_finished_work_is_of_this_model_whatever_its_engine(tmp_path: Path) -> None:
     file = tmp_path / "tiny.gguf"
     file.write_bytes(b"GGUF and more")
-    told = fingerprint(file)
-    teacher = config({"embedded": {"model": str(file)}})
-    assert teacher.was("tiny", f"{told} xllamacpp 1.0")
-    assert not teacher.was("other", f"{told} xllamacpp 1.0")
+    revision = fingerprint(file)
+    teacher = config({"embedded": {"model": str(file)}}).backend()
+    assert teacher.answered_as("tiny", f"{revision} xllamacpp 1.0")
+    assert not teacher.answered_as("other", f"{revision} xllamacpp 1.0")
     file.write_bytes(b"GGUF and less")
-    assert not teacher.was("tiny", f"{told} xllamacpp 1.0")
+    assert not teacher.answered_as("tiny", f"{revision} xllamacpp 1.0")

@@ -8,8 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from synth.teacher.journal import OVERSIZED
-from synth.teacher.parse import MOST_TOKENS, parse_replies, too_long
+from synth.teacher.parse import MOST_TOKENS, OVERSIZED, parse_replies, too_long
 from tests.fake_teacher import completion
 
 MODEL = "This model's maximum context length is 4096 tokens"

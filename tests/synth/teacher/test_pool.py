@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from synth.errors import TeacherFault
-from synth.teacher import exchange, guard, replica
+from synth.teacher import guard, replica, wire
 from synth.teacher.client import Client, connected
 from synth.teacher.config import TeacherConfig, open_teacher
 from synth.teacher.parse import parse_replies
@@ -38,7 +38,7 @@ def body(prompt: str) -> bytes:
     return orjson.dumps({"model": "stand-in", "messages": [{"role": "user", "content": prompt}]})
 
 
-class Teacher:
+class PoolTeacher:
     """An open teacher, and what it said to the user."""
 
     def __init__(self, client: Client, said: list[str]) -> None:
@@ -60,11 +60,11 @@ class Teacher:
 
 
 @asynccontextmanager
-async def teaching(*urls: str, **config: Any) -> AsyncIterator[Teacher]:
+async def teaching(*urls: str, **config: Any) -> AsyncIterator[PoolTeacher]:
     said: list[str] = []
     async with open_teacher(TeacherConfig(urls=urls, **config), say=said.append) as served:
         assert isinstance(served.transport, Client)
-        yield Teacher(served.transport, said)
+        yield PoolTeacher(served.transport, said)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -402,7 +402,7 @@ def test_who_can_restart_a_replica_is_asked_to_and_the_run_goes_on() -> None:
             await a.start()
 
         async with serving(a), connected([a.url], patience_s=0.1, restart=restart) as client:
-            asking = asyncio.create_task(Teacher(client, []).ask_all(prompts(20)))
+            asking = asyncio.create_task(PoolTeacher(client, []).ask_all(prompts(20)))
             await asyncio.sleep(0.02)
             await a.die()
             assert await asking == answers(20)
@@ -421,7 +421,7 @@ def test_a_replica_that_cannot_be_restarted_ends_the_run_with_that_reason() -> N
         async with serving(a), connected([a.url], restart=restart) as client:
             await a.die()
             with pytest.raises(TeacherFault, match="three times in vain"):
-                await Teacher(client, []).ask_all(prompts(20))
+                await PoolTeacher(client, []).ask_all(prompts(20))
 
     run(work())
 
@@ -512,7 +512,7 @@ def test_a_bug_where_an_answer_is_read_is_raised_where_it_was_asked(
         a = FakeTeacher()
         async with serving(a), teaching(a.url, concurrency=1) as teacher:
             with monkeypatch.context() as patched:
-                patched.setattr(replica.Replica, "heard", broken)
+                patched.setattr(replica.Replica, "result_of", broken)
                 for _ in range(2):  # its slot is free again
                     with pytest.raises(OverflowError, match="no calendar"):
                         await asyncio.wait_for(teacher.ask("prompt"), 2)
@@ -532,7 +532,7 @@ def test_a_bug_where_a_request_is_sent_is_raised_where_it_was_asked(
         async with serving(a), teaching(a.url, concurrency=1) as teacher:
             first = asyncio.create_task(teacher.ask("first"))
             await asyncio.sleep(0.05)
-            monkeypatch.setattr(exchange.Wire, "sealed", broken)
+            monkeypatch.setattr(wire.Wire, "prepared", broken)
             with pytest.raises(KeyError, match="bug"):  # sent from where the first one is read
                 await asyncio.wait_for(teacher.ask("second"), 2)
             assert await first == "first!"
@@ -549,7 +549,7 @@ def test_a_bug_below_a_request_is_raised_where_it_was_asked(
     async def work() -> None:
         a = FakeTeacher()
         async with serving(a), teaching(a.url, concurrency=1) as teacher:
-            monkeypatch.setattr(exchange.Wire, "post", broken)
+            monkeypatch.setattr(wire.Wire, "post", broken)
             for _ in range(2):  # its slot is free again
                 with pytest.raises(KeyError, match="bug"):
                     await asyncio.wait_for(teacher.ask("prompt"), 2)

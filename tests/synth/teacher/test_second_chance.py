@@ -16,8 +16,7 @@ import pytest
 from synth.record import Turn
 from synth.teacher import journal
 from synth.teacher.config import TeacherConfig, open_teacher
-from synth.teacher.journal import Journal
-from synth.teacher.journaled import JournaledTeacher, Tally
+from synth.teacher.journal import Journal, JournaledTeacher, Tally
 from synth.teacher.protocol import Reply, Request, Sampling
 from synth.teacher.schema import check_schema, conformed
 from tests.fake_teacher import Script, ScriptedTeacher, completion, scripted, several
@@ -204,7 +203,7 @@ def test_where_the_second_try_fails_the_first_is_what_is_rejected(tmp_path: Path
     ("wrong", "told"),
     [
         ({"type": "objct"}, "no JSON schema: at type: 'objct' is not valid"),
-        ({"$ref": "https://example.org/a.json"}, r"stands alone: .*example\.org"),
+        ({"$ref": "https://example.org/a.json"}, r"self-contained JSON schema: .*example\.org"),
     ],
 )
 def test_a_wrong_schema_is_told_in_one_line_and_nothing_is_fetched(

@@ -12,8 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from synth.errors import TeacherFault
-from synth.teacher.vllm.config import Launch
 from synth.teacher.vllm.gpus import assigned
+from synth.teacher.vllm.server import Launch
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -15,26 +15,24 @@ from pathlib import Path
 
 import pytest
 
-from synth.teacher.vllm import child
-from synth.teacher.vllm.server import launched
+from synth.teacher.vllm import process
 from tests.synth.teacher.fleets import alive, in_a_hurry, launch, until, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 RUN = """
 import asyncio, os, sys
 from pathlib import Path
-from synth.teacher.vllm import child
-from synth.teacher.vllm.server import launched
+from synth.teacher.vllm import process
 from tests.synth.teacher.fleets import launch
 
-child.GRACE_S = 0.1
+process.GRACE_S = 0.1
 
 async def main():
-    async with launched(launch(sys.argv[1]), Path(sys.argv[2]), lambda line: None) as fleet:
+    async with launch(sys.argv[1]).up(Path(sys.argv[2]), lambda line: None) as endpoint:
         if "fork" in sys.argv and os.fork() == 0:
             import time
             time.sleep(20)  # a pool worker: it holds the watchdog's pipe open
-        print(*fleet.urls, flush=True)
+        print(*endpoint.urls, flush=True)
         await asyncio.sleep(60)
 
 asyncio.run(main())
@@ -52,7 +50,7 @@ def test_nothing_is_left_however_the_block_ends(tmp_path: Path, mark: str, how: 
     config = launch(mark, env={"FAKE_LOAD_S": "30"} if how == "while loading" else {})
 
     async def block() -> None:
-        async with launched(config, tmp_path, lambda line: None):
+        async with config.up(tmp_path, lambda line: None):
             if how == "error":
                 raise LookupError("of the user's")
             await asyncio.sleep(60)
@@ -72,10 +70,10 @@ def test_nothing_is_left_however_the_block_ends(tmp_path: Path, mark: str, how: 
 def test_ending_that_is_cancelled_kills_at_once(
     tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(child, "GRACE_S", 60.0)
+    monkeypatch.setattr(process, "GRACE_S", 60.0)
 
     async def block(ends: asyncio.Event) -> None:
-        async with launched(launch(mark), tmp_path, lambda line: None):
+        async with launch(mark).up(tmp_path, lambda line: None):
             ends.set()
 
     async def work() -> None:

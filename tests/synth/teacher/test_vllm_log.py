@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from synth.teacher.vllm.hide import hider
-from synth.teacher.vllm.log import lines_since, standing, why
+from synth.teacher.vllm.log import hider, last_progress, lines_since, why
 
 FAILED = """\
 (APIServer pid=1) INFO 11-22 01:04:11 [api_server.py:7] vLLM API server version 0.32.0
@@ -121,7 +120,7 @@ def test_the_last_line_that_says_something_is_where_the_loading_stands(
 ) -> None:
     log = tmp_path / "a.log"
     log.write_text(text)
-    assert standing(lines_since(log, 0)) == said
+    assert last_progress(lines_since(log, 0)) == said
 
 
 def test_secrets_are_named_and_not_shown() -> None:

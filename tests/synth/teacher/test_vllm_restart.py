@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from synth.errors import TeacherFault
+from synth.teacher.backend import Endpoint
 from synth.teacher.vllm import server
-from synth.teacher.vllm.server import Fleet, launched
 from tests.synth.teacher.fleets import alive, ask, in_a_hurry, launch, until
 
 
@@ -25,16 +25,15 @@ def test_a_replica_that_dies_is_started_again_on_its_port(tmp_path: Path, mark: 
     said: list[str] = []
 
     async def work() -> None:
-        async with launched(launch(mark, replicas=2), tmp_path, said.append) as fleet:
-            urls = fleet.urls
+        async with launch(mark, replicas=2).up(tmp_path, said.append) as endpoint:
+            urls = endpoint.urls
             first, second = [(await ask(url))["pid"] for url in urls]
             os.kill(first, signal.SIGKILL)
             await until(lambda: sum("is ready" in line for line in said) == 3)
-            assert fleet.urls == urls
+            assert endpoint.urls == urls
             assert (await ask(urls[0]))["pid"] != first
             assert (await ask(urls[1]))["pid"] == second
             assert len(alive(mark)) == 6  # the dead one's engine is gone
-            assert fleet.fault is None
 
     asyncio.run(work())
     assert not alive(mark)
@@ -49,11 +48,11 @@ def test_a_replica_that_hangs_is_started_again_on_demand(tmp_path: Path, mark: s
     said: list[str] = []
 
     async def work() -> None:
-        async with launched(launch(mark), tmp_path, said.append) as fleet:
-            [url] = fleet.urls
+        async with launch(mark).up(tmp_path, said.append) as endpoint:
+            [url] = endpoint.urls
             hung = (await ask(url))["pid"]
             os.kill(hung, signal.SIGSTOP)
-            await asyncio.gather(*(fleet.restart(url) for _ in range(5)))
+            await asyncio.gather(*(endpoint.restart(url) for _ in range(5)))
             assert (await ask(url))["pid"] != hung
             assert len(alive(mark)) == 3
 
@@ -64,13 +63,13 @@ def test_a_replica_that_hangs_is_started_again_on_demand(tmp_path: Path, mark: s
 
 def test_a_caller_that_is_cancelled_does_not_stop_the_restart(tmp_path: Path, mark: str) -> None:
     async def work() -> None:
-        async with launched(launch(mark), tmp_path, lambda line: None) as fleet:
-            [url] = fleet.urls
+        async with launch(mark).up(tmp_path, lambda line: None) as endpoint:
+            [url] = endpoint.urls
             before = (await ask(url))["pid"]
-            impatient = asyncio.create_task(fleet.restart(url))
+            impatient = asyncio.create_task(endpoint.restart(url))
             await asyncio.sleep(0.05)
             impatient.cancel()
-            await fleet.restart(url)
+            await endpoint.restart(url)
             assert (await ask(url))["pid"] != before
 
     asyncio.run(work())
@@ -83,23 +82,23 @@ def test_a_restart_after_a_request_that_killed_it_does_not_count(
     monkeypatch.setattr(server, "RESTARTS", 1)
 
     async def work() -> None:
-        async with launched(launch(mark), tmp_path, lambda line: None) as fleet:
-            [url] = fleet.urls
-            await fleet.restart(url)
-            await fleet.restart(url, blameless=True)  # nor does the one before
-            await fleet.restart(url)
+        async with launch(mark).up(tmp_path, lambda line: None) as endpoint:
+            [url] = endpoint.urls
+            await endpoint.restart(url)
+            await endpoint.restart(url, blameless=True)  # nor does the one before
+            await endpoint.restart(url)
             with pytest.raises(TeacherFault, match="it is given up"):
-                await fleet.restart(url)
+                await endpoint.restart(url)
 
     asyncio.run(work())
 
 
-async def given_up(fleet: Fleet, crash: Path) -> TeacherFault:
+async def given_up(endpoint: Endpoint, crash: Path) -> TeacherFault:
     """From now on it crashes whenever it is started."""
     crash.touch()
-    os.kill((await ask(fleet.urls[0]))["pid"], signal.SIGKILL)
+    os.kill((await ask(endpoint.urls[0]))["pid"], signal.SIGKILL)
     async with asyncio.timeout(15):
-        return await fleet.lost()
+        return await endpoint.lost()
 
 
 def test_one_that_dies_over_and_over_is_given_up(
@@ -111,12 +110,12 @@ def test_one_that_dies_over_and_over_is_given_up(
     monkeypatch.setenv("FAKE_CRASH_IF", str(crash))
 
     async def work() -> None:
-        async with launched(launch(mark), tmp_path, said.append) as fleet:
-            fault = await given_up(fleet, crash)
-            assert fleet.fault is fault
+        async with launch(mark).up(tmp_path, said.append) as endpoint:
+            fault = await given_up(endpoint, crash)
+            assert await endpoint.lost() is fault
             assert not alive(mark)
             with pytest.raises(TeacherFault, match="it is given up after 3 restarts"):
-                await fleet.restart(fleet.urls[0])
+                await endpoint.restart(endpoint.urls[0])
             raise fault
 
     with pytest.raises(TeacherFault, match="it says: ValueError: the moon is full"):

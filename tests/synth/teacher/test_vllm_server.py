@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from synth.errors import TeacherFault
-from synth.teacher.vllm import child
-from synth.teacher.vllm.port import PORTS, Port
-from synth.teacher.vllm.server import launched
+from synth.teacher.vllm import process
+from synth.teacher.vllm.process import PORTS, Port
 from tests.synth.teacher.fleets import alive, ask, in_a_hurry, launch
 
 
@@ -28,7 +27,7 @@ def failing(mark: str, logs: Path, **settings: object) -> str:
     """The error of a launch that does not come up; nothing of it is left."""
 
     async def work() -> None:
-        async with launched(launch(mark, **settings), logs, lambda line: None):
+        async with launch(mark, **settings).up(logs, lambda line: None):
             pytest.fail("it came up")
 
     with pytest.raises(TeacherFault) as fault:
@@ -43,10 +42,10 @@ def test_it_is_up_once_it_answers_and_gone_after_the_block(tmp_path: Path, mark:
     async def work() -> None:
         begin = time.monotonic()
         config = launch(mark, env={"FAKE_LOAD_S": "0.5"})
-        async with launched(config, tmp_path / "logs", said.append) as fleet:
+        async with config.up(tmp_path / "logs", said.append) as endpoint:
             assert time.monotonic() - begin >= 0.5
-            assert fleet.model == "org/fake"
-            [url] = fleet.urls
+            assert endpoint.model == "org/fake"
+            [url] = endpoint.urls
             assert url.startswith("http://127.0.0.1:2")
             assert url.endswith("/v1")
             assert (await ask(url, "six"))["asked"] == "six"
@@ -66,9 +65,9 @@ def test_two_replicas_load_side_by_side_on_gpus_of_their_own(tmp_path: Path, mar
 
     async def work() -> None:
         config = launch(mark, replicas=2, gpus=[3, 5])
-        async with launched(config, tmp_path, said.append) as fleet:
-            first, second = [await ask(url) for url in fleet.urls]
-            assert len(set(fleet.urls)) == 2
+        async with config.up(tmp_path, said.append) as endpoint:
+            first, second = [await ask(url) for url in endpoint.urls]
+            assert len(set(endpoint.urls)) == 2
             assert first["pid"] != second["pid"]
             assert (first["CUDA_VISIBLE_DEVICES"], second["CUDA_VISIBLE_DEVICES"]) == ("3", "5")
             assert first["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
@@ -98,8 +97,8 @@ def test_on_a_cpu_no_prompt_is_split_unless_the_recipe_says_so(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
 
     async def work() -> None:
-        async with launched(launch(mark, **settings), tmp_path, lambda line: None) as fleet:
-            assert (await ask(fleet.urls[0]))["chunks"] is chunks
+        async with launch(mark, **settings).up(tmp_path, lambda line: None) as endpoint:
+            assert (await ask(endpoint.urls[0]))["chunks"] is chunks
 
     asyncio.run(work())
 
@@ -107,11 +106,11 @@ def test_on_a_cpu_no_prompt_is_split_unless_the_recipe_says_so(
 def test_while_it_loads_it_tells_where_it_stands(
     tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(child, "SAY_EVERY_S", 0.1)
+    monkeypatch.setattr(process, "SAY_EVERY_S", 0.1)
     said: list[str] = []
 
     async def work() -> None:
-        async with launched(launch(mark, env={"FAKE_LOAD_S": "0.6"}), tmp_path, said.append):
+        async with launch(mark, env={"FAKE_LOAD_S": "0.6"}).up(tmp_path, said.append):
             pass
 
     asyncio.run(work())
@@ -174,18 +173,18 @@ def test_a_log_that_cannot_be_written_is_a_fault(tmp_path: Path, mark: str) -> N
 def test_another_port_is_taken_where_somebody_was_faster(
     tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take, tried = child.take_port, []
+    take, tried = process.take_port, []
     with socket.create_server(("127.0.0.1", 0)) as faster:
 
         def first_a_taken_one() -> Port:
             tried.append(1)
             return Port(faster.getsockname()[1]) if len(tried) == 1 else take()
 
-        monkeypatch.setattr(child, "take_port", first_a_taken_one)
+        monkeypatch.setattr(process, "take_port", first_a_taken_one)
 
         async def work() -> None:
-            async with launched(launch(mark), tmp_path, lambda line: None) as fleet:
-                await ask(fleet.urls[0])
+            async with launch(mark).up(tmp_path, lambda line: None) as endpoint:
+                await ask(endpoint.urls[0])
 
         asyncio.run(work())
     assert len(tried) == 2
@@ -193,7 +192,7 @@ def test_another_port_is_taken_where_somebody_was_faster(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only there a port can be held")
 def test_the_port_stays_ours_while_the_engine_loads_and_between_restarts() -> None:
-    port = child.take_port()
+    port = process.take_port()
     assert port.number in PORTS
     with socket.socket() as other, pytest.raises(OSError, match="in use"):
         other.bind(("127.0.0.1", port.number))
@@ -208,15 +207,15 @@ def test_the_key_of_the_environment_is_asked_for_and_never_told(
 ) -> None:
     monkeypatch.setenv("VLLM_API_KEY", "planted-key")
     monkeypatch.setenv("HF_TOKEN", "planted-token")
-    monkeypatch.setattr(child, "SAY_EVERY_S", 0.0)
+    monkeypatch.setattr(process, "SAY_EVERY_S", 0.0)
     said: list[str] = []
     monkeypatch.setenv("FAKE_SAY", "it uses planted-key, planted-token, planted-place")
     env = {"WHERE": "planted-place", "FAKE_LOAD_S": "0.3"}
 
     async def work() -> None:
-        async with launched(launch(mark, env=env), tmp_path, said.append) as fleet:
-            assert fleet.api_key == "planted-key"
-            await ask(fleet.urls[0], key="planted-key")
+        async with launch(mark, env=env).up(tmp_path, said.append) as endpoint:
+            assert endpoint.api_key == "planted-key"
+            await ask(endpoint.urls[0], key="planted-key")
 
     asyncio.run(work())
     assert [line for line in said if "it uses $VLLM_API_KEY, $HF_TOKEN, $WHERE" in line]

@@ -67,7 +67,7 @@ def test_the_command_may_end_in_order() -> None:
     assert child.stdout.readline() == b"up\n"
     said, _ = child.communicate(timeout=10)  # closes the pipe
     assert said == b"bye\n"
-    assert child.returncode == watchdog.TOLD
+    assert child.returncode == watchdog.ENDED_BY_US
 
 
 @linux
@@ -81,7 +81,7 @@ def test_a_daemon_does_not_get_away(stays: int) -> None:
         wait_for(lambda: len(alive(mark)) == 3)  # watchdog, command, daemon
         assert child.stdin
         child.stdin.close()
-    assert child.wait(10) == (watchdog.TOLD if stays else 0)
+    assert child.wait(10) == (watchdog.ENDED_BY_US if stays else 0)
     assert not alive(mark)
     child.stdout.close()
 
@@ -92,7 +92,7 @@ def test_a_signal_ends_it_too() -> None:
     child.stdout.readline()
     time.sleep(0.05)  # it is waiting for the pipe
     child.terminate()
-    assert child.wait(10) == watchdog.TOLD
+    assert child.wait(10) == watchdog.ENDED_BY_US
     child.communicate()
 
 

@@ -1,148 +1,115 @@
-"""One HTTP exchange with a server: what became of it, and what of it may be told.
+"""One HTTP exchange with a server: addresses, keys, statuses, and what may be shown of an answer.
 
-A status decides alone whether a request is answered, asked again or given up; the words of an error
-never do. What a gateway sends under a 200 and is no completion gets the status that it means first
-(`understood`), here and nowhere else. The API key is struck out of whatever a server echoes before
-anyone sees it.
+The status alone decides whether a request is answered, asked again or given up; the words of an
+error never do. `parse.classify` first gives an answer the status that it means. A key, in an
+address or a header, is masked wherever a server echoes it and is never shown:
+
+https://gateway/v1?key=sk-1  →  https://gateway/v1 for people, ?key=sk-1 with each request
 """
 
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
-from urllib.parse import quote
+from typing import NamedTuple
+from urllib.parse import parse_qsl, quote
 
 import aiohttp
 
-from synth.teacher.journal import OVERSIZED, Answer
-from synth.teacher.parse import OUR_ID, read_json, too_long
+from synth.teacher.parse import OVERSIZED, CompletionAnswer, HttpAnswer, too_long
 
 TROUBLES = (aiohttp.ClientError, TimeoutError, OSError)
-"""What aiohttp raises where no answer came."""
+"""aiohttp raises one of these if no answer came."""
 UNSENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-"""Of these: where no connection was made, so the request did not reach the server."""
+"""The troubles without a connection: the request did not reach the server."""
 MOST_BYTES = 16 * 2**20  # of a body; far above any honest answer
 _MOVED = "it sends requests on to another address: set `url` to that one"
 HOPELESS = {
     **dict.fromkeys((301, 302, 303, 307, 308), _MOVED),
     401: "it wants an API key: set `api_key_env` in the recipe's teacher and export that variable",
     402: "the account has no credit left",
-    403: "the API key is not allowed to ask it",
+    403: "the API key is not allowed to use it",
     404: "it does not know the path or the model: check `url` (it ends in /v1) and `model`",
 }
 ASIDE = frozenset({408, 409, 425, 429})
-"""Below 500, and will pass by themselves."""
-BROKEN_OFF = frozenset({"abort", "error"})
-"""How a choice finishes that the engine dropped, as vLLM does when it shuts down, or that failed
-halfway, as OpenRouter tells it."""
-NO_COMPLETION = 502
-ERRORS = {str(status): status for status in range(400, OVERSIZED)}
+"""The statuses below 500 that pass by themselves."""
 EXCERPT_CHARS = 300
 LIMIT_REFUSED = "max_completion_tokens"
-LONG_SECRET_CHARS = 12  # a shorter key, such as `EMPTY`, may well stand in an honest reply
+LONG_SECRET_CHARS = 12  # a shorter key, such as `EMPTY`, may well occur in an honest reply
+SHORTEST_KEY_CHARS = 6  # a shorter value is no key, and occurs in any text
+_QUERY = re.compile(r"(https?://[^\s?'\"]+\?)[^\s'\",}\]]+")
 
 
-class Kind(StrEnum):
-    """What became of a request."""
+def parted(url: str) -> tuple[str, str]:
+    """A server's address without its query, and the query. The first may be shown."""
+    address, mark, query = url.partition("#")[0].partition("?")
+    return address.rstrip("/"), mark + query
+
+
+def keys_in(query: str) -> list[str]:
+    """The values in a query that may be keys, percent-encoded and decoded."""
+    written = [part.partition("=")[2] for part in query[1:].split("&")]
+    read = [value for _, value in parse_qsl(query[1:])]
+    return [value for value in written + read if len(value) >= SHORTEST_KEY_CHARS]
+
+
+def without_keys(text: str) -> str:
+    """The text with stars in place of the query of each address in it."""
+    return _QUERY.sub(r"\1***", text)
+
+
+class AttemptKind(StrEnum):
+    """How an attempt at a request ended."""
 
     ANSWERED = "answered"
     """A reply, or a 4xx that is the request's own fault."""
     BUSY = "busy"
-    """Told to come again: 408, 409, 425, 429, or 503 with Retry-After."""
+    """The server asks to come again: 408, 409, 425, 429, or 503 with Retry-After."""
     FAILED = "failed"
     """Any other 5xx."""
     LATE = "late"
-    """No whole answer within the request's time."""
+    """No whole answer came within the request's time."""
     UNREACHED = "unreached"
     """The connection was refused, or broke."""
     KILLED = "killed"
-    """An engine died of it: it was in flight at two deaths, and alone at a third."""
+    """The request killed its engine: it was in flight at two deaths, and alone at a third."""
     CUT = "cut"
     """We gave the replica up and took the request back."""
 
 
 class Response(NamedTuple):
-    """An HTTP answer, whole; without its body, as `OVERSIZED`, where that is too large."""
+    """A whole HTTP answer. One that is too large has no body and the status `OVERSIZED`."""
 
     status: int
     body: bytes
     retry_after: str | None
 
 
-class Meant(NamedTuple):
-    """An HTTP answer to a request for a completion, under the status that it means."""
+class AttemptResult(NamedTuple):
+    """What came of one attempt at a request."""
 
-    status: int
-    body: bytes
-    said: Any = None
-    """The JSON in the body, where it is a completion."""
-    lasting: bool = True
-    """Whether the request would be answered so again: what would not is not journaled."""
-
-
-class Heard(NamedTuple):
-    """One attempt at a request."""
-
-    kind: Kind
-    answer: Meant
-    """As it came; made up (502, 504) where none did."""
+    kind: AttemptKind
+    answer: CompletionAnswer
+    """As it came; made up (502, 504) if none did."""
     trouble: str = ""
     pause_s: float | None = None
     """How long the server asks to wait."""
 
 
-def kind_of(status: int, asks_to_wait: bool) -> Kind:
-    """What a status means for the request."""
+def kind_of(status: int, asks_to_wait: bool) -> AttemptKind:
+    """How an attempt with this status ended."""
     if status in ASIDE or (status == 503 and asks_to_wait):
-        return Kind.BUSY
-    return Kind.FAILED if 500 <= status < OVERSIZED else Kind.ANSWERED
-
-
-def understood(status: int, body: bytes, request_id: str = "") -> Meant:
-    """The answer under the status that it means, with its JSON where it is a completion.
-
-    A 200 that is none (a proxy's page, no choice, a reply that broke off or belongs to another
-    request than `request_id`) means a 502, which passes, or the status of the error in it.
-    """
-    if status != 200:
-        return Meant(status, body)
-    said = read_json(body)
-    choices = said.get("choices") if isinstance(said, dict) else None
-    if not isinstance(choices, list) or not choices:
-        return _no_completion(body, said)
-    for choice in choices:
-        if not isinstance(choice, dict) or choice.get("finish_reason") in BROKEN_OFF:
-            return _no_completion(body, choice)
-    ours = OUR_ID.search(str(said.get("id")))
-    if ours and request_id and not request_id.startswith(ours[0]):
-        return _no_completion(body, None)
-    return Meant(200, body, said)
-
-
-def _no_completion(body: bytes, said: Any) -> Meant:
-    """The body under the status of the error that is told in it, if one is.
-
-    {"error": {"code": 429, …}} of OpenRouter, Gemini (in a list) and others, where LiteLLM writes
-    "429"; {"object": "error", "code": 503, …} of older servers.
-    """
-    said = said[0] if isinstance(said, list) and said else said
-    told = said if isinstance(said, dict) else {}
-    error = told.get("error")
-    for place in (error if isinstance(error, dict) else {}, told):
-        for name in ("code", "status", "status_code"):
-            code = str(place.get(name))
-            if code in ERRORS:
-                return Meant(ERRORS[code], body)
-    return Meant(NO_COMPLETION, body, lasting=False)
+        return AttemptKind.BUSY
+    return AttemptKind.FAILED if 500 <= status < OVERSIZED else AttemptKind.ANSWERED
 
 
 def retry_after_s(header: str | None) -> float | None:
-    """The seconds of a Retry-After header, which may hold a date; None where it says nothing."""
+    """The seconds of a Retry-After header, which may hold a date; None if it has neither."""
     if not header:
         return None
     if header.strip().isdecimal():
@@ -154,7 +121,7 @@ def retry_after_s(header: str | None) -> float | None:
 
 
 class Secret:
-    """The API key and what else is one, or none, in the forms in which a server may echo them."""
+    """Masks keys in text, in every form in which a server may echo them."""
 
     def __init__(self, *keys: str | None) -> None:
         self._forms = _forms(key for key in keys if key)
@@ -167,7 +134,7 @@ class Secret:
         return text
 
     def out_of_reply(self, text: bytes) -> bytes:
-        """As `out_of`, of long keys alone: a short one may be honest text."""
+        """As `out_of`, but masks long keys only: a short one may be honest text."""
         for form in self._long_forms:
             text = text.replace(form, b"***")
         return text
@@ -190,7 +157,7 @@ def _forms(keys: Iterable[str]) -> list[bytes]:
 
 @dataclass(slots=True)
 class Dialect:
-    """What was found out of how the teacher wants to be asked."""
+    """The names that this teacher wants in requests, as its refusals showed."""
 
     completion_tokens: bool = False
     """It refuses `max_tokens` and wants `max_completion_tokens`, as OpenAI's newer models do."""
@@ -198,17 +165,17 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """The session that all replicas share, and what must not be told of it."""
+    """The HTTP session that all replicas share, and the keys that must not be shown."""
 
     session: aiohttp.ClientSession
     secret: Secret
     priority: int | None = None
-    """Sent with each request, and no part of it: it decides when it is answered, not how."""
+    """Sent with each request, but not part of its key: it decides when, not how, it is answered."""
     queries: Mapping[str, str] = field(default_factory=dict)
-    """By the address without /v1: the query that goes with each request there, a key perhaps."""
+    """The query to send with each request, a key perhaps, by the address without /v1."""
     dialect: Dialect = field(default_factory=Dialect)
 
-    def sealed(self, body: bytes) -> bytes:
+    def prepared(self, body: bytes) -> bytes:
         """A request's body as it is sent."""
         body = self._in_dialect(body)
         if self.priority is None:
@@ -222,15 +189,15 @@ class Wire:
         return body.replace(b'"max_tokens":', b'"max_completion_tokens":', 1)
 
     def learns(self, status: int, body: bytes) -> bool:
-        """Whether a refusal of `max_tokens` asks for the other name: all requests have it then."""
-        said = body.decode("utf-8", "replace") if status == 400 else ""
-        if LIMIT_REFUSED not in said or too_long(said) is not None:
+        """Whether a refusal asks for `max_completion_tokens`: all later requests then have it."""
+        message = body.decode("utf-8", "replace") if status == 400 else ""
+        if LIMIT_REFUSED not in message or too_long(message) is not None:
             return False
         self.dialect.completion_tokens = True
         return True
 
-    def addressed(self, url: str) -> str:
-        """The URL with its server's query."""
+    def with_query(self, url: str) -> str:
+        """The URL with the query that its server wants."""
         if not self.queries:
             return url
         server = max((one for one in self.queries if url.startswith(one)), key=len, default="")
@@ -239,8 +206,8 @@ class Wire:
     async def post(self, url: str, body: bytes, request_id: str = "") -> Response:
         """The answer to a request for a completion. Raises `TROUBLES`, `UNSENT` among them."""
         async with self.session.post(
-            self.addressed(url),
-            data=self.sealed(body),
+            self.with_query(url),
+            data=self.prepared(body),
             headers={"X-Request-Id": request_id} if request_id else None,
             allow_redirects=False,
         ) as response:
@@ -255,27 +222,27 @@ class Wire:
             again = response.headers.get("Retry-After")
             return Response(response.status, b"".join(parts), again)
 
-    async def send(self, url: str, within_s: float, body: bytes | None = None) -> Answer:
+    async def send(self, url: str, within_s: float, body: bytes | None = None) -> HttpAnswer:
         """The answer to a GET, or to a POST of the body. Raises `TROUBLES`."""
         async with self.session.request(
             "GET" if body is None else "POST",
-            self.addressed(url),
+            self.with_query(url),
             data=None if body is None else self._in_dialect(body),
             headers={} if body is None else {"Content-Type": "application/json"},
             timeout=aiohttp.ClientTimeout(total=within_s),
         ) as response:
-            return Answer(response.status, await response.read())
+            return HttpAnswer(response.status, await response.read())
 
-    def discreet(self, status: int, body: bytes) -> bytes:
-        """An answer's body without the keys. Short ones are left in a 200."""
+    def masked(self, status: int, body: bytes) -> bytes:
+        """An answer's body without the keys. Short ones stay in a 200."""
         return self.secret.out_of_reply(body) if status == 200 else self.secret.out_of(body)
 
     def excerpt(self, body: bytes) -> str:
-        """The beginning of a body on one line, for an error."""
+        """The beginning of a body on one line, for an error message."""
         shown = self.secret.out_of(body)[:EXCERPT_CHARS]
         return " ".join(shown.decode("utf-8", "replace").split()) or "nothing"
 
-    def told(self, error: BaseException) -> str:
-        """An exception in words."""
+    def describe(self, error: BaseException) -> str:
+        """The exception in words, without the keys."""
         words = f"{type(error).__name__}: {error}".removesuffix(": ")
         return self.secret.out_of(words.encode()).decode()

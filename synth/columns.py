@@ -1,20 +1,25 @@
-"""A row's content by the roles of its columns, or the reason why it cannot be used.
+"""Which column of a row is the prompt, the text or the gold answer, and the row's content by them.
 
-A row of the input, and what becomes of it:
+A row of an input, and its content:
 
     {"instruction": "Add up.", "input": "3, 4", "answer": 7, "id": "q1"}
     context: [user: "Add up.\\n\\n3, 4"], reference.answer: "7", meta: {"id": "q1"}
 
-Every column without a role goes to `meta` under its own name.
+Every column without a role goes to `meta` under its own name. Gold answers are taken from columns
+that name themselves so: `output`, `response` or `solution` only where the user says it. A wrong
+gold answer would reject the right ones later.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import date, time
+from typing import Any, Literal, get_args
+
+from synth.kind import Kind
 
 SPEAKERS = {
     "user": "user",
@@ -27,6 +32,94 @@ SPEAKERS = {
     "developer": "developer",
     "tool": "tool",
 }
+
+PromptRole = Literal["prompt", "messages", "system", "answer", "tests", "entry_point"]
+WebRole = Literal["text", "title", "url"]
+AnswerRole = Literal["response"]
+PROMPT_ROLES: frozenset[str] = frozenset(get_args(PromptRole))
+ROLES: dict[Job, frozenset[str]] = {
+    "prompts": PROMPT_ROLES,
+    "web": frozenset(get_args(WebRole)),
+    "answers": PROMPT_ROLES | frozenset(get_args(AnswerRole)),
+}
+Job = Literal["prompts", "web", "answers"]
+KINDS: dict[Job, Kind] = {"prompts": Kind.PROMPTS, "web": Kind.DOCUMENTS, "answers": Kind.ANSWERS}
+
+# In order of preference. `prompt` may hold turns too, as TRL writes them.
+PROMPT_COLUMNS = ("prompt", "instruction", "question", "problem", "query")
+TURN_COLUMNS = ("messages", "conversations")
+LAST_RESORT = "input"  # beside `instruction` it is the second half of the prompt
+RESPONSE_COLUMNS = ("response", "completion", "output", "generation", "solution")
+TEXT_COLUMNS = ("text", "content", "body", "markdown", "page_content")
+OPTIONAL = {
+    "answer": ("answer", "reference_answer", "ground_truth", "reference"),
+    "tests": ("tests", "test_list", "input_output"),
+    "system": ("system", "system_prompt"),
+}
+# For each job: of these roles one at least must be found, among columns of these names.
+MAIN_ROLES: dict[Job, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "web": [(("text",), TEXT_COLUMNS)],
+    "prompts": [(("prompt", "messages"), (*PROMPT_COLUMNS, *TURN_COLUMNS, LAST_RESORT))],
+    "answers": [
+        (("prompt", "messages"), (*PROMPT_COLUMNS, *TURN_COLUMNS, LAST_RESORT)),
+        (("response", "messages"), (*RESPONSE_COLUMNS, *TURN_COLUMNS)),
+    ],
+}
+
+
+def job_of(columns: Iterable[str], wanted: Mapping[str, str]) -> Job:
+    """What rows with these columns are, by the roles named and by common names: `web`, `answers`,
+    or else `prompts`."""
+
+    seen = set(columns)
+    others: tuple[Job, ...] = ("web", "answers")
+    for job in others:
+        roles = find_roles(seen, wanted, job)
+        if ROLES[job] >= set(wanted) and all(
+            any(role in roles for role in either) for either, _ in MAIN_ROLES[job]
+        ):
+            return job
+    return "prompts"
+
+
+def find_roles(columns: Iterable[str], wanted: Mapping[str, str], job: str) -> dict[str, str]:
+    """Role to column: as `wanted`, and what is not said there by common names.
+
+    The answer, tests and system columns are looked for only where nothing at all is wanted. The
+    result lacks what `MAIN_ROLES` asks for where no column fits.
+    """
+    seen = set(columns)
+    found = dict(wanted)
+    if job == "web":
+        if "text" not in found and (name := _first(TEXT_COLUMNS, seen)):
+            found["text"] = name
+        return found
+    if not wanted:
+        for role, names in OPTIONAL.items():
+            if name := _first(names, seen):
+                found[role] = name
+        if "tests" not in found and {"test", "entry_point"} <= seen:  # HumanEval
+            found |= {"tests": "test", "entry_point": "entry_point"}
+    if "prompt" not in found and "messages" not in found:
+        free = seen - set(found.values())
+        if name := _first(PROMPT_COLUMNS, free):
+            found["prompt"] = name
+        elif name := _first(TURN_COLUMNS, free):
+            found["messages"] = name
+        elif LAST_RESORT in free:
+            found["prompt"] = LAST_RESORT
+    if job == "answers" and "response" not in found:
+        free = seen - set(found.values())
+        if name := _first(RESPONSE_COLUMNS, free):
+            found["response"] = name
+        elif not wanted and "messages" not in found and (name := _first(TURN_COLUMNS, free)):
+            found.pop("prompt")  # the turns that end in the answer hold it too
+            found["messages"] = name
+    return found
+
+
+def _first(names: Iterable[str], seen: set[str]) -> str | None:
+    return next((name for name in names if name in seen), None)
 
 
 class UnusableError(Exception):
@@ -247,3 +340,21 @@ def _gold(value: object) -> str | None:
     if isinstance(value, int | float):
         return json.dumps(value)
     raise UnusableError("wrong_type")
+
+
+READERS = {"prompts": read_prompt, "web": read_document, "answers": read_answer}
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON can say it."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, dict):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, bytes):
+        return value.decode(errors="backslashreplace")
+    if isinstance(value, date | time):  # a datetime is a date
+        return value.isoformat()
+    return str(value)  # Decimal, timedelta, UUID

@@ -1,4 +1,4 @@
-"""What an HTTP status means for a request, and what is told of an answer."""
+"""What an HTTP status means for a request, and what may be shown of an answer."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from typing import Any
 import orjson
 import pytest
 
-from synth.teacher.address import keys_in, parted, without_keys
-from synth.teacher.exchange import (
-    Kind,
+from synth.teacher.parse import OVERSIZED, classify, request_id
+from synth.teacher.wire import (
+    AttemptKind,
     Secret,
     Wire,
+    keys_in,
     kind_of,
+    parted,
     retry_after_s,
-    understood,
+    without_keys,
 )
-from synth.teacher.journal import OVERSIZED
-from synth.teacher.parse import request_id
 from tests.fake_teacher import completion
 
 
 @pytest.mark.parametrize(
     ("status", "asks_to_wait", "kind"),
     [
-        (200, False, Kind.ANSWERED),
-        (400, False, Kind.ANSWERED),
-        (404, False, Kind.ANSWERED),
-        (408, False, Kind.BUSY),
-        (425, False, Kind.BUSY),
-        (429, True, Kind.BUSY),
-        (500, True, Kind.FAILED),
-        (503, True, Kind.BUSY),
-        (503, False, Kind.FAILED),
-        (529, False, Kind.FAILED),
-        (OVERSIZED, False, Kind.ANSWERED),
+        (200, False, AttemptKind.ANSWERED),
+        (400, False, AttemptKind.ANSWERED),
+        (404, False, AttemptKind.ANSWERED),
+        (408, False, AttemptKind.BUSY),
+        (425, False, AttemptKind.BUSY),
+        (429, True, AttemptKind.BUSY),
+        (500, True, AttemptKind.FAILED),
+        (503, True, AttemptKind.BUSY),
+        (503, False, AttemptKind.FAILED),
+        (529, False, AttemptKind.FAILED),
+        (OVERSIZED, False, AttemptKind.ANSWERED),
     ],
 )
-def test_the_status_alone_decides(status: int, asks_to_wait: bool, kind: Kind) -> None:
+def test_the_status_alone_decides(status: int, asks_to_wait: bool, kind: AttemptKind) -> None:
     assert kind_of(status, asks_to_wait) is kind
 
 
@@ -64,7 +64,7 @@ def test_retry_after_in_a_year_that_never_comes_is_no_crash(year: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "status", "lasting"),
+    ("said", "status", "permanent"),
     [
         ({"error": {"code": 429}}, 429, True),
         ({"error": {"code": "503", "message": "overloaded"}}, 503, True),
@@ -86,27 +86,27 @@ def test_retry_after_in_a_year_that_never_comes_is_no_crash(year: str) -> None:
     ],
 )
 def test_a_200_that_is_no_completion_has_the_status_that_it_means(
-    said: Any, status: int, lasting: bool
+    said: Any, status: int, permanent: bool
 ) -> None:
-    meant = understood(200, orjson.dumps(said))
-    assert (meant.status, meant.lasting, meant.said) == (status, lasting, None)
-    assert understood(418, orjson.dumps(said)).status == 418
+    answer = classify(200, orjson.dumps(said))
+    assert (answer.status, answer.permanent, answer.payload) == (status, permanent, None)
+    assert classify(418, orjson.dumps(said)).status == 418
 
 
 @pytest.mark.parametrize("page", [b"", b"<html>restarting</html>", b'{"choices": [{"mess'])
 def test_a_page_is_no_completion(page: bytes) -> None:
-    meant = understood(200, page)
-    assert (meant.status, meant.body, meant.lasting) == (502, page, False)
+    answer = classify(200, page)
+    assert (answer.status, answer.body, answer.permanent) == (502, page, False)
 
 
 def test_an_answer_under_the_id_of_another_request_is_none() -> None:
     ours, theirs = request_id(bytes(range(32))), request_id(bytes(32))
     body = orjson.dumps(completion("42") | {"id": f"chatcmpl-{ours}-3"})
-    assert understood(200, body, f"{ours}-3").status == 200
-    assert understood(200, body, theirs).status == 502
+    assert classify(200, body, f"{ours}-3").status == 200
+    assert classify(200, body, theirs).status == 502
     # a server with ids of its own says nothing either way
     own = orjson.dumps(completion("42") | {"id": "chatcmpl-77"})
-    assert understood(200, own, ours).said["id"] == "chatcmpl-77"
+    assert classify(200, own, ours).payload["id"] == "chatcmpl-77"
 
 
 def test_a_query_is_kept_apart_from_its_address() -> None:
@@ -125,9 +125,9 @@ def test_no_query_of_an_address_is_told() -> None:
 def test_each_server_is_asked_with_its_own_query() -> None:
     queries = {"https://gw": "?key=1", "https://gw/b": "?key=2"}
     wire = Wire(None, Secret(), queries=queries)  # type: ignore[arg-type]  # nothing is sent
-    assert wire.addressed("https://gw/v1/models") == "https://gw/v1/models?key=1"
-    assert wire.addressed("https://gw/b/health") == "https://gw/b/health?key=2"
-    assert wire.addressed("https://other/health") == "https://other/health"
+    assert wire.with_query("https://gw/v1/models") == "https://gw/v1/models?key=1"
+    assert wire.with_query("https://gw/b/health") == "https://gw/b/health?key=2"
+    assert wire.with_query("https://other/health") == "https://other/health"
 
 
 def test_a_key_is_struck_out_in_every_form() -> None:

@@ -1,0 +1,65 @@
+"""`synth run`: a flow run of the recipe, with the user's Prefect server or a temporary one.
+
+A finished run needs neither: its receipts say so.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from flows import loop
+from flows.progress import ConsoleProgress
+from flows.recipe_file import load_recipe
+from flows.show import show_run
+from flows.temporary_server import prefect_api
+from flows.terminal import print_embedded
+from synth.engine.run import finished_run
+from synth.errors import ExitCode, NoRowsError
+from synth.teacher.wire import without_keys
+
+
+def run(arguments: Namespace) -> int:
+    """Runs the recipe, or says that nothing is left to do."""
+    plan = load_recipe(
+        arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
+    )
+    folder = arguments.out or Path("outputs") / plan.name
+    with ConsoleProgress() as progress:
+        if loop.run(finished_run(plan, folder, progress)) is not None:
+            progress.say(f"nothing was left to do in {folder}")
+        else:
+            try:
+                _run_flow(arguments, folder, progress)
+            except NoRowsError:
+                show_run(folder, rows=0)  # the funnel says which stage rejected what
+                raise
+    show_run(folder, rows=3)
+    if plan.teacher is not None and plan.teacher.embedded is not None:
+        print_embedded(plan.teacher.embedded, arguments.recipe)
+    return ExitCode.OK
+
+
+def _run_flow(arguments: Namespace, folder: Path, progress: ConsoleProgress) -> None:
+    """Runs the recipe as a Prefect flow."""
+    with prefect_api(progress.say):
+        from flows.pipeline import pipeline, unmasked, watching  # noqa: PLC0415  imports Prefect
+
+        watching.set(progress)
+        unmasked.set((arguments.teacher, arguments.set))
+        teacher, overrides = masked(arguments)
+        loop.run(
+            pipeline(
+                recipe=arguments.recipe,
+                teacher=teacher,
+                limit=arguments.limit,
+                overrides=overrides,
+                out=str(folder),
+            )
+        )
+
+
+def masked(arguments: Namespace) -> tuple[str | None, list[str]]:
+    """Teacher and overrides of a command, with stars in place of a key in an address."""
+    teacher = arguments.teacher and without_keys(arguments.teacher)
+    return teacher, [without_keys(one) for one in arguments.set]

@@ -1,0 +1,134 @@
+"""`synth show`: a run's verdicts, samples and funnel, or the rows that it rejected."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from argparse import Namespace
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from flows.samples import (
+    Fate,
+    all_reasons,
+    rejected_rows,
+    run_manifests,
+    sample_rows,
+)
+from flows.terminal import (
+    one_line,
+    print_funnel,
+    print_headline,
+    print_operations,
+    print_samples,
+    print_state,
+    print_use,
+    print_verdicts,
+)
+from synth.errors import ExitCode, InputError, did_you_mean
+from synth.store.manifest import Manifest
+from synth.verdict_report import run_verdicts
+
+SAMPLES = 3
+REJECTED = 20
+FIELD_CHARS = 300
+
+
+def show(arguments: Namespace) -> int:
+    """A run, finished, live or interrupted; or with `--rejected` the rows that it rejected."""
+    if arguments.rejected is None:
+        show_run(arguments.run, rows=SAMPLES if arguments.rows is None else arguments.rows)
+    else:
+        manifests = manifests_of(arguments.run)
+        rows = REJECTED if arguments.rows is None else arguments.rows
+        show_rejected(arguments.run, manifests, arguments.rejected, rows)
+    return ExitCode.OK
+
+
+def show_run(folder: Path, rows: int) -> None:
+    """Verdicts, samples and funnel of the run, and where its dataset is."""
+    manifests = manifests_of(folder)
+    if manifests:
+        found = run_verdicts(folder, manifests)
+        print_headline(found)
+        print_samples(sample_rows(folder, manifests, rows))
+        print_funnel(manifests)
+        print_operations(folder, manifests)
+        print_verdicts(found)
+        print_use(manifests)
+    print_state(folder, manifests)
+
+
+def manifests_of(folder: Path) -> list[Manifest]:
+    """The manifests of a run folder. Raises `InputError` for a folder that is none."""
+    if not folder.is_dir():
+        raise InputError(f"no run folder {folder}; a run makes one under outputs/")
+    manifests = run_manifests(folder)
+    if not manifests and not any(folder.glob("[0-9][0-9]-*/")) and not (folder / ".lock").exists():
+        raise InputError(f"{folder} is no run folder; runs are under outputs/, one folder each")
+    return manifests
+
+
+def show_rejected(folder: Path, manifests: Sequence[Manifest], reason: str, rows: int) -> None:
+    """Rejected rows of one reason, or of all (""): why each left, its prompt, text and raw reply.
+
+    Raises `InputError` for a reason that no row has.
+    """
+    reasons = all_reasons(manifests)
+    if reason and reason not in reasons:
+        listed = ", ".join(f"{one} {n:,}" for one, n in reasons.most_common()) or "none"
+        raise InputError(
+            f"no row of {folder} was rejected as {reason!r}; its reasons: {listed}"
+            f"{did_you_mean(reason, reasons)}"
+        )
+    total = reasons[reason] if reason else reasons.total()
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        _print_rejected(console, folder, manifests, reason, rows, total)
+        return
+    os.environ.setdefault("LESS", "FRX")  # colours, and no pager for one screen, as git does
+    with console.pager(styles=not console.no_color):
+        _print_rejected(console, folder, manifests, reason, rows, total)
+
+
+def _print_rejected(
+    console: Console,
+    folder: Path,
+    manifests: Sequence[Manifest],
+    reason: str,
+    rows: int,
+    total: int,
+) -> None:
+    shown = min(rows, total)
+    console.print(f"{shown:,} of {total:,} rejected rows{f', {reason}' if reason else ''}")
+    for fate in islice(rejected_rows(folder, manifests, reason), rows):
+        _print_fate(console, fate)
+    if shown < total:
+        command = f"synth show {shlex.quote(str(folder))} --rejected {reason}".rstrip()
+        console.print(f"\n{total - shown:,} more: {command} --rows {total}", soft_wrap=True)
+
+
+def _print_fate(console: Console, fate: Fate) -> None:
+    record = fate.record
+    console.print()
+    console.print(Text(f"{fate.stage}: {fate.verdict}", "yellow"))
+    table = Table.grid(padding=(0, 0, 0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    fields = {
+        "id": record["id"][:8],
+        "prompt": fate.prompt,
+        "text": record["text"],
+        "gold": fate.gold,
+        "checks": fate.checks,
+        "raw": record["raw"] if record["raw"] != record["text"] else None,
+    }
+    for name, value in fields.items():
+        if value:
+            table.add_row(name, Text(one_line(value, FIELD_CHARS)))
+    console.print(table)

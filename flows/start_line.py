@@ -1,0 +1,54 @@
+"""The first line of `synth run`, printed before anything large is imported.
+
+quickstart: read → evolve → distill → write, teacher embedded; outputs/quickstart
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from flows import strict_yaml
+from synth.errors import RecipeError
+
+SHIPPED = Path(__file__).resolve().parent / "recipes"
+
+
+def start_line(arguments: Namespace) -> str | None:
+    """What is about to run; None for a recipe that cannot be read, which the loader reports."""
+    path = Path(arguments.recipe)
+    if not path.suffix and "/" not in arguments.recipe:
+        path = SHIPPED / f"{arguments.recipe}.yaml"
+    with suppress(RecipeError, AttributeError, KeyError, TypeError, StopIteration):
+        recipe = strict_yaml.load(path).value
+        for change in arguments.set:
+            key, _, value = change.partition("=")
+            if key in ("name", "teacher"):
+                recipe[key] = strict_yaml.parse(value.encode(), key).value
+        name = str(recipe["name"])
+        stages = [one if isinstance(one, str) else next(iter(one)) for one in recipe["stages"]]
+        teacher = _teacher(arguments.teacher or recipe.get("teacher"))
+        folder = arguments.out or Path("outputs") / name
+        return f"{name}: {' → '.join(stages)}{teacher and f', teacher {teacher}'}; {folder}"
+    return None
+
+
+def _teacher(given: Any) -> str:
+    """A teacher by the name of its model or by its address, without a key."""
+    if not given:
+        return ""
+    if isinstance(given, str):
+        return _without_key(given)
+    if "embedded" in given:
+        return Path((given["embedded"] or {}).get("model") or "embedded").stem
+    addresses = given.get("urls") or [given.get("url")]
+    if model := given.get("model"):
+        return Path(model).name
+    return " and ".join(map(_without_key, addresses))
+
+
+def _without_key(url: str) -> str:
+    # not `synth.teacher.wire.parted`, which imports aiohttp
+    return url.partition("?")[0]

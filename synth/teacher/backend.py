@@ -1,0 +1,178 @@
+"""Backends: how a run gets a teacher. A backend brings servers up, and the client asks them.
+
+    async with backend.up(folder, say) as endpoint: …
+
+A backend is one file with one subclass of `TeacherBackend`: its settings, and `up`. One line in
+`TeacherConfig` (config.py) puts it into recipes. There are three: `ByAddress` below, `Launch` for
+vLLM (vllm/server.py), and `Embedded` for llama.cpp (embedded.py). All speak the OpenAI protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar, Protocol
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator
+
+from synth.errors import TeacherFault
+from synth.model import Model
+from synth.teacher.wire import parted
+
+Say = Callable[[str], None]
+"""Prints a line for the user."""
+
+
+class Restart(Protocol):
+    """Starts a replica again."""
+
+    async def __call__(
+        self, url: str, why: str = "it does not answer", /, *, blameless: bool = False
+    ) -> None:
+        """Returns once the replica answers again. Raises `TeacherFault` if it never will.
+
+        `blameless`: a request killed it, and is not sent again.
+        """
+        ...
+
+
+async def _never() -> TeacherFault:
+    await asyncio.get_running_loop().create_future()
+    raise AssertionError
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Servers that are up: where they are, and what is known about them."""
+
+    urls: Sequence[str]
+    """The replicas' addresses, each ending in /v1. They stay the same through restarts."""
+    model: str | None = None
+    """The served model's name; None asks the server, which must then serve only one."""
+    api_key: str | None = None
+    revision: str = ""
+    """Exactly which model and engine these are; empty takes what the server reports."""
+    restart: Restart | None = None
+    """None if a dead replica can only be waited for."""
+    lost: Callable[[], Awaitable[TeacherFault]] = _never
+    """Waits until no replica is left, and returns why the last one was given up."""
+
+
+class TeacherBackend(Model):
+    """One way to get a teacher, with its settings."""
+
+    starts: ClassVar[bool] = True
+    """Whether the run starts the servers, and ends them."""
+
+    @property
+    @abstractmethod
+    def description(self) -> str:
+        """The teacher in words, for people."""
+
+    @property
+    def name(self) -> str | None:
+        """What requests call the model; None if only the server knows."""
+        return None
+
+    @property
+    def server_count(self) -> int:
+        """How many servers there are."""
+        return 1
+
+    @property
+    def server_slots(self) -> int | None:
+        """How many requests each server answers at once; None if the recipe's limit decides."""
+        return None
+
+    def check(self) -> None:
+        """Raises `InputError` if a file on this machine is missing. Downloads nothing."""
+
+    def answered_as(self, model: str, revision: str) -> bool:  # noqa: ARG002  for overriding
+        """Whether this model answered under these names in an earlier run.
+
+        The engine may have another version by now. Asked only of backends that start servers: a
+        finished run then starts none.
+        """
+        return model == self.name
+
+    @abstractmethod
+    def up(self, folder: Path, say: Say) -> AbstractAsyncContextManager[Endpoint]:
+        """Starts the servers, and ends them with the block.
+
+        Logs go to `folder`, and `say` reports how the loading goes. Raises `InputError` if
+        something is not installed, `TeacherFault` if a server does not come up.
+        """
+
+
+BARE = re.compile(r"[\w.-]+:\d{1,5}(?:/v1)?/?")
+"""`localhost:8000`, as vLLM prints it and people type it."""
+
+
+def _address(value: str) -> str:
+    if BARE.fullmatch(value):
+        value = f"http://{value.rstrip('/').removesuffix('/v1')}/v1"
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(
+            f"{parted(value)[0]!r} is no address; expected `embedded` or one like "
+            "http://127.0.0.1:8000/v1"
+        )
+    if parts.username or parts.password:
+        raise ValueError("an address must not hold a password: use `api_key_env`")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+
+
+class ByAddress(TeacherBackend):
+    """Replicas of one model that others serve."""
+
+    starts: ClassVar[bool] = False
+    urls: tuple[Address, ...]
+    model: str | None = None
+    api_key_env: str | None = None
+
+    @property
+    def description(self) -> str:
+        """The addresses, without keys."""
+        return " and ".join(parted(url)[0] for url in self.urls)
+
+    @property
+    def name(self) -> str | None:
+        """The model that the recipe names, if any."""
+        return self.model
+
+    @property
+    def server_count(self) -> int:
+        """One per address."""
+        return len(self.urls)
+
+    @asynccontextmanager
+    async def up(self, folder: Path, say: Say) -> AsyncIterator[Endpoint]:  # noqa: ARG002
+        """The addresses as they are. Raises `TeacherFault` if the API key is not set."""
+        yield Endpoint(self.urls, self.model, self._key())
+
+    def _key(self) -> str | None:
+        """The API key from the environment; None if the recipe names no variable."""
+        variable = self.api_key_env
+        if variable is None:
+            return None
+        key = os.environ.get(variable, "").strip()
+        if not key:
+            raise TeacherFault(
+                f"the recipe takes its API key from ${variable}, which is not set; "
+                f"export {variable}=… and run again"
+            )
+        if not key.isascii() or not key.isprintable():
+            raise TeacherFault(
+                f"${variable} is no API key: it has a line break, or is not ASCII; export it again"
+            )
+        return key
