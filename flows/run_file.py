@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from flows.recipe import Recipe
+from flows.recipe import Recipe, line_of
 from synth.engine.plan import Plan
 from synth.errors import InputError, TeacherFault
 from synth.store.durable import write_bytes
@@ -33,7 +33,7 @@ def save_plan(plan: Plan, run: Path, identity: Identity | None) -> None:
         "shard_rows": plan.shard_rows,
         "teacher": _masked(teacher),
         "answering": identity and {"model": identity.model, "revision": identity.revision},
-        "stages": [{stage.name: stage.model_dump(mode="json")} for stage in plan.stages],
+        "stages": [line_of(stage) for stage in plan.stages],
         "recipe": plan.recipe | {"teacher": _masked(plan.recipe.get("teacher"))},
     }
     write_bytes(run / NAME, orjson.dumps(saved, option=orjson.OPT_INDENT_2) + b"\n")
