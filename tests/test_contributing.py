@@ -27,6 +27,7 @@ SHARED = {
     "operation": ["tests/synth/generate/test_template.py"],
     "filter": ["tests/filters/test_hostile.py", "tests/test_reasons.py"],
     "verifier": ["tests/filters/test_verify.py", "tests/test_reasons.py"],
+    "backend": [],
     "stage": ["tests/test_reasons.py"],
 }
 # the project may be installed from its own folder: the copy has to win
