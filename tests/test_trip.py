@@ -13,7 +13,7 @@ def test_the_trip_goes_from_reading_to_the_release_and_is_counted():
     lines = [line.strip() for line in done.stdout.splitlines()]
     assert lines[0] == "synth/engine/run.py: run_stages"
     assert {
-        "seeds/read.py: Read.shards",
+        "seeds/read.py: Read.input_parts",
         "synth/generate/distill.py: Distill.apply",
         "filters/verify/stage.py: Verify.apply",
         "synth/release/write.py: Write.deliver",
