@@ -20,11 +20,12 @@ from prefect.runtime import flow_run
 
 from flows.hints import hints
 from flows.recipe_file import load_recipe
-from flows.samples import sample_rows
+from flows.samples import run_manifests, sample_rows
 from flows.tasks import Tasks
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.progress import Progress
 from synth.engine.run import open_runner, run_stages
+from synth.errors import NoRowsError
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.rewrite import Rewrite
@@ -155,7 +156,11 @@ async def _run(plan: Plan, out: str | None) -> dict[str, Any]:
     async with _opened(plan, run) as tasks:
         for hint in hints(plan):
             tasks.runner.progress.say(f"hint: {hint}")
-        manifests = await run_stages(tasks.runner, tasks)
+        try:
+            manifests = await run_stages(tasks.runner, tasks)
+        except NoRowsError:
+            await _leave_artifacts(plan, run, run_manifests(run))  # they say why
+            raise
     await _leave_artifacts(plan, run, manifests)
     return {f"{m.index:02d}-{m.stage}": m.rows_kept for m in manifests}
 
