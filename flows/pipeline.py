@@ -35,11 +35,11 @@ from synth.store.manifest import Manifest
 from synth.verdict_report import run_verdicts, verdict_rows
 
 watching: ContextVar[Progress | None] = ContextVar("watching", default=None)
-"""Who is told of progress; a flow's parameters are plain values, so the caller sets this."""
+"""Receives the progress. A flow's parameters are plain values, so the caller sets this."""
 
 unmasked: ContextVar[tuple[str | None, list[str]] | None] = ContextVar("unmasked", default=None)
-"""Teacher and overrides as they were given: an address may hold a key, and a flow's parameters are
-kept in Prefect's database, so they get stars in its place."""
+"""Teacher and overrides with their keys. Prefect stores a flow's parameters in its database, so
+those have stars in place of a key."""
 
 OUTPUTS = "outputs"
 
@@ -135,7 +135,7 @@ async def _one_job(
 
 
 class _RunLog(Progress):
-    """Tells the flow run's own log how it goes, where nobody watches (a worker, a served flow)."""
+    """Logs progress to the flow run, where no terminal shows it: a worker, or a served flow."""
 
     def say(self, message: str) -> None:
         get_run_logger().info(message)
@@ -174,7 +174,7 @@ async def _opened(plan: Plan, run: Path) -> AsyncIterator[Tasks]:
 
 
 async def _tag(*tags: str) -> None:
-    """Tags the flow run that is going on. From inside, so that a scheduled one has them too."""
+    """Tags the current flow run. From inside, so that a scheduled one has the tags too."""
     own = flow_run.get_id()
     if own is not None:
         async with get_client() as client:
@@ -182,7 +182,7 @@ async def _tag(*tags: str) -> None:
 
 
 async def _leave_artifacts(plan: Plan, run: Path, manifests: Sequence[Manifest]) -> None:
-    """The funnel, the verdicts and some rows, for the page of the flow run."""
+    """Leaves the funnel, the verdicts and some rows on the page of the flow run."""
     key = plan.name.lower().replace("_", "-").replace(".", "-")
     await acreate_table_artifact(
         [
