@@ -188,6 +188,12 @@ def test_every_command_has_its_function(name: str) -> None:
     assert callable(getattr(import_module(f"flows.{module}"), function))
 
 
+def test_help_and_the_first_line_need_no_large_import() -> None:
+    code = "import sys, flows.cli; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"aiohttp", "numpy", "prefect", "pyarrow", "pydantic"} & set(done.stdout.split())
+
+
 WITHOUT_PREFECT = """
 import sys
 
