@@ -1,10 +1,10 @@
-"""A part of the line on its own, over any data, without a recipe file and without Prefect.
+"""Filters or verifiers over any data, without a recipe file and without Prefect.
 
     synth filter pages.parquet --with 'refusal, length: {min_words: 20}, minhash'
     synth verify solutions.jsonl --with maths --column answer=gold
 
-The parts are written as in a recipe. They become a recipe of their own (read, the stages, write),
-which runs as any other: resumable, in bounded memory, every row kept or rejected with its reason.
+They are written as in a recipe, and become one (read, the stages, write). It runs as any other: it
+is resumable, needs bounded memory, and keeps or rejects each row with its reason.
 """
 
 from __future__ import annotations

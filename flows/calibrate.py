@@ -1,4 +1,4 @@
-"""`synth calibrate`: how far a judge can be trusted, by rows that people have graded.
+"""`synth calibrate`: compares a judge with rows that people have graded.
 
 {"prompt": "Why is the sky blue?", "text": "Because …", "score": 4}       grades, 0 to 5
 {"prompt": "Why is the sky blue?", "chosen": "Because …", "rejected": "It is."}      or pairs

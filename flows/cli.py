@@ -1,4 +1,4 @@
-"""The command line, `synth`. A command's module is imported when it is called, and not before."""
+"""The command line, `synth`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from flows.proxies import spare_loopback
 from flows.start_line import start_line
@@ -27,65 +27,75 @@ exit codes: 0 done · 1 a bug of ours · 2 wrong command, recipe or input, nothi
 """
 
 
+class Command(NamedTuple):
+    """A command: its function under `flows`, what it does, and an example."""
+
+    place: str
+    does: str
+    example: str
+
+
 COMMANDS = {
-    "run": ("run a recipe to its end, or go on with it", "synth run quickstart --limit 20"),
-    "preview": (
-        "run some rows at once and show them",
+    "run": Command(
+        "run_command:run",
+        "run a recipe to its end, or go on with it",
+        "synth run quickstart --limit 20",
+    ),
+    "preview": Command(
+        "preview:preview",
+        "run a few rows and show them",
         "synth preview distill-answers --rows 3 --teacher http://127.0.0.1:8000/v1",
     ),
-    "check": ("check a recipe without running it", "synth check my.yaml"),
-    "filter": (
+    "check": Command("check:check", "check a recipe without running it", "synth check my.yaml"),
+    "filter": Command(
+        "alone:filter",
         "run filters alone over a file or dataset folder",
         "synth filter pages.jsonl --with 'gopher, repetition, minhash'",
     ),
-    "verify": (
+    "verify": Command(
+        "alone:verify",
         "check answers in a file or dataset folder",
         "synth verify answers.jsonl --with maths",
     ),
-    "recipes": ("list the shipped recipes", "synth recipes"),
-    "schema": ("print the recipe's JSON schema", "synth schema > recipe.schema.json"),
-    "show": ("show the funnel and samples of a run", "synth show outputs/quickstart"),
-    "trace": ("show how a row came to be, with prompts and replies", "synth trace 1f3a"),
-    "prompts": (
-        "show what a recipe asks of a row, asking nobody",
+    "recipes": Command("check:recipes", "list the shipped recipes", "synth recipes"),
+    "schema": Command(
+        "check:schema", "print the recipe's JSON schema", "synth schema > recipe.schema.json"
+    ),
+    "show": Command(
+        "show:show", "show the funnel and samples of a run", "synth show outputs/quickstart"
+    ),
+    "trace": Command(
+        "trace_terminal:command",
+        "show how a row came to be, with prompts and replies",
+        "synth trace 1f3a",
+    ),
+    "prompts": Command(
+        "prompts:command",
+        "show what a recipe asks about a row, without a teacher",
         "synth prompts textbook --row 2",
     ),
-    "calibrate": (
-        "hold a judge against rows that people graded",
+    "calibrate": Command(
+        "calibrate:calibrate",
+        "compare a judge with rows that people graded",
         "synth calibrate graded.jsonl --teacher http://127.0.0.1:8000/v1",
     ),
-    "push": (
+    "push": Command(
+        "push_command:push",
         "publish a run's release on the Hugging Face Hub",
         "synth push outputs/quickstart --repo me/my-dataset",
     ),
-    "teacher": (
-        "keep a launched teacher up, or see how one fares",
+    "teacher": Command(
+        "teacher_command:teacher",
+        "keep a launched teacher up, or check servers",
         "synth teacher start distill-answers",
     ),
-    "serve": (
+    "serve": Command(
+        "serving:serve",
         "run a recipe on a schedule until stopped",
         'synth serve distill-answers --cron "0 3 * * *" --timezone Europe/Berlin',
     ),
 }
-"""What each command does, and an example."""
-
-IN = {
-    "run": "run_command:run",
-    "preview": "preview:preview",
-    "check": "check:check",
-    "filter": "alone:filter",
-    "verify": "alone:verify",
-    "recipes": "check:recipes",
-    "schema": "check:schema",
-    "show": "show:show",
-    "trace": "trace_terminal:command",
-    "prompts": "prompts:command",
-    "calibrate": "calibrate:calibrate",
-    "push": "push_command:push",
-    "teacher": "teacher_command:teacher",
-    "serve": "serving:serve",
-}
-"""Where each command is, under `flows`."""
+"""In the order of `synth --help`. A command's module is imported when it is called."""
 
 RESUMABLE = ("run", "filter", "verify", "calibrate", "push", "serve")
 
@@ -104,14 +114,14 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command; returns its exit code. What can be told in a message shows no traceback."""
+    """Runs a command and returns its exit code. An error of the user's has no traceback."""
     arguments = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)  # a stopped service ends as cleanly as Ctrl-C
     try:
         spare_loopback()
         if arguments.command == "run" and (line := start_line(arguments)):
             print(line, file=sys.stderr, flush=True)
-        module, function = IN[arguments.command].split(":")
+        module, function = COMMANDS[arguments.command].place.split(":")
         return int(getattr(import_module(f"flows.{module}"), function)(arguments))
     except SynthError as error:
         _report(f"synth: {error}")
@@ -235,7 +245,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(commands: argparse._SubParsersAction[_Parser], name: str) -> _Parser:
-    does, example = COMMANDS[name]
+    _, does, example = COMMANDS[name]
     return commands.add_parser(
         name,
         help=does,

@@ -20,11 +20,12 @@ from prefect.runtime import flow_run
 
 from flows.hints import hints
 from flows.recipe_file import load_recipe
-from flows.samples import sample_rows
+from flows.samples import run_manifests, sample_rows
 from flows.tasks import Tasks
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.progress import Progress
 from synth.engine.run import open_runner, run_stages
+from synth.errors import NoRowsError
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.rewrite import Rewrite
@@ -34,11 +35,11 @@ from synth.store.manifest import Manifest
 from synth.verdict_report import run_verdicts, verdict_rows
 
 watching: ContextVar[Progress | None] = ContextVar("watching", default=None)
-"""Who is told of progress; a flow's parameters are plain values, so the caller sets this."""
+"""Receives the progress. A flow's parameters are plain values, so the caller sets this."""
 
 unmasked: ContextVar[tuple[str | None, list[str]] | None] = ContextVar("unmasked", default=None)
-"""Teacher and overrides as they were given: an address may hold a key, and a flow's parameters are
-kept in Prefect's database, so they get stars in its place."""
+"""Teacher and overrides with their keys. Prefect stores a flow's parameters in its database, so
+those have stars in place of a key."""
 
 OUTPUTS = "outputs"
 
@@ -134,7 +135,7 @@ async def _one_job(
 
 
 class _RunLog(Progress):
-    """Tells the flow run's own log how it goes, where nobody watches (a worker, a served flow)."""
+    """Logs progress to the flow run, where no terminal shows it: a worker, or a served flow."""
 
     def say(self, message: str) -> None:
         get_run_logger().info(message)
@@ -155,7 +156,11 @@ async def _run(plan: Plan, out: str | None) -> dict[str, Any]:
     async with _opened(plan, run) as tasks:
         for hint in hints(plan):
             tasks.runner.progress.say(f"hint: {hint}")
-        manifests = await run_stages(tasks.runner, tasks)
+        try:
+            manifests = await run_stages(tasks.runner, tasks)
+        except NoRowsError:
+            await _leave_artifacts(plan, run, run_manifests(run))  # they say why
+            raise
     await _leave_artifacts(plan, run, manifests)
     return {f"{m.index:02d}-{m.stage}": m.rows_kept for m in manifests}
 
@@ -169,7 +174,7 @@ async def _opened(plan: Plan, run: Path) -> AsyncIterator[Tasks]:
 
 
 async def _tag(*tags: str) -> None:
-    """Tags the flow run that is going on. From inside, so that a scheduled one has them too."""
+    """Tags the current flow run. From inside, so that a scheduled one has the tags too."""
     own = flow_run.get_id()
     if own is not None:
         async with get_client() as client:
@@ -177,7 +182,7 @@ async def _tag(*tags: str) -> None:
 
 
 async def _leave_artifacts(plan: Plan, run: Path, manifests: Sequence[Manifest]) -> None:
-    """The funnel, the verdicts and some rows, for the page of the flow run."""
+    """Leaves the funnel, the verdicts and some rows on the page of the flow run."""
     key = plan.name.lower().replace("_", "-").replace(".", "-")
     await acreate_table_artifact(
         [

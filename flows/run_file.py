@@ -27,6 +27,9 @@ MASKED = "?***"
 def save_plan(plan: Plan, run: Path, identity: Identity | None) -> None:
     """The plan and who answers are in the run folder. A key in an address is not: it is masked."""
     teacher = plan.teacher and plan.teacher.model_dump(mode="json", exclude_unset=True)
+    recipe = dict(plan.recipe)
+    if "teacher" in recipe:
+        recipe["teacher"] = _masked(recipe["teacher"])
     saved = {
         "name": plan.name,
         "seed": plan.seed,
@@ -34,7 +37,7 @@ def save_plan(plan: Plan, run: Path, identity: Identity | None) -> None:
         "teacher": _masked(teacher),
         "answering": identity and {"model": identity.model, "revision": identity.revision},
         "stages": [line_of(stage) for stage in plan.stages],
-        "recipe": plan.recipe | {"teacher": _masked(plan.recipe.get("teacher"))},
+        "recipe": recipe,
     }
     write_bytes(run / NAME, orjson.dumps(saved, option=orjson.OPT_INDENT_2) + b"\n")
 

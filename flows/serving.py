@@ -1,4 +1,4 @@
-"""`synth serve`: a recipe on a schedule, in this process, until it is stopped."""
+"""`synth serve`: runs a recipe on a schedule, in this process, until it is stopped."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from synth.errors import ExitCode, InputError
 
 
 def serve(arguments: Namespace) -> int:
-    """The recipe, run on a schedule, until Ctrl-C."""
+    """Runs the recipe on a schedule, until Ctrl-C."""
     plan = load_recipe(
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
     )
@@ -41,10 +41,10 @@ def serve(arguments: Namespace) -> int:
 
 
 def serve_on_schedule(name: str, parameters: dict[str, Any], *, cron: str, timezone: str) -> None:
-    """The pipeline runs with these parameters at the times that `cron` says, one run at a time.
+    """Runs the pipeline with these parameters at the times of `cron`, one run at a time.
 
-    A run that is due while another still works is cancelled. Raises `InputError` for a schedule
-    that is none.
+    A run that is due while another still works is cancelled. Raises `InputError` for an invalid
+    schedule.
     """
     try:
         ZoneInfo(timezone)  # before a Prefect server is started

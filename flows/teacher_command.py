@@ -1,4 +1,4 @@
-"""`synth teacher`: keeps a recipe's teacher up for several runs, and tells how teachers fare."""
+"""`synth teacher`: keeps a recipe's teacher up for several runs, and checks servers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MIN_COLUMNS = 140
 
 
 def teacher(arguments: Namespace) -> int:
-    """Keeps a recipe's teacher up, or tells how teachers fare."""
+    """Keeps a recipe's teacher up, or checks servers."""
     return int({"start": start, "status": status}[arguments.action](arguments))
 
 

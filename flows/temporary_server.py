@@ -33,9 +33,9 @@ def prefect_api(
 ) -> Iterator[str]:
     """A Prefect API for the length of the block: the one the user configured, else our own.
 
-    Yields its URL; Prefect in this process, its threads and its children uses it. `say` hears
-    one line when the database template must be made first. Raises `PrefectUnreachable` when
-    the API does not answer. With `schedules`, a server of our own runs scheduled deployments too.
+    Yields its URL. Prefect uses it in this process, its threads and its children. `say` prints a
+    line if the database template must be made first. Raises `PrefectUnreachable` if the API does
+    not answer. With `schedules`, a server of our own also runs scheduled deployments.
     """
     with ExitStack() as stack:
         # Our server takes longer to start than Prefect to import, so it is started first.

@@ -138,7 +138,7 @@ def test_all_commands_run_in_order(place: tuple[Path, dict[str, str]], teacher_u
         )
         assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert "'role': 'user'" in done.stdout
-    assert re.search(r"tokens_out \d+ in all, \d+ per released row", done.stdout)
+    assert re.search(r"tokens: [\d,]+ in, [\d,]+ out; per released row", done.stdout)
     given_reasons = {
         reason
         for path in folder.glob("outputs/*/[0-9]*/manifest.json")

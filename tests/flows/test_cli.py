@@ -15,12 +15,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flows.cli import _parser, main
+from flows.cli import COMMANDS, _parser, main
 from flows.recipe_file import load_recipe
 from flows.start_line import start_line
 from synth.engine.run import open_runner, run_stages
@@ -179,6 +180,18 @@ def test_an_interrupted_run_ends_cleanly_and_says_how_to_go_on(
     wait_for(lambda: not processes_naming(mark), 10)
     assert main(["show", "outputs/mine"]) == ExitCode.OK
     assert "unfinished: 01-distill" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_its_function(name: str) -> None:
+    module, function = COMMANDS[name].place.split(":")
+    assert callable(getattr(import_module(f"flows.{module}"), function))
+
+
+def test_help_and_the_first_line_need_no_large_import() -> None:
+    code = "import sys, flows.cli; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"aiohttp", "numpy", "prefect", "pyarrow", "pydantic"} & set(done.stdout.split())
 
 
 WITHOUT_PREFECT = """

@@ -167,6 +167,19 @@ def test_a_failed_run_tells_its_error_once_and_is_failed_on_the_server(
     assert run["state"]["type"] == "FAILED"
 
 
+def test_a_run_without_a_row_left_leaves_its_funnel(api: Api, tmp_path: Path) -> None:
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "Why?"}\n')
+    (tmp_path / "mine.yaml").write_text(
+        "name: strict\nstages:\n  - read: {prompts: prompts.jsonl}\n"
+        "  - quality: [{length: {min_words: 9}}]\n  - write\n"
+    )
+    command = [*SYNTH, "run", "mine.yaml"]
+    done = subprocess.run(command, env=api.env, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == ExitCode.EMPTY, done.stderr
+    artifacts = {a["key"]: a for a in api.filter("artifacts")}
+    assert json.loads(artifacts["strict-funnel"]["data"])[-1]["reasons"] == "too_few_words 1"
+
+
 def test_schedules_fire_served_and_deployed(api: Api, tmp_path: Path, teacher_url: str) -> None:
     """Both wait for the same full minute."""
     served, deployed = tmp_path / "served", tmp_path / "deployed"

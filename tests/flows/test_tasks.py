@@ -107,6 +107,13 @@ def test_a_saved_plan_is_the_same_plan(name: str, tmp_path: Path) -> None:
     assert load_plan(tmp_path) == (plan, None)
 
 
+def test_a_saved_plan_without_a_teacher_has_none(recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(RECIPE.format(teacher="seed: 3").replace("  - distill: {samples: 2}\n", ""))
+    plan = load_recipe(str(recipe))
+    save_plan(plan, tmp_path, None)
+    assert load_plan(tmp_path) == (plan, None)
+
+
 @pytest.mark.parametrize(
     ("teacher", "told"),
     [
