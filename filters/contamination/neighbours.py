@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from filters.contamination.text import windows
 from synth.compiled import compiled
+from synth.text.tokens import FACTOR
 
 GRAM_CHARS = 4
 CHUNK_CHARS = 2_000_000  # worked on at once: some 200 MB
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Neighbour(NamedTuple):
@@ -167,7 +167,7 @@ def _count(texts: Sequence[str]) -> _Grams:
     start = np.arange(len(row)) + offset
     gram = np.zeros(len(row), np.uint64)
     for step in range(GRAM_CHARS):
-        gram = (gram ^ (gram >> np.uint64(29))) * _MULTIPLIER + codes[start + step]
+        gram = (gram ^ (gram >> np.uint64(29))) * FACTOR + codes[start + step]
     order = np.lexsort((gram, row))
     row, gram = row[order], gram[order]
     new = np.ones(len(row), bool)

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from filters.dedup.corpus import Corpus, store
 from filters.dedup.findings import Findings
-from filters.text import nfkc
 from synth.batch import Batch
 from synth.model import Model
+from synth.text.words import hash64, nfkc
 
 
 class Exact(Model):
@@ -30,10 +29,7 @@ class Exact(Model):
     def sign(self, batch: Batch, folder: Path) -> None:
         """The hash of each text."""
 
-        hashes = (
-            xxhash.xxh3_64_intdigest(normal(text).encode("utf-8", "surrogatepass"))
-            for text in batch.texts
-        )
+        hashes = (hash64(normal(text)) for text in batch.texts)
         store(folder, "exact", np.fromiter(hashes, np.uint64, len(batch)))
 
     def decide(self, corpus: Corpus, alive: NDArray[np.bool_]) -> Findings:

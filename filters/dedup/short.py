@@ -20,8 +20,8 @@ from filters.dedup.blocking import Blocking, Keys
 from filters.dedup.corpus import Corpus, store
 from filters.dedup.exact import normal
 from filters.dedup.findings import Findings
-from filters.text import WORD
 from synth.compiled import compiled
+from synth.text.words import parts_of_words
 
 BLOCK_ROWS = 256
 WORD_CHARS = 40  # on average: a bound on what is compared, whatever counts as a word
@@ -33,7 +33,7 @@ def short_texts(texts: Sequence[str], max_words: int) -> tuple[list[str], list[l
     Longer is one of more words, or of more characters than so many words ever have.
     """
     normals = [normal(text) if len(text) <= max_words * WORD_CHARS else "" for text in texts]
-    words = [WORD.findall(text) for text in normals]
+    words = [parts_of_words(text) for text in normals]
     fits = [0 < len(row) <= max_words for row in words]
     return (
         [text if fit else "" for text, fit in zip(normals, fits, strict=True)],

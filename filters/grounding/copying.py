@@ -17,7 +17,7 @@ from pydantic import Field
 from filters.grounding import source as given
 from synth.batch import Batch
 from synth.model import Model
-from synth.text.characters import words_of
+from synth.text.words import words_of
 from synth.verdicts import Verdicts
 
 GRAM = 8

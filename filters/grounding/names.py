@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from filters.grounding.source import LINK, WORD
+from filters.grounding.source import LINK, NAME
 
 SENTENCE_START = re.compile(
     r"(?:^\s*[-*+#\u2022]+|^|[.!?:;\u2026][\"'\u201d\u2019)\]*_]*|[|>\u2013\u2014\"'\u201c\u2018(\[*_])\s*$"
@@ -62,7 +62,7 @@ def _words(text: str) -> list[tuple[str, bool]]:
     return [
         (match[0], bool(SENTENCE_START.search(plain[max(0, match.start() - 6) : match.start()]))
          or match.start() == 0 or "\n" in plain[max(0, match.start() - 3) : match.start()])
-        for match in WORD.finditer(plain)
+        for match in NAME.finditer(plain)
         if match[0][0].isalpha()
     ]  # fmt: skip
 
@@ -73,7 +73,7 @@ def _plain(word: str) -> str:
 
 def _known(source: str) -> tuple[set[str], set[str], str]:
     """The source's words, the beginnings of the longer ones, and its initials in a row."""
-    words = [_plain(word) for word in WORD.findall(source)]
+    words = [_plain(word) for word in NAME.findall(source)]
     every = {part for word in words for part in (word, *re.split(r"[-.'\u2019]", word))}
     starts = {word[: max(4, len(word) - 3)] for word in every if len(word) >= 4}
     return every, starts, "".join(word[0] for word in words)
@@ -97,7 +97,7 @@ def _has(low: str, word: str, known: tuple[set[str], set[str], str]) -> bool:
 
 def _is_title(line: str) -> bool:
     """Whether a line without a full stop has capitals as a heading has them."""
-    words: list[str] = [word for word in WORD.findall(line) if len(word) > 3 and word[0].isalpha()]
+    words: list[str] = [word for word in NAME.findall(line) if len(word) > 3 and word[0].isalpha()]
     if not words or line.rstrip(" *_").endswith((".", "!", "?", ":", ";")) or len(words) > 14:
         return False
     return sum(word[0].isupper() for word in words) >= TITLE_SHARE * len(words)

@@ -13,7 +13,7 @@ from synth.record import making_steps
 MOST_CHARS = 50_000  # of either text; a chunk has about 1,500, and a longer text stays unjudged
 EXPANSIONS: Final = ("academic", "maths", "story", "textbook")
 """Styles that may add what the source does not say: what they add is reported, not rejected."""
-WORD = re.compile(r"[^\W_]+(?:['\u2019.-][^\W_]+)*")
+NAME = re.compile(r"[^\W_]+(?:['\u2019.-][^\W_]+)*")
 LINK = re.compile(r"(?<=\])\([^)\n]{0,500}\)|https?://\S{1,2000}")
 
 

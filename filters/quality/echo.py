@@ -19,7 +19,7 @@ from rapidfuzz import fuzz
 
 from synth.batch import Batch
 from synth.model import Model
-from synth.text.characters import word_pattern, words_of
+from synth.text.words import word_pattern, words_of
 from synth.verdicts import Verdicts
 
 MIN_WORDS = 3  # as a prompt's in `length`; "Hello!" may be answered by "Hello!"

@@ -14,11 +14,11 @@ from pydantic import Field
 
 from synth.batch import Batch
 from synth.model import Model
+from synth.text.markdown import without_blocks
 from synth.verdicts import Verdicts
 
 # not a link, a footnote, an index or a check box
 BLANK = re.compile(r"(?<![\w\]])\[[^\W\d_][^\[\]\n]{1,60}\](?![(\[:])|\bTODO\b[^.\n]{0,60}")
-CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 TEMPLATE = re.compile(r"template|placeholder|fill.in|vorlage|plantilla|modèle|模板", re.IGNORECASE)
 
 
@@ -41,7 +41,7 @@ class Placeholders(Model):
         found = [
             []
             if BLANK.search(prompt) or TEMPLATE.search(prompt)
-            else BLANK.findall(CODE.sub("", text))
+            else BLANK.findall(without_blocks(text))
             for text, prompt in zip(batch.texts, batch.prompts, strict=True)
         ]
         shares = [

@@ -15,13 +15,12 @@ from pydantic import Field
 
 from synth.batch import Batch
 from synth.model import Model
-from synth.text.characters import UNSPACED_CHARACTER
+from synth.text.words import UNSPACED_CHARACTER, words_of
 from synth.verdicts import Verdicts
 
 FEWEST_WORDS = 30  # LIX is meant for 100 and more; below 30 one long word moves it by three
 LONG_LETTERS = 7
 MOST_CHARS = 100_000  # of a longer text its beginning is read
-WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 # A line counts as a sentence: ours differs in that, so that lists, tables and verses are not taken
 # for one endless sentence.
 SENTENCE_END = re.compile(r"[.!?:;\u2026](?=\s|$)|\n+")
@@ -51,9 +50,9 @@ class Readability(Model):
 def lix(text: str) -> float:
     """Words per sentence plus percent of words with more than six letters; nan for too few."""
     text = text[:MOST_CHARS]
-    words = WORD.findall(text)
+    words = [word for word in words_of(text) if word[0].isalpha()]
     if len(words) < FEWEST_WORDS or UNSPACED_CHARACTER.search(text):
         return nan
-    sentences = sum(1 for part in SENTENCE_END.split(text) if WORD.search(part))
+    sentences = sum(1 for part in SENTENCE_END.split(text) if any(map(str.isalpha, part)))
     long = sum(1 for word in words if len(word) >= LONG_LETTERS)
     return len(words) / sentences + 100 * long / len(words)

@@ -14,10 +14,10 @@ from synth.batch import Batch
 from synth.compiled import compiled
 from synth.text.characters import SPACE, WORD, classes
 from synth.text.lines import Lines
+from synth.text.tokens import FACTOR, ONE, SEED
 
 NEWLINE, UNDERSCORE = 0x0A, 0x5F
-SEED, FACTOR = np.uint64(0xCBF29CE484222325), np.uint64(0x9E3779B97F4A7C15)
-EMPTY, ONE, SHIFT = np.uint64(0), np.uint64(1), np.uint64(32)
+EMPTY, SHIFT = np.uint64(0), np.uint64(32)
 
 
 def measure(

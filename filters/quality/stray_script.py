@@ -15,6 +15,7 @@ from pydantic import Field
 from filters.quality.language import NAMED
 from synth.batch import Batch
 from synth.model import Model
+from synth.text.markdown import QUOTED, without_code
 from synth.verdicts import Verdicts
 
 # Cyrillic, Hebrew, Arabic, the scripts of India, Thai, Georgian, Hangul, kana and Han; formulas use
@@ -28,10 +29,6 @@ LATIN = "A-Za-zÀ-ɏ"
 LATINS, OTHERS = re.compile(f"[{LATIN}]"), re.compile(f"[{OTHER}]")
 GLUED = re.compile(rf"[{LATIN}][{OTHER}]+|[{OTHER}](?=[{LATIN}])")
 GLUED_NUMBER = re.compile(rf"\d[{OTHER}]+")
-QUOTED = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]*`|\"[^\"\n]*\"|'[^'\n]*'|“[^“”\n]*”|«[^«»\n]*»|《[^《》\n]*》",
-    re.DOTALL,
-)
 BRACKETED = re.compile(r"\([^()\n]*\)|（[^（）\n]*）|\[[^\[\]\n]*\]")
 
 
@@ -59,7 +56,7 @@ class StrayScript(Model):
     def _places(self, text: str, prompt: str) -> list[str]:
         if text.isascii() or not RUN.search(text) or RUN.search(prompt) or NAMED.search(prompt):
             return []
-        plain = QUOTED.sub("…", text)
+        plain = QUOTED.sub("…", without_code(text, "…"))
         if len(OTHERS.findall(plain)) > len(LATINS.findall(plain)):
             return []  # not a text in Latin letters
         said = BRACKETED.sub("()", plain)

@@ -9,7 +9,6 @@ medical set needs words that a chat for children must not have). A widely used o
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -19,10 +18,9 @@ from pydantic import Field, field_validator
 from synth.batch import Batch
 from synth.model import Model
 from synth.paths import InputPath
-from synth.text.characters import UNSPACED_CHARACTER
+from synth.text.words import UNSPACED_CHARACTER, parts_of_words
 from synth.verdicts import Verdicts
 
-WORD = re.compile(r"\w+")
 MOST_BYTES = 1_000_000
 
 
@@ -75,7 +73,7 @@ class Listed(NamedTuple):
     def found_in(self, text: str) -> list[str]:
         """The entries that the text holds, one for each time, those without spaces last."""
         folded = text.casefold()
-        words = WORD.findall(folded)
+        words = parts_of_words(folded)
         found = []
         at = 0
         while at < len(words):
@@ -94,7 +92,7 @@ def read(path: Path, changed_ns: int) -> Listed:
     phrases: dict[str, list[list[str]]] = {}
     unspaced = []
     for line in path.read_text(encoding="utf-8").casefold().splitlines():
-        words = WORD.findall(line)
+        words = parts_of_words(line)
         if line.startswith("#") or not words:
             continue
         if UNSPACED_CHARACTER.search(line):

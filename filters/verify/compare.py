@@ -16,6 +16,7 @@ from filters.verify.plain import NUMBER_WORDS, plain
 from filters.verify.quantity import compare_quantities, doubt, read_quantity, split_unit
 from filters.verify.regions import is_region, same_equation, same_region
 from filters.verify.values import Formula, UnreadableError, distance, same_value, value_at
+from synth.text.sentences import sentences
 from synth.verdicts import Check, Verdict
 
 EXACT = Fraction(0)
@@ -493,7 +494,7 @@ def other_letter(name: str, question: str) -> bool:
 
 def in_an_order(gold: str, given: str, question: str) -> bool:
     """Whether the order of a list counts: the question names one, or what each part stands for."""
-    last = re.split(r"(?<=[.?!])\s", question.strip())[-1]
+    last = [question, *sentences(question)][-1]
     if ORDER.search(question) or BLANKS.fullmatch(gold) or BLANKS.fullmatch(given):
         return True
     if re.search(r"\b([a-z]) (?:and|und) [a-z]\b", last):  # "Find x and y"

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import re
 
-from filters.trim.ends import ends
 from filters.verify.compare import NAME, PROSE, agree, letters_of, named, other_letter, squeezed
 from filters.verify.plain import SPELLED, TEXT, plain, spelled
 from filters.verify.quantity import NO_UNIT, NUMBER, read_quantity
+from synth.text.courtesies import ends
+from synth.text.sentences import sentences
 
 MOST_CHARS = 10_000  # a longer "answer" is an attack or an accident
 MOST_BOXES = 20
@@ -408,7 +409,7 @@ def stated(line: str, question: str) -> str | None:
         return bare.removeprefix("=").strip()
     if line.startswith(("$", "\\(")) and len(alone) < 200 and named(alone):
         return alone
-    sentence = re.split(r"(?<=[.!?])\s+(?=[A-Z*])", line)[-1]
+    sentence = [line, *sentences(line)][-1]
     spans = [found for found in EMPHASISED.finditer(sentence) if re.search(r"\d", found[0])]
     if len(spans) == 1:
         span = str(next(filter(None, spans[0].groups())))

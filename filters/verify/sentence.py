@@ -21,10 +21,10 @@ from filters.verify.compare import WORDS
 from filters.verify.evidence import quoted
 from filters.verify.extract import COMMON, CONCLUDES, COUNTING, DENIED, words
 from filters.verify.extract import MOST_CHARS as LONGEST_ANSWER
-from filters.verify.instructions.parts import sentences
 from filters.verify.notation import notation
 from filters.verify.plain import plain
 from filters.verify.quantity import compare_quantities, read_quantity
+from synth.text.sentences import sentences
 from synth.verdicts import Check, Verdict
 
 MOST_CHARS = 400  # of a text that is one sentence, and of its gold answer

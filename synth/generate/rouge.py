@@ -9,7 +9,7 @@ from __future__ import annotations
 from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
-from synth.text.characters import words_of
+from synth.text.words import words_of
 
 FIRST = 0xE000  # no surrogates from here on
 """Over a million different words fit behind it."""

@@ -13,12 +13,12 @@ from synth.generate.elimination.demands import stems
 from synth.generate.elimination.signs import QUOTED, copied, framed, wrapped
 from synth.generate.reasons import Limits, Reason
 from synth.teacher.protocol import Reply
-from synth.text.characters import words_of
 from synth.text.chat import next_turn, template_token
 from synth.text.ends import cut_end
 from synth.text.language import language, may_be
 from synth.text.loops import loop
 from synth.text.refusal import refuses
+from synth.text.words import words_of
 
 Checks = Iterable[tuple[Reason, Callable[[], object]]]
 

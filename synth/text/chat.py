@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from synth.text.markdown import without_code
+
 # Source: the chat templates of ChatML, Llama 2 and 3, Mistral, Gemma, DeepSeek, Alpaca, Vicuna.
 TOKEN = re.compile(
     r"<[|｜][^<>\n]{1,40}[|｜]>|\[/?(?:INST|SYS|AVAILABLE_TOOLS|TOOL_CALLS)\]|<</?SYS>>"
@@ -23,12 +25,11 @@ DIALOGUE = re.compile(
 AGAIN = re.compile(
     r"^(?:Sure|Certainly|Absolutely|Of course)[,!.]? (?:here (?:is|are)|here's) ", re.MULTILINE
 )
-CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 
 
 def template_token(text: str, prompt: str = "") -> str:
     """The first token of a chat template outside code, unless the prompt has it; or ""."""
-    found = TOKEN.finditer(CODE.sub("", text)) if TOKEN.search(text) else ()
+    found = TOKEN.finditer(without_code(text)) if TOKEN.search(text) else ()
     return next((token[0] for token in found if token[0] not in prompt), "")
 
 

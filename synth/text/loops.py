@@ -12,6 +12,8 @@ import re
 import zlib
 from typing import NamedTuple
 
+from synth.text.sentences import sentences_and_lines
+
 READ_CHARS = 50_000  # of either end of a longer text
 WINDOW, STEP = 1_200, 600  # characters; a loop of half a window shows in one of them
 MOST_COMPRESSED = 4.7  # a good answer's most compressible window is at 2 to 4.3
@@ -23,7 +25,6 @@ DIGITS = str.maketrans("123456789", "0" * 9)  # a loop that counts is a loop
 RULER = re.compile(r"([^\w\s])\1{3,}")  # ----, ====, ....
 BLANK_LINES = re.compile(r"\n{3,}")
 BLANKS = re.compile(r"[^\S\n]{2,}")
-SENTENCE_END = re.compile(r"[.!?] |[。！？\n]")
 MARKER = re.compile(r" ?(?:[-*+•]|\d{1,3}[.)])\s+(?=\S)")
 
 
@@ -70,7 +71,7 @@ def _same_items(text: str) -> list[float]:
 
 def _sentences(text: str) -> list[str]:
     """The sentences and lines with a letter in them, rows of tables left out."""
-    parts = map(str.strip, SENTENCE_END.split(text))
+    parts = sentences_and_lines(text)
     return [part for part in parts if part[:1] != "|" and any(map(str.isalpha, part))]
 
 

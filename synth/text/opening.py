@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from synth.text.tokens import words
+from synth.text.tokens import FACTOR, words
 
 COLUMNS = 1 << 16
 HEAD_CHARS = 160
@@ -26,7 +26,6 @@ PAIR_WEIGHT = 2.0
 FEWEST = 12
 QUOTATION = re.compile(r'"[^"\n]*"|“[^”\n]*(?:”|\Z)|«[^»\n]*»|„[^“”\n]*[“”]')
 LONGER_WORD = re.compile(r"[^\W\d_]{4,}")
-FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Features(NamedTuple):

@@ -13,7 +13,7 @@ from filters.grounding.copying import Copying, copied
 from filters.grounding.facts import Facts, new_facts
 from synth.batch import Batch
 from synth.record import EMPTY_STEP, new_record, records_table
-from synth.text.characters import words_of
+from synth.text.words import words_of
 from tests.filters.rows import answers
 
 SOURCE = """The seed library in Orrin lends more than 340 varieties of vegetables. Members borrow

@@ -1,4 +1,4 @@
-"""The parts of a text that instructions count: words, sentences, paragraphs, lines."""
+"""The words that instructions count, and the parameters of instructions."""
 
 from __future__ import annotations
 
@@ -7,16 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 WORD = re.compile(r"\w+")
-SENTENCE_END = re.compile(r"(?<=[.!?\u3002\uff01\uff1f])[\"'\u201d\u2019)\]*_]*\s+(?=[^\sa-z])")
 PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
-# what ends in a full stop and ends no sentence
-SHORTENED = re.compile(
-    r"\b(?:mr|mrs|ms|dr|prof|st|mt|sr|jr|vs|etc|e\.g|i\.e|cf|no|fig|inc|ltd|co|[a-z])\.$",
-    re.IGNORECASE,
-)
-SHORT_CHARS = 12
 FIRST_UNSPACED = "\u2e80"  # Chinese and Japanese from here on
-NUMBERED = re.compile(r"\s*\d+\.")
 
 
 class UnreadableError(ValueError):
@@ -36,22 +28,6 @@ def bare_words(text: str) -> list[str]:
     return [word for word in stripped if word]
 
 
-def sentences(text: str) -> list[str]:
-    """Up to a full stop, question or exclamation mark before what is no small letter.
-
-    Lines alone end no sentence: IFEval counts so, and a list is as long as its full stops.
-    """
-    found: list[str] = []
-    held: list[str] = []
-    for part in SENTENCE_END.split(text):
-        held.append(part.strip())
-        end = part[-SHORT_CHARS:]
-        if not SHORTENED.search(end) and not NUMBERED.fullmatch(part):
-            found.append(" ".join(held).strip())
-            held = []
-    return [sentence for sentence in (*found, " ".join(held)) if sentence]
-
-
 def occurrences(text: str, phrase: str, flags: int = re.IGNORECASE) -> int:
     """How often the phrase stands in the text as words of its own, in whatever case.
 
@@ -61,11 +37,6 @@ def occurrences(text: str, phrase: str, flags: int = re.IGNORECASE) -> int:
     if all(char < FIRST_UNSPACED for char in phrase):
         words_of_it = rf"(?<![^\W_]){words_of_it}(?![^\W_])"
     return len(re.findall(words_of_it, text, flags))
-
-
-def paragraphs(text: str) -> list[str]:
-    """What empty lines divide."""
-    return [part.strip() for part in re.split(r"\n\s*\n", text) if part.strip()]
 
 
 def unfenced(text: str) -> str:

@@ -16,21 +16,20 @@ from typing import Any, Final
 
 import orjson
 
-from filters.quality.language import probabilities
 from filters.verify.instructions.parts import (
     PUNCTUATION,
     UnreadableError,
     bare_words,
     number,
     occurrences,
-    paragraphs,
     related,
-    sentences,
     string,
     strings,
     unfenced,
     words,
 )
+from synth.text.language import probabilities
+from synth.text.sentences import paragraphs, sentences
 
 Given = Mapping[str, Any]
 NO_JSON: Final = object()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from itertools import chain, pairwise
 
-from synth.text.characters import words_of
+from synth.text.words import words_of
 
 NUMBERS = {
     name: str(value)

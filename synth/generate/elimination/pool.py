@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from synth.text.characters import words_of
+from synth.text.words import words_of
 
 SHINGLE_WORDS = 4
 

@@ -17,7 +17,6 @@ import orjson
 import pyarrow as pa
 from pydantic import Field
 
-from filters.trim.ends import ends
 from filters.verify.instructions.verifier import check_text
 from synth.batch import last_user_turn
 from synth.engine.stage import Outcome, Place, ShardStage
@@ -33,6 +32,8 @@ from synth.record import (
     record_id,
     replace_rows,
 )
+from synth.text.courtesies import ends
+from synth.text.sentences import sentences_and_lines
 from synth.verdicts import Verdict
 
 COLUMNS = ("text", "rejected")
@@ -123,7 +124,7 @@ def _demanded(part: str, before: str, after: str, prompt: str, meta: str) -> boo
     """Whether the prompt asks for the part: in its own words, or by an instruction that the text
     follows only with it (an end phrase, a postscript, a number of words)."""
     wanted = prompt.lower()
-    said = (one.lower() for one in re.split(r"(?<=[.!?])\s+", part.strip()))
+    said = sentences_and_lines(part.lower())
     if any(len(one) >= SHORTEST_PHRASE and one in wanted for one in said):
         return True
     return any(
