@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from synth.batch import Batch
 from synth.model import Model
@@ -24,14 +24,6 @@ class Refusal(Model):
     threshold: float = Field(
         THRESHOLD, ge=0, le=1, description="smallest probability that is rejected"
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_settings_of_0_1(cls, value: object) -> object:
-        """A recorded stage may say how much of the opening its rules were to read."""
-        if isinstance(value, dict):
-            value = {key: part for key, part in value.items() if key != "head_chars"}
-        return value
 
     def judge(self, batch: Batch) -> Verdicts:
         """`refusal` for a probability of `threshold` and more."""

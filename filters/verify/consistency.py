@@ -38,9 +38,12 @@ class Consistency(Model):
     def check(self, batch: Batch) -> list[Check]:
         """One check per row; the note says how many agree on what."""
 
+        found = (
+            final_answer(text, prompt[:MOST_CHARS])
+            for text, prompt in zip(batch.texts, batch.prompts, strict=True)
+        )
         answers = [
-            answer if answer is not None and len(answer) <= MOST_CHARS else None
-            for answer in map(final_answer, batch.texts)
+            answer if answer is not None and len(answer) <= MOST_CHARS else None for answer in found
         ]
         checks: dict[int, Check] = {}
         votes = [rows for rows in groups(batch.table) if len(rows) >= self.min_samples]
