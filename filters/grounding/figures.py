@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from filters.grounding.spelled import (
-    CARDINALS,
     IMPLIED,
     SCALES,
     SPELLED,
@@ -21,6 +20,7 @@ from filters.grounding.spelled import (
     is_ordinal,
     spelled_value,
 )
+from synth.text.numbers import MONTH, MONTHS, NUMBER_WORDS
 
 DIGITS = re.compile(
     r"(?<![\w.])(?P<digits>\d{1,3}(?:[,\u00a0\u202f]\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
@@ -30,11 +30,7 @@ DIGITS = re.compile(
 )
 SHORT = {"k": 1e3, "K": 1e3, "m": 1e6, "bn": 1e9, "centur": 1e2}
 RUN = re.compile(r"\d[\d,]*(?:\.\d+)?")
-MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-MONTH = (
-    r"(?P<m{0}>Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?"
-    r"|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\b\.?"
-)
+CAPITALISED = rf"(?P<m{{0}}>(?=[A-Z][a-z])(?i:{MONTH}))\b\.?"  # "may" is no month
 DAY = r"(?P<d{0}>[0-3]?\d)(?:st|nd|rd|th)?"
 BEFORE_A_MONTH = "|".join(
     rf"(?<=\b{word} )|(?<=\b{word.capitalize()} )"
@@ -53,13 +49,13 @@ BEFORE_A_MONTH = "|".join(
     )
 )
 DATES = re.compile(
-    rf"\b{DAY.format(1)} (?:of )?{MONTH.format(1)}(?:,? (?P<y1>\d{{4}}))?\b"
-    rf"|\b{MONTH.format(2)} (?:the )?{DAY.format(2)}(?!\d|,\d)(?:,? (?P<y2>\d{{4}})\b)?"
-    rf"|\b{MONTH.format(3)},? (?:of )?(?P<y3>\d{{4}})\b"
+    rf"\b{DAY.format(1)} (?:of )?{CAPITALISED.format(1)}(?:,? (?P<y1>\d{{4}}))?\b"
+    rf"|\b{CAPITALISED.format(2)} (?:the )?{DAY.format(2)}(?!\d|,\d)(?:,? (?P<y2>\d{{4}})\b)?"
+    rf"|\b{CAPITALISED.format(3)},? (?:of )?(?P<y3>\d{{4}})\b"
     r"|(?<![\w/.-])(?P<y4>\d{4})-(?P<n4>\d\d)-(?P<d4>\d\d)(?![\w-])"
-    rf"|(?:{BEFORE_A_MONTH}){MONTH.format(5)}(?![\w ]{{0,4}}\d)"
+    rf"|(?:{BEFORE_A_MONTH}){CAPITALISED.format(5)}(?![\w ]{{0,4}}\d)"
 )
-ANY_MONTH = re.compile(MONTH.format(0))
+ANY_MONTH = re.compile(CAPITALISED.format(0))
 MARKERS = re.compile(  # numbers that order the text
     r"^[ \t]*(?:[-*+>#|]+[ \t]+)*(?:\*\*)?[QA]?\(?\d{1,2}[.):|]"
     r"|^\|[ \t]*\d{1,2}[ \t]*\|"
@@ -119,7 +115,9 @@ def read_source(text: str) -> Source:
     found |= {float(count) for count in _list_lengths(text)}
     words = {word.removesuffix("s") for word in re.findall(r"[a-z]+", text.lower())}
     implied = {IMPLIED[word] for word in words & IMPLIED.keys()}
-    implied |= {CARDINALS[word] for word in words & CARDINALS.keys()}  # of "fourteen centuries"
+    implied |= {
+        NUMBER_WORDS[word] for word in words & NUMBER_WORDS.keys()
+    }
     units = {  # two weeks are fourteen days
         _value(match) * IMPLIED[unit]
         for match in DIGITS.finditer(text)

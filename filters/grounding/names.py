@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from filters.grounding.source import LINK, NAME
+from synth.text.numbers import DAYS
 
 SENTENCE_START = re.compile(
     r"(?:^\s*[-*+#\u2022]+|^|[.!?:;\u2026][\"'\u201d\u2019)\]*_]*|[|>\u2013\u2014\"'\u201c\u2018(\[*_])\s*$"
@@ -25,7 +26,6 @@ NOT_NAMES = frozenset(
     mar apr jun jul aug sep sept oct nov dec english markdown latex html boxed step table figure
     part section chapter note example summary solution problem answer question key lesson""".split()  # noqa: SIM905  a list of words is read as words
 )
-DAYS = frozenset("monday tuesday wednesday thursday friday saturday sunday".split())  # noqa: SIM905  a list of words is read as words
 MOST_CAPITALS = 0.3  # of the words inside sentences; above it nouns are capitalised, as in German
 TITLE_SHARE = 0.6
 

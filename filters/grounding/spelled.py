@@ -6,19 +6,14 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-UNITS: Final = """zero one two three four five six seven eight nine ten eleven twelve thirteen
-fourteen fifteen sixteen seventeen eighteen nineteen""".split()  # noqa: SIM905  so it is read
-TENS: Final = "twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905  as above
+from synth.text.numbers import NUMBER_WORDS, ONES, TENS
+
 FIRST: Final = """zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh
 twelfth thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth""".split()  # noqa: SIM905  as above
 SCALES: Final = {
     "hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12,
     "dozen": 12.0, "decade": 10.0, "century": 100.0, "centuries": 100.0,
 }  # fmt: skip
-CARDINALS: Final = {
-    **{word: float(value) for value, word in enumerate(UNITS)},
-    **{word: 10.0 * at for at, word in enumerate(TENS, 2)},
-}
 ORDINALS: Final = {
     **{word: float(value) for value, word in enumerate(FIRST)},
     **{f"{word.removesuffix('y')}ieth": 10.0 * at for at, word in enumerate(TENS, 2)},
@@ -38,7 +33,7 @@ def _any(words: Iterable[str]) -> str:
     return f"(?:{'|'.join(sorted(words, key=len, reverse=True))})"
 
 
-SMALL: Final = rf"(?:{_any(TENS)}(?:[- ]{_any(UNITS[1:10])})?|{_any(UNITS)})"
+SMALL: Final = rf"(?:{_any(TENS)}(?:[- ]{_any(ONES[1:10])})?|{_any(ONES)})"
 SCALE: Final = rf"{_any(SCALES)}s?"
 BIG: Final = rf"(?:{SMALL}[ -]{SCALE}|(?!decade|centur){SCALE})(?:[ -]{SCALE})*"
 ORDINAL: Final = rf"(?!seconds){_any(ORDINALS)}s?"
@@ -56,8 +51,8 @@ def spelled_value(words: str) -> float:
             total, current = total + (current or 1.0) * SCALES[word], 0.0
         elif word == "hundred":
             current = (current or 1.0) * 100
-        elif word in CARDINALS:
-            current += CARDINALS[word]
+        elif word in NUMBER_WORDS:
+            current += NUMBER_WORDS[word]
         elif word in ORDINALS:
             if at and is_fraction(words):
                 return round((total + current) / ORDINALS[word], 6)

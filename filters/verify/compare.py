@@ -11,11 +11,12 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from filters.verify.formula import READINGS, read
-from filters.verify.notation import DAYS, meaning, notation
-from filters.verify.plain import NUMBER_WORDS, plain
+from filters.verify.notation import meaning, notation
+from filters.verify.plain import plain
 from filters.verify.quantity import compare_quantities, doubt, read_quantity, split_unit
 from filters.verify.regions import is_region, same_equation, same_region
 from filters.verify.values import Formula, UnreadableError, distance, same_value, value_at
+from synth.text.numbers import DAYS, NUMBER_WORDS
 from synth.text.sentences import sentences
 from synth.verdicts import Check, Verdict
 

@@ -12,12 +12,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-MONTH = (
-    "(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
-    "|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
-)
+from synth.text.numbers import DAYS, MONTH, MONTHS
+
 # 10-15 is a range, but 10-15+x, 2^{10-15} and 10 - 15, with blanks, are to be worked out
 ALONE = r"(?<!\S)(?<![-+*/^=<>] ){}(?!\S)(?! ?[-+*/^=<>\\])"
 PART = r"[$\u20ac\u00a3]?\d+(?:[.,]\d+)*"
