@@ -15,7 +15,7 @@ from filters.contamination.ngrams import Hit, NgramIndex
 from filters.contamination.text import code_form, plain
 
 
-class Finding(NamedTuple):
+class Match(NamedTuple):
     """What the two tiers say of a row."""
 
     hit: Hit | None
@@ -44,7 +44,7 @@ class Index:
         name, row = self.owners[item]
         return f"{name}#{row}"
 
-    def look(self, rows: Sequence[Sequence[str]], most: int) -> list[Finding]:
+    def look(self, rows: Sequence[Sequence[str]], most: int) -> list[Match]:
         """For each row, whose texts are given, the first hit and the `most` nearest items."""
         parts = [[Looked(plain(text), code_form(text)) for text in row] for row in rows]
         flat = [(number, text.words) for number, row in enumerate(parts) for text in row]
@@ -53,7 +53,7 @@ class Index:
         for (number, _), hit in zip(flat, found, strict=True):
             hits[number] = hits[number] or hit
         near = self.neighbours.nearest(parts, most)
-        return [Finding(hit, one) for hit, one in zip(hits, near, strict=True)]
+        return [Match(hit, one) for hit, one in zip(hits, near, strict=True)]
 
 
 def build(benchmarks: Sequence[Items], ngram_words: int, short_ngram_words: int) -> Index:

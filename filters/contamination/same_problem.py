@@ -33,8 +33,13 @@ class SameProblem(Model):
     )
 
     async def judge(
-        self, row: Row, near: Sequence[Neighbour], items: Sequence[str], teacher: Teacher, seed: int
-    ) -> Answer:
+        self,
+        row: SuspectRow,
+        near: Sequence[Neighbour],
+        items: Sequence[str],
+        teacher: Teacher,
+        seed: int,
+    ) -> SuspectVerdict:
         """What the teacher says of the row and its neighbours. `items` are all benchmark items."""
         unread = False
         for neighbour in near[: self.most]:
@@ -45,18 +50,18 @@ class SameProblem(Model):
             if reply.fault or not said:
                 unread = True
             elif said[-1].lower() == "same":
-                return Answer(neighbour, unread)
-        return Answer(None, unread)
+                return SuspectVerdict(neighbour, unread)
+        return SuspectVerdict(None, unread)
 
 
-class Row(NamedTuple):
+class SuspectRow(NamedTuple):
     """What is judged."""
 
     id: str
     text: str
 
 
-class Answer(NamedTuple):
+class SuspectVerdict(NamedTuple):
     """The item that the row is the same problem as, if any, and whether a reply was unusable."""
 
     same: Neighbour | None

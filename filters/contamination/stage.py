@@ -18,8 +18,8 @@ import pyarrow as pa
 from pydantic import BeforeValidator, Field, model_validator
 
 from filters.contamination.benchmark import Benchmark
-from filters.contamination.index import Finding, Index, index_of, items_of
-from filters.contamination.same_problem import Answer, Row, SameProblem, template
+from filters.contamination.index import Index, Match, index_of, items_of
+from filters.contamination.same_problem import SameProblem, SuspectRow, SuspectVerdict, template
 from synth.batch import Batch
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.errors import InputError
@@ -104,7 +104,7 @@ class Decontaminate(ShardStage):
         index = await asyncio.to_thread(self.index)
         rows, findings = await asyncio.to_thread(self._look, index, table, place)
 
-        async def decide(row: Row, finding: Finding) -> _Decision:
+        async def decide(row: SuspectRow, finding: Match) -> _Decision:
             decision = await self._decide(index, row, finding, place)
             place.done(1)
             return decision
@@ -117,19 +117,23 @@ class Decontaminate(ShardStage):
 
         return index_of(tuple(self.against), self.ngram_words, self.short_ngram_words)
 
-    def _look(self, index: Index, table: pa.Table, place: Place) -> tuple[list[Row], list[Finding]]:
+    def _look(
+        self, index: Index, table: pa.Table, place: Place
+    ) -> tuple[list[SuspectRow], list[Match]]:
 
         columns = [Batch(table, place.subject).texts]
         if place.kind is Kind.ANSWERS:
             columns.insert(0, Batch(table, "prompt").texts)
         parts = [[text for text in row if text] for row in zip(*columns, strict=True)]
         rows = [
-            Row(id_, "\n\n".join(texts))
+            SuspectRow(id_, "\n\n".join(texts))
             for id_, texts in zip(table["id"].to_pylist(), parts, strict=True)
         ]
         return rows, index.look(parts, self.judge.most if self.judge else 1)
 
-    async def _decide(self, index: Index, row: Row, finding: Finding, place: Place) -> _Decision:
+    async def _decide(
+        self, index: Index, row: SuspectRow, finding: Match, place: Place
+    ) -> _Decision:
         """The verdict on one row, by the first tier that has one."""
         hit, near = finding
         value = near[0].similarity if near else 0.0
@@ -140,7 +144,7 @@ class Decontaminate(ShardStage):
         close = [neighbour for neighbour in near if neighbour.similarity >= self.candidate]
         if self.judge is not None and close:
             assert place.teacher is not None
-            answer: Answer = await self.judge.judge(
+            answer: SuspectVerdict = await self.judge.judge(
                 row, close, index.texts, place.teacher, place.seed
             )
             if answer.same is not None:

@@ -92,7 +92,7 @@ class Date(NamedTuple):
     day: int | None
 
 
-class Source(NamedTuple):
+class SourceFacts(NamedTuple):
     """What a source states, read generously."""
 
     values: frozenset[float]
@@ -100,7 +100,7 @@ class Source(NamedTuple):
 
 
 @lru_cache(maxsize=256)  # a chunk is rewritten several times
-def read_source(text: str) -> Source:
+def read_source(text: str) -> SourceFacts:
     """Every number that the source can be said to state: digits inside words and addresses count,
     the parts of its dates, how many items its lists have, and 50 % as a half."""
     whole = [date for match in DATES.finditer(text) if (date := _date(match))]
@@ -115,9 +115,7 @@ def read_source(text: str) -> Source:
     found |= {float(count) for count in _list_lengths(text)}
     words = {word.removesuffix("s") for word in re.findall(r"[a-z]+", text.lower())}
     implied = {IMPLIED[word] for word in words & IMPLIED.keys()}
-    implied |= {
-        NUMBER_WORDS[word] for word in words & NUMBER_WORDS.keys()
-    }
+    implied |= {NUMBER_WORDS[word] for word in words & NUMBER_WORDS.keys()}
     units = {  # two weeks are fourteen days
         _value(match) * IMPLIED[unit]
         for match in DIGITS.finditer(text)
@@ -126,16 +124,16 @@ def read_source(text: str) -> Source:
     found |= implied | units
     shares = {value * 100 for value in found if 0 < value < 1}
     shares |= {value / 100 for value in found if 0 < value <= 100}
-    return Source(frozenset(round(value, 6) for value in found | shares), dates)
+    return SourceFacts(frozenset(round(value, 6) for value in found | shares), dates)
 
 
-def new_dates(text: str, source: Source) -> list[str]:
+def new_dates(text: str, source: SourceFacts) -> list[str]:
     """The dates of the text that the source does not have, as written, in order."""
     found = ((match[0], _date(match)) for match in DATES.finditer(text))
     return [written for written, date in found if date and not _has_date(date, source)]
 
 
-def new_numbers(text: str, source: Source) -> list[str]:
+def new_numbers(text: str, source: SourceFacts) -> list[str]:
     """The numbers of the text that the source does not state, as written, in order.
 
     Dates, and numbers that only order or count the text's own parts, are left out.
@@ -162,7 +160,7 @@ def new_numbers(text: str, source: Source) -> list[str]:
     return new
 
 
-def _states(value: float, before: str, source: Source) -> bool:
+def _states(value: float, before: str, source: SourceFacts) -> bool:
     if round(value, 6) in source.values:
         return True
     about = ABOUT.search(before)
@@ -173,7 +171,7 @@ def _states(value: float, before: str, source: Source) -> bool:
     return any(low <= one <= high for one in source.values)
 
 
-def _has_date(date: Date, source: Source) -> bool:
+def _has_date(date: Date, source: SourceFacts) -> bool:
     """Whether the source has it, each part that this date names included."""
     for one in source.dates:
         if one.month != date.month or (date.day is not None and one.day != date.day):

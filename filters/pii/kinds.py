@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 
-class Kind(StrEnum):
+class PiiKind(StrEnum):
     """What is found."""
 
     EMAIL = "email"
@@ -27,6 +27,6 @@ class Kind(StrEnum):
 class Span(NamedTuple):
     """One finding: text[start:end]."""
 
-    kind: Kind
+    kind: PiiKind
     start: int
     end: int

@@ -20,9 +20,9 @@ from pydantic import ConfigDict, Field, model_validator
 
 from filters.entry import list_schema
 from filters.pii.find import counted, find
-from filters.pii.kinds import Kind, Span
+from filters.pii.kinds import PiiKind, Span
 from synth.engine.stage import Outcome, Place, ShardStage
-from synth.kind import Kind as Records
+from synth.kind import Kind
 from synth.record import (
     EMPTY_STEP,
     RECORD,
@@ -47,10 +47,8 @@ class Redact(ShardStage):
 
     model_config = ConfigDict(json_schema_extra=list_schema("kinds"))
     name: ClassVar[str] = "redact"
-    takes: ClassVar[frozenset[Records]] = frozenset(
-        {Records.PROMPTS, Records.DOCUMENTS, Records.ANSWERS}
-    )
-    kinds: tuple[Kind, ...] = Field(tuple(Kind), min_length=1, description="what is replaced")
+    takes: ClassVar[frozenset[Kind]] = frozenset({Kind.PROMPTS, Kind.DOCUMENTS, Kind.ANSWERS})
+    kinds: tuple[PiiKind, ...] = Field(tuple(PiiKind), min_length=1, description="what is replaced")
     mask: str = Field("[{kind}]", description="what stands there then; {kind} is EMAIL, PHONE …")
 
     @model_validator(mode="before")

@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from filters.pii.find import counted, find
-from filters.pii.kinds import Kind, Span
+from filters.pii.kinds import PiiKind, Span
 from synth.batch import Batch
 from synth.model import Model
 from synth.verdicts import Verdicts
@@ -22,7 +22,9 @@ class Pii(Model):
     """
 
     name: ClassVar[str] = "pii"
-    kinds: tuple[Kind, ...] = Field(tuple(Kind), min_length=1, description="what is looked for")
+    kinds: tuple[PiiKind, ...] = Field(
+        tuple(PiiKind), min_length=1, description="what is looked for"
+    )
     max_found: int = Field(0, ge=0, description="findings that a text may hold and stay")
 
     def judge(self, batch: Batch) -> Verdicts:
@@ -37,5 +39,5 @@ class Pii(Model):
     def _reason(self, spans: Sequence[Span]) -> str | None:
         if len(spans) <= self.max_found:
             return None
-        secret = any(span.kind is Kind.SECRET for span in spans)
+        secret = any(span.kind is PiiKind.SECRET for span in spans)
         return "secret_found" if secret else "pii_found"

@@ -13,7 +13,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from filters.verify.code_block import program_in
-from filters.verify.code_judge import Judge
+from filters.verify.code_judge import CodeJudge
 from filters.verify.code_tests import FunctionTests, ProgramTests, UnusableTestsError, read_tests
 from filters.verify.sandbox import literal
 from filters.verify.sandbox.backend import NoSandboxError
@@ -95,7 +95,7 @@ class Code(Model):
     def _run(self, tasks: Sequence[Task]) -> list[Check]:
         """The check of each task."""
         with self._sandbox() as sandbox, ThreadPoolExecutor(min(AT_ONCE, len(tasks))) as threads:
-            judge = Judge(sandbox, self.command(), self.budget)
+            judge = CodeJudge(sandbox, self.command(), self.budget)
             return list(threads.map(lambda task: judge.check(*task[1:]), tasks))
 
     @property

@@ -14,7 +14,7 @@ DEFINES: Final = re.compile(r"^(?:async def|def|class)\b", re.MULTILINE)
 PYTHON: Final = frozenset({"python", "py", "python3"})
 
 
-class Program(NamedTuple):
+class ExtractedCode(NamedTuple):
     """What is to be run."""
 
     blocks: list[str]
@@ -28,7 +28,7 @@ class Program(NamedTuple):
         return ([block for block in self.blocks if DEFINES.search(block)] or self.blocks)[-1]
 
 
-def program_in(text: str, languages: frozenset[str] | None = PYTHON) -> Program:
+def program_in(text: str, languages: frozenset[str] | None = PYTHON) -> ExtractedCode:
     """The blocks that name one of the languages (None: any), else those that name none.
 
     The whole text is the only block where there are none of either kind.
@@ -40,5 +40,5 @@ def program_in(text: str, languages: frozenset[str] | None = PYTHON) -> Program:
     ]
     named = [block for block in found if block.language] or found
     if not named:
-        return Program([text], marked=False)
-    return Program([block.code for block in named], marked=True)
+        return ExtractedCode([text], marked=False)
+    return ExtractedCode([block.code for block in named], marked=True)

@@ -13,9 +13,9 @@ from filters.verify.sandbox import literal
 from filters.verify.sandbox.literal import TooLargeError
 from filters.verify.sandbox.pool import Sandbox
 from filters.verify.sandbox.run import (
-    Answer,
     Budget,
     OutsideKillError,
+    Submission,
     check_function,
     run_program,
 )
@@ -25,7 +25,7 @@ SHOWN_CHARS: Final = 120
 MOST_ARGUMENT: Final = 131_000  # bytes; Linux: MAX_ARG_STRLEN
 
 
-class Judge:
+class CodeJudge:
     """Checks answers, and knows which tests can show nothing. For many threads."""
 
     def __init__(self, sandbox: Sandbox, command: Sequence[str], budget: Budget) -> None:
@@ -54,7 +54,7 @@ class Judge:
         """
         if self.command:
             return Check(Verdict.UNVERIFIED, "the tests call a function, which needs Python")
-        answer = Answer(prompt, *program_in(text), ready=tests.ready)
+        answer = Submission(prompt, *program_in(text), ready=tests.ready)
         answer.job()  # raises before anything is run
         key = hashlib.sha256(tests.job).digest()
         if key not in self._empty:
@@ -72,7 +72,7 @@ class Judge:
             self._telling.add(key)
         return self._held(tests, answer, in_place=True)
 
-    def _held(self, tests: FunctionTests, answer: Answer | object, **how: bool) -> Check:
+    def _held(self, tests: FunctionTests, answer: Submission | object, **how: bool) -> Check:
         return twice(
             lambda: self.sandbox.use(
                 lambda lane: check_function(lane, tests.job, answer, self.budget, **how)

@@ -25,7 +25,7 @@ QUOTED = re.compile(
 LANGUAGE_END = re.compile(r"[^\w+#.-]")
 
 
-class Block(NamedTuple):
+class CodeBlock(NamedTuple):
     """A fenced block."""
 
     language: str
@@ -35,7 +35,7 @@ class Block(NamedTuple):
     closed: bool
 
 
-def blocks(text: str) -> list[Block]:
+def blocks(text: str) -> list[CodeBlock]:
     """The fenced blocks of a text, in order."""
     return [_block(found) for found in FENCED.finditer(text)] if _has_fence(text) else []
 
@@ -61,11 +61,11 @@ def _has_fence(text: str) -> bool:
     return "```" in text or "~~~" in text
 
 
-def _block(found: re.Match[str]) -> Block:
+def _block(found: re.Match[str]) -> CodeBlock:
     code = found["code"]
     if not found["closed"]:
         code = f"{code}\n"
     if indent := len(found["indent"]):
         code = re.sub(rf"(?m)^[ \t]{{1,{indent}}}", "", code)
     language = LANGUAGE_END.split(found["info"].strip(), maxsplit=1)[0].lower()
-    return Block(language, code, found["closed"] is not None)
+    return CodeBlock(language, code, found["closed"] is not None)

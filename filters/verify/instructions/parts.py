@@ -11,7 +11,7 @@ PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 FIRST_UNSPACED = "\u2e80"  # Chinese and Japanese from here on
 
 
-class UnreadableError(ValueError):
+class ParameterError(ValueError):
     """The instruction's parameters cannot be read; the message says which."""
 
 
@@ -48,35 +48,35 @@ def unfenced(text: str) -> str:
 
 
 def number(given: Mapping[str, Any], name: str) -> int:
-    """A parameter that is a number. Raises `UnreadableError`."""
+    """A parameter that is a number. Raises `ParameterError`."""
     value = given.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UnreadableError(f"`{name}` is {value!r}; expected a number")
+        raise ParameterError(f"`{name}` is {value!r}; expected a number")
     return int(value)
 
 
 def string(given: Mapping[str, Any], name: str) -> str:
-    """A parameter that is a text. Raises `UnreadableError`."""
+    """A parameter that is a text. Raises `ParameterError`."""
     value = given.get(name)
     if not isinstance(value, str) or not value.strip():
-        raise UnreadableError(f"`{name}` is {value!r}; expected a text")
+        raise ParameterError(f"`{name}` is {value!r}; expected a text")
     return value
 
 
 def strings(given: Mapping[str, Any], name: str) -> list[str]:
-    """A parameter that is a list of texts. Raises `UnreadableError`."""
+    """A parameter that is a list of texts. Raises `ParameterError`."""
     value = given.get(name)
     if (
         not isinstance(value, list)
         or not value
         or not all(isinstance(one, str) and one for one in value)
     ):
-        raise UnreadableError(f"`{name}` is {value!r}; expected a list of texts")
+        raise ParameterError(f"`{name}` is {value!r}; expected a list of texts")
     return value
 
 
 def related(found: int, relation: object, wanted: int) -> bool:
-    """`at least`, `at most`, `exactly`, `less than` or `around`. Raises `UnreadableError`."""
+    """`at least`, `at most`, `exactly`, `less than` or `around`. Raises `ParameterError`."""
     match relation:
         case "at least":
             return found >= wanted
@@ -88,6 +88,6 @@ def related(found: int, relation: object, wanted: int) -> bool:
             return found < wanted
         case "around":  # within a tenth, as open-instruct counts it
             return abs(found - wanted) <= max(round(wanted / 10), 1)
-    raise UnreadableError(
+    raise ParameterError(
         f"the relation is {relation!r}; known: at least, at most, exactly, less than, around"
     )

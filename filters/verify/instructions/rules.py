@@ -18,7 +18,7 @@ import orjson
 
 from filters.verify.instructions.parts import (
     PUNCTUATION,
-    UnreadableError,
+    ParameterError,
     bare_words,
     number,
     occurrences,
@@ -34,7 +34,7 @@ from synth.text.sentences import paragraphs, sentences
 Given = Mapping[str, Any]
 NO_JSON: Final = object()
 Rule = Callable[[str, Given], bool]
-"""(text, parameters) -> whether it follows. Raises `UnreadableError` for bad parameters."""
+"""(text, parameters) -> whether it follows. Raises `ParameterError` for bad parameters."""
 
 CONJUNCTIONS = frozenset({"and", "but", "for", "nor", "or", "so", "yet"})
 PRONOUNS = frozenset({
@@ -200,11 +200,11 @@ def quotation(text: str) -> bool:
 
 
 def response_language(text: str, given: Given) -> bool:
-    """Raises `UnreadableError` for a text too short to tell, where IFEval calls it followed."""
+    """Raises `ParameterError` for a text too short to tell, where IFEval calls it followed."""
 
     likely = probabilities(text)
     if not likely:
-        raise UnreadableError("the text is too short to tell its language")
+        raise ParameterError("the text is too short to tell its language")
     return max(likely, key=lambda code: likely[code]) == string(given, "language")
 
 
@@ -226,7 +226,7 @@ def keyword_counts(text: str, given: Given) -> bool:
     named = {given[name]: times for name, times in KEYWORD_TIMES.items() if name in given}
     wanted = given.get("counts", named)
     if not isinstance(wanted, Mapping) or not wanted:
-        raise UnreadableError(f"`counts` is {wanted!r}; expected keyword: how often")
+        raise ParameterError(f"`counts` is {wanted!r}; expected keyword: how often")
     return all(occurrences(text, keyword) == count for keyword, count in wanted.items())
 
 

@@ -11,7 +11,7 @@ from typing import ClassVar
 import orjson
 from pydantic import Field
 
-from filters.verify.instructions.parts import UnreadableError
+from filters.verify.instructions.parts import ParameterError
 from filters.verify.instructions.rules import RULES
 from synth.batch import Batch, last_user_turn
 from synth.instructions.attached import Instruction
@@ -67,7 +67,7 @@ def check_text(text: str, instructions: Iterable[Instruction]) -> Check:
         try:
             # an empty text follows "no commas", but it is no answer
             holds = bool(text.strip()) and rule(text, one.given)
-        except UnreadableError as error:
+        except ParameterError as error:
             unknown.append(f"{one.id} ({error})")
             continue
         (followed if holds else broken).append(one.id)

@@ -9,7 +9,7 @@ import pytest
 from synth.batch import Batch
 from synth.text.markdown import (
     QUOTED,
-    Block,
+    CodeBlock,
     blocks,
     open_fence,
     without_blocks,
@@ -72,9 +72,9 @@ def test_the_end_of_a_sentence_is_seen_behind_its_closing_marks(text: str, ends:
 def test_a_block_has_a_language_and_no_indent_of_its_fence() -> None:
     text = "Run:\n  ```Python title=a\n  x\n  ```\nor\n~~~\n```\n~~~\n```sh\nls"
     assert blocks(text) == [
-        Block("python", "x\n", closed=True),
-        Block("", "```\n", closed=True),
-        Block("sh", "ls\n", closed=False),
+        CodeBlock("python", "x\n", closed=True),
+        CodeBlock("", "```\n", closed=True),
+        CodeBlock("sh", "ls\n", closed=False),
     ]
     assert open_fence(text)
     assert not open_fence(f"{text}\n```")
