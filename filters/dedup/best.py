@@ -15,8 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from filters.dedup.corpus import Corpus, store, stored
-from filters.dedup.findings import Findings
+from filters.dedup.corpus import Corpus, Findings, store, stored
 
 PRIORITY = "priority"
 CHUNK_ROWS = 10_000

@@ -11,11 +11,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from filters.dedup.corpus import Corpus, store, stored
-from filters.dedup.findings import Findings
-from filters.dedup.methods import Method
+from filters.dedup.corpus import Corpus, Findings, store, stored
+from filters.dedup.exact import Exact
+from filters.dedup.fuzzy import Fuzzy
+from filters.dedup.minhash import MinHash
+from filters.dedup.rouge import Rouge
+from filters.dedup.semantic import Semantic
 from synth.engine.stage import Outcome
 from synth.record import add_scores, rejects
+
+Method = Exact | MinHash | Fuzzy | Rouge | Semantic
 
 
 def save_decisions(corpus: Corpus, findings: Sequence[Findings], released: int = 0) -> None:

@@ -8,8 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.dedup.corpus import Corpus, store
-from filters.dedup.findings import Findings
+from filters.dedup.corpus import Corpus, Findings, store
 from synth.batch import Batch
 from synth.model import Model
 from synth.text.words import hash64, nfkc

@@ -15,8 +15,7 @@ from pydantic import Field
 from rapidfuzz.fuzz import ratio
 
 from filters.dedup.blocking import Blocking
-from filters.dedup.corpus import Corpus, store, stored
-from filters.dedup.findings import Findings
+from filters.dedup.corpus import Corpus, Findings, store, stored
 from filters.dedup.short import band_keys, decide_by_scorer, shared_keys, short_texts, store_ragged
 from synth.batch import Batch
 from synth.model import Model

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from filters.dedup.corpus import Corpus, store
-from filters.dedup.findings import Findings
+from filters.dedup.corpus import Corpus, Findings, store
 from filters.dedup.shingles import Ragged, band_hashes, shingles
 from filters.dedup.verified import decide_by_sets
 from synth.batch import Batch

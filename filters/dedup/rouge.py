@@ -14,8 +14,7 @@ from pydantic import Field
 from rapidfuzz.distance import Indel
 
 from filters.dedup.blocking import Blocking, rare_first, told_apart
-from filters.dedup.corpus import Corpus
-from filters.dedup.findings import Findings
+from filters.dedup.corpus import Corpus, Findings
 from filters.dedup.short import decide_by_scorer, joined, short_texts, store_ragged, word_hashes
 from synth.batch import Batch
 from synth.model import Model

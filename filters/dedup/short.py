@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from rapidfuzz.process import cpdist
 
 from filters.dedup.blocking import Blocking, Keys
-from filters.dedup.corpus import Corpus, store
+from filters.dedup.corpus import Corpus, Findings, store
 from filters.dedup.exact import normal
-from filters.dedup.findings import Findings
 from synth.compiled import compiled
 from synth.text.words import parts_of_words
 

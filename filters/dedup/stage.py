@@ -17,13 +17,11 @@ from numpy.typing import NDArray
 from pydantic import Field, model_serializer, model_validator
 
 from filters.dedup.best import PRIORITY, best_first, by_score, in_corpus_order, reordered
-from filters.dedup.corpus import Corpus, store, stored
-from filters.dedup.decision import load_decision, save_decisions
+from filters.dedup.corpus import Corpus, Findings, store, stored
+from filters.dedup.decision import Method, load_decision, save_decisions
 from filters.dedup.exact import Exact
-from filters.dedup.findings import Findings
 from filters.dedup.fuzzy import Fuzzy
 from filters.dedup.index import ReleaseIndex, shards_of
-from filters.dedup.methods import Method
 from filters.dedup.minhash import MinHash
 from filters.dedup.rouge import Rouge
 from filters.dedup.semantic import Semantic

@@ -12,8 +12,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from filters.verify.code_block import program_in
-from filters.verify.code_judge import CodeJudge
+from filters.verify.code_judge import CodeJudge, program_in
 from filters.verify.code_tests import FunctionTests, ProgramTests, UnusableTestsError, read_tests
 from filters.verify.sandbox import literal
 from filters.verify.sandbox.backend import NoSandboxError

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from filters.verify.code import Code
-from filters.verify.code_block import program_in
-from filters.verify.code_judge import CodeJudge
+from filters.verify.code_judge import CodeJudge, program_in
 from filters.verify.code_tests import UnusableTestsError, read_tests, same_output
 from filters.verify.sandbox.pool import Sandbox
 from synth.batch import Batch

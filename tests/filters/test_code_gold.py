@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from filters.verify.code_block import program_in
-from filters.verify.code_judge import CodeJudge
+from filters.verify.code_judge import CodeJudge, program_in
 from filters.verify.code_tests import FunctionTests, read_tests
 from filters.verify.sandbox.pool import AT_ONCE, Sandbox
 from filters.verify.sandbox.run import Budget, Submission, check_function

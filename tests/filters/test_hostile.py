@@ -21,7 +21,7 @@ import pytest
 from filters.catalogue import FILTERS, VERIFIERS
 from filters.contamination.text import code_form, plain
 from filters.pii.find import find
-from filters.verify.code_block import program_in
+from filters.verify.code_judge import program_in
 from filters.verify.code_tests import UnusableTestsError, read_tests
 from filters.verify.extract import final_answer
 from seeds.clean import cleaned
