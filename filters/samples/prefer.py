@@ -16,7 +16,8 @@ from typing import Annotated, Any, ClassVar
 import pyarrow as pa
 from pydantic import Field
 
-from filters.verify.extract import MOST_CHARS, final_answer
+from filters.verify.maths.boxes import LONGEST_ANSWER
+from filters.verify.maths.extract import final_answer
 from synth.batch import last_user_turn
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.kind import Kind
@@ -128,7 +129,7 @@ def by_verdict(
     right = [row for row in rows if verdicts[row] is Verdict.PASS]
     wrong = [row for row in rows if verdicts[row] is Verdict.FAIL]
     answers = {
-        row: final_answer(texts[row], prompts[row][:MOST_CHARS]) or texts[row] for row in wrong
+        row: final_answer(texts[row], prompts[row][:LONGEST_ANSWER]) or texts[row] for row in wrong
     }
     commonness = Counter(answers.values())
     pairs = []

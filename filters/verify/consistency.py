@@ -13,8 +13,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from filters.verify.compare import compare
-from filters.verify.extract import MOST_CHARS, final_answer
+from filters.verify.maths.boxes import LONGEST_ANSWER
+from filters.verify.maths.compare import compare
+from filters.verify.maths.extract import final_answer
 from synth.batch import Batch
 from synth.model import Model
 from synth.samples import groups
@@ -39,11 +40,12 @@ class Consistency(Model):
         """One check per row; the note says how many agree on what."""
 
         found = (
-            final_answer(text, prompt[:MOST_CHARS])
+            final_answer(text, prompt[:LONGEST_ANSWER])
             for text, prompt in zip(batch.texts, batch.prompts, strict=True)
         )
         answers = [
-            answer if answer is not None and len(answer) <= MOST_CHARS else None for answer in found
+            answer if answer is not None and len(answer) <= LONGEST_ANSWER else None
+            for answer in found
         ]
         checks: dict[int, Check] = {}
         votes = [rows for rows in groups(batch.table) if len(rows) >= self.min_samples]

@@ -23,7 +23,7 @@ from filters.contamination.text import code_form, plain
 from filters.pii.find import find
 from filters.verify.code_judge import program_in
 from filters.verify.code_tests import UnusableTestsError, read_tests
-from filters.verify.extract import final_answer
+from filters.verify.maths.extract import final_answer
 from seeds.clean import cleaned
 from synth.batch import Batch
 from synth.generate.eliminate import eliminate

@@ -10,7 +10,7 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-from filters.verify.values import TRANSCENDENT, Formula, UnreadableError, Work, call
+from filters.verify.maths.values import TRANSCENDENT, Formula, UnreadableError, Work, call
 
 MOST_CHARS = 1_000
 DEEPEST = 60

@@ -12,13 +12,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from filters.verify.compare import compare
-from filters.verify.evidence import quoted
-from filters.verify.extract import MOST_CHARS, final_answer, last_number, reference_answer
-from filters.verify.sentence import last_sentence, whole_text
+from filters.verify.maths.boxes import LONGEST_ANSWER
+from filters.verify.maths.compare import compare
+from filters.verify.maths.extract import final_answer, last_number, reference_answer
+from filters.verify.maths.sentence import last_sentence, whole_text
 from synth.batch import Batch, last_user_turn
 from synth.model import Model
-from synth.verdicts import Check, Verdict
+from synth.verdicts import Check, Verdict, quoted
 
 NO_ANSWER = "no final answer"
 RESTATED = re.compile(r"[\d\s.,]{1,40}(?:[-+*\u00d7x][\d\s.,]{1,40}){1,5}")
@@ -86,7 +86,7 @@ def check_text(text: str, reference: str | None, prompt: str, tolerance: float =
 
     if not reference or not reference.strip():
         return Check(Verdict.NOT_APPLICABLE, "no reference answer")
-    gold, prompt = reference_answer(reference), prompt[:MOST_CHARS]
+    gold, prompt = reference_answer(reference), prompt[:LONGEST_ANSWER]
     text = THOUGHT.sub("", text[text.rfind("</think>") + 1 :] if "<think>" not in text else text)
     if "\\boxed" not in text and (same := whole_text(gold, text)):
         return same
@@ -99,7 +99,7 @@ def check_text(text: str, reference: str | None, prompt: str, tolerance: float =
         return said or Check(Verdict.UNVERIFIED, NO_ANSWER)
     if RESTATED.fullmatch(given) and "".join(given.split()) in "".join(prompt.split()):
         return Check(Verdict.UNVERIFIED, "the question's calculation, not worked out")
-    if max(len(gold), len(given)) > MOST_CHARS:
+    if max(len(gold), len(given)) > LONGEST_ANSWER:
         return Check(Verdict.UNVERIFIED, "an answer longer than 10 kB")
     found = compare(gold, given, allowed, prompt)
     return Check(found.verdict, quoted(gold, given, found.note))
