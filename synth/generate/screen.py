@@ -10,19 +10,21 @@ import re
 from collections.abc import Callable, Iterable
 
 from synth.generate.elimination.demands import stems
-from synth.generate.elimination.signs import QUOTED, copied, framed, wrapped
+from synth.generate.elimination.signs import copied, wrapped
 from synth.generate.reasons import Limits, Reason
 from synth.teacher.protocol import Reply
 from synth.text.chat import next_turn, template_token
+from synth.text.courtesies import has_courtesies
 from synth.text.ends import cut_end
 from synth.text.language import language, may_be
 from synth.text.loops import loop
+from synth.text.markdown import QUOTED, without_code
 from synth.text.refusal import refuses
+from synth.text.sentences import sentences_and_lines
 from synth.text.words import words_of
 
 Checks = Iterable[tuple[Reason, Callable[[], object]]]
 
-SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)]*\s+|(?<=[。！？])|\n+")
 # a bullet of any kind, "12.", "(12)", "b)", "iv.", "Step 12:", "- [ ]"
 LIST_ITEM = re.compile(
     r"^[ \t]{0,20}(?:[-*+\u2010-\u2015\u2022-\u2027\u25a0-\u25ff\u2610-\u2612\u2700-\u27bf\u00b7]"
@@ -64,7 +66,7 @@ def of_itself(text: str, beside: str, told: str, limits: Limits) -> Checks:
         (Reason.WRAPPED, lambda: wrapped(text) and not wrapped(beside)),
         (Reason.WRAPPED, lambda: template_token(text, beside) or next_turn(text, beside)),
         (Reason.REFUSED, lambda: refuses(text, beside) and not refuses(beside)),
-        (Reason.FRAMED, lambda: framed(text) and not framed(beside)),
+        (Reason.FRAMED, lambda: has_courtesies(text) and not has_courtesies(beside)),
         (Reason.LOOPING, lambda: loop(text).score > max(1, loop(beside).score)),
         (Reason.LANGUAGE, lambda: drifted(text, beside)),
         (Reason.CUT, lambda: cut_end(text) and not cut_end(beside)),
@@ -75,14 +77,14 @@ def of_itself(text: str, beside: str, told: str, limits: Limits) -> Checks:
 
 def drifted(text: str, beside: str) -> bool:
     """Whether what the text adds to the other, quotes left out, is surely in another language."""
-    parts = (part for part in SENTENCE_END.split(text) if part not in beside)
-    added = language(QUOTED.sub(" ", " ".join(parts)))
+    parts = (part for part in sentences_and_lines(text) if part not in beside)
+    added = language(QUOTED.sub(" ", without_code("\n".join(parts), " ")))
     return added is not None and not may_be(beside, added)
 
 
 def said_twice(text: str, beside: str) -> bool:
     """Whether the other text's first sentence, a long one, stands twice: both prompts are there."""
-    first_line = re.split(r"(?<=[.!?])\s|\n", beside.strip(), maxsplit=1)[0].strip(" .!?").lower()
+    first_line = next(iter(sentences_and_lines(beside)), "").strip(" .!?").lower()
     there = text.lower().count(first_line) if len(first_line) >= MIN_REPEATED else 0
     return there > max(1, beside.lower().count(first_line))
 

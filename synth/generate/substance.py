@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from synth.generate.chunk import FENCED, HEADING, LISTED, SENTENCE, TOKENS_PER_WORD, WORD
+from synth.generate.chunk import HEADING, LISTED, SENTENCE, TOKENS_PER_WORD, WORD
+from synth.text.markdown import FENCED
 
 FINISHED = re.compile(r"[.!?:\u3002\uff01\uff1f][\"')\]*_\u201d\u2019]*\s*$")
 ENTRIES = re.compile(rf"^(?:{LISTED.pattern}).*", re.MULTILINE)

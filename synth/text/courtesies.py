@@ -73,7 +73,7 @@ LEADS_IN = _begins(
 """Cut only behind a courtesy: a list needs its bare lead-in."""
 HANDS_OVER = re.compile(
     r"here(?:'s| is) (?:the|an?|my|your) (?:[\w-]+ ){0,3}"
-    r"(?:version|rewrite|response|translation|summary|text)\b[^.!?]*:$"
+    r"(?:version|rewrite|response|translation|summary|text|prompt|question)\b[^.!?]*:$"
 )
 ABOUT = re.compile(r", which is an?\b")  # "a Chola sandwich, which is a popular dish"
 
@@ -173,6 +173,11 @@ def ends(text: str, prompt: str = "") -> tuple[int, int]:
     in_code = found and not found[-1].closed and (found[-1].language or len(found) == 1)
     letter = SALUTATION.search(body) or (_speaks(prompt) and FIRST_PERSON.search(_said(body)))
     return start, len(text) if in_code or (letter and not SIGNED.search(body)) else end
+
+
+def has_courtesies(text: str) -> bool:
+    """Whether a text has an opener or a sign-off, as a reply has and a prompt has not."""
+    return ends(text) != (0, len(text))
 
 
 def _hangs_on(cut: str, rest: str) -> bool:

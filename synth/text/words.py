@@ -23,10 +23,9 @@ APOSTROPHES = "'\u2019"
 ASCII_WORD = re.compile(r"\w+(?:'\w+)*", re.ASCII)
 INSIDE_WORDS = str.maketrans(dict.fromkeys(f"_{APOSTROPHES}", " "))
 STOP_WORDS = frozenset({
-    "a", "an", "and", "are", "as", "at", "be", "by", "can", "could", "did", "do", "does", "for",
-    "from", "had", "has", "have", "how", "in", "into", "is", "it", "its", "not", "of", "on", "or",
-    "than", "that", "the", "their", "then", "this", "to", "was", "were", "what", "when", "where",
-    "which", "who", "why", "with", "would", "you", "your",
+    "a", "an", "and", "are", "as", "at", "be", "been", "by", "for", "from", "had", "has", "have",
+    "in", "into", "is", "it", "its", "of", "on", "or", "than", "that", "the", "their", "then",
+    "this", "to", "was", "were", "with",
 })  # fmt: skip
 """English words that say nothing about the subject of a text."""
 SHORT_CHARS = 5_000  # of nothing but marks: 20 ms

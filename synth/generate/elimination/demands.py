@@ -10,16 +10,13 @@ from __future__ import annotations
 import re
 from itertools import chain, pairwise
 
-from synth.text.words import words_of
+from synth.text.numbers import NUMBER_WORDS
+from synth.text.words import STOP_WORDS, words_of
 
-NUMBERS = {
-    name: str(value)
-    for value, name in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905  a list of words is read as words
-    )
-} | {"once": "1", "twice": "2", "dozen": "12", "fifteen": "15", "twenty": "20", "half": "1/2"}
+NUMBERS = {name: str(value) for name, value in NUMBER_WORDS.items()} | {
+    "once": "1", "twice": "2", "dozen": "12", "half": "1/2",
+}  # fmt: skip
 STEM_CHARS = 5  # "explain", "explains" and "explained" are one word; "explanation" is another
-GRAMMAR = frozenset("a an the of to in and or is are it its at for with that this as by be".split())  # noqa: SIM905  a list of words is read as words
 SURE = NUMBERS.keys() - {"one", "once", "half"}  # "one" may stand for anybody
 SENTENCE_END = re.compile(r"(?<=[.!?:])[\"'”’)]*\s+|\n+")
 CLAUSE_END = re.compile(
@@ -119,7 +116,7 @@ def _counts(text: str) -> dict[str, set[str]]:
 
 def stems(text: str) -> set[str]:
     """The beginnings of the text's words, without the commonest of grammar."""
-    return {word[:STEM_CHARS] for word in words_of(text) if word not in GRAMMAR}
+    return {word[:STEM_CHARS] for word in words_of(text) if word not in STOP_WORDS}
 
 
 def _digits(text: str) -> set[str]:

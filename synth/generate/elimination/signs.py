@@ -20,17 +20,6 @@ LABELS = re.compile(
 WRAPPED = re.compile(
     r"\s*(?:\{\s*[\"']\w+[\"']\s*:.*\}|```.*```|(\*\*|__)(?:(?!\1).)+\1)\s*", re.DOTALL
 )
-OPENER = re.compile(
-    r"\W*(?:sure|certainly|absolutely|of course|great question)\b ?[!,.:]"
-    r"|\W*here(?:'s| is) [^.\n]{0,80}\b(?:prompt|version|question|rewrite)\b[^.\n]{0,80}:",
-    re.IGNORECASE,
-)
-SIGN_OFF = re.compile(
-    r"\b(?:i hope (?:this|that|it)|let me know if (?:you'd like|you would like|you need)"
-    r"|feel free to ask|would you like me to)\b[^\n]{0,120}\Z",
-    re.IGNORECASE,
-)
-QUOTED = re.compile(r"\"[^\"\n]*\"|“[^“”\n]*”|«[^«»\n]*»|(?<!\w)'[^'\n]*'(?!\w)|`[^`\n]*`")
 
 
 def wrapped(text: str) -> bool:
@@ -44,9 +33,3 @@ def copied(text: str, beside: str, told: str) -> bool:
         return True
     runs = shingles(told, COPIED_WORDS) - shingles(beside, COPIED_WORDS)
     return not runs.isdisjoint(shingles(text, COPIED_WORDS))
-
-
-def framed(text: str) -> bool:
-    """Whether the teacher speaks to its asker before or after the prompt."""
-    plain = text.replace("\u2019", "'")
-    return bool(OPENER.match(plain) or SIGN_OFF.search(plain[-300:]))
