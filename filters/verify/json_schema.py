@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
-from filters.verify.instructions.parts import unfenced
 from synth.batch import Batch
 from synth.model import Model
 from synth.paths import InputPath
 from synth.teacher.schema import BrokenError, conformed, read_schema
+from synth.text.markdown import unfenced
 from synth.verdicts import Check, Verdict
 
 MOST_CHARS = 1_000_000

@@ -57,6 +57,13 @@ def without_code(text: str, instead: str = "") -> str:
     return CODE_SPAN.sub(instead, text) if "`" in text else text
 
 
+def unfenced(text: str) -> str:
+    """The code of a text that is one fenced block; any other text as it is, stripped."""
+    text = text.strip()
+    found = FENCED.fullmatch(text)
+    return found["code"].strip() if found and found["closed"] else text
+
+
 def _has_fence(text: str) -> bool:
     return "```" in text or "~~~" in text
 

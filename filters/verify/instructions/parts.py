@@ -39,14 +39,6 @@ def occurrences(text: str, phrase: str, flags: int = re.IGNORECASE) -> int:
     return len(re.findall(words_of_it, text, flags))
 
 
-def unfenced(text: str) -> str:
-    """Without the code fence around the whole, if there is one."""
-    text = text.strip()
-    head, _, rest = text.partition("\n")
-    fenced = re.fullmatch(r"```\w*\s*", head) and rest.endswith("```")
-    return rest[:-3].strip() if fenced else text
-
-
 def number(given: Mapping[str, Any], name: str) -> int:
     """A parameter that is a number. Raises `ParameterError`."""
     value = given.get(name)

@@ -25,10 +25,10 @@ from filters.verify.instructions.parts import (
     related,
     string,
     strings,
-    unfenced,
     words,
 )
 from synth.text.language import probabilities
+from synth.text.markdown import unfenced
 from synth.text.sentences import paragraphs, sentences
 
 Given = Mapping[str, Any]
