@@ -1,4 +1,4 @@
-"""The `trim` stage: courtesies leave the front and the end of an answer, and the answer stays.
+"""The `trim` stage cuts courtesies off the start and the end of answers.
 
 - trim
 
@@ -52,21 +52,21 @@ class Trimmed(NamedTuple):
 
 
 class Trim(ShardStage):
-    """Cuts courtesies off the front and the end of answers and rewritten texts; no row leaves.
+    """Cuts courtesies off the start and the end of answers and rewritten texts; rejects no row.
 
-    "Certainly! Here is …:" and "Let me know if …" go. A bare "Here is a list:", a letter's own
-    close, lists, code, quotations and role-play stay, and so does what the prompt demands. A row
-    that is changed is a new one: the step in its trail holds what was cut, and the scores of its
-    old text are not carried over, so put `trim` before the stages whose scores you want to keep.
+    "Certainly! Here is …:" and "Let me know if …" are cut. A bare "Here is a list:", a letter's own
+    close, lists, code, quotations and role-play stay, and so does a phrase that the prompt demands.
+    A changed row gets a new id, and the step in its trail holds what was cut. The scores of its old
+    text are not kept, so put `trim` before the stages whose scores you want to keep.
     """
 
     name: ClassVar[str] = "trim"
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.DOCUMENTS, Kind.ANSWERS})
-    openers: bool = Field(True, description="cut at the front")
-    sign_offs: bool = Field(True, description="cut at the end")
+    openers: bool = Field(True, description="cut openers at the start")
+    sign_offs: bool = Field(True, description="cut sign-offs at the end")
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:  # noqa: ARG002  the same everywhere
-        """The outcome of one shard, worked out beside the event loop."""
+        """The outcome of one shard, computed in a thread."""
         return await asyncio.to_thread(self.trim, table)
 
     def trim(self, table: pa.Table) -> Outcome:
@@ -140,7 +140,7 @@ def _derived(
     cuts: Sequence[dict[str, str]],
     after: dict[str, list[str | None]],
 ) -> pa.Table:
-    """The changed rows, a step further. How a text ended before is known behind it as well."""
+    """The changed rows with a new step, which keeps the finish reason of the last one."""
 
     ids, finished = table["id"].to_pylist(), last_step(table, "finish_reason")
     steps = [

@@ -1,4 +1,4 @@
-"""All items of a recipe's benchmarks, as both tiers look them up."""
+"""The index over all items of a recipe's benchmarks, for both tiers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from filters.contamination.text import code_form, plain
 
 
 class Match(NamedTuple):
-    """What the two tiers say of a row."""
+    """The findings of the two tiers for a row."""
 
     hit: Hit | None
     near: list[Neighbour]

@@ -1,7 +1,7 @@
 """Tier 1: n-grams of words that a benchmark item and a row share.
 
-13 words as GPT-3 (arXiv:2005.14165, appendix C) and most since, 8 for short items. What several
-items of a benchmark have in common is how it asks, not what, and is no evidence.
+They have 13 words, as in GPT-3 (arXiv:2005.14165, appendix C) and most work since; 8 for short
+items. An n-gram of several items of a benchmark is a phrase of the benchmark, and no evidence.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Tier 3: the teacher says whether a row is the same problem as the item that it is near.
+"""Tier 3: the teacher decides whether a row and a similar item are the same problem.
 
 Source: the LLM decontaminator, arXiv:2311.04850, section 4. Ours asks for the item's solution to be
 given away, so that a problem with other numbers is another problem, and stops at the first yes.
@@ -25,9 +25,11 @@ VERDICT = re.compile(r"\b(same|different)\b", re.IGNORECASE)
 
 
 class SameProblem(Model):
-    """Asks the teacher about the nearest items of a row, one after the other, until one is it."""
+    """Asks the teacher about the nearest items of a row, one by one, up to the first match."""
 
-    most: int = Field(3, ge=1, le=10, description="items that are asked about, the nearest first")
+    most: int = Field(
+        3, ge=1, le=10, description="largest number of items to ask about, the nearest first"
+    )
     sampling: Sampling = Field(
         Sampling(temperature=0, max_tokens=2048), description="how the teacher samples"
     )
@@ -55,7 +57,7 @@ class SameProblem(Model):
 
 
 class SuspectRow(NamedTuple):
-    """What is judged."""
+    """A row to judge."""
 
     id: str
     text: str

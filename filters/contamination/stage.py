@@ -1,10 +1,10 @@
-"""The `decontaminate` stage: rows that hold benchmark items leave, each with the item it holds.
+"""The `decontaminate` stage rejects rows that contain benchmark items, and names the items.
 
 decontaminate: {against: [gsm8k, humaneval, exam.jsonl]}
 decontaminate: {against: [gsm8k], judge: {}}
 
-Three tiers: shared n-grams, the nearest items by characters, and the teacher's word on the nearest
-ones. The reason names tier and benchmark, so that every manifest and report counts them:
+It has three tiers: shared n-grams, the nearest items by characters, and the teacher's judgement of
+the nearest ones. The reason names tier and benchmark, so manifests and reports count them:
 `ngram_of_gsm8k`, `close_to_gsm8k`, `same_as_gsm8k`.
 """
 
@@ -41,10 +41,10 @@ def _null_means_defaults(value: object) -> object:
 
 
 class Decontaminate(ShardStage):
-    """Drops rows that hold an item of a benchmark: its words, or, rephrased, its content.
+    """Rejects rows that contain an item of a benchmark, verbatim or rephrased.
 
-    Prompts and documents are looked at as they are, of answers both prompt and text. The score is
-    the likeness of the nearest item, whose place the note tells (`gsm8k#17` is its 18th row).
+    Rows with an answer are searched in both prompt and text. The score is the likeness of the
+    nearest item; the note names its place (`gsm8k#17` is the 18th row of GSM8K).
     """
 
     name: ClassVar[str] = "decontaminate"

@@ -1,4 +1,4 @@
-"""Texts as contamination is looked for in them: without case, punctuation and letter forms.
+"""Normalises texts before the search for contamination: no case, punctuation or letter forms.
 
 "Josh's house: $80,000"      ->  "josh s house 80 000"
 "def topKElements(my_list):" ->  "def top k elements my list"

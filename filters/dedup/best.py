@@ -1,4 +1,4 @@
-"""Which of several duplicates stays: the first one, the longest, or the one of the highest score.
+"""Decides which of several duplicates stays: the first, the longest, or the best by a score.
 
 A decision goes through the rows in order, and a row leaves for the sake of an earlier one that
 stays. So the better ones are put first: the same decision, over signatures in another order.

@@ -1,4 +1,4 @@
-"""The signatures of all shards as one corpus, read from disk where they are looked at.
+"""The signatures of all shards as one corpus, read from disk when needed.
 
 A shard's folder, after `sign` of all three methods:
 

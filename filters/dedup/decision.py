@@ -1,4 +1,4 @@
-"""What `dedup` decided about one shard: which method drops which row, and for the sake of which."""
+"""The decision of `dedup` about one shard: which method rejects which row, and its nearest row."""
 
 from __future__ import annotations
 

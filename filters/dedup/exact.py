@@ -1,4 +1,4 @@
-"""`exact`: the same text, but for case, white space and ways of writing the same character."""
+"""`exact`: equal texts; case, white space and Unicode forms do not count."""
 
 from __future__ import annotations
 

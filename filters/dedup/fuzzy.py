@@ -1,7 +1,7 @@
 """`fuzzy`: short texts that differ by a few characters, where n-grams of five words are too coarse.
 
-Every pair would be too many (20,000 prompts are 200 million pairs), so only texts are compared that
-share a band of MinHash over their characters.
+All pairs are too many (20,000 prompts have 200 million), so only texts that share a band of MinHash
+over their characters are compared.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`minhash`: texts that share most of their word 5-grams, found by MinHash and then verified.
 
-Bands of MinHash only find candidates; what decides is the true Jaccard similarity of the sets, so
-nothing below the threshold is ever dropped.
+Bands of MinHash only find candidates. The true Jaccard similarity of the sets decides, so no text
+below the threshold is rejected.
 """
 
 from __future__ import annotations

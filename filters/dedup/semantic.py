@@ -30,8 +30,8 @@ FLOOR = 0.1  # so far below the threshold similarities are still told, further b
 class Semantic(Model):
     """Finds texts whose embeddings have a cosine of `threshold` and more.
 
-    Exactly one of `url` and `local` is given. What a cosine means depends on the model: look at the
-    scores of a first run, which stand on the rows that stay too.
+    Set exactly one of `url` and `local`. The meaning of a cosine depends on the model: look at the
+    scores of a first run, which kept rows have too.
     """
 
     name: ClassVar[str] = "semantic"

@@ -1,14 +1,13 @@
-r"""`arithmetic`: a worked solution whose calculations are wrong, or whose box is not their result.
+r"""`arithmetic`: a worked solution with a wrong calculation, or a box that is not its result.
 
     2. Compute 340 - 27 = 314.                                 ->  calculation_wrong
     So x = (36 - 9) / 9 = \frac{27}{9} = 4.                    ->  calculation_wrong
     2. Compute 340 - 27 = 313.  The answer is \boxed{314}.     ->  answer_not_derived
 
-For maths problems that a teacher made up: there is no gold answer to verify them with. Each
-calculation that is written out with its result is done again, exactly; a result that was rounded or
-cut off may differ by its last digit. The box is compared with the last result of the three lines
-before it. Texts that state another base or a modulus are left alone, and so are sentences that call
-a calculation a mistake.
+It serves maths problems that a teacher made up, which have no gold answer. Each calculation with a
+result is repeated exactly; a rounded or truncated result may differ in its last digit. The box is
+compared with the last result of the three lines before it. Texts that state another base or a
+modulus are left alone, and so are sentences that call a calculation a mistake.
 """
 
 from __future__ import annotations
@@ -96,14 +95,14 @@ class Calculation:
 
 
 class Arithmetic(Model):
-    """Drops a text in which a calculation that is written out is wrong.
+    """Rejects a text with a wrong calculation.
 
-    The score is how many of them are. A text without any has no score.
+    The score is the number of wrong ones. A text without calculations has no score.
     """
 
     name: ClassVar[str] = "arithmetic"
-    max_wrong: int = Field(0, ge=0, description="how many a text may have and stay")
-    box: bool = Field(True, description="also drop where the boxed answer is not the last result")
+    max_wrong: int = Field(0, ge=0, description="largest number of wrong calculations")
+    box: bool = Field(True, description="also reject a boxed answer that is not the last result")
 
     def judge(self, batch: Batch) -> Verdicts:
         """`calculation_wrong`, or `answer_not_derived`; the note quotes the first one."""

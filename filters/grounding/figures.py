@@ -3,7 +3,7 @@
     "340", "three hundred and forty"            ->  340.0
     "14 February 2011", "2011-02-14", "Feb. 14" ->  Date(2011, 2, 14), … Date(None, 2, 14)
 
-What orders a text is no number that it states: list markers, "Step 3", "three reasons".
+Numbers that order a text do not count: list markers, "Step 3", "three reasons".
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ ITEM = re.compile(r"\s*(?:[-*+\u2022]|\d{1,2}[.)]|\|)\s")
 
 
 class Date(NamedTuple):
-    """What a date says of itself; None where it does not."""
+    """A date; parts that the text leaves out are None."""
 
     year: int | None
     month: int
@@ -86,7 +86,7 @@ class Date(NamedTuple):
 
 
 class SourceFacts(NamedTuple):
-    """What a source states, read generously."""
+    """The numbers and dates of a source, read generously."""
 
     values: frozenset[float]
     dates: tuple[Date, ...]

@@ -1,6 +1,6 @@
-"""The names that a rewrite brings in: capitalised words, inside a sentence, unknown to its source.
+"""The names that a rewrite adds: capitalised words inside a sentence that its source lacks.
 
-Only Latin scripts that capitalise names alone are read; headings, labels and speakers are not.
+Only languages that capitalise names alone are read. Headings, labels and speakers are left out.
 """
 
 from __future__ import annotations

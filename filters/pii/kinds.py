@@ -1,4 +1,4 @@
-"""What kinds of personal data and secrets are known, and where one was found."""
+"""The kinds of personal data and secrets, and the place of a finding."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class PiiKind(StrEnum):
-    """What is found."""
+    """A kind of personal data or secret."""
 
     EMAIL = "email"
     PHONE = "phone"

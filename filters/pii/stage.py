@@ -1,4 +1,4 @@
-"""The `redact` stage: personal data and secrets give way to a placeholder, and the row stays.
+"""The `redact` stage replaces personal data and secrets by placeholders.
 
     - redact: {kinds: [email, phone, secret]}
 
@@ -39,17 +39,19 @@ COLUMNS = ("context", "text", "reasoning", "rejected", "reference")
 
 
 class Redact(ShardStage):
-    """Replaces personal data and secrets by placeholders; no row leaves.
+    """Replaces personal data and secrets by placeholders; rejects no row.
 
-    A row that is changed is a new one, with a step in its trail, and the scores that its old text
-    got are not carried over: put `redact` before the stages whose scores you want to keep.
+    A changed row gets a new id and a step in its trail. The scores of its old text are not kept, so
+    put `redact` before the stages whose scores you want to keep.
     """
 
     model_config = ConfigDict(json_schema_extra=list_schema("kinds"))
     name: ClassVar[str] = "redact"
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.PROMPTS, Kind.DOCUMENTS, Kind.ANSWERS})
-    kinds: tuple[PiiKind, ...] = Field(tuple(PiiKind), min_length=1, description="what is replaced")
-    mask: str = Field("[{kind}]", description="what stands there then; {kind} is EMAIL, PHONE …")
+    kinds: tuple[PiiKind, ...] = Field(
+        tuple(PiiKind), min_length=1, description="the kinds to replace"
+    )
+    mask: str = Field("[{kind}]", description="the replacement; {kind} is EMAIL, PHONE …")
 
     @model_validator(mode="before")
     @classmethod

@@ -2,7 +2,7 @@
 
 Source of rules and limits: C4, arXiv:1910.10683, section 2.2, and its code (long words, cookie
 notices), made for English web pages; read as datatrove 0.10 does. Theirs takes the lines that do
-not count out of the page; ours only judges. C4's list of bad words is not part of this.
+not count out of the page; ours only judges. C4's list of bad words is left out.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from synth.verdicts import Verdicts
 
 
 class C4(Model):
-    """Drops a text with few sentences, filler text or curly brackets. null or false is off.
+    """Rejects a text with few sentences, filler text or curly brackets.
+
+    A rule that is null or false is off.
 
     Sentences are counted in the lines that count. The score is the limit over the sentences found,
-    or 2 for filler and brackets, so above 1 is dropped; the note names the rule.
+    or 2 for filler and brackets. A score above 1 rejects the text; the note names the rule.
     """
 
     name: ClassVar[str] = "c4"
@@ -39,13 +41,15 @@ class C4(Model):
     max_word_chars: int | None = Field(
         1000, ge=1, description="a line with a longer word does not count"
     )
-    lorem_ipsum: bool = Field(True, description="drop a text with this in a line that counts")
+    lorem_ipsum: bool = Field(
+        True, description="reject a text with 'lorem ipsum' in a line that counts"
+    )
     curly_brackets: bool = Field(
-        True, description="drop a text with '{' in a line that counts; for pages only"
+        True, description="reject a text with '{' in a line that counts; for pages only"
     )
     javascript: bool = Field(True, description="a line with this word does not count")
     policies: bool = Field(True, description="a line about cookies or terms of use does not count")
-    citations: bool = Field(True, description="[12], [edit] and the like are read over")
+    citations: bool = Field(True, description="ignore [12], [edit] and the like")
 
     def judge(self, batch: Batch) -> Verdicts:
         """`lorem_ipsum`, `curly_bracket` or `too_few_sentences`."""

@@ -1,7 +1,7 @@
-"""`fineweb`: lines that end nowhere, short lines, repeated lines, lists.
+"""`fineweb`: unfinished lines, short lines, repeated lines, lists.
 
 Source of rules and limits: FineWeb, arXiv:2406.17557, section 3.6, counted as datatrove 0.10 does.
-They were found on English web pages, and punish lists, tables and dialogues by design.
+The limits were found on English web pages; they reject lists, tables and dialogues by design.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class FineWeb(Model):
-    """Drops what is no running text, by its lines. A rule of null is off; only pages meet all.
+    """Rejects pages that are not prose, judged by their lines.
 
-    The score is the worst measure over its limit, so above 1 is dropped; the note names it. A page
-    of white space alone is `empty_text`.
+    A rule that is null is off. Some rules apply to web pages alone.
+
+    The score is the worst measure over its limit; a score above 1 rejects the text. The note
+    names the measure. A page of white space alone is `empty_text`.
     """
 
     name: ClassVar[str] = "fineweb"
@@ -45,7 +47,7 @@ class FineWeb(Model):
     max_newlines: float | None = Field(0.3, ge=0, description="newlines a word; for pages only")
 
     def judge(self, batch: Batch) -> Verdicts:
-        """The first rule that is broken, in the order of the settings."""
+        """The first rule that the text breaks, in the order of the settings."""
 
         rules = [
             Rule("empty_text", 1, at_least=True, not_for=NOT_PAGE),

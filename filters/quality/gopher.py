@@ -1,7 +1,7 @@
 """`gopher`: is this prose? Length, words, symbols, lines and stop words.
 
 Source of rules and limits: Gopher, arXiv:2112.11446, appendix A.1.1, made for English web pages.
-Where the paper leaves it open, ours counts as datatrove 0.10 does, on what white space separates.
+Where the paper leaves it open, ours counts as datatrove 0.10 does: words end at white space.
 """
 
 from __future__ import annotations
@@ -27,9 +27,12 @@ STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 
 
 class Gopher(Model):
-    """Drops what does not look like prose. A rule of null is off; only pages meet every rule.
+    """Rejects texts that do not look like prose.
 
-    The score is the worst measure over its limit, so above 1 is dropped; the note names it.
+    A rule that is null is off. Some rules apply to web pages alone.
+
+    The score is the worst measure over its limit; a score above 1 rejects the text. The note
+    names the measure.
     """
 
     name: ClassVar[str] = "gopher"
@@ -62,7 +65,7 @@ class Gopher(Model):
     stop_words: tuple[str, ...] = Field(STOP_WORDS, description="English; give those of the texts")
 
     def judge(self, batch: Batch) -> Verdicts:
-        """The first rule that is broken, in the order of the settings."""
+        """The first rule that the text breaks, in the order of the settings."""
 
         no_prose = frozenset({CODE, MATHS, TABLE, CHAT})
         symbols = frozenset({CODE, MATHS})

@@ -1,8 +1,8 @@
-"""`language`: texts in another language than the one that the student should write.
+"""`language`: texts in another language than the student should write.
 
-The model is that of py3langid, which ships in its wheel. Of 3,500 messages in 38 languages it knew
-84 % of those below 40 characters, 98 % of those up to 150 and 99.5 % of longer ones (fastText's
-lid.176.ftz 80, 96, 97 %; lingua 85, 98, 99 % at 1/30 of the speed and with 1.2 GB).
+The model of py3langid decides. On 3,500 messages in 38 languages its accuracy is 84 % below 40
+characters, 98 % up to 150 and 99.5 % above (fastText's lid.176.ftz: 80, 96, 97 %; lingua: 85, 98,
+99 % at 1/30 of the speed and with 1.2 GB).
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Language(Model):
     `is: same_as_prompt` compares an answer with its prompt, unless that is too short to tell or
     names a language itself ("translate", "in French").
 
-    What has hardly a letter besides fenced code, formulas and addresses is not judged, and what the
-    model is not sure of stays: names, code and sums look like any language.
+    Texts of code, formulas and addresses are not judged. Texts that the model is not sure of stay,
+    since names and sums look like any language.
     """
 
     name: ClassVar[str] = "language"
@@ -58,10 +58,13 @@ class Language(Model):
         0.3,  # of the messages above in another language drops 82 %, 99.7 % and all, by length
         ge=0,
         le=1,
-        description="smallest probability of another language that drops",
+        description="smallest probability of another language that is rejected",
     )
     min_probability: float | None = Field(
-        None, ge=0, le=1, description="smallest probability of `is` that stays, where it is set"
+        None,
+        ge=0,
+        le=1,
+        description="if set, reject texts in which the languages of `is` are less probable",
     )
 
     @field_validator("is_")
@@ -98,7 +101,7 @@ class Language(Model):
 
 
 def asked_languages(prompt: str) -> tuple[str, ...]:
-    """The languages that the prompt may be in and is answered in; empty where it cannot be told."""
+    """The languages that the prompt may be in; empty if unknown or if it names a language."""
     likely = {} if NAMED.search(prompt) else probabilities(prompt)
     asked = tuple(code for code, probability in likely.items() if probability >= CLOSE)
     return () if NO_LANGUAGE in asked else asked

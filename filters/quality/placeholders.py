@@ -1,8 +1,8 @@
-"""`placeholders`: blanks that the model left for somebody to fill in.
+"""`placeholders`: blanks that the model left for the reader to fill in.
 
     "Introducing the [Product Name]. With its [insert key feature], it … TODO: add price."
 
-A letter with [Your Name] under it is a good answer; one that is mostly blanks is none.
+A letter signed [Your Name] is a good answer; a letter that is mostly blanks is not.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ TEMPLATE = re.compile(r"template|placeholder|fill.in|vorlage|plantilla|modèle|�
 
 
 class Placeholders(Model):
-    """Rejects a text that is mostly blanks to fill in, unless the prompt has or wants some.
+    """Rejects a text of mostly blanks to fill in, unless the prompt has blanks or asks for them.
 
-    The score is the share of its words that are in blanks.
+    The score is the share of the words that are in blanks.
     """
 
     name: ClassVar[str] = "placeholders"
@@ -33,7 +33,7 @@ class Placeholders(Model):
         0.3,  # two good letters, whose head and signature are blanks, have 0.28 and 0.29
         ge=0,
         le=1,
-        description="largest share of the words that stays",
+        description="largest share of the words",
     )
 
     def judge(self, batch: Batch) -> Verdicts:

@@ -1,7 +1,7 @@
 """`readability`: how hard a text is to read, by the length of its sentences and words.
 
-LIX, since it counts letters and not syllables, so that it means the same in all languages with an
-alphabet: below 30 is for children, 40 a newspaper, 50 an official paper, above 60 a scholarly one.
+LIX counts letters and not syllables, so it means the same in all languages with an alphabet: below
+30 is a children's book, 40 a newspaper, 50 an official paper, above 60 a scholarly text.
 Source: C.-H. Björnsson, Läsbarhet, 1968.
 """
 
@@ -27,14 +27,14 @@ SENTENCE_END = re.compile(r"[.!?:;\u2026](?=\s|$)|\n+")
 
 
 class Readability(Model):
-    """Scores how hard a text is to read (LIX), and drops what is outside the limits, if any is set.
+    """Scores how hard a text is to read (LIX), and rejects texts outside the limits, if set.
 
-    Texts below 30 words, and those in scripts without spaces between words, are not measured.
+    Texts below 30 words and texts in scripts without spaces are not measured.
     """
 
     name: ClassVar[str] = "readability"
-    min_lix: float | None = Field(None, ge=0, description="easiest text that stays")
-    max_lix: float | None = Field(None, ge=0, description="hardest text that stays")
+    min_lix: float | None = Field(None, ge=0, description="easiest text that is accepted")
+    max_lix: float | None = Field(None, ge=0, description="hardest text that is accepted")
 
     def judge(self, batch: Batch) -> Verdicts:
         """`too_easy` or `too_hard`."""

@@ -1,4 +1,4 @@
-"""`refusal`: the teacher does not do what it was asked (`synth.text.refusal`)."""
+"""`refusal`: the teacher refuses the prompt (`synth.text.refusal`)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from synth.verdicts import Verdicts
 class Refusal(Model):
     """Rejects a reply that refuses, judged with its prompt. The score is the probability.
 
-    A trained model reads the first 160 characters. By cross-validation over prompts: F1 0.95 on 900
-    labelled replies of XSTest (arXiv:2308.01263), full and partial refusals together. German,
-    French, Spanish and Chinese are learnt from sentences that we wrote.
+    A trained model reads the first 160 characters. Its F1 is 0.95 by cross-validation over the
+    prompts of XSTest (arXiv:2308.01263; 900 replies, full and partial refusals together). German,
+    French, Spanish and Chinese were learnt from sentences that we wrote.
     """
 
     name: ClassVar[str] = "refusal"

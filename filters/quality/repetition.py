@@ -1,10 +1,10 @@
-"""`repetition`: lines, paragraphs or phrases that come again and again.
+"""`repetition`: lines, paragraphs or phrases that are repeated.
 
 Source of measures and limits: Gopher, arXiv:2112.11446, appendix A.1.1, table A1, made for web
 pages, which are counted as datatrove 0.10 does. Other kinds of text have looser limits where they
-are short (on correct GSM8K solutions of 50 to 100 words the table's own would drop 16 %) and where
-they come back to what they said by design (the last lines of a lesson, the chorus of a song); lines
-without a letter or digit do not count, and a phrase that comes once is no repetition.
+are short: the table's limits would reject 16 % of the correct GSM8K solutions of 50 to 100 words.
+Lessons and songs have looser limits too, since they repeat themselves by design. Lines without a
+letter or digit do not count, and a phrase that occurs once is not a repetition.
 
 The compiled functions keep sets as open-addressed tables of 64-bit hashes, twice as large as what
 they may hold; 0 is empty.
@@ -32,24 +32,26 @@ Size = Annotated[int, Field(ge=1, le=50)]
 
 
 class Repetition(Model):
-    """Drops texts that repeat themselves. A rule of null is off, and so is an n that is left out.
+    """Rejects texts that repeat themselves. A rule that is null is off; so is an n left out.
 
-    The score is the worst measure over its limit, so above 1 is dropped; the note names it. A page
-    without a character is `empty_text`.
+    The score is the worst measure over its limit; a score above 1 rejects the text. The note
+    names the measure. A page without a character is `empty_text`.
     """
 
     name: ClassVar[str] = "repetition"
     kind: TextKind | None = Field(None, description=WHICH)
     min_words: int = Field(20, ge=0, description="shorter texts are not judged; pages always are")
     full_words: int = Field(
-        100, ge=0, description="shorter texts have limits `short_slack` wider; not pages"
+        100,
+        ge=0,
+        description="shorter texts that are not pages have limits `short_slack` times as wide",
     )
-    short_slack: float = Field(3.0, ge=1, le=10, description="by how much; 1 for none")
+    short_slack: float = Field(3.0, ge=1, le=10, description="factor for short texts; 1: none")
     lesson_slack: float = Field(
-        2.0, ge=1, le=10, description="as much wider are limits for lessons, which sum up; 1: none"
+        2.0, ge=1, le=10, description="factor for the limits of lessons, which sum up; 1: none"
     )
     chat_slack: float = Field(
-        1.5, ge=1, le=10, description="as much wider are limits for chat, where songs have choruses"
+        1.5, ge=1, le=10, description="factor for the limits of chat, where songs have choruses"
     )
     max_duplicate_lines: Share | None = Field(0.30, description="share of the lines")
     max_duplicate_paragraphs: Share | None = Field(0.30, description="share of the paragraphs")

@@ -20,7 +20,7 @@ from synth.verdicts import Verdicts
 
 
 class TextKind(StrEnum):
-    """Each rule knows for which of these it has no meaning."""
+    """The kinds of text that rules tell apart."""
 
     PAGE = "page"
     """A web page, or other running text: judged by every rule, to the source's letter."""
@@ -78,7 +78,7 @@ MOST = 100.0  # the highest score: a text of no words is not infinitely too shor
 
 
 class Rule(NamedTuple):
-    """One measure and what may be of it; both limits are inside."""
+    """A measure and its limits; a value at the limit is accepted."""
 
     reason: str
     limit: float | None
@@ -104,8 +104,8 @@ def decide(
 ) -> Verdicts:
     """One verdict a row, from a column of measures for each rule; NaN is not measured.
 
-    The score is the worst measure over its limit (or the limit over the measure, where there is a
-    least), so that above 1 is dropped; the note is what the worst rule would say. `slack` widens a
+    The score is the worst measure over its limit, or the limit over the measure for a minimum. A
+    score above 1 rejects the row; the note is the reason of the worst rule. `slack` widens a
     row's limits by a factor.
     """
     rows = len(measures)

@@ -1,8 +1,8 @@
-"""`stray_script`: bits of another script in an answer whose prompt has none of it.
+"""`stray_script`: words of another script in an answer whose prompt has none.
 
     "David attire an帽 every day."   "As of my knowledge cutoff in 2023年, online casino …"
 
-Small multilingual models slip so. What stands in quotation marks, brackets or code is a citation.
+Small multilingual models do this. Words in quotation marks, brackets or code are citations.
 """
 
 from __future__ import annotations
@@ -33,13 +33,17 @@ BRACKETED = re.compile(r"\([^()\n]*\)|（[^（）\n]*）|\[[^\[\]\n]*\]")
 
 
 class StrayScript(Model):
-    """Rejects a text in Latin letters with words of another script glued in, or a sentence of it.
+    """Rejects a text in Latin letters with words or a sentence of another script in it.
 
     The score is the number of such places.
     """
 
     name: ClassVar[str] = "stray_script"
-    min_run: int = Field(10, ge=1, description="characters that are another language, and no name")
+    min_run: int = Field(
+        10,
+        ge=1,
+        description="shortest run of characters that counts as another language and not as a name",
+    )
 
     def judge(self, batch: Batch) -> Verdicts:
         """`stray_script`; the note quotes the first place."""

@@ -1,9 +1,9 @@
-"""`toxicity`: words of a list of your own.
+"""`toxicity`: words of a list that you provide.
 
     - quality: [{toxicity: {words: en_blocked.txt}}]
 
-No list is shipped: which words are unwanted depends on the language and on what the data is for (a
-medical set needs words that a chat for children must not have). A widely used one is LDNOOBW, the
+No list is shipped, since unwanted words depend on the language and on the use of the data: a
+medical set needs words that a chat for children must not have. A widely used one is LDNOOBW, the
 "List of Dirty, Naughty, Obscene, and Otherwise Bad Words", with which C4 was made.
 """
 
@@ -25,7 +25,7 @@ MOST_BYTES = 1_000_000
 
 
 class Toxicity(Model):
-    """Drops texts with words of a list. The score is how many there are.
+    """Rejects texts with words of a list. The score is their number.
 
     Whole words and phrases are compared, without case; entries in scripts without spaces between
     words are found anywhere.
@@ -35,7 +35,7 @@ class Toxicity(Model):
     words: InputPath = Field(
         description="a text file with a word or phrase a line; lines that start with # are remarks"
     )
-    max_found: int = Field(0, ge=0, description="findings that a text may hold and stay")
+    max_found: int = Field(0, ge=0, description="largest number of findings")
 
     @field_validator("words")
     @classmethod

@@ -1,4 +1,4 @@
-"""The `prefer` stage: the samples of a prompt become preference pairs, one chosen, one rejected.
+"""The `prefer` stage makes preference pairs from the samples of a prompt.
 
 verify: {checks: [maths], reject: []}     the wrong answers are needed here
 prefer: {by: verdict}                     verified-right against plausible-wrong
@@ -42,9 +42,9 @@ class Pair:
 class Prefer(ShardStage):
     """Makes preference pairs: the chosen sample's row gets the other's text as `rejected`.
 
-    By verdict, a sample that passes is set against the wrong answer that most samples give: the
-    mistake that is easiest to make. By a score, the best sample is set against the one nearest to
-    mean - 2 sigma of its prompt's samples. Source: arXiv:2502.16825.
+    By verdict, a sample that passes is paired with the commonest wrong answer, the mistake that is
+    easiest to make. By a score, the best sample is paired with the one nearest to mean - 2 sigma of
+    its prompt's samples. Source: arXiv:2502.16825.
     """
 
     name: ClassVar[str] = "prefer"
