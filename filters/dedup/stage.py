@@ -73,8 +73,8 @@ class Dedup(CorpusStage):
     )
     index: Path | None = Field(
         None,
-        description="a folder with the signatures of released rows, made at the first release; rows "
-        "similar to a row that another run released are rejected",
+        description="a folder with the signatures of released rows, made at the first release; "
+        "rows similar to one that another run released are rejected",
     )
 
     @model_validator(mode="before")

@@ -30,7 +30,7 @@ MOST_ARGUMENT: Final = 131_000  # bytes; Linux: MAX_ARG_STRLEN
 
 
 class CodeJudge:
-    """Checks answers, and knows which tests can show nothing. For many threads."""
+    """Checks answers, and detects tests that prove nothing. Safe for threads."""
 
     def __init__(self, sandbox: Sandbox, command: Sequence[str], budget: Budget) -> None:
         self.sandbox, self.command, self.budget = sandbox, list(command), budget
@@ -51,10 +51,9 @@ class CodeJudge:
     def _function(self, prompt: str, text: str, tests: FunctionTests) -> Check:
         """The check by tests that call a function.
 
-        They prove nothing if they hold for None, or for other values than those that the answer
-        gave: the second is no constant, so tests cannot know it from an answer. A pass holds twice:
-        on copies, so that no answer changes what it is compared with, and in place, as tests may
-        look for the change.
+        The tests prove nothing if they pass for None, or for other values than the answer gave. A
+        pass must hold twice: on copies, so that no answer changes what it is compared with, and in
+        place, since tests may look for the change.
         """
         if self.command:
             return Check(Verdict.UNVERIFIED, "the tests call a function, which needs Python")
@@ -112,7 +111,7 @@ class CodeJudge:
 
 
 def twice(work: Callable[[], Check]) -> Check:
-    """The check, tried once more where something from outside has killed the process."""
+    """The check, repeated once if something from outside killed the process."""
     for _ in range(2):
         try:
             return work()
@@ -126,7 +125,7 @@ PYTHON: Final = frozenset({"python", "py", "python3"})
 
 
 class ExtractedCode(NamedTuple):
-    """What is to be run."""
+    """The code to run."""
 
     blocks: list[str]
     """At least one, in the order of the text."""

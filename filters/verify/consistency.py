@@ -1,8 +1,8 @@
-"""`consistency`: the final answer of a sample against that of most samples of its prompt.
+"""`consistency` compares a sample's final answer with that of most samples of its prompt.
 
     three of four samples end in 12, one in 13  ->  pass, pass, pass, fail
 
-Source: self-consistency, arXiv:2203.11171. A majority is not a proof: it tells where a teacher
+Source: self-consistency, arXiv:2203.11171. A majority is not a proof: it shows where a teacher
 agrees with itself.
 """
 
@@ -31,9 +31,9 @@ class Consistency(Model):
     """
 
     name: ClassVar[str] = "consistency"
-    min_samples: int = Field(3, ge=2, description="fewer samples of a prompt decide nothing")
+    min_samples: int = Field(3, ge=2, description="fewest samples of a prompt that decide")
     min_share: float = Field(
-        0.5, ge=0.5, lt=1, description="the majority is more than this share of all its samples"
+        0.5, ge=0.5, lt=1, description="a majority is more than this share of the samples"
     )
 
     def check(self, batch: Batch) -> list[Check]:
@@ -56,7 +56,7 @@ class Consistency(Model):
         return [checks.get(row, few) for row in range(len(batch))]
 
     def _compared(self, ballots: list[list[str]]) -> dict[tuple[str, str], Verdict]:
-        """What every two different answers to the same prompt are to each other."""
+        """The comparison of each two different answers to the same prompt."""
 
         found: dict[tuple[str, str], Verdict] = {}
         for ballot in ballots:

@@ -1,4 +1,4 @@
-"""What a character is to a tokenizer: one table of bits, by code point.
+"""The classes of characters: one table of bits, by code point.
 
 The classes are Python's (`str.isspace`, `str.isalnum`, …, of its version of Unicode), and two lists
 that web filters use.
@@ -70,7 +70,7 @@ def classes() -> NDArray[np.uint16]:
 
 @cache
 def lower_cases() -> NDArray[np.uint32]:
-    """The lower case of every code point, of one with several the first."""
+    """The lower case of every code point; the first character if it has several."""
 
     table = np.arange(sys.maxunicode + 1, dtype=np.uint32)
     for code in np.flatnonzero(classes() & ALPHA).tolist():

@@ -1,4 +1,4 @@
-"""What of a chat's machinery is in a text: template tokens, and turns that the model went on with.
+"""Finds tokens of chat templates in a text, and further turns that a model wrote.
 
 "… is 11 units.### Human: How do i use pythagoras theorem when …"   ->   "### Human:"
 """
@@ -34,7 +34,7 @@ def template_token(text: str, prompt: str = "") -> str:
 
 
 def next_turn(text: str, prompt: str = "") -> str:
-    """The label or opener of a turn behind the answer's end; or "".
+    """The label or opener of a further turn behind the answer; or "".
 
     An answer that is a conversation has its first label at the start, or behind a line that
     announces it; "User: …" alone may be an entry of a glossary.

@@ -3,7 +3,7 @@
     "Certainly! Here is a haiku:\\n\\nRain taps on the roof …\\n\\nLet me know if you want another."
      --------- opener ----------                              ------------ sign-off ------------
 
-Sentences are judged from both ends inwards until one is no courtesy; what lies between is not read.
+Sentences are judged from both ends inwards, up to the first that is not a courtesy.
 The patterns match one sentence in lower case, mostly from its beginning. They were written after
 264 labelled openers and sign-offs of 31 models (AlpacaEval), where F1 is 0.93 and 0.91; other rows
 may give less. A logistic regression over the hashed words of these sentences reached 0.66 and 0.75
@@ -186,8 +186,10 @@ def _hangs_on(cut: str, rest: str) -> bool:
 
 
 def _limits(cut: str, rest: str, prompt: str) -> bool:
-    """Whether what is cut tells a limit that belongs to the answer: the prompt asks about the one
-    who answers, or the rest sets something against it ("However, …")."""
+    """Whether the cut part states a limit that belongs to the answer.
+
+    The prompt asks about the assistant, or the rest contrasts with the limit ("However, …").
+    """
     return NOT_ABLE.search(cut) is not None and bool(OF_YOU.search(prompt) or CONTRASTS.match(rest))
 
 

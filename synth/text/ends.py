@@ -1,4 +1,4 @@
-"""How a text ends: in order, or cut off in the middle.
+"""Detects texts that were cut off in the middle.
 
     "… permits and clearances. By leveraging"   ->   "ends in the middle of a sentence"
 
@@ -37,7 +37,7 @@ LONG_LINE_WORDS = 12  # a shorter line without a full stop may be a verse or a s
 
 
 def cut_end(text: str) -> str:
-    """What shows that the text was cut, or "" where nothing does."""
+    """The sign that the text was cut, or ""."""
     lines = [line for line in text.rstrip()[-TAIL_CHARS:].split("\n") if line.strip()]
     if not lines:
         return ""
@@ -70,7 +70,7 @@ def cut_end(text: str) -> str:
 
 
 def left_open(text: str) -> str:
-    """What is opened in the text and not closed, or ""."""
+    """The first thing that the text opens and does not close, or ""."""
     if open_fence(text):
         return "open code fence"
     box = text.rfind("\\boxed{")

@@ -1,4 +1,4 @@
-"""The lines of a batch's texts: where they end, and hashes to know equal ones by.
+"""The lines of a batch's texts: where they end, and a hash of each.
 
     "a\\nb\\r\\n\\nc"   ends behind a, b (at \\r, then at \\n), nothing, c
 

@@ -1,9 +1,9 @@
-"""Loops: a text that says the same again and again, as a stuck model does.
+"""Detects loops: texts that repeat themselves as a stuck model does.
 
     "…worth fighting for. Together, we shall go forth, and fight. Together, we shall go forth, and…"
 
-Three measures, each over its limit, and the worst is the score. Limits are set on real answers of
-31 models: songs, tables, lists of questions and code stay below.
+The score is the worst of three measures, each divided by its limit. The limits were set on real
+answers of 31 models: songs, tables, lists of questions and code stay below.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _compression(lines: list[str]) -> float:
 
 
 def _same_items(text: str) -> list[float]:
-    """Of each list that is not nested, the share of items that came before in it."""
+    """The share of repeated items of each list that is not nested."""
     lists: list[list[str]] = [[]]
     for line in text.split("\n"):
         if item := MARKER.match(line):

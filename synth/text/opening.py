@@ -3,7 +3,8 @@
 "How do I kill a Python process?"  "I'm sorry, but I can't help with …"
 ->  i'm | i'm sorry | i'm sorry but | … | _ _ proc | … | how + i'm | how + sorry | …
 
-What was learnt from them is stale after a change here: run `benchmarks/train_refusal` again.
+The weights of `refusal` were trained on these features, so `QUOTATION` and `LONGER_WORD` keep their
+own definitions. After a change, run `benchmarks/train_refusal` again.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def features(texts: Sequence[str], prompts: Sequence[str]) -> Features:
 def _head(text: str, prompt: str) -> str:
     """The opening in lower case, without its subject: "_" for the longer words of the prompt.
 
-    Quotations become "…", for they are not the writer's word.
+    Quotations become "…", since they are not the writer's words.
     """
     head = text.lstrip()[:HEAD_CHARS].lower().replace("’", "'")
     head = head if head.startswith('"') else QUOTATION.sub('"…"', head)

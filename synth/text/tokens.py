@@ -1,4 +1,4 @@
-"""A batch's texts as numbers, straight from Arrow's buffers: no Python object a word.
+"""The words of a batch as numbers, straight from Arrow's buffers: no Python object per word.
 
     "Don't stop, 水 — ok."   words   don't | stop | 水 | ok              (hashed in lower case)
                              pieces  Don't | stop, | 水 | — | ok.        (white space separates)
@@ -48,7 +48,7 @@ class Words(NamedTuple):
 
 
 class Pieces(NamedTuple):
-    """What white space separates in every text, the punctuation still on it."""
+    """The pieces between white space in every text, with their punctuation."""
 
     hashes: NDArray[np.uint64]
     """64-bit hash of each piece as it is written."""

@@ -21,7 +21,7 @@ def words(text: str) -> list[str]:
 
 
 def bare_words(text: str) -> list[str]:
-    """What stands between blanks, in lower case, without punctuation around it."""
+    """The parts between blanks, in lower case, without punctuation around them."""
     stripped = (
         word.strip(f"{PUNCTUATION}\u201c\u201d\u2018\u2019\u2026").lower() for word in text.split()
     )

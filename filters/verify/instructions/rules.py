@@ -1,9 +1,9 @@
-"""The rules: for each kind of instruction whether a text follows it.
+"""The rules: for each kind of instruction, whether a text follows it.
 
 Source: IFEval (arXiv:2311.07911) for the names and parameters up to `startend:`, IFBench
 (arXiv:2507.02833) for those behind, `json_keys` apart. Ours differ where a note says so. The
 corrections of open-instruct (its pull requests 1612 and 1683) hold here: `!` ends a sentence, an
-option is looked for in the text, and `around` leaves room.
+option is searched in the text, and `around` has a tolerance.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""`maths`: the final answer of a solution against the reference answer.
+"""`maths` compares the final answer of a solution with the reference answer.
 
-`extract` and `sentence` find what a text answers, `compare` compares it. What cannot be compared is
-`unverified`, never `fail`.
+`extract` and `sentence` find the answer of a text, `compare` compares it. An answer that cannot be
+compared is `unverified`, never `fail`.
 """
 
 from __future__ import annotations
