@@ -20,10 +20,10 @@ LAST_STOP = re.compile(rf"[{STOPS}{WIDE_STOPS}]{CLOSING}\s*\Z")
 BOUNDARY = re.compile(rf"[{STOPS}]{CLOSING}\s+(?=[^\sa-z])|[{WIDE_STOPS}]{CLOSING}\s*")
 # a full stop behind these ends no sentence, nor does one behind an initial
 ABBREVIATION = re.compile(
-    r"\b(?:mr|mrs|ms|dr|prof|st|mt|sr|jr|vs|etc|e\.g|i\.e|cf|no|fig|inc|ltd|co|[a-z])\.\s*\Z",
+    r"\b(?:mr|mrs|ms|dr|prof|st|mt|sr|jr|vs|etc|e\.g|i\.e|cf|no|fig|inc|ltd|co|[a-z])\Z",
     re.IGNORECASE,
 )
-LIST_NUMBER = re.compile(r"\s*\d+\.\s*")
+LIST_NUMBER = re.compile(r"\s*\d+")
 ABBREVIATION_CHARS = 12
 PARAGRAPH_END = re.compile(r"\n\s*\n")
 END_CHARS = 20  # room for the marks that close behind a stop
@@ -36,9 +36,11 @@ def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
     """
     start = 0
     for found in BOUNDARY.finditer(text):
-        end = found.end()
-        before = text[max(start, end - ABBREVIATION_CHARS) : end]
-        if ABBREVIATION.search(before) or LIST_NUMBER.fullmatch(text, start, end):
+        stop, end = found.start(), found.end()
+        if text[stop : stop + 2].rstrip() == "." and (
+            ABBREVIATION.search(text[max(start, stop - ABBREVIATION_CHARS) : stop])
+            or LIST_NUMBER.fullmatch(text, start, stop)
+        ):
             continue
         yield start, end
         start = end

@@ -21,7 +21,6 @@ from synth.text.characters import UNSPACED_RANGES, marks, ranges_of
 UNSPACED_CHARACTER = re.compile(f"[{UNSPACED_RANGES}]")
 APOSTROPHES = "'\u2019"
 ASCII_WORD = re.compile(r"\w+(?:'\w+)*", re.ASCII)
-INSIDE_WORDS = str.maketrans(dict.fromkeys(f"_{APOSTROPHES}", " "))
 STOP_WORDS = frozenset({
     "a", "an", "and", "are", "as", "at", "be", "been", "by", "for", "from", "had", "has", "have",
     "in", "into", "is", "it", "its", "of", "on", "or", "than", "that", "the", "their", "then",
@@ -47,7 +46,9 @@ def parts_of_words(text: str) -> list[str]:
 
     rouge_score and GPT-3's overlap filter split words so: "don't" is two, `my_list` is two.
     """
-    return words_of(text.translate(INSIDE_WORDS))
+    for mark in f"_{APOSTROPHES}":
+        text = text.replace(mark, " ")
+    return words_of(text)
 
 
 def nfkc(text: str) -> str:
