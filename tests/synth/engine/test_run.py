@@ -9,11 +9,11 @@ from typing import Any
 
 import orjson
 import pytest
-from filters.trim.stage import Trim
 
 from filters.dedup.stage import Dedup
 from filters.pii.stage import Redact
 from filters.quality.stage import Quality
+from filters.trim import Trim
 from seeds.read import Read
 from synth.engine.plan import Plan
 from synth.engine.run import finished_run, open_runner, run_stages
