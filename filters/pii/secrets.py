@@ -59,7 +59,7 @@ ASSIGNS = re.compile(
 )
 KEY_CHARS = 30
 NO_SECRET = re.compile(r"(?i:your|placeholder|change|xxx|\benv\b)|example|\*\*\*|\.\.\.|[(\[]")
-WORD = re.compile("[a-z]+")  # "guest", "password": what stands there in examples
+LOWER_RUN = re.compile("[a-z]+")  # "guest", "password": what stands there in examples
 FEWEST_BITS = 3.0  # per character; "hunter2hunter2" has 2.8, 16 random letters and digits up to 4
 
 
@@ -70,7 +70,7 @@ def secrets(text: str) -> Iterator[Span]:
             yield from (Span(PiiKind.SECRET, *match.span()) for match in pattern.finditer(text))
     if "://" in text and "@" in text:
         for match in IN_ADDRESS.finditer(text):
-            if not NO_SECRET.search(match[1]) and not WORD.fullmatch(match[1]):
+            if not NO_SECRET.search(match[1]) and not LOWER_RUN.fullmatch(match[1]):
                 yield Span(PiiKind.SECRET, *match.span(1))
     for match in ASSIGNED.finditer(text):
         key = text[max(0, match.start() - KEY_CHARS) : match.start()]

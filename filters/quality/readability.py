@@ -21,8 +21,8 @@ from synth.verdicts import Verdicts
 FEWEST_WORDS = 30  # LIX is meant for 100 and more; below 30 one long word moves it by three
 LONG_LETTERS = 7
 MOST_CHARS = 100_000  # of a longer text its beginning is read
-# A line counts as a sentence: ours differs in that, so that lists, tables and verses are not taken
-# for one endless sentence.
+# LIX ends a sentence at a colon too. In ours a line ends a sentence as well, so that lists, tables
+# and verses are not one endless sentence.
 SENTENCE_END = re.compile(r"[.!?:;\u2026](?=\s|$)|\n+")
 
 

@@ -140,7 +140,7 @@ INLINE_COLON = re.compile(r":\s+\S")
 EMOJI = r"\u2190-\u2bff\u200d\ufe0f\U0001f000-\U0001faff"
 EMOJI_AROUND = re.compile(rf"\A[\s*_{EMOJI}]+|[\s*_{EMOJI}]+\Z")
 EMOJI_BEHIND = re.compile(rf"\s*[{EMOJI}]+")
-WORD = re.compile(r"\w")
+WORD_CHARACTER = re.compile(r"\w")
 ENDS = (".", "!", "?", "\u2026")
 
 POINTS_BACK = re.compile(r"\s*(?:this|these|those|if (?:so|an?|the|it))\b")
@@ -167,7 +167,7 @@ def ends(text: str, prompt: str = "") -> tuple[int, int]:
     body = text[start:end].lstrip()
     greeting = YES.match(body)
     asks = body.rstrip().endswith("?") and "\n" not in body.rstrip()
-    if asks or start >= end or not WORD.search(body, greeting.end() if greeting else 0):
+    if asks or start >= end or not WORD_CHARACTER.search(body, greeting.end() if greeting else 0):
         return 0, len(text)
     found = blocks(body)
     in_code = found and not found[-1].closed and (found[-1].language or len(found) == 1)
@@ -303,6 +303,6 @@ def _sentence(line: str, offset: int, at: int, end: int) -> Sentence:
     words = said.strip(" \t*_").lower()
     if not words.isascii():
         words = EMOJI_AROUND.sub("", words).replace("\u2019", "'")
-    if words and (CLOSES.search(words) or not WORD.search(words)):
+    if words and (CLOSES.search(words) or not WORD_CHARACTER.search(words)):
         words = "-"
     return Sentence(offset + at + left, offset + at + len(said.rstrip()), words)

@@ -82,7 +82,8 @@ LEAD = re.compile(r"\b(?:so|therefore|thus|hence|and),?$", re.IGNORECASE)
 CHECKED = re.compile(
     r"\W*(?:(?:to |we can |let's )?(?:check|verif)|have an? |good luck|happy )", re.IGNORECASE
 )
-SENTENCE_END = re.compile(r"(?<![\w.])([\w.]*)\.(?:\s|$)|[\u3002!](?:\s|$)")
+# an answer ends here; unlike a sentence, it may stand before a small letter
+ANSWER_END = re.compile(r"(?<![\w.])([\w.]*)\.(?:\s|$)|[\u3002!](?:\s|$)")
 # "Jan. 5" is not "Jan", nor "St. Louis" the same as "St. Paul"
 ABBREVIATED = frozenset({
     "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec",
@@ -237,7 +238,7 @@ def leads(before: str) -> bool:
 
 def first_sentence(text: str) -> str:
     """The text up to its first full stop that does not shorten a word."""
-    for end in SENTENCE_END.finditer(text):
+    for end in ANSWER_END.finditer(text):
         if end.group(1) is None or end.group(1).lower() not in ABBREVIATED:
             return text[: end.end(1) if end.group(1) is not None else end.start()].strip()
     return text

@@ -32,7 +32,8 @@ VALUE = re.compile(
 )
 INLINE = re.compile(r"\$([^$\s](?:[^$]{0,200}[^$\s])?)\$(?!\d)|\\\((.{1,200}?)\\\)")
 EMPHASISED = re.compile(rf"\*\*([^*\n]{{1,200}})\*\*|{INLINE.pattern}")
-WORD = re.compile(
+# a word or a sign that compares; "isn't" is one
+TERM = re.compile(
     r"[^\W\d_]+(?:'t|'s)?|[<>~\u2260\u2264\u2265\u2248]|!=|=/=|\\(?:neq?|leq?|geq?|approx)\b"
 )
 STEM = re.compile(r"(?<=\w{4})(?:ing|ed|es|e)$|(?<=\w{3})s$")
@@ -50,7 +51,7 @@ PARTS = ("multiple", "factor", "divisor", "third", "quarter", "half", "root", "p
 def words(text: str) -> frozenset[str]:
     """The stems of a text's words; "n't" is "not", and a sign of comparison is "than"."""
     found = set()
-    for word in set(WORD.findall(text.lower())):
+    for word in set(TERM.findall(text.lower())):
         if word.endswith("n't"):
             found.add("not")
         else:
