@@ -54,7 +54,7 @@ KNOWN: Final[dict[str, Known]] = {
     "winogrande": Known("allenai/winogrande", ("sentence",), ("winogrande_xl",), "validation"),
 }
 COLUMNS: Final = ("question", "problem", "prompt", "instruction", "text", "query", "input")
-"""Looked for in this order where a benchmark does not say which columns hold its items."""
+"""The columns of items, tried in this order if a benchmark does not name its own."""
 
 
 FORMATS = (".jsonl", ".json", ".parquet", ".csv", ".txt")

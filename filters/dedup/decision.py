@@ -31,13 +31,13 @@ def save_decisions(corpus: Corpus, findings: Sequence[Findings], released: int =
     earlier = int(corpus.starts[released])
     for shard, folder in enumerate(corpus.folders[released:], released):
         rows = slice(*corpus.starts[shard : shard + 2].tolist())
-        nearest = [_told(corpus, found.nearest[rows], earlier) for found in findings]
+        nearest = [_nearest_ids(corpus, found.nearest[rows], earlier) for found in findings]
         store(folder, "dropped", np.array([found.dropped[rows] for found in findings]))
         store(folder, "similarity", np.array([found.similarity[rows] for found in findings]))
         store(folder, "nearest", np.array(nearest, dtype=np.bytes_))
 
 
-def _told(corpus: Corpus, nearest: NDArray[np.int64], earlier: int) -> NDArray[np.bytes_]:
+def _nearest_ids(corpus: Corpus, nearest: NDArray[np.int64], earlier: int) -> NDArray[np.bytes_]:
     """The ids of the nearest rows, with a word where an earlier run released it."""
     ids = corpus.ids(nearest)
     before = (nearest >= 0) & (nearest < earlier)

@@ -24,7 +24,7 @@ from synth.model import Model
 # in 1,000, and loses none of 6,191 with a ratio of 85 and more (`benchmarks/prompt_dedup.py`).
 GRAM_CHARS, BANDS, ROWS = 4, 80, 3
 ONE_BAND = 1e-6
-FLOOR = 10.0  # so far below the ratio similarities are still told, further below they are 0
+FLOOR = 10.0  # similarities so far below the ratio are still reported
 
 
 class Fuzzy(Model):

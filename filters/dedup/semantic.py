@@ -24,7 +24,7 @@ from synth.model import Model
 from synth.store.durable import write_bytes
 
 MOST_CHARS = 8_000  # of a text; embedding models read some 512 to 8,192 tokens
-FLOOR = 0.1  # so far below the threshold similarities are still told, further below they are 0
+FLOOR = 0.1  # similarities so far below the threshold are still reported
 
 
 class Semantic(Model):
@@ -115,9 +115,9 @@ def decide_by_cosine(
     one, other, cosine = [], [], []
     for cluster in range(len(centroids)):
         home = where[probes[:, 0] == cluster]
-        held = _vectors(rows, home)
+        vectors = _vectors(rows, home)
         for asking in _chunks(where[(probes == cluster).any(axis=1)]):
-            cosines = np.minimum(_vectors(rows, asking) @ held.T, 1.0)
+            cosines = np.minimum(_vectors(rows, asking) @ vectors.T, 1.0)
             near = (cosines >= cutoff) & (home[None, :] < asking[:, None])
             near &= np.cumsum(near, axis=1) <= MOST_PARTNERS
             row, column = np.nonzero(near)

@@ -164,11 +164,11 @@ def decide_by_scorer(
         one, other = _in_order(*blocking.partners(block))
         if len(one):
             chosen, at = np.unique(np.concatenate([one, other]), return_inverse=True)
-            held = texts(chosen)
+            compared_texts = texts(chosen)
             mine, its = at[: len(one)].tolist(), at[len(one) :].tolist()
             likeness = cpdist(
-                [held[i] for i in mine],
-                [held[i] for i in its],
+                [compared_texts[i] for i in mine],
+                [compared_texts[i] for i in its],
                 scorer=scorer,
                 score_cutoff=cutoff,
                 dtype=np.float64,

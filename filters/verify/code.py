@@ -69,12 +69,12 @@ class Code(Model):
         rows = zip(prompts, batch.texts, batch.references, strict=True)
         for row, (prompt, text, reference) in enumerate(rows):
             checks.append(Check(Verdict.NOT_APPLICABLE, "no tests"))
-            told = (reference or {}).get("tests") or ""
-            if not told.strip():
+            written = (reference or {}).get("tests") or ""
+            if not written.strip():
                 continue
             given = program_in(prompt).last
             try:
-                tests = read_tests(told, given)
+                tests = read_tests(written, given)
             except UnusableTestsError as unusable:
                 checks[row] = Check(Verdict.UNVERIFIED, str(unusable))
             else:
