@@ -26,7 +26,7 @@ FIRST_NAME = re.compile(r"(?<![a-zA-Z])([a-zA-Z])\s*=[\s$]*$")
 
 
 def boxed(text: str) -> str | None:
-    """What stands in the last box, if it is closed, and in the boxes that it makes a list with."""
+    """The content of the last box and of those that it makes a list with; None if it is open."""
     return boxes(text)[0]
 
 
@@ -64,7 +64,7 @@ def joined(found: list[str], names: list[str]) -> str:
 
 
 def box_at(text: str, at: int) -> tuple[str | None, int]:
-    """What stands in the box that starts at `at`, if it is closed and not too long, and its end."""
+    """The content and the end of the box at `at`; None if the box is open or too long."""
     start = text.find("{", at, at + 20)
     if start < 0 or text[at + len(BOX) : start].strip():
         bare = BARE_BOX.match(text, at, at + 100)

@@ -66,7 +66,7 @@ def compare(gold: str, given: str, tolerance: Fraction = EXACT, question: str = 
 
 
 class Comparison:
-    """What two answers are compared with, besides each other."""
+    """The comparison of two answers to a question, within a tolerance."""
 
     def __init__(self, tolerance: Fraction, question: str) -> None:
         self.tolerance = tolerance
@@ -210,7 +210,7 @@ class Comparison:
     def compare_lists(self, gold: str, given: str) -> Check:
         """Tuples, intervals, sets and lists: same brackets, same length, equal elements.
 
-        What stands in round or square brackets has an order, and other lists may (`in_an_order`).
+        Elements in round or square brackets have an order; other lists may (`in_an_order`).
         """
         brackets = brackets_of(gold), brackets_of(given)
         parts = elements(gold), elements(given)

@@ -1,4 +1,4 @@
-r"""The final answer in a worked solution. Where none is marked there is none: nothing is guessed.
+r"""Finds the final answer in a worked solution, if the solution marks or states one.
 
     …2 + 3 = 5.⏎A: 5               ->  5
     so \boxed{11}, no: \boxed{12}  ->  12
@@ -101,7 +101,7 @@ def final_answer(text: str, question: str = "") -> str | None:
     In this order: the last `\\boxed{…}`, with those that it is joined to; `<answer>…</answer>`; a
     marker on the last line, or a heading above it; a last line that is nothing but a quantity
     ("25", "x = 25 cm"); a last line that concludes ("Therefore …") or sets its one number in bold.
-    A last box that is not closed is no answer, and neither is what a line denies or compares with.
+    An open last box is not an answer, nor is a value that a line denies or compares with.
     """
     if BOX in text:
         return clear_box(text, question)
@@ -130,7 +130,7 @@ def reference_answer(reference: str) -> str:
 
 
 def clear_box(text: str, question: str) -> str | None:
-    """The boxed answer with its unit, None where what stands around the box says more or less.
+    """The boxed answer with its unit; None where the text around the box changes it.
 
     `-x = \\boxed{5}`, `\\boxed{5}!`, "not \\boxed{5}" and "\\boxed{5}. Wait, 6." are no 5.
     """
@@ -197,7 +197,7 @@ def last_lines(text: str) -> list[str]:
 
 
 def marked(line: str, question: str = "") -> str | None:
-    """What stands behind a marker on the line."""
+    """The answer behind a marker on the line."""
     bare = EMPHASIS.sub(r"\1", re.sub(r"\*\*|__", "", line)).strip()
     if found := LABEL.match(bare):
         return tidy(found[1], question)
@@ -210,7 +210,7 @@ def marked(line: str, question: str = "") -> str | None:
 
 
 def tidy(rest: str, question: str = "") -> str | None:
-    """The answer in what stands behind a marker, None where it is taken back."""
+    """The answer in the text behind a marker; None where the text takes it back."""
     answer = first_sentence(rest.strip())
     behind = rest[len(answer) :]
     numbers = VALUE.findall(behind)

@@ -33,7 +33,7 @@ RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+")
 
 
 def open_(why: str) -> Check:
-    """What cannot be compared."""
+    """The check of answers that cannot be compared."""
     return Check(Verdict.UNVERIFIED, why)
 
 
@@ -73,7 +73,7 @@ def compare_choices(gold: str, given: str, question: str) -> Check | tuple[str, 
 
 
 def option(letter: str, question: str) -> str:
-    """What stands behind a letter in a question's choices, "" where nothing does."""
+    """The text of a question's choice, by its letter; "" if the question has none."""
     found = re.search(rf"(?:^|[\s(]){letter.upper()}[).:]\s*([^\n(),;]{{1,60}})", question)
     return plain(found[1]) if found else ""
 

@@ -49,14 +49,14 @@ NAMED = re.compile(
 
 
 class Meaning(NamedTuple):
-    """What a date or a time says: its parts, and how they are named ("a time", "day and month")."""
+    """The parts of a date or a time, and their names ("a time", "day and month")."""
 
     kind: str
     parts: tuple[int, ...]
 
 
 def notation(answer: str) -> str | None:
-    """What the answer, which is plain already, is or holds besides numbers; None for nothing."""
+    """The notation that a plain answer is or contains; None for none of these."""
     low = answer.lower()
     return next(
         (name for name, signs in NOTATIONS.items() if any(sign.search(low) for sign in signs)), None

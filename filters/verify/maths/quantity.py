@@ -114,7 +114,7 @@ IN_ALL = {"left", "remaining", "total", "altogether", "all", "the"}
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What a number counts: dimensions and size where the unit is known, its name where not."""
+    """The unit of a number: its dimensions and size if we know it, else its name."""
 
     name: str = ""
     dimensions: tuple[tuple[str, int], ...] = ()

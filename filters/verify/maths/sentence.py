@@ -60,7 +60,7 @@ def whole_text(gold: str, text: str) -> Check | None:
 
 
 def last_sentence(gold: str, text: str, prompt: str, tolerance: Fraction) -> Check | None:
-    """What the sentence says about a gold word, name or number; None where it leaves a doubt.
+    """The check of a gold word, name or number by the last sentence; None where it leaves a doubt.
 
     The text is one sentence, or its last one concludes ("So …").
     """

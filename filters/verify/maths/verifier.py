@@ -35,11 +35,12 @@ class Maths(Model):
 
     An answer counts where it is marked (boxed, behind `A:`, `####` or "the answer is", in bold),
     alone on the last line, or in a last sentence that says nothing but the answer to the question;
-    what is denied or compared is no answer, nor is a number that its surroundings change (`2x =`
-    in front, `million` behind). Formulas are compared by value, to 60 digits and more. 1/3 is not
-    0.333 unless within `tolerance`, and 10 cm is not 10 m. A unit that the question asks for may be
-    left out; no other may be added. 50% against 50 stays open, and so do words that differ, or
-    lists in another order where the question may mean one; yes against no fails.
+    a denied or compared value is not an answer, nor is a number that its surroundings change
+    (`2x =` in front, `million` behind). Formulas are compared by value, to 60 digits and more.
+
+    1/3 is not 0.333 unless within `tolerance`, and 10 cm is not 10 m. A unit that the question asks
+    for may be left out; no other may be added. 50% against 50 stays open. So do words that differ,
+    and lists in another order where the question may mean one; yes against no fails.
     """
 
     name: ClassVar[str] = "maths"
