@@ -18,7 +18,7 @@ from benchmarks.labelled import FOLDER, labelled
 from benchmarks.report import options, result, table, timed
 from benchmarks.train_refusal import figures, out_of_fold, rows_of
 from filters.quality.stage import Quality
-from filters.trim.stage import Trim
+from filters.trim import Trim
 from synth.batch import Batch
 from synth.record import new_record, records_table
 from synth.text.refusal import THRESHOLD

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.labelled import FOLDER, Figures, labelled
 from benchmarks.report import options, result, table, timed
-from filters.trim.stage import Trim
+from filters.trim import Trim
 from synth.record import new_record, records_table
 
 TOLERANCE = 3  # characters

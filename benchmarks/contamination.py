@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.labelled import FOLDER, labelled
 from benchmarks.report import options, result, table, timed
 from benchmarks.word_problems import word_problems
-from filters.contamination.index import Finding, Index, build
+from filters.contamination.index import Index, Match, build
 from filters.contamination.items import Items
 from filters.contamination.stage import Decontaminate
 
@@ -53,7 +53,7 @@ def rephrased(data: Path, name: str) -> list[str]:
     return [row["text"] for row in rows(data, SETS[name][2])]
 
 
-def candidates(finding: Finding) -> list[int]:
+def candidates(finding: Match) -> list[int]:
     """The items that tier 1 found, or that tier 3 would be asked about."""
     assert SETTINGS.judge is not None
     near = finding.near[: SETTINGS.judge.most]

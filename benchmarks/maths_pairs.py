@@ -16,7 +16,7 @@ from math_verify import parse, verify
 
 from benchmarks.labelled import FOLDER, labelled
 from benchmarks.report import options, result, table
-from filters.verify.maths import check_text
+from filters.verify.maths.verifier import check_text
 
 GOALS = {"wrong pass": 0.0, "wrong fail": 0.02, "unreadable": 0.10}
 

@@ -13,16 +13,16 @@ from benchmarks.labelled import FOLDER, Figures, labelled
 from benchmarks.processes import elsewhere, peer
 from benchmarks.report import options, result, table, timed
 from filters.pii.find import find
-from filters.pii.kinds import Kind
+from filters.pii.kinds import PiiKind
 
 OURS = {
-    "CREDIT_CARD": Kind.CARD,
-    "EMAIL_ADDRESS": Kind.EMAIL,
-    "IBAN_CODE": Kind.IBAN,
-    "IP_ADDRESS": Kind.IP_ADDRESS,
-    "PHONE_NUMBER": Kind.PHONE,
-    "US_DRIVER_LICENSE": Kind.ID_NUMBER,
-    "US_SSN": Kind.ID_NUMBER,
+    "CREDIT_CARD": PiiKind.CARD,
+    "EMAIL_ADDRESS": PiiKind.EMAIL,
+    "IBAN_CODE": PiiKind.IBAN,
+    "IP_ADDRESS": PiiKind.IP_ADDRESS,
+    "PHONE_NUMBER": PiiKind.PHONE,
+    "US_DRIVER_LICENSE": PiiKind.ID_NUMBER,
+    "US_SSN": PiiKind.ID_NUMBER,
 }
 PEER = "Presidio's patterns"
 GOAL = 0.95
@@ -40,9 +40,9 @@ def figures(rows: Sequence[Mapping[str, Any]], found: Sequence[Spans]) -> dict[s
             if span["entity_type"] in OURS
         }
         for one in gold:
-            counts[Kind(one[0])][0 if any(overlap(one, other) for other in said) else 2] += 1
+            counts[PiiKind(one[0])][0 if any(overlap(one, other) for other in said) else 2] += 1
         for one in said:
-            counts[Kind(one[0])][1] += not any(overlap(one, other) for other in gold)
+            counts[PiiKind(one[0])][1] += not any(overlap(one, other) for other in gold)
     return {kind.value: Figures(*counts[kind]) for kind in sorted(counts)}
 
 

@@ -22,10 +22,10 @@ from benchmarks.report import options, result, table, timed
 from benchmarks.short_prompts import short_prompts
 from filters.dedup.exact import normal
 from filters.dedup.stage import Dedup
-from filters.text import WORD
 from synth.batch import Batch
 from synth.engine.stage import Place
 from synth.kind import Kind
+from synth.text.words import parts_of_words
 
 GOAL = 20_000 / 3  # prompts per CPU second
 METHODS: dict[str, tuple[dict[str, Any], Callable[..., float], float]] = {
@@ -53,7 +53,7 @@ def every_pair(
     texts = [normal(prompt) for prompt in prompts]
     if scorer is not ratio:
         known: dict[str, int] = {}
-        words = [WORD.findall(text) for text in texts]
+        words = [parts_of_words(text) for text in texts]
         texts = [
             "".join(chr(0x10000 + known.setdefault(w, len(known))) for w in row) for row in words
         ]

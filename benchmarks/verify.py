@@ -20,7 +20,7 @@ from pathlib import Path
 from math_verify import parse, verify
 
 from benchmarks.report import options, result, skip, table
-from filters.verify.maths import Maths
+from filters.verify.maths.verifier import Maths
 from filters.verify.sandbox import literal
 from filters.verify.sandbox.pool import AT_ONCE, Sandbox
 from filters.verify.sandbox.run import Budget, run_program

@@ -27,7 +27,7 @@ from filters.verify.code import Code
 from filters.verify.consistency import Consistency
 from filters.verify.instructions.verifier import Instructions
 from filters.verify.json_schema import JsonSchema
-from filters.verify.maths import Maths
+from filters.verify.maths.verifier import Maths
 from synth.model import Model
 
 FILTERS: Final[dict[str, type[Model]]] = {

@@ -24,7 +24,7 @@ from filters.pii.stage import Redact
 from filters.quality.stage import Quality
 from filters.samples.prefer import Prefer
 from filters.samples.select import Select
-from filters.trim.stage import Trim
+from filters.trim import Trim
 from filters.verify.stage import Verify
 from seeds.clean import Clean
 from seeds.read import Read

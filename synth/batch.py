@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth.record import last_step, new_record, records_table
-from synth.text.characters import words_of
 from synth.text.lines import Lines, lines
 from synth.text.tokens import Characters, Pieces, Words, characters, pieces, words
+from synth.text.words import words_of
 
 Subject = Literal["prompt", "text"]
 

@@ -34,6 +34,9 @@ class Verdicts:
             )
 
 
+NOTE_CHARS = 80
+
+
 class Verdict(StrEnum):
     """The five answers of a verifier."""
 
@@ -57,6 +60,11 @@ class Check(NamedTuple):
 
     verdict: Verdict
     note: str = ""
+
+
+def quoted(gold: str, given: str, how: str) -> str:
+    """The note of a check: both answers, shortened, and how they were compared."""
+    return f"{given[:NOTE_CHARS]!r} against {gold[:NOTE_CHARS]!r}: {how}"
 
 
 class Filter(Protocol):

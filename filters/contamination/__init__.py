@@ -1,1 +1,1 @@
-"""Benchmark items in the data: found by n-grams, by likeness, and by asking whether it is one."""
+"""Finds benchmark items in the data: by n-grams, by likeness, and by asking the teacher."""

@@ -1,4 +1,4 @@
-"""All items of a recipe's benchmarks, as both tiers look them up."""
+"""The index over all items of a recipe's benchmarks, for both tiers."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from filters.contamination.benchmark import Benchmark
 from filters.contamination.items import Items, load
-from filters.contamination.neighbours import Looked, Neighbour, NeighbourIndex
+from filters.contamination.neighbours import Neighbour, NeighbourIndex, PlainText
 from filters.contamination.ngrams import Hit, NgramIndex
 from filters.contamination.text import code_form, plain
 
 
-class Finding(NamedTuple):
-    """What the two tiers say of a row."""
+class Match(NamedTuple):
+    """The findings of the two tiers for a row."""
 
     hit: Hit | None
     near: list[Neighbour]
@@ -44,16 +44,16 @@ class Index:
         name, row = self.owners[item]
         return f"{name}#{row}"
 
-    def look(self, rows: Sequence[Sequence[str]], most: int) -> list[Finding]:
+    def look(self, rows: Sequence[Sequence[str]], most: int) -> list[Match]:
         """For each row, whose texts are given, the first hit and the `most` nearest items."""
-        parts = [[Looked(plain(text), code_form(text)) for text in row] for row in rows]
+        parts = [[PlainText(plain(text), code_form(text)) for text in row] for row in rows]
         flat = [(number, text.words) for number, row in enumerate(parts) for text in row]
         hits: list[Hit | None] = [None] * len(rows)
         found = self.ngrams.hits([text for _, text in flat])
         for (number, _), hit in zip(flat, found, strict=True):
             hits[number] = hits[number] or hit
         near = self.neighbours.nearest(parts, most)
-        return [Finding(hit, one) for hit, one in zip(hits, near, strict=True)]
+        return [Match(hit, one) for hit, one in zip(hits, near, strict=True)]
 
 
 def build(benchmarks: Sequence[Items], ngram_words: int, short_ngram_words: int) -> Index:
@@ -67,7 +67,7 @@ def build(benchmarks: Sequence[Items], ngram_words: int, short_ngram_words: int)
         owners,
         [text.count(" ") + bool(text) for text in words],
         NgramIndex.of(words, groups, words=ngram_words, short_words=short_ngram_words),
-        NeighbourIndex.of(list(map(Looked, words, map(code_form, texts)))),
+        NeighbourIndex.of(list(map(PlainText, words, map(code_form, texts)))),
     )
 
 

@@ -18,8 +18,7 @@ import pyarrow.parquet as pq
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 
-from filters.contamination.benchmark import Benchmark
-from filters.contamination.known import COLUMNS
+from filters.contamination.benchmark import COLUMNS, Benchmark
 from synth.errors import InfrastructureFault, InputError
 from synth.store.durable import write_bytes
 

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from filters.contamination.text import windows
 from synth.compiled import compiled
+from synth.text.tokens import FACTOR
 
 GRAM_CHARS = 4
 CHUNK_CHARS = 2_000_000  # worked on at once: some 200 MB
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Neighbour(NamedTuple):
@@ -98,7 +98,7 @@ class _View:
         return _Found(firsts, begins, at[known], value[known], np.maximum(norms, 1e-9))
 
 
-class Looked(NamedTuple):
+class PlainText(NamedTuple):
     """A text as it is compared: its plain words, and the form of its code, if it has any."""
 
     words: str
@@ -114,12 +114,12 @@ class NeighbourIndex:
     size: int
 
     @classmethod
-    def of(cls, texts: Sequence[Looked]) -> NeighbourIndex:
+    def of(cls, texts: Sequence[PlainText]) -> NeighbourIndex:
         """Of items. Memory: some 8 bytes per character of the items."""
         words, code = [text.words for text in texts], [text.code for text in texts]
         return cls(_View.of(words), _View.of(code), len(texts))
 
-    def nearest(self, rows: Sequence[Sequence[Looked]], most: int) -> list[list[Neighbour]]:
+    def nearest(self, rows: Sequence[Sequence[PlainText]], most: int) -> list[list[Neighbour]]:
         """The `most` items nearest to each row, given as its texts; the nearest first.
 
         A row is as like an item as that part of it which is most like it. Likeness in the form of
@@ -149,7 +149,7 @@ class NeighbourIndex:
         return found
 
 
-def _chunks(rows: Sequence[Sequence[Looked]]) -> list[tuple[int, int]]:
+def _chunks(rows: Sequence[Sequence[PlainText]]) -> list[tuple[int, int]]:
     """Ranges of rows of about `CHUNK_CHARS` together."""
     piece = np.cumsum([sum(len(text.words) for text in row) for row in rows]) // CHUNK_CHARS
     edges = [0, *(np.flatnonzero(np.diff(piece)) + 1).tolist(), len(rows)]
@@ -167,7 +167,7 @@ def _count(texts: Sequence[str]) -> _Grams:
     start = np.arange(len(row)) + offset
     gram = np.zeros(len(row), np.uint64)
     for step in range(GRAM_CHARS):
-        gram = (gram ^ (gram >> np.uint64(29))) * _MULTIPLIER + codes[start + step]
+        gram = (gram ^ (gram >> np.uint64(29))) * FACTOR + codes[start + step]
     order = np.lexsort((gram, row))
     row, gram = row[order], gram[order]
     new = np.ones(len(row), bool)

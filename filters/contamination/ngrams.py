@@ -1,7 +1,7 @@
 """Tier 1: n-grams of words that a benchmark item and a row share.
 
-13 words as GPT-3 (arXiv:2005.14165, appendix C) and most since, 8 for short items. What several
-items of a benchmark have in common is how it asks, not what, and is no evidence.
+They have 13 words, as in GPT-3 (arXiv:2005.14165, appendix C) and most work since; 8 for short
+items. An n-gram of several items of a benchmark is a phrase of the benchmark, and no evidence.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
+
+from synth.text.tokens import FACTOR
+from synth.text.words import hash64
 
 COMMON_ITEMS = 3
 """An n-gram of so many different items of one benchmark is a turn of phrase."""
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd: 2**64 over the golden ratio (Knuth)
 
 
 class Hit(NamedTuple):
@@ -103,7 +104,7 @@ def _ngrams(
     flat = begins[row] + start
     value = np.full(len(flat), size, np.uint64)
     for step in range(size):
-        value = (value ^ (value >> np.uint64(29))) * _MULTIPLIER + words[flat + step]
+        value = (value ^ (value >> np.uint64(29))) * FACTOR + words[flat + step]
     telling = _different_words(words, numeric, flat, size) * 2 >= size
     return value[telling], row[telling], start[telling]
 
@@ -127,7 +128,7 @@ def _hashed(
     known: dict[str, int] = {}
     flat = list(chain.from_iterable(rows))
     for word in set(flat):
-        known[word] = xxhash.xxh3_64_intdigest(word.encode("utf-8", "surrogatepass"))
+        known[word] = hash64(word)
     numbers = {word for word in known if word.isnumeric()}
     return (
         np.fromiter((known[word] for word in flat), np.uint64, count),
@@ -137,8 +138,7 @@ def _hashed(
 
 def _whole(rows: Sequence[Sequence[str]]) -> NDArray[np.uint64]:
     """The hash of each row as a whole; another one than that of any n-gram."""
-    texts = ("\n" + " ".join(row) for row in rows)
-    hashes = (xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass")) for text in texts)
+    hashes = (hash64("\n" + " ".join(row)) for row in rows)
     return np.fromiter(hashes, np.uint64, len(rows))
 
 

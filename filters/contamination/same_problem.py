@@ -1,4 +1,4 @@
-"""Tier 3: the teacher says whether a row is the same problem as the item that it is near.
+"""Tier 3: the teacher decides whether a row and a similar item are the same problem.
 
 Source: the LLM decontaminator, arXiv:2311.04850, section 4. Ours asks for the item's solution to be
 given away, so that a problem with other numbers is another problem, and stops at the first yes.
@@ -25,16 +25,23 @@ VERDICT = re.compile(r"\b(same|different)\b", re.IGNORECASE)
 
 
 class SameProblem(Model):
-    """Asks the teacher about the nearest items of a row, one after the other, until one is it."""
+    """Asks the teacher about the nearest items of a row, one by one, up to the first match."""
 
-    most: int = Field(3, ge=1, le=10, description="items that are asked about, the nearest first")
+    most: int = Field(
+        3, ge=1, le=10, description="largest number of items to ask about, the nearest first"
+    )
     sampling: Sampling = Field(
         Sampling(temperature=0, max_tokens=2048), description="how the teacher samples"
     )
 
     async def judge(
-        self, row: Row, near: Sequence[Neighbour], items: Sequence[str], teacher: Teacher, seed: int
-    ) -> Answer:
+        self,
+        row: SuspectRow,
+        near: Sequence[Neighbour],
+        items: Sequence[str],
+        teacher: Teacher,
+        seed: int,
+    ) -> SuspectVerdict:
         """What the teacher says of the row and its neighbours. `items` are all benchmark items."""
         unread = False
         for neighbour in near[: self.most]:
@@ -45,18 +52,18 @@ class SameProblem(Model):
             if reply.fault or not said:
                 unread = True
             elif said[-1].lower() == "same":
-                return Answer(neighbour, unread)
-        return Answer(None, unread)
+                return SuspectVerdict(neighbour, unread)
+        return SuspectVerdict(None, unread)
 
 
-class Row(NamedTuple):
-    """What is judged."""
+class SuspectRow(NamedTuple):
+    """A row to judge."""
 
     id: str
     text: str
 
 
-class Answer(NamedTuple):
+class SuspectVerdict(NamedTuple):
     """The item that the row is the same problem as, if any, and whether a reply was unusable."""
 
     same: Neighbour | None

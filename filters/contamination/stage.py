@@ -1,10 +1,10 @@
-"""The `decontaminate` stage: rows that hold benchmark items leave, each with the item it holds.
+"""The `decontaminate` stage rejects rows that contain benchmark items, and names the items.
 
 decontaminate: {against: [gsm8k, humaneval, exam.jsonl]}
 decontaminate: {against: [gsm8k], judge: {}}
 
-Three tiers: shared n-grams, the nearest items by characters, and the teacher's word on the nearest
-ones. The reason names tier and benchmark, so that every manifest and report counts them:
+It has three tiers: shared n-grams, the nearest items by characters, and the teacher's judgement of
+the nearest ones. The reason names tier and benchmark, so manifests and reports count them:
 `ngram_of_gsm8k`, `close_to_gsm8k`, `same_as_gsm8k`.
 """
 
@@ -18,8 +18,8 @@ import pyarrow as pa
 from pydantic import BeforeValidator, Field, model_validator
 
 from filters.contamination.benchmark import Benchmark
-from filters.contamination.index import Finding, Index, index_of, items_of
-from filters.contamination.same_problem import Answer, Row, SameProblem, template
+from filters.contamination.index import Index, Match, index_of, items_of
+from filters.contamination.same_problem import SameProblem, SuspectRow, SuspectVerdict, template
 from synth.batch import Batch
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.errors import InputError
@@ -41,10 +41,10 @@ def _null_means_defaults(value: object) -> object:
 
 
 class Decontaminate(ShardStage):
-    """Drops rows that hold an item of a benchmark: its words, or, rephrased, its content.
+    """Rejects rows that contain an item of a benchmark, verbatim or rephrased.
 
-    Prompts and documents are looked at as they are, of answers both prompt and text. The score is
-    the likeness of the nearest item, whose place the note tells (`gsm8k#17` is its 18th row).
+    Rows with an answer are searched in both prompt and text. The score is the likeness of the
+    nearest item; the note names its place (`gsm8k#17` is the 18th row of GSM8K).
     """
 
     name: ClassVar[str] = "decontaminate"
@@ -104,7 +104,7 @@ class Decontaminate(ShardStage):
         index = await asyncio.to_thread(self.index)
         rows, findings = await asyncio.to_thread(self._look, index, table, place)
 
-        async def decide(row: Row, finding: Finding) -> _Decision:
+        async def decide(row: SuspectRow, finding: Match) -> _Decision:
             decision = await self._decide(index, row, finding, place)
             place.done(1)
             return decision
@@ -117,19 +117,23 @@ class Decontaminate(ShardStage):
 
         return index_of(tuple(self.against), self.ngram_words, self.short_ngram_words)
 
-    def _look(self, index: Index, table: pa.Table, place: Place) -> tuple[list[Row], list[Finding]]:
+    def _look(
+        self, index: Index, table: pa.Table, place: Place
+    ) -> tuple[list[SuspectRow], list[Match]]:
 
         columns = [Batch(table, place.subject).texts]
         if place.kind is Kind.ANSWERS:
             columns.insert(0, Batch(table, "prompt").texts)
         parts = [[text for text in row if text] for row in zip(*columns, strict=True)]
         rows = [
-            Row(id_, "\n\n".join(texts))
+            SuspectRow(id_, "\n\n".join(texts))
             for id_, texts in zip(table["id"].to_pylist(), parts, strict=True)
         ]
         return rows, index.look(parts, self.judge.most if self.judge else 1)
 
-    async def _decide(self, index: Index, row: Row, finding: Finding, place: Place) -> _Decision:
+    async def _decide(
+        self, index: Index, row: SuspectRow, finding: Match, place: Place
+    ) -> _Decision:
         """The verdict on one row, by the first tier that has one."""
         hit, near = finding
         value = near[0].similarity if near else 0.0
@@ -140,7 +144,7 @@ class Decontaminate(ShardStage):
         close = [neighbour for neighbour in near if neighbour.similarity >= self.candidate]
         if self.judge is not None and close:
             assert place.teacher is not None
-            answer: Answer = await self.judge.judge(
+            answer: SuspectVerdict = await self.judge.judge(
                 row, close, index.texts, place.teacher, place.seed
             )
             if answer.same is not None:

@@ -1,4 +1,4 @@
-"""Texts as contamination is looked for in them: without case, punctuation and letter forms.
+"""Normalises texts before the search for contamination: no case, punctuation or letter forms.
 
 "Josh's house: $80,000"      ->  "josh s house 80 000"
 "def topKElements(my_list):" ->  "def top k elements my list"
@@ -13,7 +13,8 @@ from functools import lru_cache
 
 import xxhash
 
-from filters.text import WORD, nfkc
+from synth.text.markdown import blocks
+from synth.text.words import nfkc, parts_of_words
 
 MOST_CHARS = 1_000_000
 """Of one text; what lies behind is not looked at. A book has fewer."""
@@ -21,7 +22,6 @@ WINDOW_CHARS, STEP_CHARS = 2_000, 1_000
 """A long text is compared in parts, or the item that it holds would be lost in the rest."""
 
 _DEFINES = re.compile(r"^[ \t]*(?:async )?(?:def|class) +\w", re.MULTILINE)
-_FENCED = re.compile(r"^```[^\n`]{0,40}\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _SPOKEN = re.compile(r'"""(?:.*?""")?|\'\'\'(?:.*?\'\'\')?|#[^\n]*', re.DOTALL)
 _TOKEN = re.compile(
     r'"[^"\n]{0,500}"|\'[^\'\n]{0,500}\'|\d{1,20}|\.?[^\W\d]\w{0,60}|[-+*/%<>=!&|^~]=?|[()\[\]{}:,]'
@@ -33,7 +33,7 @@ _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 def plain(text: str) -> str:
     """The words of the text, one blank between two; each character of an unspaced script is one."""
     text = nfkc(_CAMEL.sub(" ", text[:MOST_CHARS]))[:MOST_CHARS]
-    return " ".join(WORD.findall(text.casefold()))
+    return " ".join(parts_of_words(text.casefold()))
 
 
 def code_form(text: str) -> str:
@@ -45,7 +45,9 @@ def code_form(text: str) -> str:
     """
     if not _DEFINES.search(text, 0, MOST_CHARS):
         return ""
-    code = _SPOKEN.sub(" ", "\n".join(_FENCED.findall(text[:MOST_CHARS])) or text[:MOST_CHARS])
+    text = text[:MOST_CHARS]
+    fenced = "\n".join(block.code for block in blocks(text) if block.closed)
+    code = _SPOKEN.sub(" ", fenced or text)
     return "".join(map(_letter, _TOKEN.findall(code)))
 
 

@@ -1,1 +1,1 @@
-"""Duplicates: found over the whole corpus, decided in its order, so arrival changes nothing."""
+"""Finds duplicates over the whole corpus; the order in which shards arrive changes nothing."""

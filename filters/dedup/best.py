@@ -1,4 +1,4 @@
-"""Which of several duplicates stays: the first one, the longest, or the one of the highest score.
+"""Decides which of several duplicates stays: the first, the longest, or the best by a score.
 
 A decision goes through the rows in order, and a row leaves for the sake of an earlier one that
 stays. So the better ones are put first: the same decision, over signatures in another order.
@@ -15,8 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from filters.dedup.corpus import Corpus, store, stored
-from filters.dedup.findings import Findings
+from filters.dedup.corpus import Corpus, Findings, store, stored
 
 PRIORITY = "priority"
 CHUNK_ROWS = 10_000

@@ -53,8 +53,8 @@ def _sort_rows(flat: NDArray[np.int32], offsets: NDArray[np.int64]) -> None:
 
 
 @compiled
-def told_apart(flat: NDArray[np.uint32], offsets: NDArray[np.int64]) -> NDArray[np.uint32]:
-    """Hashes of which no row has the same twice: the second "the" of a text is another key."""
+def numbered_repeats(flat: NDArray[np.uint32], offsets: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Hashes that are unique in each row: the second "the" of a text gets another one."""
     made = np.empty_like(flat)
     for row in range(len(offsets) - 1):
         begin, end = offsets[row], offsets[row + 1]
@@ -211,12 +211,12 @@ def _partners(
                     last[earlier] = place << 16 | there
                 elif so_far > 0:
                     shared[earlier] = -1
-        told = 0
+        partners = 0
         for at in range(found):
             earlier = met[at]
             so_far = shared[earlier]
             shared[earlier] = 0
-            if so_far < 0 or told == MOST_PARTNERS:
+            if so_far < 0 or partners == MOST_PARTNERS:
                 continue
             its_begin = offsets[earlier]
             its_length = offsets[earlier + 1] - its_begin
@@ -232,7 +232,7 @@ def _partners(
                     one, other = _grown(one, size), _grown(other, size)
                 one[count], other[count] = row, earlier
                 count += 1
-                told += 1
+                partners += 1
         _insert(row, flat, offsets, share, starts, filled, rows, places)
     return one[:count], other[:count]
 

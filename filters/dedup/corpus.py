@@ -1,4 +1,4 @@
-"""The signatures of all shards as one corpus, read from disk where they are looked at.
+"""The signatures of all shards as one corpus, read from disk when needed.
 
 A shard's folder, after `sign` of all three methods:
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -103,3 +104,23 @@ class RaggedRows:
         at = row - self.starts[shard]
         offsets = self.offsets[shard]
         return self.flat[shard][offsets[at] : offsets[at + 1]]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What one method found, one value per row of the corpus."""
+
+    dropped: NDArray[np.bool_]
+    similarity: NDArray[np.float64]
+    """With the most similar earlier row that stays; 0 where none was near, NaN if not compared."""
+    nearest: NDArray[np.int64]
+    """That row, or -1."""
+
+    @classmethod
+    def none(cls, compared: NDArray[np.bool_]) -> Findings:
+        """No row has a duplicate (yet)."""
+        return cls(
+            np.zeros(len(compared), bool),
+            np.where(compared, 0.0, np.nan),
+            np.full(len(compared), -1, np.int64),
+        )

@@ -1,4 +1,4 @@
-"""What `dedup` decided about one shard: which method drops which row, and for the sake of which."""
+"""The decision of `dedup` about one shard: which method rejects which row, and its nearest row."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from filters.dedup.corpus import Corpus, store, stored
-from filters.dedup.findings import Findings
-from filters.dedup.methods import Method
+from filters.dedup.corpus import Corpus, Findings, store, stored
+from filters.dedup.exact import Exact
+from filters.dedup.fuzzy import Fuzzy
+from filters.dedup.minhash import MinHash
+from filters.dedup.rouge import Rouge
+from filters.dedup.semantic import Semantic
 from synth.engine.stage import Outcome
 from synth.record import add_scores, rejects
+
+Method = Exact | MinHash | Fuzzy | Rouge | Semantic
 
 
 def save_decisions(corpus: Corpus, findings: Sequence[Findings], released: int = 0) -> None:
@@ -26,13 +31,13 @@ def save_decisions(corpus: Corpus, findings: Sequence[Findings], released: int =
     earlier = int(corpus.starts[released])
     for shard, folder in enumerate(corpus.folders[released:], released):
         rows = slice(*corpus.starts[shard : shard + 2].tolist())
-        nearest = [_told(corpus, found.nearest[rows], earlier) for found in findings]
+        nearest = [_nearest_ids(corpus, found.nearest[rows], earlier) for found in findings]
         store(folder, "dropped", np.array([found.dropped[rows] for found in findings]))
         store(folder, "similarity", np.array([found.similarity[rows] for found in findings]))
         store(folder, "nearest", np.array(nearest, dtype=np.bytes_))
 
 
-def _told(corpus: Corpus, nearest: NDArray[np.int64], earlier: int) -> NDArray[np.bytes_]:
+def _nearest_ids(corpus: Corpus, nearest: NDArray[np.int64], earlier: int) -> NDArray[np.bytes_]:
     """The ids of the nearest rows, with a word where an earlier run released it."""
     ids = corpus.ids(nearest)
     before = (nearest >= 0) & (nearest < earlier)

@@ -1,4 +1,4 @@
-"""`exact`: the same text, but for case, white space and ways of writing the same character."""
+"""`exact`: equal texts; case, white space and Unicode forms do not count."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
-from filters.dedup.corpus import Corpus, store
-from filters.dedup.findings import Findings
-from filters.text import nfkc
+from filters.dedup.corpus import Corpus, Findings, store
 from synth.batch import Batch
 from synth.model import Model
+from synth.text.words import hash64, nfkc
 
 
 class Exact(Model):
@@ -30,10 +28,7 @@ class Exact(Model):
     def sign(self, batch: Batch, folder: Path) -> None:
         """The hash of each text."""
 
-        hashes = (
-            xxhash.xxh3_64_intdigest(normal(text).encode("utf-8", "surrogatepass"))
-            for text in batch.texts
-        )
+        hashes = (hash64(normal(text)) for text in batch.texts)
         store(folder, "exact", np.fromiter(hashes, np.uint64, len(batch)))
 
     def decide(self, corpus: Corpus, alive: NDArray[np.bool_]) -> Findings:

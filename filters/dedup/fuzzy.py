@@ -1,7 +1,7 @@
 """`fuzzy`: short texts that differ by a few characters, where n-grams of five words are too coarse.
 
-Every pair would be too many (20,000 prompts are 200 million pairs), so only texts are compared that
-share a band of MinHash over their characters.
+All pairs are too many (20,000 prompts have 200 million), so only texts that share a band of MinHash
+over their characters are compared.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from pydantic import Field
 from rapidfuzz.fuzz import ratio
 
 from filters.dedup.blocking import Blocking
-from filters.dedup.corpus import Corpus, store, stored
-from filters.dedup.findings import Findings
+from filters.dedup.corpus import Corpus, Findings, store, stored
 from filters.dedup.short import band_keys, decide_by_scorer, shared_keys, short_texts, store_ragged
 from synth.batch import Batch
 from synth.model import Model
@@ -25,7 +24,7 @@ from synth.model import Model
 # in 1,000, and loses none of 6,191 with a ratio of 85 and more (`benchmarks/prompt_dedup.py`).
 GRAM_CHARS, BANDS, ROWS = 4, 80, 3
 ONE_BAND = 1e-6
-FLOOR = 10.0  # so far below the ratio similarities are still told, further below they are 0
+FLOOR = 10.0  # similarities so far below the ratio are still reported
 
 
 class Fuzzy(Model):

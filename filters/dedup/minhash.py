@@ -1,7 +1,7 @@
 """`minhash`: texts that share most of their word 5-grams, found by MinHash and then verified.
 
-Bands of MinHash only find candidates; what decides is the true Jaccard similarity of the sets, so
-nothing below the threshold is ever dropped.
+Bands of MinHash only find candidates. The true Jaccard similarity of the sets decides, so no text
+below the threshold is rejected.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from filters.dedup.corpus import Corpus, store
-from filters.dedup.findings import Findings
+from filters.dedup.corpus import Corpus, Findings, store
 from filters.dedup.shingles import Ragged, band_hashes, shingles
 from filters.dedup.verified import decide_by_sets
 from synth.batch import Batch

@@ -12,15 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from filters.dedup.blocking import Blocking, rare_first, told_apart
-from filters.dedup.corpus import Corpus
-from filters.dedup.findings import Findings
+from filters.dedup.blocking import Blocking, numbered_repeats, rare_first
+from filters.dedup.corpus import Corpus, Findings
 from filters.dedup.short import decide_by_scorer, joined, short_texts, store_ragged, word_hashes
 from synth.batch import Batch
 from synth.model import Model
 from synth.text.rouge import as_characters, rouge_l
 
-FLOOR = 0.2  # so far below the threshold similarities are still told, where a pair was compared
+FLOOR = 0.2  # similarities so far below the threshold are still reported
 
 
 class Rouge(Model):
@@ -46,7 +45,7 @@ class Rouge(Model):
         """Similarity is ROUGE-L, in [0, 1]."""
 
         flat, offsets = joined(corpus, "rouge")
-        words = Blocking(rare_first(told_apart(flat, offsets), offsets), self.threshold)
+        words = Blocking(rare_first(numbered_repeats(flat, offsets), offsets), self.threshold)
         return decide_by_scorer(
             words,
             alive & (np.diff(offsets) > 0),

@@ -12,11 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth.compiled import compiled
+from synth.text.tokens import FACTOR, MIX_1, MIX_2, ONE, S27, S30, S31
 
-MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # odd: 2**64 over the golden ratio (Knuth)
-MIX_1, MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)  # SplitMix64's
-EMPTY, ONE = np.uint64(0), np.uint64(1)
-S27, S30, S31, S32 = np.uint64(27), np.uint64(30), np.uint64(31), np.uint64(32)
+EMPTY, S32 = np.uint64(0), np.uint64(32)
 SEED = 0  # of the permutations: fixed, so that signatures of different runs can be compared
 
 
@@ -86,7 +84,7 @@ def fill_shingles(
         for i in range(len(its) - width + 1 if width else 0):
             value = np.uint64(width)  # "a" is not "a a"
             for j in range(i, i + width):
-                value = (value + its[j]) * MULTIPLIER
+                value = (value + its[j]) * FACTOR
                 value ^= value >> S32
             value = max(mixed(value), ONE)
             slot = value & mask
@@ -125,7 +123,7 @@ def fill_bands(
         for band in range(bands):
             hashed = np.uint64(band + 1)
             for j in range(band * rows, (band + 1) * rows):
-                hashed = mixed(hashed * MULTIPLIER + np.uint64(least[j]))
+                hashed = mixed(hashed * FACTOR + np.uint64(least[j]))
             made[band, row] = hashed
         made[bands, row] = mixed(every)
 

@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from rapidfuzz.process import cpdist
 
 from filters.dedup.blocking import Blocking, Keys
-from filters.dedup.corpus import Corpus, store
+from filters.dedup.corpus import Corpus, Findings, store
 from filters.dedup.exact import normal
-from filters.dedup.findings import Findings
-from filters.text import WORD
 from synth.compiled import compiled
+from synth.text.words import parts_of_words
 
 BLOCK_ROWS = 256
 WORD_CHARS = 40  # on average: a bound on what is compared, whatever counts as a word
@@ -33,7 +32,7 @@ def short_texts(texts: Sequence[str], max_words: int) -> tuple[list[str], list[l
     Longer is one of more words, or of more characters than so many words ever have.
     """
     normals = [normal(text) if len(text) <= max_words * WORD_CHARS else "" for text in texts]
-    words = [WORD.findall(text) for text in normals]
+    words = [parts_of_words(text) for text in normals]
     fits = [0 < len(row) <= max_words for row in words]
     return (
         [text if fit else "" for text, fit in zip(normals, fits, strict=True)],
@@ -165,11 +164,11 @@ def decide_by_scorer(
         one, other = _in_order(*blocking.partners(block))
         if len(one):
             chosen, at = np.unique(np.concatenate([one, other]), return_inverse=True)
-            held = texts(chosen)
+            compared_texts = texts(chosen)
             mine, its = at[: len(one)].tolist(), at[len(one) :].tolist()
             likeness = cpdist(
-                [held[i] for i in mine],
-                [held[i] for i in its],
+                [compared_texts[i] for i in mine],
+                [compared_texts[i] for i in its],
                 scorer=scorer,
                 score_cutoff=cutoff,
                 dtype=np.float64,

@@ -1,4 +1,4 @@
-"""The `dedup` stage: of rows that say the same, the first in corpus order stays.
+"""The `dedup` stage keeps the first of similar rows, in corpus order.
 
 dedup: {exact: {}, minhash: {threshold: 0.8}, fuzzy: {ratio: 90, max_words: 60}}
 """
@@ -17,13 +17,11 @@ from numpy.typing import NDArray
 from pydantic import Field, model_serializer, model_validator
 
 from filters.dedup.best import PRIORITY, best_first, by_score, in_corpus_order, reordered
-from filters.dedup.corpus import Corpus, store, stored
-from filters.dedup.decision import load_decision, save_decisions
+from filters.dedup.corpus import Corpus, Findings, store, stored
+from filters.dedup.decision import Method, load_decision, save_decisions
 from filters.dedup.exact import Exact
-from filters.dedup.findings import Findings
 from filters.dedup.fuzzy import Fuzzy
 from filters.dedup.index import ReleaseIndex, shards_of
-from filters.dedup.methods import Method
 from filters.dedup.minhash import MinHash
 from filters.dedup.rouge import Rouge
 from filters.dedup.semantic import Semantic
@@ -46,35 +44,37 @@ class Highest(Model):
 
 
 class Dedup(CorpusStage):
-    """Drops duplicates: a row leaves if an earlier one that stays, or with `keep` a better one, is
-    like it.
+    """Rejects duplicates: a row leaves if an earlier row that stays is similar to it. With `keep`,
+    better rows come first.
 
-    Methods run in the order exact, minhash, fuzzy, rouge, semantic, each on what the one before
-    left. The result depends on the order of the rows alone, not on shards or on who signed first.
+    Methods run in the order exact, minhash, fuzzy, rouge, semantic, each on the rows that the one
+    before kept. The result depends on the order of the rows alone, not on the shards.
     """
 
     name: ClassVar[str] = "dedup"
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.PROMPTS, Kind.DOCUMENTS, Kind.ANSWERS})
-    exact: Exact | None = Field(None, description="equal but for case, white space, Unicode forms")
-    minhash: MinHash | None = Field(None, description="most word 5-grams shared")
+    exact: Exact | None = Field(
+        None, description="texts that are equal but for case, white space and Unicode forms"
+    )
+    minhash: MinHash | None = Field(None, description="texts that share most of their word 5-grams")
     fuzzy: Fuzzy | None = Field(None, description="short texts that differ by a few characters")
     rouge: Rouge | None = Field(None, description="short texts of nearly the same words in order")
-    semantic: Semantic | None = Field(None, description="the same said in other words")
+    semantic: Semantic | None = Field(None, description="texts that say the same in other words")
     on: Literal["prompt", "text"] | None = Field(
         None,
-        description="what is compared; left out: the prompt where there is no text yet, else the "
+        description="what to compare; by default the prompt if there is no text yet, else the "
         "text. `prompt` behind `distill` keeps one of several samples of a prompt",
     )
 
     keep: Literal["first", "longest"] | Highest = Field(
         "first",
-        description="which of several duplicates stays: the first, the longest, or that of the "
-        "highest score of a filter or judge before, as `keep: {highest: judge}`",
+        description="which duplicate stays: the first, the longest, or the one with the highest "
+        "score of an earlier filter or judge, as `keep: {highest: judge}`",
     )
     index: Path | None = Field(
         None,
-        description="a folder, made at the first release, that knows what runs released: rows like "
-        "one that another run released leave, and what this run releases is added",
+        description="a folder with the signatures of released rows, made at the first release; "
+        "rows similar to one that another run released are rejected",
     )
 
     @model_validator(mode="before")

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.dedup.corpus import RaggedRows
-from filters.dedup.findings import Findings
+from filters.dedup.corpus import Findings, RaggedRows
 from synth.compiled import compiled
 
 MOST_IN_BUCKET = 1_000  # a fuller bucket takes no more, so that rows on one template stay linear

@@ -1,1 +1,1 @@
-"""Holds a rewrite against its source, without a model: `facts`, `claims` and `copying`."""
+"""Compares a rewrite with its source, without a model: `facts` and `copying`; `arithmetic`."""

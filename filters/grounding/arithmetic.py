@@ -1,13 +1,13 @@
-r"""`arithmetic`: a worked solution whose calculations are wrong, or whose box is not their result.
+r"""`arithmetic`: a worked solution with a wrong calculation, or a box that is not its result.
 
     2. Compute 340 - 27 = 314.                                 ->  calculation_wrong
     So x = (36 - 9) / 9 = \frac{27}{9} = 4.                    ->  calculation_wrong
     2. Compute 340 - 27 = 313.  The answer is \boxed{314}.     ->  answer_not_derived
 
-For maths problems that a teacher made up: there is no gold answer to verify them with. Each
-calculation that is written out with its result is done again, exactly; a result that was rounded or
-cut off may differ by its last digit. The box is compared with the last result of the three lines
-before it. Texts in which another base or a modulus is stated are left alone.
+It serves maths problems that a teacher made up, which have no gold answer. Each calculation with a
+result is repeated exactly; a rounded or truncated result may differ in its last digit. The box is
+compared with the last result of the three lines before it. Texts that state another base or a
+modulus are left alone, and so are sentences that call a calculation a mistake.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pydantic import Field
 
 from synth.batch import Batch, last_user_turn
 from synth.model import Model
+from synth.text.sentences import sentence_spans
 from synth.verdicts import Verdicts
 
 MOST_CHARS = 50_000
@@ -64,6 +65,13 @@ OTHER_NUMBERS = re.compile(
     r"|\u2261|\bZ[_/]|\\mathbb\{?[ZF]|\bGF\(",
     re.IGNORECASE,
 )
+# a sentence that quotes a wrong calculation: "A common mistake is 2 + 2 = 5", "5 - 1 = 3 is wrong"
+MISTAKEN = re.compile(
+    r"\b(?:mistakes?|mistakenly|misconceptions?|wrong(?:ly)?|incorrect(?:ly)?|erroneous(?:ly)?"
+    r"|common errors?)\b",
+    re.IGNORECASE,
+)
+NOT_BEFORE = re.compile(r"\b(?:not|isn't|never)[\s$\\(:]*\Z", re.IGNORECASE)
 OPERATIONS: Final[Mapping[type[ast.operator], Callable[..., Fraction]]] = {
     ast.Add: add, ast.Sub: sub, ast.Mult: mul, ast.Div: truediv,
 }  # fmt: skip
@@ -87,14 +95,14 @@ class Calculation:
 
 
 class Arithmetic(Model):
-    """Drops a text in which a calculation that is written out is wrong.
+    """Rejects a text with a wrong calculation.
 
-    The score is how many of them are. A text without any has no score.
+    The score is the number of wrong ones. A text without calculations has no score.
     """
 
     name: ClassVar[str] = "arithmetic"
-    max_wrong: int = Field(0, ge=0, description="how many a text may have and stay")
-    box: bool = Field(True, description="also drop where the boxed answer is not the last result")
+    max_wrong: int = Field(0, ge=0, description="largest number of wrong calculations")
+    box: bool = Field(True, description="also reject a boxed answer that is not the last result")
 
     def judge(self, batch: Batch) -> Verdicts:
         """`calculation_wrong`, or `answer_not_derived`; the note quotes the first one."""
@@ -130,10 +138,20 @@ def calculations(text: str) -> list[Calculation]:
     start = 0
     for line in text.split("\n"):
         if EQUALS.search(line):
-            for sides in chains(line):
-                found += _compared(line, start, sides)
+            here = [one for sides in chains(line) for one in _compared(line, start, sides)]
+            if not all(one.holds for one in here):
+                here = [one for one in here if one.holds or not _called_wrong(line, start, one)]
+            found += here
         start += len(line) + 1
     return [] if found and OTHER_NUMBERS.search(text) else found
+
+
+def _called_wrong(line: str, start: int, one: Calculation) -> bool:
+    """Whether the sentence of a calculation says that it is a mistake."""
+    at = one.end - start
+    sentence = next(line[a:b] for a, b in sentence_spans(line) if at <= b)
+    before = line[: at - len(one.text)]
+    return MISTAKEN.search(sentence) is not None or NOT_BEFORE.search(before) is not None
 
 
 def chains(line: str) -> Iterator[list[Tokens]]:

@@ -1,8 +1,8 @@
-"""`copying`: how much of a rewrite is its source, verbatim.
+"""`copying`: how much of a rewrite is verbatim from its source.
 
-Two measures over words, without case and punctuation: the share of the text's words that stand in
-an 8-gram of the source, and the longest run of words that is the source's. Where sentences were
-left out, the runs on either side are one excerpt. Eight words in a row are rarely a coincidence:
+It has two measures over words, without case and punctuation: the share of the text's words in an
+8-gram of the source, and the longest run of words from the source. Runs with omitted sentences
+between them are one excerpt. Eight words in a row are rarely a coincidence:
 GPT-3's overlap filter and the decontamination of instruction data use 8 to 13 (arXiv:2005.14165,
 appendix C). The limits are ours: a rewrite may quote a definition or a sentence.
 """
@@ -17,7 +17,7 @@ from pydantic import Field
 from filters.grounding import source as given
 from synth.batch import Batch
 from synth.model import Model
-from synth.text.characters import words_of
+from synth.text.words import words_of
 from synth.verdicts import Verdicts
 
 GRAM = 8
@@ -26,9 +26,9 @@ EXCERPT = 1.5  # times as long as a run may be what is made of several, such as 
 
 
 class Copying(Model):
-    """Drops a rewrite that copies its source. The score is the share of copied words, 0 to 1.
+    """Rejects a rewrite that copies its source. The score is the share of copied words, 0 to 1.
 
-    The note tells the longest run. Rows without `reference.source` have no score.
+    The note has the length of the longest run. Rows without `reference.source` have no score.
     """
 
     name: ClassVar[str] = "copying"

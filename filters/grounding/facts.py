@@ -1,11 +1,11 @@
-"""`facts`: numbers, dates and names of a rewrite that its source does not have.
+"""`facts`: numbers, dates and names of a rewrite that its source lacks.
 
     source "lends 340 varieties"   text "lends three hundred and forty varieties"   ->  keep
     source "lends 340 varieties"   text "lends some 430 varieties"                  ->  drop
 
-Spellings are compared, not strings: number words, dates in any order, "1.2 million", "half" for
-50 %, what is rounded behind "about". Values that a text works out from the source's (a sum, an
-age) count as new: nobody can tell them from invented ones without doing the sum.
+Values are compared, not strings: number words, dates in any order, "1.2 million", "half" for 50 %,
+rounded values behind "about". Values that a text computes from the source (a sum, an age) count as
+new, since the filter does not do the sum.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ SHOWN = 6
 
 
 class Facts(Model):
-    """Drops a rewrite with numbers, dates or names that its source lacks.
+    """Rejects a rewrite with numbers, dates or names that its source lacks.
 
     The score counts them; the note lists them. Rows without `reference.source` have no score.
     """
 
     name: ClassVar[str] = "facts"
-    max_new: int = Field(0, ge=0, description="how many a text may have and stay")
+    max_new: int = Field(0, ge=0, description="largest number of new facts")
     report: tuple[str, ...] = Field(
-        given.EXPANSIONS, description="styles that may add facts: scored, not dropped"
+        given.EXPANSIONS, description="styles that may add facts: scored, not rejected"
     )
 
     def judge(self, batch: Batch) -> Verdicts:

@@ -3,24 +3,17 @@
     "340", "three hundred and forty"            ->  340.0
     "14 February 2011", "2011-02-14", "Feb. 14" ->  Date(2011, 2, 14), … Date(None, 2, 14)
 
-What orders a text is no number that it states: list markers, "Step 3", "three reasons".
+Numbers that order a text do not count: list markers, "Step 3", "three reasons".
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from filters.grounding.spelled import (
-    CARDINALS,
-    IMPLIED,
-    SCALES,
-    SPELLED,
-    is_fraction,
-    is_ordinal,
-    spelled_value,
-)
+from synth.text.numbers import MONTH, MONTHS, NUMBER_WORDS, ONES, TENS
 
 DIGITS = re.compile(
     r"(?<![\w.])(?P<digits>\d{1,3}(?:[,\u00a0\u202f]\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
@@ -30,11 +23,7 @@ DIGITS = re.compile(
 )
 SHORT = {"k": 1e3, "K": 1e3, "m": 1e6, "bn": 1e9, "centur": 1e2}
 RUN = re.compile(r"\d[\d,]*(?:\.\d+)?")
-MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-MONTH = (
-    r"(?P<m{0}>Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?"
-    r"|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\b\.?"
-)
+CAPITALISED = rf"(?P<m{{0}}>(?=[A-Z][a-z])(?i:{MONTH}))\b\.?"  # "may" is no month
 DAY = r"(?P<d{0}>[0-3]?\d)(?:st|nd|rd|th)?"
 BEFORE_A_MONTH = "|".join(
     rf"(?<=\b{word} )|(?<=\b{word.capitalize()} )"
@@ -53,13 +42,13 @@ BEFORE_A_MONTH = "|".join(
     )
 )
 DATES = re.compile(
-    rf"\b{DAY.format(1)} (?:of )?{MONTH.format(1)}(?:,? (?P<y1>\d{{4}}))?\b"
-    rf"|\b{MONTH.format(2)} (?:the )?{DAY.format(2)}(?!\d|,\d)(?:,? (?P<y2>\d{{4}})\b)?"
-    rf"|\b{MONTH.format(3)},? (?:of )?(?P<y3>\d{{4}})\b"
+    rf"\b{DAY.format(1)} (?:of )?{CAPITALISED.format(1)}(?:,? (?P<y1>\d{{4}}))?\b"
+    rf"|\b{CAPITALISED.format(2)} (?:the )?{DAY.format(2)}(?!\d|,\d)(?:,? (?P<y2>\d{{4}})\b)?"
+    rf"|\b{CAPITALISED.format(3)},? (?:of )?(?P<y3>\d{{4}})\b"
     r"|(?<![\w/.-])(?P<y4>\d{4})-(?P<n4>\d\d)-(?P<d4>\d\d)(?![\w-])"
-    rf"|(?:{BEFORE_A_MONTH}){MONTH.format(5)}(?![\w ]{{0,4}}\d)"
+    rf"|(?:{BEFORE_A_MONTH}){CAPITALISED.format(5)}(?![\w ]{{0,4}}\d)"
 )
-ANY_MONTH = re.compile(MONTH.format(0))
+ANY_MONTH = re.compile(CAPITALISED.format(0))
 MARKERS = re.compile(  # numbers that order the text
     r"^[ \t]*(?:[-*+>#|]+[ \t]+)*(?:\*\*)?[QA]?\(?\d{1,2}[.):|]"
     r"|^\|[ \t]*\d{1,2}[ \t]*\|"
@@ -89,22 +78,22 @@ ITEM = re.compile(r"\s*(?:[-*+\u2022]|\d{1,2}[.)]|\|)\s")
 
 
 class Date(NamedTuple):
-    """What a date says of itself; None where it does not."""
+    """A date; parts that the text leaves out are None."""
 
     year: int | None
     month: int
     day: int | None
 
 
-class Source(NamedTuple):
-    """What a source states, read generously."""
+class SourceFacts(NamedTuple):
+    """The numbers and dates of a source, read generously."""
 
     values: frozenset[float]
     dates: tuple[Date, ...]
 
 
 @lru_cache(maxsize=256)  # a chunk is rewritten several times
-def read_source(text: str) -> Source:
+def read_source(text: str) -> SourceFacts:
     """Every number that the source can be said to state: digits inside words and addresses count,
     the parts of its dates, how many items its lists have, and 50 % as a half."""
     whole = [date for match in DATES.finditer(text) if (date := _date(match))]
@@ -119,7 +108,7 @@ def read_source(text: str) -> Source:
     found |= {float(count) for count in _list_lengths(text)}
     words = {word.removesuffix("s") for word in re.findall(r"[a-z]+", text.lower())}
     implied = {IMPLIED[word] for word in words & IMPLIED.keys()}
-    implied |= {CARDINALS[word] for word in words & CARDINALS.keys()}  # of "fourteen centuries"
+    implied |= {NUMBER_WORDS[word] for word in words & NUMBER_WORDS.keys()}
     units = {  # two weeks are fourteen days
         _value(match) * IMPLIED[unit]
         for match in DIGITS.finditer(text)
@@ -128,16 +117,16 @@ def read_source(text: str) -> Source:
     found |= implied | units
     shares = {value * 100 for value in found if 0 < value < 1}
     shares |= {value / 100 for value in found if 0 < value <= 100}
-    return Source(frozenset(round(value, 6) for value in found | shares), dates)
+    return SourceFacts(frozenset(round(value, 6) for value in found | shares), dates)
 
 
-def new_dates(text: str, source: Source) -> list[str]:
+def new_dates(text: str, source: SourceFacts) -> list[str]:
     """The dates of the text that the source does not have, as written, in order."""
     found = ((match[0], _date(match)) for match in DATES.finditer(text))
     return [written for written, date in found if date and not _has_date(date, source)]
 
 
-def new_numbers(text: str, source: Source) -> list[str]:
+def new_numbers(text: str, source: SourceFacts) -> list[str]:
     """The numbers of the text that the source does not state, as written, in order.
 
     Dates, and numbers that only order or count the text's own parts, are left out.
@@ -164,7 +153,7 @@ def new_numbers(text: str, source: Source) -> list[str]:
     return new
 
 
-def _states(value: float, before: str, source: Source) -> bool:
+def _states(value: float, before: str, source: SourceFacts) -> bool:
     if round(value, 6) in source.values:
         return True
     about = ABOUT.search(before)
@@ -175,7 +164,7 @@ def _states(value: float, before: str, source: Source) -> bool:
     return any(low <= one <= high for one in source.values)
 
 
-def _has_date(date: Date, source: Source) -> bool:
+def _has_date(date: Date, source: SourceFacts) -> bool:
     """Whether the source has it, each part that this date names included."""
     for one in source.dates:
         if one.month != date.month or (date.day is not None and one.day != date.day):
@@ -224,3 +213,72 @@ def _list_lengths(text: str) -> set[int]:
             lengths |= {run, run - 1, run - 2} if run else set()
             run = 0
     return {length for length in lengths if length > 1}
+
+
+FIRST: Final = """zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh
+twelfth thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth""".split()  # noqa: SIM905  as above
+SCALES: Final = {
+    "hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12,
+    "dozen": 12.0, "decade": 10.0, "century": 100.0, "centuries": 100.0,
+}  # fmt: skip
+ORDINALS: Final = {
+    **{word: float(value) for value, word in enumerate(FIRST)},
+    **{f"{word.removesuffix('y')}ieth": 10.0 * at for at, word in enumerate(TENS, 2)},
+    "half": 2.0, "halves": 2.0, "quarter": 4.0,
+}  # fmt: skip
+IMPLIED: Final = {
+    "half": 0.5, "halves": 0.5, "halved": 0.5, "quarter": 0.25, "twice": 2.0, "double": 2.0,
+    "doubled": 2.0, "thrice": 3.0, "triple": 3.0, "tripled": 3.0, "trio": 3.0, "once": 1.0,
+    "both": 2.0, "pair": 2.0, "couple": 2.0, "single": 1.0, "decade": 10.0, "century": 100.0,
+    "dozen": 12.0, "score": 20.0, "fortnight": 14.0, "week": 7.0, "hour": 60.0, "minute": 60.0,
+    "year": 12.0, "day": 24.0,
+}  # fmt: skip
+"""Words that say a number without being one; a source with "a week" has said seven days."""
+
+
+def _any(words: Iterable[str]) -> str:
+    return f"(?:{'|'.join(sorted(words, key=len, reverse=True))})"
+
+
+SMALL: Final = rf"(?:{_any(TENS)}(?:[- ]{_any(ONES[1:10])})?|{_any(ONES)})"
+SCALE: Final = rf"{_any(SCALES)}s?"
+BIG: Final = rf"(?:{SMALL}[ -]{SCALE}|(?!decade|centur){SCALE})(?:[ -]{SCALE})*"
+ORDINAL: Final = rf"(?!seconds){_any(ORDINALS)}s?"
+CARDINAL: Final = rf"(?:{BIG}(?:(?: and |, | ){BIG})*(?:(?: and | ){SMALL})?|{SMALL})"
+SPELLED = re.compile(rf"\b(?:{CARDINAL}(?:[- ]{ORDINAL})?|{ORDINAL})\b", re.IGNORECASE)
+
+
+def spelled_value(words: str) -> float:
+    """The value of a match of `SPELLED`."""
+    parts = [part for part in re.findall(r"[a-z]+", words.lower()) if part != "and"]
+    total = current = 0.0
+    for at, part in enumerate(parts):
+        word = part if part in SCALES or part in ORDINALS else part.removesuffix("s")
+        if word in SCALES and word != "hundred":
+            total, current = total + (current or 1.0) * SCALES[word], 0.0
+        elif word == "hundred":
+            current = (current or 1.0) * 100
+        elif word in NUMBER_WORDS:
+            current += NUMBER_WORDS[word]
+        elif word in ORDINALS:
+            if at and is_fraction(words):
+                return round((total + current) / ORDINALS[word], 6)
+            current += ORDINALS[word]
+    return total + current
+
+
+def is_ordinal(words: str) -> bool:
+    """Whether it ends in an ordinal: "the third", "nineteenth"."""
+    last = re.findall(r"[a-z]+", words.lower())[-1]
+    return last in ORDINALS or last.removesuffix("s") in ORDINALS
+
+
+def is_fraction(words: str) -> bool:
+    """Whether it is one in words: "two-fifths", "three quarters"; "twenty-fifth" is none."""
+    parts = re.findall(r"[a-z]+", words.lower())
+    if len(parts) < 2:
+        return False
+    *before, last = parts
+    ordinal = last if last in ORDINALS else last.removesuffix("s")
+    plural = last != ordinal or last == "halves"
+    return ordinal in ORDINALS and (plural or before == ["one"])

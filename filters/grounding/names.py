@@ -1,13 +1,14 @@
-"""The names that a rewrite brings in: capitalised words, inside a sentence, unknown to its source.
+"""The names that a rewrite adds: capitalised words inside a sentence that its source lacks.
 
-Only Latin scripts that capitalise names alone are read; headings, labels and speakers are not.
+Only languages that capitalise names alone are read. Headings, labels and speakers are left out.
 """
 
 from __future__ import annotations
 
 import re
 
-from filters.grounding.source import LINK, WORD
+from filters.grounding.source import LINK, NAME
+from synth.text.numbers import DAYS
 
 SENTENCE_START = re.compile(
     r"(?:^\s*[-*+#\u2022]+|^|[.!?:;\u2026][\"'\u201d\u2019)\]*_]*|[|>\u2013\u2014\"'\u201c\u2018(\[*_])\s*$"
@@ -25,7 +26,6 @@ NOT_NAMES = frozenset(
     mar apr jun jul aug sep sept oct nov dec english markdown latex html boxed step table figure
     part section chapter note example summary solution problem answer question key lesson""".split()  # noqa: SIM905  a list of words is read as words
 )
-DAYS = frozenset("monday tuesday wednesday thursday friday saturday sunday".split())  # noqa: SIM905  a list of words is read as words
 MOST_CAPITALS = 0.3  # of the words inside sentences; above it nouns are capitalised, as in German
 TITLE_SHARE = 0.6
 
@@ -62,7 +62,7 @@ def _words(text: str) -> list[tuple[str, bool]]:
     return [
         (match[0], bool(SENTENCE_START.search(plain[max(0, match.start() - 6) : match.start()]))
          or match.start() == 0 or "\n" in plain[max(0, match.start() - 3) : match.start()])
-        for match in WORD.finditer(plain)
+        for match in NAME.finditer(plain)
         if match[0][0].isalpha()
     ]  # fmt: skip
 
@@ -73,7 +73,7 @@ def _plain(word: str) -> str:
 
 def _known(source: str) -> tuple[set[str], set[str], str]:
     """The source's words, the beginnings of the longer ones, and its initials in a row."""
-    words = [_plain(word) for word in WORD.findall(source)]
+    words = [_plain(word) for word in NAME.findall(source)]
     every = {part for word in words for part in (word, *re.split(r"[-.'\u2019]", word))}
     starts = {word[: max(4, len(word) - 3)] for word in every if len(word) >= 4}
     return every, starts, "".join(word[0] for word in words)
@@ -97,7 +97,7 @@ def _has(low: str, word: str, known: tuple[set[str], set[str], str]) -> bool:
 
 def _is_title(line: str) -> bool:
     """Whether a line without a full stop has capitals as a heading has them."""
-    words: list[str] = [word for word in WORD.findall(line) if len(word) > 3 and word[0].isalpha()]
+    words: list[str] = [word for word in NAME.findall(line) if len(word) > 3 and word[0].isalpha()]
     if not words or line.rstrip(" *_").endswith((".", "!", "?", ":", ";")) or len(words) > 14:
         return False
     return sum(word[0].isupper() for word in words) >= TITLE_SHARE * len(words)

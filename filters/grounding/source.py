@@ -1,4 +1,4 @@
-"""What a rewrite is held against: the chunk in `reference.source`, and the style that was asked."""
+"""The source that a rewrite is compared with, in `reference.source`, and its style."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from synth.record import making_steps
 MOST_CHARS = 50_000  # of either text; a chunk has about 1,500, and a longer text stays unjudged
 EXPANSIONS: Final = ("academic", "maths", "story", "textbook")
 """Styles that may add what the source does not say: what they add is reported, not rejected."""
-WORD = re.compile(r"[^\W_]+(?:['\u2019.-][^\W_]+)*")
+NAME = re.compile(r"[^\W_]+(?:['\u2019.-][^\W_]+)*")
 LINK = re.compile(r"(?<=\])\([^)\n]{0,500}\)|https?://\S{1,2000}")
 
 
 def titles(batch: Batch) -> list[str]:
-    """What the teacher was told besides each row's source: the page's title, the headings."""
+    """The page's title and headings, which the teacher saw beside each row's source."""
 
     metas = (orjson.loads(meta) for meta in batch.table["meta"].to_pylist())
     return [f"{meta.get('title') or ''}\n{meta.get('section') or ''}" for meta in metas]

@@ -1,4 +1,4 @@
-"""All findings in a text, none over another."""
+"""Finds personal data and secrets in a text; findings do not overlap."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
-from filters.pii.kinds import Kind, Span
+from filters.pii.kinds import PiiKind, Span
 from filters.pii.numbers import (
     FEWEST_ID_DIGITS,
     RUN,
@@ -25,17 +25,17 @@ AT_DOMAIN = re.compile(r"@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W\d_]{2,24}(?![\
 NOBODY = ("git",)  # git@github.com:owner/name
 LOCAL = re.compile(r"[\w.+%&'-]{1,64}")
 OF_DIGITS = (
-    (Kind.CARD, cards),
-    (Kind.ID_NUMBER, ids),
-    (Kind.IP_ADDRESS, ip_addresses),
-    (Kind.PHONE, phones),
+    (PiiKind.CARD, cards),
+    (PiiKind.ID_NUMBER, ids),
+    (PiiKind.IP_ADDRESS, ip_addresses),
+    (PiiKind.PHONE, phones),
 )
 NO_DIGIT = re.compile("[^0-9]+")
-ALL = tuple(Kind)
+ALL = tuple(PiiKind)
 PLAIN = {0xA0: " ", 0x2007: " ", 0x202F: " ", **dict.fromkeys(range(0x2010, 0x2014), "-")}
 
 
-def find(text: str, kinds: Collection[Kind] = ALL) -> list[Span]:
+def find(text: str, kinds: Collection[PiiKind] = ALL) -> list[Span]:
     """The findings of these kinds, in order. Those that overlap are one, of the longer one's kind.
 
     Linear in the text's length.
@@ -58,14 +58,14 @@ def counted(spans: Sequence[Span]) -> str:
     return ", ".join(f"{kind} {n}" for kind, n in sorted(counts.items()))
 
 
-def _found(text: str, kinds: Collection[Kind]) -> Iterator[Span]:
-    if Kind.EMAIL in kinds and "@" in text:
+def _found(text: str, kinds: Collection[PiiKind]) -> Iterator[Span]:
+    if PiiKind.EMAIL in kinds and "@" in text:
         yield from emails(text)
-    if Kind.SECRET in kinds:
+    if PiiKind.SECRET in kinds:
         yield from secrets(text)
-    if Kind.IBAN in kinds:
+    if PiiKind.IBAN in kinds:
         yield from ibans(text)
-    if Kind.IP_ADDRESS in kinds and text.count(":") > 2:
+    if PiiKind.IP_ADDRESS in kinds and text.count(":") > 2:
         yield from ipv6_addresses(text)
     readers = [reader for kind, reader in OF_DIGITS if kind in kinds]
     if readers:
@@ -87,4 +87,4 @@ def emails(text: str) -> Iterator[Span]:
         start = at - len(local)
         password = text[start - 1 : start] == ":" and "://" in text[max(0, start - 70) : start]
         if local and local not in NOBODY and not local.endswith(".") and not password:
-            yield Span(Kind.EMAIL, start, domain.end())
+            yield Span(PiiKind.EMAIL, start, domain.end())

@@ -1,4 +1,4 @@
-"""What kinds of personal data and secrets are known, and where one was found."""
+"""The kinds of personal data and secrets, and the place of a finding."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 
-class Kind(StrEnum):
-    """What is found."""
+class PiiKind(StrEnum):
+    """A kind of personal data or secret."""
 
     EMAIL = "email"
     PHONE = "phone"
@@ -27,6 +27,6 @@ class Kind(StrEnum):
 class Span(NamedTuple):
     """One finding: text[start:end]."""
 
-    kind: Kind
+    kind: PiiKind
     start: int
     end: int

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from filters.pii.kinds import Kind, Span
+from filters.pii.kinds import PiiKind, Span
 
 # Opens with the digit itself, so that the scan skips to digits; possessive, so that it is linear.
 RUN = re.compile(r"[0-9][0-9 ()./-]{4,}+")
@@ -97,7 +97,7 @@ def cards(text: str, run: re.Match[str]) -> Iterator[Span]:
             ((divided or len(digits) in SURE_CARD_DIGITS) and has_network(digits))
             or ABOUT_CARDS.search(before(text, match.start()))
         ):
-            yield Span(Kind.CARD, *match.span())
+            yield Span(PiiKind.CARD, *match.span())
 
 
 def has_network(digits: str) -> bool:
@@ -120,7 +120,7 @@ def ids(text: str, run: re.Match[str]) -> Iterator[Span]:
     found = False
     for match in SSN.finditer(text, *run.span()):
         found = True
-        yield Span(Kind.ID_NUMBER, *match.span())
+        yield Span(PiiKind.ID_NUMBER, *match.span())
     start = run.start()
     while start and text[start - 1].isalpha() and run.start() - start < 3:
         start -= 1
@@ -129,7 +129,7 @@ def ids(text: str, run: re.Match[str]) -> Iterator[Span]:
         return
     digits = sum(character.isdigit() for character in token[0])
     if digits >= FEWEST_ID_DIGITS and ABOUT_IDS.search(before(text, start)):
-        yield Span(Kind.ID_NUMBER, *token.span())
+        yield Span(PiiKind.ID_NUMBER, *token.span())
 
 
 def ip_addresses(text: str, run: re.Match[str]) -> Iterator[Span]:
@@ -142,14 +142,14 @@ def ip_addresses(text: str, run: re.Match[str]) -> Iterator[Span]:
             continue
         words = before(text, match.start())
         if not ABOUT_VERSIONS.search(words) and (max(sizes) > 2 or ABOUT_ADDRESSES.search(words)):
-            yield Span(Kind.IP_ADDRESS, *match.span())
+            yield Span(PiiKind.IP_ADDRESS, *match.span())
 
 
 def ipv6_addresses(text: str) -> Iterator[Span]:
     """Public IPv6 addresses."""
     for match in IPV6.finditer(text):
         if is_public(match[0]):
-            yield Span(Kind.IP_ADDRESS, *match.span())
+            yield Span(PiiKind.IP_ADDRESS, *match.span())
 
 
 def is_public(address: str) -> bool:
@@ -175,7 +175,7 @@ def ibans(text: str) -> Iterator[Span]:
                 break
         whole = seen == length and not text[end : end + 1].isalnum()
         if whole and is_iban(re.sub("[ -]", "", text[start:end])):
-            yield Span(Kind.IBAN, start, end)
+            yield Span(PiiKind.IBAN, start, end)
 
 
 def is_iban(compact: str) -> bool:

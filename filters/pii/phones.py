@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from filters.pii.kinds import Kind, Span
+from filters.pii.kinds import PiiKind, Span
 from filters.pii.numbers import before
 
 EXTENSION = r"(?:\s?(?:x|ext\.?)\s?[0-9]{1,6}\b)?"
@@ -75,7 +75,7 @@ def phones(text: str, run: re.Match[str]) -> Iterator[Span]:
         matches = [m for m in form.finditer(text, start, end + 10) if m.start() < end]
         sure = [m for m in matches if count(m) in digits and not NO_PHONE.fullmatch(m[0])]
         if sure:
-            yield from (Span(Kind.PHONE, *match.span()) for match in sure)
+            yield from (Span(PiiKind.PHONE, *match.span()) for match in sure)
             return
     match = ANNOUNCED.match(text, start)
     if (
@@ -84,7 +84,7 @@ def phones(text: str, run: re.Match[str]) -> Iterator[Span]:
         and not NO_PHONE.fullmatch(match[0])
         and (is_announced(before(text, start)) or SAID_AFTER.match(text, match.end()))
     ):
-        yield Span(Kind.PHONE, *match.span())
+        yield Span(PiiKind.PHONE, *match.span())
 
 
 def is_announced(words: str) -> bool:

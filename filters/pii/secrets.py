@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from filters.pii.kinds import Kind, Span
+from filters.pii.kinds import PiiKind, Span
 
 # The literal comes first: looking for it is all that most texts cost.
 TOKENS = {
@@ -59,7 +59,7 @@ ASSIGNS = re.compile(
 )
 KEY_CHARS = 30
 NO_SECRET = re.compile(r"(?i:your|placeholder|change|xxx|\benv\b)|example|\*\*\*|\.\.\.|[(\[]")
-WORD = re.compile("[a-z]+")  # "guest", "password": what stands there in examples
+LOWER_RUN = re.compile("[a-z]+")  # "guest", "password": what stands there in examples
 FEWEST_BITS = 3.0  # per character; "hunter2hunter2" has 2.8, 16 random letters and digits up to 4
 
 
@@ -67,15 +67,15 @@ def secrets(text: str) -> Iterator[Span]:
     """Tokens by their prefix, private keys, and passwords in addresses and assignments."""
     for literal, pattern in PATTERNS.items():
         if literal in text:
-            yield from (Span(Kind.SECRET, *match.span()) for match in pattern.finditer(text))
+            yield from (Span(PiiKind.SECRET, *match.span()) for match in pattern.finditer(text))
     if "://" in text and "@" in text:
         for match in IN_ADDRESS.finditer(text):
-            if not NO_SECRET.search(match[1]) and not WORD.fullmatch(match[1]):
-                yield Span(Kind.SECRET, *match.span(1))
+            if not NO_SECRET.search(match[1]) and not LOWER_RUN.fullmatch(match[1]):
+                yield Span(PiiKind.SECRET, *match.span(1))
     for match in ASSIGNED.finditer(text):
         key = text[max(0, match.start() - KEY_CHARS) : match.start()]
         if is_random(match[1]) and ASSIGNS.search(key):
-            yield Span(Kind.SECRET, *match.span(1))
+            yield Span(PiiKind.SECRET, *match.span(1))
 
 
 def is_random(value: str) -> bool:

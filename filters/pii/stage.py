@@ -1,4 +1,4 @@
-"""The `redact` stage: personal data and secrets give way to a placeholder, and the row stays.
+"""The `redact` stage replaces personal data and secrets by placeholders.
 
     - redact: {kinds: [email, phone, secret]}
 
@@ -20,9 +20,9 @@ from pydantic import ConfigDict, Field, model_validator
 
 from filters.entry import list_schema
 from filters.pii.find import counted, find
-from filters.pii.kinds import Kind, Span
+from filters.pii.kinds import PiiKind, Span
 from synth.engine.stage import Outcome, Place, ShardStage
-from synth.kind import Kind as Records
+from synth.kind import Kind
 from synth.record import (
     EMPTY_STEP,
     RECORD,
@@ -39,19 +39,19 @@ COLUMNS = ("context", "text", "reasoning", "rejected", "reference")
 
 
 class Redact(ShardStage):
-    """Replaces personal data and secrets by placeholders; no row leaves.
+    """Replaces personal data and secrets by placeholders; rejects no row.
 
-    A row that is changed is a new one, with a step in its trail, and the scores that its old text
-    got are not carried over: put `redact` before the stages whose scores you want to keep.
+    A changed row gets a new id and a step in its trail. The scores of its old text are not kept, so
+    put `redact` before the stages whose scores you want to keep.
     """
 
     model_config = ConfigDict(json_schema_extra=list_schema("kinds"))
     name: ClassVar[str] = "redact"
-    takes: ClassVar[frozenset[Records]] = frozenset(
-        {Records.PROMPTS, Records.DOCUMENTS, Records.ANSWERS}
+    takes: ClassVar[frozenset[Kind]] = frozenset({Kind.PROMPTS, Kind.DOCUMENTS, Kind.ANSWERS})
+    kinds: tuple[PiiKind, ...] = Field(
+        tuple(PiiKind), min_length=1, description="the kinds to replace"
     )
-    kinds: tuple[Kind, ...] = Field(tuple(Kind), min_length=1, description="what is replaced")
-    mask: str = Field("[{kind}]", description="what stands there then; {kind} is EMAIL, PHONE …")
+    mask: str = Field("[{kind}]", description="the replacement; {kind} is EMAIL, PHONE …")
 
     @model_validator(mode="before")
     @classmethod

@@ -1,1 +1,1 @@
-"""Filters: each looks at a batch and gives every row a reason to leave, or none."""
+"""Quality filters: each gives every row of a batch a reason for rejection, or none."""

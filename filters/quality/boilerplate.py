@@ -3,7 +3,7 @@
     "As of my last knowledge update in September 2021, …"
 
 Not part of the answering recipes: of 41 such answers that people labelled, 25 are worth keeping,
-most of them after `trim` has cut their opening off. A text that teaches should hold none.
+most of them after `trim` has cut their opening off. A text that teaches should have none.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Boilerplate(Model):
     """
 
     name: ClassVar[str] = "boilerplate"
-    max_phrases: int = Field(0, ge=0, description="phrases that a text may hold and stay")
+    max_phrases: int = Field(0, ge=0, description="largest number of such phrases")
 
     def judge(self, batch: Batch) -> Verdicts:
         """`assistant_boilerplate` for more than `max_phrases` phrases; the note quotes three."""

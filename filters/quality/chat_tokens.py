@@ -1,6 +1,6 @@
-"""`chat_tokens`: a chat's machinery in the answer, or turns that the model went on with.
+"""`chat_tokens`: tokens of a chat template in an answer, or further turns that the model wrote.
 
-The decision is that of `synth.text.chat`, and prompts are held to it too.
+`synth.text.chat` decides; generated prompts are checked in the same way.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from synth.verdicts import Verdicts
 class ChatTokens(Model):
     """Rejects an answer with template tokens or a next turn in it. The score is 1 for one, else 0.
 
-    What the prompt has too stays.
+    Tokens and labels that the prompt has too are accepted.
     """
 
     name: ClassVar[str] = "chat_tokens"

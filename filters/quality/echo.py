@@ -1,9 +1,9 @@
-"""`echo`: an answer that is its prompt over again, or a rewrite that is its source.
+"""`echo`: an answer that repeats its prompt, or a rewrite that repeats its source.
 
     "Why is the sky blue?"  ->  "You asked: Why is the sky blue?"
 
-Words are compared, without case, punctuation and white space. A word that the prompt does not have
-is the answer's own, unless it announces the prompt: what completes, corrects or quotes it stays.
+The words are compared, without case, punctuation and white space. An answer that adds a word of its
+own stays, since it completes, corrects or quotes the prompt; words that announce it do not count.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rapidfuzz import fuzz
 
 from synth.batch import Batch
 from synth.model import Model
-from synth.text.characters import word_pattern, words_of
+from synth.text.words import word_pattern, words_of
 from synth.verdicts import Verdicts
 
 MIN_WORDS = 3  # as a prompt's in `length`; "Hello!" may be answered by "Hello!"
@@ -29,11 +29,11 @@ ANNOUNCES = re.compile(r"[:.!?\n\"\u201c\u00ab]")
 
 
 class Echo(Model):
-    """Drops an answer that gives its prompt back, and a rewrite that gives its source back.
+    """Rejects an answer that repeats its prompt, and a rewrite that repeats its source.
 
     The score, in percent: how much of the text is the prompt, verbatim up to the end of the text;
     else how like the prompt it is, if it opens and ends as the prompt and has no word of its own.
-    Leave it out where an answer may be its input, as under a system turn that wants corrections.
+    Leave it out where an answer may equal its input, as in tasks that correct a text.
     """
 
     name: ClassVar[str] = "echo"
@@ -41,13 +41,13 @@ class Echo(Model):
         65,  # "The task is as follows. …", before a prompt of ten words
         gt=0,
         le=100,
-        description="smallest share of verbatim repeats that drops, in percent of the words",
+        description="smallest share of verbatim repeats that is rejected, in percent of the words",
     )
     min_ratio: float = Field(
         90,
         gt=0,
         le=100,
-        description="smallest likeness that drops (rapidfuzz ratio of the words, 0 to 100)",
+        description="smallest likeness that is rejected (rapidfuzz ratio of the words, 0 to 100)",
     )
 
     def judge(self, batch: Batch) -> Verdicts:
@@ -82,7 +82,7 @@ class Echo(Model):
 
 
 def repeated_share(text: str, words: list[str], before: list[str]) -> float:
-    """Percent of the words that are `before`, once or more, up to the end; 0 for a lead of its own.
+    """Percent of the words that repeat `before` up to the end; 0 for a lead with own words.
 
     "Girls" is a word of its own before "are better at maths", "You asked:" is not. Where `before`
     ends the text, it counts in the lead as well: "Input: … Output: …".

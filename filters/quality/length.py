@@ -1,4 +1,4 @@
-"""`length`: too short to teach anything, or too long to be one text."""
+"""`length`: texts that are too short to teach anything, or too long."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ LONGEST_MARKER = 40  # characters
 
 
 class Length(Model):
-    """Drops texts outside [min_words, max_words], and answers that are only a marker, such as `A:`.
+    """Rejects texts outside [min_words, max_words], and answers of only a marker, such as `A:`.
 
-    A character of an unspaced script is a word. The score is the number of words.
+    In scripts without spaces each character is a word. The score is the number of words.
     """
 
     name: ClassVar[str] = "length"

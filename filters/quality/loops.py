@@ -1,6 +1,6 @@
-"""`loops`: the answer says the same again and again (`synth.text.loops`).
+"""`loops`: the answer repeats itself as a stuck model does (`synth.text.loops`).
 
-`repetition` has the measures of Gopher for web pages; a song's chorus or a table is above them.
+`repetition` has Gopher's measures for web pages, which also reject choruses and tables.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Loops(Model):
     """Rejects a text that a stuck model wrote. The score is the worst measure over its limit."""
 
     name: ClassVar[str] = "loops"
-    max_score: float = Field(1.0, gt=0, description="highest score that stays")
+    max_score: float = Field(1.0, gt=0, description="largest score that is accepted")
 
     def judge(self, batch: Batch) -> Verdicts:
         """`looping`; the note is the worst measure: compressible, sentences, list items, …"""

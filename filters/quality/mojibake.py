@@ -1,9 +1,9 @@
-"""`mojibake`: text that was decoded as another encoding than its own, or lost characters so.
+"""`mojibake`: text that was decoded with the wrong encoding, or lost characters so.
 
     "The cafÃ© wasnâ€™t open" was written as "The café wasn’t open".
 
-What looks so is told by ftfy's heuristic: sequences of the few hundred characters that such mix-ups
-leave, in places where no language has them.
+ftfy's heuristic detects it: sequences of the few hundred characters that such mix-ups leave, in
+places where no language has them.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ REPLACEMENT = "\ufffd"
 
 
 class Mojibake(Model):
-    """Drops texts with broken characters. The score is how many there are per 1,000 characters."""
+    """Rejects texts with broken characters. The score is their number per 1,000 characters."""
 
     name: ClassVar[str] = "mojibake"
     max_per_1000: float = Field(
-        0.5, ge=0, description="broken places per 1,000 characters that a text may hold and stay"
+        0.5, ge=0, description="largest number of broken places per 1,000 characters"
     )
 
     def judge(self, batch: Batch) -> Verdicts:
-        """`mojibake`, or `replacement_characters` where most of what is broken is U+FFFD."""
+        """`mojibake`, or `replacement_characters` if most broken characters are U+FFFD."""
 
         reasons: list[str | None] = []
         scores: list[float] = []

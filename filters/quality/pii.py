@@ -1,4 +1,4 @@
-"""`pii`: texts with somebody's address, number or key. To keep them without it, see `redact`."""
+"""`pii`: texts with somebody's address, number or key. `redact` replaces these instead."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from typing import ClassVar
 from pydantic import Field
 
 from filters.pii.find import counted, find
-from filters.pii.kinds import Kind, Span
+from filters.pii.kinds import PiiKind, Span
 from synth.batch import Batch
 from synth.model import Model
 from synth.verdicts import Verdicts
 
 
 class Pii(Model):
-    """Drops texts with personal data or secrets. The score is how many there are.
+    """Rejects texts with personal data or secrets. The score is the number of findings.
 
-    Names and street addresses are not found: no pattern tells them. Of the 136 other spans in 600
-    labelled sentences (presidio-research), on which it was developed, it finds all and no more.
+    Names and street addresses are not found: no pattern detects them. The filter finds all 136
+    other spans in 600 labelled sentences (presidio-research), on which it was developed.
     """
 
     name: ClassVar[str] = "pii"
-    kinds: tuple[Kind, ...] = Field(tuple(Kind), min_length=1, description="what is looked for")
-    max_found: int = Field(0, ge=0, description="findings that a text may hold and stay")
+    kinds: tuple[PiiKind, ...] = Field(
+        tuple(PiiKind), min_length=1, description="the kinds to look for"
+    )
+    max_found: int = Field(0, ge=0, description="largest number of findings")
 
     def judge(self, batch: Batch) -> Verdicts:
         """`secret_found`, else `pii_found`; the note says what kinds, never the data itself."""
@@ -37,5 +39,5 @@ class Pii(Model):
     def _reason(self, spans: Sequence[Span]) -> str | None:
         if len(spans) <= self.max_found:
             return None
-        secret = any(span.kind is Kind.SECRET for span in spans)
+        secret = any(span.kind is PiiKind.SECRET for span in spans)
         return "secret_found" if secret else "pii_found"

@@ -1,8 +1,8 @@
-"""`placeholders`: blanks that the model left for somebody to fill in.
+"""`placeholders`: blanks that the model left for the reader to fill in.
 
     "Introducing the [Product Name]. With its [insert key feature], it … TODO: add price."
 
-A letter with [Your Name] under it is a good answer; one that is mostly blanks is none.
+A letter signed [Your Name] is a good answer; a letter that is mostly blanks is not.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from pydantic import Field
 
 from synth.batch import Batch
 from synth.model import Model
+from synth.text.markdown import without_blocks
 from synth.verdicts import Verdicts
 
 # not a link, a footnote, an index or a check box
 BLANK = re.compile(r"(?<![\w\]])\[[^\W\d_][^\[\]\n]{1,60}\](?![(\[:])|\bTODO\b[^.\n]{0,60}")
-CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 TEMPLATE = re.compile(r"template|placeholder|fill.in|vorlage|plantilla|modèle|模板", re.IGNORECASE)
 
 
 class Placeholders(Model):
-    """Rejects a text that is mostly blanks to fill in, unless the prompt has or wants some.
+    """Rejects a text of mostly blanks to fill in, unless the prompt has blanks or asks for them.
 
-    The score is the share of its words that are in blanks.
+    The score is the share of the words that are in blanks.
     """
 
     name: ClassVar[str] = "placeholders"
@@ -33,7 +33,7 @@ class Placeholders(Model):
         0.3,  # two good letters, whose head and signature are blanks, have 0.28 and 0.29
         ge=0,
         le=1,
-        description="largest share of the words that stays",
+        description="largest share of the words",
     )
 
     def judge(self, batch: Batch) -> Verdicts:
@@ -41,7 +41,7 @@ class Placeholders(Model):
         found = [
             []
             if BLANK.search(prompt) or TEMPLATE.search(prompt)
-            else BLANK.findall(CODE.sub("", text))
+            else BLANK.findall(without_blocks(text))
             for text, prompt in zip(batch.texts, batch.prompts, strict=True)
         ]
         shares = [

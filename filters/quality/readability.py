@@ -1,7 +1,7 @@
 """`readability`: how hard a text is to read, by the length of its sentences and words.
 
-LIX, since it counts letters and not syllables, so that it means the same in all languages with an
-alphabet: below 30 is for children, 40 a newspaper, 50 an official paper, above 60 a scholarly one.
+LIX counts letters and not syllables, so it means the same in all languages with an alphabet: below
+30 is a children's book, 40 a newspaper, 50 an official paper, above 60 a scholarly text.
 Source: C.-H. Björnsson, Läsbarhet, 1968.
 """
 
@@ -15,27 +15,26 @@ from pydantic import Field
 
 from synth.batch import Batch
 from synth.model import Model
-from synth.text.characters import UNSPACED_CHARACTER
+from synth.text.words import UNSPACED_CHARACTER, words_of
 from synth.verdicts import Verdicts
 
 FEWEST_WORDS = 30  # LIX is meant for 100 and more; below 30 one long word moves it by three
 LONG_LETTERS = 7
 MOST_CHARS = 100_000  # of a longer text its beginning is read
-WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
-# A line counts as a sentence: ours differs in that, so that lists, tables and verses are not taken
-# for one endless sentence.
+# LIX ends a sentence at a colon too. In ours a line ends a sentence as well, so that lists, tables
+# and verses are not one endless sentence.
 SENTENCE_END = re.compile(r"[.!?:;\u2026](?=\s|$)|\n+")
 
 
 class Readability(Model):
-    """Scores how hard a text is to read (LIX), and drops what is outside the limits, if any is set.
+    """Scores how hard a text is to read (LIX), and rejects texts outside the limits, if set.
 
-    Texts below 30 words, and those in scripts without spaces between words, are not measured.
+    Texts below 30 words and texts in scripts without spaces are not measured.
     """
 
     name: ClassVar[str] = "readability"
-    min_lix: float | None = Field(None, ge=0, description="easiest text that stays")
-    max_lix: float | None = Field(None, ge=0, description="hardest text that stays")
+    min_lix: float | None = Field(None, ge=0, description="easiest text that is accepted")
+    max_lix: float | None = Field(None, ge=0, description="hardest text that is accepted")
 
     def judge(self, batch: Batch) -> Verdicts:
         """`too_easy` or `too_hard`."""
@@ -51,9 +50,9 @@ class Readability(Model):
 def lix(text: str) -> float:
     """Words per sentence plus percent of words with more than six letters; nan for too few."""
     text = text[:MOST_CHARS]
-    words = WORD.findall(text)
+    words = [word for word in words_of(text) if word[0].isalpha()]
     if len(words) < FEWEST_WORDS or UNSPACED_CHARACTER.search(text):
         return nan
-    sentences = sum(1 for part in SENTENCE_END.split(text) if WORD.search(part))
+    sentences = sum(1 for part in SENTENCE_END.split(text) if any(map(str.isalpha, part)))
     long = sum(1 for word in words if len(word) >= LONG_LETTERS)
     return len(words) / sentences + 100 * long / len(words)

@@ -1,10 +1,10 @@
-"""`refusal`: the teacher does not do what it was asked (`synth.text.refusal`)."""
+"""`refusal`: the teacher refuses the prompt (`synth.text.refusal`)."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from synth.batch import Batch
 from synth.model import Model
@@ -15,23 +15,15 @@ from synth.verdicts import Verdicts
 class Refusal(Model):
     """Rejects a reply that refuses, judged with its prompt. The score is the probability.
 
-    A trained model reads the first 160 characters. By cross-validation over prompts: F1 0.95 on 900
-    labelled replies of XSTest (arXiv:2308.01263), full and partial refusals together. German,
-    French, Spanish and Chinese are learnt from sentences that we wrote.
+    A trained model reads the first 160 characters. Its F1 is 0.95 by cross-validation over the
+    prompts of XSTest (arXiv:2308.01263; 900 replies, full and partial refusals together). German,
+    French, Spanish and Chinese were learnt from sentences that we wrote.
     """
 
     name: ClassVar[str] = "refusal"
     threshold: float = Field(
         THRESHOLD, ge=0, le=1, description="smallest probability that is rejected"
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_settings_of_0_1(cls, value: object) -> object:
-        """A recorded stage may say how much of the opening its rules were to read."""
-        if isinstance(value, dict):
-            value = {key: part for key, part in value.items() if key != "head_chars"}
-        return value
 
     def judge(self, batch: Batch) -> Verdicts:
         """`refusal` for a probability of `threshold` and more."""

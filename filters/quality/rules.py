@@ -1,25 +1,84 @@
 """Rules with a limit each: what was measured of every row becomes one verdict a row.
 
-A row leaves for the first rule that it breaks, in the rules' order. A rule whose limit is None is
-off, and so it is for texts of the kinds that it has no meaning for.
+A filter rejects a row by the first rule that the row breaks. A rule without a limit is off. A rule
+may also be off for some kinds of text: limits made for web pages do not fit a formula.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from enum import StrEnum
+from typing import Final, NamedTuple
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from filters.quality.kind import KINDS, TextKind
+from synth.batch import Batch
+from synth.record import making_steps
 from synth.verdicts import Verdicts
+
+
+class TextKind(StrEnum):
+    """The kinds of text that rules tell apart."""
+
+    PAGE = "page"
+    """A web page, or other running text: judged by every rule, to the source's letter."""
+    LESSON = "lesson"
+    """Headings, lists, questions and answers: FAQ, tutorial, textbook."""
+    TABLE = "table"
+    """Mostly rows of cells."""
+    CODE = "code"
+    """Mostly a program."""
+    MATHS = "maths"
+    """Mostly formulas and steps of a calculation."""
+    CHAT = "chat"
+    """A prompt, or the answer to one; may be as short as "42"."""
+
+
+WHICH: Final = (
+    "what the texts are; left out: prompts and answers are `chat`, rewrites what their style says, "
+    "other documents a `page`"
+)
+KINDS: Final = tuple(TextKind)
+ALL: Final = frozenset(TextKind)
+NOT_PAGE: Final = ALL - {TextKind.PAGE}
+OF_STYLE: Final = {kind.value: kind for kind in (TextKind.TABLE, TextKind.CODE, TextKind.MATHS)}
+
+
+def kinds_of(batch: Batch, given: TextKind | None) -> NDArray[np.int64]:
+    """The place in `KINDS` of each row's kind: the given one, or what the row's trail says.
+
+    A row with a conversation is `chat`; a rewritten document is what its style says, or a lesson;
+    any other document is a page.
+    """
+
+    if given is not None:
+        return np.full(len(batch), KINDS.index(given))
+    if batch.subject == "prompt":
+        return np.full(len(batch), KINDS.index(TextKind.CHAT))
+
+    steps = making_steps(batch.table)
+    operations = pc.if_else(pc.equal(steps.field("stage"), "rewrite"), steps.field("operation"), "")
+    encoded = operations.dictionary_encode()
+    kinds = [_of_operation(operation) for operation in encoded.dictionary.to_pylist()]
+    of_documents = np.array([KINDS.index(kind) for kind in kinds], np.int64)
+    found: NDArray[np.int64] = of_documents[encoded.indices.to_numpy()]
+    turns = pc.list_value_length(batch.table["context"]).to_numpy()
+    return np.where(turns > 0, KINDS.index(TextKind.CHAT), found)
+
+
+def _of_operation(operation: str) -> TextKind:
+    """Of a rewrite's, such as "faq/college"; of another stage's it is empty."""
+    style = operation.partition("/")[0]
+    return OF_STYLE.get(style, TextKind.LESSON) if style else TextKind.PAGE
+
 
 MOST = 100.0  # the highest score: a text of no words is not infinitely too short
 
 
 class Rule(NamedTuple):
-    """One measure and what may be of it; both limits are inside."""
+    """A measure and its limits; a value at the limit is accepted."""
 
     reason: str
     limit: float | None
@@ -45,8 +104,8 @@ def decide(
 ) -> Verdicts:
     """One verdict a row, from a column of measures for each rule; NaN is not measured.
 
-    The score is the worst measure over its limit (or the limit over the measure, where there is a
-    least), so that above 1 is dropped; the note is what the worst rule would say. `slack` widens a
+    The score is the worst measure over its limit, or the limit over the measure for a minimum. A
+    score above 1 rejects the row; the note is the reason of the worst rule. `slack` widens a
     row's limits by a factor.
     """
     rows = len(measures)

@@ -1,4 +1,4 @@
-"""The `quality` stage: every filter judges every row, the first reason in recipe order decides.
+"""The `quality` stage: every filter judges every row; the first reason in recipe order counts.
 
 quality: [refusal, boilerplate, {repetition: {min_words: 100}}]
 """
@@ -37,7 +37,7 @@ else:
 
 
 class Quality(ShardStage):
-    """Drops rows by looking at them. Every score is kept, on the rows that stay too."""
+    """Runs quality filters and rejects rows that fail one. All rows keep all scores."""
 
     model_config = ConfigDict(json_schema_extra=list_schema("filters"))
     name: ClassVar[str] = "quality"
@@ -56,11 +56,11 @@ class Quality(ShardStage):
         return identities(self.filters)
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
-        """The outcome of one shard, worked out beside the event loop."""
+        """The outcome of one shard, computed in a thread."""
         return await asyncio.to_thread(self.decide, table, place)
 
     def decide(self, table: pa.Table, place: Place) -> Outcome:
-        """Which rows stay and which leave, each with one score per filter."""
+        """The kept and the rejected rows, each with one score per filter."""
 
         batch = Batch(table, place.subject)
         filters: list[Filter] = [entry.part for entry in self.filters]
@@ -99,7 +99,7 @@ def judged(one: Filter, batch: Batch) -> Verdicts:
 def scores_of(filters: list[Filter], verdicts: list[Verdicts]) -> pa.StructArray:
     """One entry for each row and filter, row by row, made a column at a time.
 
-    A filter that drops without a note leaves its reason there.
+    A rejection without a note has its reason as the note.
     """
 
     def by_row(columns: list[list[Any]]) -> list[Any]:
@@ -125,5 +125,5 @@ def scores_of(filters: list[Filter], verdicts: list[Verdicts]) -> pa.StructArray
 
 
 def number(value: float) -> float | None:
-    """A score as Arrow keeps it: what was not measured is null, not NaN."""
+    """A score for Arrow: null instead of NaN where nothing was measured."""
     return None if math.isnan(value) else float(value)

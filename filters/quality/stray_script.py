@@ -1,8 +1,8 @@
-"""`stray_script`: bits of another script in an answer whose prompt has none of it.
+"""`stray_script`: words of another script in an answer whose prompt has none.
 
     "David attire an帽 every day."   "As of my knowledge cutoff in 2023年, online casino …"
 
-Small multilingual models slip so. What stands in quotation marks, brackets or code is a citation.
+Small multilingual models do this. Words in quotation marks, brackets or code are citations.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pydantic import Field
 from filters.quality.language import NAMED
 from synth.batch import Batch
 from synth.model import Model
+from synth.text.markdown import QUOTED, without_code
 from synth.verdicts import Verdicts
 
 # Cyrillic, Hebrew, Arabic, the scripts of India, Thai, Georgian, Hangul, kana and Han; formulas use
@@ -28,21 +29,21 @@ LATIN = "A-Za-zÀ-ɏ"
 LATINS, OTHERS = re.compile(f"[{LATIN}]"), re.compile(f"[{OTHER}]")
 GLUED = re.compile(rf"[{LATIN}][{OTHER}]+|[{OTHER}](?=[{LATIN}])")
 GLUED_NUMBER = re.compile(rf"\d[{OTHER}]+")
-QUOTED = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]*`|\"[^\"\n]*\"|'[^'\n]*'|“[^“”\n]*”|«[^«»\n]*»|《[^《》\n]*》",
-    re.DOTALL,
-)
 BRACKETED = re.compile(r"\([^()\n]*\)|（[^（）\n]*）|\[[^\[\]\n]*\]")
 
 
 class StrayScript(Model):
-    """Rejects a text in Latin letters with words of another script glued in, or a sentence of it.
+    """Rejects a text in Latin letters with words or a sentence of another script in it.
 
     The score is the number of such places.
     """
 
     name: ClassVar[str] = "stray_script"
-    min_run: int = Field(10, ge=1, description="characters that are another language, and no name")
+    min_run: int = Field(
+        10,
+        ge=1,
+        description="shortest run of characters that counts as another language and not as a name",
+    )
 
     def judge(self, batch: Batch) -> Verdicts:
         """`stray_script`; the note quotes the first place."""
@@ -59,7 +60,7 @@ class StrayScript(Model):
     def _places(self, text: str, prompt: str) -> list[str]:
         if text.isascii() or not RUN.search(text) or RUN.search(prompt) or NAMED.search(prompt):
             return []
-        plain = QUOTED.sub("…", text)
+        plain = QUOTED.sub("…", without_code(text, "…"))
         if len(OTHERS.findall(plain)) > len(LATINS.findall(plain)):
             return []  # not a text in Latin letters
         said = BRACKETED.sub("()", plain)

@@ -1,15 +1,14 @@
-"""`toxicity`: words of a list of your own.
+"""`toxicity`: words of a list that you provide.
 
     - quality: [{toxicity: {words: en_blocked.txt}}]
 
-No list is shipped: which words are unwanted depends on the language and on what the data is for (a
-medical set needs words that a chat for children must not have). A widely used one is LDNOOBW, the
+No list is shipped, since unwanted words depend on the language and on the use of the data: a
+medical set needs words that a chat for children must not have. A widely used one is LDNOOBW, the
 "List of Dirty, Naughty, Obscene, and Otherwise Bad Words", with which C4 was made.
 """
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -19,15 +18,14 @@ from pydantic import Field, field_validator
 from synth.batch import Batch
 from synth.model import Model
 from synth.paths import InputPath
-from synth.text.characters import UNSPACED_CHARACTER
+from synth.text.words import UNSPACED_CHARACTER, parts_of_words
 from synth.verdicts import Verdicts
 
-WORD = re.compile(r"\w+")
 MOST_BYTES = 1_000_000
 
 
 class Toxicity(Model):
-    """Drops texts with words of a list. The score is how many there are.
+    """Rejects texts with words of a list. The score is their number.
 
     Whole words and phrases are compared, without case; entries in scripts without spaces between
     words are found anywhere.
@@ -37,7 +35,7 @@ class Toxicity(Model):
     words: InputPath = Field(
         description="a text file with a word or phrase a line; lines that start with # are remarks"
     )
-    max_found: int = Field(0, ge=0, description="findings that a text may hold and stay")
+    max_found: int = Field(0, ge=0, description="largest number of findings")
 
     @field_validator("words")
     @classmethod
@@ -75,7 +73,7 @@ class Listed(NamedTuple):
     def found_in(self, text: str) -> list[str]:
         """The entries that the text holds, one for each time, those without spaces last."""
         folded = text.casefold()
-        words = WORD.findall(folded)
+        words = parts_of_words(folded)
         found = []
         at = 0
         while at < len(words):
@@ -94,7 +92,7 @@ def read(path: Path, changed_ns: int) -> Listed:
     phrases: dict[str, list[list[str]]] = {}
     unspaced = []
     for line in path.read_text(encoding="utf-8").casefold().splitlines():
-        words = WORD.findall(line)
+        words = parts_of_words(line)
         if line.startswith("#") or not words:
             continue
         if UNSPACED_CHARACTER.search(line):

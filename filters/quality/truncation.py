@@ -1,6 +1,6 @@
 """`truncation`: the text stops before its end.
 
-The finish reason "length" is proof. Without it the end of the text is read (`synth.text.ends`).
+The finish reason "length" is proof. Without it, the end of the text decides (`synth.text.ends`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The `prefer` stage: the samples of a prompt become preference pairs, one chosen, one rejected.
+"""The `prefer` stage makes preference pairs from the samples of a prompt.
 
 verify: {checks: [maths], reject: []}     the wrong answers are needed here
 prefer: {by: verdict}                     verified-right against plausible-wrong
@@ -16,7 +16,9 @@ from typing import Annotated, Any, ClassVar
 import pyarrow as pa
 from pydantic import Field
 
-from filters.verify.extract import final_answer
+from filters.verify.maths.boxes import LONGEST_ANSWER
+from filters.verify.maths.extract import final_answer
+from synth.batch import last_user_turn
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.kind import Kind
 from synth.record import EMPTY_STEP, RECORD, add_scores, derive, record_id, rejects
@@ -40,9 +42,9 @@ class Pair:
 class Prefer(ShardStage):
     """Makes preference pairs: the chosen sample's row gets the other's text as `rejected`.
 
-    By verdict, a sample that passes is set against the wrong answer that most samples give: the
-    mistake that is easiest to make. By a score, the best sample is set against the one nearest to
-    mean - 2 sigma of its prompt's samples. Source: arXiv:2502.16825.
+    By verdict, a sample that passes is paired with the commonest wrong answer, the mistake that is
+    easiest to make. By a score, the best sample is paired with the one nearest to mean - 2 sigma of
+    its prompt's samples. Source: arXiv:2502.16825.
     """
 
     name: ClassVar[str] = "prefer"
@@ -64,12 +66,13 @@ class Prefer(ShardStage):
 
         ids: list[str] = table["id"].to_pylist()
         texts: list[str] = table["text"].to_pylist()
+        prompts: list[str] = last_user_turn(table).to_pylist()
         scores: list[list[dict[str, Any]]] = table["scores"].to_pylist()
         pairs = [
             pair
             for rows in groups(table)
             for pair in (
-                by_verdict(rows, scores, texts)[: self.max_pairs]
+                by_verdict(rows, scores, texts, prompts)[: self.max_pairs]
                 if self.by == VERDICT
                 else by_score(rows, scores, self.by, self.min_margin)
             )
@@ -115,7 +118,9 @@ class Prefer(ShardStage):
         )
 
 
-def by_verdict(rows: list[int], scores: list[list[dict[str, Any]]], texts: list[str]) -> list[Pair]:
+def by_verdict(
+    rows: list[int], scores: list[list[dict[str, Any]]], texts: list[str], prompts: list[str]
+) -> list[Pair]:
     """Samples that pass against samples that fail, the commonest mistake first; of several samples
     with it, the one nearest in length to the chosen one, since length alone must not tell them
     apart."""
@@ -123,7 +128,9 @@ def by_verdict(rows: list[int], scores: list[list[dict[str, Any]]], texts: list[
     verdicts = {row: overall(scores[row]) for row in rows}
     right = [row for row in rows if verdicts[row] is Verdict.PASS]
     wrong = [row for row in rows if verdicts[row] is Verdict.FAIL]
-    answers = {row: final_answer(texts[row]) or texts[row] for row in wrong}
+    answers = {
+        row: final_answer(texts[row], prompts[row][:LONGEST_ANSWER]) or texts[row] for row in wrong
+    }
     commonness = Counter(answers.values())
     pairs = []
     for row in right:

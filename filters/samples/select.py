@@ -1,4 +1,4 @@
-"""The `select` stage: some of the samples of each prompt go on, by what was found of them.
+"""The `select` stage keeps the best samples of each prompt, by their verdicts and scores.
 
 select: {best: 1}                                      best of n, by the verifiers' verdicts
 select: {best: 2, by: [verdict, -repetition]}          then by the score of a filter, low is good
@@ -56,8 +56,10 @@ class Select(ShardStage):
         return await asyncio.to_thread(self.decide, table)
 
     def decide(self, table: pa.Table) -> Outcome:
-        """Which samples go on. `not_the_best_sample`, `pass_rate_too_low`, `pass_rate_too_high`;
-        a prompt of which no sample was checked has no pass rate, and its samples stay."""
+        """Rejects as `not_the_best_sample`, `pass_rate_too_low` or `pass_rate_too_high`.
+
+        A prompt without checked samples has no pass rate, and its samples stay.
+        """
 
         scores: list[list[dict[str, Any]]] = table["scores"].to_pylist()
         reasons: list[str | None] = [None] * len(table)

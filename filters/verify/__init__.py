@@ -1,1 +1,1 @@
-"""Verifiers: each checks answers against a reference by a rule that the answer cannot influence."""
+"""Verifiers check answers against a reference, by rules that the answer cannot influence."""

@@ -1,7 +1,7 @@
-"""`code`: model-written code against the tests of its row, in a sandbox or not at all.
+"""`code` runs model-written code against the tests of its row, in a sandbox or not at all.
 
-The answer meets calls and inputs, never what is expected of it: its results leave the sandbox as
-literals and are compared elsewhere. What the sandbox does not cover: sandbox/README.md.
+The candidate's code never sees the expected output: its results leave the sandbox as literals and
+are compared elsewhere. sandbox/README.md lists what the sandbox does not cover.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from filters.verify.code_block import program_in
-from filters.verify.code_judge import Judge
+from filters.verify.code_judge import CodeJudge, program_in
 from filters.verify.code_tests import FunctionTests, ProgramTests, UnusableTestsError, read_tests
 from filters.verify.sandbox import literal
 from filters.verify.sandbox.backend import NoSandboxError
@@ -32,7 +31,7 @@ class Code(Model):
     """Runs the code of an answer against `reference.tests`, in a sandbox.
 
     The tests are asserts that call the function, cases with `fn_name`, or inputs and outputs of a
-    program. Tests that hold for other results too prove nothing: `unverified`.
+    program. Tests that also pass for other results prove nothing: `unverified`.
     """
 
     name: ClassVar[str] = "code"
@@ -50,7 +49,7 @@ class Code(Model):
     )
 
     def preflight(self) -> None:
-        """Raises `NoSandboxError` where this machine has no sandbox that holds, or RefusedError."""
+        """Raises `NoSandboxError` if this machine has no working sandbox, or RefusedError."""
         try:
             with self._sandbox() as sandbox:
                 self._try_interpreter(sandbox)
@@ -59,9 +58,9 @@ class Code(Model):
                 raise
 
     def check(self, batch: Batch) -> list[Check]:
-        """One check per row; the note says what was called and what came of it.
+        """One check per row; the note has the call and its result.
 
-        Raises `SandboxFault` where the sandbox goes in mid-run: nothing is known then.
+        Raises `SandboxFault` if the sandbox fails in mid-run.
         """
 
         prompts = last_user_turn(batch.table).to_pylist()
@@ -70,12 +69,12 @@ class Code(Model):
         rows = zip(prompts, batch.texts, batch.references, strict=True)
         for row, (prompt, text, reference) in enumerate(rows):
             checks.append(Check(Verdict.NOT_APPLICABLE, "no tests"))
-            told = (reference or {}).get("tests") or ""
-            if not told.strip():
+            written = (reference or {}).get("tests") or ""
+            if not written.strip():
                 continue
             given = program_in(prompt).last
             try:
-                tests = read_tests(told, given)
+                tests = read_tests(written, given)
             except UnusableTestsError as unusable:
                 checks[row] = Check(Verdict.UNVERIFIED, str(unusable))
             else:
@@ -95,12 +94,12 @@ class Code(Model):
     def _run(self, tasks: Sequence[Task]) -> list[Check]:
         """The check of each task."""
         with self._sandbox() as sandbox, ThreadPoolExecutor(min(AT_ONCE, len(tasks))) as threads:
-            judge = Judge(sandbox, self.command(), self.budget)
+            judge = CodeJudge(sandbox, self.command(), self.budget)
             return list(threads.map(lambda task: judge.check(*task[1:]), tasks))
 
     @property
     def budget(self) -> Budget:
-        """What one run may use."""
+        """The limits of one run."""
         return Budget(self.timeout_s, self.memory_mb << 20)
 
     def command(self) -> list[str]:

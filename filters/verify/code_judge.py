@@ -1,32 +1,36 @@
-"""One answer against its tests, in a sandbox."""
+"""Takes the code out of an answer and runs it against its tests, in a sandbox.
+
+Here it is:⏎```python⏎def f(x): …⏎```⏎For example:⏎```⏎f(3)⏎```  ->  [def f(x): …]
+"""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
-from filters.verify.code_block import program_in
 from filters.verify.code_tests import FunctionTests, ProgramTests, same_output
 from filters.verify.sandbox import literal
 from filters.verify.sandbox.literal import TooLargeError
 from filters.verify.sandbox.pool import Sandbox
 from filters.verify.sandbox.run import (
-    Answer,
     Budget,
     OutsideKillError,
+    Submission,
     check_function,
     run_program,
 )
+from synth.text.markdown import blocks
 from synth.verdicts import Check, Verdict
 
 SHOWN_CHARS: Final = 120
 MOST_ARGUMENT: Final = 131_000  # bytes; Linux: MAX_ARG_STRLEN
 
 
-class Judge:
-    """Checks answers, and knows which tests can show nothing. For many threads."""
+class CodeJudge:
+    """Checks answers, and detects tests that prove nothing. Safe for threads."""
 
     def __init__(self, sandbox: Sandbox, command: Sequence[str], budget: Budget) -> None:
         self.sandbox, self.command, self.budget = sandbox, list(command), budget
@@ -47,14 +51,13 @@ class Judge:
     def _function(self, prompt: str, text: str, tests: FunctionTests) -> Check:
         """The check by tests that call a function.
 
-        They prove nothing if they hold for None, or for other values than those that the answer
-        gave: the second is no constant, so tests cannot know it from an answer. A pass holds twice:
-        on copies, so that no answer changes what it is compared with, and in place, as tests may
-        look for the change.
+        The tests prove nothing if they pass for None, or for other values than the answer gave. A
+        pass must hold twice: on copies, so that no answer changes what it is compared with, and in
+        place, since tests may look for the change.
         """
         if self.command:
             return Check(Verdict.UNVERIFIED, "the tests call a function, which needs Python")
-        answer = Answer(prompt, *program_in(text), ready=tests.ready)
+        answer = Submission(prompt, *program_in(text), ready=tests.ready)
         answer.job()  # raises before anything is run
         key = hashlib.sha256(tests.job).digest()
         if key not in self._empty:
@@ -72,7 +75,7 @@ class Judge:
             self._telling.add(key)
         return self._held(tests, answer, in_place=True)
 
-    def _held(self, tests: FunctionTests, answer: Answer | object, **how: bool) -> Check:
+    def _held(self, tests: FunctionTests, answer: Submission | object, **how: bool) -> Check:
         return twice(
             lambda: self.sandbox.use(
                 lambda lane: check_function(lane, tests.job, answer, self.budget, **how)
@@ -108,10 +111,44 @@ class Judge:
 
 
 def twice(work: Callable[[], Check]) -> Check:
-    """The check, tried once more where something from outside has killed the process."""
+    """The check, repeated once if something from outside killed the process."""
     for _ in range(2):
         try:
             return work()
         except OutsideKillError:
             continue
     return Check(Verdict.ERROR, "the sandboxed process was killed from outside, twice")
+
+
+DEFINES: Final = re.compile(r"^(?:async def|def|class)\b", re.MULTILINE)
+PYTHON: Final = frozenset({"python", "py", "python3"})
+
+
+class ExtractedCode(NamedTuple):
+    """The code to run."""
+
+    blocks: list[str]
+    """At least one, in the order of the text."""
+    marked: bool
+    """Whether they are fenced."""
+
+    @property
+    def last(self) -> str:
+        """The last block that defines something in Python, else the last one."""
+        return ([block for block in self.blocks if DEFINES.search(block)] or self.blocks)[-1]
+
+
+def program_in(text: str, languages: frozenset[str] | None = PYTHON) -> ExtractedCode:
+    """The blocks that name one of the languages (None: any), else those that name none.
+
+    The whole text is the only block where there are none of either kind.
+    """
+    found = [
+        block
+        for block in blocks(text)
+        if languages is None or block.language in languages or not block.language
+    ]
+    named = [block for block in found if block.language] or found
+    if not named:
+        return ExtractedCode([text], marked=False)
+    return ExtractedCode([block.code for block in named], marked=True)

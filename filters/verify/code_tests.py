@@ -36,7 +36,7 @@ class ProgramTests(NamedTuple):
 
 
 class UnusableTestsError(Exception):
-    """There is nothing to check with. Says why."""
+    """The tests cannot be used; the message says why."""
 
 
 def read_tests(text: str | None, prompt: str) -> FunctionTests | ProgramTests:

@@ -1,8 +1,8 @@
-"""`consistency`: the final answer of a sample against that of most samples of its prompt.
+"""`consistency` compares a sample's final answer with that of most samples of its prompt.
 
     three of four samples end in 12, one in 13  ->  pass, pass, pass, fail
 
-Source: self-consistency, arXiv:2203.11171. A majority is not a proof: it tells where a teacher
+Source: self-consistency, arXiv:2203.11171. A majority is not a proof: it shows where a teacher
 agrees with itself.
 """
 
@@ -13,8 +13,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from filters.verify.compare import compare
-from filters.verify.extract import MOST_CHARS, final_answer
+from filters.verify.maths.boxes import LONGEST_ANSWER
+from filters.verify.maths.compare import compare
+from filters.verify.maths.extract import final_answer
 from synth.batch import Batch
 from synth.model import Model
 from synth.samples import groups
@@ -30,17 +31,21 @@ class Consistency(Model):
     """
 
     name: ClassVar[str] = "consistency"
-    min_samples: int = Field(3, ge=2, description="fewer samples of a prompt decide nothing")
+    min_samples: int = Field(3, ge=2, description="fewest samples of a prompt that decide")
     min_share: float = Field(
-        0.5, ge=0.5, lt=1, description="the majority is more than this share of all its samples"
+        0.5, ge=0.5, lt=1, description="a majority is more than this share of the samples"
     )
 
     def check(self, batch: Batch) -> list[Check]:
         """One check per row; the note says how many agree on what."""
 
+        found = (
+            final_answer(text, prompt[:LONGEST_ANSWER])
+            for text, prompt in zip(batch.texts, batch.prompts, strict=True)
+        )
         answers = [
-            answer if answer is not None and len(answer) <= MOST_CHARS else None
-            for answer in map(final_answer, batch.texts)
+            answer if answer is not None and len(answer) <= LONGEST_ANSWER else None
+            for answer in found
         ]
         checks: dict[int, Check] = {}
         votes = [rows for rows in groups(batch.table) if len(rows) >= self.min_samples]
@@ -51,7 +56,7 @@ class Consistency(Model):
         return [checks.get(row, few) for row in range(len(batch))]
 
     def _compared(self, ballots: list[list[str]]) -> dict[tuple[str, str], Verdict]:
-        """What every two different answers to the same prompt are to each other."""
+        """The comparison of each two different answers to the same prompt."""
 
         found: dict[tuple[str, str], Verdict] = {}
         for ballot in ballots:

@@ -1,4 +1,4 @@
-"""`json_schema`: whether an answer is JSON that follows a JSON schema.
+"""`json_schema` checks that an answer is JSON that follows a JSON schema.
 
 '{"city": "Oslo"}' against {"type": "object", "required": ["city"]}   pass
 """
@@ -10,20 +10,20 @@ from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
-from filters.verify.instructions.parts import unfenced
 from synth.batch import Batch
 from synth.model import Model
 from synth.paths import InputPath
 from synth.teacher.schema import BrokenError, conformed, read_schema
+from synth.text.markdown import unfenced
 from synth.verdicts import Check, Verdict
 
 MOST_CHARS = 1_000_000
 
 
 class JsonSchema(Model):
-    """Checks that a text is JSON that follows the schema; a code fence around the whole is no part.
+    """Checks that a text is JSON that follows the schema; a code fence around it is removed.
 
-    Nothing but the text counts: `$ref` to another document is not fetched.
+    A `$ref` to another document is not fetched.
     """
 
     name: ClassVar[str] = "json_schema"
@@ -44,7 +44,7 @@ class JsonSchema(Model):
 
 
 def check_text(text: str, schema: dict[str, Any]) -> Check:
-    """The check of one text. One of more than a million letters is not looked at."""
+    """The check of one text; `unverified` above a million characters."""
 
     if len(text) > MOST_CHARS:
         return Check(Verdict.UNVERIFIED, f"{len(text):,} letters, more than {MOST_CHARS:,}")

@@ -1,4 +1,4 @@
-"""The `verify` stage: each answer is checked; the recipe says which verdicts make it leave.
+"""The `verify` stage checks each answer; the recipe says which verdicts reject it.
 
 verify: [maths]
 verify: {checks: [maths], reject: [fail, error, unverified]}
@@ -64,7 +64,7 @@ class Verify(ShardStage):
     checks: list[VerifierEntry] = Field(min_length=1, description="the verifiers")
     reject: list[Rejectable] = Field(
         [Verdict.FAIL, Verdict.ERROR],
-        description="the verdicts that make a row leave; `unverified` (the check applies, but no "
+        description="the verdicts that reject a row; `unverified` (the check applies, but no "
         "answer can be read or compared) and `not_applicable` (no gold answer, no tests, no "
         "instructions) stay unless they are named",
     )
@@ -82,7 +82,7 @@ class Verify(ShardStage):
         return {"checks": value} if isinstance(value, list) else value
 
     def preflight(self) -> None:
-        """What each verifier needs of the machine is there."""
+        """Raises if the machine lacks something that a verifier needs."""
         for entry in self.checks:
             if isinstance(entry.part, NeedsMachine):
                 entry.part.preflight()
@@ -92,11 +92,11 @@ class Verify(ShardStage):
         return identities(self.checks)
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
-        """The outcome of one shard, worked out beside the event loop."""
+        """The outcome of one shard, computed in a thread."""
         return await asyncio.to_thread(self.decide, table, place)
 
     def decide(self, table: pa.Table, place: Place) -> Outcome:
-        """Which rows stay and which leave, each with one score per verifier."""
+        """The kept and the rejected rows, each with one score per verifier."""
 
         batch = Batch(table, place.subject)
         verifiers: list[Verifier] = [entry.part for entry in self.checks]
@@ -130,15 +130,14 @@ class Verify(ShardStage):
         )
 
     def warnings(self, manifest: Manifest) -> list[str]:
-        """All verdicts in words, and what they warn of."""
+        """All verdicts in words, with warnings."""
         found = manifest.verdicts
         return found.lines(f"{manifest.index:02d}-{self.name}") if found else []
 
     def _rejection(
         self, verifiers: list[Verifier], found: list[list[Check]], row: int
     ) -> tuple[Verdict, str, str] | None:
-        """The first verdict that makes the row leave, its check and the reason; undecided ones come
-        last."""
+        """The verdict that rejects the row, its verifier and the reason; undecided come last."""
         leaving = {*self.reject, *(UNPROVEN if self.require else ())}
         verdicts = [checks[row].verdict for checks in found]
         undecided = {Verdict.UNVERIFIED, Verdict.NOT_APPLICABLE}

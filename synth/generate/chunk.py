@@ -21,16 +21,15 @@ from typing import NamedTuple
 
 import orjson
 
+from synth.text.characters import UNSPACED_RANGES
+from synth.text.markdown import FENCED
+from synth.text.sentences import PARAGRAPH_END
+
 TOKENS_PER_WORD = 1.3  # for English text under common BPE vocabularies
 WORD_CHARS = 16  # a longer one (an address, base64) is several tokens, so it counts several times
-UNSPACED = (  # Thai to Lao, Burmese, Khmer, kana, Han, stops: each character counts as a word
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3002\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff01\uff1f"
-    "\U00020000-\U0003ffff"
-)
+UNSPACED = f"{UNSPACED_RANGES}\u3002\uff01\uff1f"  # with their stops: each counts as a word
 WORD = re.compile(rf"[{UNSPACED}]|[^\s{UNSPACED}]{{1,{WORD_CHARS}}}")
 HEADING = re.compile(r"^[ ]{0,3}(#{1,6})[ \t]+(\S.{0,200}?)[ \t]*#*[ \t]*$", re.MULTILINE)
-FENCED = re.compile(r"^[ ]{0,3}(```|~~~).*?(?:^[ ]{0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
-PARAGRAPH = re.compile(r"\n\s*\n")
 LISTED = re.compile(  # a line of a list, quotation, table or indented code
     r"[ \t]*(?:[-*+>\u00b7\u2022\u25aa\u2713]|(?:[a-z]|\d{1,3})\\?[.)]) |[^|\n]{0,200}\|| {4}|\t"
 )
@@ -42,7 +41,7 @@ SENTENCE = re.compile(  # not after an initial or a title; a line's end may be w
     r"|\n(?<=[:;|]\n)|\n(?=[ \t]*(?:[-*+|>#\u2022]|\d{1,3}[.)]))"
     "|(?<=[\u3002\uff01\uff1f])(?![\u300d\u300f\u201d\u2019])"
 )
-BREAKS = (PARAGRAPH, SENTENCE, re.compile("\n"), re.compile(r"\s+"))
+BREAKS = (PARAGRAPH_END, SENTENCE, re.compile("\n"), re.compile(r"\s+"))
 MANY_CHUNKS = 50
 MOST_HEADINGS = 10_000
 MOST_LEADING = 6  # headings above each other, as deep as Markdown's go
@@ -93,7 +92,7 @@ def chunks(text: str, max_tokens: int) -> list[Chunk]:
     packed = _packed(text, headings, limit)
     sections = _over(headings, [span.start for span in packed])
     return [
-        Chunk(PARAGRAPH.sub("\n\n", text[start:end].strip()), section)
+        Chunk(PARAGRAPH_END.sub("\n\n", text[start:end].strip()), section)
         for (start, end, _), section in zip(packed, sections, strict=True)
     ]
 

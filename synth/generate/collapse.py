@@ -21,12 +21,12 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 
 from synth.model import Model
+from synth.text.words import words_of
 
 WINDOW = 64  # the latest texts of a style …
 HEAD_CHARS = 1_000  # … and how much of each: 64 kB a style
 OPENING_WORDS = 5
 GRAM = 4
-WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
 SKIPPED = re.compile(r"^\s*(?:#.*|\|?[\s:|-]*)$\n?", re.MULTILINE)  # headings, rules of tables
 
 
@@ -69,7 +69,7 @@ class Variety(NamedTuple):
 def measure(texts: Sequence[str]) -> Variety:
     """The variety of texts; of each only its first 1,000 characters without headings."""
     heads = [SKIPPED.sub("", text)[:HEAD_CHARS] for text in texts]
-    words = [WORD.findall(head.lower()) for head in heads]
+    words = [words_of(head) for head in heads]
     openings = Counter(tuple(found[:OPENING_WORDS]) for found in words if found)
     grams = [set(zip(*(found[at:] for at in range(GRAM)), strict=False)) for found in words]
     seen = Counter(gram for own in grams for gram in own)

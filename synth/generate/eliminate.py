@@ -33,16 +33,14 @@ from synth.generate.screen import (
 from synth.instructions.attached import Instruction
 from synth.instructions.stated import dropped
 from synth.teacher.protocol import Reply
-from synth.text.characters import words_of
+from synth.text.numbers import NUMBER_WORDS
+from synth.text.words import words_of
 
 CHANGED_CHARS = 40  # of about 60 in the shortest addition that is asked for, 10 words
 LEAST_GOLD_CHARS = 3  # a shorter gold answer may occur in any prompt
-NUMBERS = {
-    name: str(value)
-    for value, name in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve".split()  # noqa: SIM905  a list of words is read as words
-    )
-} | {"once": "1", "twice": "2", "dozen": "12", "fifteen": "15", "twenty": "20", "half": "1/2"}
+NUMBERS = {name: str(value) for name, value in NUMBER_WORDS.items()} | {
+    "once": "1", "twice": "2", "dozen": "12", "half": "1/2",
+}  # fmt: skip
 SURE = NUMBERS.keys() - {"one", "once", "half"}  # "one" may mean anybody
 SENTENCE_END = re.compile(r"(?<=[.!?:])[\"'”’)]*\s+|\n+")
 CLAUSE_END = re.compile(

@@ -26,8 +26,8 @@ from synth.kind import Kind
 from synth.randomness import derive_random, derive_seed
 from synth.record import RECORD, Turn, record_id
 from synth.teacher.protocol import Need, Reply, Request, Sampling
-from synth.text.characters import words_of
 from synth.text.rouge import RougePool
+from synth.text.words import words_of
 from synth.together import together
 
 PERSONA_LINE = "PERSONA:"

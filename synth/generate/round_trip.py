@@ -5,7 +5,6 @@ round_trip: {min_likeness: 0.3}
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, ClassVar
 
 import pyarrow as pa
@@ -17,16 +16,14 @@ from synth.kind import Kind
 from synth.randomness import derive_seed
 from synth.record import add_scores, split
 from synth.teacher.protocol import Sampling
+from synth.text.words import STOP_WORDS, words_of
 from synth.together import together
 
 TEMPLATE = "round_trip/prompt"
-WORD = re.compile(r"\w{3,}|\d+")
 NOTE_CHARS = 300
-COMMON = frozenset({
-    "the", "and", "for", "are", "was", "were", "with", "that", "this", "what", "how", "why",
-    "who", "which", "when", "where", "does", "did", "can", "could", "would", "should", "has",
-    "have", "had", "from", "into", "its", "their", "your", "you", "not", "but", "than", "then",
-    "between", "about",
+ASKING = frozenset({
+    "what", "how", "why", "who", "which", "when", "where", "does", "did", "can", "could", "would",
+    "should", "you", "your", "not", "but", "between", "about",
 })  # fmt: skip
 
 
@@ -99,4 +96,4 @@ def likeness(one: str, other: str) -> float:
 
 
 def _words(text: str) -> frozenset[str]:
-    return frozenset(WORD.findall(text.lower())) - COMMON
+    return frozenset(words_of(text)) - STOP_WORDS - ASKING

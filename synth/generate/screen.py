@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from synth.teacher.protocol import Reply
-from synth.text.characters import words_of
 from synth.text.chat import next_turn, template_token
+from synth.text.courtesies import has_courtesies
 from synth.text.ends import cut_end
 from synth.text.language import language, may_be
 from synth.text.loops import loop
+from synth.text.markdown import QUOTED, without_code
 from synth.text.refusal import refuses
+from synth.text.sentences import sentences_and_lines
+from synth.text.words import STOP_WORDS, words_of
 
 
 class Reason(StrEnum):
@@ -78,7 +81,6 @@ class PromptLimits:
 Checks = Iterable[tuple[Reason, Callable[[], object]]]
 """Reasons in order, each with the function that says whether it holds."""
 
-SENTENCE_END = re.compile(r"(?<=[.!?])[\"'”’)]*\s+|(?<=[。！？])|\n+")
 # a bullet of any kind, "12.", "(12)", "b)", "iv.", "Step 12:", "- [ ]"
 LIST_ITEM = re.compile(
     r"^[ \t]{0,20}(?:[-*+\u2010-\u2015\u2022-\u2027\u25a0-\u25ff\u2610-\u2612\u2700-\u27bf\u00b7]"
@@ -95,17 +97,6 @@ LABELS = re.compile(
 WRAPPED = re.compile(
     r"\s*(?:\{\s*[\"']\w+[\"']\s*:.*\}|```.*```|(\*\*|__)(?:(?!\1).)+\1)\s*", re.DOTALL
 )
-OPENER = re.compile(
-    r"\W*(?:sure|certainly|absolutely|of course|great question)\b ?[!,.:]"
-    r"|\W*here(?:'s| is) [^.\n]{0,80}\b(?:prompt|version|question|rewrite)\b[^.\n]{0,80}:",
-    re.IGNORECASE,
-)
-SIGN_OFF = re.compile(
-    r"\b(?:i hope (?:this|that|it)|let me know if (?:you'd like|you would like|you need)"
-    r"|feel free to ask|would you like me to)\b[^\n]{0,120}\Z",
-    re.IGNORECASE,
-)
-QUOTED = re.compile(r"\"[^\"\n]*\"|“[^“”\n]*”|«[^«»\n]*»|(?<!\w)'[^'\n]*'(?!\w)|`[^`\n]*`")
 FEWEST_CONTENT = 2  # words that are not the commonest; "What is it?" has one
 MIN_REPEATED = 30  # characters; a shorter sentence may be quoted in a demand about it
 MAX_LIST_ITEMS = 10  # as later open implementations of Evol-Instruct
@@ -113,7 +104,6 @@ MOST_CHARS = 50_000  # of either text, to bound the time
 COPIED_WORDS = 8  # in a row: no coincidence, see `filters.grounding.copying`
 SHINGLE_WORDS = 4
 STEM_CHARS = 5  # "explain", "explains" and "explained" are one word; "explanation" is another
-GRAMMAR = frozenset("a an the of to in and or is are it its at for with that this as by be".split())  # noqa: SIM905  a list of words is read as words
 
 
 def screen(
@@ -145,7 +135,7 @@ def checks_of_any(text: str, beside: str, instruction: str, limits: PromptLimits
         (Reason.WRAPPED, lambda: _wrapped(text) and not _wrapped(beside)),
         (Reason.WRAPPED, lambda: template_token(text, beside) or next_turn(text, beside)),
         (Reason.REFUSED, lambda: refuses(text, beside) and not refuses(beside)),
-        (Reason.FRAMED, lambda: _framed(text) and not _framed(beside)),
+        (Reason.FRAMED, lambda: has_courtesies(text) and not has_courtesies(beside)),
         (Reason.LOOPING, lambda: loop(text).score > max(1, loop(beside).score)),
         (Reason.LANGUAGE, lambda: _drifted(text, beside)),
         (Reason.CUT, lambda: cut_end(text) and not cut_end(beside)),
@@ -164,7 +154,7 @@ def _copied(text: str, beside: str, instruction: str) -> bool:
 
 def _repeated(text: str, beside: str) -> bool:
     """Whether the other text's first sentence, a long one, occurs twice: both prompts are there."""
-    first_line = re.split(r"(?<=[.!?])\s|\n", beside.strip(), maxsplit=1)[0].strip(" .!?").lower()
+    first_line = next(iter(sentences_and_lines(beside)), "").strip(" .!?").lower()
     there = text.lower().count(first_line) if len(first_line) >= MIN_REPEATED else 0
     return there > max(1, beside.lower().count(first_line))
 
@@ -174,16 +164,10 @@ def _wrapped(text: str) -> bool:
     return WRAPPED.fullmatch(text) is not None
 
 
-def _framed(text: str) -> bool:
-    """Whether the teacher speaks to its asker before or after the prompt."""
-    plain = text.replace("\u2019", "'")
-    return bool(OPENER.match(plain) or SIGN_OFF.search(plain[-300:]))
-
-
 def _drifted(text: str, beside: str) -> bool:
     """Whether the text adds, outside quotations, words that are surely in another language."""
-    parts = (part for part in SENTENCE_END.split(text) if part not in beside)
-    added = language(QUOTED.sub(" ", " ".join(parts)))
+    parts = (part for part in sentences_and_lines(text) if part not in beside)
+    added = language(QUOTED.sub(" ", without_code("\n".join(parts), " ")))
     return added is not None and not may_be(beside, added)
 
 
@@ -193,7 +177,7 @@ def _items(text: str) -> int:
 
 def stems(text: str) -> set[str]:
     """The beginnings of the text's words, without the commonest of grammar."""
-    return {word[:STEM_CHARS] for word in words_of(text) if word not in GRAMMAR}
+    return {word[:STEM_CHARS] for word in words_of(text) if word not in STOP_WORDS}
 
 
 def shingles(text: str, size: int = SHINGLE_WORDS) -> set[int]:

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from synth.instructions.attached import Instruction, attached
+from synth.text.numbers import ONES
 
 MOST_CHARS = 20_000  # of a prompt that is searched for instructions
 
@@ -86,11 +87,7 @@ RELATION = (
     r"(?P<relation>at least|a minimum of|minimum of|no fewer than|no less than|at most|a maximum of"
     r"|maximum of|no more than|not more than|up to|less than|fewer than|under|below|exactly)"
 )
-NUMERALS = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
-    "eleven", "twelve", "thirteen", "fourteen", "fifteen",
-)  # fmt: skip
-COUNT = rf"(?P<count>\d{{1,3}}(?:,\d{{3}})+|\d+|{'|'.join(NUMERALS)})"
+COUNT = rf"(?P<count>\d{{1,3}}(?:,\d{{3}})+|\d+|{'|'.join(ONES)})"
 
 
 # "a headline of at most 8 words" is not about the answer
@@ -113,7 +110,7 @@ def _relation(words: str) -> str:
 
 def _count(words: str) -> int:
     words = words.lower().replace(",", "")
-    return NUMERALS.index(words) if words in NUMERALS else int(words)
+    return ONES.index(words) if words in ONES else int(words)
 
 
 def _counted(name: str, parameter: str) -> Callable[[re.Match[str]], Instruction]:

@@ -1,1 +1,1 @@
-"""Decisions about a text that filters and generation share: one for each defect, in one place."""
+"""One definition of word, sentence, code, number, language and courtesy, shared by all packages."""

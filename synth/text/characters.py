@@ -1,4 +1,4 @@
-"""What a character is to a tokenizer: one table of bits, by code point.
+"""The classes of characters: one table of bits, by code point.
 
 The classes are Python's (`str.isspace`, `str.isalnum`, …, of its version of Unicode), and two lists
 that web filters use.
@@ -23,10 +23,7 @@ UNSPACED_RANGES = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff"
 )
-UNSPACED_CHARACTER = re.compile(f"[{UNSPACED_RANGES}]")
 MARK_RANGES = (range(0x300, 0x20000), range(0xE0100, 0xE01F0))  # no marks lie elsewhere
-APOSTROPHES = "'\u2019"
-ASCII_WORD = re.compile(r"\w+(?:'\w+)*", re.ASCII)
 # Words of nothing else are not counted as words. Source: datatrove 0.10, utils/text.py, after
 # CCNet; it adds the control characters and `TERMINALS`.
 SYMBOLS = (
@@ -73,7 +70,7 @@ def classes() -> NDArray[np.uint16]:
 
 @cache
 def lower_cases() -> NDArray[np.uint32]:
-    """The lower case of every code point, of one with several the first."""
+    """The lower case of every code point; the first character if it has several."""
 
     table = np.arange(sys.maxunicode + 1, dtype=np.uint32)
     for code in np.flatnonzero(classes() & ALPHA).tolist():
@@ -100,29 +97,7 @@ def terminals() -> list[int]:
     return codes
 
 
-def words_of(text: str) -> list[str]:
-    """The words of a text in lower case: what `synth.text.tokens` counts, as strings."""
-    return word_pattern(text).findall(text.lower())
-
-
-def word_pattern(text: str) -> re.Pattern[str]:
-    """What matches each word of this text: letters, digits and their marks, apostrophes inside.
-
-    A character of a script without spaces is a word.
-    """
-    return ASCII_WORD if text.isascii() else _any_word()
-
-
-@cache
-def _any_word() -> re.Pattern[str]:
-    # each character is of one class, so that no text makes the pattern slow
-    spaced = [code for code in marks() if not UNSPACED_CHARACTER.match(chr(code))]
-    inside = rf"(?:[^\W{UNSPACED_RANGES}]+|[{_ranges(spaced)}]+)+"
-    alone = f"[{UNSPACED_RANGES}][{_ranges(marks())}]*"
-    return re.compile(f"{alone}|{inside}(?:[{APOSTROPHES}]{inside})*")
-
-
-def _ranges(codes: list[int]) -> str:
+def ranges_of(codes: list[int]) -> str:
     """The code points, in order, as the ranges of a character class."""
     firsts = [code for code, before in zip(codes, [-1, *codes], strict=False) if code != before + 1]
     lasts = [code for code, after in zip(codes, [*codes[1:], -1], strict=True) if after != code + 1]

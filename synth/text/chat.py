@@ -1,4 +1,4 @@
-"""What of a chat's machinery is in a text: template tokens, and turns that the model went on with.
+"""Finds tokens of chat templates in a text, and further turns that a model wrote.
 
 "… is 11 units.### Human: How do i use pythagoras theorem when …"   ->   "### Human:"
 """
@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import re
+
+from synth.text.markdown import without_code
 
 # Source: the chat templates of ChatML, Llama 2 and 3, Mistral, Gemma, DeepSeek, Alpaca, Vicuna.
 TOKEN = re.compile(
@@ -23,17 +25,16 @@ DIALOGUE = re.compile(
 AGAIN = re.compile(
     r"^(?:Sure|Certainly|Absolutely|Of course)[,!.]? (?:here (?:is|are)|here's) ", re.MULTILINE
 )
-CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 
 
 def template_token(text: str, prompt: str = "") -> str:
     """The first token of a chat template outside code, unless the prompt has it; or ""."""
-    found = TOKEN.finditer(CODE.sub("", text)) if TOKEN.search(text) else ()
+    found = TOKEN.finditer(without_code(text)) if TOKEN.search(text) else ()
     return next((token[0] for token in found if token[0] not in prompt), "")
 
 
 def next_turn(text: str, prompt: str = "") -> str:
-    """The label or opener of a turn behind the answer's end; or "".
+    """The label or opener of a further turn behind the answer; or "".
 
     An answer that is a conversation has its first label at the start, or behind a line that
     announces it; "User: …" alone may be an entry of a glossary.

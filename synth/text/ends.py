@@ -1,4 +1,4 @@
-"""How a text ends: in order, or cut off in the middle.
+"""Detects texts that were cut off in the middle.
 
     "… permits and clearances. By leveraging"   ->   "ends in the middle of a sentence"
 
@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from itertools import takewhile
 
+from synth.text.markdown import open_fence
+from synth.text.sentences import STOP, ends_sentence
+
 TAIL_CHARS = 2_000
-FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})", re.MULTILINE)
-STOP = re.compile(r"[.!?…][\"'”’)\]*_]*(?:\s|$)|[。！？؟۔।]")
 ITEM = re.compile(r"\s*(?:[-*+•]|\d{1,3}[.)])(?:\s+|$)")
 HEADING = re.compile(r" {0,3}#{1,6} [*_]*[^\W\d_](?!.*[:=] *\S)")  # not "#### 42"
 # Lines that end as they like, by their beginning: code, quotation, table row, link, formula, tag,
@@ -36,13 +37,13 @@ LONG_LINE_WORDS = 12  # a shorter line without a full stop may be a verse or a s
 
 
 def cut_end(text: str) -> str:
-    """What shows that the text was cut, or "" where nothing does."""
+    """The sign that the text was cut, or ""."""
     lines = [line for line in text.rstrip()[-TAIL_CHARS:].split("\n") if line.strip()]
     if not lines:
         return ""
     *before, last = lines
     line = last.rstrip("*_ ")
-    if (opened := left_open(text)) and not STOP.search(line[-3:]):
+    if (opened := left_open(text)) and not ends_sentence(line):
         return opened
     said = len(" ".join(lines).split())
     announces = line.endswith(":") and any(map(str.isalpha, line))
@@ -61,7 +62,7 @@ def cut_end(text: str) -> str:
         return "ends in the middle of a clause"
     if ITEM.match(line):
         items = list(takewhile(ITEM.match, reversed(before)))
-        whole = items and all(STOP.search(one[-3:]) and len(one.split()) > 3 for one in items)
+        whole = items and all(ends_sentence(one) and len(one.split()) > 3 for one in items)
         return "ends in the middle of a list" if whole else ""
     if (goes_on and long) or ((goes_on or long) and _sentences(lines) > 1):
         return "ends in the middle of a sentence"
@@ -69,8 +70,8 @@ def cut_end(text: str) -> str:
 
 
 def left_open(text: str) -> str:
-    """What is opened in the text and not closed, or ""."""
-    if ("```" in text or "~~~" in text) and _open_fence(text):
+    """The first thing that the text opens and does not close, or ""."""
+    if open_fence(text):
         return "open code fence"
     box = text.rfind("\\boxed{")
     if box >= 0 and text.count("{", box) > text.count("}", box):
@@ -89,17 +90,6 @@ def left_open(text: str) -> str:
     if last.count("**") % 2 and re.search(r"(?:^|[\s(])\*\*[^\W\d][^*`]*$", last):
         return "open emphasis"
     return ""
-
-
-def _open_fence(text: str) -> bool:
-    """Whether a Markdown code fence is opened and not closed (CommonMark, section 4.5)."""
-    opened = ""
-    for match in FENCE.finditer(text):
-        if not opened:
-            opened = match[1]
-        elif match[1].startswith(opened):
-            opened = ""
-    return bool(opened)
 
 
 def _sentences(lines: list[str]) -> int:

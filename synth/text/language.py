@@ -6,11 +6,26 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from synth.text.markdown import without_blocks
+
+# The two-letter labels of the model. Its others are mostly dialects and creoles of these, which it
+# takes short texts for.
+LANGUAGES = (
+    "af", "am", "an", "ar", "as", "az", "ba", "be", "bg", "bn", "br", "bs", "ca", "cs", "cy",
+    "da", "de", "dz", "el", "en", "eo", "es", "et", "eu", "fa", "fi", "fo", "fr", "fy", "ga",
+    "gd", "gl", "gu", "ha", "he", "hi", "hr", "ht", "hu", "hy", "id", "ig", "is", "it", "ja",
+    "jv", "ka", "kk", "km", "kn", "ko", "ku", "ky", "la", "lb", "lg", "ln", "lo", "lt", "lv",
+    "mg", "mk", "ml", "mn", "mr", "ms", "mt", "my", "ne", "nl", "nn", "no", "oc", "om", "or",
+    "pa", "pl", "ps", "pt", "qu", "ro", "ru", "rw", "sa", "se", "si", "sk", "sl", "sn", "so",
+    "sq", "sr", "st", "sv", "sw", "ta", "te", "tg", "th", "tk", "tl", "tr", "tt", "ug", "uk",
+    "ur", "uz", "vi", "vo", "wa", "xh", "yo", "zh", "zu",
+)  # fmt: skip
+NO_LANGUAGE = "zxx"  # code, sums, names
 READ_CHARS = 600  # 2 in 1,000 texts are decided better with more, at the cost of as much time again
 FEWEST_LETTER_BYTES = 30  # in UTF-8: ten Chinese characters say as much
 SURE = 0.9  # of "Lütfen iki örnek ver." (20 bytes) the model is sure to 0.8, and it is right
 UNLIKELY = 0.01  # it gives English 0.04 for "Explain NATO" and 0.0001 for four words of Turkish
-CODE = re.compile(r"```.*?(?:```|\Z)|\$\$.*?(?:\$\$|\Z)|https?://\S+", re.DOTALL)
+NOT_PROSE = re.compile(r"\$\$.*?(?:\$\$|\Z)|https?://\S+", re.DOTALL)
 
 
 def language(text: str) -> str | None:
@@ -29,7 +44,8 @@ def may_be(text: str, code: str) -> bool:
 
 def probabilities(text: str, *, fewest: int = FEWEST_LETTER_BYTES) -> dict[str, float]:
     """How likely each language is; empty for a text with fewer bytes of letters."""
-    text = CODE.sub(" ", text[: 10 * READ_CHARS])[:READ_CHARS]
+    text = without_blocks(text[: 10 * READ_CHARS], " ")
+    text = NOT_PROSE.sub(" ", text)[:READ_CHARS]
     letters = "".join(filter(str.isalpha, text))
     if len(letters.encode(errors="replace")) < fewest:
         return {}
@@ -41,7 +57,5 @@ def _identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415  loads a model
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    # its other languages are mostly dialects of these, and "zxx" is what is no language
-    known = [label for label in identifier.labels if len(label) == 2 or label == "zxx"]
-    identifier.set_languages(known)
+    identifier.set_languages([*LANGUAGES, NO_LANGUAGE])
     return identifier

@@ -1,4 +1,4 @@
-"""The lines of a batch's texts: where they end, and hashes to know equal ones by.
+"""The lines of a batch's texts: where they end, and a hash of each.
 
     "a\\nb\\r\\n\\nc"   ends behind a, b (at \\r, then at \\n), nothing, c
 
@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from synth.compiled import compiled
 from synth.text.characters import BREAK, classes
-from synth.text.tokens import Characters
+from synth.text.tokens import FACTOR, SEED, Characters
 
 NEWLINE = 0x0A
-SEED, FACTOR = np.uint64(0xCBF29CE484222325), np.uint64(0x9E3779B97F4A7C15)
 
 
 class Lines(NamedTuple):

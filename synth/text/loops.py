@@ -1,9 +1,9 @@
-"""Loops: a text that says the same again and again, as a stuck model does.
+"""Detects loops: texts that repeat themselves as a stuck model does.
 
     "…worth fighting for. Together, we shall go forth, and fight. Together, we shall go forth, and…"
 
-Three measures, each over its limit, and the worst is the score. Limits are set on real answers of
-31 models: songs, tables, lists of questions and code stay below.
+The score is the worst of three measures, each divided by its limit. The limits were set on real
+answers of 31 models: songs, tables, lists of questions and code stay below.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 import zlib
 from typing import NamedTuple
+
+from synth.text.sentences import sentences_and_lines
 
 READ_CHARS = 50_000  # of either end of a longer text
 WINDOW, STEP = 1_200, 600  # characters; a loop of half a window shows in one of them
@@ -23,7 +25,6 @@ DIGITS = str.maketrans("123456789", "0" * 9)  # a loop that counts is a loop
 RULER = re.compile(r"([^\w\s])\1{3,}")  # ----, ====, ....
 BLANK_LINES = re.compile(r"\n{3,}")
 BLANKS = re.compile(r"[^\S\n]{2,}")
-SENTENCE_END = re.compile(r"[.!?] |[。！？\n]")
 MARKER = re.compile(r" ?(?:[-*+•]|\d{1,3}[.)])\s+(?=\S)")
 
 
@@ -58,7 +59,7 @@ def _compression(lines: list[str]) -> float:
 
 
 def _same_items(text: str) -> list[float]:
-    """Of each list that is not nested, the share of items that came before in it."""
+    """The share of repeated items of each list that is not nested."""
     lists: list[list[str]] = [[]]
     for line in text.split("\n"):
         if item := MARKER.match(line):
@@ -70,7 +71,7 @@ def _same_items(text: str) -> list[float]:
 
 def _sentences(text: str) -> list[str]:
     """The sentences and lines with a letter in them, rows of tables left out."""
-    parts = map(str.strip, SENTENCE_END.split(text))
+    parts = sentences_and_lines(text)
     return [part for part in parts if part[:1] != "|" and any(map(str.isalpha, part))]
 
 

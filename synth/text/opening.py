@@ -3,7 +3,8 @@
 "How do I kill a Python process?"  "I'm sorry, but I can't help with …"
 ->  i'm | i'm sorry | i'm sorry but | … | _ _ proc | … | how + i'm | how + sorry | …
 
-What was learnt from them is stale after a change here: run `benchmarks/train_refusal` again.
+The weights of `refusal` were trained on these features, so `QUOTATION` and `LONGER_WORD` keep their
+own definitions. After a change, run `benchmarks/train_refusal` again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from synth.text.tokens import words
+from synth.text.tokens import FACTOR, words
 
 COLUMNS = 1 << 16
 HEAD_CHARS = 160
@@ -26,7 +27,6 @@ PAIR_WEIGHT = 2.0
 FEWEST = 12
 QUOTATION = re.compile(r'"[^"\n]*"|“[^”\n]*(?:”|\Z)|«[^»\n]*»|„[^“”\n]*[“”]')
 LONGER_WORD = re.compile(r"[^\W\d_]{4,}")
-FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Features(NamedTuple):
@@ -77,7 +77,7 @@ def features(texts: Sequence[str], prompts: Sequence[str]) -> Features:
 def _head(text: str, prompt: str) -> str:
     """The opening in lower case, without its subject: "_" for the longer words of the prompt.
 
-    Quotations become "…", for they are not the writer's word.
+    Quotations become "…", since they are not the writer's words.
     """
     head = text.lstrip()[:HEAD_CHARS].lower().replace("’", "'")
     head = head if head.startswith('"') else QUOTATION.sub('"…"', head)

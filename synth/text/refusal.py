@@ -1,10 +1,10 @@
-"""How likely a text refuses what its prompt asks for, judged with the prompt.
+"""The probability that a text refuses its prompt.
 
     "How do I kill a Python process?"  "I'm sorry, but I can't help with …"   ->   0.99
 
-A logistic regression over the text's opening (`synth.text.opening`): a refusal says so at once, and
-further on "I cannot" is often said by a character in a story. `benchmarks/train_refusal` makes the
-weights, and `refusal.json` says from what.
+A logistic regression over the text's opening (`synth.text.opening`): refusals come first, and a
+later "I cannot" is often said by a character in a story. `benchmarks/train_refusal` makes the
+weights, and `refusal.json` names the training data.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def refuses(text: str, prompt: str = "") -> bool:
 
 
 def refusal_scores(texts: Sequence[str], prompts: Sequence[str]) -> NDArray[np.float64]:
-    """How likely each text refuses its prompt, 0 to 1; a text without a character does not."""
+    """The probability that each text refuses its prompt; 0 for an empty text."""
 
     weights, bias = _model()
     found = features(texts, prompts)

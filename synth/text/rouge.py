@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
-from synth.text.characters import words_of
+from synth.text.words import words_of
 
 rouge_l: Final = Indel.normalized_similarity
 """ROUGE-L F, 0 to 1, of two texts that have one character for each word."""

@@ -1,4 +1,4 @@
-"""A batch's texts as numbers, straight from Arrow's buffers: no Python object a word.
+"""The words of a batch as numbers, straight from Arrow's buffers: no Python object per word.
 
     "Don't stop, 水 — ok."   words   don't | stop | 水 | ok              (hashed in lower case)
                              pieces  Don't | stop, | 水 | — | ok.        (white space separates)
@@ -21,7 +21,8 @@ from synth.text.characters import MARK, SPACE, SYMBOL, UNSPACED, WORD, classes, 
 
 REPLACEMENT = np.uint32(0xFFFD)
 APOSTROPHE, RIGHT_QUOTE = 0x27, 0x2019
-SEED, FACTOR = np.uint64(0xCBF29CE484222325), np.uint64(0x9E3779B97F4A7C15)
+SEED = np.uint64(0xCBF29CE484222325)
+FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd: 2**64 over the golden ratio (Knuth)
 MIX_1, MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)  # SplitMix64's
 ONE, S27, S30, S31 = np.uint64(1), np.uint64(27), np.uint64(30), np.uint64(31)
 
@@ -47,7 +48,7 @@ class Words(NamedTuple):
 
 
 class Pieces(NamedTuple):
-    """What white space separates in every text, the punctuation still on it."""
+    """The pieces between white space in every text, with their punctuation."""
 
     hashes: NDArray[np.uint64]
     """64-bit hash of each piece as it is written."""

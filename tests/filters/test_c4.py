@@ -8,8 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from filters.quality.c4 import C4
-from filters.quality.c4_measures import sentences_of
+from filters.quality.c4 import C4, sentences_of
 from synth.batch import Batch
 from synth.text.characters import classes
 from tests.filters.rows import answers, reason

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from filters.verify.code import Code
-from filters.verify.code_block import program_in
-from filters.verify.code_judge import Judge
+from filters.verify.code_judge import CodeJudge, program_in
 from filters.verify.code_tests import UnusableTestsError, read_tests, same_output
 from filters.verify.sandbox.pool import Sandbox
 from synth.batch import Batch
@@ -24,12 +23,12 @@ PROGRAM = {"inputs": ["2\n", "10"], "outputs": ["4\n", "100"]}
 
 
 @pytest.fixture(scope="module")
-def judge(sandbox: Sandbox) -> Judge:
+def judge(sandbox: Sandbox) -> CodeJudge:
     """Checks with the defaults, in warm lanes."""
-    return Judge(sandbox, [], Code().budget)
+    return CodeJudge(sandbox, [], Code().budget)
 
 
-def checked(judge: Judge, text: str, tests: Any, prompt: str = "") -> Check:
+def checked(judge: CodeJudge, text: str, tests: Any, prompt: str = "") -> Check:
     """The check of an answer; tests that are no text are JSON."""
     packed = tests if isinstance(tests, str) else json.dumps(tests)
     return judge.check(prompt, text, read_tests(packed, prompt))
@@ -439,7 +438,7 @@ def test_a_batch_is_checked_in_its_order_and_rows_without_tests_are_told_apart()
 
 def test_the_least_memory_suffices_for_small_programs(sandbox):
     budget = Code(memory_mb=64).budget
-    judge = Judge(sandbox, [], budget)
+    judge = CodeJudge(sandbox, [], budget)
     assert checked(judge, "print(int(input()) ** 2)", PROGRAM).verdict is Verdict.PASS
     assert checked(judge, "print(len(bytes(64 << 20)))", PROGRAM).verdict is Verdict.FAIL
 

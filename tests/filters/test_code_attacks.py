@@ -19,7 +19,7 @@ from filters.verify.sandbox import literal
 from filters.verify.sandbox.backend import Backend, missing
 from filters.verify.sandbox.canary import prove
 from filters.verify.sandbox.lane import Lane
-from filters.verify.sandbox.run import Answer, Budget, Output, check_function, run_program
+from filters.verify.sandbox.run import Budget, Output, Submission, check_function, run_program
 from synth.verdicts import Check, Verdict
 
 BUDGET = Budget(0.3, 192 << 20)
@@ -84,7 +84,7 @@ def processes(lane: Lane) -> int:
 def judged(lane: Lane, code: str, tests: str = TESTS, budget: Budget = PATIENT) -> Check:
     """The check of an answer."""
     job = literal.encode({"tests": tests, "prompt": ""})
-    return check_function(lane, job, Answer("", [code], marked=True), budget)
+    return check_function(lane, job, Submission("", [code], marked=True), budget)
 
 
 def ran(lane: Lane, code: str, budget: Budget = PATIENT) -> Output:

@@ -63,6 +63,13 @@ def test_each_prompt_votes_alone_and_in_whatever_order_its_samples_stand() -> No
     assert checks[-1].note == "2 of 3 samples say '1'"
 
 
+def test_an_answer_that_only_its_prompt_makes_readable_votes() -> None:
+    texts = ["There are 5 apples left.", "Tom has 5 apples left.", "There are 6 apples left."]
+    table = answers([("Tom has apples. How many apples are left?", text) for text in texts])
+    found = [check.verdict.value for check in Consistency().check(Batch(table))]
+    assert found == ["pass", "pass", "fail"]
+
+
 def test_hostile_texts_decide_nothing() -> None:
     table = answers([("How many?", text) for text in HOSTILE for _ in range(3)])
     assert len(Consistency().check(Batch(table))) == 3 * len(HOSTILE)

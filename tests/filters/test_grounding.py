@@ -13,7 +13,7 @@ from filters.grounding.copying import Copying, copied
 from filters.grounding.facts import Facts, new_facts
 from synth.batch import Batch
 from synth.record import EMPTY_STEP, new_record, records_table
-from synth.text.characters import words_of
+from synth.text.words import words_of
 from tests.filters.rows import answers
 
 SOURCE = """The seed library in Orrin lends more than 340 varieties of vegetables. Members borrow
@@ -146,6 +146,11 @@ def test_copied_words_are_a_share_and_a_run():
         ("15 + 10 = 1 (mod 12)", None),
         ("$15 + 10 \\equiv 1 \\pmod{12}$, so 15 + 10 = 1", None),
         ("The base is 6: 6 * 4 = 20", "calculation_wrong"),
+        ("A common mistake is to add them: 1/2 + 1/3 = 2/5. It is 5/6.", None),
+        ("2 + 2 = 5 is wrong.", None),
+        ("Note that it is not 2 + 2 = 5.", None),
+        ("That was a mistake. So 2 + 2 = 5.", "calculation_wrong"),
+        ("He did not pay. 2 + 2 = 5", "calculation_wrong"),
         ("3/4 + 1/4 = 1, so \\boxed{\\frac{3}{4}}", "answer_not_derived"),
         ("if 2 + 2 == 5: x = 2 + 2 // 3", None),
         ("Nothing to work out.", None),

@@ -21,10 +21,9 @@ import pytest
 from filters.catalogue import FILTERS, VERIFIERS
 from filters.contamination.text import code_form, plain
 from filters.pii.find import find
-from filters.trim.ends import ends
-from filters.verify.code_block import program_in
+from filters.verify.code_judge import program_in
 from filters.verify.code_tests import UnusableTestsError, read_tests
-from filters.verify.extract import final_answer
+from filters.verify.maths.extract import final_answer
 from seeds.clean import cleaned
 from synth.batch import Batch
 from synth.generate.chunk import parts
@@ -38,6 +37,7 @@ from synth.instructions.stated import stated
 from synth.record import new_record, records_table
 from synth.teacher.control import escape, restore
 from synth.teacher.protocol import Reply
+from synth.text.courtesies import ends
 from tests.filters.rows import made
 from tests.filters.test_instructions import CASES
 

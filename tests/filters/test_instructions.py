@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from filters.verify.instructions.parts import sentences
 from filters.verify.instructions.rules import RULES
 from filters.verify.instructions.verifier import Instructions
 from seeds.read import Read
@@ -21,6 +20,7 @@ from synth.batch import Batch
 from synth.instructions.attached import Instruction, attached
 from synth.instructions.draw import draw
 from synth.instructions.stated import stated, states
+from synth.text.sentences import sentences
 from tests.filters.rows import HOSTILE, answers
 
 Gold = Callable[[str], list[dict[str, Any]]]

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from filters.catalogue import FILTERS
-from filters.quality.kind import KINDS, TextKind, kinds_of
+from filters.quality.rules import KINDS, TextKind, kinds_of
 from synth.batch import Batch
 from synth.generate.styles import Style
 from synth.record import derive, new_record, records_table

@@ -7,8 +7,9 @@ from math import isnan, nextafter
 import pytest
 from pydantic import ValidationError
 
-from filters.quality.language import LANGUAGES, NO_LANGUAGE, Language
+from filters.quality.language import Language
 from synth.batch import Batch
+from synth.text.language import LANGUAGES, NO_LANGUAGE
 from tests.filters.rows import answers, reason
 
 GERMAN = "Warum ist der Himmel an einem klaren Tag eigentlich so blau?"

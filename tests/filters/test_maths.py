@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from filters.verify.extract import final_answer
-from filters.verify.maths import Maths, check_text
-from filters.verify.notation import meaning
-from filters.verify.plain import plain
+from filters.verify.maths.extract import final_answer
+from filters.verify.maths.notation import meaning
+from filters.verify.maths.plain import plain
+from filters.verify.maths.verifier import Maths, check_text
 from synth.batch import Batch
 from synth.record import new_record, records_table
 from synth.verdicts import Check, Verdict

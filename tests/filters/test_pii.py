@@ -8,18 +8,18 @@ from collections import Counter
 import pytest
 
 from filters.pii.find import find
-from filters.pii.kinds import Kind
+from filters.pii.kinds import PiiKind
 from filters.quality.pii import Pii
 from synth.batch import Batch
 from tests.filters.rows import reason
 
 FOUND = {
-    Kind.EMAIL: [
+    PiiKind.EMAIL: [
         "write to <jane.doe+news@mail.example.org>, please",
         "mailto:J\u00fcrgen@b\u00fccher.de",
         "(a_b-c@x-y.co.uk)",
     ],
-    Kind.PHONE: [
+    PiiKind.PHONE: [
         "+44 20 7946 0958",
         "+41 (0)96 471 07 95",
         "0041964710795",
@@ -37,7 +37,7 @@ FOUND = {
         "call (+358) 399904367",
         "phone 555\u2011123\u20114567",
     ],
-    Kind.CARD: [
+    PiiKind.CARD: [
         "4111111111111111",
         "4111 1111 1111 1111",
         "5500-0000-0000-0004",
@@ -45,21 +45,25 @@ FOUND = {
         "my card 30569309025904",
         "card no 501864667909",
     ],
-    Kind.IBAN: ["GB82WEST12345698765432", "DE89 3704 0044 0532 0130 00.", "gb82west12345698765432"],
-    Kind.ID_NUMBER: [
+    PiiKind.IBAN: [
+        "GB82WEST12345698765432",
+        "DE89 3704 0044 0532 0130 00.",
+        "gb82west12345698765432",
+    ],
+    PiiKind.ID_NUMBER: [
         "853-37-1694",
         "My driver's license number is U62928788557186",
         "passport no. X1234567",
         "SSN: 853 37 1694",
     ],
-    Kind.IP_ADDRESS: [
+    PiiKind.IP_ADDRESS: [
         "from 41.173.96.26:8080",
         "client_ip = 41.73.96.26",
         "http://41.73.96.26/",
         "2001:4860:4860::8888",
         "8c60:85e:159f:2afd:776b:86e:3974:4fb2.",
     ],
-    Kind.SECRET: [
+    PiiKind.SECRET: [
         "AKIAIOSFODNN7EXAMPLE",
         "token ghp_" + "a1B2" * 9,
         "sk-proj-" + "aB3d" * 8,
@@ -79,9 +83,9 @@ FOUND = {
 )
 def test_each_form_is_found_once(kind, text):
     assert [span.kind for span in find(text)] == [kind]
-    expected = "secret_found" if kind is Kind.SECRET else "pii_found"
+    expected = "secret_found" if kind is PiiKind.SECRET else "pii_found"
     assert reason(Pii(), f"Hello. {text}") == expected
-    others = [other for other in Kind if other is not kind]
+    others = [other for other in PiiKind if other is not kind]
     assert all(span.kind is not kind for span in find(text, others))
 
 
@@ -152,7 +156,7 @@ def test_score_and_note_count_the_findings_and_never_tell_them():
 
 
 def test_only_the_kinds_asked_for_are_judged():
-    assert reason(Pii(kinds=[Kind.SECRET]), "ann@mail.org") is None
+    assert reason(Pii(kinds=[PiiKind.SECRET]), "ann@mail.org") is None
 
 
 @pytest.mark.parametrize(
@@ -174,13 +178,13 @@ def test_open_private_keys_are_bounded():
 @pytest.mark.gold
 def test_precision_and_recall_on_labelled_spans(gold):
     named = {
-        "CREDIT_CARD": Kind.CARD,
-        "PHONE_NUMBER": Kind.PHONE,
-        "EMAIL_ADDRESS": Kind.EMAIL,
-        "IBAN_CODE": Kind.IBAN,
-        "US_SSN": Kind.ID_NUMBER,
-        "US_DRIVER_LICENSE": Kind.ID_NUMBER,
-        "IP_ADDRESS": Kind.IP_ADDRESS,
+        "CREDIT_CARD": PiiKind.CARD,
+        "PHONE_NUMBER": PiiKind.PHONE,
+        "EMAIL_ADDRESS": PiiKind.EMAIL,
+        "IBAN_CODE": PiiKind.IBAN,
+        "US_SSN": PiiKind.ID_NUMBER,
+        "US_DRIVER_LICENSE": PiiKind.ID_NUMBER,
+        "IP_ADDRESS": PiiKind.IP_ADDRESS,
     }
     counts: Counter[str] = Counter()
     for row in gold("pii_spans.jsonl"):

@@ -92,10 +92,6 @@ def test_the_score_is_kept_and_the_threshold_decides():
     assert reason(Refusal(threshold=1), refusal) is None
 
 
-def test_settings_recorded_by_0_1_are_read():
-    assert Refusal.model_validate({"head_chars": 300}) == Refusal()
-
-
 @pytest.mark.gold
 def test_no_false_alarm_on_texts_that_refuse_nothing(gold):
     texts = [row["solution"] for row in gold("gsm8k_model_solutions.jsonl")]

@@ -7,8 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from filters.quality.repetition import Repetition
-from filters.quality.repetition_measures import measure
+from filters.quality.repetition import Repetition, measure
 from synth.batch import Batch
 from tests.filters.rows import answers, reason
 

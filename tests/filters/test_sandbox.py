@@ -27,14 +27,14 @@ from filters.verify.sandbox.lane import Lane, SandboxFault
 from filters.verify.sandbox.literal import NotLiteralError, TooLargeError, same
 from filters.verify.sandbox.pool import Sandbox
 from filters.verify.sandbox.run import (
-    Answer,
     Budget,
     Output,
     OutsideKillError,
+    Submission,
     check_function,
     run_program,
 )
-from filters.verify.sandbox.seal import Limits
+from filters.verify.sandbox.seal import ResourceLimits
 from filters.verify.stage import Verify
 from synth.batch import Batch
 from synth.engine.plan import Plan
@@ -163,7 +163,9 @@ def run_endless_program(lane: Lane) -> None:
 def ask_endless_function(lane: Lane) -> None:
     """An answer that must be ended, while it is asked."""
     tests = literal.encode({"tests": "assert f() == 1", "prompt": ""})
-    check_function(lane, tests, Answer("", ["def f():\n  while True: pass"], marked=True), BUDGET)
+    check_function(
+        lane, tests, Submission("", ["def f():\n  while True: pass"], marked=True), BUDGET
+    )
 
 
 @pytest.mark.parametrize("start", [run_endless_program, ask_endless_function])
@@ -220,7 +222,7 @@ def test_what_is_killed_from_outside_twice_is_an_error():
 
 def test_a_child_that_cannot_be_sealed_is_a_fault(sandbox):
     def work(lane: Lane) -> Output:
-        child = lane.spawn("script", Limits(1, 1 << 63), stdin=b"")
+        child = lane.spawn("script", ResourceLimits(1, 1 << 63), stdin=b"")
         try:
             lane.pump(lambda: child.end is not None, time.monotonic() + 20)
         finally:

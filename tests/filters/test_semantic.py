@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from filters.dedup import clusters
+from filters.dedup import semantic
 from filters.dedup.stage import Dedup
 from synth.batch import Batch
 from synth.engine.stage import Outcome, Place
@@ -135,7 +135,7 @@ def test_a_local_model_needs_no_server(tmp_path):
 
 def test_in_many_clusters_the_pairs_of_all_are_found(tmp_path, monkeypatch):
     """Forty clusters over 2,000 vectors, of which every tenth repeats an earlier one."""
-    monkeypatch.setattr(clusters, "CLUSTER_ROWS", 50)
+    monkeypatch.setattr(semantic, "CLUSTER_ROWS", 50)
     rng = np.random.default_rng(3)
     vectors = rng.standard_normal((2_000, 24))
     for row in range(10, 2_000, 10):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from filters.verify.maths import check_text
+from filters.verify.maths.verifier import check_text
 from synth.verdicts import Check
 
 CAPITAL = "What is the capital of France?"

@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.answer_trims import report
 from filters.grounding.source import styles
-from filters.trim.stage import Trim, Trimmed
+from filters.trim import Trim, Trimmed
 from synth.batch import Batch
 from synth.engine.runner import account
 from synth.engine.stage import Place

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from filters.dedup import verified
-from filters.dedup.findings import Findings
+from filters.dedup.corpus import Findings
 from filters.dedup.shingles import offsets_of
 from filters.dedup.verified import decide_by_sets, shared_buckets
 

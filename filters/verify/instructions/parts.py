@@ -1,4 +1,4 @@
-"""The parts of a text that instructions count: words, sentences, paragraphs, lines."""
+"""The words that instructions count, and the parameters of instructions."""
 
 from __future__ import annotations
 
@@ -7,19 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 WORD = re.compile(r"\w+")
-SENTENCE_END = re.compile(r"(?<=[.!?\u3002\uff01\uff1f])[\"'\u201d\u2019)\]*_]*\s+(?=[^\sa-z])")
 PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
-# what ends in a full stop and ends no sentence
-SHORTENED = re.compile(
-    r"\b(?:mr|mrs|ms|dr|prof|st|mt|sr|jr|vs|etc|e\.g|i\.e|cf|no|fig|inc|ltd|co|[a-z])\.$",
-    re.IGNORECASE,
-)
-SHORT_CHARS = 12
 FIRST_UNSPACED = "\u2e80"  # Chinese and Japanese from here on
-NUMBERED = re.compile(r"\s*\d+\.")
 
 
-class UnreadableError(ValueError):
+class ParameterError(ValueError):
     """The instruction's parameters cannot be read; the message says which."""
 
 
@@ -29,27 +21,11 @@ def words(text: str) -> list[str]:
 
 
 def bare_words(text: str) -> list[str]:
-    """What stands between blanks, in lower case, without punctuation around it."""
+    """The parts between blanks, in lower case, without punctuation around them."""
     stripped = (
         word.strip(f"{PUNCTUATION}\u201c\u201d\u2018\u2019\u2026").lower() for word in text.split()
     )
     return [word for word in stripped if word]
-
-
-def sentences(text: str) -> list[str]:
-    """Up to a full stop, question or exclamation mark before what is no small letter.
-
-    Lines alone end no sentence: IFEval counts so, and a list is as long as its full stops.
-    """
-    found: list[str] = []
-    held: list[str] = []
-    for part in SENTENCE_END.split(text):
-        held.append(part.strip())
-        end = part[-SHORT_CHARS:]
-        if not SHORTENED.search(end) and not NUMBERED.fullmatch(part):
-            found.append(" ".join(held).strip())
-            held = []
-    return [sentence for sentence in (*found, " ".join(held)) if sentence]
 
 
 def occurrences(text: str, phrase: str, flags: int = re.IGNORECASE) -> int:
@@ -63,49 +39,36 @@ def occurrences(text: str, phrase: str, flags: int = re.IGNORECASE) -> int:
     return len(re.findall(words_of_it, text, flags))
 
 
-def paragraphs(text: str) -> list[str]:
-    """What empty lines divide."""
-    return [part.strip() for part in re.split(r"\n\s*\n", text) if part.strip()]
-
-
-def unfenced(text: str) -> str:
-    """Without the code fence around the whole, if there is one."""
-    text = text.strip()
-    head, _, rest = text.partition("\n")
-    fenced = re.fullmatch(r"```\w*\s*", head) and rest.endswith("```")
-    return rest[:-3].strip() if fenced else text
-
-
 def number(given: Mapping[str, Any], name: str) -> int:
-    """A parameter that is a number. Raises `UnreadableError`."""
+    """A parameter that is a number. Raises `ParameterError`."""
     value = given.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UnreadableError(f"`{name}` is {value!r}; expected a number")
+        raise ParameterError(f"`{name}` is {value!r}; expected a number")
     return int(value)
 
 
 def string(given: Mapping[str, Any], name: str) -> str:
-    """A parameter that is a text. Raises `UnreadableError`."""
+    """A parameter that is a text. Raises `ParameterError`."""
     value = given.get(name)
     if not isinstance(value, str) or not value.strip():
-        raise UnreadableError(f"`{name}` is {value!r}; expected a text")
+        raise ParameterError(f"`{name}` is {value!r}; expected a text")
     return value
 
 
 def strings(given: Mapping[str, Any], name: str) -> list[str]:
-    """A parameter that is a list of texts. Raises `UnreadableError`."""
+    """A parameter that is a list of texts. Raises `ParameterError`."""
     value = given.get(name)
     if (
         not isinstance(value, list)
         or not value
         or not all(isinstance(one, str) and one for one in value)
     ):
-        raise UnreadableError(f"`{name}` is {value!r}; expected a list of texts")
+        raise ParameterError(f"`{name}` is {value!r}; expected a list of texts")
     return value
 
 
 def related(found: int, relation: object, wanted: int) -> bool:
-    """`at least`, `at most`, `exactly`, `less than` or `around`. Raises `UnreadableError`."""
+    """`at least`, `at most`, `exactly`, `less than` or `around`. Raises `ParameterError`."""
     match relation:
         case "at least":
             return found >= wanted
@@ -117,6 +80,6 @@ def related(found: int, relation: object, wanted: int) -> bool:
             return found < wanted
         case "around":  # within a tenth, as open-instruct counts it
             return abs(found - wanted) <= max(round(wanted / 10), 1)
-    raise UnreadableError(
+    raise ParameterError(
         f"the relation is {relation!r}; known: at least, at most, exactly, less than, around"
     )

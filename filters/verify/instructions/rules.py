@@ -1,9 +1,9 @@
-"""The rules: for each kind of instruction whether a text follows it.
+"""The rules: for each kind of instruction, whether a text follows it.
 
 Source: IFEval (arXiv:2311.07911) for the names and parameters up to `startend:`, IFBench
 (arXiv:2507.02833) for those behind, `json_keys` apart. Ours differ where a note says so. The
 corrections of open-instruct (its pull requests 1612 and 1683) hold here: `!` ends a sentence, an
-option is looked for in the text, and `around` leaves room.
+option is searched in the text, and `around` has a tolerance.
 """
 
 from __future__ import annotations
@@ -16,26 +16,25 @@ from typing import Any, Final
 
 import orjson
 
-from filters.quality.language import probabilities
 from filters.verify.instructions.parts import (
     PUNCTUATION,
-    UnreadableError,
+    ParameterError,
     bare_words,
     number,
     occurrences,
-    paragraphs,
     related,
-    sentences,
     string,
     strings,
-    unfenced,
     words,
 )
+from synth.text.language import probabilities
+from synth.text.markdown import unfenced
+from synth.text.sentences import paragraphs, sentences
 
 Given = Mapping[str, Any]
 NO_JSON: Final = object()
 Rule = Callable[[str, Given], bool]
-"""(text, parameters) -> whether it follows. Raises `UnreadableError` for bad parameters."""
+"""(text, parameters) -> whether it follows. Raises `ParameterError` for bad parameters."""
 
 CONJUNCTIONS = frozenset({"and", "but", "for", "nor", "or", "so", "yet"})
 PRONOUNS = frozenset({
@@ -201,11 +200,11 @@ def quotation(text: str) -> bool:
 
 
 def response_language(text: str, given: Given) -> bool:
-    """Raises `UnreadableError` for a text too short to tell, where IFEval calls it followed."""
+    """Raises `ParameterError` for a text too short to tell, where IFEval calls it followed."""
 
     likely = probabilities(text)
     if not likely:
-        raise UnreadableError("the text is too short to tell its language")
+        raise ParameterError("the text is too short to tell its language")
     return max(likely, key=lambda code: likely[code]) == string(given, "language")
 
 
@@ -227,7 +226,7 @@ def keyword_counts(text: str, given: Given) -> bool:
     named = {given[name]: times for name, times in KEYWORD_TIMES.items() if name in given}
     wanted = given.get("counts", named)
     if not isinstance(wanted, Mapping) or not wanted:
-        raise UnreadableError(f"`counts` is {wanted!r}; expected keyword: how often")
+        raise ParameterError(f"`counts` is {wanted!r}; expected keyword: how often")
     return all(occurrences(text, keyword) == count for keyword, count in wanted.items())
 
 

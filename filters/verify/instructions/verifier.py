@@ -1,4 +1,4 @@
-"""`instructions`: whether an answer does what its prompt asked for, where a program can tell.
+"""`instructions` checks whether an answer follows the instructions that a program can check.
 
 "… in at most 30 words, without commas." -> "It grew, and grew."   fail: punctuation:no_comma
 """
@@ -11,7 +11,7 @@ from typing import ClassVar
 import orjson
 from pydantic import Field
 
-from filters.verify.instructions.parts import UnreadableError
+from filters.verify.instructions.parts import ParameterError
 from filters.verify.instructions.rules import RULES
 from synth.batch import Batch, last_user_turn
 from synth.instructions.attached import Instruction
@@ -26,16 +26,16 @@ MOST_CHARS = 200_000
 class Instructions(Model):
     """Checks answers against the instructions of their prompts: length, keywords, format, case.
 
-    They stand in the row's `meta`, as `instructions`, as `constraints` or in IFEval's two columns,
-    as those that `evolve` attaches do, and others are read from the prompt. One that is broken
-    fails the row; one that is not known leaves it `unverified`. A row without any is
-    `not_applicable`.
+    They are in the row's `meta` (as `instructions`, as `constraints` or in IFEval's two columns),
+    or stated in the prompt. A broken instruction fails the row; an unknown one makes it
+    `unverified`. A row without instructions is `not_applicable`.
     """
 
     name: ClassVar[str] = "instructions"
     fail_reason: ClassVar[str] = "instruction_broken"
     read_prompt: bool = Field(
-        True, description="those of other kinds too that the prompt states in plain words"
+        True,
+        description="also check instructions of other kinds that the prompt states in plain words",
     )
 
     def check(self, batch: Batch) -> list[Check]:
@@ -67,7 +67,7 @@ def check_text(text: str, instructions: Iterable[Instruction]) -> Check:
         try:
             # an empty text follows "no commas", but it is no answer
             holds = bool(text.strip()) and rule(text, one.given)
-        except UnreadableError as error:
+        except ParameterError as error:
             unknown.append(f"{one.id} ({error})")
             continue
         (followed if holds else broken).append(one.id)

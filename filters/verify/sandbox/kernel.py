@@ -122,7 +122,7 @@ class Capabilities:
         _syscall("capset", self._number, self._header, self._none)
 
 
-class Filter:
+class SeccompFilter:
     """A seccomp program, laid out in memory once so that sealing a child is one call."""
 
     def __init__(self, program: bytes) -> None:

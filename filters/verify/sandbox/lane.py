@@ -20,7 +20,7 @@ from typing import Final, Self
 
 from filters.verify.sandbox.backend import ENVIRONMENT, Backend, command_line
 from filters.verify.sandbox.literal import LENGTH_BYTES, MOST_BYTES, frame
-from filters.verify.sandbox.seal import Limits
+from filters.verify.sandbox.seal import ResourceLimits
 from filters.verify.sandbox.zygote import ENDED, KILL, REQUEST, ROLES, START
 from synth.errors import InfrastructureFault
 
@@ -46,7 +46,7 @@ class End:
 
 
 @dataclass(slots=True)
-class Child:
+class SandboxedProcess:
     """A sandboxed process, as it is seen from outside."""
 
     id: int
@@ -116,7 +116,7 @@ class Lane:
                 raise SandboxFault(f"the sandbox does not start: {error}") from error
         with contextlib.suppress(OSError):  # it may have died
             Path(f"/proc/{self.process.pid}/oom_score_adj").write_text(FIRST_TO_DIE, "ascii")
-        self.children: dict[int, Child] = {}
+        self.children: dict[int, SandboxedProcess] = {}
         try:
             self.control.settimeout(START_S)
             started = self.control.recv(CHUNK)
@@ -133,7 +133,9 @@ class Lane:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def spawn(self, role: str, limits: Limits, *, stdin: bytes | None = None) -> Child:
+    def spawn(
+        self, role: str, limits: ResourceLimits, *, stdin: bytes | None = None
+    ) -> SandboxedProcess:
         """Starts a child that is asked in frames; with `stdin`, one that gets a frame and this.
 
         It is a file, as `python program.py < input` has it: programs ask for its size.
@@ -147,7 +149,7 @@ class Lane:
                 stack.callback(os.close, fd)
             for fd in (write, read, errors):
                 os.set_blocking(fd, False)
-            child = Child(self.count, write, read, errors)
+            child = SandboxedProcess(self.count, write, read, errors)
             self.children[child.id] = child
             streams, answers = (nothing, nothing), their_out
             if stdin is not None:
@@ -175,7 +177,7 @@ class Lane:
                 return False
             poll = select.poll()
             poll.register(self.control, select.POLLIN)
-            doing: dict[int, tuple[Child, Callable[[Child], None]]] = {}
+            doing: dict[int, tuple[SandboxedProcess, Callable[[SandboxedProcess], None]]] = {}
             for child in self.children.values():
                 doing[child.write if child.pending else -1] = child, _write
                 doing[-1 if child.flooded else child.read] = child, _read
@@ -205,7 +207,7 @@ class Lane:
         if not sealed and not child.killed:
             raise SandboxFault(f"a process could not be sealed: {_text(child.said)}")
 
-    def finish(self, children: Sequence[Child]) -> None:
+    def finish(self, children: Sequence[SandboxedProcess]) -> None:
         """The children have ended, by themselves or now; what they wrote last is read."""
         if self.control.fileno() < 0:  # closed: they have ended with it
             return
@@ -241,7 +243,7 @@ class Lane:
             return stderr.read(CHUNK).decode(errors="replace").strip()
 
 
-def _write(child: Child) -> None:
+def _write(child: SandboxedProcess) -> None:
     try:
         written = os.write(child.write, child.pending)
         del child.pending[:written]
@@ -251,7 +253,7 @@ def _write(child: Child) -> None:
         child.pending.clear()
 
 
-def _read(child: Child) -> None:
+def _read(child: SandboxedProcess) -> None:
     try:
         data = os.read(child.read, CHUNK)
     except BlockingIOError:
@@ -263,7 +265,7 @@ def _read(child: Child) -> None:
     child.read = -1
 
 
-def _read_errors(child: Child) -> None:
+def _read_errors(child: SandboxedProcess) -> None:
     try:
         data = os.read(child.errors, CHUNK) if child.errors >= 0 else b""
     except BlockingIOError:
@@ -275,7 +277,7 @@ def _read_errors(child: Child) -> None:
         child.errors = -1
 
 
-def _release(child: Child) -> None:
+def _release(child: SandboxedProcess) -> None:
     for fd in (child.write, child.read, child.errors):
         if fd >= 0:
             os.close(fd)

@@ -18,9 +18,9 @@ from typing import Any, Final
 
 from filters.verify.sandbox import literal
 from filters.verify.sandbox.inside import PROSE
-from filters.verify.sandbox.lane import Child, Lane
+from filters.verify.sandbox.lane import Lane, SandboxedProcess
 from filters.verify.sandbox.literal import MOST_BYTES
-from filters.verify.sandbox.seal import Limits
+from filters.verify.sandbox.seal import ResourceLimits
 from filters.verify.sandbox.tester import CALL, DONE, IN_PLACE, ON_COPIES
 from synth.verdicts import Check, Verdict
 
@@ -42,9 +42,9 @@ class Budget:
     memory_bytes: int
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> ResourceLimits:
         """What the kernel holds it to."""
-        return Limits(int(self.seconds) + 1, self.memory_bytes)
+        return ResourceLimits(int(self.seconds) + 1, self.memory_bytes)
 
 
 class OutsideKillError(Exception):
@@ -52,7 +52,7 @@ class OutsideKillError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Submission:
     """The code to be checked, and the prompt's code that it may build on."""
 
     prompt: str
@@ -78,7 +78,7 @@ class Answer:
 def check_function(
     lane: Lane,
     tests: bytes,
-    answer: Answer | object,
+    answer: Submission | object,
     budget: Budget,
     *,
     in_place: bool = False,
@@ -87,17 +87,17 @@ def check_function(
     """The verdict of the tests (an encoded job) about the answer.
 
     `in_place`: what a call changes in a list, set or dict is changed for the tests, too.
-    An `answer` that is no `Answer` is a value that every call gives, and `altered` puts another
+    An `answer` that is no `Submission` is a value that every call gives, and `altered` puts another
     value in place of each that the answer gives: both show what the tests are worth. Raises
     `SandboxFault` and `OutsideKillError`, which say nothing about the answer.
     """
-    children: list[Child] = []
+    children: list[SandboxedProcess] = []
     try:
         tester = lane.spawn("tests", budget.limits)
         children.append(tester)
         tester.send((IN_PLACE if in_place else ON_COPIES) + tests)
         candidate = None
-        if isinstance(answer, Answer):
+        if isinstance(answer, Submission):
             candidate = lane.spawn("candidate", budget.limits)
             children.append(candidate)
             candidate.send(answer.job())
@@ -108,7 +108,7 @@ def check_function(
     return check._replace(note=f"{_plain(check.note)}{_took(children[-1])}")
 
 
-def _took(child: Child) -> str:
+def _took(child: SandboxedProcess) -> str:
     """Its processor time, so coarse that another run says the same."""
     used = child.end.cpu_s if child.end else 0.0
     step = next((step for step in STEPS_S if used < step), None)
@@ -117,8 +117,8 @@ def _took(child: Child) -> str:
 
 def _relay(
     lane: Lane,
-    tester: Child,
-    candidate: Child | None,
+    tester: SandboxedProcess,
+    candidate: SandboxedProcess | None,
     constant: bytes,
     budget: Budget,
     *,
@@ -180,7 +180,9 @@ def _unlike(value: Any, salt: str) -> Any:
     return salt
 
 
-def _turn(lane: Lane, child: Child, left: dict[int, float], budget: Budget) -> bytes | str:
+def _turn(
+    lane: Lane, child: SandboxedProcess, left: dict[int, float], budget: Budget
+) -> bytes | str:
     """The next frame of the child, or what it did in place of one."""
     started = time.monotonic()
     in_time = lane.pump(
@@ -200,7 +202,7 @@ def _turn(lane: Lane, child: Child, left: dict[int, float], budget: Budget) -> b
     return _ended(child, budget)
 
 
-def _ended(child: Child, budget: Budget) -> str:
+def _ended(child: SandboxedProcess, budget: Budget) -> str:
     """How a child ended that was not told to."""
     assert child.end is not None
     status = child.end.status
@@ -225,7 +227,7 @@ def _plain(note: str) -> str:
     return ADDRESS.sub("0x\u2026", text)
 
 
-def _verdict(told: bytes, calls: int, candidate: Child | None) -> Check:
+def _verdict(told: bytes, calls: int, candidate: SandboxedProcess | None) -> Check:
     """What the tests say, believed as far as they have asked the answer at all."""
     try:
         fields: dict[str, Any] = json.loads(told)

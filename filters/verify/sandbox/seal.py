@@ -29,7 +29,7 @@ ALLOWED: Final = {
 """What this process may have at most. A forked one inherits it, and need not ask."""
 
 
-class Limits(NamedTuple):
+class ResourceLimits(NamedTuple):
     """What a sandboxed process may use."""
 
     cpu_s: int
@@ -45,10 +45,10 @@ class Seal:
         self.abi = abi
         self.may_execute = may_execute
         program = seccomp.program(os.uname().machine, may_execute=may_execute)
-        self.filter = kernel.Filter(program)
+        self.filter = kernel.SeccompFilter(program)
         self.capabilities = kernel.Capabilities()
 
-    def close(self, limits: Limits, role: int, parent: int) -> None:
+    def close(self, limits: ResourceLimits, role: int, parent: int) -> None:
         """Seals this process: limits, a user of its own, no rights, no calls but the allowed."""
         self._limit(limits)
         if self.uid is not None:
@@ -62,7 +62,7 @@ class Seal:
             kernel.landlock_scopes()  # the zygote too is out of reach
         self.filter.install()
 
-    def _limit(self, limits: Limits) -> None:
+    def _limit(self, limits: ResourceLimits) -> None:
         memory = limits.memory_bytes
         lower(resource.RLIMIT_AS, memory * ADDRESS_SPACE_FACTOR if self.may_execute else memory)
         lower(resource.RLIMIT_DATA, memory)

@@ -158,7 +158,7 @@ class Uncrossed:
     __hash__ = object.__hash__
 
 
-class Asked:
+class CandidateCall:
     """A function of the answer, as the tests see it."""
 
     def __init__(self, session: Session, name: str) -> None:
@@ -189,7 +189,7 @@ class Statements(ast.NodeTransformer):
 
 def for_effect(function: Any, *args: Any, **kwargs: Any) -> None:
     """Calls it for its effects."""
-    (function.for_effect if isinstance(function, Asked) else function)(*args, **kwargs)
+    (function.for_effect if isinstance(function, CandidateCall) else function)(*args, **kwargs)
 
 
 def shown(value: object) -> str:
@@ -301,7 +301,7 @@ def run_asserts(session: Session, prompt: str, tests: str) -> None:
     if helpers is not None:
         inside.run(helpers, module, "prompt.py")
     for name in inside.undefined_names(tree) - module.__dict__.keys():
-        setattr(module, name, Asked(session, name))
+        setattr(module, name, CandidateCall(session, name))
     setattr(module, FOR_EFFECT, for_effect)
     sys.modules["solution"] = Solution(session)
     inside.run(Statements().visit(tree), module, FILE)
@@ -310,7 +310,7 @@ def run_asserts(session: Session, prompt: str, tests: str) -> None:
             value()
     check, wanted = vars(module).get("check"), inside.stubs(prompt)
     if not session.calls and wanted and isinstance(check, types.FunctionType):
-        check(Asked(session, wanted[-1]))
+        check(CandidateCall(session, wanted[-1]))
 
 
 class Solution(types.ModuleType):
@@ -320,10 +320,10 @@ class Solution(types.ModuleType):
         super().__init__("solution")
         self._session = session
 
-    def __getattr__(self, name: str) -> Asked:
+    def __getattr__(self, name: str) -> CandidateCall:
         if name.startswith("__"):
             raise AttributeError(name)
-        return Asked(self._session, name)
+        return CandidateCall(self._session, name)
 
 
 def trusted(prompt: str) -> ast.Module | None:

@@ -25,7 +25,7 @@ import sys
 from typing import NamedTuple
 
 from filters.verify.sandbox import kernel
-from filters.verify.sandbox.seal import Limits, Seal, lower_all
+from filters.verify.sandbox.seal import ResourceLimits, Seal, lower_all
 
 KEPT = 6  # a child's descriptors: input, output, errors, frames in, frames out, standard library
 START, KILL = 0, 1
@@ -44,7 +44,7 @@ PRELOADED = (
 CANNOT_SEAL = 70
 
 
-class Child(NamedTuple):
+class ForkedProcess(NamedTuple):
     """A child that runs."""
 
     id: int
@@ -59,7 +59,7 @@ class Zygote:
     def __init__(self, control: socket.socket, seal: Seal) -> None:
         self.control = control
         self.seal = seal
-        self.children: dict[int, Child] = {}
+        self.children: dict[int, ForkedProcess] = {}
         """By the descriptor that tells of the child's end."""
         self.warm = False
 
@@ -83,11 +83,11 @@ class Zygote:
                 if what == KILL:
                     self.kill(id_)
                 else:
-                    limits = Limits(cpu_s, memory_bytes)
+                    limits = ResourceLimits(cpu_s, memory_bytes)
                     poll.register(self.fork(id_, ROLES[role], limits, fds), select.POLLIN)
                     self.warm_up()
 
-    def fork(self, id_: int, role: str, limits: Limits, fds: list[int]) -> int:
+    def fork(self, id_: int, role: str, limits: ResourceLimits, fds: list[int]) -> int:
         """A sealed child at its work. Returns the descriptor that tells of its end."""
         parent = os.getpid()
         sealed, tell = os.pipe()
@@ -100,7 +100,7 @@ class Zygote:
         for fd in (*fds, tell):
             os.close(fd)
         pidfd = os.pidfd_open(pid)
-        self.children[pidfd] = Child(id_, pid, sealed)
+        self.children[pidfd] = ForkedProcess(id_, pid, sealed)
         return pidfd
 
     def warm_up(self) -> None:
@@ -135,7 +135,9 @@ class Zygote:
             self.control.send(told)
 
 
-def become(role: str, limits: Limits, fds: list[int], tell: int, seal: Seal, parent: int) -> None:
+def become(
+    role: str, limits: ResourceLimits, fds: list[int], tell: int, seal: Seal, parent: int
+) -> None:
     """Turns the forked process into a sealed child and does its work. Does not return."""
     for target, fd in enumerate(fds):
         os.dup2(fd, target)

@@ -17,7 +17,7 @@ from filters.dedup.minhash import MinHash
 from filters.dedup.stage import Dedup
 from filters.quality.refusal import Refusal
 from filters.quality.stage import Quality
-from filters.verify.maths import Maths
+from filters.verify.maths.verifier import Maths
 from filters.verify.stage import Verify
 from seeds import clean
 from seeds.read import Read

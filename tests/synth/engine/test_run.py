@@ -13,7 +13,7 @@ import pytest
 from filters.dedup.stage import Dedup
 from filters.pii.stage import Redact
 from filters.quality.stage import Quality
-from filters.trim.stage import Trim
+from filters.trim import Trim
 from seeds.read import Read
 from synth.engine.plan import Plan
 from synth.engine.run import finished_run, open_runner, run_stages

@@ -84,7 +84,7 @@ CASES = [
     (
         "stock_phrases",
         f"{MORE} Let me know if you'd like me to make it harder.",
-        f"{PARENT} Let me know if you find an error in my almanac of tides.",
+        f"{PARENT} Say who lets me know if my almanac of tides has an error.",
     ),
     (
         "looping",

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from synth.text.characters import UNSPACED, words_of
+from synth.text.characters import UNSPACED
 from synth.text.tokens import Pieces, characters, pieces, words
+from synth.text.words import words_of
 
 ODD = [
     "a", "B ", "c ", "don't", "\u2019", "'", " ", "\n", "é", "e\u0301", "水", "で", "กำลัง ", "3",

@@ -1,9 +1,13 @@
-"""Where an answer begins and ends once its courtesies are cut off.
+"""The courtesies of an answer: where its opener ends and where its sign-off begins.
 
     "Certainly! Here is a haiku:\\n\\nRain taps on the roof …\\n\\nLet me know if you want another."
      --------- opener ----------                              ------------ sign-off ------------
 
-Sentences are judged from both ends inwards until one is no courtesy; what lies between is not read.
+Sentences are judged from both ends inwards, up to the first that is not a courtesy.
+The patterns match one sentence in lower case, mostly from its beginning. They were written after
+264 labelled openers and sign-offs of 31 models (AlpacaEval), where F1 is 0.93 and 0.91; other rows
+may give less. A logistic regression over the hashed words of these sentences reached 0.66 and 0.75
+out of fold: there are too few rows.
 """
 
 from __future__ import annotations
@@ -12,27 +16,107 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from filters.trim.courtesies import (
-    ABOUT,
-    AGREES,
-    ASKS_BACK,
-    COURTESY,
-    HANDS_OVER,
-    HELPS,
-    HERE,
-    I_AM,
-    IS_ASSISTANT,
-    LEADS_IN,
-    NOT_ABLE,
-    OF_THE_ANSWER,
-    OF_YOU,
-    OFFERS,
-    REMARKS,
-    SPEAKS_AS,
-    WISHES,
-    YES,
-    YES_OR_NO,
+from synth.text.markdown import QUOTED, blocks, without_blocks
+from synth.text.sentences import sentence_spans
+
+
+def _begins(*phrases: str) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{phrase})" for phrase in phrases))
+
+
+AGREE = (
+    r"(?:sure(?: thing)?|certainly|absolutely|definitely|of course|ok(?:ay)?|alright|gladly"
+    r"|got it|no (?:problem|worries)|here you go)"
 )
+AGREES = re.compile(rf"{AGREE}[!.,]", re.IGNORECASE)
+YES = re.compile(
+    rf"(?:{AGREE}|great|oh no|yes|hello|hi|hey|greetings)\b(?: there)?[,.!:\u2013\u2014 ]+",
+    re.IGNORECASE,
+)
+"""What may stand before a courtesy, and is none alone."""
+SUBJECT = r"(?:question|request|topic|concept|idea|word|challenge|goal)\b"
+COURTESY = _begins(
+    r"i(?:'m| am|'d| would) (?!not)(?:\w+ ){0,3}(?:happy|glad|delighted|excited|sorry|love|here)"
+    r" (?:to|that|you)\b(?!.*\bi\b)",
+    r"(?:happy|glad) to help",
+    r"(?:thank you|thanks)(?: so much)? for (?:asking|reaching|sharing|(?:the|your) question)",
+    r"let me help you\b",
+    rf"(?:what|that's|quite) an? [^.?\n:]{{0,50}}\b{SUBJECT}",
+    rf"(?:great|good|interesting) {SUBJECT}",
+    r"(?:that's great|congratulations)\b",
+)
+ASSISTANT = r"\b(?:ai|assistant|language model|artificial intelligence)\b"
+IS_ASSISTANT = re.compile(ASSISTANT, re.IGNORECASE)
+AS_AN_AI = rf"as an? [\w -]{{0,20}}{ASSISTANT}"
+I_AM = re.compile(rf"(?:{AS_AN_AI}[^.!?]{{0,80}})?\bi\b")
+NOT_ABLE = re.compile(
+    r"\bi(?: cannot| can't| do not| don't|(?: am|'m) (?:unable|not))\b"
+    rf"|\bi(?: am|'m) an? [\w -]{{0,20}}{ASSISTANT}|{AS_AN_AI} without\b"
+)
+"""Cut only with the offer behind it: "I cannot …, but I can …" hides no refusal."""
+OF_YOU = re.compile(
+    r"\b(?:do you (?!know\b|have\b)|you(?:'ve| do| use| feel| think)\b)", re.IGNORECASE
+)
+"""Prompts that ask about the one who answers: what it cannot do is then an answer."""
+OFFERS = re.compile(
+    r"\bi(?: can| could|(?: will|'ll) (?:be|do|try|help|provide))\b(?!'| not\b| only\b)"
+    r"(?!.*\b(?:if you|(?:tell you|suggest|say|confirm) that)\b)"  # a condition, an answer
+)
+HELPS = re.compile(r"i can (?:\w+ )?(?:help|provide)\b")
+HERE = r"(?:here(?:'s| is| are)|below (?:is|are)|let(?:'s| me))\b"
+LEADS_IN = _begins(
+    # a comma or bracket behind "here is" tells of the subject: "here is okroshka, a cold soup:"
+    rf"(?:[^.!?]{{0,120}}, ?(?:but )?)?{HERE}[^,(]*$",
+    r"it(?:'s| is| sounds| seems) (?:\w+ )?(?:understandable|you(?:'re|'ve)?)\b",
+    r"you can\b.*:$",
+)
+"""Cut only behind a courtesy: a list needs its bare lead-in."""
+HANDS_OVER = re.compile(
+    r"here(?:'s| is) (?:the|an?|my|your) (?:[\w-]+ ){0,3}"
+    r"(?:version|rewrite|response|translation|summary|text|prompt|question)\b[^.!?]*:$"
+)
+ABOUT = re.compile(r", which is an?\b")  # "a Chola sandwich, which is a popular dish"
+
+ASKS = r"(?:feel free|(?:don't|do not) hesitate) to (?:ask|let me know|reach out|contact me)"
+ASKS_BACK = _begins(
+    r"(?:i )?hope (?:th\w+|it|you)\b",
+    r"(?:please |just )?let me know\b",
+    # "reach out to the manufacturer", "ask for help" is advice
+    rf"(?:please )?{ASKS}\b(?! (?:(?:to|with) )?(?:the|your|an?|for)\b)",
+    rf".*\b{ASKS}\W*$",
+    r"if you(?:'d like| would like| want| need)\b.*\bi can\b",
+    r"if (?:you|there)\b.*\b(?:let me know|ask(?: me)?\W*$|reach out\W*$"
+    r"|i(?:'d|'ll| can| could| would| will) (?:be|do|try|help|assist|provide|give)\b)",
+    r"(?:good luck|enjoy)\b.*\blet me know\b",
+    r"i(?:'m|'d be| am| would be) (?:here|happy|glad) (?:if you|to (?:help|assist))\b",
+    r"is there (?:any|some)thing\b.*\?",
+    r"(?:do you have )?any\b.*\bquestions?\b.*\?",
+    r"(?:would you like|(?:do you )?want me to|how (?:can|may) i|shall i|what else"
+    r"|wh\w+ (?:\w+ )?would you like to (?:know|hear|learn))\b.*\?",
+    r"(?:is|does|how does) (?:this|that) (?:what|the|help|work|sound)\b.*\?",
+)
+WISHES = _begins(r"(?:enjoy|(?:good|best of) luck|have (?:a|fun)|happy \w+ing)\b")
+"""Cut only beside one that asks back: "Enjoy!" may be the last line of a recipe."""
+REMARKS = re.compile(
+    r"i(?:'ve| have)? (?:also )?(?:tried|included|provided|used|kept|made|wrote|added)\b"
+)
+"""A paragraph that begins so and ends by asking back is about the answer."""
+OF_THE_ANSWER = re.compile(r"\b(?:i|i'm|i've|me|my|above)\b")
+
+SPEAKS_AS = re.compile(
+    r"\b(?:e-?mail|letter|message|invitation|chat|dialogue|conversation|screenplay|speech|persona"
+    r"|customer|post|tweet|a reply|interview|act as|act like|pretend|role of|role-?play|imagine"
+    r"|you are (?:an?|the|my)(?! ai))\b",
+    re.IGNORECASE,
+)
+"""Prompts whose answer may say "I" and "you" as somebody else."""
+YES_OR_NO = re.compile(
+    r"(?:^|[.!?\n]\s*)(?:is|are|was|were|do|does|did|has|have|had|should|will|may|might|must|am"
+    r"|(?:can|could|would) (?!you))\b[^.!?\n]*\?\W*$",
+    re.IGNORECASE,
+)
+"""Prompts that "Absolutely!" answers."""
+
 
 HEAD_CHARS = 1_500
 TAIL_CHARS = 900
@@ -49,9 +133,6 @@ class Sentence(NamedTuple):
     """"" for an emoji alone, "-" for what is no sentence of prose."""
 
 
-BOUNDARY = re.compile(
-    r"(?<!\b[A-Z])(?<!\bMr)(?<!\bMs)(?<!\bDr)[.!?\u2026][\"'\u201d\u2019)*_]*\s+(?=[^a-z\s])"
-)
 CLOSES = re.compile(r"[\"'\u201d\u2019)\]}>|`]$")  # a quotation or bracket that began earlier
 # lists, tables, quotations, code, headings and the turns of a dialogue are content
 NOT_PROSE = re.compile(r"\s*(?:[-+\u2022>|#`~]|\* |\d{1,3}[.)]|\w[\w .'-]{0,30}:\s+\S)")
@@ -59,15 +140,13 @@ INLINE_COLON = re.compile(r":\s+\S")
 EMOJI = r"\u2190-\u2bff\u200d\ufe0f\U0001f000-\U0001faff"
 EMOJI_AROUND = re.compile(rf"\A[\s*_{EMOJI}]+|[\s*_{EMOJI}]+\Z")
 EMOJI_BEHIND = re.compile(rf"\s*[{EMOJI}]+")
-WORD = re.compile(r"\w")
+WORD_CHARACTER = re.compile(r"\w")
 ENDS = (".", "!", "?", "\u2026")
 
 POINTS_BACK = re.compile(r"\s*(?:this|these|those|if (?:so|an?|the|it))\b")
 CONTRASTS = re.compile(r"\s*(?:however|but|that said|instead)\b")
 FIRST_PERSON = re.compile(r"\b(?:I|[Mm][ey]|[Oo]ur|us)\b")
-NOT_SAID = re.compile(r"```.*?(?:```|\Z)|\"[^\"\n]*\"|\u201c[^\u201c\u201d\n]*\u201d", re.DOTALL)
 VERSE_ABOVE = re.compile(r"^(?![-+*>|#\d])[^\n]*[\w,]\n\Z", re.MULTILINE)
-OPEN_FENCE = re.compile(r"```\w[^`]*\Z")
 SALUTATION = re.compile(
     r"^[^\w\n]*(?:dear\b|subject:|to whom\b|(?:hi|hello)\b[^\n]{0,40},$)",
     re.IGNORECASE | re.MULTILINE,
@@ -88,13 +167,17 @@ def ends(text: str, prompt: str = "") -> tuple[int, int]:
     body = text[start:end].lstrip()
     greeting = YES.match(body)
     asks = body.rstrip().endswith("?") and "\n" not in body.rstrip()
-    if asks or start >= end or not WORD.search(body, greeting.end() if greeting else 0):
+    if asks or start >= end or not WORD_CHARACTER.search(body, greeting.end() if greeting else 0):
         return 0, len(text)
-    in_code = body.count("```") == 1 or OPEN_FENCE.search(body)
-    letter = SALUTATION.search(body) or (
-        _speaks(prompt) and FIRST_PERSON.search(NOT_SAID.sub("", body))
-    )
+    found = blocks(body)
+    in_code = found and not found[-1].closed and (found[-1].language or len(found) == 1)
+    letter = SALUTATION.search(body) or (_speaks(prompt) and FIRST_PERSON.search(_said(body)))
     return start, len(text) if in_code or (letter and not SIGNED.search(body)) else end
+
+
+def has_courtesies(text: str) -> bool:
+    """Whether a text has an opener or a sign-off, as a reply has and a prompt has not."""
+    return ends(text) != (0, len(text))
 
 
 def _hangs_on(cut: str, rest: str) -> bool:
@@ -103,8 +186,10 @@ def _hangs_on(cut: str, rest: str) -> bool:
 
 
 def _limits(cut: str, rest: str, prompt: str) -> bool:
-    """Whether what is cut tells a limit that belongs to the answer: the prompt asks about the one
-    who answers, or the rest sets something against it ("However, …")."""
+    """Whether the cut part states a limit that belongs to the answer.
+
+    The prompt asks about the assistant, or the rest contrasts with the limit ("However, …").
+    """
     return NOT_ABLE.search(cut) is not None and bool(OF_YOU.search(prompt) or CONTRASTS.match(rest))
 
 
@@ -143,7 +228,7 @@ def _opener_end(text: str, prompt: str) -> int:
                 cut = agreement.end()
             break
     paragraph = text[cut : cut + HEAD_CHARS].partition("\n\n")[0]
-    if _speaks(prompt) and FIRST_PERSON.search(NOT_SAID.sub("", paragraph)):
+    if _speaks(prompt) and FIRST_PERSON.search(_said(paragraph)):
         return 0
     if SPEAKS_AS.search(prompt) and not (AGREES.match(text) or IS_ASSISTANT.search(text, 0, cut)):
         return 0
@@ -194,6 +279,11 @@ def _speaks(prompt: str) -> bool:
     return not prompt or SPEAKS_AS.search(prompt) is not None
 
 
+def _said(text: str) -> str:
+    """What the writer says: the text without code and quotations."""
+    return QUOTED.sub("", without_blocks(text))
+
+
 def _sentences(text: str, start: int, stop: int) -> Iterator[Sentence]:
     while start < stop:
         end = text.find("\n", start, stop)
@@ -202,11 +292,8 @@ def _sentences(text: str, start: int, stop: int) -> Iterator[Sentence]:
         if NOT_PROSE.match(line):
             yield Sentence(start, end, "-")
         elif line.strip():
-            at = 0
-            for boundary in BOUNDARY.finditer(line):
-                yield _sentence(line, start, at, boundary.end())
-                at = boundary.end()
-            yield _sentence(line, start, at, len(line))
+            for at, stop_at in sentence_spans(line):
+                yield _sentence(line, start, at, stop_at)
         start = end + 1
 
 
@@ -216,6 +303,6 @@ def _sentence(line: str, offset: int, at: int, end: int) -> Sentence:
     words = said.strip(" \t*_").lower()
     if not words.isascii():
         words = EMOJI_AROUND.sub("", words).replace("\u2019", "'")
-    if words and (CLOSES.search(words) or not WORD.search(words)):
+    if words and (CLOSES.search(words) or not WORD_CHARACTER.search(words)):
         words = "-"
     return Sentence(offset + at + left, offset + at + len(said.rstrip()), words)

@@ -12,12 +12,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-MONTH = (
-    "(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
-    "|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
-)
+from synth.text.numbers import DAYS, MONTH, MONTHS
+
 # 10-15 is a range, but 10-15+x, 2^{10-15} and 10 - 15, with blanks, are to be worked out
 ALONE = r"(?<!\S)(?<![-+*/^=<>] ){}(?!\S)(?! ?[-+*/^=<>\\])"
 PART = r"[$\u20ac\u00a3]?\d+(?:[.,]\d+)*"
@@ -53,14 +49,14 @@ NAMED = re.compile(
 
 
 class Meaning(NamedTuple):
-    """What a date or a time says: its parts, and how they are named ("a time", "day and month")."""
+    """The parts of a date or a time, and their names ("a time", "day and month")."""
 
     kind: str
     parts: tuple[int, ...]
 
 
 def notation(answer: str) -> str | None:
-    """What the answer, which is plain already, is or holds besides numbers; None for nothing."""
+    """The notation that a plain answer is or contains; None for none of these."""
     low = answer.lower()
     return next(
         (name for name, signs in NOTATIONS.items() if any(sign.search(low) for sign in signs)), None

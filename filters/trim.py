@@ -1,4 +1,4 @@
-"""The `trim` stage: courtesies leave the front and the end of an answer, and the answer stays.
+"""The `trim` stage cuts courtesies off the start and the end of answers.
 
 - trim
 
@@ -17,7 +17,6 @@ import orjson
 import pyarrow as pa
 from pydantic import Field
 
-from filters.trim.ends import ends
 from filters.verify.instructions.verifier import check_text
 from synth.batch import last_user_turn
 from synth.engine.stage import Outcome, Place, ShardStage
@@ -33,6 +32,8 @@ from synth.record import (
     record_id,
     replace_rows,
 )
+from synth.text.courtesies import ends
+from synth.text.sentences import sentences_and_lines
 from synth.verdicts import Verdict
 
 COLUMNS = ("text", "rejected")
@@ -51,21 +52,21 @@ class Trimmed(NamedTuple):
 
 
 class Trim(ShardStage):
-    """Cuts courtesies off the front and the end of answers and rewritten texts; no row leaves.
+    """Cuts courtesies off the start and the end of answers and rewritten texts; rejects no row.
 
-    "Certainly! Here is …:" and "Let me know if …" go. A bare "Here is a list:", a letter's own
-    close, lists, code, quotations and role-play stay, and so does what the prompt demands. A row
-    that is changed is a new one: the step in its trail holds what was cut, and the scores of its
-    old text are not carried over, so put `trim` before the stages whose scores you want to keep.
+    "Certainly! Here is …:" and "Let me know if …" are cut. A bare "Here is a list:", a letter's own
+    close, lists, code, quotations and role-play stay, and so does a phrase that the prompt demands.
+    A changed row gets a new id, and the step in its trail holds what was cut. The scores of its old
+    text are not kept, so put `trim` before the stages whose scores you want to keep.
     """
 
     name: ClassVar[str] = "trim"
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.DOCUMENTS, Kind.ANSWERS})
-    openers: bool = Field(True, description="cut at the front")
-    sign_offs: bool = Field(True, description="cut at the end")
+    openers: bool = Field(True, description="cut openers at the start")
+    sign_offs: bool = Field(True, description="cut sign-offs at the end")
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:  # noqa: ARG002  the same everywhere
-        """The outcome of one shard, worked out beside the event loop."""
+        """The outcome of one shard, computed in a thread."""
         return await asyncio.to_thread(self.trim, table)
 
     def trim(self, table: pa.Table) -> Outcome:
@@ -123,7 +124,7 @@ def _demanded(part: str, before: str, after: str, prompt: str, meta: str) -> boo
     """Whether the prompt asks for the part: in its own words, or by an instruction that the text
     follows only with it (an end phrase, a postscript, a number of words)."""
     wanted = prompt.lower()
-    said = (one.lower() for one in re.split(r"(?<=[.!?])\s+", part.strip()))
+    said = sentences_and_lines(part.lower())
     if any(len(one) >= SHORTEST_PHRASE and one in wanted for one in said):
         return True
     return any(
@@ -139,7 +140,7 @@ def _derived(
     cuts: Sequence[dict[str, str]],
     after: dict[str, list[str | None]],
 ) -> pa.Table:
-    """The changed rows, a step further. How a text ended before is known behind it as well."""
+    """The changed rows with a new step, which keeps the finish reason of the last one."""
 
     ids, finished = table["id"].to_pylist(), last_step(table, "finish_reason")
     steps = [

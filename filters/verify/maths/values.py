@@ -1,4 +1,4 @@
-r"""What formulas are worth, and whether two of them have the same value.
+r"""The values of formulas, and whether two formulas have the same value.
 
     \frac{52!}{48!}  and  \frac{52!}{47!}    differ: both are worked out as fractions
     2\sqrt{2}        and  \sqrt{8}           are the same: 60 digits agree, and 150 agree further

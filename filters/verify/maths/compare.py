@@ -1,7 +1,8 @@
 """Whether two answers are the same.
 
 The forms of an answer are tried from the plainest on: the same text, a choice, a date, an amount,
-words, named values, sets and lists, and a formula (`values`). "Cannot be compared" is unverified.
+words (`forms`), named values, sets and lists (`parts`), and a formula (`values`). Answers that
+cannot be compared are unverified.
 """
 
 from __future__ import annotations
@@ -10,59 +11,46 @@ import re
 from collections.abc import Iterable
 from fractions import Fraction
 
-from filters.verify.formula import READINGS, read
-from filters.verify.notation import DAYS, meaning, notation
-from filters.verify.plain import NUMBER_WORDS, plain
-from filters.verify.quantity import compare_quantities, doubt, read_quantity, split_unit
-from filters.verify.regions import is_region, same_equation, same_region
-from filters.verify.values import Formula, UnreadableError, distance, same_value, value_at
+from filters.verify.maths.forms import (
+    compare_based,
+    compare_choices,
+    compare_ratios,
+    compare_spelled,
+    compare_words,
+    decided,
+    open_,
+)
+from filters.verify.maths.formula import READINGS, read
+from filters.verify.maths.parts import (
+    agree,
+    both_signs,
+    brackets_of,
+    depth,
+    elements,
+    in_an_order,
+    letters_in,
+    named,
+    other_letter,
+    squeezed,
+)
+from filters.verify.maths.plain import plain
+from filters.verify.maths.quantity import compare_quantities, doubt, read_quantity, split_unit
+from filters.verify.maths.regions import is_region, same_equation, same_region
+from filters.verify.maths.values import Formula, UnreadableError, distance, same_value, value_at
 from synth.verdicts import Check, Verdict
 
 EXACT = Fraction(0)
 DEGREES, RADIANS = (("degrees", 1),), (("radians", 1),)
-OPENING, CLOSING = "([{", ")]}"
 DEEPEST = 15
 MOST_CHECKS = 500  # of parts
 MOST_ELEMENTS = 20  # of a list without an order, each of which is compared with each
 MOST_CHARS = 2_000  # of an answer that is worked out
-CHOICE = re.compile(r"\(?([A-Ja-j])(?:[).:]{0,2}|[).:]{1,2}\s(\S.*))")
-# only these exclude each other by their meaning; for other words it depends on what was asked:
-# "car" may do for "automobile", and a list of labels is not known here
-OPPOSITES = (
-    frozenset({"yes", "no"}),
-    frozenset({"true", "false"}),
-    frozenset({"positive", "negative"}),
-    frozenset({"even", "odd"}),
-    frozenset(DAYS),
-)
-WORDS = re.compile(r"[^\W\d_]{2,}(?:[\s'-]+[^\W\d_]+)*")
 WORD, LETTER = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{4,}"), re.compile(r"(?<![\\a-zA-Z])[a-z]")
-# two words in a row, which no formula has
-PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}(?:'s)?\s+(?!\\)[a-zA-Z]{2,}")
-NAME = (  # x, y', f(x), f^{-1}(x), a_1, \\theta; dy/dx; AB, |AB|, \\angle ABC, \\overline{AB}
-    r"(?:(?:[a-zA-Z]|\\[a-z]+)(?:'|\^\{-1\}(?=\())?(?:_(?:\w|\{\w+\}))?(?:\s*\((?:[a-zA-Z]|[a-z]+)\))?"
-    r"|\\frac\{d[a-z]\}\{d[a-z]\}|(?:\\angle ?|\|)?[A-Z]{2,3}\|?|\\(?:overline|vec|hat)\{\w+\})"
-)
-NAMED = re.compile(rf"({NAME})\s*=\s*([^=]+)")
-NAMED_TUPLE = re.compile(r"\(([a-zA-Z](?:\s*,\s*[a-zA-Z])+)\)\s*=\s*\((.*)\)")
 # "Total cost = 5", "A(1,2)"
 LABEL = re.compile(
     r"^(?:[A-Za-z]{3,}(?: [A-Za-z]+){0,4} ?[=:] ?(?=[-$\d\\(])|[A-Z] ?(?=\([^()]*,))"
 )
-BASED = re.compile(r"\(?([\dA-F]+)\)?(?:_\s*\{?\s*(\w+)\s*\}?| \(?base (\w+)\)?)")
 MODULAR = re.compile(r"(.+?)\s*\(?\s*\\?p?(?:mod|bmod)\s*\{?\s*(\w+)\s*\}?\)?")
-RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+")
-BLANKS = re.compile(r"-?\d+(?:\.\d+)?(?: -?\d+(?:\.\d+)?)+")
-THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:,\d{3})+|(?: \d{3})+)(?!\d|,\d)")
-ORDER = re.compile(
-    r"\border|\brespectively|\b(?:in|de|a)(?:creas|scend)ing|\b(?:least|smallest|lowest) to"
-    r"|\b(?:great|larg|high)est to|\bfirst\b|\bnext\b|\bterms\b|\bsequence|\brank",
-    re.IGNORECASE,
-)
-BOTH = re.compile(r"\w,? (?:and|und|et|y) (?:the )?\w", re.IGNORECASE)
-ALL = re.compile(
-    r"\b(?:all|which|solutions?|roots|zeros|solve|factors|divisors|possible)\b", re.IGNORECASE
-)
 QUALIFIER = re.compile(
     r"(?:,\s*|\s+)(?:for|where|when|with)\s+(?=all|\S{1,20} ?(?:[<>]|\\[a-z]))[^,=]{1,60}$"
 )
@@ -78,7 +66,7 @@ def compare(gold: str, given: str, tolerance: Fraction = EXACT, question: str = 
 
 
 class Comparison:
-    """What two answers are compared with, besides each other."""
+    """The comparison of two answers to a question, within a tolerance."""
 
     def __init__(self, tolerance: Fraction, question: str) -> None:
         self.tolerance = tolerance
@@ -222,7 +210,7 @@ class Comparison:
     def compare_lists(self, gold: str, given: str) -> Check:
         """Tuples, intervals, sets and lists: same brackets, same length, equal elements.
 
-        What stands in round or square brackets has an order, and other lists may (`in_an_order`).
+        Elements in round or square brackets have an order; other lists may (`in_an_order`).
         """
         brackets = brackets_of(gold), brackets_of(given)
         parts = elements(gold), elements(given)
@@ -318,268 +306,3 @@ class Comparison:
         if amount is not None and amount.places and apart * 2 <= 10.0**-amount.places:
             return open_("the gold answer may be rounded")
         return Check(Verdict.FAIL, "not equal by algebra")
-
-
-def open_(why: str) -> Check:
-    """What cannot be compared."""
-    return Check(Verdict.UNVERIFIED, why)
-
-
-def decided(same: bool | None, how: str) -> Check:
-    """The check of a comparison that may be open."""
-    if same is None:
-        return open_("neither shown equal nor different")
-    return Check(Verdict.PASS if same else Verdict.FAIL, f"compared {how}")
-
-
-def compare_choices(gold: str, given: str, question: str) -> Check | tuple[str, str] | None:
-    """Choices by their letters; or the values to compare, where one side gives no letter."""
-    found = CHOICE.fullmatch(gold), CHOICE.fullmatch(given)
-    for one in found:
-        if one and one[2] and re.match(r"(?:or|and|but|nor|not|is|isn't)\b", one[2]):
-            return open_("more than a choice")
-        listed = one and one[2] and option(one[1], question)
-        if one and listed and squeezed(listed) != squeezed(one[2]) and not agree(listed, one[2]):
-            return open_("a choice whose letter and value differ")
-    if found[0] and found[1]:
-        if found[0][1].lower() != found[1][1].lower():
-            return Check(Verdict.FAIL, "another choice")
-        if found[0][2] and found[1][2] and squeezed(found[0][2]) != squeezed(found[1][2]):
-            return open_("the same choice with another value")
-        return Check(Verdict.PASS, "the same choice")
-    for own, side, other in zip(found, (gold, given), (given, gold), strict=True):
-        if own and not own[2] and side.isupper() and not re.search(r"[A-Za-z]", other):
-            value = option(own[1], question)
-            if not value:
-                return open_("a choice against a value")
-            pair = value, other
-            return pair if side is gold else pair[::-1]
-    for own, side in zip(found, (given, gold), strict=True):
-        if own and own[2]:
-            return (own[2], side) if own is found[0] else (side, own[2])
-    return None
-
-
-def option(letter: str, question: str) -> str:
-    """What stands behind a letter in a question's choices, "" where nothing does."""
-    found = re.search(rf"(?:^|[\s(]){letter.upper()}[).:]\s*([^\n(),;]{{1,60}})", question)
-    return plain(found[1]) if found else ""
-
-
-def compare_spelled(gold: str, given: str) -> Check | None:
-    """Dates and times by what they say, and other notations in digits by their spelling."""
-    written = notation(gold) or notation(given)
-    ratios = RATIO.fullmatch(gold) and RATIO.fullmatch(given)  # beside 2:5, 4:10 is no time
-    if written is None or (ratios and not (notation(gold) and notation(given))):
-        return None
-    meanings = meaning(gold), meaning(given)
-    if meanings[0] and meanings[1] and meanings[0].kind == meanings[1].kind:
-        same = meanings[0] == meanings[1]
-        return Check(Verdict.PASS if same else Verdict.FAIL, f"compared as {written}")
-    same = squeezed(gold).casefold() == squeezed(given).casefold()
-    return Check(Verdict.PASS if same else Verdict.UNVERIFIED, f"{written}, by spelling alone")
-
-
-def compare_words(gold: str, given: str) -> Check | None:
-    """Words; None where either is more than words."""
-    words = gold.lower(), given.lower()
-    spelled = [str(NUMBER_WORDS.get(one, one)) for one in words]
-    if spelled != list(words) and all(map(str.isdecimal, spelled)):
-        same = spelled[0] == spelled[1]
-        return Check(Verdict.PASS if same else Verdict.FAIL, "a number in letters")
-    if all(WORDS.fullmatch(side) for side in words):
-        if words[0] == words[1]:
-            return Check(Verdict.PASS, "the same words")
-        if any(group.issuperset(words) for group in OPPOSITES):
-            return Check(Verdict.FAIL, "the opposite")
-    for one, other in (words, words[::-1]):  # F = ma
-        product = re.fullmatch(r"[a-z]{2}", one) and not WORDS.fullmatch(other)
-        if product and set(one) <= set(other):
-            return None
-    if any(WORDS.fullmatch(side) or PROSE.search(split_unit(side)[0]) for side in words):
-        return open_("words cannot be compared")
-    return None
-
-
-def compare_based(gold: str, given: str) -> Check | None:
-    """Numbers in a base, by their digits and the base."""
-    found = based(gold), based(given)
-    if not found[0] and not found[1]:
-        return None
-    if found[0] and found[1]:
-        if found[0] == found[1]:
-            return Check(Verdict.PASS, "the same digits and base")
-        same = int(*found[0]) == int(*found[1])
-        return (
-            open_("the same number in another base")
-            if same
-            else Check(Verdict.FAIL, "another number")
-        )
-    (digits, base), other = found[0] or found[1] or ("", 0), given if found[0] else gold
-    if squeezed(other).upper() == digits or squeezed(other) == str(int(digits, base)):
-        return open_("a base on one side only")
-    return (
-        Check(Verdict.FAIL, "another number")
-        if other.isdecimal()
-        else open_("a base on one side only")
-    )
-
-
-def based(text: str) -> tuple[str, int] | None:
-    """The digits and the base of a number."""
-    found = BASED.fullmatch(text)
-    if found is None or len(text) > 100:
-        return None
-    name = (found[2] or found[3]).lower()
-    base = NUMBER_WORDS.get(name) or (int(name) if name.isdecimal() else 0)
-    fits = (
-        (re.search(r"\d", found[1]) or base == 16)
-        and 2 <= base <= 16
-        and all(int(digit, 16) < base for digit in found[1])
-    )
-    return (found[1], base) if fits else None
-
-
-def compare_ratios(gold: str, given: str) -> Check | None:
-    """Ratios, term by term and but for a factor."""
-    if ":" not in gold + given:
-        return None
-    ratios = bool(RATIO.fullmatch(gold)), bool(RATIO.fullmatch(given))
-    if not any(ratios):
-        return None
-    if not all(ratios):
-        return open_("a ratio against another form")
-    terms = [[Fraction(term) for term in side.split(":")] for side in (gold, given)]
-    if len(terms[0]) != len(terms[1]):
-        return Check(Verdict.FAIL, "a ratio of other length")
-    same = all(
-        one * terms[1][0] == other * terms[0][0] for one, other in zip(*terms, strict=True)
-    ) and any(terms[1])
-    return Check(Verdict.PASS if same else Verdict.FAIL, "compared as ratios")
-
-
-def named(text: str) -> list[tuple[str, str]]:
-    """Names and values of "x=1, y=2", "(x,y)=(1,2)" or "n=1, 2, 3"; none of anything else."""
-    if found := NAMED_TUPLE.fullmatch(text):
-        names, values = found[1].split(","), elements(f"({found[2]})")
-        return (
-            list(zip(map(str.strip, names), values, strict=False))
-            if len(names) == len(values)
-            else []
-        )
-    parts = elements(text)
-    name, *steps = text.split("=")
-    if len(parts) == 1 and len(steps) > 1 and re.fullmatch(NAME, name.strip()):  # x = 14/2 = 7
-        right = all(agree(step, steps[-1]) for step in steps)
-        return [(name.strip(), steps[-1].strip())] if right else []
-    found_parts = [NAMED.fullmatch(part) for part in parts]
-    if not found_parts[0] or brackets_of(text):
-        return []
-    if not any(found_parts[1:]) and "=" not in "".join(parts[1:]):
-        return [(found_parts[0][1], value) for value in (found_parts[0][2], *parts[1:])]
-    return [(one[1], one[2].strip()) for one in found_parts if one] if all(found_parts) else []
-
-
-def letters_of(question: str) -> set[str]:
-    """The letters that stand alone in a question, but for "a" and "i"."""
-    return set(re.findall(r"(?<![\\a-zA-Z'])(?<!\d )[b-hj-z](?![a-zA-Z'])", question))
-
-
-def other_letter(name: str, question: str) -> bool:
-    """Whether the name is a letter, and the question has letters but not this one."""
-    asked = letters_of(question)
-    return bool(asked) and len(name) == 1 and name not in asked
-
-
-def in_an_order(gold: str, given: str, question: str) -> bool:
-    """Whether the order of a list counts: the question names one, or what each part stands for."""
-    last = re.split(r"(?<=[.?!])\s", question.strip())[-1]
-    if ORDER.search(question) or BLANKS.fullmatch(gold) or BLANKS.fullmatch(given):
-        return True
-    if re.search(r"\b([a-z]) (?:and|und) [a-z]\b", last):  # "Find x and y"
-        return True
-    if ALL.search(question):
-        return False
-    return BOTH.search(last) is not None or not re.search(r"\d", gold)
-
-
-def agree(one: str, other: str) -> bool:
-    """Whether two formulas can be read and have the same value."""
-    try:
-        return same_value(read(one), read(other)) is True
-    except UnreadableError:
-        return False
-
-
-def letters_in(value: str) -> bool:
-    """Whether a value has variables."""
-    try:
-        return bool(read(value).symbols)
-    except UnreadableError:
-        return False
-
-
-def both_signs(text: str) -> str:
-    r"""A list with a\pm b written out."""
-    sign = re.compile(r"\\pm(?![a-z])")
-    if not sign.search(text):
-        return text
-    parts = []
-    for part in elements(text):
-        count = len(sign.findall(part))
-        if count > 1:
-            raise UnreadableError("more than one \\pm")
-        parts += [sign.sub(one, part) for one in "+-"] if count else [part]
-    return ", ".join(parts)
-
-
-def brackets_of(text: str) -> str:
-    """The pair of brackets around the whole, as "[)", or "" ("(0,1) \\cup (2,3)" has none)."""
-    text = text.replace("\\{", "{").replace("\\}", "}")
-    if len(text) < 3 or text[0] not in OPENING or text[-1] not in CLOSING:
-        return ""
-    level = 0
-    for char in text[:-1]:
-        level += (char in OPENING) - (char in CLOSING)
-        if level == 0:
-            return ""
-    return text[0] + text[-1]
-
-
-def elements(text: str) -> list[str]:
-    """The parts between the outermost commas (or "and", where there are no brackets)."""
-    text = text.replace("\\{", "{").replace("\\}", "}")
-    text = text[1:-1] if brackets_of(text) else re.sub(r",?\s+(?:and|or)\s+", ",", text)
-    if THOUSANDS.fullmatch(text):
-        return [text]
-    if BLANKS.fullmatch(text):
-        return text.split()
-    if ", " in text:
-        text = THOUSANDS.sub(_joined, text)
-    separator = ";" if ";" in text else ","
-    parts, level, start = [], 0, 0
-    for at, char in enumerate(text):
-        level += (char in OPENING) - (char in CLOSING)
-        if char == separator and level == 0:
-            parts.append(text[start:at])
-            start = at + 1
-    return [part.strip() for part in (*parts, text[start:])]
-
-
-def depth(text: str) -> int:
-    """How deep brackets are nested."""
-    level = deepest = 0
-    for char in text:
-        level += (char in OPENING) - (char in CLOSING)
-        deepest = max(deepest, level)
-    return deepest
-
-
-def squeezed(text: str) -> str:
-    """Without blanks, but for those between two digits or two letters; "1, 200" is no 1,200."""
-    text = " ".join(text.split())
-    return re.sub(r"(?<![a-zA-Z0-9])(?<!\d,) | (?![a-zA-Z0-9])", "", text)
-
-
-def _joined(number: re.Match[str]) -> str:
-    return re.sub(r"[, ]", "", number[0])

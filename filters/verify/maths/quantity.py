@@ -16,6 +16,7 @@ from collections import Counter
 from dataclasses import dataclass
 from fractions import Fraction
 
+from synth.text.sentences import sentences
 from synth.verdicts import Check, Verdict
 
 LONGEST_UNIT = 60
@@ -113,7 +114,7 @@ IN_ALL = {"left", "remaining", "total", "altogether", "all", "the"}
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What a number counts: dimensions and size where the unit is known, its name where not."""
+    """The unit of a number: its dimensions and size if we know it, else its name."""
 
     name: str = ""
     dimensions: tuple[tuple[str, int], ...] = ()
@@ -283,7 +284,7 @@ def asked_for(unit: Unit, question: str) -> bool:
     if len(re.findall(r"[^\W\d_]+", asked)) < 2:  # "Question 12."
         return "/" not in unit.name
     if not unit.dimensions:
-        last = re.split(r"(?<=[.?!])\s", asked.strip())[-1]
+        last = [question, *sentences(question)][-1].lower()
         own, others = (
             {word.removesuffix("s") for word in re.findall(r"[^\W\d_]{3,}", text)}
             for text in (unit.name, last if COUNTED.search(last) else asked)

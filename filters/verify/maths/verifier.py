@@ -1,7 +1,7 @@
-"""`maths`: the final answer of a solution against the reference answer.
+"""`maths` compares the final answer of a solution with the reference answer.
 
-`extract` and `sentence` find what a text answers, `compare` compares it. What cannot be compared is
-`unverified`, never `fail`.
+`extract` and `sentence` find the answer of a text, `compare` compares it. An answer that cannot be
+compared is `unverified`, never `fail`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from filters.verify.compare import compare
-from filters.verify.evidence import quoted
-from filters.verify.extract import MOST_CHARS, final_answer, last_number, reference_answer
-from filters.verify.sentence import last_sentence, whole_text
+from filters.verify.maths.boxes import LONGEST_ANSWER
+from filters.verify.maths.compare import compare
+from filters.verify.maths.extract import final_answer, last_number, reference_answer
+from filters.verify.maths.sentence import last_sentence, whole_text
 from synth.batch import Batch, last_user_turn
 from synth.model import Model
-from synth.verdicts import Check, Verdict
+from synth.verdicts import Check, Verdict, quoted
 
 NO_ANSWER = "no final answer"
 RESTATED = re.compile(r"[\d\s.,]{1,40}(?:[-+*\u00d7x][\d\s.,]{1,40}){1,5}")
@@ -35,11 +35,12 @@ class Maths(Model):
 
     An answer counts where it is marked (boxed, behind `A:`, `####` or "the answer is", in bold),
     alone on the last line, or in a last sentence that says nothing but the answer to the question;
-    what is denied or compared is no answer, nor is a number that its surroundings change (`2x =`
-    in front, `million` behind). Formulas are compared by value, to 60 digits and more. 1/3 is not
-    0.333 unless within `tolerance`, and 10 cm is not 10 m. A unit that the question asks for may be
-    left out; no other may be added. 50% against 50 stays open, and so do words that differ, or
-    lists in another order where the question may mean one; yes against no fails.
+    a denied or compared value is not an answer, nor is a number that its surroundings change
+    (`2x =` in front, `million` behind). Formulas are compared by value, to 60 digits and more.
+
+    1/3 is not 0.333 unless within `tolerance`, and 10 cm is not 10 m. A unit that the question asks
+    for may be left out; no other may be added. 50% against 50 stays open. So do words that differ,
+    and lists in another order where the question may mean one; yes against no fails.
     """
 
     name: ClassVar[str] = "maths"
@@ -86,7 +87,7 @@ def check_text(text: str, reference: str | None, prompt: str, tolerance: float =
 
     if not reference or not reference.strip():
         return Check(Verdict.NOT_APPLICABLE, "no reference answer")
-    gold, prompt = reference_answer(reference), prompt[:MOST_CHARS]
+    gold, prompt = reference_answer(reference), prompt[:LONGEST_ANSWER]
     text = THOUGHT.sub("", text[text.rfind("</think>") + 1 :] if "<think>" not in text else text)
     if "\\boxed" not in text and (same := whole_text(gold, text)):
         return same
@@ -99,7 +100,7 @@ def check_text(text: str, reference: str | None, prompt: str, tolerance: float =
         return said or Check(Verdict.UNVERIFIED, NO_ANSWER)
     if RESTATED.fullmatch(given) and "".join(given.split()) in "".join(prompt.split()):
         return Check(Verdict.UNVERIFIED, "the question's calculation, not worked out")
-    if max(len(gold), len(given)) > MOST_CHARS:
+    if max(len(gold), len(given)) > LONGEST_ANSWER:
         return Check(Verdict.UNVERIFIED, "an answer longer than 10 kB")
     found = compare(gold, given, allowed, prompt)
     return Check(found.verdict, quoted(gold, given, found.note))

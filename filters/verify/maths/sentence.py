@@ -17,15 +17,14 @@ import re
 from fractions import Fraction
 
 from filters.grounding.arithmetic import wrong_calculations
-from filters.verify.compare import WORDS
-from filters.verify.evidence import quoted
-from filters.verify.extract import COMMON, CONCLUDES, COUNTING, DENIED, words
-from filters.verify.extract import MOST_CHARS as LONGEST_ANSWER
-from filters.verify.instructions.parts import sentences
-from filters.verify.notation import notation
-from filters.verify.plain import plain
-from filters.verify.quantity import compare_quantities, read_quantity
-from synth.verdicts import Check, Verdict
+from filters.verify.maths.boxes import LONGEST_ANSWER
+from filters.verify.maths.forms import WORDS
+from filters.verify.maths.notation import notation
+from filters.verify.maths.plain import plain
+from filters.verify.maths.quantity import compare_quantities, read_quantity
+from filters.verify.maths.statement import COMMON, CONCLUDES, COUNTING, DENIED, words
+from synth.text.sentences import sentences
+from synth.verdicts import Check, Verdict, quoted
 
 MOST_CHARS = 400  # of a text that is one sentence, and of its gold answer
 MOST_WORDS = 4  # of a name
@@ -61,7 +60,7 @@ def whole_text(gold: str, text: str) -> Check | None:
 
 
 def last_sentence(gold: str, text: str, prompt: str, tolerance: Fraction) -> Check | None:
-    """What the sentence says about a gold word, name or number; None where it leaves a doubt.
+    """The check of a gold word, name or number by the last sentence; None where it leaves a doubt.
 
     The text is one sentence, or its last one concludes ("So …").
     """

@@ -15,8 +15,8 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
-from filters.verify.formula import read
-from filters.verify.values import (
+from filters.verify.maths.formula import read
+from filters.verify.maths.values import (
     ROUGH,
     Formula,
     UnreadableError,

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from synth.text.numbers import NUMBER_WORDS, TENS
+
 SUPERSCRIPTS = str.maketrans(
     "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b", "0123456789-"
 )
@@ -70,14 +72,6 @@ WRAPPERS = (
     ("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ("{", "}"),
     ('"', '"'), ("'", "'"), ("\u201c", "\u201d"),
 )  # fmt: skip
-ONES = (
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
-    "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
-)  # fmt: skip
-TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-NUMBER_WORDS = {word: value for value, word in enumerate(ONES)} | {
-    word: 10 * value for value, word in enumerate(TENS, 2)
-}
 LARGE = {"hundred": 100, "thousand": 1_000, "million": 1_000_000}
 ANY = "|".join([*NUMBER_WORDS, *LARGE])
 SPELLED = re.compile(

@@ -1,6 +1,6 @@
 r"""Reads formulas, in LaTeX or as they are typed: `2\sqrt{2}`, `2*sqrt(2)`.
 
-What is written in one way and meant in two (`a/2b`, `\log x`) is read in both. Model text is never
+Spellings with two meanings (`a/2b`, `\log x`) are read in both. Model text is never
 executed, and what the grammar does not know is unreadable.
 """
 
@@ -10,7 +10,7 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-from filters.verify.values import TRANSCENDENT, Formula, UnreadableError, Work, call
+from filters.verify.maths.values import TRANSCENDENT, Formula, UnreadableError, Work, call
 
 MOST_CHARS = 1_000
 DEEPEST = 60
@@ -125,7 +125,7 @@ class Parser:
                 return left
 
     def divisor(self, before: str) -> Work:
-        """What stands behind /: 1/2x is half of x, but a/2b may be meant as a/(2b)."""
+        """The divisor behind /: 1/2x is half of x, but a/2b may mean a/(2b)."""
         start = self.at
         work = self.signed()
         plain = before == "number" and self.at == start + 1 and self.tokens[start][0] == "number"
@@ -165,7 +165,7 @@ class Parser:
                 return work
 
     def exponent(self) -> Work:
-        """What stands behind ^; powers of powers are worked out from above."""
+        """The exponent behind ^; powers of powers are evaluated from above."""
         self.depth += 1
         if self.depth > DEEPEST:
             raise UnreadableError("powers nested too deep")
