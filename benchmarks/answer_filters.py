@@ -1,6 +1,6 @@
 """Precision and recall of the filters of `distill-answers` on real answers, after `trim`.
 
-Readers labelled answers of 31 models to AlpacaEval blind. Figures are weighted to all answers, with
+Answers of 31 models to AlpacaEval were labelled blind. Figures are weighted to all answers, with
 intervals from resampled prompts. Trained filters are cross-validated over prompts.
 """
 
