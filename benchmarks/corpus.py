@@ -101,12 +101,12 @@ def page(rng: np.random.Generator, pick: random.Random, words: int) -> str:
     parts: list[str] = []
     while text:
         size = max(1, int(pick.gauss(sentence, 3)))
-        said, text = " ".join(text[:size]), text[size:]
+        chunk, text = " ".join(text[:size]), text[size:]
         if pick.random() < 0.03:
-            said = pick.choice(("- ", "• ", "# ", "  ")) + said
+            chunk = pick.choice(("- ", "• ", "# ", "  ")) + chunk
         if pick.random() < 0.003:
-            said = f"{said} {pick.choice(RARE)}"
-        parts.append(said[:1].upper() + said[1:] + pick.choice(ENDS))
+            chunk = f"{chunk} {pick.choice(RARE)}"
+        parts.append(chunk[:1].upper() + chunk[1:] + pick.choice(ENDS))
         parts.append(pick.choice(BREAKS) if pick.random() < breaks else " ")
     made = "".join(parts)
     if pick.random() < 0.08:
