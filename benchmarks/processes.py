@@ -45,7 +45,7 @@ def peer(name: str) -> Path:
 
 
 def elsewhere(function: str, python: Path | str = sys.executable, **task: Any) -> dict[str, Any]:
-    """Calls `module:function`: what it returns for the task (a dict of JSON values), and its costs.
+    """The result of `module:function` for the task (a dict of JSON values), and its costs.
 
     `cpu_s` are the CPU seconds of the call, without the imports at the top of its module; `peak_mb`
     is the peak memory of its process. The function may return its own values for both.
