@@ -160,8 +160,8 @@ def clear_box(text: str, question: str) -> str | None:
     if unit := re.match(r"\^\s*\{?\\circ\}?|\\?%|\u00b0|[A-Za-z][^.,;:!?()\n$]*", rest):
         answer = with_unit(answer, unit[0], question)
     amount = read_quantity(plain(answer)) if answer else None
-    earlier = marked(before, question) or (marked(lines[-1], question) if lines else None)
-    for other in (earlier, final_answer(rest, question)):
+    label = marked(before, question) or (marked(lines[-1], question) if lines else None)
+    for other in (label, final_answer(rest, question)):
         value = NAMED_BY_LETTER.sub("", plain(other or ""))
         stated_amount = read_quantity(value)
         if amount and stated_amount and amount.value != stated_amount.value:
