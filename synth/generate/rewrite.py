@@ -69,8 +69,8 @@ class Rewrite(ShardStage):
     """Where a prompt file lies does not matter; its name and content do (`identity`)."""
 
     styles: Annotated[tuple[StyleName, ...], Field(min_length=1)] = DEFAULT
-    """The styles to draw from, each a name or the path of a prompt file (`my_style.md`). The
-    default stays as it is when others are added."""
+    """The styles to draw from, each a name or the path of a prompt file (`my_style.md`). Later
+    versions do not change the default."""
     audiences: Annotated[tuple[Audience, ...], Field(min_length=1)] = (Audience.COLLEGE,)
     """The audiences to draw from."""
     per_chunk: Annotated[int, Field(ge=1, le=16)] = 1
@@ -81,7 +81,7 @@ class Rewrite(ShardStage):
     """A shorter chunk is left out as `chunk_too_short`, unless it is the whole document; so is one
     that holds little but labels and notices: under 40 % in finished sentences, lists or code."""
     collapse: Bounds | None = Bounds()
-    """When a style whose texts become alike is slowed, then stopped; null for never."""
+    """The limits at which a style whose texts become alike is slowed, then stopped; null: never."""
     sampling: Sampling = Sampling(temperature=0.6, top_p=0.95, max_tokens=2500)
 
     def files(self) -> list[Path]:

@@ -1,8 +1,7 @@
-"""Screening: why a prompt that the teacher wrote cannot be used, whatever it was made from.
+"""Screening: rejects unusable prompts that the teacher wrote, in every stage that makes prompts.
 
-Every stage that makes prompts uses it. It decides only what is cheap and sure; a judge decides
-whether a prompt can be answered and asks for anything. A fault that the parent or the source has
-too is not counted against a prompt.
+It applies only cheap and certain rules; a judge decides whether a prompt can be answered and asks
+for anything. It ignores faults that the parent or source has too.
 """
 
 from __future__ import annotations

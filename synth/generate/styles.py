@@ -55,7 +55,7 @@ DEFAULT: Final = (Style.FAQ, Style.TABLE, Style.TUTORIAL, Style.MATHS, Style.TEX
 
 
 class Audience(StrEnum):
-    """Whom a rewrite addresses. Source: Cosmopedia's four audiences."""
+    """The audience of a rewrite. Source: Cosmopedia's four audiences."""
 
     CHILDREN = "children"
     MIDDLE_SCHOOL = "middle_school"
@@ -169,10 +169,10 @@ def draw(
     count: int,
     watch: CollapseWatch | None,
 ) -> Iterator[Piece]:
-    """`count` rewrites of a part, in different style and audience where there are enough.
+    """Draws `count` rewrites of a part, in different styles and audiences if there are enough.
 
-    Drawn from the seed and the record. A style that the watch slowed gives every second draw to
-    another, one that it stopped every draw; where no style is left, nothing is asked.
+    The draw depends on the seed and the record. A slowed style gives every second draw to another
+    style, and a stopped style every draw. If no style is left, nothing is asked.
     """
     if part.scrap:
         yield Piece(part, *choices[0], left_out="chunk_too_short")

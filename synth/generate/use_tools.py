@@ -59,11 +59,11 @@ class Trace:
 
 
 class UseTools(ShardStage):
-    """Asks the teacher to answer each prompt with tools, and plays the tools itself.
+    """Asks the teacher to answer each prompt with tools, and simulates the tools.
 
-    What a tool returns is made up by the teacher in a request of its own: the trace teaches when
-    and how to call, not what is true. The calls are written in the text, as Hermes and Qwen models
-    read them, so they need no tool parser on the server; what comes back is a turn of role `tool`.
+    The teacher invents each tool result in a separate request: the trace teaches when and how to
+    call tools, not facts. Calls are written in the text, in the format of Hermes and Qwen models,
+    so the server needs no tool parser. Results are turns with role `tool`.
     """
 
     name: ClassVar[str] = "use_tools"
