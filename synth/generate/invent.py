@@ -162,7 +162,7 @@ class Invent(ShardStage):
                 one.reason = "persona_missing"
                 continue
             reply = replace(one.reply, text=text)
-            # a prompt that the model writes from nothing may be in any language
+            # a prompt written from an empty template may be in any language
             way = one.step["operation"]
             alone = way == Way.TEMPLATE
             beside = "" if alone else prompts[one.row]
@@ -181,7 +181,7 @@ class Invent(ShardStage):
 
 
 def _parts(reply: Reply, way: Way) -> tuple[str, str]:
-    """The persona of a reply, and its prompt: "" where a persona's reply has no such line."""
+    """The persona and the prompt of a reply; "" if a persona's reply lacks that line."""
     if way is not Way.PERSONA:
         return "", reply.text
     first, _, rest = reply.text.partition("\n")

@@ -120,7 +120,7 @@ class Rewrite(ShardStage):
         self, every: Sequence[Part], ids: list[str], place: Place, watch: CollapseWatch | None
     ) -> list[tuple[Piece, Reply, Judged]]:
         """Each piece with its reply, in order. Two waves are in flight, so that none waits for the
-        last reply of the one before; what a style is after a wave counts from the next but one."""
+        previous wave's last reply. A style's state after a wave applies from the next but one."""
 
         choices = all_choices(self.styles, self.audiences)
         left = Counter(
@@ -225,8 +225,8 @@ def read_rewrite(reply: Reply, template: Template) -> tuple[str, str | None]:
 
 
 def ends_unlike_its_lines(text: str) -> bool:
-    """Whether the last line has no end where the lines of its kind have one: a row without its
-    last bar, a step without its full stop. Short lines, and formulas, say nothing."""
+    """Whether the last line lacks the ending that similar lines have: a table row its last bar, a
+    step its full stop. Short lines and formulas do not count."""
     *before, last = text.rstrip().split("\n")
     if CODE.search(text) or len(last.split()) < 4 or ENDED.search(last):
         return False
@@ -254,7 +254,7 @@ def outcome(
 ) -> Outcome:
     """The kept and the rejected rewrites, both in the order of the documents.
 
-    `blank` are the rows of the table in which there was nothing to rewrite.
+    `blank` are the table's rows that had nothing to rewrite.
     """
     ids: list[str] = table["id"].to_pylist()
     rows = [piece.part.row for piece, _, _ in asked]
