@@ -129,7 +129,7 @@ def list_schema(field: str) -> Callable[[dict[str, Any]], None]:
     return add
 
 
-def identities(entries: Sequence[Entry]) -> object:
+def identities(entries: Sequence[Entry]) -> dict[str, str]:
     """The digests of the user's files: the source of their own code, and the files that a filter
     reads (its `files`, if any)."""
 
@@ -141,7 +141,7 @@ def identities(entries: Sequence[Entry]) -> object:
             digests[entry.use] = source_digest(own) or ""
         for path in part.files() if hasattr(part, "files") else ():
             digests[f"{part.name} {path.name}"] = sha256(path.read_bytes()).hexdigest()
-    return digests or None
+    return digests
 
 
 def load_part(path: str, settings: Mapping[str, Any], role: str, method: str) -> Any:

@@ -117,9 +117,9 @@ class Read(Source):
         """Prompts, documents or answers, by the field that is given."""
         return KINDS[self.job]
 
-    def identity(self) -> object:
+    def identity(self) -> dict[str, object]:
         """What the files are read as, and the names they have in the records' trails."""
-        return [self.job, [file.label for file in self.inputs()]]
+        return {"read as": self.job, "names of the inputs": [file.label for file in self.inputs()]}
 
     def files(self) -> list[Path]:
         """Every file that is read, in reading order. Raises `InputError` as `shards` does."""

@@ -91,11 +91,14 @@ class Decontaminate(ShardStage):
             raise InputError(f"no benchmark file {missing[0]}: correct the path in the recipe")
         return files
 
-    def identity(self) -> object:
+    def identity(self) -> dict[str, object]:
         """The items of all benchmarks, and the judge's prompt."""
 
-        found = [[items.name, items.digest] for items in items_of(tuple(self.against))]
-        return [found, template().digest if self.judge else None]
+        found = items_of(tuple(self.against))
+        judge = {"prompt file of the judge": template().digest} if self.judge else {}
+        names = [items.name for items in found]
+        items = {f"benchmark {items.name}": items.digest for items in found}
+        return {"benchmarks": names, **items, **judge}
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """The kept and rejected rows, each with a score and its evidence."""

@@ -53,9 +53,9 @@ class Quality(ShardStage):
             value = [value]
         return {"filters": value} if isinstance(value, list) else value
 
-    def identity(self) -> object:
+    def identity(self) -> dict[str, object]:
         """The source files of the user's own filters."""
-        return identities(self.filters)
+        return dict(identities(self.filters))
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """The outcome of one shard, computed in a thread."""

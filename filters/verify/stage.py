@@ -86,9 +86,9 @@ class Verify(ShardStage):
             if isinstance(entry.part, NeedsMachine):
                 entry.part.preflight()
 
-    def identity(self) -> object:
+    def identity(self) -> dict[str, object]:
         """The source files of the user's own verifiers."""
-        return identities(self.checks)
+        return dict(identities(self.checks))
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """The outcome of one shard, computed in a thread."""

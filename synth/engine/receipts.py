@@ -6,15 +6,18 @@ work is then done again; requests that did not change are answered from the jour
 
 from __future__ import annotations
 
-from functools import cache
-from hashlib import sha256
+import contextlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from pathlib import Path
 
-import orjson
-
 from synth import __version__
+from synth.engine.basis import INPUT, SHOWN, Basis, digest, hashed
 from synth.engine.plan import Plan, StageFolder
 from synth.engine.stage import CorpusStage, Sink, Source
+from synth.errors import StoreFault
 from synth.model import versions
 from synth.own import source_digest
 from synth.store.durable import is_aside, sha256_file
@@ -22,12 +25,16 @@ from synth.store.manifest import (
     NAME,
     Manifest,
     ShardFile,
+    ShardReceipt,
     TeacherRecord,
     load_manifest,
     load_shard_receipt,
     save,
 )
 from synth.teacher.protocol import Identity
+
+FEW_FILES = 4
+"""Fewer are not worth threads."""
 
 
 class Receipts:
@@ -37,6 +44,7 @@ class Receipts:
         self.plan = plan
         self.run = run
         self.identity = identity
+        self._own_bases: dict[int, Basis] = {}
         self._own_digests: dict[int, str] = {}
         self._manifests: dict[int, Manifest] = {}
         """Of the finished stages. Each is read once, not once a shard."""
@@ -47,31 +55,42 @@ class Receipts:
         return StageFolder.of(self.run, index, self.plan.stages[index].name)
 
     def finished(self, index: int, before: Manifest | None) -> Manifest | None:
-        """The stage's manifest, if it fits the settings, the input and the files on disk."""
-        manifest, stage = load_manifest(self.folder(index).manifest), self.plan.stages[index]
-        if manifest is None or manifest.fingerprint != self.fingerprint(index, before):
-            return None
-        if isinstance(stage, Sink) and not all(path.is_file() for path in stage.leaves(self.run)):
-            return None
-        files = [file for shard in manifest.shards for file in (shard.kept, shard.rejected)]
-        if not self._present(index, files):
+        """The stage's manifest, if it fits the settings, the input and the content of its files."""
+        manifest = self.fitting(index, before)
+        if manifest is None or self.damage(index, manifest):
             return None
         self._manifests[index] = manifest
         return manifest
 
-    def shard_finished(self, index: int, shard: int, before: Manifest) -> bool:
-        """Whether the shard's receipt fits its input, and its files exist."""
-        receipt = load_shard_receipt(self.folder(index).receipt(shard))
-        return (
-            receipt is not None
-            and receipt.fingerprint == self.shard_fingerprint(index, shard, before)
-            and self._present(index, [receipt.kept, receipt.rejected])
-        )
+    def fitting(self, index: int, before: Manifest | None) -> Manifest | None:
+        """The stage's manifest, if it is whole and fits the settings and the input."""
+        manifest = self._manifests.get(index)
+        if manifest is None:
+            with contextlib.suppress(StoreFault):  # a damaged one marks no stage as finished
+                manifest = load_manifest(self.folder(index).manifest)
+        fits = manifest is not None and manifest.fingerprint == self.fingerprint(index, before)
+        return manifest if fits else None
 
-    def _present(self, index: int, files: list[ShardFile]) -> bool:
-        folder = self.folder(index).path
-        sizes = ((folder / file.path, file.bytes) for file in files)
-        return all(path.is_file() and path.stat().st_size == size for path, size in sizes)
+    def damage(self, index: int, manifest: Manifest) -> list[str]:
+        """What is wrong with the files of a finished stage, a line each. A sink is also damaged
+        where something that it leaves is missing."""
+        folder, stage = self.folder(index).path, self.plan.stages[index]
+        shards = [file for shard in manifest.shards for file in (shard.kept, shard.rejected)]
+        wrong = damaged(folder, [*shards, *manifest.files])
+        leaves = stage.leaves(self.run) if isinstance(stage, Sink) and not wrong else []
+        return wrong + [f"{path} is missing" for path in leaves if not path.is_file()]
+
+    def shard_receipt(self, index: int, shard: int, before: Manifest) -> ShardReceipt | None:
+        """The shard's receipt, if it is whole and fits the settings and the input."""
+        receipt = load_shard_receipt(self.folder(index).receipt(shard))
+        fits = receipt and receipt.fingerprint == self.shard_fingerprint(index, shard, before)
+        return receipt if fits else None
+
+    def shard_finished(self, index: int, shard: int, before: Manifest) -> bool:
+        """Whether the shard's receipt fits its input and the content of its files."""
+        receipt = self.shard_receipt(index, shard, before)
+        files = [receipt.kept, receipt.rejected] if receipt else []
+        return receipt is not None and not damaged(self.folder(index).path, files)
 
     def before(self, index: int) -> Manifest:
         """The manifest of the stage before `index`, which has ended."""
@@ -121,27 +140,53 @@ class Receipts:
     def _own(self, index: int) -> str:
         """The hash of the stage itself: version, settings, prompts, input files and teacher."""
         if index not in self._own_digests:
-            self._own_digests[index] = self._digest_of(index)
+            own = self._own_basis(index)
+            self._own_digests[index] = digest(self.plan.stages[index].name, own.digest)
         return self._own_digests[index]
 
-    def _digest_of(self, index: int) -> str:
+    def basis(self, index: int, before: Manifest | None = None) -> Basis:
+        """All that decides the stage's output, part by part; the input only if it is there."""
+        own = self._own_basis(index)
+        if before is None:
+            return own
+        parts = {**own.parts, INPUT: hashed([shard.kept.sha256 for shard in before.shards])}
+        if isinstance(self.plan.stages[index], Sink):
+            parts[SHOWN] = hashed(self._shown_in_card(index))
+        return own.model_copy(update={"parts": parts})
+
+    def _own_basis(self, index: int) -> Basis:
+        if index not in self._own_bases:
+            self._own_bases[index] = self._basis_of(index)
+        return self._own_bases[index]
+
+    def _basis_of(self, index: int) -> Basis:
         plan, stage = self.plan, self.plan.stages[index]
         identity = self.identity if stage.asks_teacher else None
-        files = tuple(path for path in stage.files() if path.is_file())
-        return digest(
-            stage.name,
-            stage.model_dump(mode="json", exclude=set(stage.not_in_fingerprint)),
-            stage.identity(),
-            stage.outside(self.run),
-            plan.seed,
-            plan.shard_rows if isinstance(stage, Source) else None,
-            plan.kind_before(index),
-            list(versions(stage)),
-            [identity.model, identity.revision] if identity else None,
-            *([own] if (own := source_digest(type(stage))) else []),
-            *(["system folded"] if identity and identity.folds else []),
-            [_content(path, path.stat().st_mtime_ns) for path in files],
-        )
+        parts = {
+            "version": ", ".join(map(str, versions(stage))),
+            "seed": str(plan.seed),
+            "kind of the input": plan.kind_before(index).value,
+        }
+        if isinstance(stage, Source):
+            parts["shard_rows"] = str(plan.shard_rows)
+        if identity:
+            parts["teacher"] = identity.model
+            parts["revision of the teacher"] = identity.revision or "unknown"
+            parts["system turns"] = "folded" if identity.folds else "sent"
+        if own := source_digest(type(stage)):
+            parts["code of the stage"] = hashed(own)
+        if outside := stage.outside(self.run):
+            parts["what other runs released"] = hashed(outside)
+        parts |= {name: hashed(value) for name, value in stage.identity().items()}
+        for path in stage.files():
+            if path.is_file():
+                name, number = f"file {path.name}", 1
+                while name in parts:  # of two folders
+                    number += 1
+                    name = f"file {path.name} ({number})"
+                parts[name] = hashed(_content(path, path.stat().st_mtime_ns))
+        settings = stage.model_dump(mode="json", exclude=set(stage.not_in_fingerprint))
+        return Basis(settings=settings, parts=parts)
 
     def seal(self, index: int, before: Manifest | None, shards: int) -> Manifest:
         """Writes the stage's manifest, which marks the stage as finished."""
@@ -163,12 +208,27 @@ class Receipts:
             if identity
             else None,
             shards=[receipt for receipt in found if receipt is not None],
+            files=self._left(index) if isinstance(stage, Sink) else [],
         )
         assert len(manifest.shards) == shards, f"{stage.name} ended without all of its receipts"
         self._sweep(index, shards)
         save(manifest, self.folder(index).manifest)
         self._manifests[index] = manifest
         return manifest
+
+    def _left(self, index: int) -> list[ShardFile]:
+        """What a sink leaves besides shards."""
+        stage, folder = self.plan.stages[index], self.folder(index).path
+        paths = stage.leaves(self.run) if isinstance(stage, Sink) else []
+        return [
+            ShardFile(
+                path=os.path.relpath(path, folder),
+                rows=0,
+                bytes=path.stat().st_size,
+                sha256=sha256_file(path),
+            )
+            for path in paths
+        ]
 
     def part(self, index: int, part: int) -> Path:
         """The file of a parsed part of the input, until the shards are made."""
@@ -199,13 +259,37 @@ class Receipts:
                 path.unlink()
 
 
-def digest(*parts: object) -> str:
-    """The sha256 of plain values, in hex."""
-    return sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
 @cache
 def _content(path: Path, changed_ns: int) -> tuple[str, str]:
     """An input file's name and hash; hashed again when the file was changed meanwhile."""
     del changed_ns  # only part of the cache's key
     return path.name, sha256_file(path)
+
+
+def damaged(folder: Path, files: Sequence[ShardFile]) -> list[str]:
+    """The files that are not as their receipts say, a line each. Hashed side by side."""
+    wrong = partial(_damage, folder)
+    if len(files) < FEW_FILES:
+        return [line for line in map(wrong, files) if line]
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return [line for line in threads.map(wrong, files) if line]
+
+
+def _damage(folder: Path, file: ShardFile) -> str:
+    path = Path(os.path.normpath(folder / file.path))  # a release's shards lie beside the folder
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return f"{path} is missing"
+    if found.st_size != file.bytes:
+        return f"{path} has {found.st_size:,} bytes, and its receipt says {file.bytes:,}"
+    if _hash(path, found.st_mtime_ns, found.st_ino) != file.sha256:
+        return f"{path} is damaged: its sha256 is not the one in its receipt"
+    return ""
+
+
+@cache
+def _hash(path: Path, changed_ns: int, inode: int) -> str:
+    """A file's sha256, computed once in a process unless the file was written again."""
+    del changed_ns, inode  # only part of the cache's key
+    return sha256_file(path)

@@ -19,10 +19,11 @@ from synth.engine.needs import check_needs, needs
 from synth.engine.plan import Plan, StageFolder
 from synth.engine.progress import Progress
 from synth.engine.receipts import Receipts
+from synth.engine.resume import resume_table
 from synth.engine.runner import Action, Job, Runner
 from synth.engine.stage import CorpusStage, ShardStage
-from synth.errors import NoRowsError, TeacherFault
-from synth.store.manifest import NAME, Manifest, load_manifest
+from synth.errors import NoRowsError, StoreFault, TeacherFault
+from synth.store.manifest import NAME, Manifest, ShardReceipt, load_manifest
 from synth.teacher.config import open_teacher
 from synth.teacher.protocol import Identity
 from synth.together import together
@@ -54,7 +55,7 @@ async def open_runner(
         answered = None
         if starts:
             stack.enter_context(locked(run))
-            answered = _answered(plan, run)
+            answered = await asyncio.to_thread(_answered, plan, run)
         if config is not None and answered is None:
             logs = run / "teacher" if starts else None
             teacher = open_teacher(config, logs, progress.say, needs(plan))
@@ -68,7 +69,8 @@ async def open_runner(
 def _refuse_another_version(run: Path) -> None:
     """Raises `InputError` if another version of synth made the folder."""
     if earlier := sorted(run.glob(f"[0-9][0-9]-*/{NAME}")):
-        load_manifest(earlier[0])
+        with contextlib.suppress(StoreFault):  # a damaged one is made again
+            load_manifest(earlier[0])
 
 
 def _answered(plan: Plan, run: Path) -> Identity | None:
@@ -85,7 +87,9 @@ def _recorded(plan: Plan, run: Path) -> Identity | None:
     """
     asking = next(index for index, stage in enumerate(plan.stages) if stage.asks_teacher)
     folder = StageFolder.of(run, asking, plan.stages[asking].name)
-    manifest = load_manifest(folder.manifest)
+    manifest = None
+    with contextlib.suppress(StoreFault):  # a damaged one says nothing
+        manifest = load_manifest(folder.manifest)
     if manifest is None or manifest.teacher is None or plan.teacher is None:
         return None
     answered = manifest.teacher
@@ -122,7 +126,7 @@ async def finished_run(
             identity = await _who_answers(plan, run)
             if identity is None:
                 return None
-        if _stages_finished(plan, run, identity) < len(plan.stages):
+        if await asyncio.to_thread(_stages_finished, plan, run, identity) < len(plan.stages):
             return None
         return await run_stages(Runner(plan, run, None, progress or Progress(), identity))
 
@@ -164,9 +168,12 @@ async def run_stages(runner: Runner, each: Each | None = None) -> list[Manifest]
 async def _run_all(runner: Runner, each: Each) -> list[Manifest]:
     manifests: list[Manifest] = []
     before: Manifest | None = None
-    runner.receipts.forget_other_stages()
+    receipts = runner.receipts
+    for line in await asyncio.to_thread(resume_table, receipts):
+        runner.progress.say(line)
+    receipts.forget_other_stages()
     for index in range(len(runner.plan.stages)):
-        manifest = runner.receipts.finished(index, before)
+        manifest = await asyncio.to_thread(receipts.finished, index, before)
         if manifest is not None:
             runner.progress.stage_ends(manifest, True)
         else:
@@ -178,12 +185,21 @@ async def _run_all(runner: Runner, each: Each) -> list[Manifest]:
         if manifest.shards and not manifest.rows_kept:  # `push` makes no shards
             raise NoRowsError(_nothing_left(runner, manifest))
         before = manifest
+    await asyncio.to_thread(_verify_release, runner, manifests)
     return manifests
+
+
+def _verify_release(runner: Runner, manifests: list[Manifest]) -> None:
+    """Raises `StoreFault` if a file of the release does not have the content that was written."""
+    for index, manifest in enumerate(manifests):
+        if manifest.releases and (wrong := runner.receipts.damage(index, manifest)):
+            raise StoreFault(f"{'; '.join(wrong)}; check the disk, then run the recipe again")
 
 
 async def _run_stage(runner: Runner, index: int, before: Manifest | None, each: Each) -> Manifest:
     stage, receipts = runner.plan.stages[index], runner.receipts
     runner.progress.stage_starts(index, stage.name, before.rows_kept if before else None)
+    receipts.basis(index, before).save(receipts.folder(index).path)
     receipts.reopen(index)
     if before is None or not isinstance(stage, ShardStage | CorpusStage):
         action = Action.READ if before is None else Action.DELIVER
@@ -195,6 +211,7 @@ async def _run_stage(runner: Runner, index: int, before: Manifest | None, each: 
 
     shards = len(before.shards)
     waiting = [n for n in range(shards) if not receipts.shard_finished(index, n, before)]
+    lost = {n: found for n in waiting if (found := receipts.shard_receipt(index, n, before))}
     for shard in set(range(shards)) - set(waiting):
         runner.progress.rows_found(index, before.shards[shard].kept.rows)
     if isinstance(stage, ShardStage):
@@ -203,7 +220,21 @@ async def _run_stage(runner: Runner, index: int, before: Manifest | None, each: 
         await _side_by_side(runner, each, index, Action.SIGN, list(range(shards)))
         await each(Job(index, stage.name, Action.DECIDE))
         await _side_by_side(runner, each, index, Action.SPLIT, waiting)
-    return receipts.seal(index, before, shards)
+    manifest = receipts.seal(index, before, shards)
+    for shard, was in lost.items():
+        runner.progress.say(_made_again(f"{index:02d}-{stage.name}", was, manifest.shards[shard]))
+    return manifest
+
+
+def _made_again(label: str, was: ShardReceipt, now: ShardReceipt) -> str:
+    """What became of a shard whose files were damaged or missing."""
+    if (now.kept, now.rejected) == (was.kept, was.rejected):
+        return f"{label}/{now.shard:05d} was damaged: it is made again, byte for byte"
+    return (
+        f"WARNING: {label}/{now.shard:05d} was damaged and could not be made again as it was: "
+        f"{now.requests - now.reused:,} of its {now.requests:,} replies were no longer in the "
+        "journal and were asked for again"
+    )
 
 
 async def _side_by_side(

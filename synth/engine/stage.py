@@ -92,9 +92,10 @@ class Stage(Model, ABC):
     def preflight(self) -> None:
         """Raises a `SynthError` if the machine lacks what it needs, before the run starts."""
 
-    def identity(self) -> object:
-        """What else decides its output, such as prompt files. Part of the fingerprint."""
-        return None
+    def identity(self) -> dict[str, object]:
+        """What else decides its output, such as prompt files, each under a name for people. Part of
+        the fingerprint."""
+        return {}
 
     def warnings(self, manifest: Manifest) -> list[str]:  # noqa: ARG002  most stages have none
         """What a user should know when the stage has finished, one line each."""

@@ -110,16 +110,16 @@ class Answering(ShardStage):
         examples = [self.examples.file] if self.examples else []
         return [*examples, *([self.knowledge] if isinstance(self.knowledge, Path) else [])]
 
-    def identity(self) -> object:
+    def identity(self) -> dict[str, object]:
         """The schema, how examples are chosen, and the prompt that asks for knowledge."""
 
         examples = self.examples and self.examples.model_dump(mode="json", exclude={"file"})
         generates = self.knowledge == "generate"
-        return [
-            self.json_schema and read_schema(self.json_schema),
-            examples,
-            shipped(KNOWLEDGE).digest if generates else self.knowledge is not None,
-        ]
+        return {
+            "JSON schema": self.json_schema and read_schema(self.json_schema),
+            "choice of examples": examples,
+            "knowledge": shipped(KNOWLEDGE).digest if generates else self.knowledge is not None,
+        }
 
     def needs(self) -> frozenset[Need]:
         """By its settings."""

@@ -126,12 +126,12 @@ class Evolve(ShardStage):
         """Replies that follow a schema, for the judge."""
         return super().needs() | ({Need.SCHEMA} if self.judge else set())
 
-    def identity(self) -> object:
+    def identity(self) -> dict[str, object]:
         """The prompt files in use."""
         used = [f"evolve/{name}" for name in self.operations]
         used += ["judge/gain"] * (self.judge is not None)
         used += [auto.TEMPLATE] * (self.improve is not None)
-        return [shipped(name).digest for name in used]
+        return {f"prompt file {name}": shipped(name).digest for name in used}
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """Each prompt followed by its descendants, in order of rounds."""

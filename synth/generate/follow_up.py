@@ -44,9 +44,9 @@ class FollowUp(ShardStage):
         """Prompts, with the conversation so far before them."""
         return Kind.PROMPTS
 
-    def identity(self) -> object:
+    def identity(self) -> dict[str, object]:
         """The prompt file."""
-        return shipped(TEMPLATE).digest
+        return {f"prompt file {TEMPLATE}": shipped(TEMPLATE).digest}
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """One follow-up per answer, in order."""

@@ -90,9 +90,10 @@ class Invent(ShardStage):
         raw = {Need.RAW} if Way.TEMPLATE in ways else set()
         return frozenset(raw | ({Need.SYSTEM} if ways - {Way.TEMPLATE} else set()))
 
-    def identity(self) -> object:
+    def identity(self) -> dict[str, object]:
         """The prompt files in use."""
-        return [shipped(f"invent/{way}").digest for way in self.ways if way is not Way.TEMPLATE]
+        used = [f"invent/{way}" for way in self.ways if way is not Way.TEMPLATE]
+        return {f"prompt file {name}": shipped(name).digest for name in used}
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """Each prompt followed by those invented for it."""

@@ -103,13 +103,13 @@ class Judge(ShardStage):
         """The rubric, if it is the user's own."""
         return [self.rubric] if isinstance(self.rubric, Path) else []
 
-    def identity(self) -> object:
+    def identity(self) -> dict[str, object]:
         """The rubrics' digests."""
         if self.pairs:
-            return shipped("rubric/pair").digest
+            return {"rubric pair": shipped("rubric/pair").digest}
         if self.rubric is not None:
-            return self._rubric(Kind.NOTHING).digest
-        return [shipped(f"rubric/{name}").digest for name in RUBRIC_OF.values()]
+            return {"rubric": self._rubric(Kind.NOTHING).digest}
+        return {f"rubric {name}": shipped(f"rubric/{name}").digest for name in RUBRIC_OF.values()}
 
     def needs(self) -> frozenset[Need]:
         """Replies that follow a schema."""

@@ -49,9 +49,9 @@ class Reverse(ShardStage):
         """Prompts, or answers where the document is one."""
         return Kind.ANSWERS if self.answer == "document" else Kind.PROMPTS
 
-    def identity(self) -> object:
+    def identity(self) -> dict[str, object]:
         """The prompt file."""
-        return shipped(TEMPLATE).digest
+        return {f"prompt file {TEMPLATE}": shipped(TEMPLATE).digest}
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """One prompt a document, in order."""

@@ -81,12 +81,13 @@ class Revise(ShardStage):
         """The principles, if they are the user's own."""
         return [] if self.constitution is None else [self.constitution]
 
-    def identity(self) -> object:
+    def identity(self) -> dict[str, object]:
         """The principles and the prompt files."""
-        return [
-            self._principles(),
-            *(shipped(f"revise/{one}").digest for one in ("critique", "revise")),
-        ]
+        files = ("revise/critique", "revise/revise")
+        return {
+            "constitution": self._principles(),
+            **{f"prompt file {name}": shipped(name).digest for name in files},
+        }
 
     def needs(self) -> frozenset[Need]:
         """A critique that follows a schema."""

@@ -94,9 +94,11 @@ class Rewrite(ShardStage):
             )
         return [path for style in self.styles if (path := prompt_file(style)) is not None]
 
-    def identity(self) -> object:
+    def identity(self) -> dict[str, object]:
         """The styles with their prompt files' contents, in the order they are drawn from."""
-        return [[style_name(style), template(style).digest] for style in self.styles]
+        names = [style_name(style) for style in self.styles]
+        files = {f"style {style_name(style)}": template(style).digest for style in self.styles}
+        return {"styles": names, **files}
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """The rewrites of each document, in order of its chunks."""

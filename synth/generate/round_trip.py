@@ -47,9 +47,9 @@ class RoundTrip(ShardStage):
     stay with their scores."""
     sampling: Sampling = Sampling(temperature=0, max_tokens=512)
 
-    def identity(self) -> object:
+    def identity(self) -> dict[str, object]:
         """The prompt file."""
-        return shipped(TEMPLATE).digest
+        return {f"prompt file {TEMPLATE}": shipped(TEMPLATE).digest}
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """Every row with its score, in order; the guess is the score's note."""

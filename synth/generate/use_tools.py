@@ -87,9 +87,12 @@ class UseTools(ShardStage):
         """The tools."""
         return [self.tools]
 
-    def identity(self) -> object:
+    def identity(self) -> dict[str, object]:
         """The prompt files."""
-        return [ABOUT_TOOLS.read_text(encoding="utf-8"), shipped(RETURN).digest]
+        return {
+            f"prompt file {ABOUT_TOOLS.stem}": ABOUT_TOOLS.read_text(encoding="utf-8"),
+            f"prompt file {RETURN}": shipped(RETURN).digest,
+        }
 
     def needs(self) -> frozenset[Need]:
         """What a tool returns follows a schema."""

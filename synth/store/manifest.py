@@ -12,6 +12,7 @@ stage that has one is finished.
 from __future__ import annotations
 
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,8 @@ from synth.store.durable import sha256_file, write_bytes
 from synth.verdict_counts import VerdictCounts
 
 NAME = "manifest.json"
+_CHECKSUM = b',\n "checksum": "%b"\n}\n'
+"""How the file of a receipt ends: the sha256 of what comes before."""
 CARD = "README.md"
 """Of a release: its dataset card."""
 
@@ -182,8 +185,18 @@ class Manifest(_Receipt):
 
 
 def save(receipt: Manifest | ShardReceipt, path: Path) -> None:
-    """Writes the receipt as a whole."""
-    write_bytes(path, receipt.model_dump_json(indent=1).encode() + b"\n")
+    """Writes the receipt as a whole, its own checksum last."""
+    body = receipt.model_dump_json(indent=1).encode().removesuffix(b"\n}")
+    write_bytes(path, body + _CHECKSUM % sha256(body).hexdigest().encode())
+
+
+def _body(content: bytes) -> tuple[bytes, bool]:
+    """The receipt without its checksum, and whether the checksum is right. One without any is of an
+    earlier version."""
+    body, separator, _ = content.rpartition(_CHECKSUM.partition(b"%")[0])
+    if not separator:
+        return content, True
+    return body + b"\n}", content == body + _CHECKSUM % sha256(body).hexdigest().encode()
 
 
 def load_manifest(path: Path) -> Manifest | None:
@@ -192,7 +205,8 @@ def load_manifest(path: Path) -> Manifest | None:
     Raises `StoreFault` for a damaged one, `InputError` for one of another format.
     """
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        body, right = _body(path.read_bytes())
+        manifest = Manifest.model_validate_json(body)
     except FileNotFoundError:
         return None
     except ValidationError as error:
@@ -204,16 +218,23 @@ def load_manifest(path: Path) -> Manifest | None:
                 "choose another folder with --out, or delete this one (a release in it can still "
                 "be read as input)"
             ) from error
-        raise StoreFault(
-            f"{path} is damaged or of another version: {mistakes[0]['msg']}; "
-            "remove it and run the recipe again: what is finished is kept"
-        ) from error
+        raise _damaged(path, f"damaged or of another version: {mistakes[0]['msg']}") from error
+    if not right:
+        raise _damaged(path, "damaged: its checksum is wrong")
+    return manifest
+
+
+def _damaged(path: Path, how: str) -> StoreFault:
+    return StoreFault(
+        f"{path} is {how}; remove it and run the recipe again: what is finished is kept"
+    )
 
 
 def load_shard_receipt(path: Path) -> ShardReceipt | None:
     """The shard's receipt. None if there is none or it is damaged; then the shard is made again."""
     try:
-        return ShardReceipt.model_validate_json(path.read_bytes())
+        body, right = _body(path.read_bytes())
+        return ShardReceipt.model_validate_json(body) if right else None
     except (FileNotFoundError, ValidationError):
         return None
 

@@ -311,7 +311,7 @@ def test_a_schema_may_be_a_file_beside_the_recipe(recipe: Path) -> None:
     (recipe.parent / "answer.json").write_text('{"type": "object", "required": ["why"]}')
     recipe.write_text(GOOD.replace("{samples: 2}", "{json_schema: answer.json}"))
     stage = load_recipe(str(recipe)).stages[2]
-    assert {"type": "object", "required": ["why"]} in stage.identity()
+    assert {"type": "object", "required": ["why"]} in stage.identity().values()
     inline = Distill(json_schema={"type": "object", "required": ["why"]})
     assert stage.identity() == inline.identity()
 

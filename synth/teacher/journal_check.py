@@ -1,0 +1,50 @@
+"""Looks into journals without changing them: how many replies they hold, and which are damaged."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from synth.teacher.journal import checksum
+
+
+def replies_in(path: Path) -> int:
+    """How many replies the journal holds; 0 for one that cannot be read."""
+    try:
+        with _opened(path) as database:
+            return int(database.execute("SELECT count(*) FROM replies").fetchone()[0])
+    except sqlite3.Error:
+        return 0
+
+
+def journal_damage(path: Path) -> Iterator[str]:
+    """What is wrong with the journal, a line each: its pages, then each reply by its checksum."""
+    try:
+        with _opened(path) as database:
+            for (line,) in database.execute("PRAGMA integrity_check(5)"):
+                if line not in (b"ok", "ok"):
+                    yield f"{path} has damaged pages: {_text(line)}"
+            for row_id, key, status, body, found in database.execute(
+                "SELECT rowid, key, status, body, checksum FROM replies"
+            ):
+                whole = type(key) is bytes and type(status) is int and type(body) is bytes
+                if not whole or found != checksum(key, status, body):
+                    name = key.hex() if type(key) is bytes else f"in row {row_id}"
+                    yield f"{path} has a damaged reply, key {name}"
+    except sqlite3.Error as error:
+        yield f"{path} cannot be read: {error}; move it away, and its replies are asked for again"
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    database.text_factory = bytes
+    with contextlib.closing(database):
+        yield database
+
+
+def _text(line: object) -> str:
+    text = line.decode(errors="replace") if isinstance(line, bytes) else str(line)
+    return " ".join(text.split())[:200]
