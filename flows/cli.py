@@ -62,7 +62,9 @@ COMMANDS = {
         "check:schema", "print the recipe's JSON schema", "synth schema > recipe.schema.json"
     ),
     "show": Command(
-        "show:show", "show the funnel and samples of a run", "synth show outputs/quickstart"
+        "show:show",
+        "show the funnel and samples of a run, check its files, or compare two runs",
+        "synth show outputs/quickstart --check",
     ),
     "trace": Command(
         "trace_terminal:command",
@@ -162,6 +164,19 @@ def _parser() -> argparse.ArgumentParser:
     run = _command(commands, "run")
     _add_recipe(run)
     run.add_argument("--out", type=Path, help="folder of the run (default: outputs/NAME)")
+    again = run.add_mutually_exclusive_group()
+    again.add_argument(
+        "--from",
+        dest="first",
+        metavar="STAGE",
+        help="do this stage and those after it again, with the replies in the journal",
+    )
+    again.add_argument(
+        "--fresh",
+        action="store_true",
+        help="delete what the run folder holds, journaled replies too, after a question",
+    )
+    run.add_argument("--yes", action="store_true", help="with --fresh: delete without a question")
 
     preview = _command(commands, "preview")
     _add_recipe(preview, limit=False)
@@ -190,6 +205,12 @@ def _parser() -> argparse.ArgumentParser:
 
     show = _command(commands, "show")
     show.add_argument("run", type=Path, help="folder of the run, e.g. outputs/quickstart")
+    show.add_argument("other", type=Path, nargs="?", help="another run, to compare with")
+    show.add_argument(
+        "--check",
+        action="store_true",
+        help="compare every shard, receipt, journaled reply and released file with its checksum",
+    )
     show.add_argument(
         "--rejected",
         nargs="?",

@@ -5,6 +5,7 @@ A finished run needs neither: its receipts say so.
 
 from __future__ import annotations
 
+import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from flows.recipe_file import load_recipe
 from flows.show import show_run
 from flows.temporary_server import prefect_api
 from flows.terminal import print_embedded
+from synth.engine.restart import clear, paid_replies, redo_from
 from synth.engine.run import finished_run
-from synth.errors import ExitCode, NoRowsError
+from synth.errors import ExitCode, InputError, NoRowsError
 from synth.teacher.wire import without_keys
 
 
@@ -25,6 +27,10 @@ def run(arguments: Namespace) -> int:
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
     )
     folder = arguments.out or Path("outputs") / plan.name
+    if arguments.fresh:
+        _clear(folder, arguments.yes)
+    elif arguments.first is not None:
+        redo_from(plan, folder, arguments.first)
     with ConsoleProgress() as progress:
         if loop.run(finished_run(plan, folder, progress)) is not None:
             progress.say(f"nothing was left to do in {folder}")
@@ -38,6 +44,19 @@ def run(arguments: Namespace) -> int:
     if plan.teacher is not None and plan.teacher.embedded is not None:
         print_embedded(plan.teacher.embedded, arguments.recipe)
     return ExitCode.OK
+
+
+def _clear(folder: Path, sure: bool) -> None:
+    """Deletes what the run folder holds, once the user agrees. Raises `InputError` if not."""
+    if not any(folder.glob("[0-9][0-9]-*/")):
+        return
+    what = f"the finished work in {folder} and {paid_replies(folder):,} journaled replies"
+    if not sure:
+        if not sys.stdin.isatty():
+            raise InputError(f"--fresh deletes {what}: add --yes if that is what you want")
+        if input(f"Delete {what}? [y/N] ").strip().lower() not in ("y", "yes"):
+            raise InputError("nothing was deleted")
+    clear(folder)
 
 
 def _run_flow(arguments: Namespace, folder: Path, progress: ConsoleProgress) -> None:

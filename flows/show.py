@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flows.compare import print_comparison
 from flows.samples import (
     Fate,
     all_reasons,
@@ -30,7 +31,9 @@ from flows.terminal import (
     print_use,
     print_verdicts,
 )
-from synth.errors import ExitCode, InputError, did_you_mean
+from synth.engine.audit import audit
+from synth.engine.lock import worked_on_by
+from synth.errors import ExitCode, InputError, RunLockedError, StoreFault, did_you_mean
 from synth.store.manifest import Manifest
 from synth.verdict_report import run_verdicts
 
@@ -40,8 +43,15 @@ FIELD_CHARS = 300
 
 
 def show(arguments: Namespace) -> int:
-    """A run, finished, live or interrupted; or with `--rejected` the rows that it rejected."""
-    if arguments.rejected is None:
+    """A run, finished, live or interrupted; its rejected rows; its files; or two runs compared."""
+    if arguments.other is not None:
+        if arguments.check or arguments.rejected is not None:
+            raise InputError("compare two runs without --check and --rejected")
+        runs = (arguments.run, arguments.other)
+        print_comparison(runs, [manifests_of(run) for run in runs])
+    elif arguments.check:
+        check_run(arguments.run)
+    elif arguments.rejected is None:
         show_run(arguments.run, rows=SAMPLES if arguments.rows is None else arguments.rows)
     else:
         manifests = manifests_of(arguments.run)
@@ -66,12 +76,35 @@ def show_run(folder: Path, rows: int) -> None:
 
 def manifests_of(folder: Path) -> list[Manifest]:
     """The manifests of a run folder. Raises `InputError` for a folder that is none."""
+    run_folder(folder)
+    return run_manifests(folder)
+
+
+def run_folder(folder: Path) -> None:
+    """Raises `InputError` for a folder that no run made."""
     if not folder.is_dir():
         raise InputError(f"no run folder {folder}; a run makes one under outputs/")
-    manifests = run_manifests(folder)
-    if not manifests and not any(folder.glob("[0-9][0-9]-*/")) and not (folder / ".lock").exists():
+    if not any(folder.glob("[0-9][0-9]-*/")) and not (folder / ".lock").exists():
         raise InputError(f"{folder} is no run folder; runs are under outputs/, one folder each")
-    return manifests
+
+
+def check_run(folder: Path) -> None:
+    """Checks every file of the run; a line per stage. Raises `StoreFault` if something is wrong."""
+    run_folder(folder)
+    if process := worked_on_by(folder):
+        raise RunLockedError(f"{folder} is in use by process {process}; check it when it has ended")
+    wrong = 0
+    for found in audit(folder):
+        wrong += len(found.wrong)
+        problems = "1 problem" if len(found.wrong) == 1 else f"{len(found.wrong):,} problems"
+        print_line(f"{found.label:<14} {problems if found.wrong else 'ok'}: {found.state}")
+        for line in found.wrong:
+            print_line(line, "red", indent=2)
+    if wrong:
+        raise StoreFault(
+            f"{folder} has {wrong:,} problems; run its recipe again: damaged shards are made again "
+            "from the journal, and damaged replies are asked for again when they are needed"
+        )
 
 
 def show_rejected(folder: Path, manifests: Sequence[Manifest], reason: str, rows: int) -> None:

@@ -78,7 +78,7 @@ class Journal:
             return None
         status, body, checksum = row
         # damage may change a value's type as well
-        if type(status) is int and type(body) is bytes and checksum == checksum(key, status, body):
+        if type(status) is int and type(body) is bytes and checksum == _checksum(key, status, body):
             return HttpAnswer(status, body)
         if self._known.get(key) == row_id:  # no other task has found it, or replaced it
             del self._known[key]
@@ -160,7 +160,7 @@ def _insert(database: sqlite3.Connection, rows: list[tuple[bytes, int, bytes]]) 
     database.execute("BEGIN")
     try:
         database.executemany(
-            "INSERT INTO replies VALUES (?, ?, ?, ?)", ((*row, checksum(*row)) for row in rows)
+            "INSERT INTO replies VALUES (?, ?, ?, ?)", ((*row, _checksum(*row)) for row in rows)
         )
         last: int = database.execute("SELECT max(rowid) FROM replies").fetchone()[0]
         database.execute("COMMIT")
@@ -171,7 +171,7 @@ def _insert(database: sqlite3.Connection, rows: list[tuple[bytes, int, bytes]]) 
     return last
 
 
-def checksum(key: bytes, status: int, body: bytes) -> int:
+def _checksum(key: bytes, status: int, body: bytes) -> int:
     return zlib.crc32(body, zlib.crc32(b"%b%d" % (key, status)))
 
 

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from synth.teacher.journal import checksum
+from synth.teacher.journal import _checksum
 
 
 def replies_in(path: Path) -> int:
@@ -30,7 +30,7 @@ def journal_damage(path: Path) -> Iterator[str]:
                 "SELECT rowid, key, status, body, checksum FROM replies"
             ):
                 whole = type(key) is bytes and type(status) is int and type(body) is bytes
-                if not whole or found != checksum(key, status, body):
+                if not whole or found != _checksum(key, status, body):
                     name = key.hex() if type(key) is bytes else f"in row {row_id}"
                     yield f"{path} has a damaged reply, key {name}"
     except sqlite3.Error as error:

@@ -1,0 +1,151 @@
+"""Checks a run folder end to end, without its recipe and without changing it.
+
+Every file is compared with its receipt, the receipts with the manifests, each stage's input with
+what the stage before kept, and each journaled reply with its checksum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from synth.engine.basis import INPUT, hashed, load_basis
+from synth.engine.plan import RELEASE, StageFolder
+from synth.engine.receipts import damaged
+from synth.errors import SynthError
+from synth.store.manifest import NAME, Manifest, ShardReceipt, load_manifest, load_shard_receipt
+from synth.teacher.journal_check import journal_damage, replies_in
+
+
+@dataclass(slots=True)
+class Audit:
+    """What was found in one folder of a run."""
+
+    label: str
+    """`01-distill`, or `release`."""
+    state: str
+    """What there is, in words."""
+    wrong: list[str] = field(default_factory=list)
+    """What is wrong, a line each."""
+
+
+def audit(run: Path) -> Iterator[Audit]:
+    """The stages in order, then the release. A folder is checked when its turn comes."""
+    before: Manifest | None = None
+    finished: dict[str, Manifest] = {}
+    for path in sorted(run.glob("[0-9][0-9]-*/")):
+        manifest, found = _stage(path, before)
+        yield found
+        if manifest is not None:
+            finished[manifest.stage] = before = manifest
+        elif not any(run.glob(f"{path.name[:2]}-*/{NAME}")):  # else it is of an earlier recipe
+            before = None
+    if (run / RELEASE).is_dir():
+        yield _release(run / RELEASE, finished)
+
+
+def _stage(path: Path, before: Manifest | None) -> tuple[Manifest | None, Audit]:
+    label = path.name
+    journals = sorted(path.glob("journal/*.sqlite"))
+    lines = [line for journal in journals for line in journal_damage(journal)]
+    replies = f", {sum(map(replies_in, journals)):,} replies" if journals else ""
+    try:
+        manifest = load_manifest(path / NAME)
+    except SynthError as error:
+        return None, Audit(label, "its manifest cannot be used", [str(error), *lines])
+    if manifest is None:
+        found = [load_shard_receipt(one) for one in sorted(path.glob("receipts/*.json"))]
+        shards = [one for one in found if one is not None]
+        unfinished = f"unfinished, {len(shards):,} shards done{replies}"
+        lost = [f"{len(found) - len(shards)} receipts are damaged"] if None in found else []
+        return None, Audit(label, unfinished, [*lost, *_shards(path, shards), *lines])
+    state = (
+        f"{len(manifest.shards):,} shards, {manifest.rows_in:,} rows in, "
+        f"{manifest.rows_made:,} made, {manifest.rows_kept:,} kept, "
+        f"{manifest.rows_rejected:,} rejected{replies}"
+    )
+    wrong = [
+        *_shards(path, manifest.shards),
+        *damaged(path, manifest.files),
+        *_receipts(path, manifest),
+        *_input(path, manifest, before),
+        *lines,
+    ]
+    return manifest, Audit(label, state, wrong)
+
+
+def _shards(path: Path, shards: list[ShardReceipt]) -> list[str]:
+    """Files that are not as their receipts say, and receipts whose numbers do not add up."""
+    files = [file for shard in shards for file in (shard.kept, shard.rejected)]
+    wrong = damaged(path, files)
+    for shard in shards:
+        where = f"{path}, shard {shard.shard:05d}"
+        total = shard.kept.rows + shard.rejected.rows
+        if shard.rows_in + shard.rows_made != total:
+            wrong.append(
+                f"{where}: {shard.rows_in:,} rows in and {shard.rows_made:,} made are not "
+                f"{total:,} kept and rejected"
+            )
+        if sum(shard.reasons.values()) != shard.rejected.rows:
+            wrong.append(f"{where}: its reasons do not count {shard.rejected.rows:,} rejected rows")
+        for file in (shard.kept, shard.rejected):
+            if not wrong and (rows := _rows(path / file.path)) != file.rows:
+                wrong.append(f"{where}: {file.path} has {rows} rows, its receipt {file.rows:,}")
+    return wrong
+
+
+def _rows(path: Path) -> int:
+    try:
+        return int(pq.read_metadata(path).num_rows)
+    except (OSError, pa.ArrowException):
+        return -1
+
+
+def _receipts(path: Path, manifest: Manifest) -> Iterator[str]:
+    """Shards whose own receipt is missing, damaged, or another than the manifest's."""
+    for shard in manifest.shards:
+        receipt = StageFolder(path).receipt(shard.shard)
+        found = load_shard_receipt(receipt)
+        if found != shard:
+            how = "is missing or damaged" if found is None else "differs from the manifest"
+            yield f"{receipt} {how}"
+
+
+def _input(path: Path, manifest: Manifest, before: Manifest | None) -> Iterator[str]:
+    """Whether the stage's input is what the stage before kept."""
+    if before is None or not manifest.shards:
+        return
+    if manifest.rows_in != before.rows_kept:
+        yield f"{path}: {manifest.rows_in:,} rows in, and {before.stage} kept {before.rows_kept:,}"
+    basis = load_basis(path)
+    if basis is not None and INPUT in basis.parts:
+        kept = hashed([shard.kept.sha256 for shard in before.shards])
+        if basis.parts[INPUT] != kept:
+            yield f"{path}: {before.stage} was made again since, with other rows"
+
+
+def _release(path: Path, finished: Mapping[str, Manifest]) -> Audit:
+    try:
+        manifest = load_manifest(path / NAME)
+    except SynthError as error:
+        return Audit(RELEASE, "its manifest cannot be used", [str(error)])
+    if manifest is None:
+        return Audit(RELEASE, "incomplete", [f"{path / NAME} is missing"])
+    wrong = damaged(path, manifest.files)
+    listed = {path / file.path for file in manifest.files}
+    wrong += [
+        f"{extra} is not in the release's manifest, and `load_dataset` reads it too"
+        for extra in sorted(path.glob("data/*.parquet"))
+        if extra not in listed
+    ]
+    rows = sum(file.rows for file in manifest.files)
+    if rows != manifest.rows_kept:
+        wrong.append(f"{path}: {rows:,} rows in its files, {manifest.rows_kept:,} in its shards")
+    written = finished.get(manifest.stage)
+    if written is not None and written.fingerprint != manifest.fingerprint:
+        wrong.append(f"{path} is not the one that {written.index:02d}-{written.stage} wrote last")
+    return Audit(RELEASE, f"{len(manifest.files):,} files, {rows:,} rows", wrong)

@@ -1,0 +1,49 @@
+"""Starts work over on purpose: a stage and all after it, or a whole run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from synth.engine.lock import locked
+from synth.engine.plan import RELEASE, Plan, StageFolder
+from synth.errors import InputError, did_you_mean
+from synth.teacher.journal_check import replies_in
+
+
+def redo_from(plan: Plan, run: Path, name: str) -> None:
+    """Forgets that the stage and those after it are finished. Their journals stay, so that only new
+    requests are asked. Raises `InputError` for a stage that the plan does not have once.
+
+    `name` is a stage's name, or with its number as in the run folder: `02-distill`.
+    """
+    labels = [StageFolder.of(run, n, stage.name).path.name for n, stage in enumerate(plan.stages)]
+    found = [n for n, label in enumerate(labels) if name in (label, plan.stages[n].name)]
+    if len(found) != 1:
+        names = [stage.name for stage in plan.stages]
+        problem = f"{len(found)} stages are called" if found else "no stage of the recipe is called"
+        raise InputError(
+            f"--from {name}: {problem} {name!r}; choose one of {', '.join(labels)}"
+            f"{'' if found else did_you_mean(name, names)}"
+        )
+    with locked(run):
+        for index in range(found[0], len(labels)):
+            folder = StageFolder.of(run, index, plan.stages[index].name)
+            folder.manifest.unlink(missing_ok=True)  # first: without it the stage is not finished
+            shutil.rmtree(folder.path / "receipts", ignore_errors=True)
+            shutil.rmtree(folder.work(), ignore_errors=True)
+
+
+def paid_replies(run: Path) -> int:
+    """How many replies the journals of a run hold."""
+    return sum(map(replies_in, sorted(run.glob("[0-9][0-9]-*/journal/*.sqlite"))))
+
+
+def clear(run: Path) -> None:
+    """Removes what a run made: stages with their journals, the release, logs. Other files stay."""
+    with locked(run):
+        for path in [*sorted(run.glob("[0-9][0-9]-*/")), *run.glob(f".{RELEASE}.*")]:
+            shutil.rmtree(path)
+        for name in (RELEASE, "teacher"):
+            shutil.rmtree(run / name, ignore_errors=True)
+        (run / "run.json").unlink(missing_ok=True)
