@@ -25,6 +25,7 @@ from flows.terminal import (
     one_line,
     print_funnel,
     print_headline,
+    print_line,
     print_operations,
     print_samples,
     print_state,

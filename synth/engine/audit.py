@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from synth.engine.basis import INPUT, hashed, load_basis
 from synth.engine.plan import RELEASE, StageFolder
-from synth.engine.receipts import damaged
+from synth.engine.receipts import damaged, forget_hashes
 from synth.errors import SynthError
 from synth.store.manifest import NAME, Manifest, ShardReceipt, load_manifest, load_shard_receipt
 from synth.teacher.journal_check import journal_damage, replies_in
@@ -35,6 +35,7 @@ class Audit:
 
 def audit(run: Path) -> Iterator[Audit]:
     """The stages in order, then the release. A folder is checked when its turn comes."""
+    forget_hashes()
     before: Manifest | None = None
     finished: dict[str, Manifest] = {}
     for path in sorted(run.glob("[0-9][0-9]-*/")):

@@ -109,5 +109,5 @@ def setting_changes(path: str, old: object, new: object) -> Iterator[str]:
 def _shown(value: object) -> str:
     if value is _UNSET:
         return "unset"
-    text = value if isinstance(value, str) else orjson.dumps(value).decode()
+    text = value if isinstance(value, str) and value else orjson.dumps(value).decode()
     return text if len(text) <= MOST_CHARS else text[: MOST_CHARS - 1] + "…"

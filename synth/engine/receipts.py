@@ -288,6 +288,11 @@ def _damage(folder: Path, file: ShardFile) -> str:
     return ""
 
 
+def forget_hashes() -> None:
+    """Hashes every file again from now on."""
+    _hash.cache_clear()
+
+
 @cache
 def _hash(path: Path, changed_ns: int, inode: int) -> str:
     """A file's sha256, computed once in a process unless the file was written again."""

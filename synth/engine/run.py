@@ -18,7 +18,7 @@ from synth.engine.lock import locked
 from synth.engine.needs import check_needs, needs
 from synth.engine.plan import Plan, StageFolder
 from synth.engine.progress import Progress
-from synth.engine.receipts import Receipts
+from synth.engine.receipts import Receipts, forget_hashes
 from synth.engine.resume import resume_table
 from synth.engine.runner import Action, Job, Runner
 from synth.engine.stage import CorpusStage, ShardStage
@@ -118,6 +118,7 @@ async def finished_run(
     the run would start is not started. Raises `RunLockedError` where another process is at work.
     """
     stages = enumerate(plan.stages)
+    forget_hashes()  # damage leaves a file's time as it was
     if not all(StageFolder.of(run, n, stage.name).manifest.is_file() for n, stage in stages):
         return None
     with locked(run):
