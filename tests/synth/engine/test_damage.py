@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import sqlite3
@@ -11,48 +10,11 @@ from typing import Any
 
 import pytest
 
-from filters.dedup.stage import Dedup
 from synth.engine.audit import audit
-from synth.engine.progress import Progress
-from synth.engine.run import finished_run, open_runner, run_stages
 from synth.errors import StoreFault
-from synth.generate.distill import Distill
 from synth.release.write import Write
-from tests.fake_teacher import FakeTeacher, scripted
-from tests.lines import Given, plan, shard_bytes
-
-PROMPTS = tuple(f"What is {n} plus {n}?" for n in range(10))
-LINE = (
-    Given(prompts=PROMPTS),
-    Distill(samples=2),
-    Dedup.model_validate({"exact": {}}),
-    Write(shard_rows=9),
-)
-
-
-class Said(Progress):
-    """Keeps the lines that a run says."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.lines.append(message)
-
-
-def go(folder: Path, *stages: Any, script: Any = None) -> tuple[list[str], FakeTeacher]:
-    """Runs a line as `synth run` does; what it said, and the teacher."""
-    said = Said()
-
-    async def work() -> FakeTeacher:
-        async with scripted(script or (lambda body, _n: f"It is {body['seed']}.")) as teacher:
-            made = plan(*(stages or LINE), url=teacher.url)
-            if await finished_run(made, folder, said) is None:
-                async with open_runner(made, folder, said) as runner:
-                    await run_stages(runner)
-            return teacher
-
-    return said.lines, asyncio.run(work())
+from tests.lines import Given, shard_bytes
+from tests.synth.engine.whole_runs import LINE, PROMPTS, go
 
 
 def flip(path: Path, at: float = 0.5) -> None:
@@ -68,20 +30,8 @@ def wrong(run: Path) -> dict[str, list[str]]:
     return {one.label: one.wrong for one in audit(run) if one.wrong}
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run, in which nothing is wrong."""
-    folder = tmp_path_factory.mktemp("finished")
-    go(folder)
-    assert wrong(folder) == {}
-    return folder
-
-
-@pytest.fixture
-def run(finished: Path, tmp_path: Path) -> Path:
-    """The same, to be damaged."""
-    shutil.copytree(finished, tmp_path / "run")
-    return tmp_path / "run"
+def test_nothing_is_wrong_with_a_finished_run(run: Path) -> None:
+    assert wrong(run) == {}
 
 
 @pytest.mark.parametrize(

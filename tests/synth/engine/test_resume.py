@@ -21,7 +21,7 @@ from synth.release.write import Write
 from synth.store.manifest import load_manifest
 from synth.teacher.protocol import Identity, Sampling
 from tests.lines import Given, plan, shard_bytes
-from tests.synth.engine.test_damage import LINE, PROMPTS, finished, go, run  # noqa: F401  fixtures
+from tests.synth.engine.whole_runs import LINE, PROMPTS, go
 
 TEACHER = Identity("scripted", "1")
 
