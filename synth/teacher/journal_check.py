@@ -39,7 +39,9 @@ def journal_damage(path: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    # without a write-ahead log, SQLite would make one, though it only reads
+    options = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True)
     database.text_factory = bytes
     with contextlib.closing(database):
         yield database
