@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 
 from synth import __version__
@@ -35,6 +36,8 @@ from synth.teacher.protocol import Identity
 
 FEW_FILES = 4
 """Fewer are not worth threads."""
+MOST_FILES = 64
+"""Files that a thread hashes in one go: of small ones, handing over costs more than the hash."""
 
 
 class Receipts:
@@ -57,7 +60,9 @@ class Receipts:
     def finished(self, index: int, before: Manifest | None) -> Manifest | None:
         """The stage's manifest, if it fits the settings, the input and the content of its files."""
         manifest = self.fitting(index, before)
-        if manifest is None or self.damage(index, manifest):
+        if manifest is None or self._manifests.get(index) is manifest:
+            return manifest
+        if self.damage(index, manifest):
             return None
         self._manifests[index] = manifest
         return manifest
@@ -268,11 +273,18 @@ def _content(path: Path, changed_ns: int) -> tuple[str, str]:
 
 def damaged(folder: Path, files: Sequence[ShardFile]) -> list[str]:
     """The files that are not as their receipts say, a line each. Hashed side by side."""
-    wrong = partial(_damage, folder)
+    cores = os.cpu_count() or 1
+    some = min(len(files) // (4 * cores), MOST_FILES) or 1
+    parts = [files[n : n + some] for n in range(0, len(files), some)]
+    wrong = partial(_damage_of, folder)
     if len(files) < FEW_FILES:
-        return [line for line in map(wrong, files) if line]
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        return [line for line in threads.map(wrong, files) if line]
+        return list(chain.from_iterable(map(wrong, parts)))
+    with ThreadPoolExecutor(cores) as threads:
+        return list(chain.from_iterable(threads.map(wrong, parts)))
+
+
+def _damage_of(folder: Path, files: Sequence[ShardFile]) -> list[str]:
+    return [line for file in files if (line := _damage(folder, file))]
 
 
 def _damage(folder: Path, file: ShardFile) -> str:

@@ -76,7 +76,7 @@ def _refuse_another_version(run: Path) -> None:
 def _answered(plan: Plan, run: Path) -> Identity | None:
     """Who answered a run in which nothing is left to be asked, if it is the model to be started."""
     identity = _recorded(plan, run)
-    done = _stages_finished(plan, run, identity) if identity else 0
+    done = _stages_finished(Receipts(plan, run, identity)) if identity else 0
     return None if any(stage.asks_teacher for stage in plan.stages[done:]) else identity
 
 
@@ -98,15 +98,15 @@ def _recorded(plan: Plan, run: Path) -> Identity | None:
     return Identity(answered.model, answered.revision, plan.teacher.folds)
 
 
-def _stages_finished(plan: Plan, run: Path, identity: Identity | None) -> int:
+def _stages_finished(receipts: Receipts) -> int:
     """How many stages are finished, from the first to the first that is not."""
-    receipts = Receipts(plan, run, identity)
     before: Manifest | None = None
-    for index in range(len(plan.stages)):
+    stages = len(receipts.plan.stages)
+    for index in range(stages):
         before = receipts.finished(index, before)
         if before is None:
             return index
-    return len(plan.stages)
+    return stages
 
 
 async def finished_run(
@@ -127,9 +127,10 @@ async def finished_run(
             identity = await _who_answers(plan, run)
             if identity is None:
                 return None
-        if await asyncio.to_thread(_stages_finished, plan, run, identity) < len(plan.stages):
+        runner = Runner(plan, run, None, progress or Progress(), identity)
+        if await asyncio.to_thread(_stages_finished, runner.receipts) < len(plan.stages):
             return None
-        return await run_stages(Runner(plan, run, None, progress or Progress(), identity))
+        return await run_stages(runner)
 
 
 async def _who_answers(plan: Plan, run: Path) -> Identity | None:
