@@ -37,7 +37,7 @@ def resume_table(receipts: Receipts) -> list[str]:
             states[label] = _unfinished(receipts, index, before, unfinished)
             unfinished = unfinished or label
         else:
-            states[label] = f"done: {manifest.rows_kept:,} rows"
+            states[label] = f"done: {manifest.rows_kept:,} rows" if manifest.shards else "done"
             before = manifest
     if not unfinished:
         return []

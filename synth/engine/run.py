@@ -232,10 +232,11 @@ def _made_again(label: str, was: ShardReceipt, now: ShardReceipt) -> str:
     """What became of a shard whose files were damaged or missing."""
     if (now.kept, now.rejected) == (was.kept, was.rejected):
         return f"{label}/{now.shard:05d} was damaged: it is made again, byte for byte"
+    asked = now.requests - now.reused
+    why = f"{asked:,} of {now.requests:,} requests were not in the journal and were asked again"
     return (
-        f"WARNING: {label}/{now.shard:05d} was damaged and could not be made again as it was: "
-        f"{now.requests - now.reused:,} of its {now.requests:,} replies were no longer in the "
-        "journal and were asked for again"
+        f"WARNING: {label}/{now.shard:05d} was damaged, and its rows are not the same as before"
+        f"{f': {why}' if asked else ''}"
     )
 
 

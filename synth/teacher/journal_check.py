@@ -26,13 +26,17 @@ def journal_damage(path: Path) -> Iterator[str]:
             for (line,) in database.execute("PRAGMA integrity_check(5)"):
                 if line not in (b"ok", "ok"):
                     yield f"{path} has damaged pages: {_text(line)}"
+            damaged: dict[object, str] = {}
             for row_id, key, status, body, found in database.execute(
-                "SELECT rowid, key, status, body, checksum FROM replies"
+                "SELECT rowid, key, status, body, checksum FROM replies ORDER BY rowid"
             ):
                 whole = type(key) is bytes and type(status) is int and type(body) is bytes
-                if not whole or found != _checksum(key, status, body):
+                if whole and found == _checksum(key, status, body):
+                    damaged.pop(key, None)  # it was asked for again
+                else:
                     name = key.hex() if type(key) is bytes else f"in row {row_id}"
-                    yield f"{path} has a damaged reply, key {name}"
+                    damaged[key] = f"{path} has a damaged reply, key {name}"
+            yield from damaged.values()
     except sqlite3.Error as error:
         yield f"{path} cannot be read: {error}; move it away, and its replies are asked for again"
 

@@ -145,6 +145,9 @@ def test_a_killed_run_resumes_without_asking_the_teacher_twice(
 
         done = synth("run", "mine.yaml", "--out", "killed", env=quiet_env, cwd=tmp_path)
         assert done.returncode == ExitCode.OK, done.stderr
+        assert "found in killed:" in done.stderr
+        [row] = [line for line in done.stderr.splitlines() if line.startswith("  01-distill ")]
+        assert f"{len(paid)} replies in its journals" in row
         asked_again = {key_of(body) for body in teacher.asked[asked_before:]}
         assert len(paid) >= 16
         assert not asked_again & paid

@@ -159,7 +159,7 @@ def test_fresh_asks_on_a_terminal(
     here: Path, monkeypatch: pytest.MonkeyPatch, answer: str, code: ExitCode
 ) -> None:
     main(["run", "mine.yaml"])
-    made = (here / "outputs/mine/00-read/manifest.json").stat().st_ino
+    made = (here / "outputs/mine/00-read/manifest.json").stat().st_mtime_ns
     asked = []
 
     def reply(question: str) -> str:
@@ -170,5 +170,5 @@ def test_fresh_asks_on_a_terminal(
     monkeypatch.setattr("builtins.input", reply)
     assert main(["run", "mine.yaml", "--fresh"]) == code
     assert "Delete the finished work in outputs/mine and 3 journaled replies?" in asked[0]
-    kept = (here / "outputs/mine/00-read/manifest.json").stat().st_ino == made
+    kept = (here / "outputs/mine/00-read/manifest.json").stat().st_mtime_ns == made
     assert kept == (answer == "n")
