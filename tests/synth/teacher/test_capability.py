@@ -218,7 +218,7 @@ def test_a_run_begins_with_who_answers_and_what_it_uses_of_them(tmp_path: Path) 
     said = run(tmp_path, server, Distill(samples=2, logprobs=True))
     assert said == [
         f"teacher: stand-in (0.12.0, context 8192) at {server.url}",
-        "  several answers a request  no, it takes no notice; each answer is asked for by itself",
+        "  several answers a request  no, it takes no notice; each answer takes its own request",
         "  log probabilities          yes",
     ]
 
