@@ -127,7 +127,7 @@ def count(rows: Iterable[Mapping[str, str]], total: int | None = None) -> Verdic
 
 
 def tally(columns: Iterable[pa.ListArray]) -> VerdictCounts:
-    """The counts of all rows, from their `scores`. A repeated check counts once, with the last one."""
+    """The counts of all rows, from their `scores`. The last result of a repeated check counts."""
     known = pa.array([str(verdict) for verdict in Verdict])
     found = VerdictCounts()
     for column in columns:
