@@ -48,7 +48,7 @@ KINDS: dict[Job, Kind] = {"prompts": Kind.PROMPTS, "web": Kind.DOCUMENTS, "answe
 # In order of preference. `prompt` may also hold turns, as in TRL's format.
 PROMPT_COLUMNS = ("prompt", "instruction", "question", "problem", "query")
 TURN_COLUMNS = ("messages", "conversations")
-LAST_RESORT = "input"  # beside `instruction` it is the second half of the prompt
+LAST_RESORT = "input"  # with `instruction`, it is the second half of the prompt
 RESPONSE_COLUMNS = ("response", "completion", "output", "generation", "solution")
 TEXT_COLUMNS = ("text", "content", "body", "markdown", "page_content")
 OPTIONAL = {
@@ -114,7 +114,7 @@ def find_roles(columns: Iterable[str], wanted: Mapping[str, str], job: str) -> d
         if name := _first(RESPONSE_COLUMNS, free):
             found["response"] = name
         elif not wanted and "messages" not in found and (name := _first(TURN_COLUMNS, free)):
-            found.pop("prompt")  # the turns that end in the answer hold it too
+            found.pop("prompt")  # the turns that end in the answer contain the prompt
             found["messages"] = name
     return found
 
@@ -179,7 +179,7 @@ def read_prompt(
     than a role and content (tool calls, say), `meta` keeps the unchanged column.
     """
     content = Content(meta=rest(values, roles))
-    _read_beside(content, values, roles)
+    _read_extras(content, values, roles)
     if "messages" in roles:
         given = _present(values, roles["messages"])
         _add_turns(content, given, roles["messages"], last="prompt" not in roles)
@@ -196,7 +196,7 @@ def read_prompt(
     return content
 
 
-def _read_beside(content: Content, values: Mapping[str, Any], roles: Mapping[str, str]) -> None:
+def _read_extras(content: Content, values: Mapping[str, Any], roles: Mapping[str, str]) -> None:
     """Reads the system turn, the gold answer and the tests into `content`."""
     system = values.get(roles.get("system", ""))
     if system not in (None, ""):
@@ -218,7 +218,7 @@ def read_answer(
         content.text = _response(_present(values, roles["response"]))
     else:
         content = Content(meta=rest(values, roles))
-        _read_beside(content, values, roles)
+        _read_extras(content, values, roles)
         given = _present(values, roles["messages"])
         _add_turns(content, given, roles["messages"], last=False)
         content.text = _pop_answer(content.turns)

@@ -37,7 +37,7 @@ class ExitCode(IntEnum):
     INFRASTRUCTURE = 3
     """The teacher, the disk or Prefect failed: the same command resumes."""
     LOCKED = 4
-    """Another run holds the run folder."""
+    """Another run is using the run folder."""
     EMPTY = 5
     """The run ended, but no row survived: there is no release."""
     INTERRUPTED = 130

@@ -107,7 +107,9 @@ REJECT = pa.schema(
     [
         *RECORD,
         pa.field("reason", pa.string(), nullable=False),
-        pa.field("by", pa.string(), nullable=False),  # the stage, filter or verifier that judged
+        pa.field(
+            "by", pa.string(), nullable=False
+        ),  # the stage, filter or verifier that rejected it
         pa.field("score", pa.float64()),
         pa.field("raw", pa.string()),  # the unchanged reply or input line, if there was one
     ]

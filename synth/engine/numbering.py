@@ -26,7 +26,7 @@ def numbered_shards(tables: Iterable[pa.Table], rows: int) -> Iterator[Outcome]:
     `reason`. A shard has fewer rows only if it reaches `SHARD_BYTES`.
     """
     repeats = _Repeats()
-    held: list[pa.Table] = []
+    pending: list[pa.Table] = []
     count = size = 0
     for table in tables:
         rest = _with_ids(table, repeats)
@@ -36,19 +36,19 @@ def numbered_shards(tables: Iterable[pa.Table], rows: int) -> Iterator[Outcome]:
             taken = sizes[start - 1] if start else 0
             fills = int(np.searchsorted(sizes, SHARD_BYTES - size + taken)) + 1
             end = min(start + rows - count, fills, len(rest))
-            held.append(rest.slice(start, end - start))
+            pending.append(rest.slice(start, end - start))
             count += end - start
             size += int(sizes[end - 1] - taken)
             start = end
             if count >= rows or size >= SHARD_BYTES:
-                yield _outcome(held)
-                held, count, size = [], 0, 0
-    if held:
-        yield _outcome(held)
+                yield _outcome(pending)
+                pending, count, size = [], 0, 0
+    if pending:
+        yield _outcome(pending)
 
 
-def _outcome(held: list[pa.Table]) -> Outcome:
-    whole = pa.concat_tables(held)
+def _outcome(pending: list[pa.Table]) -> Outcome:
+    whole = pa.concat_tables(pending)
     kept = pc.equal(whole["reason"], "")
     return Outcome(whole.filter(kept).select(RECORD.names), whole.filter(pc.invert(kept)))
 

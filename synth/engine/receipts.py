@@ -47,7 +47,7 @@ class Receipts:
         return StageFolder.of(self.run, index, self.plan.stages[index].name)
 
     def finished(self, index: int, before: Manifest | None) -> Manifest | None:
-        """The stage's manifest, if it fits the settings, the input and the files on disk."""
+        """The stage's manifest; None if it does not fit the settings, input or files on disk."""
         manifest, stage = load_manifest(self.folder(index).manifest), self.plan.stages[index]
         if manifest is None or manifest.fingerprint != self.fingerprint(index, before):
             return None

@@ -139,7 +139,7 @@ async def _who_answers(plan: Plan, run: Path) -> Identity | None:
         async with open_teacher(plan.teacher) as served:
             return served.identity
     except TeacherFault:
-        return None  # the run itself reports it
+        return None  # the run itself will report it
 
 
 @contextlib.contextmanager

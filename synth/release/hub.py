@@ -270,7 +270,7 @@ def explain(
         return InfrastructureFault(fault), reached
     if isinstance(error, ValueError):  # the client rejects the card, paths or revision
         return InputError(f"the Hub does not accept the release: {_clean(str(error))}"), False
-    if isinstance(error, PermissionError):  # Xet's uploader, where its token is refused
+    if isinstance(error, PermissionError):  # Xet's uploader, if its token is refused
         return _refusal(403, None, repo), False
     if isinstance(error, OSError | RuntimeError):  # Xet's uploader, and local files that vanished
         fault = f"the upload to {endpoint} broke off ({type(error).__name__}); {AGAIN}"

@@ -156,14 +156,14 @@ class Write(Sink):
 @contextlib.contextmanager
 def _announced(delivery: Delivery, format_: Format) -> Iterator[None]:
     """Lets the earlier corpus stages prepare for the release, which the block puts in place."""
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as stack:
         lineage = _lineage(delivery.shards, format_) if delivery.corpus else None
         for one in delivery.corpus:
             assert lineage is not None
             release = Release(
                 delivery.run, delivery.fingerprint, one.place, one.kept, one.work, lineage
             )
-            held.enter_context(one.stage.releasing(release))
+            stack.enter_context(one.stage.releasing(release))
         yield
 
 

@@ -71,15 +71,15 @@ def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
     Each table has one chunk, because the writer ends a page at the end of a chunk.
     """
-    held: list[pa.Table] = []
+    pending: list[pa.Table] = []
     rows = 0
     for table in tables:
-        held.append(table)
+        pending.append(table)
         rows += len(table)
         while rows >= ROW_GROUP_ROWS:
-            whole = pa.concat_tables(held)
+            whole = pa.concat_tables(pending)
             yield whole.slice(0, ROW_GROUP_ROWS).combine_chunks()
-            held = [whole.slice(ROW_GROUP_ROWS)]
+            pending = [whole.slice(ROW_GROUP_ROWS)]
             rows -= ROW_GROUP_ROWS
     if rows:
-        yield pa.concat_tables(held).combine_chunks()
+        yield pa.concat_tables(pending).combine_chunks()

@@ -136,7 +136,7 @@ class Client:
         if self._refusals is None:
             return answer
         refused = 400 <= answer.status < 500
-        # a prompt that is too long says nothing about the next one
+        # if one prompt is too long, others may still be accepted
         if not refused or too_long(answer.body.decode("utf-8", "replace")) is not None:
             self._refusals = None
             return answer
@@ -156,7 +156,7 @@ class Client:
         return answer._replace(permanent=False)
 
     def _in_vain(self, result: AttemptResult, attempt: int, since: float) -> bool:
-        """Whether the request itself is at fault. Raises `TeacherFault` if the teacher is."""
+        """Whether to give the request up as at fault. Raises `TeacherFault` if the teacher is."""
         if time.monotonic() - since <= self._patience_s:
             return False
         if self.pool.answered_at <= since:

@@ -365,7 +365,7 @@ def _apart(content: str, reasoning: str | None) -> tuple[str, str | None, bool]:
     opened = OPENED.match(content)
     if opened is None and (reasoning or "</think>" not in content):
         return content, reasoning, True
-    # some chat templates open the tag in the prompt
+    # some chat templates put the opening tag into the prompt
     tag, begin = (opened[1], opened.end()) if opened else ("think", 0)
     inside, closing, text = content[begin:].partition(f"</{tag}>")
     return text.lstrip(), reasoning or inside.strip() or None, bool(closing)

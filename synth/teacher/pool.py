@@ -48,7 +48,7 @@ class Attempt:
     replica: Replica | None = None
     """The replica that it was sent to."""
     post: asyncio.Task[Response] | None = None
-    """The exchange, while it is under way."""
+    """The HTTP exchange, while it is under way."""
     holds_slot: bool = False
     suspicion: Suspicion | None = None
     """None until an engine's death may have caused a result of the request."""

@@ -72,11 +72,11 @@ class Sampling(BaseModel):
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     """Above 0 discourages tokens that are already in the reply."""
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    """Above 0 discourages tokens the more, the more often the reply has them."""
+    """Above 0 discourages tokens in proportion to their number in the reply."""
     stop: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """The reply ends before the first of these texts."""
+    """Texts at which the reply stops. It ends before the first of them."""
     max_tokens: Annotated[int, Field(ge=1)] = 2048
-    """The longest reply, its reasoning included; a longer one is cut, and rejected as
+    """Maximum number of tokens, including reasoning. A longer reply is cut, and rejected as
     `reply_truncated`."""
     retry_max_tokens: Annotated[int, Field(ge=1)] | None = None
     """If a reply was cut off, the request is sent once more with this many tokens."""

@@ -205,30 +205,30 @@ def _opener_end(text: str, prompt: str) -> int:
             break
         if one.words and not one.words.endswith((*ENDS, ":")):
             break  # a verse
-        said = YES.sub("", one.words, count=1) if YES.match(one.words) else one.words
+        claim = YES.sub("", one.words, count=1) if YES.match(one.words) else one.words
         answers = one.words.startswith("yes")  # "Yes, here are …", "Yes, I can write code."
-        eager = (said != one.words and not answers) or waiting or cut > 0 or NOT_ABLE.match(said)
-        if COURTESY.match(said) or COURTESY.match(one.words):
+        eager = (claim != one.words and not answers) or waiting or cut > 0 or NOT_ABLE.match(claim)
+        if COURTESY.match(claim) or COURTESY.match(one.words):
             cut, waiting, offered = one.end, False, False
-        elif OFFERS.search(said) and (eager or _is_own_offer(said)):
+        elif OFFERS.search(claim) and (eager or _is_own_offer(claim)):
             cut, waiting, offered = one.end, False, True
         elif AGREES.fullmatch(one.words):
             if YES_OR_NO.search(prompt):
                 break
             cut = one.end
-        elif HANDS_OVER.match(said) or (
-            eager and not answers and "\n\n" not in text[cut : one.start] and LEADS_IN.match(said)
+        elif HANDS_OVER.match(claim) or (
+            eager and not answers and "\n\n" not in text[cut : one.start] and LEADS_IN.match(claim)
         ):
             cut = one.end
-            if said.endswith(":"):
+            if claim.endswith(":"):
                 break
-        elif not said or (NOT_ABLE.search(said) and not cut):
+        elif not claim or (NOT_ABLE.search(claim) and not cut):
             waiting = True
         else:
             if offered and I_AM.match(one.words):
                 return 0  # the answer is about the assistant
             agreement = AGREES.match(text, one.start)
-            if agreement and re.match(HERE, said):
+            if agreement and re.match(HERE, claim):
                 cut = agreement.end()
             break
     paragraph = text[cut : cut + HEAD_CHARS].partition("\n\n")[0]
@@ -240,11 +240,11 @@ def _opener_end(text: str, prompt: str) -> int:
     return emoji.end() if emoji else cut
 
 
-def _is_own_offer(said: str) -> bool:
+def _is_own_offer(claim: str) -> bool:
     """Whether an offer without a lead-in is the assistant's: it is to "you", follows "As an AI" or
     "I cannot …", or contains "help"."""
-    to_you = I_AM.match(said) and ("you" in said or said.startswith("as a"))
-    return bool(to_you or NOT_ABLE.match(said) or HELPS.match(said))
+    to_you = I_AM.match(claim) and ("you" in claim or claim.startswith("as a"))
+    return bool(to_you or NOT_ABLE.match(claim) or HELPS.match(claim))
 
 
 def _sign_off_start(text: str) -> int:
@@ -302,11 +302,11 @@ def _sentences(text: str, start: int, stop: int) -> Iterator[Sentence]:
 
 
 def _sentence(line: str, offset: int, at: int, end: int) -> Sentence:
-    said = line[at:end]
-    left = len(said) - len(said.lstrip())
-    words = said.strip(" \t*_").lower()
+    raw = line[at:end]
+    indent = len(raw) - len(raw.lstrip())
+    words = raw.strip(" \t*_").lower()
     if not words.isascii():
         words = EMOJI_AROUND.sub("", words).replace("\u2019", "'")
     if words and (CLOSES.search(words) or not WORD_CHARACTER.search(words)):
         words = "-"
-    return Sentence(offset + at + left, offset + at + len(said.rstrip()), words)
+    return Sentence(offset + at + indent, offset + at + len(raw.rstrip()), words)

@@ -1,4 +1,4 @@
-"""Whether a prompt looks like code or like maths."""
+"""Detects prompts about code or maths."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ MOST_SAME_SENTENCES = 0.54  # or lines; choruses are up to 0.41 of a song
 MOST_SAME_ITEMS = 0.35  # in one list
 FEWEST = 5  # sentences, or items of a list
 MOST_BLANK_LINES = 12
-DIGITS = str.maketrans("123456789", "0" * 9)  # a loop that counts is a loop
+DIGITS = str.maketrans("123456789", "0" * 9)  # so that a numbered repetition is detected too
 RULER = re.compile(r"([^\w\s])\1{3,}")  # ----, ====, ....
 BLANK_LINES = re.compile(r"\n{3,}")
 BLANKS = re.compile(r"[^\S\n]{2,}")

@@ -1,4 +1,4 @@
-"""The opening of a text, and of the prompt that it answers, as hashed features for a linear model.
+"""Hashed features of a text's opening and of its prompt's opening, for a linear model.
 
 "How do I kill a Python process?"  "I'm sorry, but I can't help with …"
 ->  i'm | i'm sorry | i'm sorry but | … | _ _ proc | … | how + i'm | how + sorry | …

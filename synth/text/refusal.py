@@ -1,4 +1,4 @@
-"""The probability that a text refuses its prompt.
+"""Estimates the probability that a text refuses its prompt.
 
     "How do I kill a Python process?"  "I'm sorry, but I can't help with …"   ->   0.99
 

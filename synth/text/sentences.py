@@ -15,7 +15,7 @@ from collections.abc import Iterator
 STOPS, WIDE_STOPS = ".!?\u2026", "\u3002\uff01\uff1f\u061f\u06d4\u0964"
 CLOSING = "[\"'\u201d\u2019\u00bb\u300d\u300f)\\]*_]*"
 STOP = re.compile(rf"[{STOPS}]{CLOSING}(?:\s|\Z)|[{WIDE_STOPS}]{CLOSING}")
-"""A full stop or the like, where a sentence may end."""
+"""A full stop or similar mark at which a sentence may end."""
 LAST_STOP = re.compile(rf"[{STOPS}{WIDE_STOPS}]{CLOSING}\s*\Z")
 BOUNDARY = re.compile(rf"[{STOPS}]{CLOSING}\s+(?=[^\sa-z])|[{WIDE_STOPS}]{CLOSING}\s*")
 # a full stop after one of these, or after an initial, does not end a sentence

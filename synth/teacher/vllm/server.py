@@ -93,7 +93,7 @@ class Fleet:
             self._starts[process].clear()
 
     async def lost(self) -> TeacherFault:
-        """Waits until no replica is left, and returns why the last one was given up."""
+        """Waits until no replica is left. Returns the reason why the last one was given up."""
         await self._lost.wait()
         assert self._fault is not None
         return self._fault
