@@ -113,7 +113,7 @@ def test_a_run_folder_of_another_version_is_refused_and_its_release_read(
 
     assert main([*command, "old"]) == ExitCode.INVALID
     assert capsys.readouterr().err == (
-        "synth: another version of synth made old, and this version cannot continue it: choose "
+        "synth: another version of synth made old, so this version cannot continue it: choose "
         "another folder with --out, or delete this one (a release in it can still be read as "
         "input)\n"
     )

@@ -137,11 +137,11 @@ def test_every_mistake_is_reported_at_once(recipe: Path) -> None:
         ("format: messages", "format: text", "`format: text` does not fit answers; choose one of"),
         ("teacher: embedded\n", "", "`evolve` asks a teacher, and the recipe names none; add"),
         ("  - read: {prompts: prompts.jsonl}", "  - read: {prompts: x.jsonl}", "line 4: no file"),
-        ("teacher: embedded", "teacher: qwen", "'qwen' is no address"),
+        ("teacher: embedded", "teacher: qwen", "'qwen' is not an address"),
         (
             "teacher: embedded",
             "teacher: {replicas: 2}",
-            "name the `model` that the run shall launch",
+            "give the `model` to launch",
         ),
         ("name: mine", "name: ../mine", "name is '../mine'"),
         ("[maths]", "[mathss]", "mathss"),
@@ -319,9 +319,12 @@ def test_a_schema_may_be_a_file_beside_the_recipe(recipe: Path) -> None:
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        ("{json_schema: {type: objct}}", "line 6: no JSON schema: at type: 'objct' is not valid"),
+        (
+            "{json_schema: {type: objct}}",
+            "line 6: not a JSON schema: at type: 'objct' is not valid",
+        ),
         ("{json_schema: missing.json}", "line 6: no file or folder 'missing.json'"),
-        ("{json_schema: mine.yaml}", "line 6: .*mine.yaml holds no JSON schema"),
+        ("{json_schema: mine.yaml}", "line 6: .*mine.yaml is not a JSON schema"),
         ("{sampling: {max_tokens: 9, retry_max_tokens: 9}}", "line 6: retry_max_tokens is 9"),
     ],
 )

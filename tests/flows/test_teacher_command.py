@@ -88,7 +88,7 @@ def test_status_shows_what_a_server_tells(
     assert " a token in 0." in row
     assert row.split()[-7:] == ["org/fake", "0.0.fake", "8,192", "5", "4", "25%", "75%"]
     can = {line[:25].strip(): line[25:].strip() for line in abilities[3:]}
-    assert can["several answers a request"] == "no, it takes no notice"
+    assert can["several answers a request"] == "no, it ignores the option"
     assert can["chat-template options"] == "accepted"
     assert can["metrics, prefix cache"] == "yes"
 

@@ -121,7 +121,7 @@ def test_the_funnel_says_how_many_candidates_nobody_judged(
     print_funnel([judged])
     assert "no judge" not in capsys.readouterr().out
     print_funnel([judged, left])
-    assert "decontaminate: 12 rows stayed" in capsys.readouterr().out
+    assert "decontaminate: kept 12 rows" in capsys.readouterr().out
 
 
 def sample(**texts: str) -> dict[str, str]:
