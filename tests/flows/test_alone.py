@@ -94,7 +94,7 @@ def test_redacted_rows_are_kept_and_accounted_for(here: Path) -> None:
 def test_the_same_command_finds_it_done(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["filter", "pages.jsonl", "--with", "length: {min_words: 1}", "--column", "text=page"]
     assert main(command) == main(command) == ExitCode.OK
-    assert "finished before: nothing to do" in capsys.readouterr().err
+    assert "rows, already finished" in capsys.readouterr().err
 
 
 def test_a_run_folder_of_another_version_is_refused_and_its_release_read(
@@ -158,16 +158,19 @@ def test_neighbours_share_a_stage_and_the_order_is_kept() -> None:
             "--with: minhash.threshold is 2, expected at most 1",
         ),
         (["--with", "length: {"], "--with 'length: {'"),
-        (["--with", "3"], "3 is no name"),
-        (["--with", "length", "--column", "page"], "--column 'page' is not like text=body"),
+        (["--with", "3"], "3 is not a name"),
+        (
+            ["--with", "length", "--column", "page"],
+            "--column 'page': expected ROLE=NAME, such as text=body",
+        ),
         (["--with", "length", "--column", "text=nix"], "no column 'nix'"),
-        (["--with", "length", "--column", "txt=page"], "--column: 'txt' is no role of a"),
+        (["--with", "length", "--column", "txt=page"], "--column: unknown role 'txt'"),
         (["--with", "length"], "has no column that is known to hold the prompt"),
         (["--with", "length", "--as", "web"], "has no column that is known to hold the text"),
         (["--with", "length", "--format", "xml"], "--format is 'xml', expected 'jsonl', 'parquet'"),
         (
             ["--with", "echo", "--split", "dev"],
-            "no folder is given, and a split is a part of one: remove `--split dev`",
+            "only a dataset folder has splits, and no folder is given: remove `--split dev`",
         ),
     ],
 )
@@ -185,5 +188,5 @@ def test_what_is_no_file_is_named(here: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_only_names_and_parameters_are_parts() -> None:
-    with pytest.raises(RecipeError, match="is no name"):
+    with pytest.raises(RecipeError, match="is not a name"):
         filter_stages(["length, 3"])

@@ -73,10 +73,10 @@ def test_pairs_are_right_undecided_or_wrong(tmp_path: Path) -> None:
         ([[1]], "line 1: expected an object"),
         ([{"text": "a"}], "line 1: score is None; expected a number from 0 to 5"),
         ([{"text": "a", "score": 6}], "score is 6; expected a number from 0 to 5"),
-        ([{"score": 3}], "neither prompt nor text"),
-        ([{"text": 3, "score": 3}], "text is 3; expected a text"),
+        ([{"score": 3}], "add the graded `prompt` or `text`"),
+        ([{"text": 3, "score": 3}], "text is 3; expected text"),
         ([{"chosen": "a", "rejected": "b"}], "prompt is missing"),
-        ([GRADES[0], PAIRS[0]], "holds pairs and grades"),
+        ([GRADES[0], PAIRS[0]], "holds both pairs and grades"),
         ([GRADES[0], {"text": "a", "score": 1}], "holds answers and documents"),
     ],
 )

@@ -220,7 +220,7 @@ def test_a_finished_run_says_so_without_prefect(
     assert done.returncode == ExitCode.OK, done.stderr
     lines = done.stderr.splitlines()
     assert lines[0] == f"mine: read → distill → dedup → write, teacher {teacher_url}; done"
-    assert lines[-1] == "nothing was left to do in done"
+    assert lines[-1] == "done is already finished; nothing to do"
     assert "funnel" in done.stdout
     assert "dataset: done/release" in done.stdout
     assert shard_bytes(tmp_path / "done") == before
@@ -322,11 +322,11 @@ def test_recipes_and_schema_tell_what_there_is(
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        (["chek", "quickstart"], "there is no 'chek'; did you mean 'check'?"),
-        (["show", "."], ". is no run folder; runs are under outputs/, one folder each"),
+        (["chek", "quickstart"], "unknown command 'chek'; did you mean 'check'?"),
+        (["show", "."], ". is not a run folder; runs are under outputs/, one folder each"),
         (
             ["serve", "quickstart", "--cron", "0 3 * * *", "--timezone", "Mars/X"],
-            "unknown time zone 'Mars/X'; expected a name like Europe/Berlin, or UTC",
+            "unknown time zone 'Mars/X'; expected a name such as Europe/Berlin or UTC",
         ),
         (["check", "wrong.yaml"], "no column 'Qestion' for the prompt"),
     ],

@@ -241,7 +241,10 @@ def test_schedules_fire_served_and_deployed(api: Api, tmp_path: Path, teacher_ur
 
 @pytest.mark.parametrize(
     ("option", "told"),
-    [("--cron=every day", "--cron 'every day' is no schedule"), ("--timezone=Mars", "'Mars'")],
+    [
+        ("--cron=every day", "--cron 'every day' is not a valid schedule"),
+        ("--timezone=Mars", "'Mars'"),
+    ],
 )
 def test_a_wrong_schedule_is_told(
     api: Api,

@@ -33,7 +33,7 @@ def test_gold_answers_without_a_mark_are_hinted_at(
 ) -> None:
     path = recipe(tmp_path, [GOLD, OPEN])
     [told] = hints(load_recipe(path))
-    assert told.startswith("1 of the first 2 prompts have a gold answer, and nothing asks")
+    assert told.startswith("1 of the first 2 prompts have a gold answer, but nothing asks")
     assert main(["check", path]) == 0
     assert f"hint: {told}" in capsys.readouterr().out
 

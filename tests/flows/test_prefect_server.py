@@ -50,7 +50,7 @@ def test_cache_that_cannot_be_written_is_a_clear_error(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SYNTH_CACHE", str(tmp_path / "file"))
-    with pytest.raises(InfrastructureFault, match=r"file \(SYNTH_CACHE\)"):
+    with pytest.raises(InfrastructureFault, match=r"file: .*set SYNTH_CACHE"):
         template(pytest.fail)
 
 

@@ -75,7 +75,8 @@ def test_a_page_in_no_folder_is_refused_before_anything_runs(
 ) -> None:
     assert main(["preview", recipe, "--html", "nowhere/page.html"]) == ExitCode.INVALID
     assert (
-        capsys.readouterr().err == "synth: --html nowhere/page.html: there is no folder nowhere\n"
+        capsys.readouterr().err
+        == "synth: --html nowhere/page.html: folder nowhere does not exist\n"
     )
 
 

@@ -213,7 +213,7 @@ def test_the_speed_is_not_flattered_by_the_replies_of_an_earlier_run(clock: Cloc
 def test_a_skipped_stage_says_so(clock: Clock) -> None:
     out = io.StringIO()
     ConsoleProgress(out).stage_ends(ended(1_234, 5), skipped=True)
-    assert out.getvalue() == "03-distill       1,234 rows, finished before: nothing to do\n"
+    assert out.getvalue() == "03-distill       1,234 rows, already finished\n"
 
 
 def test_rows_that_were_made_count(clock: Clock) -> None:

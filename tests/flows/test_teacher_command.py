@@ -150,7 +150,7 @@ def test_start_keeps_the_teacher_up_until_it_is_stopped(tmp_path: Path, mark: st
     _, said = child.communicate(timeout=20)
     assert child.returncode == ExitCode.OK, said
     assert f"synth run mine.yaml --teacher {url}" in said
-    assert said.endswith("the teacher is ended\n")
+    assert said.endswith("the teacher has stopped\n")
     assert not alive(mark)
     assert (tmp_path / "logs/teacher-1.log").is_file()
 
@@ -159,7 +159,7 @@ def test_start_needs_a_recipe_that_launches(capsys: pytest.CaptureFixture[str]) 
     served = "--set=teacher=http://127.0.0.1:9/v1"
     assert main(["teacher", "start", "distill-answers", served]) == ExitCode.INVALID
     said = capsys.readouterr().err
-    assert "distill-answers starts no teacher; expected `teacher: {model: …}` without" in said
+    assert "distill-answers does not launch a teacher; set `teacher: {model: …}` without" in said
 
 
 def test_a_recipe_with_a_launched_teacher_runs_and_leaves_none(tmp_path: Path, mark: str) -> None:

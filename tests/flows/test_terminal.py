@@ -139,7 +139,7 @@ def test_a_sample_has_two_lines_its_id_and_its_verdicts(
     assert lines[1].startswith("          So. So.")
     assert lines[1].endswith("…  [maths: pass]")
     assert len(lines[1]) <= 60
-    assert lines[2] == "a whole row, from seed to release: synth trace 1f3a9c02"
+    assert lines[2] == "to see how a row was made: synth trace 1f3a9c02"
 
 
 def test_a_sample_without_a_prompt_shows_its_source(capsys: pytest.CaptureFixture[str]) -> None:
@@ -197,7 +197,7 @@ def test_an_unfinished_run_tells_how_far_it_is(
     print_state(tmp_path, HISTORY[:1])
     assert capsys.readouterr().out == (
         "\nunfinished: 01-evolve has 3 shards done.\n"
-        "Run the recipe again to go on: what is done is kept.\n"
+        "Run the recipe again to resume; finished shards are kept.\n"
         f"rejected rows: synth show {tmp_path} --rejected\n"
     )
     print_state(tmp_path / "nothing", [])

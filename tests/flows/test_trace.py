@@ -143,7 +143,7 @@ def test_the_beginning_of_an_id_is_enough_where_it_is_the_only_one(tmp_path: Pat
     assert traced(tmp_path, ids[0][:10]).found.record["id"] == ids[0]
     with pytest.raises(InputError, match="too short"):
         traced(tmp_path, "ab")
-    with pytest.raises(InputError, match=r"no record of .* begins with 'zzzz'"):
+    with pytest.raises(InputError, match=r"no record id in .* begins with 'zzzz'"):
         traced(tmp_path, "zzzz")
 
 
@@ -153,7 +153,7 @@ def test_what_cannot_be_rendered_any_more_is_said_and_the_rest_is_shown(tmp_path
     record = next(row for row in answers if row["trail"][1]["stage"] == "evolve")
     shutil.rmtree(tmp_path / "01-evolve/journal")
     found = traced(tmp_path, record["id"])
-    assert "evolve: its journal" in found.changed
+    assert "evolve: the journal" in found.changed
     assert list(found.exchanges) == [record["trail"][-1]["request"]]
     journal = sorted((tmp_path / "02-distill/journal").glob("*.sqlite"))
     for path in journal:
@@ -238,7 +238,7 @@ def test_a_row_that_a_filter_rejects_is_told(
 
 def test_a_row_beyond_the_input_is_told(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prompts", recipe, "--row", "8"]) == ExitCode.INVALID
-    assert "there is no row 8: the input has 7 that can be read" in capsys.readouterr().err
+    assert "--row 8: the input has only 7 readable rows" in capsys.readouterr().err
 
 
 def test_control_characters_do_not_reach_the_terminal(

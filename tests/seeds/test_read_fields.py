@@ -29,7 +29,7 @@ def test_one_path_and_a_list_of_paths_are_both_recipes():
     [{}, {"prompts": []}, {"prompts": "a.jsonl", "web": "b.md"}, {"web": "a", "answers": "b"}],
 )
 def test_exactly_one_of_prompts_web_and_answers_is_given(fields):
-    with pytest.raises(ValidationError, match="exactly one of `prompts`, `web` and `answers`"):
+    with pytest.raises(ValidationError, match="exactly one of `prompts`, `web` or `answers`"):
         Read(**fields)
 
 
@@ -38,7 +38,7 @@ def test_exactly_one_of_prompts_web_and_answers_is_given(fields):
     [
         ({"prompts": "a", "columns": {"text": "body"}}, "known: answer, entry_point, mess"),
         ({"web": "a", "columns": {"prompt": "body"}}, "known: text, title, url"),
-        ({"web": "a", "columns": {"body": "text"}}, "role comes first: `text: body`"),
+        ({"web": "a", "columns": {"body": "text"}}, "write the role first: `text: body`"),
         ({"web": "a", "format": "text", "columns": {"text": "body"}}, "plain text has no columns"),
         (
             {"web": "a", "format": "xml"},

@@ -44,7 +44,7 @@ def test_dataset_folder_is_read_without_its_readme(tmp_path, write, read):
 def test_splits_of_a_folder_are_never_mixed(write, read, tmp_path, names):
     for name in names:
         write(f"set/{name}.jsonl", ROW.replace("x", name))
-    with pytest.raises(InputError, match=r"has the splits .*say which to read"):
+    with pytest.raises(InputError, match=r"has the splits .*choose one with"):
         Read(prompts=tmp_path / "set").files()
     assert read(prompts=tmp_path / "set", split="train").prompts == [names[0]]
     with pytest.raises(InputError, match="it does not have `split: dev`"):
@@ -105,10 +105,10 @@ def test_unknown_extension_is_refused_with_the_known_ones(write, name, message):
 
 def test_folder_without_a_readable_file_is_refused(write, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="it holds nothing"):
+    with pytest.raises(InputError, match="it has nothing"):
         Read(prompts=tmp_path / "empty").files()
     write("pdf/a.pdf", "%PDF")
-    with pytest.raises(InputError, match=r"it holds 1 x \.pdf"):
+    with pytest.raises(InputError, match=r"it has 1 x \.pdf"):
         Read(web=tmp_path / "pdf").files()
 
 
@@ -145,5 +145,5 @@ def test_file_named_twice_is_refused(write, tmp_path):
 
 def test_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "a.jsonl")
-    with pytest.raises(InputError, match="neither a file nor a folder"):
+    with pytest.raises(InputError, match="not a regular file or folder"):
         Read(prompts=tmp_path / "a.jsonl").files()

@@ -54,5 +54,5 @@ def test_empty_file_by_name_is_refused(write):
 
 
 def test_plain_text_has_no_columns(write):
-    with pytest.raises(InputError, match="plain text, so it has no columns"):
+    with pytest.raises(InputError, match="plain text and has no columns"):
         next(Read(web=write("a.md", "x"), columns={"text": "text"}).shards(10))
