@@ -10,7 +10,7 @@ from flows.prefect_server import PrefectUnreachable, await_answer, started, temp
 from synth.errors import InfrastructureFault
 
 
-def test_a_port_of_vllm_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_of_vllm_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = []
 
     def listener(port: int) -> SimpleNamespace:

@@ -1,4 +1,4 @@
-"""`synth preview` shows one input row whole and the others briefly, also where no row is left."""
+"""`synth preview` shows one input row whole and the others briefly, even if no row is left."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_a_good_recipe_is_a_plan(recipe: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_shipped_recipe_is_right_and_says_what_it_does(path: Path) -> None:
+def test_every_shipped_recipe_is_valid_and_has_a_description(path: Path) -> None:
     plan = load_recipe(path.stem)
     assert plan.name == path.stem
     assert plan.recipe["description"]
@@ -293,7 +293,7 @@ def test_a_wrong_role_is_reported_with_the_nearest(
         ("{limit: [2]}", "stages.read.limit is [2], expected a whole number"),
     ],
 )
-def test_a_value_of_no_kind_that_is_taken_has_one_line(
+def test_a_value_of_a_wrong_type_is_reported_in_one_line(
     recipe: Path, written: str, expected: str
 ) -> None:
     recipe.write_text(

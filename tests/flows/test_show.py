@@ -1,4 +1,4 @@
-"""`synth show --rejected` shows why rows left; a folder that is no run is refused."""
+"""`synth show --rejected` shows why rows were rejected; a folder without a run is refused."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_an_unknown_reason_is_refused_with_those_of_the_run(
 
 
 @pytest.mark.parametrize("options", [[], ["--rejected"]])
-def test_a_folder_that_is_no_run_is_refused(
+def test_a_folder_without_a_run_is_refused(
     tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["show", str(tmp_path), *options]) == ExitCode.INVALID

@@ -102,7 +102,7 @@ def test_page_damaged_in_the_middle_is_refused(tmp_path):
         list(Read(web=path).shards(1000))
 
 
-def test_column_name_that_is_no_text_is_refused(tmp_path):
+def test_invalid_utf8_in_a_column_name_is_refused(tmp_path):
     path = tmp_path / "a.arrow"
     with pa.ipc.new_stream(str(path), pa.schema([("text", pa.string())])) as writer:
         writer.write_table(pa.table({"text": ["x"]}))

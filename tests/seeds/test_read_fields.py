@@ -1,4 +1,4 @@
-"""What a recipe may say of `read`, and that saying it costs next to nothing."""
+"""The settings of `read`, and that validating them is cheap."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_exactly_one_of_prompts_web_and_answers_is_given(fields):
         ({"web": "a", "limits": 5}, "limits"),
     ],
 )
-def test_wrong_field_is_told_with_the_choices(fields, message):
+def test_wrong_field_is_reported_with_the_choices(fields, message):
     with pytest.raises(ValidationError, match=message):
         Read(**fields)
 

@@ -75,7 +75,7 @@ def test_a_page_that_is_too_long_is_set_aside(write, read):
 
 
 @pytest.mark.usefixtures("extra")
-def test_a_damaged_archive_is_told(write, read):
+def test_a_damaged_archive_is_reported(write, read):
     with pytest.raises(InputError, match="is not a valid WARC file"):
         read(web=write("crawl.warc", b"not an archive\n" * 9))
 
@@ -85,7 +85,7 @@ def test_web_pages_are_no_prompts(write, read):
         read(prompts=write("tides.html", PAGE))
 
 
-def test_a_missing_library_is_told_with_what_to_install(write, read, monkeypatch):
+def test_a_missing_library_is_reported_with_the_install_command(write, read, monkeypatch):
     monkeypatch.setitem(sys.modules, "trafilatura", None)
     with pytest.raises(
         InputError, match=r"trafilatura, which is not installed.*pip install .*\[web\]"
