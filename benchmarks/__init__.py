@@ -1,1 +1,1 @@
-"""One command each: `python -m benchmarks.NAME` prints a table and, last, one line of JSON."""
+"""Benchmarks: `python -m benchmarks.NAME` prints a table, then a line of JSON per result."""

@@ -1,8 +1,8 @@
 """Lists the benchmarks, or runs all of them and writes their results into docs/benchmarks.md.
 
 python -m benchmarks --list
-python -m benchmarks --all           15 minutes at most, on a machine that does nothing else
-python -m benchmarks.heuristics      one of them; `--help` shows its sizes
+python -m benchmarks --all           at most 15 minutes; needs an otherwise idle machine
+python -m benchmarks.heuristics      runs one; `--help` shows its sizes
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HEAD = ("benchmark", "figure", "unit", "peer or limit", "its figure", "ratio", "
 
 
 def benchmarks() -> dict[str, str]:
-    """Each benchmark and what it measures: the files that have a `main` and train nothing."""
+    """Maps each benchmark (files with a `main` that do not train) to its docstring's first line."""
     found = {}
     for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
         module = ast.parse(path.read_text(encoding="utf-8"))
@@ -41,11 +41,13 @@ def benchmarks() -> dict[str, str]:
 
 
 def run(name: str, limit_s: float) -> list[dict[str, Any]]:
-    """The results of a benchmark; where it gives none, one that says why."""
+    """The results of a benchmark; if it fails or is skipped, one result with the reason."""
     if limit_s <= 0:
-        return [{"name": name, "reason": f"not run: {ALL_S / 60:.0f} minutes are over"}]
+        return [
+            {"name": name, "reason": f"not run: the {ALL_S / 60:.0f} minutes of --all are over"}
+        ]
     command = [sys.executable, "-m", f"benchmarks.{name}"]
-    # files, not pipes: what outlives the benchmark could hold a pipe open
+    # files, not pipes: a process that outlives the benchmark could keep a pipe open
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=out, stderr=err, start_new_session=True
@@ -59,15 +61,15 @@ def run(name: str, limit_s: float) -> list[dict[str, Any]]:
             process.wait()
         for file in (out, err):
             file.seek(0)
-        output, said = out.read().decode(), err.read().decode().strip()
-    print(output, said, sep="\n", flush=True)
+        output, errors = out.read().decode(), err.read().decode().strip()
+    print(output, errors, sep="\n", flush=True)
     if process.returncode:
-        return [{"name": name, "reason": ": ".join([why, *said.splitlines()[-1:]])}]
+        return [{"name": name, "reason": ": ".join([why, *errors.splitlines()[-1:]])}]
     return [json.loads(line) for line in output.splitlines() if line.startswith('{"name": ')]
 
 
 def line(result: dict[str, Any]) -> str:
-    """A line of the table in Markdown."""
+    """The result as a row of the Markdown table."""
     cells = [result["name"], result.get("reason", "")]
     if "figure" in result:
         goal = result["goal"]
@@ -88,14 +90,14 @@ def line(result: dict[str, Any]) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three digits, and all in front of the point."""
+    """The value with three significant digits, or with all digits before the point."""
     if value is None:
         return ""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def write(page: Path, results: list[dict[str, Any]]) -> None:
-    """Replaces the table of the page."""
+    """Replaces the table between the two marks of the page."""
     before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     day = datetime.now().astimezone().date().isoformat()
@@ -105,7 +107,7 @@ def write(page: Path, results: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Lists or runs."""
+    """Lists the benchmarks, or runs them all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--list", action="store_true", help="list the benchmarks (the default)")
@@ -121,7 +123,7 @@ def main() -> None:
         print(f"--- {count} of {len(found)}, after {spent_s:.0f} s: {name}", flush=True)
         results += run(name, min(EACH_S, ALL_S - spent_s))
     write(PAGE, results)
-    print(f"--- {time.monotonic() - started:.0f} s in all; {PAGE} has the table")
+    print(f"--- finished after {time.monotonic() - started:.0f} s; the table is in {PAGE}")
 
 
 if __name__ == "__main__":

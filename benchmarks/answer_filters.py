@@ -1,7 +1,7 @@
-"""How well `distill-answers` tells good real answers from those that should leave, `trim` first.
+"""Precision and recall of the filters of `distill-answers` on real answers, after `trim`.
 
-Answers of 31 models to AlpacaEval, labelled blind by reading, weighted to the population, with an
-interval by resampling prompts. What is trained is judged by models that have not seen the prompt.
+Answers of 31 models to AlpacaEval were labelled blind. Figures are weighted to all answers, with
+intervals from resampled prompts. Trained filters are cross-validated over prompts.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def filters() -> Quality:
 
 
 def trimmed(rows: Sequence[Row]) -> Batch:
-    """The rows as the filters of the recipe get them."""
+    """The rows after `trim`, as the recipe's filters get them."""
     records = [
         new_record(prompt=row["prompt"], text=row["response"], source=str(place))
         for place, row in enumerate(rows)
@@ -55,7 +55,7 @@ def trimmed(rows: Sequence[Row]) -> Batch:
 
 
 def reasons(batch: Batch, refusals: Sequence[float] | None = None) -> list[str | None]:
-    """Why each row leaves, if it does; `refusals` are scores in place of the shipped model's."""
+    """The reason for each row, None if kept; `refusals` replace the shipped model's scores."""
     first: list[str | None] = [None] * len(batch)
     for entry in filters().filters:
         found = entry.part.judge(batch).reasons
@@ -66,7 +66,7 @@ def reasons(batch: Batch, refusals: Sequence[float] | None = None) -> list[str |
 
 
 def totals(weights: np.ndarray, bad: np.ndarray, left: np.ndarray) -> Totals:
-    """What `Totals` says, of rows that are bad or not, and left or not."""
+    """The totals; `bad` rows should be rejected, `left` rows were."""
     right = weights[bad & left].sum()
     lost = weights[~bad & left].sum()
     return Totals(
@@ -75,7 +75,7 @@ def totals(weights: np.ndarray, bad: np.ndarray, left: np.ndarray) -> Totals:
 
 
 def intervals(rows: Sequence[Row], bad: np.ndarray, left: np.ndarray) -> list[tuple[float, float]]:
-    """From the 2.5th to the 97.5th percentile of each total, prompts resampled."""
+    """The 2.5th and 97.5th percentiles of each total, over resampled prompts."""
     weights = np.array([row["weight"] for row in rows])
     by_prompt = defaultdict(list)
     for place, row in enumerate(rows):
@@ -92,7 +92,7 @@ def intervals(rows: Sequence[Row], bad: np.ndarray, left: np.ndarray) -> list[tu
 
 
 def kind(row: Row, reason: str | None) -> str:
-    """What kind of error the row is."""
+    """A name for the error of this row."""
     if reason:
         return f"good, but {reason}"
     named = [
@@ -123,22 +123,22 @@ def main() -> None:
         f"{(bad & left).sum()} of {bad.sum()}",
         f"{(~bad & left).sum()} of {(~bad).sum()}",
     )
-    names = ("of what leaves deserves it", "of what should leave does", "of good answers are lost")
+    names = ("precision of the rejections", "recall of bad answers", "good answers lost")
     table(
-        ["weighted share", "", "95 % of resamples", "rows"],
+        ["weighted share", "", "95 % interval", "rows"],
         [
             [name, f"{share:.3f}", f"{low:.3f} to {high:.3f}", count]
             for name, share, (low, high), count in zip(names, total, between, counts, strict=True)
         ],
     )
     stuck = np.array([row["degenerate"] != "no" for row in rows])
-    print(f"\n{(stuck & left).sum()} of {stuck.sum()} loops and garbage found")
+    print(f"\n{(stuck & left).sum()} of {stuck.sum()} loops and garbage answers rejected")
     by_reason = Counter(
         (reason, row["keep"] == "drop") for row, reason in zip(rows, why, strict=True)
     )
     of_reasons = sorted({reason for reason in why if reason})
     table(
-        ["reason", "deserved", "not"],
+        ["reason", "bad answers", "good answers"],
         [[one, str(by_reason[one, True]), str(by_reason[one, False])] for one in of_reasons],
     )
     errors: dict[str, float] = defaultdict(float)
@@ -147,7 +147,7 @@ def main() -> None:
         if wrong:
             errors[kind(row, reason)] += row["weight"]
             many[kind(row, reason)] += 1
-    print("\nthe most frequent errors that remain:")
+    print("\nthe most frequent remaining errors:")
     ranked = sorted(errors, key=lambda one: -errors[one])[:10]
     table(
         ["error", "weight", "rows"], [[one, f"{errors[one]:.0f}", str(many[one])] for one in ranked]
@@ -156,9 +156,9 @@ def main() -> None:
     for model in GOOD_MODELS:
         answers = labelled(folder / f"answers_{model}.jsonl", SOURCE)
         why, seconds = timed(lambda answers=answers: reasons(trimmed(answers)))
-        gone, speed = sum(reason is not None for reason in why), len(answers) / seconds
-        leaving[model] = gone / len(answers)
-        share = f"{gone} of {len(answers)} leave ({leaving[model]:.1%})"
+        dropped, speed = sum(reason is not None for reason in why), len(answers) / seconds
+        leaving[model] = dropped / len(answers)
+        share = f"{dropped} of {len(answers)} rejected ({leaving[model]:.1%})"
         print(f"{model}: {share}, {speed:.0f} rows per CPU second")
     for name in CASES:
         cases = labelled(folder / "cases" / f"{name}.jsonl", "this project")
@@ -169,13 +169,13 @@ def main() -> None:
         ]
         print(f"{name}: {len(cases) - len(wrong)} of {len(cases)} right")
         for row, reason in wrong:
-            print(f"  should {row['right']}, {reason or 'stays'}: {row['response'][:70]!r}")
+            print(f"  expected {row['right']}, got {reason or 'keep'}: {row['response'][:70]!r}")
     xstest = figures(trained, scores, "xstest", THRESHOLD)
     print(f"XSTest by cross-validation over prompts: F1 {xstest.f1:.3f} {xstest}")
     result(
         "answer_filters",
         total.precision,
-        "share of what leaves that deserves it",
+        "share of rejected answers that are bad",
         ("the filters of 0.1.0", 0.19),
         0.9,
         recall=total.recall,

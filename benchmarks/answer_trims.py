@@ -1,7 +1,7 @@
-"""How well `trim` finds the openers and sign-offs that readers labelled in real answers.
+"""Precision and recall of `trim` on the openers and sign-offs that readers labelled in answers.
 
-A boundary within 3 characters of the labelled one matches. Bare lead-ins, well-wishes and hints at
-changes count neither way. A match counts once; a boundary elsewhere is wrong, and also a miss.
+A cut matches if it ends within 3 characters of the label. Any other cut counts as wrong, and also
+as a miss if there is a label. Lead-ins, well-wishes and hints at changes are left out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SETS = ("gpt-3.5-turbo-0613", "Mistral-7B-Instruct-v0.2", "vicuna-7b")
 
 
 class TrimFigures(NamedTuple):
-    """The figures of one end, and its errors: what is labelled, and what was cut."""
+    """The figures for one end of the answers; each error is a pair of labelled and cut text."""
 
     end: str
     figures: Figures
@@ -30,7 +30,7 @@ class TrimFigures(NamedTuple):
 
 
 def report(rows: Sequence[dict[str, Any]]) -> tuple[TrimFigures, TrimFigures]:
-    """Openers and sign-offs, compared with the labels."""
+    """Compares cut openers and sign-offs with the labels."""
     cuts = [Trim().trimmed(row["response"], row["prompt"]) for row in rows]
     return (
         _compare("opener", rows, [cut.opener for cut in cuts]),

@@ -1,4 +1,4 @@
-"""Clients in processes of their own that ask a fake teacher in another process."""
+"""Runs clients that ask a fake teacher, each in a separate process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLIENTS = {
 
 
 class Measured(NamedTuple):
-    """What a client cost, and how it kept the server busy."""
+    """The costs of a client, and how busy it kept the server."""
 
     cpu_s: float
     peak_mb: float
@@ -34,18 +34,18 @@ class Measured(NamedTuple):
 
 @contextmanager
 def fake_server(mean_ms: float, sigma: float = 0.0) -> Iterator[tuple[str, dict[str, float]]]:
-    """A server of its own: its address, and a tally that is filled when the block ends."""
+    """Serves a fake teacher; yields its address, and a tally that is filled when the block ends."""
     tally: dict[str, float] = {}
     with process(mean_ms, sigma) as (server, url):
         yield url, tally
-        said, _ = server.communicate("")
-        tally.update(json.loads(said.splitlines()[-1]))
+        output, _ = server.communicate("")
+        tally.update(json.loads(output.splitlines()[-1]))
 
 
 def ask(
     client: str, records: int, concurrency: int, mean_ms: float, sigma: float = 0.0
 ) -> Measured:
-    """One of `CLIENTS` asks for so many records."""
+    """Measures one of `CLIENTS` while it requests this many records."""
     with fake_server(mean_ms, sigma) as (url, tally):
         started = time.time()
         cost = elsewhere(CLIENTS[client], url=url, records=records, concurrency=concurrency)

@@ -1,7 +1,7 @@
-"""The client's memory at 200,000 prompts over that at 10,000: a run holds shards, not datasets.
+"""Peak memory of the client for 200,000 prompts, compared with 10,000.
 
-The distill stage in a process of its own against a fake teacher. Both peaks include imports and
-pools; the difference is what a prompt costs.
+The distill stage runs in a separate process against a fake teacher. Both peaks include imports and
+pools, so their difference is the cost of the additional prompts.
 """
 
 from __future__ import annotations

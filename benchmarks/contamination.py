@@ -1,7 +1,7 @@
-"""How many rephrased test items tiers 1 and 2 of `decontaminate` find, and what the rest costs.
+"""Share of rephrased test items that tiers 1 and 2 of `decontaminate` find; false positives.
 
-Items of GSM8K and HumanEval that a model rephrased (llm-decontaminator, arXiv:2311.04850), against
-the items themselves; then our own word problems, which are none of them, under a judge that knows.
+The positives are items of GSM8K and HumanEval that a model rephrased (llm-decontaminator,
+arXiv:2311.04850). The negatives are our own word problems, with a judge that is always right.
 `--data` is a folder with gsm8k_test.jsonl, humaneval.jsonl, rephrased_gsm8k.jsonl and
 rephrased_humaneval_python.jsonl.
 """
@@ -54,7 +54,7 @@ def rephrased(data: Path, name: str) -> list[str]:
 
 
 def candidates(finding: Match) -> list[int]:
-    """The items that tier 1 found, or that tier 3 would be asked about."""
+    """The item that tier 1 found, and the items that tier 3 would ask the judge about."""
     assert SETTINGS.judge is not None
     near = finding.near[: SETTINGS.judge.most]
     found = [one.item for one in near if one.similarity >= SETTINGS.candidate]
@@ -62,8 +62,8 @@ def candidates(finding: Match) -> list[int]:
 
 
 def originals(index: Index, name: str, texts: Sequence[str]) -> list[int]:
-    """The item that each text rephrases. Both files are in the benchmark's order; where one has
-    fewer rows, the increasing assignment of the greatest likeness in all is taken."""
+    """The item that each text rephrases. Both files are in the benchmark's order. If there are
+    fewer texts than items, takes the increasing assignment with the greatest total likeness."""
     own = [item for item, (owner, _) in enumerate(index.owners) if owner == name]
     if len(own) == len(texts):
         return own
@@ -87,7 +87,7 @@ def originals(index: Index, name: str, texts: Sequence[str]) -> list[int]:
 
 
 def found_rate(index: Index, data: Path, name: str) -> float:
-    """The share of the rephrased items, empty ones left out, whose original is a candidate."""
+    """The share of non-empty rephrased items whose original is a candidate."""
     texts = rephrased(data, name)
     owners = originals(index, name, texts)
     findings = index.look([[text] for text in texts], SETTINGS.judge.most if SETTINGS.judge else 1)
@@ -100,8 +100,8 @@ def found_rate(index: Index, data: Path, name: str) -> float:
 
 
 def flagged_rate(index: Index, texts: Sequence[str]) -> tuple[float, float]:
-    """Of texts that hold no item: the share that leaves though the judge says no to every item, and
-    how many questions per text the judge is asked."""
+    """For texts without items: the share that is rejected although the judge always says no, and
+    the number of questions to the judge per text."""
     findings = index.look([[text] for text in texts], SETTINGS.judge.most if SETTINGS.judge else 1)
     hits = sum(finding.hit is not None for finding in findings)
     asked = sum(len(candidates(finding)) for finding in findings if finding.hit is None)
@@ -130,15 +130,15 @@ def main() -> None:
         ],
     )
     print(
-        f"\n{len(negatives)} word problems that are no items: {flagged:.2%} flagged under a judge "
-        f"that knows (goal: under {FLAGGED_GOAL:.0%}), {asked:.2f} questions to the judge a row, "
+        f"\n{len(negatives)} word problems that are not items: {flagged:.2%} rejected with a judge "
+        f"that always says no (goal: under {FLAGGED_GOAL:.0%}); {asked:.2f} questions per row, "
         f"{per_second:.0f} rows per CPU second"
     )
     for name, rate in found.items():
         unit, peer = f"share of rephrased {name} items found", ("n-grams alone", by_ngrams[name])
         result("contamination", rate, unit, peer, SETS[name][3])
     limit = ("limit", FLAGGED_GOAL)
-    unit = "share of other word problems flagged"
+    unit = "share of other word problems rejected"
     more = {"judge_questions": asked, "rows_per_cpu_s": per_second}
     result("contamination", flagged, unit, limit, FLAGGED_GOAL, "lower", **more)
 

@@ -1,7 +1,7 @@
-"""Documents for benchmarks: the same for the same numbers, with known near-duplicates.
+"""Generates documents for benchmarks, with known near-duplicates; deterministic.
 
-Words are made of syllables and drawn by Zipf's law. Nothing here resembles a real text, so nothing
-but speed and agreement with a reference is measured on it.
+Words are made of syllables and drawn by Zipf's law. The documents do not resemble real texts, so
+use them only to measure speed and agreement with a reference.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MOST_CHANGES = 9
 
 @cache
 def vocabulary() -> list[str]:
-    """Words, the most frequent first."""
+    """All words, the most frequent first."""
     rng = random.Random(0)
     syllables = [a + b for a in "bcdfghklmnprstvw" for b in ("a", "e", "i", "o", "u", "ar", "en")]
     made = {"".join(rng.choices(syllables, k=rng.randint(1, 3))) for _ in range(20_000)}
@@ -42,7 +42,7 @@ def vocabulary() -> list[str]:
 
 
 def drawn(rng: np.random.Generator, count: int) -> list[str]:
-    """Words of running text."""
+    """This many words, drawn by frequency."""
     words = vocabulary()
     ranks = np.exp(rng.random(count) * np.log(len(words))).astype(np.int64) - 1
     return [words[rank] for rank in ranks.tolist()]
@@ -64,13 +64,13 @@ def near_duplicates(count: int, seed: int = 0, words: int = 150) -> Iterator[tup
             yield " ".join(text), of
             continue
         text = drawn(rng, words)
-        if len(originals) < 50_000:  # of which there are copies: memory stays bounded
+        if len(originals) < 50_000:  # only these are copied, so that memory stays bounded
             originals.append((number, text))
         yield " ".join(text), -1
 
 
 def write_near_duplicates(file: Path, rows: int, words: int = 150) -> None:
-    """The documents as Parquet: their numbers, texts, and what each was copied from (-1)."""
+    """Writes documents as Parquet: number, text, and the number of the original (-1 if none)."""
     schema = pa.schema({"number": pa.int64(), "text": pa.string(), "of": pa.int64()})
     made = ((n, text, of) for n, (text, of) in enumerate(near_duplicates(rows, words=words)))
     with pq.ParquetWriter(file, schema) as writer:
@@ -80,14 +80,14 @@ def write_near_duplicates(file: Path, rows: int, words: int = 150) -> None:
 
 
 def pages(count: int, seed: int = 0, words: int = 125) -> list[str]:
-    """Pages with lines, lists, marks, repeated phrases and the other things that rules look for."""
+    """Pages with the lines, lists, symbols and repeated phrases that the rules look for."""
     rng = np.random.default_rng(seed)
     pick = random.Random(seed)
     return [page(rng, pick, words) for _ in range(count)]
 
 
 def page(rng: np.random.Generator, pick: random.Random, words: int) -> str:
-    """One of them; about one in two breaks some rule."""
+    """One page; about half of the pages break a rule."""
     text = drawn(rng, max(0, int(pick.gauss(words, words / 4))))
     for _ in range(pick.randrange(12)):
         text.insert(pick.randrange(len(text) + 1), pick.choice(ODD_WORDS))
@@ -101,12 +101,12 @@ def page(rng: np.random.Generator, pick: random.Random, words: int) -> str:
     parts: list[str] = []
     while text:
         size = max(1, int(pick.gauss(sentence, 3)))
-        said, text = " ".join(text[:size]), text[size:]
+        chunk, text = " ".join(text[:size]), text[size:]
         if pick.random() < 0.03:
-            said = pick.choice(("- ", "• ", "# ", "  ")) + said
+            chunk = pick.choice(("- ", "• ", "# ", "  ")) + chunk
         if pick.random() < 0.003:
-            said = f"{said} {pick.choice(RARE)}"
-        parts.append(said[:1].upper() + said[1:] + pick.choice(ENDS))
+            chunk = f"{chunk} {pick.choice(RARE)}"
+        parts.append(chunk[:1].upper() + chunk[1:] + pick.choice(ENDS))
         parts.append(pick.choice(BREAKS) if pick.random() < breaks else " ")
     made = "".join(parts)
     if pick.random() < 0.08:

@@ -1,9 +1,9 @@
-"""Many rows through `quality` and `dedup`: the peak of memory, and rows per CPU second.
+"""Peak memory and rows per CPU second of `quality` and `dedup` on many rows.
 
-The engine's own line, without Prefect: documents are read, judged by the four rule families and by
-`length`, deduplicated (exact, then MinHash), and written as shards. Memory has to be bounded by the
-shard, but for a few numbers a row that the one decision over all rows takes. The limit is that of
-`--rows 2000000`, which takes minutes.
+The engine reads documents, judges them by the four rule families and `length`, deduplicates them
+(exact, then MinHash) and writes shards, without Prefect. Memory must depend on the shard size,
+apart from a few numbers per row for the decision of `dedup`. The limit is meant for `--rows
+2000000`, which takes minutes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ QUALITY = [
 
 
 def filtered(file: str, folder: str) -> dict[str, object]:
-    """Rows in and kept of each stage, and the CPU seconds of all but reading."""
+    """Input and kept rows of each stage, and the CPU seconds of all stages after `read`."""
     stages = (
         Read(web=(Path(file),)),
         Quality.model_validate(QUALITY),
@@ -53,7 +53,7 @@ def main() -> None:
     counts = [[name, f"{rows:,}", f"{kept:,}"] for name, rows, kept in cost["counts"]]
     table(["stage", "in", "kept"], counts)
     per_s = given.rows / cost["cpu_s"]
-    print(f"\n{per_s:,.0f} rows per CPU second through both, shards included")
+    print(f"\n{per_s:,.0f} rows per CPU second for both stages, including writing shards")
     unit = f"MB at the peak, {given.rows:,} rows"
     limit = ("limit for 2,000,000 rows", float(GOAL_MB))
     result("filter_scale", cost["peak_mb"], unit, limit, GOAL_MB, "lower", rows_per_cpu_s=per_s)

@@ -1,10 +1,10 @@
-"""What the client costs per record: the whole distill stage beside a bare aiohttp loop.
+"""Cost per record of the client: the whole distill stage compared with a bare aiohttp loop.
 
-Against a fake teacher in a process of its own: CPU seconds per 1,000 records at 50 ms, slots kept
-full under log-normal latencies (mean 2 s, sigma 0.6, 64 slots), growth of memory per record, and
-seconds from the start of the process to the first request. Ours includes rendering, journal,
-retries, lineage, and the Parquet shards; the bare loop only posts and parses. Costs are marginal:
-those of four times as many records, less those of `--records`.
+Both ask a fake teacher in a separate process. Measured are: CPU seconds per 1,000 records at 50 ms;
+the share of slots kept full under log-normal latencies (mean 2 s, sigma 0.6, 64 slots); memory
+growth per record; and seconds from the start of the process to the first request. The stage
+includes rendering, journal, retries, lineage and Parquet shards; the bare loop only posts and
+parses. Costs are marginal: the cost of four times `--records`, minus that of `--records`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Gopher, repetition, C4 and FineWeb rules beside datatrove's: documents per CPU second, verdicts.
+"""Gopher, repetition, C4 and FineWeb rules, compared with datatrove's: speed and verdicts.
 
-The same pages of about 150 words through the four families, one core each, and each verdict
-compared. Ours includes tokenization, verdicts and scores. datatrove is given white space for words,
-and, for `--default-rows`, its default, which is spaCy's.
+Both judge the same pages of about 150 words by the four families, on one core each, and every
+verdict is compared. Our time includes tokenization, verdicts and scores. datatrove splits words at
+white space and, on `--default-rows`, with its default tokenizer, which is spaCy's.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Reasons = dict[str, list[str | None]]
 
 
 def ours(tables: list[Any], families: tuple[str, ...]) -> Reasons:
-    """The reasons of these families over all tables."""
+    """The reasons of these families for all rows."""
     filters: dict[str, Any] = {name: FILTERS[name]() for name in families}
     found: Reasons = {name: [] for name in families}
     for one in tables:
@@ -75,9 +75,9 @@ def main() -> None:
         for row in differing[:3]:
             both = [(name, found[name][row], theirs["reasons"][name][row]) for name in names]
             print(f"differs: row {row} {both}")
-    head = ["family", "ours", "datatrove, white space", "its default words", "ratio", "ratio"]
-    table([*head, "same verdict", "dropped"], rows)
-    print(f"\ndocuments per CPU second; first batch, caches warm: {cold_s:.1f} CPU s more")
+    head = ["family", "ours", "datatrove, white space", "datatrove, default", "ratio", "ratio"]
+    table([*head, "same verdict", "rejected"], rows)
+    print(f"\nfigures are documents per CPU second; our first batch took {cold_s:.1f} CPU s")
     mine, split, spacy = speed["all four"]
     unit = "documents per CPU second, all four families"
     result(
@@ -89,7 +89,7 @@ def main() -> None:
         same_verdict=min(agreement.values()),
         cold_start_s=cold_s,
     )
-    result("heuristics", mine, unit, ("datatrove, its default words", spacy))
+    result("heuristics", mine, unit, ("datatrove, default tokenizer", spacy))
 
 
 if __name__ == "__main__":

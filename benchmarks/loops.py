@@ -1,6 +1,6 @@
-"""Loops that post requests to a teacher with as little as possible around them.
+"""Minimal loops that post requests to a teacher, for comparison with our client.
 
-Each runs in a process of its own, so this file imports nothing that they do not need.
+Each runs in a separate process, so this file imports only what they need.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PROMPT = (
 def bare(
     url: str, records: int, concurrency: int, model: str = "fake", **sampling: Any
 ) -> dict[str, float]:
-    """The least one can do with aiohttp: post, read, parse. Returns tokens and seconds."""
+    """Posts, reads and parses with aiohttp, and nothing else. Returns tokens and seconds."""
 
     async def loop() -> int:
         slots = asyncio.Semaphore(concurrency)
@@ -45,7 +45,7 @@ def bare(
                 return int(payload["usage"]["completion_tokens"])
 
             tokens = 0
-            for start in range(0, records, 1000):  # as many tasks at once as a shard has rows
+            for start in range(0, records, 1000):  # one task per row of a shard, as in our engine
                 stop = min(start + 1000, records)
                 tokens += sum(await asyncio.gather(*(one(n) for n in range(start, stop))))
             return tokens
@@ -56,9 +56,9 @@ def bare(
 
 
 def empty(url: str, records: int, concurrency: int) -> dict[str, float]:
-    """No client at all: sends the same bytes over open sockets and does not parse the replies.
+    """Sends the same bytes over open sockets and does not parse the replies.
 
-    The share of the slots that it leaves empty is due to the machine and the server.
+    The slots that this loop leaves empty are due to the machine and the server, not to a client.
     """
     server = URL(url)
     body = json.dumps({"messages": [{"role": "user", "content": PROMPT.format(n=records)}]})

@@ -1,8 +1,9 @@
-"""Verdicts about labelled answers to maths problems, of `maths` and of bare math-verify.
+"""Verdicts of `maths` and of bare math-verify on labelled answers to maths problems.
 
-The labels say `pass`, `fail`, `open` (nobody could decide) or `fail-or-open`. A wrong pass is the
-worst error: it teaches a mistake. math-verify is called as its README does, within 5 s; it knows no
-"undecided", so an answer that it cannot read is a fail. `--errors` prints each error of `maths`.
+The labels are `pass`, `fail`, `open` (nobody could decide) and `fail-or-open`. A wrong pass is the
+worst error, because it teaches a mistake. math-verify is called as in its README, with its timeout
+of 5 s. It has no "undecided", so an answer that it cannot read is a fail. `--errors` prints each
+error of `maths`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ GOALS = {"wrong pass": 0.0, "wrong fail": 0.02, "unreadable": 0.10}
 
 
 def kind(verdict: str, right: str) -> str:
-    """What a verdict is where this one is right."""
+    """How the verdict compares with the label: right, or the name of the error."""
     if verdict == "pass" and right != "pass":
         return "wrong pass"
     if verdict == "fail" and right in ("pass", "open"):
@@ -45,7 +46,7 @@ def ours(row: dict[str, Any]) -> str:
 def main() -> None:
     """Measures and reports."""
     given = options(__doc__, data=FOLDER, errors=False)
-    logging.disable(logging.WARNING)  # math-verify tells of each text that it cannot read
+    logging.disable(logging.WARNING)  # math-verify logs each text that it cannot read
     rows = labelled(given.data / "cases" / "maths_pairs.jsonl", "this project's labels")
     decidable = sum(row["right"] in ("pass", "fail") for row in rows)
     counts = {}
@@ -60,7 +61,7 @@ def main() -> None:
         ["", *names],
         [[name, *(str(found[one]) for one in names)] for name, found in counts.items()],
     )
-    print(f"\n{len(rows)} answers, {decidable} of them decidable")
+    print(f"\n{len(rows)} answers, {decidable} of them labelled pass or fail")
     found = counts["maths"]
     for name, goal in GOALS.items():
         whole = decidable if name == "unreadable" else len(rows)

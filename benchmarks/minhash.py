@@ -1,10 +1,11 @@
-"""Near-duplicates by MinHash beside daft and datatrove: documents per CPU second, recall, memory.
+"""MinHash near-duplicates, compared with daft and datatrove: speed, recall, precision, memory.
 
-Documents of 150 words, two in five a copy of an earlier one with up to eight words changed; word
-5-grams, 14 bands of 8 rows. All read the same Parquet file, each in a process of its own, and its
-CPU seconds on all cores count. Recall is over the rows that are at least 0.7 like the row they
-were copied from, precision over the rows that leave: is any other of that family so like them?
-Ours runs over `--least` and `--most` documents too, to show that the cost is linear.
+Documents have 150 words; two in five copy an earlier one with up to eight words changed. All sides
+use word 5-grams and 14 bands of 8 rows. Each reads the same Parquet file in a separate process; its
+CPU seconds on all cores count. Recall is the share of copies with a Jaccard similarity of at least
+0.7 to their original that are rejected. Precision is the share of rejected rows that are at least
+that similar to another row of their family. Ours also runs on `--least` and `--most` documents, to
+show that the cost is linear.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ GOAL = 1.3
 
 
 def ours(file: str, rows: int) -> dict[str, Any]:
-    """The rows that leave by `dedup: {minhash: {threshold: 0.7}}`, shard by shard."""
+    """The rows that `dedup: {minhash: {threshold: 0.7}}` rejects, shard by shard."""
     method = MinHash(threshold=THRESHOLD)
 
     def sign(texts: Any, folder: Path) -> None:
@@ -65,7 +66,7 @@ def ours(file: str, rows: int) -> dict[str, Any]:
 
 
 class Truth:
-    """Exact likeness of rows that belong together."""
+    """The exact similarity of rows of one family: an original and its copies."""
 
     def __init__(self, file: Path) -> None:
         read = pq.read_table(file)
@@ -84,7 +85,7 @@ class Truth:
         return len(sets[0] & sets[1]) / len(sets[0] | sets[1])
 
     def scores(self, flagged: set[int], rows: int) -> tuple[float, float]:
-        """Recall and precision."""
+        """Recall and precision of the rejected (`flagged`) rows."""
         copies = [row for row in range(rows) if self.family[row] != row]
         like = [row for row in copies if self.likeness(row, self.family[row]) >= THRESHOLD]
         right = sum(
@@ -134,7 +135,7 @@ def main() -> None:
             measured = [f"{rows:,}", f"{speed[label]:,.0f}", "", "", f"{cost['peak_mb']:,.0f}"]
             lines.append(["synth", *measured])
     table(["", "rows", "docs/CPU s", "recall", "precision", "peak MB"], lines)
-    print(f"\nfirst use, caches warm: {more['cold_start_s']:.1f} CPU s more")
+    print(f"\nour first use takes {more['cold_start_s']:.1f} CPU s more")
     more["linear"] = speed["least"] / speed["most"]
     unit = "documents per CPU second"
     result("minhash", speed["synth"], unit, ("daft", speed["daft"]), GOAL * speed["daft"], **more)

@@ -1,4 +1,4 @@
-"""Stages as `synth run` runs them, without Prefect; what reading costs is left out."""
+"""Runs stages as `synth run` does, without Prefect. The cost of `read` is not counted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from synth.teacher.config import TeacherConfig
 
 
 class Ran(NamedTuple):
-    """The manifests of all stages, and what the stages behind the first one cost."""
+    """The manifests of all stages, and the costs of all stages after the first."""
 
     manifests: list[Manifest]
     cpu_s: float
@@ -33,7 +33,7 @@ class Ran(NamedTuple):
 def run(
     stages: Sequence[Stage], folder: Path, shard_rows: int, teacher: TeacherConfig | None = None
 ) -> Ran:
-    """Runs the first stage, then all; the first is finished by then."""
+    """Runs the first stage, then measures a run of all stages, in which the first is finished."""
     plan = Plan("benchmark", 7, shard_rows, teacher, tuple(stages))
 
     async def work() -> Ran:
@@ -52,7 +52,7 @@ def run(
 def distill(
     url: str, records: int, concurrency: int, model: str | None = None, **sampling: Any
 ) -> dict[str, float]:
-    """Answers numbered prompts: journal, retries, lineage and shards included."""
+    """Answers numbered prompts with the distill stage: journal, retries, lineage and shards."""
     teacher = TeacherConfig(url=url, model=model, concurrency=concurrency)
     with tempfile.TemporaryDirectory() as folder:
         prompts = write_prompts(Path(folder, "prompts.jsonl"), records)
@@ -64,7 +64,7 @@ def distill(
 
 
 def write_prompts(file: Path, records: int) -> Path:
-    """So many numbered prompts as JSON lines."""
+    """Writes this many numbered prompts as JSON lines."""
     with file.open("w", encoding="utf-8") as lines:
         for n in range(records):
             lines.write(json.dumps({"prompt": PROMPT.format(n=n)}) + "\n")

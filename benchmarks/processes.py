@@ -1,8 +1,8 @@
-"""Calls functions in processes of their own: ours, and peers in environments of their own.
+"""Calls functions in separate processes: ours, and peers in their own environments.
 
     elsewhere("benchmarks.peers.daft:minhash", peer("daft"), file="corpus.parquet", rows=1000)
 
-Needs the standard library alone: a peer's environment does not hold ours.
+Uses only the standard library, because a peer's environment does not have our dependencies.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ENVIRONMENTS = ROOT / ".bench"
 
 
 def peer(name: str) -> Path:
-    """The Python of a peer's environment, made at first use from the pins in `peers/NAME.txt`."""
+    """The Python of a peer's environment; installs `peers/NAME.txt` there at first use."""
     folder, pins = ENVIRONMENTS / name, PEERS / f"{name}.txt"
     python, installed = folder / "bin" / "python", folder / "installed.txt"
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "-qq", "install"]
@@ -32,23 +32,23 @@ def peer(name: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another benchmark may be installing it
         if installed.is_file() and installed.read_bytes() == pins.read_bytes():
             return python
-        print(f"installing {pins.name} into {folder}, once", file=sys.stderr, flush=True)
+        print(f"installing {pins} into {folder}, once", file=sys.stderr, flush=True)
         for command in (
             [sys.executable, "-m", "venv", "--clear", str(folder)],
             [*pip, "--no-deps", "--only-binary", ":all:", "-r", str(pins)],
         ):
             done = subprocess.run(command, stdout=sys.stderr, check=False)
             if done.returncode:
-                raise SystemExit(f"cannot install the peer {name}: {' '.join(command)} failed")
+                raise SystemExit(f"cannot install the peer {name}: `{' '.join(command)}` failed")
         installed.write_bytes(pins.read_bytes())
     return python
 
 
 def elsewhere(function: str, python: Path | str = sys.executable, **task: Any) -> dict[str, Any]:
-    """What `module:function` returns for the task, a dict of what JSON holds, with its costs.
+    """The result of `module:function` for the task (a dict of JSON values), and its costs.
 
-    `cpu_s` and `peak_mb` are those of the call, imports at the top of the module left out of the
-    first, unless the function returns its own.
+    `cpu_s` are the CPU seconds of the call, without the imports at the top of its module; `peak_mb`
+    is the peak memory of its process. The function may return its own values for both.
     """
     module, name = function.split(":")
     code = f"from benchmarks.processes import answer; from {module} import {name}; answer({name})"

@@ -1,9 +1,9 @@
-"""Near-duplicates among short prompts: CPU seconds and recall against comparing every pair.
+"""Near-duplicates among short prompts: CPU seconds and recall, compared with all pairs.
 
-20,000 prompts of about 30 words, of which three in ten repeat an earlier one with changes. Truth is
-every pair of the first `--pairs-of` by rapidfuzz (`fuzz.ratio` >= 85; ROUGE-L >= 0.7 as Indel over
-words). A true pair counts as found if not both of its rows stay. Compiled code is warmed first;
-signing counts.
+There are 20,000 prompts of about 30 words; three in ten repeat an earlier one with changes. The
+true pairs are those that rapidfuzz finds among all pairs of the first `--pairs-of` prompts
+(`fuzz.ratio` >= 85; ROUGE-L >= 0.7 as Indel over words). A true pair is found if at least one of
+its rows is rejected. The time includes signing, but not compilation.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SLAB_ROWS = 500
 
 
 def decided(prompts: Sequence[str], recipe: dict[str, Any]) -> tuple[np.ndarray, float]:
-    """Which prompts leave by the recipe's `dedup`, and its CPU seconds."""
+    """Which prompts the `dedup` of this recipe rejects, and its CPU seconds."""
     stage, place = Dedup.model_validate(recipe), Place(0, Kind.PROMPTS)
     shard = Batch.of_prompts(prompts).table
     with tempfile.TemporaryDirectory() as folder:
@@ -49,7 +49,7 @@ def decided(prompts: Sequence[str], recipe: dict[str, Any]) -> tuple[np.ndarray,
 def every_pair(
     prompts: Sequence[str], scorer: Callable[..., float], least: float
 ) -> tuple[np.ndarray, float]:
-    """All pairs of at least that likeness, two lines, and the CPU seconds of finding them."""
+    """All pairs with at least this similarity, as an array of two rows, and the CPU seconds."""
     texts = [normal(prompt) for prompt in prompts]
     if scorer is not ratio:
         known: dict[str, int] = {}

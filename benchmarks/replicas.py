@@ -1,9 +1,9 @@
-"""What two replicas of unequal speed do together, over the sum of what each does alone.
+"""Throughput of two replicas of unequal speed together, divided by the sum of each alone.
 
-Two fake teachers in processes of their own, one four times as slow as the other, with log-normal
+Two fake teachers run in separate processes, one four times as slow as the other, with log-normal
 latencies (`--latency-ms` is the mean of the faster one). One client asks both without a pause.
-Answers per second are counted over a window in the middle, so that neither the start nor the slow
-one's last replies count.
+Answers per second are counted in a window in the middle, so that neither the start nor the last
+replies of the slow replica count.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SIGMA = 0.6
 
 
 async def per_second(urls: list[str], concurrency: int, warm_s: float, seconds: float) -> float:
-    """Answers per second, with twice as many asking as there are slots."""
+    """Answers per second, with twice as many askers as slots."""
     answered = 0
     async with connected(urls, concurrency=concurrency) as client:
 
@@ -70,15 +70,15 @@ def main() -> None:
     allowed["both"] = sum(allowed.values())
     shares = [both / (fast + slow) for fast, slow, both in zip(*rates.values(), strict=True)]
     table(
-        ["replicas", "answers / s", "of what latency and slots allow"],
+        ["replicas", "answers / s", "share of what latency and slots allow"],
         [[name, f"{rate:.0f}", f"{rate / allowed[name]:.3f}"] for name, rate in middle.items()],
     )
     share = statistics.median(shares)
-    print(f"\ntogether over the sum of both alone: {share:.3f}, {given.runs} runs of each")
+    print(f"\ntogether, divided by the sum of both alone: {share:.3f}; {given.runs} runs of each")
     result(
         "replicas",
         share,
-        "answers per second together, over the sum of both alone",
+        "answers per second together, divided by the sum of both alone",
         ("sum of both alone", 1.0),
         GOAL,
         together_per_s=middle["both"],

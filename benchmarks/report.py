@@ -1,6 +1,6 @@
-"""What benchmarks share: options, CPU seconds, a table, and a line of JSON for each result.
+"""Shared by all benchmarks: options, CPU seconds, tables, and a line of JSON for each result.
 
-Needs the standard library alone: the processes that are measured import it too.
+Uses only the standard library, because the measured processes import it too.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
-SKIPPED = 77  # exit code of a benchmark that this machine cannot run, as automake has it
+SKIPPED = 77  # exit code of a skipped benchmark, as in automake
 T = TypeVar("T")
 
 
 def options(description: str | None, **defaults: Any) -> argparse.Namespace:
-    """The command's options: a default `rows=1000` makes an option `--rows` with its type."""
+    """Parses the command's options: `rows=1000` makes an integer option `--rows`, default 1000."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -36,19 +36,19 @@ def options(description: str | None, **defaults: Any) -> argparse.Namespace:
 
 
 def skip(reason: str) -> NoReturn:
-    """Ends the benchmark, which cannot run on this machine."""
+    """Ends the benchmark as skipped: prints the reason and exits with `SKIPPED`."""
     print(reason, file=sys.stderr)
     raise SystemExit(SKIPPED)
 
 
 def timed(work: Callable[[], T]) -> tuple[T, float]:
-    """What a call returns, and its CPU seconds on all cores."""
+    """The result of the call, and its CPU seconds on all cores."""
     started = time.process_time()
     return work(), time.process_time() - started
 
 
 def machine() -> str:
-    """The machine in words."""
+    """The processor's name and the number of cores."""
     names = [
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -58,13 +58,13 @@ def machine() -> str:
 
 
 def peak_mb() -> float:
-    """The most memory that this process has had; `ru_maxrss` may be its parent's."""
+    """The peak memory of this process (not `ru_maxrss`, which may be the parent's)."""
     status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints rows under their heads, aligned."""
+    """Prints an aligned table."""
     widths = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     for row in [head, ["-" * width for width in widths], *rows]:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -80,7 +80,7 @@ def result(
     better: Literal["higher", "lower"] = "higher",
     **more: float,
 ) -> None:
-    """Prints a result: our figure and that of the peer, or the limit, in the same unit."""
+    """Prints a result: our figure, and that of the peer (or a limit) in the same unit."""
     line = {
         "name": name,
         "figure": figure,

@@ -1,8 +1,8 @@
-"""Prompts of about 30 words as a generator makes them: many new, many nearly said before.
+"""Generates prompts of about 30 words, some of which repeat an earlier one with changes.
 
-New ones come from a chain of words over the starter seeds, so that common words and phrases are as
-common as in real prompts. Of the rest each repeats an earlier prompt with typos, words swapped,
-replaced, left out or added, from a single letter to a third of the text.
+New prompts come from a Markov chain of words over the starter seeds, so that words and phrases are
+as frequent as in real prompts. The others repeat an earlier prompt with typos, or with words
+swapped, replaced, left out or added. The changes range from one letter to a third of the text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ REPEATED = 0.3
 
 
 def short_prompts(count: int, seed: int = 0) -> list[str]:
-    """So many prompts, the same for the same seed."""
+    """This many prompts, the same for the same seed."""
     rng = random.Random(seed)
     follows = _follows()
     openers = follows["."]
@@ -31,7 +31,7 @@ def short_prompts(count: int, seed: int = 0) -> list[str]:
         words = [rng.choice(openers)]
         length = rng.randrange(12, 50)
         while len(words) < length:
-            # now and then a word from anywhere: the seeds alone have too few ways to go on
+            # sometimes take any word: the seeds alone allow too few continuations
             jump = rng.random() < 0.3
             words.append(rng.choice(vocabulary if jump else follows[words[-1]] or openers))
         made.append(words)
@@ -39,7 +39,7 @@ def short_prompts(count: int, seed: int = 0) -> list[str]:
 
 
 def _follows() -> defaultdict[str, list[str]]:
-    """Word to the words that came behind it; "." to those that began a text."""
+    """Maps each word to the words that follow it, and "." to the first words of texts."""
     follows: defaultdict[str, list[str]] = defaultdict(list)
     for name in ("prompts.jsonl", "web_samples.jsonl"):
         for line in (SEEDS / name).read_text(encoding="utf-8").splitlines():

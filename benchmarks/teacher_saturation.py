@@ -1,9 +1,9 @@
-"""How full the distill stage keeps its teacher, over what vLLM's own benchmark client reaches.
+"""Throughput of the distill stage, compared with vLLM's own benchmark client.
 
-With a real vLLM (the model of `make test-vllm`, or the server at --url): tokens/s of the
-whole stage, of `vllm bench serve`, and of a bare aiohttp loop that posts the same bytes, in turn,
-on one server. With a fake teacher at 50 ms: answers/s over what latency and concurrency allow,
-and, in turn with it, what is left of that by sockets without a client.
+With a real vLLM (the model of `make test-vllm`, or the server at --url), it measures tokens/s of
+the whole stage, of `vllm bench serve`, and of a bare aiohttp loop with the same requests, in turn
+on one server. With a fake teacher at 50 ms, it measures answers/s as a share of what latency and
+concurrency allow, and the share that bare sockets without a client reach.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ GOAL = 0.97
 FAKE_GOAL = 0.95
 FAKE_MS = 50.0
 OUTPUT_RATE = re.compile(r"Output token throughput \(tok/s\):\s+([\d.]+)")
-# `vllm bench serve` as a script: the build for the CPU has another name, so that its command fails,
-# and no pandas to read the prompts with.
+# `vllm bench serve` as a script: the CPU build has another package name, so its command fails, and
+# it does not have pandas, which reads the prompts.
 BENCH_SERVE = """
 import argparse, json
 from vllm.benchmarks.datasets.datasets import CustomDataset
@@ -53,7 +53,7 @@ def vllm_bench(
     python: Path, tokenizer: str, url: str, model: str, records: int, concurrency: int,
     sampling: dict[str, float],
 ) -> float:  # fmt: skip
-    """Tokens/s by vLLM's own account."""
+    """Tokens/s, as `vllm bench serve` reports them."""
     with tempfile.TemporaryDirectory() as folder:
         prompts = write_prompts(Path(folder, "prompts.jsonl"), records)
         command = [str(python), "-c", BENCH_SERVE]
@@ -66,13 +66,15 @@ def vllm_bench(
         command += ["--disable-tqdm", "--num-warmups=0"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = OUTPUT_RATE.search(done.stdout)
-    assert found, f"vLLM's benchmark said nothing:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    assert found, (
+        f"`vllm bench serve` reported no throughput:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    )
     return float(found[1])
 
 
 @contextmanager
 def tests_model(python: Path) -> Iterator[tuple[str, str, str]]:
-    """Address, name and folder of the model of `make test-vllm`, served."""
+    """Serves the model of `make test-vllm`; yields its address, name and folder."""
     folder = converted(python)
     os.environ |= {servers.PYTHON: str(python), servers.MODEL: str(folder)}
     with tempfile.TemporaryDirectory() as logs, servers.kept_up(Path(logs)) as served:
@@ -82,7 +84,7 @@ def tests_model(python: Path) -> Iterator[tuple[str, str, str]]:
 def real(
     url: str, model: str, tokenizer: str, python: Path, given: argparse.Namespace
 ) -> dict[str, list[float]]:
-    """Tokens/s of each client, in turn, so that the machine's drift meets all alike."""
+    """Tokens/s of each client, measured in turn, so that drift of the machine affects all alike."""
     sampling = {"max_tokens": given.max_tokens, "temperature": 0.7, "top_p": 0.95}
     asked = (url, model, given.records, given.concurrency)
 
@@ -91,7 +93,7 @@ def real(
         cost = elsewhere(CLIENTS[client], **task, **sampling)
         return float(cost["tokens"] / cost["seconds"])
 
-    rate("bare")  # the prefix cache is warm for all
+    rate("bare")  # warms the prefix cache for all
     rates: dict[str, list[float]] = defaultdict(list)
     for _ in range(given.runs):
         rates["distill stage"].append(rate("ours"))
@@ -128,7 +130,7 @@ def main() -> None:
         table(["client", "tokens/s"], [[name, f"{rate:.0f}"] for name, rate in middle.items()])
         print()
     else:
-        print(f"no vLLM at {given.python} (`make test-vllm` installs it): the fake alone\n")
+        print(f"no vLLM at {given.python} (`make test-vllm` installs it): fake teacher only\n")
 
     rows, shares = [], {}
     for concurrency in (64, 128, 256):

@@ -1,16 +1,17 @@
-"""Trains the model of `synth.text.refusal` and measures it by cross-validation over prompts.
+"""Trains the model of `synth.text.refusal` and cross-validates it over prompts.
 
     python -m benchmarks.train_refusal
 
-It learns from these sources, of which only the last is in this repository:
+The model is trained on these sources; only the last one is in this repository:
 - XSTest (arXiv:2308.01263, github.com/paul-rottger/xstest, CC-BY-4.0): 900 replies of models with
   human labels; full and partial refusals count as refusals.
-- Answers of 31 models to AlpacaEval (Apache-2.0), labelled by us: full refusals, and partial ones
-  that are not worth keeping. Unlabelled answers of vicuna-7b are taken for no refusals, except
-  those that a first model suspects. The prompts of both are what people ask, not refusals.
-- The answers of Self-Instruct's seed tasks (Apache-2.0), which people wrote: no refusals.
-- `refusal_rows.jsonl`: refusals and what looks like one, written for this; and sentences put
-  together at random from `refusal_wordings.json`, in five languages.
+- Answers of 31 models to AlpacaEval (Apache-2.0), labelled by us. Full refusals count as refusals,
+  and so do partial ones that are not worth keeping. Unlabelled answers of vicuna-7b count as other
+  answers, unless a first model suspects them. The prompts of both serve as texts that do not
+  refuse.
+- The answers of Self-Instruct's seed tasks (Apache-2.0), written by people: no refusals.
+- `refusal_rows.jsonl`: refusals and texts that resemble them, written for this model; and sentences
+  combined at random from `refusal_wordings.json`, in five languages.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ WEIGHT = {
 
 
 class Rows(NamedTuple):
-    """What is learnt from: a label is 1 for a refusal."""
+    """The training data; the label of a refusal is 1."""
 
     prompts: list[str]
     texts: list[str]
@@ -56,12 +57,12 @@ class Rows(NamedTuple):
     sources: NDArray[np.str_]
 
     def of(self, source: str) -> NDArray[np.bool_]:
-        """Which rows are of the source."""
+        """Which rows come from this source."""
         return self.sources == source
 
 
 def rows_of(folder: Path) -> Rows:
-    """All rows, of the public sources, of ours and made."""
+    """All rows: from public sources, written by us, and generated."""
     xstest = labelled(folder / "xstest_completions.jsonl", "XSTest")
     answers = labelled(folder / "answers_labelled.jsonl", "AlpacaEval")
     unlabelled = labelled(folder / "answers_vicuna-7b.jsonl", "AlpacaEval")
@@ -82,13 +83,13 @@ def rows_of(folder: Path) -> Rows:
 
 
 def deserves(row: dict[str, Any]) -> bool:
-    """Whether a labelled answer should leave as a refusal."""
+    """Whether a labelled answer should be rejected as a refusal."""
     partial = row["refusal"] == "partial" and row["keep"] == "drop"
     return bool(row["refusal"] == "full" or partial)
 
 
 def wordings(chance: random.Random) -> list[tuple[str, str, bool]]:
-    """Prompts with a refusal, and with what a person cannot or will not do."""
+    """Prompts with refusals, and with sentences about things that people cannot or will not do."""
     parts = json.loads((HERE / "refusal_wordings.json").read_text(encoding="utf-8"))
     pick = chance.choice
     made: list[tuple[str, str, bool]] = []
@@ -103,7 +104,7 @@ def wordings(chance: random.Random) -> list[tuple[str, str, bool]]:
 
         asked = pick(part["asked"]).format(pick(part["thing"]))
         made.append((asked, capital(pick(part["begin"]) + refuses() + pick(part["end"])), True))
-        if chance.random() < 0.1:  # a refusal that was asked for, as a translation
+        if chance.random() < 0.1:  # the prompt asks for this refusal, for example as a translation
             prompt, form = pick(part["setting"][-3:])
             made.append((prompt, form.format(capital(refuses())), False))
         else:
@@ -133,7 +134,7 @@ class Model(NamedTuple):
 
 
 def fitted(rows: Rows, given: opening.Features, chosen: NDArray[np.bool_]) -> Model:
-    """A model of the chosen rows, without the unlabelled answers that it suspects itself."""
+    """Trains on the chosen rows, without unlabelled answers that a first model suspects."""
     weights = np.array([WEIGHT[source] for source in rows.sources]) * chosen
     unlabelled = rows.of("vicuna")
     first = logistic(given, rows.labels, weights * ~unlabelled)
@@ -147,7 +148,7 @@ def logistic(
     importance: NDArray[np.float64],
     start: Model | None = None,
 ) -> Model:
-    """The L2-regularized logistic regression, by L-BFGS with ten pairs (Nocedal, 1980)."""
+    """Fits an L2-regularized logistic regression by L-BFGS with ten pairs (Nocedal, 1980)."""
     place = importance[given.rows] > 0
     of, columns, values = (part[place] for part in given)
 
@@ -189,9 +190,9 @@ def logistic(
 
 
 def out_of_fold(rows: Rows, judged: Sequence[str] | None = None) -> NDArray[np.float64]:
-    """The score of each row by a model that has not seen its prompt.
+    """The score of each row by a model that was not trained on its prompt.
 
-    `judged` are the texts in which the rows are judged, where these are others than learnt from.
+    `judged` replaces the texts of the rows when they are scored, but not in training.
     """
     given = opening.features(rows.texts, rows.prompts)
     asked = opening.features(judged, rows.prompts) if judged else given
@@ -217,7 +218,7 @@ def figures(rows: Rows, scores: NDArray[np.float64], source: str, threshold: flo
 
 
 def main() -> None:
-    """Trains, measures, and writes the weights with what they were made from."""
+    """Trains, measures, and writes the weights and their provenance."""
     rows = rows_of(options(__doc__, data=FOLDER).data)
     scores = out_of_fold(rows)
     measured = {}

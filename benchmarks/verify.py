@@ -1,9 +1,9 @@
-"""What checks cost: sandboxed runs beside bare interpreter starts, maths beside math-verify.
+"""Cost of checks: sandboxed runs and bare interpreter starts, `maths` and math-verify.
 
-All of it in one run, in turn, because the machine's speed drifts: medians over the rounds. Cold is
-a fresh interpreter in a sandbox for each program, as an interpreter that the recipe names is run;
-warm is how answers in Python are run. As many run at a time as there are cores, on both sides of a
-ratio; math-verify has no such way, and its peer figure is that of one process.
+All are measured in turn within one run, because the machine's speed drifts; figures are medians
+over the rounds. "Cold" starts a fresh interpreter in a sandbox for each program, as for an
+interpreter that a recipe names; "warm" is how Python answers are run. Both sides of a ratio use all
+cores, except math-verify, which runs in one process.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ print(primes(int(input())))
 STDIN = "50\n"
 OUTPUT = "[2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47]\n"
 BUDGET = Budget(60.0, 512 << 20)
-FORMS = (  # of a gold answer and one that is right
+FORMS = (  # a gold answer, and an equal answer in another form
     (r"\frac{{{n}}}{{{m}}}", r"{n}/{m}"),
     (r"\sqrt{{{n}}} + {m}", r"{m} + \sqrt{{{n}}}"),
     (r"{n}x^2 + {m}x", r"x({n}x + {m})"),
@@ -55,7 +55,7 @@ FORMS = (  # of a gold answer and one that is right
 
 
 def interpreter() -> str:
-    """A Python that every user can reach, since sandboxed processes have a user of their own."""
+    """A Python that every user can run, because sandboxed processes have their own user."""
     for path in (
         os.path.realpath(getattr(sys, "_base_executable", sys.executable)),
         "/usr/bin/python3",
@@ -63,11 +63,11 @@ def interpreter() -> str:
         parents = Path(path).parents
         if Path(path).exists() and all(parent.stat().st_mode & 0o001 for parent in parents):
             return os.path.realpath(path)
-    return skip("no Python here that every user can reach: install one under /usr")
+    return skip("this machine has no Python that every user can run: install one under /usr")
 
 
 def per_second(work: Callable[[], None], runs: int) -> float:
-    """How often the work is done in a second, on all cores."""
+    """How often per second the work is done, on all cores."""
     with ThreadPoolExecutor(AT_ONCE) as threads:
         started = time.perf_counter()
         list(threads.map(lambda _: work(), range(runs)))
@@ -75,19 +75,19 @@ def per_second(work: Callable[[], None], runs: int) -> float:
 
 
 def bare(python: str) -> None:
-    """The program in an interpreter of its own, without a sandbox."""
+    """Runs the program in a new interpreter, without a sandbox."""
     done = subprocess.run([python, "-c", PROGRAM], input=STDIN, capture_output=True, text=True)
     assert done.stdout == OUTPUT, done
 
 
 def sandboxed(sandbox: Sandbox, job: bytes, role: str) -> None:
-    """The program in a sandbox of its own."""
+    """Runs the program in a new sandbox."""
     output = sandbox.use(lambda lane: run_program(lane, job, STDIN, BUDGET, role=role))
     assert output.text == OUTPUT, output
 
 
 def pairs(count: int) -> list[tuple[str, str]]:
-    """Gold answers and right answers of other forms."""
+    """Pairs of a gold answer and a text with an equal answer in another form."""
     numbers = [(7 * i % 83 + 3, 11 * i % 89 + 2) for i in range(count)]
     forms = [FORMS[i % len(FORMS)] for i in range(count)]
     return [
@@ -97,7 +97,7 @@ def pairs(count: int) -> list[tuple[str, str]]:
 
 
 def maths_peer(rows: list[tuple[str, str]]) -> float:
-    """Verdicts per second of math-verify, called as its README does."""
+    """Verdicts per second of math-verify, called as in its README."""
     started = time.perf_counter()
     for gold, text in rows:
         verify(parse(f"${gold}$"), parse(text))
@@ -105,7 +105,7 @@ def maths_peer(rows: list[tuple[str, str]]) -> float:
 
 
 def maths_ours(rows: list[tuple[str, str]]) -> float:
-    """Verdicts per second of `maths`, as a stage asks for them."""
+    """Verdicts per second of `maths`, called as in a stage."""
     records = [new_record(prompt="?", text=t, reference={"answer": g}) for g, t in rows]
     batch = Batch(records_table(records))
     started = time.perf_counter()
@@ -144,7 +144,7 @@ def main() -> None:
         for name, peer in PEERS.items()
     }
     table(
-        ["what", "per second", "over its peer", "goal"],
+        ["work", "per second", "ratio to peer", "goal"],
         [
             [
                 name,
@@ -155,7 +155,7 @@ def main() -> None:
             for name, rate in middle.items()
         ],
     )
-    print(f"\nwalls: {walls}; peers: {python} -c, and math-verify in this process")
+    print(f"\nsandbox: {walls}; peers: {python} -c, and math-verify in this process")
     for name, ratio in ratios.items():
         theirs = middle[name] / ratio  # of the median round
         unit, goal = f"per second: {name}", GOALS[name] * theirs

@@ -1,7 +1,7 @@
-"""Word problems in the manner of GSM8K's training set, from our own templates: hard negatives.
+"""Generates word problems in the style of GSM8K from our own templates: hard negatives.
 
-They share with the test items what is common to the kind (people, shops, hours, prices, "how many
-in total"), and none is one of them.
+They have people, shops, hours, prices and "how many in total" in common with the test items, but
+none is a test item.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ TEMPLATES = [" ".join(paragraph.split()) for paragraph in TEXT.split("\n\n")]
 
 
 def word_problems(count: int, seed: int = 0) -> list[str]:
-    """So many problems, the same for the same seed."""
+    """This many problems, the same for the same seed."""
     rng = random.Random(seed)
     made = []
     for _ in range(count):

@@ -1,4 +1,4 @@
-"""What decides: quality (filters), verify (verifiers), dedup. Imports `synth`, nothing else."""
+"""Filters, verifiers, deduplication and decontamination. Of our packages, imports only `synth`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ __all__ = ["apply"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "apply":  # imports every filter, which a child of the code sandbox does without
+    if name == "apply":  # lazy, since the code sandbox must not import every filter
         return import_module("filters.rows").apply
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The names that a recipe may use, and the class behind each. A new one is a new line here."""
+"""The filter and verifier names that recipes can use. To add one, add a line here."""
 
 from typing import Final
 

@@ -1,8 +1,8 @@
-"""One item of a recipe's list of filters or verifiers, and how it is read.
+"""Parses one item of a recipe's list of filters or verifiers.
 
     quality: [refusal, {length: {min_words: 5}}, {use: "my_pkg:Shouting", with: {max_share: 0.5}}]
 
-A bare name takes the defaults; `use` names a class or function of the user's own by import path.
+A bare name uses the defaults; `use` imports the user's own class or function.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ OWN = ("use", "with")
 
 
 def _add_bare_names(schema: dict[str, Any]) -> None:
-    """Lets an editor offer the bare names beside the long form."""
+    """Lets an editor suggest bare names as well as the long form."""
     long_form = dict(schema)
     names = [name for name in schema["properties"] if name not in OWN]
     schema.clear()
@@ -43,17 +43,17 @@ def _add_bare_names(schema: dict[str, Any]) -> None:
 
 
 class Entry(Model):
-    """One filter or verifier: a name of the catalogue with its parameters, or code of one's own.
+    """One filter or verifier: a catalogue name with its parameters, or your own code.
 
-    Exactly one of its fields is set. It dumps to that field alone, so a catalogue that grows does
-    not change the fingerprint of a recipe that was written before.
+    Exactly one field is set. Only that field is dumped, so new catalogue names do not change the
+    fingerprint of existing recipes.
     """
 
     model_config = ConfigDict(json_schema_extra=_add_bare_names)
     role: ClassVar[str]
-    """What an error calls it: "filter" or "verifier"."""
+    """The name for error messages: "filter" or "verifier"."""
     method: ClassVar[str]
-    """The method that a class of the user's own must have: "judge" or "check"."""
+    """The method that a user's own class must have: "judge" or "check"."""
 
     use: str | None = Field(
         None, description="a class or function of your own, as 'package.module:name'"
@@ -86,7 +86,7 @@ class Entry(Model):
             )
         if "with" in value and "use" not in value:
             raise ValueError("`with` holds the parameters of `use`; there is no `use` here")
-        # `length:` with nothing behind it is null in YAML, and means the defaults
+        # `length:` without a value is null in YAML and means the defaults
         return {key: {} if part is None and key != "use" else part for key, part in value.items()}
 
     @model_validator(mode="after")
@@ -119,7 +119,7 @@ def entry_model(base: type[Entry], name: str, catalogue: Mapping[str, type[Model
 
 
 def list_schema(field: str) -> Callable[[dict[str, Any]], None]:
-    """For a stage whose value may be the bare list of `field`: its JSON schema says so too."""
+    """Extends the JSON schema of a stage whose value may be just the list for `field`."""
 
     def add(schema: dict[str, Any]) -> None:
         long_form = dict(schema)
@@ -130,8 +130,8 @@ def list_schema(field: str) -> Callable[[dict[str, Any]], None]:
 
 
 def identities(entries: Sequence[Entry]) -> object:
-    """The digests of the user's own files: those that hold their classes and functions, and those
-    that a filter reads (its `files`, where it has any)."""
+    """The digests of the user's files: the source of their own code, and the files that a filter
+    reads (its `files`, if any)."""
 
     digests = {}
     for entry in entries:
@@ -145,9 +145,10 @@ def identities(entries: Sequence[Entry]) -> object:
 
 
 def load_part(path: str, settings: Mapping[str, Any], role: str, method: str) -> Any:
-    """The user's own filter or verifier with its settings; a ValueError says what is wrong.
+    """Imports the user's own filter or verifier and applies its settings.
 
-    It is a class with a `name` and the method, or a function of one row.
+    It must be a class with a `name` and the method, or a function of one row. Raises `ValueError`
+    if not.
     """
     found = load(path, callable, "a class or a function")
     if not isinstance(found, type):
@@ -163,7 +164,7 @@ def load_part(path: str, settings: Mapping[str, Any], role: str, method: str) ->
 
 @dataclass(frozen=True, slots=True)
 class OwnFunction:
-    """A plain function of the user's own: `(row) -> bool`, or `(row) -> (bool, reason)`."""
+    """A user's own plain function: `(row) -> bool` or `(row) -> (bool, reason)`."""
 
     role: ClassVar[str]
 
@@ -182,7 +183,7 @@ class OwnFunction:
 
     @property
     def name(self) -> str:
-        """The function's, which stands in `by` and in the scores."""
+        """The function's name, for `by` and the scores."""
         return self.path.rpartition(":")[2]
 
     def answers(self, batch: Batch) -> list[tuple[bool, str]]:
@@ -204,12 +205,12 @@ class OwnFunction:
 
 @dataclass(frozen=True, slots=True)
 class FunctionFilter(OwnFunction):
-    """A filter that is a function: True keeps the row."""
+    """A filter from a function: True keeps the row."""
 
     role: ClassVar[str] = "filter"
 
     def judge(self, batch: Batch) -> Verdicts:
-        """The function's reason for each row that leaves, or `not_` and its name; no scores."""
+        """Rejects with the function's reason, or `not_` plus its name; gives no scores."""
         reasons = [
             None if keeps else reason or f"not_{self.name}" for keeps, reason in self.answers(batch)
         ]
@@ -218,12 +219,12 @@ class FunctionFilter(OwnFunction):
 
 @dataclass(frozen=True, slots=True)
 class FunctionVerifier(OwnFunction):
-    """A verifier that is a function: True is a pass, and False a fail."""
+    """A verifier from a function: True is a pass and False a fail."""
 
     role: ClassVar[str] = "verifier"
 
     def check(self, batch: Batch) -> list[Check]:
-        """One check per row; the reason is its note."""
+        """One check per row, with the reason as its note."""
         return [
             Check(Verdict.PASS if right else Verdict.FAIL, reason)
             for right, reason in self.answers(batch)
@@ -238,12 +239,12 @@ NO_REFERENCE: Final = {"answer": None, "tests": None, "source": None}
 
 
 def plain_rows(batch: Batch) -> list[dict[str, Any]]:
-    """The rows as plain dicts, for functions of the user's own.
+    """The rows as plain dicts, for the user's own functions.
 
-    `id`, `prompt` (the last user turn; "" for a document), `text` (the answer or document; "" for a
-    prompt), `context` (the turns before the text, each with role and content), `reasoning`,
-    `rejected`, `reference` (a dict of answer, tests and source, each None where there is none),
-    `meta` (a dict) and `scores` (a dict from name to value).
+    The keys are `id`, `prompt` (the last user turn; "" for a document), `text` (the answer or
+    document; "" for a prompt), `context` (the turns before the text, each with role and content),
+    `reasoning`, `rejected`, `reference` (a dict with answer, tests and source, each None if
+    missing), `meta` (a dict) and `scores` (a dict from name to value).
     """
     names = ["id", "context", "text", "reasoning", "rejected", "reference", "meta", "scores"]
     rows: list[dict[str, Any]] = batch.table.select(names).to_pylist()

@@ -37,18 +37,18 @@ def apply(
     *,
     columns: Mapping[str, str] | None = None,
 ) -> tuple[pa.Table, pa.Table]:
-    """The rows that every filter keeps, and the rejected rows, each with `reason` and `by`.
+    """Filters rows. Returns the kept rows and the rejected rows, which have `reason` and `by`.
 
-    Both tables have the columns of the input, and `scores`, a score for each filter. Their order is
-    the input's. A row that cannot be read is rejected by `read`.
+    Both tables have the input's columns and order, plus `scores` with one score per filter. A row
+    that cannot be read is rejected by `read`.
 
     Args:
         rows: A table, dicts or records. They must fit in memory; for more, use `synth filter`.
         filters: As in a recipe: `"length"`, `{"length": {"min_words": 20}}`.
-        columns: Role to column, such as `{"text": "body"}`. Common names are found without it.
+        columns: Role to column, such as `{"text": "body"}`. Common names are detected.
 
     Raises:
-        RecipeError: A filter is unknown, or has a wrong setting.
+        RecipeError: A filter is unknown or has a wrong setting.
         InputError: No column holds a text or a prompt.
     """
     try:
@@ -72,7 +72,7 @@ def apply(
 
 
 class _Fate(NamedTuple):
-    """What became of a row."""
+    """Whether a row was kept, and why not."""
 
     scores: list[dict[str, Any]]
     reason: str | None
@@ -81,13 +81,13 @@ class _Fate(NamedTuple):
 
 def _in_words(error: ValidationError) -> str:
     mistake = error.errors()[0]
-    where = ".".join(map(str, mistake["loc"][2:]))  # behind the list and the place in it
+    where = ".".join(map(str, mistake["loc"][2:]))  # skips the list and the index in it
     message = mistake["msg"].removeprefix("Value error, ")
     return f"{where}: {message}" if where else message
 
 
 def _as_table(rows: pa.Table | Iterable[Mapping[str, Any] | Record]) -> pa.Table:
-    """The input as a table, without columns of an earlier judgement."""
+    """The input as a table, without the columns of earlier filtering."""
     if not isinstance(rows, pa.Table):
         given = list(rows)
         if given and all(isinstance(row, Record) for row in given):
@@ -98,7 +98,7 @@ def _as_table(rows: pa.Table | Iterable[Mapping[str, Any] | Record]) -> pa.Table
 
 
 def _records(table: pa.Table, wanted: Mapping[str, str]) -> tuple[pa.Table, Kind, dict[int, str]]:
-    """The rows as records whose ids are their places, what they are, and rows that are none."""
+    """The rows as records with their index as id, their kind, and unusable rows with reasons."""
     if set(RECORD.names) - set(JUDGED) <= set(table.column_names):
         return _of_pipeline(table)
     job = job_of(table.column_names, wanted)
@@ -133,7 +133,7 @@ def _roles(names: Sequence[str], wanted: Mapping[str, str], job: Job) -> dict[st
     roles = find_roles(names, wanted, job)
     if strangers := sorted(set(wanted) - ROLES[job]):
         raise InputError(
-            f"columns: {strangers[0]!r} is no role; the roles are {', '.join(sorted(ROLES[job]))}"
+            f"columns: {strangers[0]!r} is not a role; known: {', '.join(sorted(ROLES[job]))}"
         )
     if missing := [column for column in wanted.values() if column not in names]:
         raise InputError(f"no column {missing[0]!r}; the columns are {', '.join(names) or 'none'}")

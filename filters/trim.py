@@ -2,8 +2,8 @@
 
 - trim
 
-"Sure! Here is a haiku:\\n\\nRain …" becomes "Rain …", in a row of its own id whose trail has the
-step {"stage": "trim", "operation": '{"opener":"Sure! Here is a haiku:"}', "parent": …}
+"Sure! Here is a haiku:\\n\\nRain …" becomes "Rain …". The changed row gets a new id and this step:
+{"stage": "trim", "operation": '{"opener":"Sure! Here is a haiku:"}', "parent": …}
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from synth.text.sentences import sentences_and_lines
 from synth.verdicts import Verdict
 
 COLUMNS = ("text", "rejected")
-"""Both sides of a pair, so that it does not teach courtesy or its absence."""
-SHORTEST_PHRASE = 12  # characters of a sentence that a prompt may ask for word by word
-BLANK_LINES = re.compile(r"\A(?:[ \t]*\n)+(?:[ \t]+(?=\w))?|\A[ \t]+")  # a drawing keeps its indent
+"""Both sides of a pair are trimmed, so that the pair does not teach courtesy or its absence."""
+SHORTEST_PHRASE = 12  # characters of a sentence that a prompt may ask for verbatim
+BLANK_LINES = re.compile(r"\A(?:[ \t]*\n)+(?:[ \t]+(?=\w))?|\A[ \t]+")  # ASCII art keeps its indent
 DIVIDER = re.compile(r"[-*_]{3,}[ \t]*")
 
 
 class Trimmed(NamedTuple):
-    """What stays of a text, and what was cut off it ("" for nothing)."""
+    """The trimmed text and the parts that were cut ("" for none)."""
 
     text: str
     opener: str = ""
@@ -54,10 +54,10 @@ class Trimmed(NamedTuple):
 class Trim(ShardStage):
     """Cuts courtesies off the start and the end of answers and rewritten texts; rejects no row.
 
-    "Certainly! Here is …:" and "Let me know if …" are cut. A bare "Here is a list:", a letter's own
-    close, lists, code, quotations and role-play stay, and so does a phrase that the prompt demands.
-    A changed row gets a new id, and the step in its trail holds what was cut. The scores of its old
-    text are not kept, so put `trim` before the stages whose scores you want to keep.
+    Cuts "Certainly! Here is …:" and "Let me know if …". Keeps a bare "Here is a list:", a letter's
+    own closing, lists, code, quotations, role-play and any phrase that the prompt asks for. A
+    changed row gets a new id, and its trail records what was cut. It loses its earlier scores, so
+    put `trim` before the stages whose scores you want to keep.
     """
 
     name: ClassVar[str] = "trim"
@@ -65,12 +65,12 @@ class Trim(ShardStage):
     openers: bool = Field(True, description="cut openers at the start")
     sign_offs: bool = Field(True, description="cut sign-offs at the end")
 
-    async def apply(self, table: pa.Table, place: Place) -> Outcome:  # noqa: ARG002  the same everywhere
+    async def apply(self, table: pa.Table, place: Place) -> Outcome:  # noqa: ARG002  no randomness
         """The outcome of one shard, computed in a thread."""
         return await asyncio.to_thread(self.trim, table)
 
     def trim(self, table: pa.Table) -> Outcome:
-        """All rows in their order, each with the number of characters cut as its score."""
+        """All rows in order; the score is the number of characters cut."""
 
         prompts, metas = last_user_turn(table).to_pylist(), table["meta"].to_pylist()
         after: dict[str, list[str | None]] = {}
@@ -100,7 +100,7 @@ class Trim(ShardStage):
         return Outcome(add_scores(replace_rows(table, changed, made), scores), REJECT.empty_table())
 
     def trimmed(self, text: str, prompt: str = "", meta: str = "{}") -> Trimmed:
-        """The text without its courtesies, but for those that an instruction asks for."""
+        """The text without courtesies, except those that an instruction asks for."""
         start, end = ends(text, prompt)
         start, end = start if self.openers else 0, end if self.sign_offs else len(text)
         if start and _demanded(text[:start], text, text[start:], prompt, meta):
@@ -115,14 +115,14 @@ class Trim(ShardStage):
         if end < len(text) and DIVIDER.fullmatch(lines[-1]):
             lines[-1] = ""
         rest = "\n".join(lines).lstrip("\n").rstrip()
-        if start and text[start - 1] == ",":  # "Sure, here is …, a …:" keeps its second half
+        if start and text[start - 1] == ",":  # keeps the second half of "Sure, here is …, a …:"
             rest = rest[:1].upper() + rest[1:]
         return Trimmed(rest, text[:start].strip(), text[end:].strip())
 
 
 def _demanded(part: str, before: str, after: str, prompt: str, meta: str) -> bool:
-    """Whether the prompt asks for the part: in its own words, or by an instruction that the text
-    follows only with it (an end phrase, a postscript, a number of words)."""
+    """Whether the prompt asks for the part: verbatim, or by an instruction that the text follows
+    only with this part (an end phrase, a postscript, a number of words)."""
     wanted = prompt.lower()
     said = sentences_and_lines(part.lower())
     if any(len(one) >= SHORTEST_PHRASE and one in wanted for one in said):
@@ -140,7 +140,7 @@ def _derived(
     cuts: Sequence[dict[str, str]],
     after: dict[str, list[str | None]],
 ) -> pa.Table:
-    """The changed rows with a new step, which keeps the finish reason of the last one."""
+    """The changed rows with a new step, which keeps the last step's finish reason."""
 
     ids, finished = table["id"].to_pylist(), last_step(table, "finish_reason")
     steps = [

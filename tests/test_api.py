@@ -188,7 +188,7 @@ def test_no_rows_are_no_error(rows: Any) -> None:
         (["lenght"], {}, "unknown filter 'lenght'"),
         ([{"length": {"min_word": 3}}], {}, r"length\.min_word: "),
         (["length"], {"text": "page"}, "no column 'page'; the columns are body"),
-        (["length"], {"txt": "body"}, "'txt' is no role"),
+        (["length"], {"txt": "body"}, "'txt' is not a role"),
     ],
 )
 def test_a_wrong_filter_or_column_is_named(

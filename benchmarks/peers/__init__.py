@@ -1,4 +1,4 @@
-"""Peers of the benchmarks, a file and its pins each; each runs in an environment of its own.
+"""The peers of the benchmarks: one module and its pins each, run in a separate environment.
 
-`make pins` resolves `NAME.in` into `NAME.txt`. Nothing else here may import these modules.
+`make pins` resolves `NAME.in` into `NAME.txt`. No other module may import these.
 """

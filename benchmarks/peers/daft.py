@@ -1,4 +1,4 @@
-"""daft's MinHash: every band as a row, rows grouped by band, groups connected."""
+"""MinHash with daft: makes a row of every band, groups rows by band, and connects groups."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from daft import col
 
 
 def minhash(file: str, rows: int) -> dict[str, Any]:
-    """The rows that leave: all but the first of each group."""
+    """The rejected rows: all but the first of each group."""
     hashes = col("text").minhash(num_hashes=112, ngram_size=5, seed=1, hash_function="xxhash")
     grouped = (
         daft.read_parquet(file)
@@ -26,7 +26,7 @@ def minhash(file: str, rows: int) -> dict[str, Any]:
 
 
 def _all_but_first(groups: Iterable[list[int]]) -> list[int]:
-    """The rows that are not the first of those they are connected with."""
+    """All rows except the first of each set of connected rows."""
     above: dict[int, int] = {}
 
     def root(row: int) -> int:

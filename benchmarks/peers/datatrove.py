@@ -1,7 +1,7 @@
-"""datatrove's rule families and its MinHash.
+"""Runs datatrove's rule families and its MinHash.
 
-Words are those of `str.split`, the fastest tokenizer that it can be given, or, for the rules, of
-its default, which is spaCy's.
+It splits words with `str.split`, the fastest possible tokenizer, or, for the rules, with its
+default tokenizer, which is spaCy's.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ FAMILIES = {
 
 
 class Split(WhitespaceTokenizer):
-    """White space; sentences by its own pattern."""
+    """Splits words at white space, and sentences by datatrove's own pattern."""
 
     def word_tokenize(self, text: str) -> list[str]:
         return text.split()
 
 
 def rules(file: str, rows: int, default_words: bool) -> dict[str, Any]:
-    """The reason of each row by family, None for those that stay, and CPU seconds by family."""
+    """For each family, the reason for each row (None if it is kept), and the CPU seconds."""
     texts = _texts(file, rows)
     reasons, seconds = {}, {}
     for name, family in FAMILIES.items():
@@ -60,14 +60,14 @@ def _reasons(one: Any, texts: list[str]) -> list[str | None]:
     for number, text in enumerate(texts):
         try:
             answer = one.filter(Document(text=text, id=str(number)))
-        except ZeroDivisionError:  # a text without a word
+        except ZeroDivisionError:  # a text without words
             answer = (False, "no_words")
         made.append(None if answer is True else answer[1])
     return made
 
 
 def minhash(file: str, rows: int) -> dict[str, Any]:
-    """The rows that leave, by its three steps, one after the other in this process."""
+    """The rejected rows; runs datatrove's three steps in this process, one after the other."""
     documents = (Document(text=text, id=str(i)) for i, text in enumerate(_texts(file, rows)))
     config = MinhashConfig(hash_config=HashConfig(precision=64))
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Presidio's pattern recognizers."""
+"""Runs Presidio's pattern recognizers."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ RECOGNIZERS = {
     "US_DRIVER_LICENSE": known.UsLicenseRecognizer,
     "US_SSN": known.UsSsnRecognizer,
 }
-tldextract.extract = tldextract.TLDExtract(suffix_list_urls=())  # its own list, not the network's
-SCORE = 0.3  # below it are bare numbers of the right length; without context words as with them
+tldextract.extract = tldextract.TLDExtract(
+    suffix_list_urls=()
+)  # the bundled list, without a download
+SCORE = 0.3  # lower: bare numbers of the right length, with or without context words
 
 
 def patterns(texts: list[str]) -> dict[str, Any]:
-    """What is found in each text, as [kind, start, end], and the CPU seconds of a second time."""
+    """The findings in each text, as [kind, start, end], and the CPU seconds of a second pass."""
     recognizers = [(recognizer(), kind) for kind, recognizer in RECOGNIZERS.items()]
 
     def find(text: str) -> list[tuple[str, int, int]]:

@@ -1,4 +1,4 @@
-"""A benchmark that a recipe names: one of the shipped list, a file, or a dataset on the Hub.
+"""A benchmark named by a recipe: a name from the shipped list, a file, or a dataset on the Hub.
 
 against: [gsm8k, humaneval, ours/exam.jsonl, {hub: org/name, split: test, columns: [question]}]
 """
@@ -54,14 +54,14 @@ KNOWN: Final[dict[str, Known]] = {
     "winogrande": Known("allenai/winogrande", ("sentence",), ("winogrande_xl",), "validation"),
 }
 COLUMNS: Final = ("question", "problem", "prompt", "instruction", "text", "query", "input")
-"""The columns of items, tried in this order if a benchmark does not name its own."""
+"""The item columns to try, in this order, if a benchmark does not name its own."""
 
 
 FORMATS = (".jsonl", ".json", ".parquet", ".csv", ".txt")
 
 
 class Benchmark(Model):
-    """Items to look for. Exactly one of `file` and `hub` is given; a bare name is of the list."""
+    """Items to look for. Set exactly one of `file` and `hub`, or use a name from the list."""
 
     model_config = ConfigDict(
         json_schema_extra=lambda schema: schema.update(
@@ -69,17 +69,17 @@ class Benchmark(Model):
         )
     )
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = ""
-    """What reasons call it; left out, by its file or dataset."""
+    """The name used in reasons; default: the name of the file or dataset."""
     file: InputPath | None = None
-    """JSONL, JSON (a list), Parquet, CSV, or text with an item per line."""
+    """A JSONL, JSON (a list), Parquet or CSV file, or text with one item per line."""
     hub: str | None = None
-    """A dataset on the Hub. It is fetched once, and the copy kept with its hash."""
+    """A dataset on the Hub, fetched once and cached with its hash."""
     configs: tuple[str, ...] = ("default",)
     """Its configurations."""
     split: str = "test"
     """Its split."""
     columns: tuple[str, ...] = ()
-    """What is joined to an item; left out, the first of the usual names that is there."""
+    """The columns that are joined into an item; default: the first common name found."""
 
     @model_validator(mode="before")
     @classmethod
@@ -100,21 +100,21 @@ class Benchmark(Model):
     @classmethod
     def _readable(cls, value: Path | None) -> Path | None:
         if value is not None and value.suffix not in FORMATS:
-            raise ValueError(f"{value} is of no known format; known: {', '.join(FORMATS)}")
+            raise ValueError(f"{value} has an unknown format; known: {', '.join(FORMATS)}")
         return value
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if (self.file is None) == (self.hub is None):
             raise ValueError(
-                "a benchmark is a name of the list, or has one of `file` and `hub`; "
-                f"the list: {', '.join(KNOWN)}"
+                "a benchmark needs a known name or exactly one of `file` and `hub`; known: "
+                f"{', '.join(KNOWN)}"
             )
         return self
 
 
 def _name_of(place: str) -> str:
-    """`our-exam` of `data/Our Exam.jsonl`, in the letters of a reason."""
+    """The name for reasons: `data/Our Exam.jsonl` becomes `our-exam`."""
     name = re.sub(r"[^a-z0-9]+", "_", Path(place).stem.lower()).strip("_")
     return name if name[:1].isalpha() else f"benchmark_{name}"
 

@@ -16,7 +16,7 @@ from filters.contamination.text import code_form, plain
 
 
 class Match(NamedTuple):
-    """The findings of the two tiers for a row."""
+    """The findings of tiers 1 and 2 for a row."""
 
     hit: Hit | None
     near: list[Neighbour]
@@ -25,13 +25,13 @@ class Match(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Items are numbered through, benchmark after benchmark."""
+    """All items, numbered consecutively across benchmarks."""
 
     texts: list[str]
     owners: list[tuple[str, int]]
-    """Of each item its benchmark, and its row there."""
+    """Each item's benchmark and its row there."""
     words: list[int]
-    """How many words each item has."""
+    """The number of words in each item."""
     ngrams: NgramIndex
     neighbours: NeighbourIndex
 
@@ -40,12 +40,12 @@ class Index:
         return self.owners[item][0]
 
     def label(self, item: int) -> str:
-        """Where the item is, `gsm8k#17`: rows of a benchmark count from 0."""
+        """The item's place, such as `gsm8k#17`; rows count from 0."""
         name, row = self.owners[item]
         return f"{name}#{row}"
 
     def look(self, rows: Sequence[Sequence[str]], most: int) -> list[Match]:
-        """For each row, whose texts are given, the first hit and the `most` nearest items."""
+        """The first hit and the `most` nearest items for each row, which is a list of texts."""
         parts = [[PlainText(plain(text), code_form(text)) for text in row] for row in rows]
         flat = [(number, text.words) for number, row in enumerate(parts) for text in row]
         hits: list[Hit | None] = [None] * len(rows)
@@ -57,7 +57,7 @@ class Index:
 
 
 def build(benchmarks: Sequence[Items], ngram_words: int, short_ngram_words: int) -> Index:
-    """The index over these items."""
+    """Builds the index over these items."""
     texts = [text for items in benchmarks for text in items.texts]
     owners = [(items.name, row) for items in benchmarks for row in range(len(items.texts))]
     groups = [number for number, items in enumerate(benchmarks) for _ in items.texts]
@@ -72,14 +72,14 @@ def build(benchmarks: Sequence[Items], ngram_words: int, short_ngram_words: int)
 
 
 def items_of(benchmarks: tuple[Benchmark, ...]) -> list[Items]:
-    """The items of each benchmark; a file is read again when it was changed meanwhile."""
+    """The items of each benchmark, cached; a changed file is read again."""
     return [_items(benchmark, _changed(benchmark)) for benchmark in benchmarks]
 
 
 def index_of(benchmarks: tuple[Benchmark, ...], ngram_words: int, short_ngram_words: int) -> Index:
-    """The index of these benchmarks, built once a process."""
+    """The index of these benchmarks, built once per process."""
     changed = tuple(map(_changed, benchmarks))
-    with _BUILDING:  # shards side by side want the same one
+    with _BUILDING:  # concurrent shards need the same one
         return _index(benchmarks, changed, ngram_words, short_ngram_words)
 
 

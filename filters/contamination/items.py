@@ -1,4 +1,4 @@
-"""A benchmark's items: read from its file, or fetched from the Hub once and kept with their hash.
+"""Loads a benchmark's items from its file, or from the Hub once, with a local copy and its hash.
 
 ~/.cache/synth/benchmarks/gsm8k-3f1c….json     {"sha256": …, "revision": …, "items": [ … ]}
 """
@@ -25,23 +25,23 @@ from synth.store.durable import write_bytes
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """The texts of a benchmark, one per item, in its order. An empty one matches nothing."""
+    """The texts of a benchmark, one per item, in order. An empty text never matches."""
 
     name: str
     texts: Sequence[str]
 
     @property
     def digest(self) -> str:
-        """sha256 over the texts: what a fingerprint holds of a benchmark."""
+        """The SHA-256 of the texts, which stands for the benchmark in fingerprints."""
         return _digest(self.texts)
 
 
 def load(benchmark: Benchmark) -> Items:
-    """The items. Raises `InputError` where there are none, `InfrastructureFault` for the Hub."""
+    """Loads the items. Raises `InputError` if there are none, `InfrastructureFault` for the Hub."""
     texts = _from_file(benchmark) if benchmark.file is not None else _from_hub(benchmark)
     if not any(text.strip() for text in texts):
         raise InputError(
-            f"benchmark {benchmark.name} ({benchmark.file or benchmark.hub}) has no item: correct "
+            f"benchmark {benchmark.name} ({benchmark.file or benchmark.hub}) has no items: correct "
             "its file, split or columns"
         )
     return Items(benchmark.name, texts)
@@ -75,7 +75,7 @@ def _rows(path: Path) -> list[Any]:
 
 
 def _texts(rows: Iterable[Any], benchmark: Benchmark) -> list[str]:
-    """Each row's columns, joined. Raises `InputError` where no row has them."""
+    """Each row's columns, joined. Raises `InputError` if no row has them."""
     rows = [row if isinstance(row, Mapping) else {"text": row} for row in rows]
     present = dict.fromkeys(key for row in rows for key in row)
     columns = benchmark.columns or tuple(name for name in COLUMNS if name in present)[:1]
@@ -89,7 +89,7 @@ def _texts(rows: Iterable[Any], benchmark: Benchmark) -> list[str]:
 
 
 def _text(value: object) -> str:
-    """A string as it is, of a list its strings; nothing else says anything."""
+    """A string as it is, the strings of a list joined, and "" for anything else."""
     if isinstance(value, str):
         return value
     if isinstance(value, list | tuple):
@@ -111,13 +111,13 @@ def _from_hub(benchmark: Benchmark) -> list[str]:
 
 
 def cache_folder() -> Path:
-    """Where fetched benchmarks are kept: $SYNTH_CACHE, else ~/.cache/synth."""
+    """The folder for fetched benchmarks: $SYNTH_CACHE, else ~/.cache/synth."""
     given = os.environ.get("SYNTH_CACHE")
     return (Path(given) if given else Path.home() / ".cache" / "synth") / "benchmarks"
 
 
 def _kept(path: Path) -> list[str] | None:
-    """The items in the copy; None where there is none, or it does not match its hash."""
+    """The items in the local copy; None if it is missing or does not match its hash."""
     try:
         content = orjson.loads(path.read_bytes())
         items: list[str] = content["items"]
@@ -127,7 +127,7 @@ def _kept(path: Path) -> list[str] | None:
 
 
 def _fetch(benchmark: Benchmark) -> tuple[list[Any], str]:
-    """The rows of all configurations at the revision of today, and that revision."""
+    """The rows of all configurations at the current revision, and that revision."""
     from datasets import load_dataset  # noqa: PLC0415  takes a second
 
     hub = benchmark.hub
@@ -142,7 +142,7 @@ def _fetch(benchmark: Benchmark) -> tuple[list[Any], str]:
     except (HfHubHTTPError, OSError, ValueError) as error:  # ValueError: no such config or split
         raise InfrastructureFault(
             f"benchmark {benchmark.name}: cannot fetch {hub} (split {benchmark.split}) from the "
-            f"Hub: {error}. Where the Hub cannot be reached, give a copy: `file: {benchmark.name}"
+            f"Hub: {error}. If the Hub is unreachable, use a copy: `file: {benchmark.name}"
             ".jsonl`"
         ) from error
     return rows, revision

@@ -1,9 +1,9 @@
-"""Tier 2: the benchmark items that a row is most like, by the 4-grams of its characters and, where
-both have code, by those of the code's form.
+"""Tier 2: the benchmark items most similar to a row, by character 4-grams and, if both have code,
+by 4-grams of the code's form.
 
-Of test items that a model rephrased, 13-grams find none and this ranks 99 % among the first three.
-Source: nearest neighbours before an LLM's judgement, arXiv:2311.04850, section 4; ours compares
-TF-IDF vectors of character n-grams in place of sentence embeddings, and needs no model.
+For test items that a model rephrased, 13-grams find none, while this ranks 99 % among the first
+three. Source: nearest neighbours before an LLM's judgement, arXiv:2311.04850, section 4. Ours
+compares TF-IDF vectors of character n-grams instead of sentence embeddings, so it needs no model.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from synth.compiled import compiled
 from synth.text.tokens import FACTOR
 
 GRAM_CHARS = 4
-CHUNK_CHARS = 2_000_000  # worked on at once: some 200 MB
+CHUNK_CHARS = 2_000_000  # processed at once, in about 200 MB
 
 
 class Neighbour(NamedTuple):
@@ -32,7 +32,7 @@ class Neighbour(NamedTuple):
 
 
 class _Grams(NamedTuple):
-    """How often each text holds each 4-gram: by text, then by hash."""
+    """How often each text contains each 4-gram, sorted by text, then by hash."""
 
     row: NDArray[np.int64]
     gram: NDArray[np.uint64]
@@ -40,7 +40,7 @@ class _Grams(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """The 4-grams of rows that a view knows, window after window."""
+    """The rows' 4-grams that a view knows, window by window."""
 
     firsts: NDArray[np.int64]
     """Row i has the windows firsts[i] to firsts[i + 1]; window j the grams begins[j] to …"""
@@ -60,13 +60,13 @@ class _Postings(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """Items as TF-IDF vectors of unit length, found by their 4-grams (an inverted index)."""
+    """Items as TF-IDF vectors of unit length in an inverted index of 4-grams."""
 
     grams: NDArray[np.uint64]
     weights: NDArray[np.float32]
     """The inverse document frequency of each 4-gram."""
     unknown: float
-    """That of a 4-gram that no item has."""
+    """The inverse document frequency of a 4-gram that no item has."""
     postings: _Postings
 
     @classmethod
@@ -99,7 +99,7 @@ class _View:
 
 
 class PlainText(NamedTuple):
-    """A text as it is compared: its plain words, and the form of its code, if it has any."""
+    """A text prepared for comparison: its plain words, and the form of its code, if any."""
 
     words: str
     code: str
@@ -107,7 +107,7 @@ class PlainText(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NeighbourIndex:
-    """Items by their words and, apart from them, by the form of their code."""
+    """An index of items by their words and, separately, by the form of their code."""
 
     words: _View
     code: _View
@@ -115,16 +115,16 @@ class NeighbourIndex:
 
     @classmethod
     def of(cls, texts: Sequence[PlainText]) -> NeighbourIndex:
-        """Of items. Memory: some 8 bytes per character of the items."""
+        """Indexes the items, in about 8 bytes of memory per character."""
         words, code = [text.words for text in texts], [text.code for text in texts]
         return cls(_View.of(words), _View.of(code), len(texts))
 
     def nearest(self, rows: Sequence[Sequence[PlainText]], most: int) -> list[list[Neighbour]]:
-        """The `most` items nearest to each row, given as its texts; the nearest first.
+        """The `most` items nearest to each row (a list of texts), the nearest first.
 
-        A row is as like an item as that part of it which is most like it. Likeness in the form of
-        the code adds half of itself: of 58 rephrased items of HumanEval, words rank 52 first and
-        both 57.
+        A row's likeness to an item is that of its most similar part. Half the likeness of the
+        code's form is added: among 58 rephrased items of HumanEval, words alone rank 52 first, and
+        both rank 57.
         """
         found: list[list[Neighbour]] = []
         for first, last in _chunks(rows):
@@ -150,14 +150,14 @@ class NeighbourIndex:
 
 
 def _chunks(rows: Sequence[Sequence[PlainText]]) -> list[tuple[int, int]]:
-    """Ranges of rows of about `CHUNK_CHARS` together."""
+    """Ranges of rows with about `CHUNK_CHARS` characters each."""
     piece = np.cumsum([sum(len(text.words) for text in row) for row in rows]) // CHUNK_CHARS
     edges = [0, *(np.flatnonzero(np.diff(piece)) + 1).tolist(), len(rows)]
     return [(a, b) for a, b in pairwise(edges) if b > a]
 
 
 def _count(texts: Sequence[str]) -> _Grams:
-    """The 4-grams of each text with a blank at both ends, once each, and 1 + log of how often."""
+    """The distinct 4-grams of each text, padded with a space at both ends, and 1 + log(count)."""
     padded = [f" {text} " for text in texts]
     lengths = np.fromiter(map(len, padded), np.int64, len(padded))
     codes = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), np.uint32)
@@ -181,7 +181,7 @@ def _count(texts: Sequence[str]) -> _Grams:
 def _best(
     rows: int, most: int, size: int, words: tuple[Any, ...], code: tuple[Any, ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The best `most` items of each row, over all of its windows; -1 where there are fewer."""
+    """The best `most` items of each row, over all its windows; -1 if there are fewer."""
     found = np.full((rows, most), -1, np.int64)
     likeness = np.zeros((rows, most), np.float64)
     by_words, by_code = np.zeros(size, np.float64), np.zeros(size, np.float64)
@@ -204,7 +204,7 @@ def _best(
 
 @compiled
 def _fill(best: NDArray[np.float64], row: int, view: tuple[Any, ...]) -> None:
-    """Each item's greatest cosine with a window of the row."""
+    """Fills in each item's greatest cosine with any window of the row."""
     firsts, begins, grams, values, norms, starts, items, weights = view
     best[:] = 0
     scores = np.zeros(len(best), np.float32)

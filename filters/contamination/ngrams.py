@@ -1,7 +1,7 @@
-"""Tier 1: n-grams of words that a benchmark item and a row share.
+"""Tier 1: word n-grams that a benchmark item and a row share.
 
-They have 13 words, as in GPT-3 (arXiv:2005.14165, appendix C) and most work since; 8 for short
-items. An n-gram of several items of a benchmark is a phrase of the benchmark, and no evidence.
+They have 13 words, as in GPT-3 (arXiv:2005.14165, appendix C) and most later work, or 8 for short
+items. An n-gram that several items of a benchmark share is a stock phrase and not evidence.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from synth.text.tokens import FACTOR
 from synth.text.words import hash64
 
 COMMON_ITEMS = 3
-"""An n-gram of so many different items of one benchmark is a turn of phrase."""
+"""An n-gram in this many different items of one benchmark counts as a stock phrase."""
 
 
 class Hit(NamedTuple):
-    """The first n-gram of a row that an item holds too."""
+    """The first n-gram of a row that an item also contains."""
 
     item: int
     ngram: str
@@ -30,7 +30,7 @@ class Hit(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NgramIndex:
-    """The n-grams of all items: sorted hashes, one item for each."""
+    """The n-grams of all items as sorted hashes, each with one item."""
 
     sizes: tuple[int, ...]
     hashes: NDArray[np.uint64]
@@ -40,10 +40,10 @@ class NgramIndex:
     def of(
         cls, texts: Sequence[str], groups: Sequence[int], *, words: int, short_words: int
     ) -> NgramIndex:
-        """Of items in plain words; `groups[i]` says which benchmark item i belongs to.
+        """Indexes items in plain words; `groups[i]` is the benchmark of item i.
 
-        An item of fewer than twice `words` words has n-grams of `short_words`; one of fewer than
-        that is found only by a row that is nothing else.
+        An item with fewer than twice `words` words uses n-grams of `short_words`. An even shorter
+        item matches only a row that consists of nothing else.
         """
         split = [text.split() for text in texts]
         size_of = [short_words if len(item) < 2 * words else words for item in split]
@@ -63,7 +63,7 @@ class NgramIndex:
         return cls(tuple(sorted(set(size_of))), found, owners)
 
     def hits(self, texts: Sequence[str]) -> list[Hit | None]:
-        """For each text in plain words the first n-gram that it shares with an item, if any."""
+        """The first n-gram that each text (in plain words) shares with an item, if any."""
         found: list[Hit | None] = [None] * len(texts)
         if not len(self.hashes):
             return found
@@ -91,9 +91,9 @@ class NgramIndex:
 def _ngrams(
     rows: Sequence[Sequence[str]], size: int
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
-    """Hash, row, and place in the row of each n-gram that says something, in order.
+    """Hash, row, and position in the row of each meaningful n-gram, in order.
 
-    Half of its words must differ and be no numbers: counting from 1 to 13 is no evidence.
+    Half of its words must be different non-numbers: counting from 1 to 13 is not evidence.
     """
     counts = np.fromiter(map(len, rows), np.int64, len(rows))
     words, numeric = _hashed(rows, int(counts.sum()))
@@ -112,7 +112,7 @@ def _ngrams(
 def _different_words(
     words: NDArray[np.uint64], numeric: NDArray[np.bool_], flat: NDArray[np.int64], size: int
 ) -> NDArray[np.int64]:
-    """How many different words that are no numbers stand in each n-gram."""
+    """The number of different words, except numbers, in each n-gram."""
     found = np.zeros(len(flat), np.int64)
     for step in range(size):
         one, new = words[flat + step], ~numeric[flat + step]
@@ -137,7 +137,7 @@ def _hashed(
 
 
 def _whole(rows: Sequence[Sequence[str]]) -> NDArray[np.uint64]:
-    """The hash of each row as a whole; another one than that of any n-gram."""
+    """The hash of each whole row; it never equals an n-gram's hash."""
     hashes = (hash64("\n" + " ".join(row)) for row in rows)
     return np.fromiter(hashes, np.uint64, len(rows))
 
@@ -148,7 +148,7 @@ def _without_common(
     texts: Sequence[str],
     groups: NDArray[np.int64],
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Each n-gram once, with its first item, without those of many different items of a group."""
+    """Each n-gram once, with its first item, without stock phrases of a group."""
     first_with_text: dict[tuple[int, str], int] = {}
     alike = np.array(
         [

@@ -1,7 +1,8 @@
 """Tier 3: the teacher decides whether a row and a similar item are the same problem.
 
-Source: the LLM decontaminator, arXiv:2311.04850, section 4. Ours asks for the item's solution to be
-given away, so that a problem with other numbers is another problem, and stops at the first yes.
+Source: the LLM decontaminator, arXiv:2311.04850, section 4. Ours asks whether the row gives away
+the item's solution, so a problem with other numbers is a different problem. It stops at the first
+yes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from synth.model import Model
 from synth.randomness import derive_seed
 from synth.teacher.protocol import Sampling, Teacher
 
-SHOWN_CHARS = 8_000  # of a row: a question is far shorter, and the teacher's context has an end
+SHOWN_CHARS = 8_000  # per row, to fit the teacher's context; a question is far shorter
 VERDICT = re.compile(r"\b(same|different)\b", re.IGNORECASE)
 
 
@@ -42,7 +43,7 @@ class SameProblem(Model):
         teacher: Teacher,
         seed: int,
     ) -> SuspectVerdict:
-        """What the teacher says of the row and its neighbours. `items` are all benchmark items."""
+        """The teacher's verdict on the row and its neighbours; `items` are all benchmark items."""
         unread = False
         for neighbour in near[: self.most]:
             values = {"item": items[neighbour.item][:SHOWN_CHARS], "text": row.text[:SHOWN_CHARS]}
@@ -64,7 +65,7 @@ class SuspectRow(NamedTuple):
 
 
 class SuspectVerdict(NamedTuple):
-    """The item that the row is the same problem as, if any, and whether a reply was unusable."""
+    """The item with the same problem as the row, if any, and whether a reply was unusable."""
 
     same: Neighbour | None
     unread: bool
@@ -72,5 +73,5 @@ class SuspectVerdict(NamedTuple):
 
 @cache
 def template() -> Template:
-    """The prompt file beside this module."""
+    """The prompt file next to this module."""
     return parse(Path(__file__).with_name("same_problem.md").read_text(encoding="utf-8"))

@@ -4,7 +4,7 @@ decontaminate: {against: [gsm8k, humaneval, exam.jsonl]}
 decontaminate: {against: [gsm8k], judge: {}}
 
 It has three tiers: shared n-grams, the nearest items by characters, and the teacher's judgement of
-the nearest ones. The reason names tier and benchmark, so manifests and reports count them:
+the nearest ones. The reason names the tier and benchmark, so manifests and reports count them:
 `ngram_of_gsm8k`, `close_to_gsm8k`, `same_as_gsm8k`.
 """
 
@@ -33,7 +33,7 @@ class _Decision(NamedTuple):
     value: float
     note: str
     unjudged: bool = False
-    """Whether it stays though it is a candidate and no judge decided."""
+    """Whether the row is a candidate that stays because no judge decided."""
 
 
 def _null_means_defaults(value: object) -> object:
@@ -43,37 +43,36 @@ def _null_means_defaults(value: object) -> object:
 class Decontaminate(ShardStage):
     """Rejects rows that contain an item of a benchmark, verbatim or rephrased.
 
-    Rows with an answer are searched in both prompt and text. The score is the likeness of the
-    nearest item; the note names its place (`gsm8k#17` is the 18th row of GSM8K).
+    Searches both prompt and text of rows with an answer. The score is the likeness of the nearest
+    item; the note names its place (`gsm8k#17` is the 18th row of GSM8K).
     """
 
     name: ClassVar[str] = "decontaminate"
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.PROMPTS, Kind.DOCUMENTS, Kind.ANSWERS})
     not_in_fingerprint = ("against",)
-    """Where the benchmarks lie does not matter; their names and contents do."""
+    """The benchmarks' paths do not matter; their names and contents do."""
 
     against: Annotated[list[Benchmark], Field(min_length=1)]
-    """Benchmarks: names of the shipped list, files, or datasets on the Hub."""
+    """The benchmarks: names from the shipped list, files, or datasets on the Hub."""
     ngram_words: Annotated[int, Field(ge=5, le=50)] = 13
-    """Words in a shared n-gram that is evidence enough."""
+    """Words in a shared n-gram that counts as evidence."""
     short_ngram_words: Annotated[int, Field(ge=4, le=50)] = 8
-    """The same for an item of less than twice `ngram_words`."""
+    """The same for items with fewer than twice `ngram_words` words."""
     flag: Annotated[float, Field(gt=0, le=1)] = 0.6
-    """Likeness (cosine of character 4-grams, plus half that of the form of the code) from which a
-    row leaves unless a judge decides.
-    Different problems of GSM8K are up to 0.5 like each other; items of fewer words than
-    `short_ngram_words` are left to the judge."""
+    """Likeness from which a row is rejected, unless a judge decides: the cosine of character
+    4-grams, plus half that of the code's form. Different problems of GSM8K reach 0.5. Items with
+    fewer words than `short_ngram_words` are left to the judge."""
     candidate: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """Likeness from which the judge is asked. Of 585 items that a model rephrased all but two
-    empty ones are above it, of unrelated prompts half."""
+    """Likeness from which the judge is asked. Among 585 rephrased items, all but two empty ones are
+    above it; so are half of unrelated prompts."""
     judge: Annotated[SameProblem | None, BeforeValidator(_null_means_defaults)] = None
-    """Ask the teacher whether the nearest items are the same problem; left out, nobody is asked."""
+    """Asks the teacher whether the nearest items are the same problem; default: no judge."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         names = [benchmark.name for benchmark in self.against]
         if twice := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"two benchmarks are called {twice[0]!r}: give one another `name`")
+            raise ValueError(f"two benchmarks are called {twice[0]!r}: set a different `name`")
         if self.short_ngram_words > self.ngram_words:
             raise ValueError("`short_ngram_words` must not be more than `ngram_words`")
         if self.candidate > self.flag:
@@ -81,12 +80,12 @@ class Decontaminate(ShardStage):
         return self
 
     @property
-    def asks_teacher(self) -> bool:  # type: ignore[override]  # by its settings, not by its class
-        """Only where it has a judge."""
+    def asks_teacher(self) -> bool:  # type: ignore[override]  # depends on the settings
+        """True if a judge is set."""
         return self.judge is not None
 
     def files(self) -> list[Path]:
-        """The benchmark files. Raises `InputError` for one that is not there."""
+        """The benchmark files. Raises `InputError` if one is missing."""
         files = [benchmark.file for benchmark in self.against if benchmark.file is not None]
         if missing := [path for path in files if not path.is_file()]:
             raise InputError(f"no benchmark file {missing[0]}: correct the path in the recipe")
@@ -99,7 +98,7 @@ class Decontaminate(ShardStage):
         return [found, template().digest if self.judge else None]
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
-        """The rows that stay and those that leave, each with a score and its evidence."""
+        """The kept and rejected rows, each with a score and its evidence."""
 
         index = await asyncio.to_thread(self.index)
         rows, findings = await asyncio.to_thread(self._look, index, table, place)
@@ -113,7 +112,7 @@ class Decontaminate(ShardStage):
         return await asyncio.to_thread(self._outcome, table, decisions)
 
     def index(self) -> Index:
-        """The index over all benchmarks; built once a process."""
+        """The index over all benchmarks, built once per process."""
 
         return index_of(tuple(self.against), self.ngram_words, self.short_ngram_words)
 
@@ -134,7 +133,7 @@ class Decontaminate(ShardStage):
     async def _decide(
         self, index: Index, row: SuspectRow, finding: Match, place: Place
     ) -> _Decision:
-        """The verdict on one row, by the first tier that has one."""
+        """The verdict on one row, from the first tier that reaches one."""
         hit, near = finding
         value = near[0].similarity if near else 0.0
         if hit is not None:
@@ -152,7 +151,7 @@ class Decontaminate(ShardStage):
                 return _Decision(reason, answer.same.similarity, index.label(answer.same.item))
             if not answer.unread:
                 return _Decision(None, value, f"{note}, another problem")
-            note = f"{note}, the judge's reply could not be read"
+            note = f"{note}; the judge's reply could not be parsed"
         if value >= self.flag and index.words[near[0].item] >= self.short_ngram_words:
             return _Decision(f"close_to_{index.benchmark(near[0].item)}", value, note)
         return _Decision(None, value, note, unjudged=bool(close))

@@ -17,9 +17,9 @@ from synth.text.markdown import blocks
 from synth.text.words import nfkc, parts_of_words
 
 MOST_CHARS = 1_000_000
-"""Of one text; what lies behind is not looked at. A book has fewer."""
+"""Most characters per text that are searched; a book has fewer."""
 WINDOW_CHARS, STEP_CHARS = 2_000, 1_000
-"""A long text is compared in parts, or the item that it holds would be lost in the rest."""
+"""Long texts are compared in parts of this size, so that an item in them is not diluted."""
 
 _DEFINES = re.compile(r"^[ \t]*(?:async )?(?:def|class) +\w", re.MULTILINE)
 _SPOKEN = re.compile(r'"""(?:.*?""")?|\'\'\'(?:.*?\'\'\')?|#[^\n]*', re.DOTALL)
@@ -31,17 +31,17 @@ _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def plain(text: str) -> str:
-    """The words of the text, one blank between two; each character of an unspaced script is one."""
+    """The text's words separated by single spaces; in unspaced scripts each character is a word."""
     text = nfkc(_CAMEL.sub(" ", text[:MOST_CHARS]))[:MOST_CHARS]
     return " ".join(parts_of_words(text.casefold()))
 
 
 def code_form(text: str) -> str:
-    """The form of the Python in the text, a letter a token: keywords, built-in names, methods and
-    operators; all other names are alike, so are strings. Nothing of comments. "" without a
-    definition.
+    """The form of the text's Python code, one letter per token; "" without a definition.
 
-    "def rot(xs): return xs[1:]" and "def turn(word): return word[1:]" have the same.
+    Keywords, built-in names, methods and operators have their own letters; all other names share
+    one, and so do strings. Comments are ignored. "def rot(xs): return xs[1:]" and "def turn(word):
+    return word[1:]" have the same form.
     """
     if not _DEFINES.search(text, 0, MOST_CHARS):
         return ""
@@ -57,10 +57,10 @@ def _letter(part: str) -> str:
         part = "''"
     elif part[0].isalpha() and part not in _NAMES:
         part = "name"
-    return chr(0xF0000 + xxhash.xxh32_intdigest(part.encode()) % 0xFFFE)  # a plane of its own
+    return chr(0xF0000 + xxhash.xxh32_intdigest(part.encode()) % 0xFFFE)  # in a private-use plane
 
 
 def windows(text: str) -> list[str]:
-    """The text in parts that overlap by half, so that an item of half a part is whole in one."""
+    """The text in parts that overlap by half, so that a short item is whole in one of them."""
     last = max(len(text) - STEP_CHARS, 1)
     return [text[at : at + WINDOW_CHARS] for at in range(0, last, STEP_CHARS)]

@@ -1,1 +1,1 @@
-"""Finds duplicates over the whole corpus; the order in which shards arrive changes nothing."""
+"""Finds duplicates across the whole corpus, whatever the order in which shards arrive."""

@@ -1,7 +1,7 @@
 """Decides which of several duplicates stays: the first, the longest, or the best by a score.
 
-A decision goes through the rows in order, and a row leaves for the sake of an earlier one that
-stays. So the better ones are put first: the same decision, over signatures in another order.
+The decision goes through the rows in order and drops duplicates of earlier rows. To keep better
+rows, this module reorders the signatures so that better rows come first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NOT_SIGNATURES = frozenset({"ids", PRIORITY, "dropped", "similarity", "nearest"}
 
 
 def by_score(table: pa.Table, name: str) -> NDArray[np.float64]:
-    """The value of each row's last score of that name; lowest where it has none."""
+    """The value of each row's last score of that name; the lowest possible if it has none."""
     values = (
         next((s["value"] for s in reversed(scores) if s["name"] == name), None)
         for scores in table["scores"].to_pylist()
@@ -32,8 +32,8 @@ def by_score(table: pa.Table, name: str) -> NDArray[np.float64]:
 
 
 def best_first(corpus: Corpus, released: int) -> NDArray[np.int64]:
-    """The rows by descending priority, of equals the earlier first. Those of the first `released`
-    folders come before all others."""
+    """The rows by descending priority; ties keep their order. Rows of the first `released` folders
+    come before all others."""
     fixed = int(corpus.starts[released])
     parts = [stored(folder, PRIORITY) for folder in corpus.folders[released:]]
     order = np.argsort(-np.concatenate([np.zeros(0), *parts]), kind="stable")
@@ -42,7 +42,7 @@ def best_first(corpus: Corpus, released: int) -> NDArray[np.int64]:
 
 @contextmanager
 def reordered(corpus: Corpus, order: NDArray[np.int64], folder: Path) -> Iterator[Corpus]:
-    """The signatures with row `order[i]` as row i, in `folder` for the length of the block."""
+    """The signatures with row `order[i]` as row i, stored in `folder` until the block ends."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     store(folder, "ids", np.zeros(len(corpus), "S1"))
@@ -59,7 +59,7 @@ def reordered(corpus: Corpus, order: NDArray[np.int64], folder: Path) -> Iterato
 
 
 def _reorder(corpus: Corpus, name: str, order: NDArray[np.int64], folder: Path) -> None:
-    """One column, or bands, a line at a time."""
+    """Reorders one column, or the bands line by line."""
     parts = [stored(part, name) for part in corpus.folders]
     if parts[0].ndim == 1:
         store(folder, name, np.concatenate(parts)[order])
@@ -91,7 +91,7 @@ def _reorder_ragged(corpus: Corpus, name: str, order: NDArray[np.int64], folder:
 
 
 def in_corpus_order(found: Findings, order: NDArray[np.int64]) -> Findings:
-    """What was found of row i said of row `order[i]`."""
+    """Moves the findings of row i back to row `order[i]`."""
     back = Findings.none(np.zeros(len(order), bool))
     back.dropped[order] = found.dropped
     back.similarity[order] = found.similarity

@@ -1,7 +1,7 @@
-"""Which rows are worth comparing: those that share enough keys, without looking at every pair.
+"""Finds the rows worth comparing, those that share enough keys, without looking at every pair.
 
-A row's keys are numbers, the rarest first: of the words of a text, or of its bands of MinHash. Two
-rows that share a given part of their keys share one of the first few, so only those are indexed.
+A row's keys are numbers for its words or MinHash bands, the rarest first. Two rows that share a
+given part of their keys share one of the first few, so only those are indexed.
 Source: prefix and positional filters, AllPairs (Bayardo et al., WWW 2007) and PPJoin (Xiao et al.,
 WWW 2008). They lose no pair.
 """
@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from synth.compiled import compiled
 
 MOST_PARTNERS = 1_000
-"""Of one row; those that share its rarest keys come first."""
+"""Most partners per row; those that share its rarest keys come first."""
 MOST_IN_KEY = 20_000
-"""A key that more rows have takes no more, so that rows on one template stay linear."""
+"""Most rows per key; further rows are not indexed, so that rows from one template take linear
+time."""
 MOST_BUCKETS = 1 << 24
 
 
@@ -31,10 +32,10 @@ class Keys(NamedTuple):
 
 
 def rare_first(flat: NDArray[np.uint32], offsets: NDArray[np.int64]) -> Keys:
-    """Hashes as keys, ranked from the rarest to the most frequent. Those of a row must differ.
+    """Converts hashes into keys, ranked from rarest to most frequent; hashes in a row must differ.
 
-    They are counted by their lowest bits. Two that share these become one key, which can only add
-    partners, not lose any: an order of rareness need not be exact, only the same for all rows.
+    Hashes with equal lowest bits become one key. This can only add partners and loses none, since
+    the order of rarity need not be exact, only the same for all rows.
     """
     buckets = 1 << min(max(16, (4 * len(flat)).bit_length()), MOST_BUCKETS.bit_length() - 1)
     bucket = flat & np.uint32(buckets - 1)
@@ -54,7 +55,7 @@ def _sort_rows(flat: NDArray[np.int32], offsets: NDArray[np.int64]) -> None:
 
 @compiled
 def numbered_repeats(flat: NDArray[np.uint32], offsets: NDArray[np.int64]) -> NDArray[np.uint32]:
-    """Hashes that are unique in each row: the second "the" of a text gets another one."""
+    """Makes the hashes in each row unique: the second "the" of a text gets a different one."""
     made = np.empty_like(flat)
     for row in range(len(offsets) - 1):
         begin, end = offsets[row], offsets[row + 1]
@@ -70,8 +71,8 @@ def numbered_repeats(flat: NDArray[np.uint32], offsets: NDArray[np.int64]) -> ND
 
 
 class Blocking:
-    """Earlier rows by their keys. Two rows are partners if they share `share` or more of their keys
-    (Dice's coefficient: twice the shared ones over all of both); at most 0 < share <= 1."""
+    """An index of earlier rows by their keys. Two rows are partners if they share at least `share`
+    of their keys, 0 < share <= 1 (Dice's coefficient: twice the shared keys over the sum)."""
 
     def __init__(self, keys: Keys, share: float) -> None:
         self.keys, self.share = keys, share
@@ -84,15 +85,15 @@ class Blocking:
         self._longest = int(np.diff(keys.offsets).max(initial=0))
 
     def partners(self, block: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """For rows of the block, in order, the earlier rows that are their partners: all that
-        `keep` kept, and those of the block itself."""
+        """(row, earlier partner) pairs for the block's rows, in order. Partners are rows kept by
+        `keep` and rows of the block itself."""
         return _partners(
             block, self.keys.flat, self.keys.offsets, self.share, self._starts, self._filled,
             self._rows, self._places, self._shared, self._longest,
         )  # fmt: skip
 
     def keep(self, block: NDArray[np.int64], stays: NDArray[np.bool_]) -> None:
-        """Of the block that `partners` was asked about last, later rows meet only these."""
+        """Keeps only these rows of the last `partners` block as partners for later rows."""
         _keep(
             block, stays, self.keys.flat, self.keys.offsets, self.share, self._starts,
             self._filled, self._rows, self._places,
@@ -101,7 +102,7 @@ class Blocking:
 
 @compiled
 def _prefix(length: int, share: float) -> int:
-    """How many of its first keys a row must be found by: a partner shares one of them at least."""
+    """How many of a row's first keys to index, so that every partner shares at least one."""
     return length - int(np.ceil(share * length / (2 - share) - 1e-9)) + 1 if length else 0
 
 
@@ -151,7 +152,7 @@ def _keep(
     rows: NDArray[np.int32],
     places: NDArray[np.int32],
 ) -> None:
-    for row in block[::-1]:  # they were the last to come in
+    for row in block[::-1]:  # the block's rows were the last to be added
         begin = offsets[row]
         for place in range(_prefix(offsets[row + 1] - begin, share)):
             key = flat[begin + place]
@@ -175,8 +176,8 @@ def _partners(
     shared: NDArray[np.int16],
     longest: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """`shared` is 0 for every row before and after: how many keys are shared so far, -1 for a row
-    that cannot share enough any more."""
+    """Finds partner pairs. `shared` counts keys shared so far, -1 for a row that can no longer
+    share enough; it is 0 everywhere before and after."""
     size = 1024
     one, other = np.empty(size, np.int64), np.empty(size, np.int64)
     count = 0

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 
 def store(folder: Path, name: str, values: NDArray[Any]) -> None:
-    """One array as one file."""
+    """Saves one array as one file."""
     np.save(folder / f"{name}.npy", values, allow_pickle=False)
 
 
@@ -30,7 +30,7 @@ def stored(folder: Path, name: str) -> NDArray[Any]:
 
 
 class Corpus:
-    """All rows of all shards, numbered through in corpus order."""
+    """All rows of all shards, numbered in corpus order."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = folders
@@ -41,7 +41,7 @@ class Corpus:
         return int(self.starts[-1])
 
     def ids(self, rows: NDArray[np.int64]) -> NDArray[np.bytes_]:
-        """The ids of the rows; empty for a row of -1."""
+        """The ids of the rows; empty for row -1."""
         shards = np.searchsorted(self.starts, rows, side="right") - 1
         picked = [
             self._ids[shard][row - self.starts[shard]] if row >= 0 else b""
@@ -54,13 +54,13 @@ class Corpus:
         return self._joined([stored(folder, name) for folder in self.folders])
 
     def bands(self, name: str) -> Iterator[NDArray[np.uint64]]:
-        """The bands one after the other, each with one value per row."""
+        """Yields the bands, each with one value per row."""
         parts = [stored(folder, name) for folder in self.folders]
         for band in range(len(parts[0]) if parts else 0):
             yield self._joined([part[band] for part in parts])
 
     def ragged(self, name: str) -> RaggedRows:
-        """Rows of different length, found by their number."""
+        """Rows of different length, accessible by row number."""
         return RaggedRows(self, name)
 
     def _joined(self, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
@@ -68,12 +68,12 @@ class Corpus:
 
 
 class RaggedRows:
-    """Rows of different length in files: where they start is in memory, what they hold is not."""
+    """Rows of different length in files: the offsets are in memory, the values are not."""
 
     def __init__(self, corpus: Corpus, name: str) -> None:
         self.starts = corpus.starts.tolist()
         self.files = [(folder, f"{name}-flat") for folder in corpus.folders]
-        # plain views: a slice of np.memmap costs ten times that of an array
+        # plain views, since slicing an np.memmap costs ten times as much
         self.flat = [np.asarray(stored(folder, f"{name}-flat")) for folder in corpus.folders]
         self.offsets = [np.load(folder / f"{name}-offsets.npy") for folder in corpus.folders]
 
@@ -83,7 +83,7 @@ class RaggedRows:
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
     def gathered(self, rows: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """The values of these rows, which are in corpus order, and where each row's start."""
+        """The values of these rows and where each row starts; the rows must be in corpus order."""
         lengths = self.lengths()[rows]
         starts = np.concatenate(([0], np.cumsum(lengths)))
         made = np.empty(int(starts[-1]), np.uint64)
@@ -94,7 +94,7 @@ class RaggedRows:
             begins = self.offsets[shard][rows[first:last] - self.starts[shard]]
             index = np.repeat(begins - starts[first:last], lengths[first:last])
             index += np.arange(starts[first], starts[last])
-            # mapped for the moment: what is read of a mapped file stays in memory with the mapping
+            # mapped only briefly, since pages that were read stay in memory with the mapping
             made[starts[first] : starts[last]] = stored(*self.files[shard])[index]
         return made, starts
 
@@ -108,17 +108,17 @@ class RaggedRows:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What one method found, one value per row of the corpus."""
+    """The results of one method, one value per row of the corpus."""
 
     dropped: NDArray[np.bool_]
     similarity: NDArray[np.float64]
-    """With the most similar earlier row that stays; 0 where none was near, NaN if not compared."""
+    """Similarity to the nearest earlier row that stays; 0 if none is near, NaN if not compared."""
     nearest: NDArray[np.int64]
-    """That row, or -1."""
+    """The nearest row, or -1."""
 
     @classmethod
     def none(cls, compared: NDArray[np.bool_]) -> Findings:
-        """No row has a duplicate (yet)."""
+        """Findings in which no row has a duplicate."""
         return cls(
             np.zeros(len(compared), bool),
             np.where(compared, 0.0, np.nan),

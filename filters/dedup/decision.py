@@ -1,4 +1,4 @@
-"""The decision of `dedup` about one shard: which method rejects which row, and its nearest row."""
+"""Stores and applies the decision of `dedup`: per shard, which method rejects which row and why."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Method = Exact | MinHash | Fuzzy | Rouge | Semantic
 
 
 def save_decisions(corpus: Corpus, findings: Sequence[Findings], released: int = 0) -> None:
-    """Each shard's part of the findings, in its folder. One line per method.
+    """Saves each shard's part of the findings in its folder, one line per method.
 
-    The first `released` folders hold what earlier runs released, about which nothing is decided.
+    Skips the first `released` folders, whose rows earlier runs released.
     """
     earlier = int(corpus.starts[released])
     for shard, folder in enumerate(corpus.folders[released:], released):
@@ -38,14 +38,14 @@ def save_decisions(corpus: Corpus, findings: Sequence[Findings], released: int =
 
 
 def _nearest_ids(corpus: Corpus, nearest: NDArray[np.int64], earlier: int) -> NDArray[np.bytes_]:
-    """The ids of the nearest rows, with a word where an earlier run released it."""
+    """The ids of the nearest rows, marked if an earlier run released the row."""
     ids = corpus.ids(nearest)
     before = (nearest >= 0) & (nearest < earlier)
     return np.where(before, np.char.add(ids, b" of an earlier run"), ids)
 
 
 def load_decision(folder: Path) -> Decision:
-    """The shard's part of the decision."""
+    """Loads the shard's part of the decision."""
     return Decision(*(stored(folder, name) for name in ("dropped", "similarity", "nearest")))
 
 
@@ -58,11 +58,11 @@ class Decision:
     nearest: NDArray[np.bytes_]
 
     def outcome(self, table: pa.Table, methods: Sequence[Method]) -> Outcome:
-        """The rows that stay and those that leave, with a score for each method that saw them."""
+        """The kept and rejected rows, with a score for each method that compared them."""
         rows = len(table)
-        assert self.dropped.shape == (len(methods), rows), "the decision is of another shard"
+        assert self.dropped.shape == (len(methods), rows), "the decision belongs to another shard"
         leaves = self.dropped.any(axis=0)
-        by = self.dropped.argmax(axis=0)  # a row is dropped once: later methods do not see it
+        by = self.dropped.argmax(axis=0)  # a row is dropped once, since later methods do not see it
         seen = np.where(leaves, by + 1, len(methods))
         scores = [
             self.score(methods[line], line, row)
@@ -82,7 +82,7 @@ class Decision:
         )
 
     def score(self, method: Method, line: int, row: int) -> dict[str, Any]:
-        """The entry of one method: how like the nearest earlier row that stays, and its id."""
+        """One method's score: the similarity to the nearest earlier row that stays, and its id."""
         similarity = float(self.similarity[line, row])
         compared = not np.isnan(similarity)
         return {

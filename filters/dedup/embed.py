@@ -1,7 +1,7 @@
-"""Texts as vectors: by a served model (`vllm serve MODEL --runner pooling`), or by a local one.
+"""Embeds texts with a served model (`vllm serve MODEL --runner pooling`) or a local one.
 
-A text that the server refuses has no vector, and is compared with nothing; a server that fails is
-asked again for a while, and then the run stops, resumable.
+A text that the server refuses gets no vector and is not compared. If the server fails, requests are
+retried for a while; then the run stops and can be resumed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TIMEOUT_S, PATIENCE_S, LONGEST_PAUSE_S = 300.0, 600.0, 20.0
 
 
 def embed_locally(texts: Sequence[str], model: str) -> NDArray[np.float32]:
-    """A vector of each text, by a model2vec model in that folder or on the Hub."""
+    """Embeds the texts with a model2vec model, from a folder or the Hub."""
     try:
         from model2vec import StaticModel  # noqa: PLC0415  an extra
     except ImportError as error:
@@ -36,20 +36,22 @@ def embed_locally(texts: Sequence[str], model: str) -> NDArray[np.float32]:
     try:
         found = StaticModel.from_pretrained(model, force_download=False)
     except (OSError, ValueError) as error:
-        raise InputError(f"semantic: {model} is no model2vec model: {error}") from error
+        raise InputError(f"semantic: {model} is not a model2vec model: {error}") from error
     return np.asarray(found.encode(list(texts), use_multiprocessing=False), np.float32)
 
 
 def embed_served(
     texts: Sequence[str], url: str, model: str | None, api_key_env: str | None
 ) -> NDArray[np.float32]:
-    """A vector of each text, by the server's `/embeddings`; zeros for a text that it refuses.
+    """Embeds the texts with the server's `/embeddings`; a text that it refuses gets zeros.
 
-    Raises `TeacherFault` where the server cannot be reached for `PATIENCE_S`, or not be used.
+    Raises `TeacherFault` if the server is unreachable for `PATIENCE_S` seconds or unusable.
     """
     key = os.environ.get(api_key_env, "").strip() if api_key_env else None
     if api_key_env and not key:
-        raise TeacherFault(f"semantic: the API key's variable ${api_key_env} is not set")
+        raise TeacherFault(
+            f"semantic: the environment variable {api_key_env} is not set; it must hold the API key"
+        )
     vectors = asyncio.run(_embed(texts, url.rstrip("/"), model, key))
     width = max((len(vector) for vector in vectors), default=0)
     made = np.zeros((len(texts), width), np.float32)
@@ -73,7 +75,7 @@ async def _embed(
 
 
 class _Embedder:
-    """Asks one server, a few batches at a time."""
+    """Sends batches to one server, a few at a time."""
 
     def __init__(self, wire: Wire, url: str) -> None:
         self.model = ""
@@ -81,18 +83,18 @@ class _Embedder:
         self._slots = asyncio.Semaphore(IN_FLIGHT)
 
     async def served_model(self) -> str:
-        """The first model that the server names."""
+        """The first model that the server lists."""
         status, body = await self._ask("models", None)
         try:
             return str(orjson.loads(body)["data"][0]["id"])
         except (ValueError, KeyError, IndexError, TypeError) as error:
-            raise TeacherFault(f"{self._url} names no model ({status}); set `model`") from error
+            raise TeacherFault(f"{self._url} lists no model ({status}); set `model`") from error
 
     async def embed(self, texts: list[str]) -> list[list[float]]:
-        """The vectors; an empty one for a text that the server refuses, found by halving."""
+        """The vectors; [] for a text that the server refuses, which is found by bisection."""
         if not texts:
             return []
-        # vLLM cuts what is longer than its context (-1); others ignore the key
+        # -1: vLLM truncates texts to its context length; other servers ignore the key
         payload = {"model": self.model, "input": texts, "truncate_prompt_tokens": -1}
         async with self._slots:
             status, body = await self._ask("embeddings", orjson.dumps(payload))
@@ -112,7 +114,7 @@ class _Embedder:
         return await self.embed(texts[:half]) + await self.embed(texts[half:])
 
     async def _ask(self, path: str, body: bytes | None) -> tuple[int, bytes]:
-        """The answer, once there is one. Asked again with full jitter while it fails."""
+        """The server's response; retries failures with full jitter."""
         started, attempt = time.monotonic(), 0
         while True:
             try:
@@ -129,7 +131,7 @@ class _Embedder:
             if time.monotonic() - started > PATIENCE_S:
                 raise TeacherFault(f"{self._url}/{path} failed for {PATIENCE_S:.0f} s: {trouble}")
             attempt += 1
-            # decides only when to ask again, never what comes out
+            # affects only when to retry, never the result
             await asyncio.sleep(
                 random.uniform(0, min(LONGEST_PAUSE_S, 0.25 * 2 ** min(attempt, 8)))
             )

@@ -1,4 +1,4 @@
-"""`exact`: equal texts; case, white space and Unicode forms do not count."""
+"""`exact`: texts that are equal except for case, white space and Unicode forms."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from synth.text.words import hash64, nfkc
 class Exact(Model):
     """Finds texts that are equal in NFKC, casefolded, with white space collapsed.
 
-    By a 64-bit hash: in ten million different texts one pair collides with probability 3e-6.
+    Compares 64-bit hashes: among ten million different texts, the chance of a collision is 3e-6.
     """
 
     name: ClassVar[str] = "exact"
     reason: ClassVar[str] = "duplicate_exact"
     decides_by: ClassVar[tuple[str, ...]] = ()
-    """The settings that signatures do not depend on."""
+    """The settings that do not affect signatures."""
 
     def sign(self, batch: Batch, folder: Path) -> None:
-        """The hash of each text."""
+        """Stores the hash of each text."""
 
         hashes = (hash64(normal(text)) for text in batch.texts)
         store(folder, "exact", np.fromiter(hashes, np.uint64, len(batch)))
 
     def decide(self, corpus: Corpus, alive: NDArray[np.bool_]) -> Findings:
-        """A duplicate's nearest row is the first one with its text. Similarity is 1 or 0."""
+        """Decides by equal hashes. The nearest row is the first one with the text; similarity is 1
+        or 0."""
 
         findings = Findings.none(alive)
         where = np.flatnonzero(alive)
@@ -48,5 +49,5 @@ class Exact(Model):
 
 
 def normal(text: str) -> str:
-    """The text in NFKC, casefolded, runs of white space made one blank."""
+    """The text in NFKC, casefolded, with each run of white space as one space."""
     return " ".join(nfkc(text).casefold().split())

@@ -1,7 +1,7 @@
 """`fuzzy`: short texts that differ by a few characters, where n-grams of five words are too coarse.
 
-All pairs are too many (20,000 prompts have 200 million), so only texts that share a band of MinHash
-over their characters are compared.
+There are too many pairs to compare all (20,000 prompts have 200 million), so only texts that share
+a MinHash band over their characters are compared.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from filters.dedup.short import band_keys, decide_by_scorer, shared_keys, short_
 from synth.batch import Batch
 from synth.model import Model
 
-# Among 20,000 prompts with typos, words swapped, replaced, left out or added this compares one pair
-# in 1,000, and loses none of 6,191 with a ratio of 85 and more (`benchmarks/prompt_dedup.py`).
+# Among 20,000 prompts with typos and swapped, replaced, missing or added words, this compares one
+# pair in 1,000 and loses none of 6,191 with a ratio of at least 85 (`benchmarks/prompt_dedup.py`).
 GRAM_CHARS, BANDS, ROWS = 4, 80, 3
 ONE_BAND = 1e-6
-FLOOR = 10.0  # similarities so far below the ratio are still reported
+FLOOR = 10.0  # similarities down to this far below the ratio are still reported
 
 
 class Fuzzy(Model):
-    """Finds texts of a normalised Indel similarity of `ratio` and more (rapidfuzz's `fuzz.ratio`).
+    """Finds texts with a normalised Indel similarity of at least `ratio` (rapidfuzz `fuzz.ratio`).
 
-    Both texts have at most `max_words` words and are compared as `exact` normalises them.
+    Compares texts of at most `max_words` words, normalised as in `exact`.
     """
 
     name: ClassVar[str] = "fuzzy"
     reason: ClassVar[str] = "fuzzy_duplicate"
     decides_by: ClassVar[tuple[str, ...]] = ("ratio",)
-    """The settings that signatures do not depend on."""
+    """The settings that do not affect signatures."""
     ratio: float = Field(90.0, ge=80, le=100, description="similarity of a duplicate, 0 to 100")
     max_words: int = Field(60, ge=1, le=1_000, description="longer texts are not compared")
 
     def sign(self, batch: Batch, folder: Path) -> None:
-        """Each text that is short enough, and its bands; nothing of a longer one."""
+        """Stores each short enough text and its bands; nothing for longer texts."""
 
         texts, _ = short_texts(batch.texts, self.max_words)
         encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
@@ -49,7 +49,7 @@ class Fuzzy(Model):
         store(folder, "fuzzy-bands", band_keys(texts, GRAM_CHARS, BANDS, ROWS))
 
     def decide(self, corpus: Corpus, alive: NDArray[np.bool_]) -> Findings:
-        """Similarity is the ratio, in [0, 100]."""
+        """Decides by similarity, which is the ratio in [0, 100]."""
 
         rows = corpus.ragged("fuzzy")
         compared = alive & (rows.lengths() > 0)

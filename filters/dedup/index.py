@@ -1,13 +1,13 @@
-"""The index of what was released, across runs: signed rows, in segments that never change.
+"""The index of released rows across runs: their signatures, in segments that never change.
 
-    index/settings.json     what signatures are made of; one index holds one kind
-    index/3f9c…-0000/       what one release of one run added: 00000/ids.npy, 00000/exact.npy, …
-    index/pending-3f9c…-0001/   the same, just before its release takes its place
+    index/settings.json     the signature settings; all rows of an index share them
+    index/3f9c…-0000/       added by one release of one run: 00000/ids.npy, 00000/exact.npy, …
+    index/pending-3f9c…-0001/   the same, just before its release is renamed into place
 
-A segment is complete before the release is renamed into its place, and counts from that moment on:
-a kill between the two leaves a pending one, which the next reader takes or throws away by whether
-the release is there. So no row is admitted twice, and none is lost. A run does not see its own
-segments: its release is made anew as a whole.
+A segment is complete before its release is renamed into place, and counts from then on. A kill in
+between leaves a pending segment: the next reader accepts it if the release exists and otherwise
+deletes it. So no row is admitted twice or lost. A run ignores its own segments, since it rebuilds
+its release as a whole.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from synth.store.durable import sync, write_bytes
 from synth.store.manifest import NAME, load_manifest
 
 OWNER = ".owner"
-"""In a run's folder: the name of its segments."""
+"""The file in a run's folder that holds the name of its segments."""
 PENDING = "pending-"
 BUILDING = ".building"
 
@@ -48,12 +48,12 @@ class ReleaseIndex:
             return self._segments(lambda owner: owner != _owner(run))
 
     def check(self, settings: Any) -> None:
-        """Raises `InputError` where the index was made with other settings of signatures."""
+        """Raises `InputError` if the index was made with other signature settings."""
         path = self.folder / "settings.json"
         if path.is_file() and (was := json.loads(path.read_bytes())) != settings:
             raise InputError(
-                f"the index {self.folder} was made with {json.dumps(was)}, and the recipe has "
-                f"{json.dumps(settings)}: take the same settings, or another folder for `index`"
+                f"the index {self.folder} was made with {json.dumps(was)}, but the recipe has "
+                f"{json.dumps(settings)}: use the same settings, or another folder for `index`"
             )
 
     @contextmanager
@@ -65,11 +65,11 @@ class ReleaseIndex:
         seen: list[str],
         build: Callable[[Path, list[Path]], None],
     ) -> Iterator[None]:
-        """Adds a segment if the block ends: in it, the release of that fingerprint takes its place.
+        """Adds a segment if the block succeeds; the block must rename the release into place.
 
-        `seen` are the segments of others that the release was decided by. `build(folder, own)`
-        fills the segment, given those that this run added before. Raises `InfrastructureFault`
-        where another run has released since.
+        `seen` are the other runs' segments that the release was compared with. `build(folder, own)`
+        fills the segment; `own` are this run's earlier segments. Raises `InfrastructureFault` if
+        another run has released in the meantime.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         owner = _own_name(run)
@@ -79,8 +79,8 @@ class ReleaseIndex:
             found = [path.name for path in self._segments(lambda one: one != owner)]
             if found != seen:
                 raise InfrastructureFault(
-                    f"another run has released into {self.folder} meanwhile: run the same command "
-                    "again, and what it released is left out (the teacher is asked nothing twice)"
+                    f"another run has released into {self.folder} in the meantime: run the same "
+                    "command again to compare with its rows too (no teacher request is repeated)"
                 )
             own = self._segments(lambda one: one == owner)
             write_bytes(self.folder / "settings.json", json.dumps(settings).encode())
@@ -102,7 +102,7 @@ class ReleaseIndex:
         return [path for path in every if whose(path.name.rpartition("-")[0])]
 
     def _recover(self) -> None:
-        """What a killed run left. Whoever holds the lock is alone, so nothing is at work here."""
+        """Cleans up after a killed run. The caller holds the lock, so no other run is active."""
         shutil.rmtree(self.folder / BUILDING, ignore_errors=True)
         for path in sorted(self.folder.glob(f"{PENDING}*")):
             release = json.loads((path / "release.json").read_bytes())
@@ -130,7 +130,7 @@ def _owner(run: Path) -> str:
 
 
 def _own_name(run: Path) -> str:
-    """The name of the run's segments: drawn once, since a run folder may move and be made anew."""
+    """The name of the run's segments, drawn once, since a run folder may move or be recreated."""
     if not _owner(run):
         write_bytes(run / OWNER, uuid.uuid4().hex.encode())
     return _owner(run)

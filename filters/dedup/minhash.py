@@ -29,20 +29,20 @@ def flag_probability(similarity: float, bands: int = 14, rows: int = 8) -> float
 
 
 class MinHash(Model):
-    """Finds texts whose sets of word n-grams have a Jaccard similarity of `threshold` and more.
+    """Finds texts whose sets of word n-grams have a Jaccard similarity of at least `threshold`.
 
-    Bands and rows: FineWeb (arXiv:2406.17557, section 3.4). A text of fewer words than an n-gram is
-    one shingle of all of them; a text without a word is like no other.
+    Bands and rows: FineWeb (arXiv:2406.17557, section 3.4). A text shorter than an n-gram is one
+    shingle; a text without words never matches.
     """
 
     name: ClassVar[str] = "minhash"
     reason: ClassVar[str] = "near_duplicate"
     decides_by: ClassVar[tuple[str, ...]] = ("threshold",)
-    """The settings that signatures do not depend on."""
+    """The settings that do not affect signatures."""
     threshold: float = Field(0.8, gt=0, le=1, description="Jaccard similarity of a duplicate")
-    ngram_words: int = Field(5, ge=1, le=50, description="words in a shingle")
-    bands: int = Field(14, ge=1, le=256, description="more find more pairs, and cost more")
-    rows: int = Field(8, ge=1, le=64, description="hashes in a band; fewer find less similar pairs")
+    ngram_words: int = Field(5, ge=1, le=50, description="words per shingle")
+    bands: int = Field(14, ge=1, le=256, description="more bands find more pairs but cost more")
+    rows: int = Field(8, ge=1, le=64, description="hashes per band; fewer find less similar pairs")
 
     @model_validator(mode="after")
     def _can_find(self) -> Self:
@@ -50,12 +50,12 @@ class MinHash(Model):
         if found < 0.5:
             raise ValueError(
                 f"{self.bands} bands of {self.rows} rows find only {found:.0%} of the pairs at "
-                f"threshold {self.threshold}; take fewer rows or more bands"
+                f"threshold {self.threshold}; use fewer rows or more bands"
             )
         return self
 
     def sign(self, batch: Batch, folder: Path) -> None:
-        """The set of shingles of each text, and its bands."""
+        """Stores each text's set of shingles and its bands."""
 
         sets = shingles(Ragged(*batch.hashed_words), self.ngram_words)
         store(folder, "minhash-flat", sets.flat)
@@ -63,7 +63,7 @@ class MinHash(Model):
         store(folder, "minhash-bands", band_hashes(sets, self.bands, self.rows))
 
     def decide(self, corpus: Corpus, alive: NDArray[np.bool_]) -> Findings:
-        """Similarity is the true Jaccard similarity, in [0, 1]."""
+        """Decides by similarity, which is the true Jaccard similarity in [0, 1]."""
 
         sets = corpus.ragged("minhash")
         compared = alive & (sets.lengths() > 0)

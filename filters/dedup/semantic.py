@@ -1,8 +1,8 @@
 """`semantic`: texts that say the same in other words, by the cosine of their embeddings.
 
-Source: SemDeDup, arXiv:2303.09540: clusters by k-means, pairs within a cluster. Ours compares a row
-with the rows of the three clusters nearest to it, not of one, so that fewer pairs are lost at the
-borders, and keeps the first row instead of the one farthest from the centroid.
+Source: SemDeDup, arXiv:2303.09540, which clusters by k-means and compares pairs within a cluster.
+Ours compares a row with the rows of its three nearest clusters, so that fewer pairs are lost at the
+borders. It keeps the first row instead of the one farthest from the centroid.
 """
 
 from __future__ import annotations
@@ -23,41 +23,43 @@ from synth.batch import Batch
 from synth.model import Model
 from synth.store.durable import write_bytes
 
-MOST_CHARS = 8_000  # of a text; embedding models read some 512 to 8,192 tokens
-FLOOR = 0.1  # similarities so far below the threshold are still reported
+MOST_CHARS = 8_000  # per text; embedding models read about 512 to 8,192 tokens
+FLOOR = 0.1  # similarities down to this far below the threshold are still reported
 
 
 class Semantic(Model):
-    """Finds texts whose embeddings have a cosine of `threshold` and more.
+    """Finds texts whose embeddings have a cosine of at least `threshold`.
 
-    Set exactly one of `url` and `local`. The meaning of a cosine depends on the model: look at the
-    scores of a first run, which kept rows have too.
+    Set exactly one of `url` and `local`. A cosine's meaning depends on the model, so check the
+    scores of a first run; kept rows have scores too.
     """
 
     name: ClassVar[str] = "semantic"
     reason: ClassVar[str] = "semantic_duplicate"
     decides_by: ClassVar[tuple[str, ...]] = ("threshold", "url", "api_key_env")
-    """The settings that signatures do not depend on."""
+    """The settings that do not affect signatures."""
     threshold: float = Field(0.92, gt=0, le=1, description="cosine of a duplicate")
-    url: str | None = Field(None, description="address of a server with /embeddings, as vLLM's /v1")
-    model: str | None = Field(None, description="its model; left out where it has only one")
+    url: str | None = Field(
+        None, description="address of a server with /embeddings, such as vLLM's /v1"
+    )
+    model: str | None = Field(None, description="its model; default: the first that it lists")
     api_key_env: str | None = Field(
         None, description="name of the environment variable that holds its API key"
     )
     local: str | None = Field(
-        None, description="a model2vec model in place of a server: a folder, or a name on the Hub"
+        None, description="a model2vec model instead of a server: a folder or a name on the Hub"
     )
 
     @model_validator(mode="after")
     def _one_model(self) -> Self:
         if (self.url is None) == (self.local is None):
-            raise ValueError("semantic wants exactly one of `url` and `local`")
+            raise ValueError("semantic needs exactly one of `url` and `local`")
         return self
 
     def sign(self, batch: Batch, folder: Path) -> None:
-        """The vectors of the texts, of length 1; nothing of a text without one.
+        """Stores the texts' vectors, normalised to length 1; nothing for a text without one.
 
-        What was embedded is not embedded again: the next time a server may answer other digits.
+        Never embeds a text twice, since a server may return slightly different digits.
         """
 
         texts = [text[:MOST_CHARS] for text in batch.texts]
@@ -85,27 +87,27 @@ class Semantic(Model):
         return embed_served(texts, self.url, self.model, self.api_key_env)
 
     def decide(self, corpus: Corpus, alive: NDArray[np.bool_]) -> Findings:
-        """Similarity is the cosine."""
+        """Decides by similarity, which is the cosine."""
 
         rows = corpus.ragged("semantic")
         compared = alive & (rows.lengths() > 0)
         return decide_by_cosine(rows, compared, self.threshold, max(self.threshold - FLOOR, 0.01))
 
 
-CLUSTER_ROWS = 1_000  # on average: comparing all within one takes a millisecond a row
+CLUSTER_ROWS = 1_000  # on average; comparing all pairs in a cluster takes a millisecond per row
 PROBES = 3
 SAMPLE_ROWS = 50_000
 ROUNDS = 10
 CHUNK_ROWS = 4_096
 MOST_PARTNERS = 64
-"""Per row and cluster, the earliest: of rows that are all alike the first is enough."""
+"""Most matches per row and cluster, the earliest ones; among similar rows the first is enough."""
 
 
 def decide_by_cosine(
     rows: RaggedRows, compared: NDArray[np.bool_], threshold: float, cutoff: float
 ) -> Findings:
-    """Which of the `compared` rows leave: those of a cosine of `threshold` and more with an earlier
-    one that stays and is in one of the clusters nearest to it."""
+    """Decides which of the `compared` rows leave: those with a cosine of at least `threshold` to an
+    earlier row that stays and is in one of the nearest clusters."""
     findings = Findings.none(compared)
     where = np.flatnonzero(compared)
     if not len(where):
@@ -149,7 +151,7 @@ def _centroids(rows: RaggedRows, where: NDArray[np.int64]) -> NDArray[np.float32
 
 
 def _nearest(vectors: NDArray[np.float32], centroids: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The clusters nearest to each vector, the nearest first."""
+    """The nearest clusters of each vector, the nearest first."""
     return np.argsort(-(vectors @ centroids.T), axis=1, kind="stable")[:, :PROBES]
 
 

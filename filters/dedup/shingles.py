@@ -1,7 +1,6 @@
-"""Texts as sets of hashed shingles, and sets as MinHash signatures, compiled, a batch at a time.
+"""Turns texts into sets of hashed shingles, and sets into MinHash signatures, in compiled batches.
 
-Rows of different length lie behind one another in one flat array; row i is
-`flat[offsets[i]:offsets[i + 1]]`.
+Rows of different length are stored in one flat array; row i is `flat[offsets[i]:offsets[i + 1]]`.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ class Ragged(NamedTuple):
 
 
 def shingles(items: Ragged, size: int) -> Ragged:
-    """Each row's set of hashes of `size` neighbours, in the order in which they come first.
+    """Each row's set of hashes of `size` consecutive items, in order of first occurrence.
 
-    In a shorter row it is the hash of all of them, in an empty row none.
+    A shorter row gets one hash of all its items; an empty row gets none.
     """
     flat = np.empty(len(items.flat), np.uint64)
     offsets = np.zeros(len(items.offsets), np.int64)
@@ -37,10 +36,10 @@ def shingles(items: Ragged, size: int) -> Ragged:
 
 
 def band_hashes(sets: Ragged, bands: int, rows: int) -> NDArray[np.uint64]:
-    """One line per band, one column per row: rows whose sets are alike share some band's hash.
+    """One line per band, one column per row: rows with similar sets share some band's hash.
 
     Two sets of Jaccard similarity j share one with probability 1 - (1 - j**rows)**bands. The last
-    line is over the whole set, so equal sets always share that. Empty rows have 0 everywhere.
+    line hashes the whole set, so equal sets always share it. Empty rows have 0 everywhere.
 
     Source: Broder 1997 (MinHash); Leskovec, Rajaraman, Ullman: Mining of Massive Datasets, 3.4.
     """
@@ -54,7 +53,7 @@ def band_hashes(sets: Ragged, bands: int, rows: int) -> NDArray[np.uint64]:
 
 @compiled
 def mixed(value: np.uint64) -> np.uint64:
-    """The hash with every bit depending on every bit (the finalizer of SplitMix64)."""
+    """Mixes the hash so that every bit depends on every bit (the finalizer of SplitMix64)."""
     value = (value ^ (value >> S30)) * MIX_1
     value = (value ^ (value >> S27)) * MIX_2
     return value ^ (value >> S31)
@@ -68,7 +67,7 @@ def fill_shingles(
     flat: NDArray[np.uint64],
     offsets: NDArray[np.int64],
 ) -> None:
-    """Fills in each row's set and where it ends."""
+    """Fills in each row's set and its end."""
     seen = np.zeros(64, np.uint64)  # an open-addressed table
     made = 0
     for row in range(len(starts) - 1):
@@ -106,7 +105,7 @@ def fill_bands(
     rows: int,
     made: NDArray[np.uint64],
 ) -> None:
-    """Fills in the hash of each band, of minima under permutations of the upper 32 bits."""
+    """Fills in each band's hash, from minima under permutations of the upper 32 bits."""
     bands = len(made) - 1
     least = np.empty(len(factors), np.uint32)
     for row in range(len(offsets) - 1):
@@ -129,7 +128,7 @@ def fill_bands(
 
 
 def offsets_of(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where rows of these lengths start, and where the last one ends."""
+    """The start of each row of these lengths, and the end of the last one."""
     offsets = np.zeros(len(counts) + 1, np.int64)
     np.cumsum(counts, out=offsets[1:])
     return offsets

@@ -1,7 +1,7 @@
-"""Short texts compared in corpus order: partners by their keys, likeness by rapidfuzz.
+"""Compares short texts in corpus order: finds partners by their keys, and similarity by rapidfuzz.
 
-Blocks of rows are looked at together, since rapidfuzz compares a million pairs in one call; what
-comes out is as if every row had waited for the one before.
+It processes rows in blocks, since rapidfuzz compares a million pairs in one call. The result is the
+same as row by row.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from synth.compiled import compiled
 from synth.text.words import parts_of_words
 
 BLOCK_ROWS = 256
-WORD_CHARS = 40  # on average: a bound on what is compared, whatever counts as a word
+WORD_CHARS = 40  # average per word; bounds a text's length, whatever counts as a word
 
 
 def short_texts(texts: Sequence[str], max_words: int) -> tuple[list[str], list[list[str]]]:
-    """Each text as `exact` normalises it, and its words; of a longer one nothing.
+    """Each text, normalised as in `exact`, and its words; empty for longer texts.
 
-    Longer is one of more words, or of more characters than so many words ever have.
+    A text is longer if it has more words, or more characters than so many words ever have.
     """
     normals = [normal(text) if len(text) <= max_words * WORD_CHARS else "" for text in texts]
     words = [parts_of_words(text) for text in normals]
@@ -43,7 +43,7 @@ def short_texts(texts: Sequence[str], max_words: int) -> tuple[list[str], list[l
 def store_ragged(
     folder: Path, name: str, rows: Sequence[Sequence[Any]], flat: NDArray[Any]
 ) -> None:
-    """Rows of different length, their values one behind the other in `flat`."""
+    """Stores rows of different length, with their values concatenated in `flat`."""
     offsets = np.zeros(len(rows) + 1, np.int64)
     np.cumsum([len(row) for row in rows], out=offsets[1:])
     store(folder, f"{name}-flat", flat)
@@ -51,7 +51,7 @@ def store_ragged(
 
 
 def joined(corpus: Corpus, name: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """The ragged rows of all shards, as one."""
+    """The ragged rows of all shards, concatenated."""
     parts = [np.load(folder / f"{name}-offsets.npy") for folder in corpus.folders]
     flats = [np.load(folder / f"{name}-flat.npy") for folder in corpus.folders]
     counts = [np.diff(part) for part in parts]
@@ -69,15 +69,15 @@ class _Hashes(dict[str, int]):
 
 
 def word_hashes(rows: Sequence[Sequence[str]]) -> NDArray[np.uint32]:
-    """The 32-bit hash of every word of every row, one behind the other."""
+    """The 32-bit hash of every word of every row, concatenated."""
     known = _Hashes()
     count = sum(map(len, rows))
     return np.fromiter(map(known.__getitem__, chain.from_iterable(rows)), np.uint32, count)
 
 
 def band_keys(texts: Sequence[str], gram: int, bands: int, rows: int) -> NDArray[np.uint32]:
-    """One line per band, one column per text: of two texts whose sets of character n-grams have the
-    Jaccard similarity j, one hash is the same with probability 1 - (1 - j**rows)**bands.
+    """One line per band, one column per text. Two texts whose sets of character n-grams have the
+    Jaccard similarity j share a hash with probability 1 - (1 - j**rows)**bands.
 
     Source: Broder 1997 (MinHash); Leskovec, Rajaraman, Ullman: Mining of Massive Datasets, 3.4.
     """
@@ -109,7 +109,7 @@ def _band_keys(
         length = lengths[row]
         for at in range(max(length - gram + 1, min(length, 1))):
             value = np.uint32(0)
-            for step in range(min(gram, length)):  # numba makes 64 bits of a product of 32
+            for step in range(min(gram, length)):  # numba widens a 32-bit product to 64 bits
                 value = np.uint32((value ^ (value >> 15)) * 0x2C1B3C6D + codes[begin + at + step])
             value = np.uint32((value ^ (value >> 15)) * 0x297A2D39)
             value = np.uint32(value ^ (value >> 15))
@@ -125,7 +125,7 @@ def _band_keys(
 
 
 def shared_keys(bands: Iterable[NDArray[np.uint32]], compared: NDArray[np.bool_]) -> Keys:
-    """The bands that a row shares with another, as keys: of most rows nearly none is left."""
+    """The bands that a row shares with another row, as keys; most rows have hardly any."""
     where = np.flatnonzero(compared)
     rows, keys, used = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], 0
     for band in bands:
@@ -151,11 +151,11 @@ def decide_by_scorer(
     threshold: float,
     cutoff: float,
 ) -> Findings:
-    """Which of the `compared` rows leave: those that an earlier row that stays is like.
+    """Decides which of the `compared` rows leave: those similar to an earlier row that stays.
 
-    Likeness is the `scorer`'s, 0 where it is below `cutoff`; at `threshold` and above a row leaves.
-    `texts` gives those of some rows. The nearest row is the most similar one, of equals the
-    earliest.
+    Similarity comes from `scorer` and is 0 below `cutoff`; a row leaves at `threshold` or above.
+    `texts` returns the texts of given rows. The nearest row is the most similar one; among equals,
+    the earliest.
     """
     findings = Findings.none(compared)
     rows = np.flatnonzero(compared)
@@ -182,7 +182,7 @@ def decide_by_scorer(
 def _in_order(
     one: NDArray[np.int64], other: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The pairs by their first row and then by their second."""
+    """The pairs sorted by their first row, then by their second."""
     order = np.lexsort((other, one))
     return one[order], other[order]
 
@@ -194,7 +194,7 @@ def settle(
     likeness: NDArray[np.float64],
     threshold: float,
 ) -> None:
-    """What these pairs, in order, say of their first rows."""
+    """Fills in the findings of each pair's first row, in order."""
     like = likeness > 0
     for row, earlier, value in zip(
         one[like].tolist(), other[like].tolist(), likeness[like].tolist(), strict=True

@@ -33,7 +33,7 @@ from synth.model import Model
 from synth.store.shards import read_shard
 
 SEEN = "seen.json"
-"""In the stage's folder of work: the segments of the index that its decision looked at."""
+"""The file in the stage's work folder that lists the index segments it was compared with."""
 METHODS = ("exact", "minhash", "fuzzy", "rouge", "semantic")
 
 
@@ -44,43 +44,43 @@ class Highest(Model):
 
 
 class Dedup(CorpusStage):
-    """Rejects duplicates: a row leaves if an earlier row that stays is similar to it. With `keep`,
-    better rows come first.
+    """Rejects duplicates: a row leaves if it is similar to an earlier row that stays. `keep`
+    chooses which of several duplicates stays.
 
-    Methods run in the order exact, minhash, fuzzy, rouge, semantic, each on the rows that the one
-    before kept. The result depends on the order of the rows alone, not on the shards.
+    Methods run in the order exact, minhash, fuzzy, rouge, semantic, each on the rows that the
+    previous one kept. The result depends on the order of the rows and not on the shards.
     """
 
     name: ClassVar[str] = "dedup"
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.PROMPTS, Kind.DOCUMENTS, Kind.ANSWERS})
     exact: Exact | None = Field(
-        None, description="texts that are equal but for case, white space and Unicode forms"
+        None, description="texts that are equal except for case, white space and Unicode forms"
     )
     minhash: MinHash | None = Field(None, description="texts that share most of their word 5-grams")
     fuzzy: Fuzzy | None = Field(None, description="short texts that differ by a few characters")
-    rouge: Rouge | None = Field(None, description="short texts of nearly the same words in order")
+    rouge: Rouge | None = Field(None, description="short texts with nearly the same words in order")
     semantic: Semantic | None = Field(None, description="texts that say the same in other words")
     on: Literal["prompt", "text"] | None = Field(
         None,
-        description="what to compare; by default the prompt if there is no text yet, else the "
-        "text. `prompt` behind `distill` keeps one of several samples of a prompt",
+        description="the part to compare; default: the text, or the prompt if there is no text "
+        "yet. `prompt` after `distill` keeps one of several samples of a prompt",
     )
 
     keep: Literal["first", "longest"] | Highest = Field(
         "first",
         description="which duplicate stays: the first, the longest, or the one with the highest "
-        "score of an earlier filter or judge, as `keep: {highest: judge}`",
+        "score of an earlier filter or judge, such as `keep: {highest: judge}`",
     )
     index: Path | None = Field(
         None,
-        description="a folder with the signatures of released rows, made at the first release; "
-        "rows similar to one that another run released are rejected",
+        description="a folder for the signatures of released rows, created at the first release; "
+        "rejects rows similar to a row that another run released",
     )
 
     @model_validator(mode="before")
     @classmethod
     def _null_means_defaults(cls, value: object) -> object:
-        if isinstance(value, Mapping):  # `exact:` with nothing behind it is null in YAML
+        if isinstance(value, Mapping):  # `exact:` without a value is null in YAML
             return {k: {} if k in METHODS and v is None else v for k, v in value.items()}
         return value
 
@@ -103,18 +103,18 @@ class Dedup(CorpusStage):
 
     @property
     def methods(self) -> list[Method]:
-        """Those that the recipe names, in the order they run."""
+        """The methods that the recipe names, in the order they run."""
         given = (self.exact, self.minhash, self.fuzzy, self.rouge, self.semantic)
         return [method for method in given if method is not None]
 
     def makes(self, kind: Kind) -> Kind:
-        """The same kind. ValueError where `on` names what these records do not have."""
+        """The same kind. Raises `ValueError` if these records do not have the part `on` names."""
         if (kind, self.on) in ((Kind.DOCUMENTS, "prompt"), (Kind.PROMPTS, "text")):
             raise ValueError(f"dedup on {self.on}: {kind} have no {self.on}; leave `on` out")
         return kind
 
     def sign(self, table: pa.Table, place: Place, folder: Path) -> None:
-        """The ids of the shard and each method's signatures."""
+        """Stores the shard's ids and each method's signatures."""
 
         batch = Batch(table, self.on or place.subject)
         store(folder, "ids", np.array(table["id"].to_pylist(), dtype=np.bytes_))
@@ -126,11 +126,11 @@ class Dedup(CorpusStage):
             method.sign(batch, folder)
 
     def outside(self, run: Path) -> object:
-        """What earlier runs released, as far as it is in the index."""
+        """The index segments of earlier runs, as part of the stage's inputs."""
         return [segment.name for segment in self._released(run)]
 
     def decide(self, folders: list[Path], run: Path | None = None) -> None:
-        """Which rows leave, over all shards; each shard's part goes to its folder."""
+        """Decides which rows leave, over all shards, and saves each shard's part in its folder."""
 
         segments = self._released(run) if run is not None else []
         released = shards_of(segments)
@@ -149,7 +149,7 @@ class Dedup(CorpusStage):
             (folders[0].parent / SEEN).write_text(seen, encoding="utf-8")
 
     def _decide(self, corpus: Corpus, earlier: int) -> list[Findings]:
-        """What each method finds, on what the one before left; the first `earlier` rows stay."""
+        """Each method's findings on the rows left by the one before; the first `earlier` stay."""
 
         alive = np.ones(len(corpus), bool)
         findings = []
@@ -160,7 +160,7 @@ class Dedup(CorpusStage):
         return findings
 
     def _released(self, run: Path) -> list[Path]:
-        """The segments of the index that other runs left."""
+        """The index segments of other runs."""
 
         if self.index is None:
             return []
@@ -169,7 +169,7 @@ class Dedup(CorpusStage):
         return index.others(run)
 
     def _signatures(self) -> object:
-        """What makes the signatures of two runs comparable."""
+        """The settings that must be equal for two runs' signatures to be comparable."""
         methods = {
             method.name: method.model_dump(exclude=set(method.decides_by))
             for method in self.methods
@@ -178,7 +178,7 @@ class Dedup(CorpusStage):
 
     @contextmanager
     def releasing(self, release: Release) -> Iterator[None]:
-        """With an index: it holds the rows of this stage that the release has, or came from."""
+        """Adds the released rows, or the rows they came from, to the index if there is one."""
 
         if self.index is None:
             yield
@@ -188,8 +188,8 @@ class Dedup(CorpusStage):
             seen: list[str] = json.loads((release.work / SEEN).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise StoreFault(
-                f"{release.work / SEEN} is gone, so nobody knows what of {self.index} was compared "
-                f"with: remove {release.work.parent} and run the same command again"
+                f"{release.work / SEEN} is missing, so it is unknown which rows of {self.index} "
+                f"were compared: remove {release.work.parent} and run the same command again"
             ) from error
 
         def build(folder: Path, own: list[Path]) -> None:
@@ -199,8 +199,8 @@ class Dedup(CorpusStage):
         with index.adding(release.run, release.fingerprint, self._signatures(), seen, build):
             yield
 
-    def split(self, table: pa.Table, place: Place, folder: Path) -> Outcome:  # noqa: ARG002  the decision is all
-        """The shard's rows that stay, and those that leave with the id of the row they are like."""
+    def split(self, table: pa.Table, place: Place, folder: Path) -> Outcome:  # noqa: ARG002  already decided
+        """The shard's kept rows, and its rejected rows with the id of the similar row."""
 
         return load_decision(folder).outcome(table, self.methods)
 
@@ -208,10 +208,10 @@ class Dedup(CorpusStage):
 def decide_beside(
     method: Method, corpus: Corpus, alive: NDArray[np.bool_], earlier: int
 ) -> Findings:
-    """The method's decision, in which none of the first `earlier` rows leaves: they are released.
+    """The method's decision, which keeps the first `earlier` rows because they are released.
 
-    Where the method finds some of these alike, the others are compared with what is left of them
-    as well. Rarely more than once, since a release holds no duplicates.
+    If the method would drop some of those, the other rows are also compared with the remaining
+    ones. This rarely repeats, since a release holds no duplicates.
     """
     found = method.decide(corpus, alive)
     again = released_left(found, earlier)
@@ -237,7 +237,7 @@ def released_left(found: Findings, earlier: int) -> NDArray[np.int64]:
 
 
 def add_released(stage: Dedup, release: Release, folder: Path, own: list[Path]) -> None:
-    """The signatures of the rows that were released, shard by shard, but for those added before."""
+    """Stores the signatures of released rows, shard by shard, except those added before."""
 
     before = [stored(path, "ids") for path in shards_of(own)]
     known = np.unique(np.concatenate([np.zeros(0, "S32"), *before]))

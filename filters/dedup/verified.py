@@ -1,9 +1,9 @@
-"""The decision in corpus order by the true Jaccard similarity of sets, compiled.
+"""Decides in corpus order by the true Jaccard similarity of sets (compiled).
 
-A row leaves if an earlier row that stays is its duplicate; only rows that share a bucket are
-compared. A chain a ~ b ~ c in which c is not like a keeps c: b left, and nothing that stays is like
-c. Rows that no chain of shared buckets connects cannot change one another's fate, so they are
-decided apart: only the sets of one portion are in memory.
+A row leaves if it duplicates an earlier row that stays; only rows that share a bucket are compared.
+In a chain a ~ b ~ c where c is not similar to a, c stays: b left, and no row that stays is similar
+to c. Rows that no chain of shared buckets connects do not affect each other. So they are decided in
+portions, and only the sets of one portion are in memory.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from filters.dedup.corpus import Findings, RaggedRows
 from synth.compiled import compiled
 
-MOST_IN_BUCKET = 1_000  # a fuller bucket takes no more, so that rows on one template stay linear
-MOST_CANDIDATES = 1_000  # per row, those in most shared buckets first
+MOST_IN_BUCKET = 1_000  # then a bucket is full, so that rows from one template take linear time
+MOST_CANDIDATES = 1_000  # per row, those that share most buckets first
 PORTION = 8_000_000  # values of sets in memory at once: 64 MB, or more for one large portion
 EMPTY, ONE = np.uint64(0), np.uint64(1)
 
@@ -29,9 +29,9 @@ def decide_by_sets(
     sets: RaggedRows,
     threshold: float,
 ) -> Findings:
-    """Which of the `compared` rows leave, their bucket in each band and their sets given.
+    """Decides which of the `compared` rows leave, from their bucket in each band and their sets.
 
-    A row leaves if an earlier row that stays and shares a bucket has at least this similarity.
+    A row leaves if an earlier row that stays shares a bucket and has at least this similarity.
     """
     findings = Findings.none(compared)
     rows, buckets = shared_buckets(bands, compared)
@@ -60,9 +60,9 @@ def decide_by_sets(
 def shared_buckets(
     bands: Iterable[NDArray[np.uint64]], compared: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row and bucket of each membership in a bucket of at least two, by row.
+    """(row, bucket) for each membership in a bucket of at least two rows, sorted by row.
 
-    Most rows share nothing with any other, so what is left is small.
+    Most rows share no bucket, so the result is small.
     """
     where = np.flatnonzero(compared)
     rows: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
@@ -91,7 +91,7 @@ def connect(
     limits: tuple[int, int],
     portions: NDArray[np.int64],
 ) -> None:
-    """Fills in a portion for each row: the same for rows that buckets connect, in corpus order."""
+    """Assigns each row a portion, in corpus order; rows that buckets connect share one."""
     count = len(lengths)
     bucket_count, most = limits
     first = np.full(bucket_count, -1, np.int64)  # row of each bucket
@@ -112,7 +112,7 @@ def connect(
             above[max(one, two)] = min(one, two)
     sizes = np.zeros(count, np.int64)
     for row in range(count):
-        above[row] = above[above[row]]  # those before it are flat by now
+        above[row] = above[above[row]]  # earlier entries already point to their root
         sizes[above[row]] += lengths[row]
     portion, filled = 0, 0
     for row in range(count):
@@ -135,7 +135,7 @@ def decide_portion(
 ) -> None:
     """Fills in the findings for `rows`; row i is in the buckets `starts[i]` to `ends[i]`.
 
-    `head` is where each bucket's list of rows that stay begins (-1), `held` how long it is (0).
+    `head` is the start of each bucket's list of kept rows (initially -1), `held` its length (0).
     """
     flat, offsets = sets
     buckets, starts, ends, head, held = shared
@@ -158,7 +158,7 @@ def decide_portion(
                 times[other] += 1
                 at = behind[at]
         its = candidates[:found]
-        if found > most_candidates:  # those in most shared buckets, the earliest of equals
+        if found > most_candidates:  # keep those that share most buckets, ties by row order
             ranks = np.empty(found, np.int64)
             for i in range(found):
                 ranks[i] = its[i] - times[its[i]] * len(rows)
@@ -199,7 +199,7 @@ def decide_portion(
 
 @compiled
 def fill(values: NDArray[np.uint64], table: NDArray[np.uint64]) -> None:
-    """Makes the open-addressed table hold these values and no others; 0 is none."""
+    """Fills the open-addressed table with exactly these values; 0 marks a free slot."""
     mask = np.uint64(len(table) - 1)
     table[:] = EMPTY
     for i in range(len(values)):

@@ -1,1 +1,1 @@
-"""Compares a rewrite with its source, without a model: `facts` and `copying`; `arithmetic`."""
+"""Filters that need no model: `facts`, `copying` (rewrite and source), and `arithmetic`."""

@@ -1,13 +1,13 @@
-r"""`arithmetic`: a worked solution with a wrong calculation, or a box that is not its result.
+r"""`arithmetic`: worked solutions with a wrong calculation, or a boxed answer that does not follow.
 
     2. Compute 340 - 27 = 314.                                 ->  calculation_wrong
     So x = (36 - 9) / 9 = \frac{27}{9} = 4.                    ->  calculation_wrong
     2. Compute 340 - 27 = 313.  The answer is \boxed{314}.     ->  answer_not_derived
 
-It serves maths problems that a teacher made up, which have no gold answer. Each calculation with a
-result is repeated exactly; a rounded or truncated result may differ in its last digit. The box is
-compared with the last result of the three lines before it. Texts that state another base or a
-modulus are left alone, and so are sentences that call a calculation a mistake.
+It is for generated maths problems, which have no gold answer. Each calculation with a result is
+repeated exactly; a rounded or truncated result may differ in its last digit. The box is compared
+with the last result in the three lines before it. The filter skips texts with another base or a
+modulus, and sentences that call a calculation a mistake.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from synth.text.sentences import sentence_spans
 from synth.verdicts import Verdicts
 
 MOST_CHARS = 50_000
-MOST_TOKENS, MOST_SIDES = 80, 50  # of one side; of one chain
+MOST_TOKENS, MOST_SIDES = 80, 50  # per side; per chain
 NUMBER = r"\\?[$\u00a3\u20ac]?(?:\d{1,3}(?:,\d{3})+|\d{1,15})(?:\.\d{1,10})?(?:\\?%)?"
 EQUALS = re.compile(r"(?<![=<>!:+*/-])=(?![=>])|\b(?:equals|makes|gives|yields|comes to)\b")
 TOKEN = re.compile(
@@ -46,7 +46,7 @@ PYTHON = {
     "\\times": "*", "\\cdot": "*", "\u00d7": "*", "\u00b7": "*", "x": "*",
     "\\div": "/", "\u00f7": "/", "\u2212": "-", "\u2013": "-",
 }  # fmt: skip
-# what a calculation may stand behind: otherwise it is a part of another one
+# text that may precede a calculation; after other text it is part of a larger one
 ALONE = re.compile(
     r"(?<!\btimes)(?<!\bplus)(?<!\bminus)(?<!\bof)(?<!\bby)(?<!\blog)(?<!\bln)(?<!\broot)"
     r"(?:^|\s|(?<!\w)[(\[{]|[$:;,\"'\u201c*_|<>`~])$"
@@ -54,7 +54,7 @@ ALONE = re.compile(
 CONTEXT_CHARS = 12
 NOT_UNARY = re.compile(r"[\w)}\]]\s*$")  # before a minus
 LIST_MARKER = re.compile(r"\s*(?:[-*\u2022]|\(?\d{1,2}[.)])\s+")
-# what a result may not stand before
+# text that must not follow a result
 GOES_ON = re.compile(
     r"[\w^_({\u221a]|\s?\\(?:sqrt|pi|frac)|,?\s?\(?(?:\\[bp]?mod|mod\b|[rR] ?\d|rem|with a rem)"
     r"|\sand a "
@@ -75,7 +75,7 @@ NOT_BEFORE = re.compile(r"\b(?:not|isn't|never)[\s$\\(:]*\Z", re.IGNORECASE)
 OPERATIONS: Final[Mapping[type[ast.operator], Callable[..., Fraction]]] = {
     ast.Add: add, ast.Sub: sub, ast.Mult: mul, ast.Div: truediv,
 }  # fmt: skip
-HALF = "numerator"  # of a fraction, whose other half is to come
+HALF = "numerator"  # of a fraction whose denominator is still to come
 BOX = "\\boxed{"
 LINES_BEFORE = 3
 Tokens = list[re.Match[str]]
@@ -83,12 +83,12 @@ Tokens = list[re.Match[str]]
 
 @dataclass(frozen=True, slots=True)
 class Calculation:
-    """`a + b = c`, or a part of a chain, as it stands in the text."""
+    """`a + b = c`, or a part of a chain, as written in the text."""
 
     text: str
     end: int
     value: Fraction
-    """Of the left side."""
+    """The value of the left side."""
     result: Fraction
     """The right side."""
     holds: bool
@@ -97,7 +97,7 @@ class Calculation:
 class Arithmetic(Model):
     """Rejects a text with a wrong calculation.
 
-    The score is the number of wrong ones. A text without calculations has no score.
+    The score is the number of wrong calculations. A text without calculations has no score.
     """
 
     name: ClassVar[str] = "arithmetic"
@@ -126,12 +126,12 @@ class Arithmetic(Model):
 
 
 def wrong_calculations(text: str) -> list[str]:
-    """The calculations in the text whose right side is not the left one."""
+    """The calculations in the text whose two sides differ."""
     return [one.text for one in calculations(text) if not one.holds]
 
 
 def calculations(text: str) -> list[Calculation]:
-    """Those of each line, in order. None of a text that is long or has other bases or moduli."""
+    """The calculations, line by line; [] for a long text or one with other bases or moduli."""
     found: list[Calculation] = []
     if len(text) > MOST_CHARS or not EQUALS.search(text):
         return found
@@ -147,7 +147,7 @@ def calculations(text: str) -> list[Calculation]:
 
 
 def _called_wrong(line: str, start: int, one: Calculation) -> bool:
-    """Whether the sentence of a calculation says that it is a mistake."""
+    """Whether the calculation's sentence calls it a mistake."""
     at = one.end - start
     sentence = next(line[a:b] for a, b in sentence_spans(line) if at <= b)
     before = line[: at - len(one.text)]
@@ -155,7 +155,7 @@ def _called_wrong(line: str, start: int, one: Calculation) -> bool:
 
 
 def chains(line: str) -> Iterator[list[Tokens]]:
-    """The tokens that stand together, divided by equals signs."""
+    """The runs of tokens in the line, split at equals signs."""
     marker = LIST_MARKER.match(line)
     sides: list[Tokens] = [[]]
     end = -1
@@ -173,7 +173,7 @@ def chains(line: str) -> Iterator[list[Tokens]]:
 
 
 def _compared(line: str, start: int, sides: list[Tokens]) -> Iterator[Calculation]:
-    """Each side that is a calculation, with the next one."""
+    """Each side that is a calculation, paired with the next side."""
     for at, (left, right) in enumerate(pairwise(sides) if len(sides) <= MOST_SIDES else ()):
         left, right = _behind_brackets(left), _before_brackets(right)
         if len(left) < 2 or not right or (at == 0 and not _alone(line, left)):
@@ -189,10 +189,10 @@ def _compared(line: str, start: int, sides: list[Tokens]) -> Iterator[Calculatio
 
 
 def _alone(line: str, left: Tokens) -> bool:
-    """Whether a calculation begins where the tokens do."""
+    """Whether the calculation starts with these tokens and is not part of a larger one."""
     first = left[0]
     before = line[max(0, first.start() - CONTEXT_CHARS) : first.start()]
-    if first.lastgroup == "sign":  # of the number, or of what stands before?
+    if first.lastgroup == "sign":  # the number's own sign, or an operator?
         unary = first[0] in "-\u2212" and first.end() == left[1].start()
         if not unary or NOT_UNARY.search(before):
             return False
@@ -200,7 +200,7 @@ def _alone(line: str, left: Tokens) -> bool:
 
 
 def _brackets(side: Tokens) -> tuple[list[int], list[int]]:
-    """Where brackets are opened and not closed, and closed and not opened."""
+    """The positions of unclosed opening brackets and of unopened closing brackets."""
     opened: list[int] = []
     closed: list[int] = []
     for at, token in enumerate(side):
@@ -214,15 +214,15 @@ def _brackets(side: Tokens) -> tuple[list[int], list[int]]:
 
 
 def _behind_brackets(left: Tokens) -> Tokens:
-    """The side without what a bracket around more than it begins with: `(so 3 + 4 = 7)`."""
+    """The side from its last unclosed bracket on, as in `(so 3 + 4 = 7)`."""
     opened, closed = _brackets(left)
     return [] if closed else left[opened[-1] + 1 :] if opened else left
 
 
 def _before_brackets(right: Tokens) -> Tokens:
-    """The side without what stands in or behind a bracket that ends elsewhere: `= 7 (seven)`."""
+    """The side up to a bracket that does not close within it, as in `= 7 (seven)`."""
     opened, closed = _brackets(right)
-    if opened[:1] == [0]:  # a box, say
+    if opened[:1] == [0]:  # such as a box
         return right[1:]
     for at in (*opened[:1], *closed[:1]):
         apart = right[at].lastgroup == "close" or right[at].start() > right[at - 1].end()
@@ -231,7 +231,7 @@ def _before_brackets(right: Tokens) -> Tokens:
 
 
 def worked_out(tokens: Tokens) -> Fraction | None:
-    """The value by the usual order of operations; None where it has none."""
+    """The value by the usual order of operations; None if it has none."""
     if len(tokens) > MOST_TOKENS:
         return None
     parts: list[str] = []
@@ -291,10 +291,10 @@ def _value(node: ast.expr) -> Fraction | None:
 
 
 def _same(value: Fraction, result: Fraction, right: Tokens, text: str) -> bool:
-    """Whether the left side is the right one, exactly or as far as that one was written out."""
+    """Whether both sides are equal, exactly or to the right side's decimals."""
     numbers = [token[0] for token in right if token.lastgroup == "number"]
     if len(numbers) > 1:
-        # `5 + 3 = 8 * 2 = 16` goes on with the result; decimals may be rounded on both sides
+        # `5 + 3 = 8 * 2 = 16` continues from the result; decimals may be rounded on both sides
         leading = worked_out(right[:1]) if right[0].lastgroup == "number" else None
         return value in (result, leading) or "." in text
     decimals = len(re.sub(r"[^\d.]", "", numbers[0]).partition(".")[2])
@@ -305,14 +305,15 @@ def _same(value: Fraction, result: Fraction, right: Tokens, text: str) -> bool:
 
 
 def _slack(value: Fraction, decimals: int) -> Fraction:
-    """How far what is written may be from the value: none if so many decimals hold it exactly."""
+    """The allowed rounding error; 0 if this many decimals can hold the value exactly."""
     if (value * 10**decimals).denominator == 1:
         return Fraction(0)
-    return Fraction(2 if decimals > 1 else 1, 2 * 10**decimals)  # rounded, or cut off later
+    # rounded, or truncated if it has several decimals
+    return Fraction(2 if decimals > 1 else 1, 2 * 10**decimals)
 
 
 def boxed_is_last(text: str, found: Sequence[Calculation]) -> bool:
-    """Whether the last box holds the last result before it, where one stands close before."""
+    """Whether the last box holds the last result shortly before it; True if there is none."""
     start = text.rfind(BOX)
     content = text[start + len(BOX) :].partition("\n")[0] if start >= 0 else ""
     sides = next(chains(BOX + content))
@@ -324,9 +325,9 @@ def boxed_is_last(text: str, found: Sequence[Calculation]) -> bool:
     ]
     if value is None or not near:
         return True
-    # the last step may be told in words: "Replace 100 ÷ 8 by 12.5."
+    # the last step may be in words: "Replace 100 ÷ 8 by 12.5."
     between = text[near[-1].end : start]
-    said = re.escape("".join(token[0] for token in sides[0][1:-1]))
-    if re.search(rf"(?<![\d.-]){said}(?!\d|\.\d)", between):
+    boxed = re.escape("".join(token[0] for token in sides[0][1:-1]))
+    if re.search(rf"(?<![\d.-]){boxed}(?!\d|\.\d)", between):
         return True
     return any(abs(value - one.result) < Fraction(1, 100) for one in near)

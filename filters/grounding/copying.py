@@ -1,10 +1,10 @@
 """`copying`: how much of a rewrite is verbatim from its source.
 
-It has two measures over words, without case and punctuation: the share of the text's words in an
-8-gram of the source, and the longest run of words from the source. Runs with omitted sentences
-between them are one excerpt. Eight words in a row are rarely a coincidence:
-GPT-3's overlap filter and the decontamination of instruction data use 8 to 13 (arXiv:2005.14165,
-appendix C). The limits are ours: a rewrite may quote a definition or a sentence.
+It measures words, without case and punctuation: the share of the text's words in an 8-gram of the
+source, and the longest run of words from the source. Adjacent runs form one excerpt, even if the
+text omits sentences between them. Eight words in a row are rarely a coincidence: GPT-3's overlap
+filter and the decontamination of instruction data use 8 to 13 (arXiv:2005.14165, appendix C). The
+limits are ours, so that a rewrite may quote a definition or a sentence.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from synth.text.words import words_of
 from synth.verdicts import Verdicts
 
 GRAM = 8
-PLACES = 32  # of one 8-gram in the source that are followed; more is a loop, not a text
-EXCERPT = 1.5  # times as long as a run may be what is made of several, such as a list's items
+PLACES = 32  # positions tracked per 8-gram of the source; more means a loop and not a text
+EXCERPT = 1.5  # an excerpt of several runs, such as list items, may be this much longer than a run
 
 
 class Copying(Model):
@@ -36,9 +36,10 @@ class Copying(Model):
         0.7, gt=0, le=1, description="largest share of words in 8-grams of the source"
     )
     max_run: int = Field(
-        40,  # from there on APA Style (7th edition, 8.27) sets a quotation apart as a block
+        40,  # APA Style (7th edition, 8.27) makes longer quotations a block
         ge=GRAM,
-        description="longest run of words of the source; an excerpt may have half as many more",
+        description="longest run of source words; an excerpt of several runs may be 1.5 times as "
+        "long",
     )
 
     def judge(self, batch: Batch) -> Verdicts:
@@ -63,8 +64,8 @@ class Copying(Model):
 
 
 def copied(source: str, words: list[str]) -> tuple[float, int, int]:
-    """(Share of the words in 8-grams of the source, longest run of the source's words if ≥ 8, and
-    longest stretch of such runs with nothing between them)."""
+    """(Share of words in 8-grams of the source, longest run of source words if ≥ 8, longest excerpt
+    of adjacent runs)."""
 
     original = words_of(source)
     places: dict[tuple[str, ...], list[int]] = {}
@@ -73,7 +74,7 @@ def copied(source: str, words: list[str]) -> tuple[float, int, int]:
         if len(found) < PLACES:
             found.append(at)
     covered = run = stretch = begin = end = 0
-    runs: dict[int, int] = {}  # where in the source a run has come to -> its length
+    runs: dict[int, int] = {}  # current position of a run in the source -> its length
     for at in range(len(words) - GRAM + 1):
         here = places.get(tuple(words[at : at + GRAM]), ())
         runs = {place + 1: runs.get(place, GRAM - 1) + 1 for place in here}

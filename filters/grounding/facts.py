@@ -1,11 +1,11 @@
-"""`facts`: numbers, dates and names of a rewrite that its source lacks.
+"""`facts`: numbers, dates and names in a rewrite that its source lacks.
 
     source "lends 340 varieties"   text "lends three hundred and forty varieties"   ->  keep
     source "lends 340 varieties"   text "lends some 430 varieties"                  ->  drop
 
-Values are compared, not strings: number words, dates in any order, "1.2 million", "half" for 50 %,
-rounded values behind "about". Values that a text computes from the source (a sum, an age) count as
-new, since the filter does not do the sum.
+It compares values and not strings: number words, dates in any order, "1.2 million", "half" for
+50 %, rounded values after "about". Values that a text computes from the source (a sum, an age)
+count as new, since the filter does not calculate them.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Facts(Model):
 
 
 def new_facts(source: str, text: str) -> list[tuple[str, str]]:
-    """What the source lacks: (kind, as written), dates first, then numbers, then names."""
+    """The facts that the source lacks, as (kind, text): dates, then numbers, then names."""
     stated = read_source(source)
     names = new_names(source, text) or []
     new = [("date", date) for date in new_dates(text, stated)]

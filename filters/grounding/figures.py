@@ -1,9 +1,9 @@
-"""The numbers and dates that a text states, in any of their spellings, as values.
+"""Extracts the numbers and dates that a text states, in any spelling, as values.
 
     "340", "three hundred and forty"            ->  340.0
     "14 February 2011", "2011-02-14", "Feb. 14" ->  Date(2011, 2, 14), … Date(None, 2, 14)
 
-Numbers that order a text do not count: list markers, "Step 3", "three reasons".
+Numbers that structure a text do not count: list markers, "Step 3", "three reasons".
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DIGITS = re.compile(
 )
 SHORT = {"k": 1e3, "K": 1e3, "m": 1e6, "bn": 1e9, "centur": 1e2}
 RUN = re.compile(r"\d[\d,]*(?:\.\d+)?")
-CAPITALISED = rf"(?P<m{{0}}>(?=[A-Z][a-z])(?i:{MONTH}))\b\.?"  # "may" is no month
+CAPITALISED = rf"(?P<m{{0}}>(?=[A-Z][a-z])(?i:{MONTH}))\b\.?"  # lower-case "may" is not a month
 DAY = r"(?P<d{0}>[0-3]?\d)(?:st|nd|rd|th)?"
 BEFORE_A_MONTH = "|".join(
     rf"(?<=\b{word} )|(?<=\b{word.capitalize()} )"
@@ -49,7 +49,7 @@ DATES = re.compile(
     rf"|(?:{BEFORE_A_MONTH}){CAPITALISED.format(5)}(?![\w ]{{0,4}}\d)"
 )
 ANY_MONTH = re.compile(CAPITALISED.format(0))
-MARKERS = re.compile(  # numbers that order the text
+MARKERS = re.compile(  # numbers that structure the text
     r"^[ \t]*(?:[-*+>#|]+[ \t]+)*(?:\*\*)?[QA]?\(?\d{1,2}[.):|]"
     r"|^\|[ \t]*\d{1,2}[ \t]*\|"
     r"|\b(?:steps?|questions?|parts?|points?|chapters?|sections?|figures?|tables?|units?|lessons?"
@@ -64,21 +64,21 @@ PARTS_OF_A_TEXT = frozenset(
     basic common simple different separate principal figure number sentence item stage phase group
     element feature method goal word short""".split()  # noqa: SIM905  a list of words is read as words
 )
-OWN_COUNT = 12  # up to it, a number before "points" counts points of the text itself
-LITTLE = 3  # "one of", "both", "two", in words, are how English speaks rather than figures
+OWN_COUNT = 12  # up to this, "seven points" counts points of the text itself
+LITTLE = 3  # number words up to this ("one of", "both", "two") are idiom rather than figures
 ABOUT = re.compile(
     r"(?:(?P<near>about|around|roughly|nearly|almost|approximately|some|circa|close to)"
     r"|(?P<above>over|more than|above)|(?P<below>under|less than|fewer than|up to)) "
     r"[$\u00a3\u20ac]?$",
     re.IGNORECASE,
 )
-ROUNDED = 0.05  # how far from the source's a value behind "about" may lie …
-LEAST_ROUNDED = 40  # … and from where on: nobody rounds 21 to 20
+ROUNDED = 0.05  # largest relative error of a value after "about" …
+LEAST_ROUNDED = 40  # … for values from here on: nobody rounds 21 to 20
 ITEM = re.compile(r"\s*(?:[-*+\u2022]|\d{1,2}[.)]|\|)\s")
 
 
 class Date(NamedTuple):
-    """A date; parts that the text leaves out are None."""
+    """A date; parts that the text omits are None."""
 
     year: int | None
     month: int
@@ -86,16 +86,16 @@ class Date(NamedTuple):
 
 
 class SourceFacts(NamedTuple):
-    """The numbers and dates of a source, read generously."""
+    """The numbers and dates of a source, interpreted generously."""
 
     values: frozenset[float]
     dates: tuple[Date, ...]
 
 
-@lru_cache(maxsize=256)  # a chunk is rewritten several times
+@lru_cache(maxsize=256)  # one source has several rewrites
 def read_source(text: str) -> SourceFacts:
-    """Every number that the source can be said to state: digits inside words and addresses count,
-    the parts of its dates, how many items its lists have, and 50 % as a half."""
+    """Every number that the source states or implies: also digits inside words and addresses, the
+    parts of dates, the lengths of lists, and a half for 50 %."""
     whole = [date for match in DATES.finditer(text) if (date := _date(match))]
     bare = [date for match in ANY_MONTH.finditer(text) if (date := _date(match))]
     dates = (*whole, *bare)
@@ -109,7 +109,7 @@ def read_source(text: str) -> SourceFacts:
     words = {word.removesuffix("s") for word in re.findall(r"[a-z]+", text.lower())}
     implied = {IMPLIED[word] for word in words & IMPLIED.keys()}
     implied |= {NUMBER_WORDS[word] for word in words & NUMBER_WORDS.keys()}
-    units = {  # two weeks are fourteen days
+    units = {  # two weeks also state fourteen days
         _value(match) * IMPLIED[unit]
         for match in DIGITS.finditer(text)
         if (unit := _word_after(text, match.end())) in IMPLIED
@@ -121,15 +121,15 @@ def read_source(text: str) -> SourceFacts:
 
 
 def new_dates(text: str, source: SourceFacts) -> list[str]:
-    """The dates of the text that the source does not have, as written, in order."""
+    """The text's dates that the source lacks, as written, in order."""
     found = ((match[0], _date(match)) for match in DATES.finditer(text))
     return [written for written, date in found if date and not _has_date(date, source)]
 
 
 def new_numbers(text: str, source: SourceFacts) -> list[str]:
-    """The numbers of the text that the source does not state, as written, in order.
+    """The text's numbers that the source lacks, as written, in order.
 
-    Dates, and numbers that only order or count the text's own parts, are left out.
+    Leaves out dates, and numbers that only order or count the text's own parts.
     """
     for outside in (DATES, MARKERS):
         text = outside.sub(lambda match: " " * len(match[0]), text)
@@ -145,7 +145,7 @@ def new_numbers(text: str, source: SourceFacts) -> list[str]:
         ordinal = spelled and is_ordinal(match[0])
         if spelled and not is_fraction(match[0]) and value <= (OWN_COUNT if ordinal else LITTLE):
             continue
-        if match[0].lower().rstrip("s") in SCALES:  # "thousands of", "a hundred" and one
+        if match[0].lower().rstrip("s") in SCALES:  # "thousands of", "a hundred and one"
             continue
         counts = value <= OWN_COUNT and _word_after(text, match.end()) in PARTS_OF_A_TEXT
         if not counts and not _states(value, text[max(0, at - 16) : at], source):
@@ -165,7 +165,7 @@ def _states(value: float, before: str, source: SourceFacts) -> bool:
 
 
 def _has_date(date: Date, source: SourceFacts) -> bool:
-    """Whether the source has it, each part that this date names included."""
+    """Whether the source has a date with all parts of this one."""
     for one in source.dates:
         if one.month != date.month or (date.day is not None and one.day != date.day):
             continue
@@ -197,13 +197,13 @@ def _value(match: re.Match[str]) -> float:
 
 
 def _word_after(text: str, at: int) -> str:
-    """The next word, in lower case and the singular."""
+    """The next word, in lower case and singular."""
     found = re.match(r"[\s-]*([A-Za-z]+)", text[at : at + 30])
     return found[1].lower().removesuffix("s") if found else ""
 
 
 def _list_lengths(text: str) -> set[int]:
-    """How many items the lists, and how many rows the tables of a text have."""
+    """The lengths of the text's lists and tables."""
     lengths: set[int] = set()
     run = 0
     for line in (*text.split("\n"), "."):
@@ -233,7 +233,7 @@ IMPLIED: Final = {
     "dozen": 12.0, "score": 20.0, "fortnight": 14.0, "week": 7.0, "hour": 60.0, "minute": 60.0,
     "year": 12.0, "day": 24.0,
 }  # fmt: skip
-"""Words that say a number without being one; a source with "a week" has said seven days."""
+"""Words that imply a number; a source with "a week" also states seven days."""
 
 
 def _any(words: Iterable[str]) -> str:
@@ -268,13 +268,13 @@ def spelled_value(words: str) -> float:
 
 
 def is_ordinal(words: str) -> bool:
-    """Whether it ends in an ordinal: "the third", "nineteenth"."""
+    """Whether the words end in an ordinal: "the third", "nineteenth"."""
     last = re.findall(r"[a-z]+", words.lower())[-1]
     return last in ORDINALS or last.removesuffix("s") in ORDINALS
 
 
 def is_fraction(words: str) -> bool:
-    """Whether it is one in words: "two-fifths", "three quarters"; "twenty-fifth" is none."""
+    """Whether the words are a fraction: "two-fifths", "three quarters"; not "twenty-fifth"."""
     parts = re.findall(r"[a-z]+", words.lower())
     if len(parts) < 2:
         return False

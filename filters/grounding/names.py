@@ -1,6 +1,6 @@
-"""The names that a rewrite adds: capitalised words inside a sentence that its source lacks.
+"""Finds names that a rewrite adds: capitalised words within sentences that the source lacks.
 
-Only languages that capitalise names alone are read. Headings, labels and speakers are left out.
+Works only for languages that capitalise just names. Ignores headings, labels and speakers.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ NOT_NAMES = frozenset(
     mar apr jun jul aug sep sept oct nov dec english markdown latex html boxed step table figure
     part section chapter note example summary solution problem answer question key lesson""".split()  # noqa: SIM905  a list of words is read as words
 )
-MOST_CAPITALS = 0.3  # of the words inside sentences; above it nouns are capitalised, as in German
+MOST_CAPITALS = (
+    0.3  # of words within sentences; above this, all nouns are capitalised, as in German
+)
 TITLE_SHARE = 0.6
 
 
 def new_names(source: str, text: str) -> list[str] | None:
-    """The names that the source lacks, each once, in order. None where capitals say nothing."""
+    """The names that the source lacks, each once, in order; None if capitals do not mark names."""
     inside = [word for word, starts in _words(source) if not starts]
     capitals = sum(word[0].isupper() for word in inside)
     if not inside or capitals > MOST_CAPITALS * len(inside) + 5:
@@ -52,12 +54,12 @@ def new_names(source: str, text: str) -> list[str] | None:
 
 
 def is_day(name: str) -> bool:
-    """Whether the name is one of a day of the week."""
+    """Whether the name is a day of the week."""
     return name.lower() in DAYS
 
 
 def _words(text: str) -> list[tuple[str, bool]]:
-    """Each word and whether a sentence may start there."""
+    """Each word, and whether a sentence may start with it."""
     plain = LINK.sub(" ", text)
     return [
         (match[0], bool(SENTENCE_START.search(plain[max(0, match.start() - 6) : match.start()]))
@@ -72,7 +74,7 @@ def _plain(word: str) -> str:
 
 
 def _known(source: str) -> tuple[set[str], set[str], str]:
-    """The source's words, the beginnings of the longer ones, and its initials in a row."""
+    """The source's words, the prefixes of the longer ones, and the string of all initials."""
     words = [_plain(word) for word in NAME.findall(source)]
     every = {part for word in words for part in (word, *re.split(r"[-.'\u2019]", word))}
     starts = {word[: max(4, len(word) - 3)] for word in every if len(word) >= 4}
@@ -91,12 +93,12 @@ def _has(low: str, word: str, known: tuple[set[str], set[str], str]) -> bool:
         for part in parts
     ):
         return True
-    # an abbreviation of what the source spells out, "OMB", with small words left out or not
+    # an abbreviation of words in the source, "OMB", with or without its small words
     return word.isupper() and len(word) <= 6 and low in initials
 
 
 def _is_title(line: str) -> bool:
-    """Whether a line without a full stop has capitals as a heading has them."""
+    """Whether a line without a full stop is capitalised like a heading."""
     words: list[str] = [word for word in NAME.findall(line) if len(word) > 3 and word[0].isalpha()]
     if not words or line.rstrip(" *_").endswith((".", "!", "?", ":", ";")) or len(words) > 14:
         return False

@@ -1,4 +1,4 @@
-"""The source that a rewrite is compared with, in `reference.source`, and its style."""
+"""Reads the source (`reference.source`) and the style of each rewrite."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import orjson
 from synth.batch import Batch
 from synth.record import making_steps
 
-MOST_CHARS = 50_000  # of either text; a chunk has about 1,500, and a longer text stays unjudged
+MOST_CHARS = 50_000  # of either text; longer ones are not judged. A chunk has about 1,500
 EXPANSIONS: Final = ("academic", "maths", "story", "textbook")
-"""Styles that may add what the source does not say: what they add is reported, not rejected."""
+"""Styles that may add facts to the source: the additions are scored but not rejected."""
 NAME = re.compile(r"[^\W_]+(?:['\u2019.-][^\W_]+)*")
 LINK = re.compile(r"(?<=\])\([^)\n]{0,500}\)|https?://\S{1,2000}")
 
 
 def titles(batch: Batch) -> list[str]:
-    """The page's title and headings, which the teacher saw beside each row's source."""
+    """The page title and headings that the teacher saw with each row's source."""
 
     metas = (orjson.loads(meta) for meta in batch.table["meta"].to_pylist())
     return [f"{meta.get('title') or ''}\n{meta.get('section') or ''}" for meta in metas]
 
 
 def pairs(batch: Batch) -> list[tuple[str, str] | None]:
-    """(source, text) of each row; None where there is no source, or more than can be judged."""
+    """(source, text) of each row; None if there is no source or a text is too long."""
     found: list[tuple[str, str] | None] = []
     for text, reference in zip(batch.texts, batch.references, strict=True):
         source: str = (reference or {}).get("source") or ""
@@ -36,7 +36,7 @@ def pairs(batch: Batch) -> list[tuple[str, str] | None]:
 
 
 def styles(batch: Batch) -> list[str]:
-    """The style of each row's rewrite, "" where the text was not made by one."""
+    """The style of each row's rewrite; "" if the text is not a rewrite."""
 
     made: list[dict[str, str]] = making_steps(batch.table).to_pylist()
     return [

@@ -1,1 +1,1 @@
-"""Personal data and secrets: found by pattern, checksum and the words before them."""
+"""Detects personal data and secrets by pattern, checksum and the words before them."""

@@ -19,8 +19,8 @@ from filters.pii.numbers import (
 from filters.pii.phones import phones
 from filters.pii.secrets import secrets
 
-# Domain first: it refuses most `@` at once (`w@x.mean()` is code). RFC 5321 allows 64 characters
-# before the `@`.
+# Checks the domain first, which rules out most `@` quickly (`w@x.mean()` is code). RFC 5321 allows
+# 64 characters before the `@`.
 AT_DOMAIN = re.compile(r"@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W\d_]{2,24}(?![\w@(])")
 NOBODY = ("git",)  # git@github.com:owner/name
 LOCAL = re.compile(r"[\w.+%&'-]{1,64}")
@@ -36,12 +36,12 @@ PLAIN = {0xA0: " ", 0x2007: " ", 0x202F: " ", **dict.fromkeys(range(0x2010, 0x20
 
 
 def find(text: str, kinds: Collection[PiiKind] = ALL) -> list[Span]:
-    """The findings of these kinds, in order. Those that overlap are one, of the longer one's kind.
+    """The findings of these kinds, in order. Overlapping ones merge and take the longer one's kind.
 
-    Linear in the text's length.
+    Runs in linear time.
     """
     if not text.isascii():
-        text = text.translate(PLAIN)  # as long as before, so that places stay
+        text = text.translate(PLAIN)  # keeps the length, so positions stay valid
     taken: list[Span] = []
     for span in sorted(_found(text, kinds), key=lambda span: span.start):
         if not taken or span.start >= taken[-1].end:
@@ -77,7 +77,7 @@ def _found(text: str, kinds: Collection[PiiKind]) -> Iterator[Span]:
 
 
 def emails(text: str) -> Iterator[Span]:
-    """Addresses with a domain that has a top level."""
+    """Email addresses whose domain has a top-level domain."""
     for domain in AT_DOMAIN.finditer(text):
         at = domain.start()
         backwards = LOCAL.match(text[max(0, at - 64) : at][::-1])

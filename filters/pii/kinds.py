@@ -1,4 +1,4 @@
-"""The kinds of personal data and secrets, and the place of a finding."""
+"""The kinds of personal data and secrets, and the position of a finding."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ class PiiKind(StrEnum):
 
     EMAIL = "email"
     PHONE = "phone"
-    """With a country code, in a form that only phone numbers have, or announced by words."""
+    """A number with a country code, in a form that only phone numbers have, or after words such as
+    "call"."""
     CARD = "card"
-    """A payment card: a network's first digits and length, and its check digit (Luhn)."""
+    """A payment card with a network's first digits and length, and a valid check digit (Luhn)."""
     IBAN = "iban"
-    """An international bank account number: its country's length, and its check digits."""
+    """An international bank account number with its country's length and valid check digits."""
     ID_NUMBER = "id_number"
-    """A US social security number; a number that words announce as a passport's, licence's …"""
+    """A US social security number, or a number after words such as "passport" or "licence"."""
     IP_ADDRESS = "ip_address"
-    """A public one: 127.0.0.1 and 192.168.0.1 are nobody's."""
+    """A public address; 127.0.0.1 and 192.168.0.1 do not count."""
     SECRET = "secret"  # noqa: S105  the name of a kind, not a password
     """A private key, token, API key or password."""
 

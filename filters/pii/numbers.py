@@ -1,7 +1,7 @@
-"""Numbers that belong to somebody: cards, bank accounts, ids, addresses on the net.
+"""Finds personal numbers: cards, bank accounts, ids, IP addresses.
 
-A text is scanned once for runs of digits; each run is then read for what it may be. What a checksum
-confirms needs no words around it; a bare number counts only behind words that announce it.
+A text is scanned once for runs of digits, and each run is then classified. Numbers with a checksum
+need no context; a plain number counts only after words that announce it.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from ipaddress import ip_address
 
 from filters.pii.kinds import PiiKind, Span
 
-# Opens with the digit itself, so that the scan skips to digits; possessive, so that it is linear.
+# Starts with a digit, so the scan skips to digits; possessive, so it takes linear time.
 RUN = re.compile(r"[0-9][0-9 ()./-]{4,}+")
 CONTEXT_CHARS = 60
 
-CARD = re.compile(  # not the digits behind a decimal point
+CARD = re.compile(  # not the digits after a decimal point
     r"(?<![0-9.])(?:[0-9]{12,19}|[0-9]{4}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{1,7}"
     r"|[0-9]{4}([ -])[0-9]{6}\2[0-9]{4,5})(?![0-9])"
 )
-# First digits, from and to, and the lengths. Source: ISO/IEC 7812, as the networks publish theirs.
+# First digits (from, to) and lengths. Source: ISO/IEC 7812 and the networks' publications.
 NETWORKS = (
     (4, 4, {13, 16, 19}),  # Visa
     (51, 55, {16}),  # Mastercard
@@ -44,7 +44,7 @@ SURE_CARD_DIGITS = (
     15,
     16,
     19,
-)  # of other lengths too many numbers pass by chance: words must say it
+)  # too many numbers of other lengths pass by chance, so those need words before them
 ABOUT_CARDS = re.compile(r"\b(?:cards?|cc|visa|mastercard|amex|maestro)\b", re.IGNORECASE)
 
 SSN = re.compile(r"(?<![0-9-])(?!000|666|9)[0-9]{3}-(?!00)[0-9]{2}-(?!0000)[0-9]{4}(?![0-9-])")
@@ -82,7 +82,7 @@ ABOUT_VERSIONS = re.compile(
     r"(?: to)?[\W_]{0,6}$|[=~<>!^]=\s?[\"']?$|[a-z][/-]$",  # `torch==`, `LibreOffice/`
     re.IGNORECASE,
 )
-IPV6 = re.compile(  # in full; shortened only where it may be somebody's today, in 2000::/3
+IPV6 = re.compile(  # in full, or shortened in the public range 2000::/3
     r"(?<![\w:])(?:[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{1,4}){7}"
     r"|[23][0-9A-Fa-f]{3}:(?:[0-9A-Fa-f]{0,4}:){1,6}[0-9A-Fa-f]{0,4})(?![\w:])"
 )
@@ -101,7 +101,7 @@ def cards(text: str, run: re.Match[str]) -> Iterator[Span]:
 
 
 def has_network(digits: str) -> bool:
-    """Whether a network has cards of this length with these first digits."""
+    """Whether a network issues cards with this length and these first digits."""
     return any(
         len(digits) in lengths and low <= int(digits[: len(str(low))]) <= high
         for low, high, lengths in NETWORKS
@@ -116,7 +116,7 @@ def luhn(digits: str) -> bool:
 
 
 def ids(text: str, run: re.Match[str]) -> Iterator[Span]:
-    """US social security numbers, and numbers that words announce as an id."""
+    """US social security numbers, and numbers that preceding words announce as an id."""
     found = False
     for match in SSN.finditer(text, *run.span()):
         found = True
@@ -133,9 +133,9 @@ def ids(text: str, run: re.Match[str]) -> Iterator[Span]:
 
 
 def ip_addresses(text: str, run: re.Match[str]) -> Iterator[Span]:
-    """Public IPv4 addresses. Versions and section numbers (207.5.2.1) look the same, but their
-    numbers are small: 2 % of addresses have none from 100 on, and only words announce those. Nor is
-    8.8.8.8 anybody's."""
+    """Public IPv4 addresses. Version and section numbers (207.5.2.1) look the same but have small
+    parts. So an address without a part of 100 or more (2 % of them) needs words before it. Public
+    services such as 8.8.8.8 do not count."""
     for match in IPV4.finditer(text, *run.span()):
         sizes = [len(octet) for octet in match[0].split(".")]
         if sum(size > 1 for size in sizes) < 2 or not is_public(match[0]):
@@ -153,7 +153,7 @@ def ipv6_addresses(text: str) -> Iterator[Span]:
 
 
 def is_public(address: str) -> bool:
-    """Whether it can be somebody's: not private, not kept for examples, and an address at all."""
+    """Whether this is a valid address that is neither private nor reserved for examples."""
     try:
         found = ip_address(address)
     except ValueError:
@@ -162,7 +162,7 @@ def is_public(address: str) -> bool:
 
 
 def ibans(text: str) -> Iterator[Span]:
-    """Bank accounts, in one piece or in groups, in either case."""
+    """Bank account numbers, with or without spaces, in either case."""
     for match in IBAN.finditer(text):
         start = match.start() - 2
         written = text[start : match.end()]

@@ -1,4 +1,4 @@
-"""Phone numbers, which have no checksum: a form that only they have, or words that announce one."""
+"""Finds phone numbers, by a form that only they have or by words before them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from filters.pii.kinds import PiiKind, Span
 from filters.pii.numbers import before
 
 EXTENSION = r"(?:\s?(?:x|ext\.?)\s?[0-9]{1,6}\b)?"
-# +44 20 7946 0958, +41 (0)96 471 07 95, 001-253-366-9781: the country code makes it sure.
+# +44 20 7946 0958, +41 (0)96 471 07 95, 001-253-366-9781: the country code is proof enough.
 INTERNATIONAL = re.compile(
     r"(?:\(?\+|(?<![0-9.])00(?=(?:[^0-9]{0,2}[0-9]){8}))[1-9]"
     r"(?:[ ./-]?\(?[0-9]{1,5}\)?){2,7}(?![0-9])" + EXTENSION
@@ -19,17 +19,17 @@ AMERICAN = re.compile(
     r"(?<![0-9.,/-])(?:1[ .-])?(?:\([2-9][0-9]{2}\) ?|[2-9][0-9]{2}([.-]))[0-9]{3}"
     r"(?:\1|[.-])(?:[0-9]{4}(?![0-9])|[A-Z]{4}\b)" + EXTENSION
 )
-# 0345 854 7777, 03.93.92.16.85: a trunk prefix and groups, divided in one way.
+# 0345 854 7777, 03.93.92.16.85: a trunk prefix and groups with one kind of separator.
 TRUNK = re.compile(
     r"(?<![0-9.,/-])\(?0[1-9][0-9]{0,3}\)?([ .-])[0-9]{2,4}(?:\1[0-9]{2,4}){1,3}(?![0-9])"
     + EXTENSION
 )
-# What a number that words announce may look like: 7 to 15 digits in few groups.
+# The form of a number that words announce: 7 to 15 digits in a few groups.
 ANNOUNCED = re.compile(
     r"(?<![0-9.,/$\u20ac\u00a3#-])\(?[0-9]{1,15}\)?"
     r"(?:(?:[ ./-]{1,2}|(?<=\)))\(?[0-9]{1,10}\)?){0,6}(?![0-9])" + EXTENSION
 )
-DIGITS = range(7, 16)  # Source: ITU-T E.164 for the most; local numbers have seven and more
+DIGITS = range(7, 16)  # the maximum is from ITU-T E.164; local numbers have at least seven
 SURE = (
     (INTERNATIONAL, range(8, 18)),
     (AMERICAN, DIGITS),
@@ -40,7 +40,7 @@ ABOUT_PHONES = re.compile(
     r"\b(?:(?:tele)?phones?|tel|mobiles?|cell(?:phone)?|fax|landline|hotline|helpline|whatsapp|"
     r"call(?:ed|ing)?|dial(?:ed|ing)?|ring|rang|text(?:ed)?|sms|voicemail)\b\.?"
     r"(?:[^0-9.!?]|[.!?](?!\s)){0,40}$"
-    # other words only right before it: "Desk: …", "reach me at …"
+    # these words count only directly before the number: "Desk: …", "reach me at …"
     r"|\bcontacts?\s?:[^0-9.!?]{0,40}$"
     r"|\b(?:desk|office|home|work|direct)\s{0,2}:\s{0,2}$"
     r"|\b(?:my|our|his|her|their) (?:(?:new|old|private) )?number(?: is)?\W{0,3}$"
@@ -65,7 +65,7 @@ NO_PHONE = re.compile(
 
 
 def phones(text: str, run: re.Match[str]) -> Iterator[Span]:
-    """Phone numbers in a run of digits, with their extension."""
+    """Phone numbers in a run of digits, including extensions."""
     start, end = run.span()
     while start and text[start - 1] in "+(":
         start -= 1
@@ -93,6 +93,6 @@ def is_announced(words: str) -> bool:
 
 
 def count(match: re.Match[str]) -> int:
-    """The digits of a number, without its extension."""
+    """The number of digits, without the extension."""
     number = re.split(r"\s?(?:x|ext)", match[0])[0]
     return sum(character.isdigit() for character in number)

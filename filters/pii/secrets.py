@@ -1,6 +1,6 @@
-"""Keys, tokens and passwords, by the prefixes that their issuers give them so that they are found.
+"""Finds keys, tokens and passwords, by the prefixes that issuers use to make them detectable.
 
-Source: the token formats that GitHub, Stripe, Slack and the others document for secret scanning.
+Source: the token formats that GitHub, Stripe, Slack and others document for secret scanning.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from filters.pii.kinds import PiiKind, Span
 
-# The literal comes first: looking for it is all that most texts cost.
+# Each pattern has a literal key, so most texts cost only a substring search.
 TOKENS = {
     "AKIA": r"AKIA[A-Z0-9]{16}\b",  # AWS
     "ASIA": r"ASIA[A-Z0-9]{16}\b",
@@ -59,7 +59,7 @@ ASSIGNS = re.compile(
 )
 KEY_CHARS = 30
 NO_SECRET = re.compile(r"(?i:your|placeholder|change|xxx|\benv\b)|example|\*\*\*|\.\.\.|[(\[]")
-LOWER_RUN = re.compile("[a-z]+")  # "guest", "password": what stands there in examples
+LOWER_RUN = re.compile("[a-z]+")  # "guest", "password": placeholders in examples
 FEWEST_BITS = 3.0  # per character; "hunter2hunter2" has 2.8, 16 random letters and digits up to 4
 
 
@@ -79,7 +79,7 @@ def secrets(text: str) -> Iterator[Span]:
 
 
 def is_random(value: str) -> bool:
-    """Whether a person would hardly write it as a word: letters, digits, and few of them twice."""
+    """Whether the value looks random: letters and digits with few repeats."""
     if NO_SECRET.search(value) or not (re.search("[A-Za-z]", value) and re.search("[0-9]", value)):
         return False
     total = len(value)

@@ -1,11 +1,11 @@
-"""The `redact` stage replaces personal data and secrets by placeholders.
+"""The `redact` stage replaces personal data and secrets with placeholders.
 
     - redact: {kinds: [email, phone, secret]}
 
-    "Write to ann@mail.org." becomes "Write to [EMAIL].", in a row of its own id whose trail has the
-    step {"stage": "redact", "operation": "email 1", "parent": …}
+    "Write to ann@mail.org." becomes "Write to [EMAIL].". The changed row gets a new id and this
+    step in its trail: {"stage": "redact", "operation": "email 1", "parent": …}
 
-Every column that is published is redacted: turns, answer, reasoning, reference and metadata.
+It redacts every published column: turns, answer, reasoning, reference and metadata.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ from synth.record import (
 )
 
 COLUMNS = ("context", "text", "reasoning", "rejected", "reference")
-"""What is redacted besides `meta`, which is JSON."""
+"""The redacted columns, besides `meta`, which is JSON."""
 
 
 class Redact(ShardStage):
-    """Replaces personal data and secrets by placeholders; rejects no row.
+    """Replaces personal data and secrets with placeholders; rejects no row.
 
-    A changed row gets a new id and a step in its trail. The scores of its old text are not kept, so
-    put `redact` before the stages whose scores you want to keep.
+    A changed row gets a new id and a step in its trail. It loses its earlier scores, so put
+    `redact` before the stages whose scores you want to keep.
     """
 
     model_config = ConfigDict(json_schema_extra=list_schema("kinds"))
@@ -58,12 +58,12 @@ class Redact(ShardStage):
     def _read_list(cls, value: object) -> object:
         return {"kinds": value} if isinstance(value, list) else value
 
-    async def apply(self, table: pa.Table, place: Place) -> Outcome:  # noqa: ARG002  the same everywhere
-        """The outcome of one shard, worked out beside the event loop."""
+    async def apply(self, table: pa.Table, place: Place) -> Outcome:  # noqa: ARG002  no randomness
+        """The outcome of one shard, computed in a thread."""
         return await asyncio.to_thread(self.redact, table)
 
     def redact(self, table: pa.Table) -> Outcome:
-        """All rows in their order, each with the number of its findings as a score."""
+        """All rows in order; the score is the number of findings."""
 
         rows = table.to_pylist()
         found: list[list[Span]] = []
@@ -94,7 +94,7 @@ class Redact(ShardStage):
         return Outcome(add_scores(whole, scores), REJECT.empty_table())
 
     def _clean(self, value: Any, spans: list[Span]) -> Any:
-        """The value with all strings in it redacted; what was found is added to `spans`."""
+        """The value with all its strings redacted; adds the findings to `spans`."""
         if isinstance(value, str):
             return self._masked(value, spans)
         if isinstance(value, Mapping):
@@ -121,7 +121,7 @@ class Redact(ShardStage):
 
 
 def _step(row: Mapping[str, Any], spans: list[Span]) -> dict[str, Any]:
-    """The step in the trail. How the text ended before is known behind it as well."""
+    """The step for the trail, which keeps the last step's finish reason."""
 
     return {
         **EMPTY_STEP,

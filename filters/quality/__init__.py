@@ -1,1 +1,1 @@
-"""Quality filters: each gives every row of a batch a reason for rejection, or none."""
+"""Quality filters: each gives every row of a batch a reason to reject it, or None."""

@@ -2,8 +2,8 @@
 
     "As of my last knowledge update in September 2021, …"
 
-Not part of the answering recipes: of 41 such answers that people labelled, 25 are worth keeping,
-most of them after `trim` has cut their opening off. A text that teaches should have none.
+The answering recipes do not use it: people rated 25 of 41 such answers worth keeping, most of them
+after `trim` cut the opening. A text that teaches should have no such phrases.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from synth.verdicts import Verdicts
 
 READ_CHARS = 100_000
 MODEL = r"(?:ai|artificial intelligence|(?:large )?language model|llm|chatbot|virtual assistant)"
-# In the first person, so that a text about language models stays.
+# Only first-person phrases, so that a text about language models stays.
 PHRASES = re.compile(
     rf"\b(?:as an? (?:\w+ ){{0,3}}?{MODEL}\b[^.!?\n]{{0,80}}?\b(?:i|my)\b"
     rf"|i(?:'m| am) (?:\w+ )?an? (?:\w+ ){{0,2}}?{MODEL}\b(?! (?:engineer|research|develop))"

@@ -1,8 +1,8 @@
 """`c4`: enough sentences, in lines that look like text.
 
 Source of rules and limits: C4, arXiv:1910.10683, section 2.2, and its code (long words, cookie
-notices), made for English web pages; read as datatrove 0.10 does. Theirs takes the lines that do
-not count out of the page; ours only judges. C4's list of bad words is left out.
+notices), made for English web pages; counted as in datatrove 0.10. C4 removes lines that do not
+count from the page; ours only judges the page. We leave out C4's list of bad words.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ class C4(Model):
 
     A rule that is null or false is off.
 
-    Sentences are counted in the lines that count. The score is the limit over the sentences found,
-    or 2 for filler and brackets. A score above 1 rejects the text; the note names the rule.
+    Only sentences in lines that count are counted. The score is the limit over the number of
+    sentences, or 2 for filler and brackets. A score above 1 rejects the text; the note names the
+    rule.
     """
 
     name: ClassVar[str] = "c4"
@@ -37,7 +38,9 @@ class C4(Model):
     terminal_punctuation: bool = Field(
         True, description="a line counts only if it ends in . ? ! or a quote, not in '...'"
     )
-    min_line_words: int | None = Field(3, ge=0, description="a line with fewer does not count")
+    min_line_words: int | None = Field(
+        3, ge=0, description="a line with fewer words does not count"
+    )
     max_word_chars: int | None = Field(
         1000, ge=1, description="a line with a longer word does not count"
     )
@@ -62,7 +65,7 @@ class C4(Model):
         ]
         measures = measure(batch, self._options(), kinds)
         stopped = measures[:, 1:].any(axis=1)
-        measures[stopped, 0] = np.nan  # not counted to the end
+        measures[stopped, 0] = np.nan  # the count stopped early
         return decide(rules, measures[:, [1, 2, 0]], kinds)
 
     def _options(self) -> NDArray[np.int64]:
@@ -90,7 +93,7 @@ POLICIES = (
     "terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies",
     "use cookies",
 )  # fmt: skip
-CITATIONS = ("edit", "citation needed")  # in square brackets, as is a number or nothing
+CITATIONS = ("edit", "citation needed")  # in square brackets, like numbers and empty brackets
 PHRASES = (LOREM_IPSUM, JAVASCRIPT, *POLICIES)
 DOT, OPEN, CLOSE, CURLY, ZERO, NINE = 0x2E, 0x5B, 0x5D, 0x7B, 0x30, 0x39
 SENTENCES, FILLER, BRACKETS = range(3)
@@ -100,12 +103,12 @@ LOW, FIVE = np.uint32(31), np.uint32(5)
 def measure(
     batch: Batch, options: NDArray[np.int64], kinds: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Of each text: sentences in the lines that count; 1 where a counted line holds filler text
-    (column 1), or a curly bracket (column 2). Reading stops at either, as in the reference.
+    """Measures each text: the sentences in counted lines (column 0), and 1 if a counted line has
+    filler text (column 1) or a curly bracket (column 2). Counting stops at either, as in datatrove.
 
-    `options` has one line per kind of text: citations are cut, most characters of a word, lines
-    need an end, fewest words, filler counts, lines with JavaScript go, brackets count, lines about
-    policies go. 0 is off.
+    `options` has one line per kind of text, where 0 is off: cut citations, most characters per
+    word, require a line end, fewest words, reject filler, skip lines with JavaScript, reject
+    brackets, skip lines about policies.
     """
     made = np.zeros((len(batch), 3))
     phrases, citations = packed(PHRASES), packed(CITATIONS)
@@ -118,7 +121,7 @@ def measure(
 
 
 def packed(phrases: tuple[str, ...]) -> NDArray[np.uint32]:
-    """Phrases as lines of code points, each filled up with zeros."""
+    """Phrases as lines of code points, padded with zeros."""
     made = np.zeros((len(phrases), max(map(len, phrases)) + 1), np.uint32)
     for line, phrase in enumerate(phrases):
         made[line, : len(phrase)] = [ord(character) for character in phrase]
@@ -163,7 +166,7 @@ def of_line(
     said: bool,
     scratch: NDArray[np.uint32],
 ) -> tuple[int, int]:
-    """The sentences of the line, 0 if it does not count; and the column that drops the text."""
+    """The number of sentences (0 if the line does not count), and the column of the broken rule."""
     table, _ = tables
     phrases, citations, ends, closing = lists
     cut, most_chars, needs_end, fewest_words, filler, javascript, brackets, policies = options
@@ -203,7 +206,7 @@ def of_line(
 def has_words(
     line: NDArray[np.uint32], fewest: int, most_chars: int, table: NDArray[np.uint16]
 ) -> bool:
-    """Whether the line has at least so many words, none of more characters than that (0: any)."""
+    """Whether the line has enough words, none of them too long (0: any length)."""
     words = length = 0
     long = most_chars and len(line) > most_chars
     for i in range(len(line)):
@@ -221,7 +224,7 @@ def has_words(
 
 @compiled
 def ends_sentence(line: NDArray[np.uint32], ends: NDArray[np.uint32]) -> bool:
-    """Whether it ends in one of these, and not in three dots."""
+    """Whether the line ends in one of these characters but not in three dots."""
     size = len(line)
     if not size or (size > 2 and line[-1] == DOT and line[-2] == DOT and line[-3] == DOT):
         return False
@@ -267,9 +270,9 @@ def has_phrase(
     tables: tuple[NDArray[np.uint16], NDArray[np.uint32]],
     phrases: NDArray[np.uint32],
 ) -> bool:
-    """Whether any of the phrases is in the text, in whatever case."""
+    """Whether any of the phrases is in the text, ignoring case."""
     first, second = np.zeros(1024, np.bool_), np.zeros(1024, np.bool_)
-    for phrase in range(len(phrases)):  # of its first three letters, which may follow which
+    for phrase in range(len(phrases)):  # records which of its first three letters follow each other
         first[pair(phrases[phrase, 0], phrases[phrase, 1])] = True
         second[pair(phrases[phrase, 1], phrases[phrase, 2])] = True
     for i in range(len(codes) - 2):
@@ -282,7 +285,7 @@ def has_phrase(
 
 @compiled
 def pair(one: np.uint32, other: np.uint32) -> np.uint32:
-    """A number below 1024 for two letters, the same in both cases."""
+    """A number below 1024 for two letters, ignoring case."""
     return ((one & LOW) << FIVE) | (other & LOW)
 
 
@@ -292,7 +295,7 @@ def holds(
     tables: tuple[NDArray[np.uint16], NDArray[np.uint32]],
     phrase: NDArray[np.uint32],
 ) -> bool:
-    """Whether the line has this phrase, in whatever case."""
+    """Whether the line has this phrase, ignoring case."""
     for start in range(len(line)):  # noqa: SIM110  as above
         if starts_with(line[start:], tables[1], phrase):
             return True
@@ -303,7 +306,7 @@ def holds(
 def starts_with(
     line: NDArray[np.uint32], lower: NDArray[np.uint32], phrase: NDArray[np.uint32]
 ) -> bool:
-    """Whether it opens with this phrase, in whatever case."""
+    """Whether it starts with this phrase, ignoring case."""
     for i in range(len(phrase)):
         if not phrase[i]:
             return True
@@ -316,13 +319,13 @@ def starts_with(
 def sentences_of(
     line: NDArray[np.uint32], table: NDArray[np.uint16], closing: NDArray[np.uint32]
 ) -> int:
-    """The sentences of a line: what ends in marks of an end and perhaps a quote.
+    """The number of sentences in a line; each ends in end marks and perhaps a quote.
 
-    A dot behind an upper-case letter is no such mark, unless nothing else ends the rest of the
+    A dot after an upper-case letter is not an end mark, unless nothing else ends the rest of the
     line. Source: datatrove 0.10, `WhitespaceTokenizer`.
     """
     found, at, size = 0, 0, len(line)
-    initials = False  # whether such a dot was passed over since the last end
+    initials = False  # whether such a dot was skipped since the last end
     fresh = True  # a sentence has at least one character before its mark
     while at < size:
         bits = table[line[at]]

@@ -1,6 +1,6 @@
 """`chat_tokens`: tokens of a chat template in an answer, or further turns that the model wrote.
 
-`synth.text.chat` decides; generated prompts are checked in the same way.
+`synth.text.chat` does the detection, for generated prompts too.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from synth.verdicts import Verdicts
 
 
 class ChatTokens(Model):
-    """Rejects an answer with template tokens or a next turn in it. The score is 1 for one, else 0.
+    """Rejects an answer that contains template tokens or a next turn. The score is then 1, else 0.
 
-    Tokens and labels that the prompt has too are accepted.
+    Accepts tokens and labels that are also in the prompt.
     """
 
     name: ClassVar[str] = "chat_tokens"

@@ -2,8 +2,8 @@
 
     "Why is the sky blue?"  ->  "You asked: Why is the sky blue?"
 
-The words are compared, without case, punctuation and white space. An answer that adds a word of its
-own stays, since it completes, corrects or quotes the prompt; words that announce it do not count.
+It compares words, without case, punctuation and white space. An answer that adds a word of its own
+stays, since it completes, corrects or quotes the prompt; words that announce the echo do not count.
 """
 
 from __future__ import annotations
@@ -22,26 +22,27 @@ from synth.model import Model
 from synth.text.words import word_pattern, words_of
 from synth.verdicts import Verdicts
 
-MIN_WORDS = 3  # as a prompt's in `length`; "Hello!" may be answered by "Hello!"
-END_CHARS = 100  # more than the last word of any text that is worth a look
-MOST_CHARS = 100_000  # longer texts are split at white space, and compared for repeats only
+MIN_WORDS = 3  # as for prompts in `length`; the answer to "Hello!" may be "Hello!"
+END_CHARS = 100  # longer than the last word of any real text
+MOST_CHARS = 100_000  # longer texts are split at white space and compared only for repeats
 ANNOUNCES = re.compile(r"[:.!?\n\"\u201c\u00ab]")
 
 
 class Echo(Model):
     """Rejects an answer that repeats its prompt, and a rewrite that repeats its source.
 
-    The score, in percent: how much of the text is the prompt, verbatim up to the end of the text;
-    else how like the prompt it is, if it opens and ends as the prompt and has no word of its own.
-    Leave it out where an answer may equal its input, as in tasks that correct a text.
+    The score, in percent, is the share of the text that repeats the prompt verbatim up to the
+    text's end. If there is none, it is the likeness to the prompt, for a text that starts and ends
+    like the prompt and has no word of its own. Do not use this filter where an answer may equal its
+    input, as in tasks that correct a text.
     """
 
     name: ClassVar[str] = "echo"
     min_share: float = Field(
-        65,  # "The task is as follows. …", before a prompt of ten words
+        65,  # as for "The task is as follows. …" before a prompt of ten words
         gt=0,
         le=100,
-        description="smallest share of verbatim repeats that is rejected, in percent of the words",
+        description="smallest share of verbatim repeats that is rejected, in percent of words",
     )
     min_ratio: float = Field(
         90,
@@ -61,7 +62,7 @@ class Echo(Model):
         for text, prompt, reference in rows:
             original = prompt or (reference or {}).get("source") or ""
             if words_of(text[-END_CHARS:])[-1:] != words_of(original[-END_CHARS:])[-1:]:
-                reasons.append(None)  # an echo ends as what it echoes
+                reasons.append(None)  # an echo ends like the original
                 scores.append(0.0 if original else nan)
                 continue
             if max(len(text), len(original)) > MOST_CHARS:
@@ -82,10 +83,10 @@ class Echo(Model):
 
 
 def repeated_share(text: str, words: list[str], before: list[str]) -> float:
-    """Percent of the words that repeat `before` up to the end; 0 for a lead with own words.
+    """Percent of the words that repeat `before` up to the end; 0 if the lead has its own words.
 
-    "Girls" is a word of its own before "are better at maths", "You asked:" is not. Where `before`
-    ends the text, it counts in the lead as well: "Input: … Output: …".
+    "Girls" before "are better at maths" is such a word, but "You asked:" is not. If `before` ends
+    the text, it also counts in the lead: "Input: … Output: …".
     """
 
     said, original = "".join(f" {word}" for word in words), "".join(f" {word}" for word in before)
@@ -103,7 +104,7 @@ def repeated_share(text: str, words: list[str], before: list[str]) -> float:
 
 
 def likeness(words: list[str], before: list[str]) -> float:
-    """How alike both are, 0 to 100; 0 where the ends differ or the text has a word of its own."""
+    """The likeness, 0 to 100; 0 if the ends differ or the text has a word of its own."""
     if (words[0], words[-1]) != (before[0], before[-1]) or Counter(words) - Counter(before):
         return 0.0
     text, original = " ".join(words), " ".join(before)

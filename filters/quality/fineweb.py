@@ -1,7 +1,7 @@
 """`fineweb`: unfinished lines, short lines, repeated lines, lists.
 
-Source of rules and limits: FineWeb, arXiv:2406.17557, section 3.6, counted as datatrove 0.10 does.
-The limits were found on English web pages; they reject lists, tables and dialogues by design.
+Source of rules and limits: FineWeb, arXiv:2406.17557, section 3.6, counted as in datatrove 0.10.
+The limits come from English web pages; they reject lists, tables and dialogues by design.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class FineWeb(Model):
     """Rejects pages that are not prose, judged by their lines.
 
-    A rule that is null is off. Some rules apply to web pages alone.
+    A rule that is null is off. Some rules apply only to web pages.
 
     The score is the worst measure over its limit; a score above 1 rejects the text. The note
-    names the measure. A page of white space alone is `empty_text`.
+    names the measure. A page of only white space is `empty_text`.
     """
 
     name: ClassVar[str] = "fineweb"
     kind: TextKind | None = Field(None, description=WHICH)
     min_punctuated_lines: Share | None = Field(
-        0.12, description="share of the lines that end a sentence; for pages only"
+        0.12, description="share of lines that end a sentence; for pages only"
     )
     max_short_lines: Share | None = Field(
-        0.67, description="share of the lines of at most `short_line_chars`; for pages only"
+        0.67, description="share of lines with at most `short_line_chars`; for pages only"
     )
     short_line_chars: int = Field(30, ge=0, description="characters")
     max_duplicate_line_chars: Share | None = Field(
-        0.01, description="share of the characters in lines that came before; for pages only"
+        0.01, description="share of characters in repeated lines; for pages only"
     )
-    max_newlines: float | None = Field(0.3, ge=0, description="newlines a word; for pages only")
+    max_newlines: float | None = Field(0.3, ge=0, description="newlines per word; for pages only")
 
     def judge(self, batch: Batch) -> Verdicts:
         """The first rule that the text breaks, in the order of the settings."""
@@ -55,7 +55,7 @@ class FineWeb(Model):
                 "too_few_punctuated_lines",
                 self.min_punctuated_lines,
                 at_least=True,
-                not_for=NOT_PAGE,  # notes are lists of phrases without a full stop
+                not_for=NOT_PAGE,  # for example, notes are phrases without a full stop
             ),
             Rule("too_many_short_lines", self.max_short_lines, not_for=NOT_PAGE),
             Rule("duplicate_line_chars", self.max_duplicate_line_chars, not_for=NOT_PAGE),
@@ -70,10 +70,10 @@ EMPTY, ONE, SHIFT = np.uint64(0), np.uint64(1), np.uint64(32)
 
 
 def measure(batch: Batch, short_chars: int) -> NDArray[np.float64]:
-    """Of each text: lines, the share of them that end a sentence, the share of at most
-    `short_chars` characters, the share of characters in lines that came before, newlines a word.
+    """Measures each text: lines, share of lines that end a sentence, share of lines with at most
+    `short_chars` characters, share of characters in repeated lines, newlines per word.
 
-    Lines of white space alone are not counted; there are NaN where nothing is left.
+    Ignores lines of only white space; NaN if no line is left.
     """
     made = np.full((len(batch), 5), np.nan)
     of_lines(*batch.characters, batch.lines, classes(), batch.pieces.starts, short_chars, made)
@@ -129,7 +129,7 @@ def of_lines(
 
 @compiled
 def came_before(value: np.uint64, seen: NDArray[np.uint64]) -> bool:
-    """Whether the value is in the set, an open-addressed table; it is afterwards."""
+    """Whether the value was already in the set, an open-addressed table; adds it."""
     mask = np.uint64(len(seen) - 1)
     value = max(value ^ (value >> SHIFT), ONE)
     slot = value & mask

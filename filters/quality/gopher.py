@@ -1,7 +1,7 @@
-"""`gopher`: is this prose? Length, words, symbols, lines and stop words.
+"""`gopher`: texts that are not prose, by length, words, symbols, lines and stop words.
 
 Source of rules and limits: Gopher, arXiv:2112.11446, appendix A.1.1, made for English web pages.
-Where the paper leaves it open, ours counts as datatrove 0.10 does: words end at white space.
+Where the paper is not specific, ours counts as datatrove 0.10 does: words end at white space.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 class Gopher(Model):
     """Rejects texts that do not look like prose.
 
-    A rule that is null is off. Some rules apply to web pages alone.
+    A rule that is null is off. Some rules apply only to web pages.
 
     The score is the worst measure over its limit; a score above 1 rejects the text. The note
     names the measure.
@@ -38,31 +38,33 @@ class Gopher(Model):
     name: ClassVar[str] = "gopher"
     kind: TextKind | None = Field(None, description=WHICH)
     min_words: int | None = Field(50, ge=0, description="for pages only")
-    max_words: int | None = Field(100_000, ge=1, description="words of symbols alone not counted")
+    max_words: int | None = Field(100_000, ge=1, description="does not count words of only symbols")
     min_mean_chars: float | None = Field(
-        3, ge=0, description="characters of a word; not for code, maths, tables and chat"
+        3, ge=0, description="characters per word; not for code, maths, tables and chat"
     )
     max_mean_chars: float | None = Field(
-        10, ge=0, description="characters of a word; not for code, maths, tables and chat"
+        10, ge=0, description="characters per word; not for code, maths, tables and chat"
     )
     max_hashes: float | None = Field(
-        0.1, ge=0, description="'#' a word; for pages only, since in Markdown they are headings"
+        0.1, ge=0, description="'#' per word; for pages only, since '#' marks headings in Markdown"
     )
-    max_ellipses: float | None = Field(0.1, ge=0, description="'...' a word; not for code, maths")
+    max_ellipses: float | None = Field(0.1, ge=0, description="'...' per word; not for code, maths")
     max_bullet_lines: float | None = Field(
-        0.9, ge=0, le=1, description="share of the lines; for pages only"
+        0.9, ge=0, le=1, description="share of bullet lines; for pages only"
     )
     max_ellipsis_lines: float | None = Field(
-        0.3, ge=0, le=1, description="share of the lines that end in '...'; not for code, maths"
+        0.3, ge=0, le=1, description="share of lines that end in '...'; not for code, maths"
     )
     min_alphabetic: float | None = Field(
         0.8,
         ge=0,
         le=1,
-        description="share of the words with a letter; for pages only",
+        description="share of words with a letter; for pages only",
     )
-    min_stop_words: int | None = Field(2, ge=0, description="different ones; for pages only")
-    stop_words: tuple[str, ...] = Field(STOP_WORDS, description="English; give those of the texts")
+    min_stop_words: int | None = Field(2, ge=0, description="different stop words; for pages only")
+    stop_words: tuple[str, ...] = Field(
+        STOP_WORDS, description="default: English; set those of your language"
+    )
 
     def judge(self, batch: Batch) -> Verdicts:
         """The first rule that the text breaks, in the order of the settings."""
@@ -94,11 +96,11 @@ ONE, LOW = np.uint64(1), np.uint64(63)
 
 
 def measure(batch: Batch, stop_words: list[str]) -> NDArray[np.float64]:
-    """Of each text: words, their mean length, hashes and ellipses a word, bullet lines, lines that
-    end in an ellipsis, words with a letter (all three as shares), different stop words.
+    """Measures each text: words, mean word length, hashes and ellipses per word; the shares of
+    bullet lines, of lines that end in an ellipsis and of words with a letter; different stop words.
 
-    Words are what white space separates, with the punctuation on them; those of symbols alone are
-    not counted among the words and in the mean. NaN where there is nothing to divide by.
+    Words are separated by white space and keep their punctuation; words of only symbols do not
+    count in the number and the mean. NaN if there is nothing to divide by.
     """
 
     known = pieces(characters(pa.array([" ".join(stop_words)], pa.large_string()))).hashes
@@ -113,10 +115,10 @@ def measure(batch: Batch, stop_words: list[str]) -> NDArray[np.float64]:
 def of_pieces(
     pieces: tuple[Any, ...], stop_words: NDArray[np.uint64], made: NDArray[np.float64]
 ) -> None:
-    """Fills words, mean length, share with a letter, and stop words."""
+    """Fills in words, mean length, share with a letter, and stop words."""
     hashes, chars, bits, starts = pieces
     seen = np.empty(len(stop_words), np.bool_)
-    likely = np.uint64(0)  # a bit for the end of each stop word's hash: most other words fail here
+    likely = np.uint64(0)  # a bit per stop word, by the end of its hash; rules out most other words
     for value in stop_words:
         likely |= ONE << (value & LOW)
     for row in range(len(made)):
@@ -126,7 +128,7 @@ def of_pieces(
             with_letter += (bits[i] & ALPHA) != 0
             if not bits[i] & SYMBOL:
                 words += 1
-                if not bits[i] & UNSPACED:  # of a script without spaces length says nothing
+                if not bits[i] & UNSPACED:  # in scripts without spaces, length means nothing
                     spaced += 1
                     letters += chars[i]
             if likely >> (hashes[i] & LOW) & ONE:
@@ -150,7 +152,7 @@ def of_lines(
     piece_starts: NDArray[np.int64],
     made: NDArray[np.float64],
 ) -> None:
-    """Fills hashes and ellipses a word, bullet lines and lines that end in an ellipsis."""
+    """Fills in hashes and ellipses per word, bullet lines and lines that end in an ellipsis."""
     for row in range(len(made)):
         text = codes[starts[row] : starts[row + 1]]
         hashes = dots = ellipses = 0
@@ -192,5 +194,5 @@ def of_lines(
 
 @compiled
 def is_behind_return(codes: NDArray[np.uint32], start: int, at: int) -> bool:
-    """Whether a newline here belongs to the carriage return before it."""
+    """Whether a newline here belongs to a carriage return before it."""
     return bool(at > start and codes[at] == NEWLINE and codes[at - 1] == RETURN)

@@ -1,6 +1,6 @@
-"""`language`: texts in another language than the student should write.
+"""`language`: texts in a language other than the one the student should write.
 
-The model of py3langid decides. On 3,500 messages in 38 languages its accuracy is 84 % below 40
+It uses the py3langid model. On 3,500 messages in 38 languages, its accuracy is 84 % below 40
 characters, 98 % up to 150 and 99.5 % above (fastText's lid.176.ftz: 80, 96, 97 %; lingua: 85, 98,
 99 % at 1/30 of the speed and with 1.2 GB).
 """
@@ -19,9 +19,9 @@ from synth.text.language import LANGUAGES, NO_LANGUAGE, probabilities
 from synth.verdicts import Verdicts
 
 SAME = "same_as_prompt"
-CLOSE = 0.02  # a language as likely as this may be meant: Danish for Norwegian
-# A prompt that names a language or a translation may be answered in another. Stems, to serve the
-# large languages: "auf Englisch", "en anglais", "en inglés".
+CLOSE = 0.02  # a language at least this likely is accepted, such as Danish for Norwegian
+# If a prompt names a language or a translation, its answer may be in another language. These are
+# stems for the large languages: "auf Englisch", "en anglais", "en inglés".
 NAMED = re.compile(
     r"\b(?:transl|tradu|übersetz|langu|sprache|idiom|bilingual|engl|angl|ingl|franz|fran[cç]|french|"
     r"german|deutsch|alem|allem|spani|español|espagn|castell|itali|portu|dutch|russ|rus[ao]|ukrain|"
@@ -38,13 +38,13 @@ Languages = Annotated[
 
 
 class Language(Model):
-    """Rejects texts in another language. The score is the probability of those named in `is`.
+    """Rejects texts in another language. The score is the probability of the languages in `is`.
 
-    `is: same_as_prompt` compares an answer with its prompt, unless that is too short to tell or
-    names a language itself ("translate", "in French").
+    `is: same_as_prompt` compares an answer with its prompt, unless the prompt is too short to tell
+    or names a language ("translate", "in French").
 
-    Texts of code, formulas and addresses are not judged. Texts that the model is not sure of stay,
-    since names and sums look like any language.
+    Code, formulas and addresses are not judged. Texts stay if the model is unsure, since names and
+    sums look like any language.
     """
 
     name: ClassVar[str] = "language"
@@ -52,10 +52,10 @@ class Language(Model):
         ("en",),
         alias="is",
         min_length=1,
-        description="a language, or several: ISO 639-1 codes; or `same_as_prompt`",
+        description="one or several languages as ISO 639-1 codes, or `same_as_prompt`",
     )
     sure: float = Field(
-        0.3,  # of the messages above in another language drops 82 %, 99.7 % and all, by length
+        0.3,  # drops 82 %, 99.7 % and 100 % of wrong-language messages, by the lengths above
         ge=0,
         le=1,
         description="smallest probability of another language that is rejected",
@@ -101,7 +101,7 @@ class Language(Model):
 
 
 def asked_languages(prompt: str) -> tuple[str, ...]:
-    """The languages that the prompt may be in; empty if unknown or if it names a language."""
+    """The possible languages of the prompt; () if unknown or if it names a language."""
     likely = {} if NAMED.search(prompt) else probabilities(prompt)
     asked = tuple(code for code, probability in likely.items() if probability >= CLOSE)
     return () if NO_LANGUAGE in asked else asked

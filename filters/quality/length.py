@@ -15,10 +15,10 @@ from synth.verdicts import Verdicts
 MIN_WORDS_PROMPT = 3  # Self-Instruct (arXiv:2212.10560, section 2.2) drops three or fewer;
 # ours keeps three, since "What is photosynthesis?" is a prompt
 MIN_WORDS_ANSWER = 1  # "42" can be the whole answer, and so can an emoji
-MIN_WORDS_DOCUMENT = 50  # Gopher (arXiv:2112.11446, appendix A.1.1), of web documents
+MIN_WORDS_DOCUMENT = 50  # Gopher (arXiv:2112.11446, appendix A.1.1), for web documents
 EMPTY_BLOCK = re.compile(r"\s*```\w*\s*(?:```)?\s*")
 MARKUP = " \t\n*_`$"
-ONLY_MARKER = re.compile(  # not "A" alone, which is a choice
+ONLY_MARKER = re.compile(  # not a bare "A", which is a choice
     r"(?:the )?(?:final |correct )?(?:answer is|answer|ans|a|antwort|réponse|respuesta|risposta"
     r"|resposta|ответ)\s?[:=]|the (?:final |correct )?answer is|#{3,}|\\boxed\{\s*\}"
     r"|(?:最终)?(?:答案|答え|答)是?[:：]",
@@ -28,7 +28,7 @@ LONGEST_MARKER = 40  # characters
 
 
 class Length(Model):
-    """Rejects texts outside [min_words, max_words], and answers of only a marker, such as `A:`.
+    """Rejects texts outside [min_words, max_words], and answers that are just a marker like `A:`.
 
     In scripts without spaces each character is a word. The score is the number of words.
     """
@@ -74,5 +74,5 @@ def _is_emoji(text: str) -> bool:
 
 
 def is_marker(text: str) -> bool:
-    """Whether a text announces an answer and does not give one: `A:`, `**Answer:**`, `####`."""
+    """Whether a text announces an answer but gives none: `A:`, `**Answer:**`, `####`."""
     return len(text) <= LONGEST_MARKER and bool(ONLY_MARKER.fullmatch(text.strip(MARKUP)))

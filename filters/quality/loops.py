@@ -1,6 +1,6 @@
-"""`loops`: the answer repeats itself as a stuck model does (`synth.text.loops`).
+"""`loops`: answers that repeat themselves like a stuck model (`synth.text.loops`).
 
-`repetition` has Gopher's measures for web pages, which also reject choruses and tables.
+The filter `repetition` uses Gopher's measures for web pages, which also reject choruses and tables.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from synth.verdicts import Verdicts
 
 
 class Loops(Model):
-    """Rejects a text that a stuck model wrote. The score is the worst measure over its limit."""
+    """Rejects a text that loops. The score is the worst measure over its limit."""
 
     name: ClassVar[str] = "loops"
     max_score: float = Field(1.0, gt=0, description="largest score that is accepted")

@@ -1,8 +1,8 @@
-"""`mojibake`: text that was decoded with the wrong encoding, or lost characters so.
+"""`mojibake`: text decoded with the wrong encoding, perhaps with lost characters.
 
     "The cafÃ© wasnâ€™t open" was written as "The café wasn’t open".
 
-ftfy's heuristic detects it: sequences of the few hundred characters that such mix-ups leave, in
+ftfy's heuristic detects it: such errors leave sequences of a few hundred typical characters, in
 places where no language has them.
 """
 

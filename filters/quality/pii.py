@@ -17,7 +17,7 @@ from synth.verdicts import Verdicts
 class Pii(Model):
     """Rejects texts with personal data or secrets. The score is the number of findings.
 
-    Names and street addresses are not found: no pattern detects them. The filter finds all 136
+    It does not find names and street addresses, since no pattern detects them. It finds all 136
     other spans in 600 labelled sentences (presidio-research), on which it was developed.
     """
 
@@ -28,7 +28,7 @@ class Pii(Model):
     max_found: int = Field(0, ge=0, description="largest number of findings")
 
     def judge(self, batch: Batch) -> Verdicts:
-        """`secret_found`, else `pii_found`; the note says what kinds, never the data itself."""
+        """`secret_found`, else `pii_found`; the note has the kinds, never the data itself."""
         found = [find(text, self.kinds) for text in batch.texts]
         return Verdicts(
             [self._reason(spans) for spans in found],

@@ -1,4 +1,4 @@
-"""`placeholders`: blanks that the model left for the reader to fill in.
+"""`placeholders`: texts that leave too many blanks for the reader to fill in.
 
     "Introducing the [Product Name]. With its [insert key feature], it … TODO: add price."
 
@@ -17,15 +17,15 @@ from synth.model import Model
 from synth.text.markdown import without_blocks
 from synth.verdicts import Verdicts
 
-# not a link, a footnote, an index or a check box
+# not links, footnotes, indices or check boxes
 BLANK = re.compile(r"(?<![\w\]])\[[^\W\d_][^\[\]\n]{1,60}\](?![(\[:])|\bTODO\b[^.\n]{0,60}")
 TEMPLATE = re.compile(r"template|placeholder|fill.in|vorlage|plantilla|modèle|模板", re.IGNORECASE)
 
 
 class Placeholders(Model):
-    """Rejects a text of mostly blanks to fill in, unless the prompt has blanks or asks for them.
+    """Rejects a text with too many blanks, unless the prompt has blanks or asks for them.
 
-    The score is the share of the words that are in blanks.
+    The score is the share of words in blanks.
     """
 
     name: ClassVar[str] = "placeholders"
@@ -33,7 +33,7 @@ class Placeholders(Model):
         0.3,  # two good letters, whose head and signature are blanks, have 0.28 and 0.29
         ge=0,
         le=1,
-        description="largest share of the words",
+        description="largest share of words in blanks",
     )
 
     def judge(self, batch: Batch) -> Verdicts:

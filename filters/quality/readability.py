@@ -1,7 +1,7 @@
 """`readability`: how hard a text is to read, by the length of its sentences and words.
 
-LIX counts letters and not syllables, so it means the same in all languages with an alphabet: below
-30 is a children's book, 40 a newspaper, 50 an official paper, above 60 a scholarly text.
+LIX counts letters and not syllables, so it works in all languages with an alphabet. Typical values:
+below 30 a children's book, 40 a newspaper, 50 an official document, above 60 a scholarly text.
 Source: C.-H. Björnsson, Läsbarhet, 1968.
 """
 
@@ -18,18 +18,18 @@ from synth.model import Model
 from synth.text.words import UNSPACED_CHARACTER, words_of
 from synth.verdicts import Verdicts
 
-FEWEST_WORDS = 30  # LIX is meant for 100 and more; below 30 one long word moves it by three
+FEWEST_WORDS = 30  # LIX is meant for 100 or more; below 30, one long word changes it by three
 LONG_LETTERS = 7
-MOST_CHARS = 100_000  # of a longer text its beginning is read
-# LIX ends a sentence at a colon too. In ours a line ends a sentence as well, so that lists, tables
-# and verses are not one endless sentence.
+MOST_CHARS = 100_000  # longer texts are measured by their beginning
+# LIX also ends sentences at colons. Ours ends them at line ends too, so that lists, tables and
+# verses are not one endless sentence.
 SENTENCE_END = re.compile(r"[.!?:;\u2026](?=\s|$)|\n+")
 
 
 class Readability(Model):
     """Scores how hard a text is to read (LIX), and rejects texts outside the limits, if set.
 
-    Texts below 30 words and texts in scripts without spaces are not measured.
+    Texts below 30 words and texts in scripts without spaces have no score.
     """
 
     name: ClassVar[str] = "readability"
@@ -42,13 +42,13 @@ class Readability(Model):
         return Verdicts([self._reason(score) for score in scores], scores)
 
     def _reason(self, score: float) -> str | None:
-        if self.min_lix is not None and score < self.min_lix:  # false for nan, as below
+        if self.min_lix is not None and score < self.min_lix:  # False for NaN, as below
             return "too_easy"
         return "too_hard" if self.max_lix is not None and score > self.max_lix else None
 
 
 def lix(text: str) -> float:
-    """Words per sentence plus percent of words with more than six letters; nan for too few."""
+    """Words per sentence plus the percentage of words over six letters; NaN for too few words."""
     text = text[:MOST_CHARS]
     words = [word for word in words_of(text) if word[0].isalpha()]
     if len(words) < FEWEST_WORDS or UNSPACED_CHARACTER.search(text):

@@ -1,4 +1,4 @@
-"""`refusal`: the teacher refuses the prompt (`synth.text.refusal`)."""
+"""`refusal`: replies in which the teacher refuses the prompt (`synth.text.refusal`)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from synth.verdicts import Verdicts
 
 
 class Refusal(Model):
-    """Rejects a reply that refuses, judged with its prompt. The score is the probability.
+    """Rejects a reply that refuses its prompt. The score is the probability of a refusal.
 
-    A trained model reads the first 160 characters. Its F1 is 0.95 by cross-validation over the
-    prompts of XSTest (arXiv:2308.01263; 900 replies, full and partial refusals together). German,
-    French, Spanish and Chinese were learnt from sentences that we wrote.
+    A trained classifier reads the first 160 characters. Its F1 is 0.95 in cross-validation over the
+    prompts of XSTest (arXiv:2308.01263; 900 replies, full and partial refusals together). For
+    German, French, Spanish and Chinese it was trained on sentences that we wrote.
     """
 
     name: ClassVar[str] = "refusal"
@@ -26,7 +26,7 @@ class Refusal(Model):
     )
 
     def judge(self, batch: Batch) -> Verdicts:
-        """`refusal` for a probability of `threshold` and more."""
+        """`refusal` for a probability of at least `threshold`."""
 
         scores = refusal_scores(batch.texts, batch.prompts).tolist()
         return Verdicts(

@@ -1,13 +1,13 @@
 """`repetition`: lines, paragraphs or phrases that are repeated.
 
 Source of measures and limits: Gopher, arXiv:2112.11446, appendix A.1.1, table A1, made for web
-pages, which are counted as datatrove 0.10 does. Other kinds of text have looser limits where they
-are short: the table's limits would reject 16 % of the correct GSM8K solutions of 50 to 100 words.
-Lessons and songs have looser limits too, since they repeat themselves by design. Lines without a
-letter or digit do not count, and a phrase that occurs once is not a repetition.
+pages, which are counted as in datatrove 0.10. For other kinds of text, short texts have looser
+limits: the table's limits would reject 16 % of correct GSM8K solutions of 50 to 100 words. Lessons
+and songs have looser limits too, since they repeat themselves by design. Lines without a letter or
+digit do not count, and a phrase that occurs once is not a repetition.
 
-The compiled functions keep sets as open-addressed tables of 64-bit hashes, twice as large as what
-they may hold; 0 is empty.
+The compiled functions keep sets as open-addressed tables of 64-bit hashes, with twice as many slots
+as values; 0 marks a free slot.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Size = Annotated[int, Field(ge=1, le=50)]
 
 
 class Repetition(Model):
-    """Rejects texts that repeat themselves. A rule that is null is off; so is an n left out.
+    """Rejects texts that repeat themselves. A rule is off if it is null or omits an n.
 
     The score is the worst measure over its limit; a score above 1 rejects the text. The note
     names the measure. A page without a character is `empty_text`.
@@ -44,25 +44,26 @@ class Repetition(Model):
     full_words: int = Field(
         100,
         ge=0,
-        description="shorter texts that are not pages have limits `short_slack` times as wide",
+        description="shorter texts, except pages, have limits `short_slack` times as wide",
     )
     short_slack: float = Field(3.0, ge=1, le=10, description="factor for short texts; 1: none")
     lesson_slack: float = Field(
-        2.0, ge=1, le=10, description="factor for the limits of lessons, which sum up; 1: none"
+        2.0, ge=1, le=10, description="factor for lessons, which repeat to summarise; 1: none"
     )
     chat_slack: float = Field(
-        1.5, ge=1, le=10, description="factor for the limits of chat, where songs have choruses"
+        1.5, ge=1, le=10, description="factor for chat, which may contain songs; 1: none"
     )
-    max_duplicate_lines: Share | None = Field(0.30, description="share of the lines")
-    max_duplicate_paragraphs: Share | None = Field(0.30, description="share of the paragraphs")
-    max_duplicate_line_chars: Share | None = Field(0.20, description="share of the characters")
-    max_duplicate_paragraph_chars: Share | None = Field(0.20, description="share of the characters")
+    max_duplicate_lines: Share | None = Field(0.30, description="share of lines")
+    max_duplicate_paragraphs: Share | None = Field(0.30, description="share of paragraphs")
+    max_duplicate_line_chars: Share | None = Field(0.20, description="share of characters")
+    max_duplicate_paragraph_chars: Share | None = Field(0.20, description="share of characters")
     max_top_ngram_chars: dict[Size, Share] = Field(
-        {2: 0.20, 3: 0.18, 4: 0.16}, description="by n: share of the most frequent n-gram"
+        {2: 0.20, 3: 0.18, 4: 0.16},
+        description="by n: share of characters in the most frequent n-gram",
     )
     max_duplicate_ngram_chars: dict[Size, Share] = Field(
         {5: 0.15, 6: 0.14, 7: 0.13, 8: 0.12, 9: 0.11, 10: 0.10},
-        description="by n: share of the n-grams that came before",
+        description="by n: share of characters in repeated n-grams",
     )
 
     def judge(self, batch: Batch) -> Verdicts:
@@ -97,11 +98,11 @@ EMPTY, SHIFT = np.uint64(0), np.uint64(32)
 def measure(
     batch: Batch, strict: NDArray[np.bool_], top: list[int], duplicate: list[int]
 ) -> NDArray[np.float64]:
-    """Of each text, as shares: duplicate lines and paragraphs; characters in them; and by n,
-    characters in the most frequent n-gram (`top`), and in n-grams that came before (`duplicate`).
+    """Measures each text, as shares: duplicate lines and paragraphs, and the characters in them; by
+    n, characters in the most frequent n-gram (`top`) and in repeated n-grams (`duplicate`).
 
-    `strict` rows are counted to datatrove's letter: empty lines and lines of symbols alone are
-    lines, and an n-gram that comes once may be the most frequent one.
+    `strict` rows are counted exactly as in datatrove: empty lines and lines of only symbols count,
+    and an n-gram that occurs once may be the most frequent one.
     """
     its, (codes, starts) = batch.pieces, batch.characters
     made = np.zeros((len(batch), 4 + len(top) + len(duplicate)))
@@ -125,13 +126,13 @@ def of_lines(
     strict: NDArray[np.bool_],
     made: NDArray[np.float64],
 ) -> None:
-    """Fills the shares of lines (columns 0 and 2) and paragraphs (1 and 3)."""
+    """Fills in the shares of lines (columns 0 and 2) and paragraphs (1 and 3)."""
     seen = np.zeros(64, np.uint64)
     counts = np.empty((2, 4), np.int64)
     for row in range(len(made)):
         first, last = lines.starts[row], lines.starts[row + 1]
         if last - first == 1:
-            continue  # one line is no repetition
+            continue  # one line cannot repeat
         size = 64
         while size < 2 * (last - first):
             size *= 2
@@ -165,14 +166,14 @@ def count_lines(
     seen: NDArray[np.uint64],
     counts: NDArray[np.int64],
 ) -> None:
-    """Lines between runs of newlines. At both ends of the text there may be an empty one."""
+    """Counts lines between runs of newlines; the first and last may be empty."""
     start = text[0]
     for line in range(its[0], its[1]):
         end = lines.ends[line]
         if end < text[1] and codes[end] != NEWLINE:
             continue
         at_an_end = end in (text[0], text[1])
-        if (strict and at_an_end) or end > start:  # noqa: SIM102  the second is dear
+        if (strict and at_an_end) or end > start:  # noqa: SIM102  the second test is slow
             if strict or has_word(codes[start:end], table):
                 count(lines.hashes[line], end - start, seen, counts)
         start = end + 1
@@ -189,7 +190,7 @@ def count_paragraphs(
     seen: NDArray[np.uint64],
     counts: NDArray[np.int64],
 ) -> None:
-    """Paragraphs between empty lines, of the text without the white space around it."""
+    """Counts paragraphs between empty lines, in the stripped text."""
     begin, behind = text
     while begin < behind and table[codes[begin]] & SPACE:
         begin += 1
@@ -220,7 +221,7 @@ def count_paragraphs(
 
 @compiled
 def hash_of(codes: NDArray[np.uint32]) -> np.uint64:
-    """As the hashes of lines."""
+    """The hash of a piece, computed as for lines."""
     value = SEED
     for i in range(len(codes)):
         value = (value ^ np.uint64(codes[i])) * FACTOR
@@ -229,7 +230,7 @@ def hash_of(codes: NDArray[np.uint32]) -> np.uint64:
 
 @compiled
 def has_word(codes: NDArray[np.uint32], table: NDArray[np.uint16]) -> bool:
-    """Whether there is a letter or digit."""
+    """Whether the piece has a letter or digit."""
     for i in range(len(codes)):  # noqa: SIM110  numba compiles no generator expressions
         if table[codes[i]] & WORD and codes[i] != UNDERSCORE:
             return True
@@ -240,7 +241,7 @@ def has_word(codes: NDArray[np.uint32], table: NDArray[np.uint16]) -> bool:
 def count(
     value: np.uint64, chars: int, seen: NDArray[np.uint64], counts: NDArray[np.int64]
 ) -> None:
-    """Adds a piece to how many there are, with how many characters, and how many came before."""
+    """Adds a piece to the counts of pieces, duplicates and characters in them."""
     counts[0] += 1
     counts[1] += chars
     if came_before(value, seen):
@@ -250,7 +251,7 @@ def count(
 
 @compiled
 def came_before(value: np.uint64, seen: NDArray[np.uint64]) -> bool:
-    """Whether the value is in the set; it is afterwards."""
+    """Whether the value was already in the set; adds it."""
     mask = np.uint64(len(seen) - 1)
     value = max(value ^ (value >> SHIFT), ONE)
     slot = value & mask
@@ -270,7 +271,7 @@ def of_ngrams(
     sizes: tuple[NDArray[np.int64], NDArray[np.int64]],
     made: NDArray[np.float64],
 ) -> None:
-    """Fills the shares of n-grams, a column for each n of `sizes`."""
+    """Fills in the shares of n-grams, one column per n."""
     hashes, chars, starts = pieces
     top, duplicate = sizes
     most = 0
@@ -299,7 +300,7 @@ def of_ngrams(
         its_hashes, its_chars = hashes[start:end], chars[start:end]
         for i in range(words):
             grams[i] = its_hashes[i]
-        repeated = True  # if no n-gram comes twice, then no longer one does
+        repeated = True  # if no n-gram occurs twice, no longer one does
         for n in range(1, min(most, words) + 1):
             if n > 1:
                 for i in range(words - n + 1):
@@ -333,7 +334,7 @@ def most_frequent(
     first: NDArray[np.int32],
     times: NDArray[np.int32],
 ) -> tuple[int, int]:
-    """Where the most frequent n-gram starts for the first time, and how often it comes."""
+    """The first position of the most frequent n-gram, and its number of occurrences."""
     mask = np.uint64(len(seen) - 1)
     best, best_times = 0, 1
     for i in range(len(grams)):
@@ -354,7 +355,7 @@ def most_frequent(
 def chars_again(
     grams: NDArray[np.uint64], n: int, chars: NDArray[np.int32], seen: NDArray[np.uint64]
 ) -> int:
-    """Characters in n-grams that came before; after each of those reading goes on behind it."""
+    """Characters in repeated n-grams, which are counted without overlap."""
     again = i = 0
     while i < len(grams):
         if came_before(grams[i], seen):

@@ -1,7 +1,7 @@
-"""Rules with a limit each: what was measured of every row becomes one verdict a row.
+"""Turns the measures of each row into one verdict, by rules with one limit each.
 
 A filter rejects a row by the first rule that the row breaks. A rule without a limit is off. A rule
-may also be off for some kinds of text: limits made for web pages do not fit a formula.
+may also be off for some kinds of text, since limits made for web pages do not fit formulas.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from synth.verdicts import Verdicts
 
 
 class TextKind(StrEnum):
-    """The kinds of text that rules tell apart."""
+    """The kinds of text that rules distinguish."""
 
     PAGE = "page"
-    """A web page, or other running text: judged by every rule, to the source's letter."""
+    """A web page or other prose; every rule applies, exactly as in its source."""
     LESSON = "lesson"
     """Headings, lists, questions and answers: FAQ, tutorial, textbook."""
     TABLE = "table"
@@ -31,14 +31,14 @@ class TextKind(StrEnum):
     CODE = "code"
     """Mostly a program."""
     MATHS = "maths"
-    """Mostly formulas and steps of a calculation."""
+    """Mostly formulas and calculation steps."""
     CHAT = "chat"
     """A prompt, or the answer to one; may be as short as "42"."""
 
 
 WHICH: Final = (
-    "what the texts are; left out: prompts and answers are `chat`, rewrites what their style says, "
-    "other documents a `page`"
+    "the kind of text; default: `chat` for prompts and answers, the style's kind for rewrites, "
+    "`page` for other documents"
 )
 KINDS: Final = tuple(TextKind)
 ALL: Final = frozenset(TextKind)
@@ -47,9 +47,9 @@ OF_STYLE: Final = {kind.value: kind for kind in (TextKind.TABLE, TextKind.CODE, 
 
 
 def kinds_of(batch: Batch, given: TextKind | None) -> NDArray[np.int64]:
-    """The place in `KINDS` of each row's kind: the given one, or what the row's trail says.
+    """Each row's kind as an index into `KINDS`: the given kind, or one from the row's trail.
 
-    A row with a conversation is `chat`; a rewritten document is what its style says, or a lesson;
+    A row with a conversation is `chat`; a rewritten document has its style's kind, or is a lesson;
     any other document is a page.
     """
 
@@ -69,12 +69,12 @@ def kinds_of(batch: Batch, given: TextKind | None) -> NDArray[np.int64]:
 
 
 def _of_operation(operation: str) -> TextKind:
-    """Of a rewrite's, such as "faq/college"; of another stage's it is empty."""
+    """The kind for a rewrite's operation, such as "faq/college"; "" comes from other stages."""
     style = operation.partition("/")[0]
     return OF_STYLE.get(style, TextKind.LESSON) if style else TextKind.PAGE
 
 
-MOST = 100.0  # the highest score: a text of no words is not infinitely too short
+MOST = 100.0  # the highest score, so that an empty text does not score infinity
 
 
 class Rule(NamedTuple):
@@ -85,10 +85,10 @@ class Rule(NamedTuple):
     at_least: bool = False
     not_for: frozenset[TextKind] = frozenset()
     wider: Mapping[TextKind, float] = {}
-    """Kinds of text with another limit."""
+    """Kinds of text with a different limit."""
 
     def limits(self) -> list[float]:
-        """The limit of each kind; NaN where the rule is off."""
+        """The limit for each kind; NaN if the rule is off."""
         if self.limit is None:
             return [np.nan] * len(KINDS)
         return [
@@ -102,7 +102,7 @@ def decide(
     kinds: NDArray[np.int64],
     slack: NDArray[np.float64] | None = None,
 ) -> Verdicts:
-    """One verdict a row, from a column of measures for each rule; NaN is not measured.
+    """One verdict per row, from one column of measures per rule; NaN means not measured.
 
     The score is the worst measure over its limit, or the limit over the measure for a minimum. A
     score above 1 rejects the row; the note is the reason of the worst rule. `slack` widens a
@@ -111,7 +111,7 @@ def decide(
     rows = len(measures)
     broken_by = np.full(rows, len(rules))
     worst, worst_by = np.zeros(rows), np.full(rows, len(rules))
-    for at in reversed(range(len(rules))):  # the first rule has the last word
+    for at in reversed(range(len(rules))):  # so that the first rule wins
         rule, measure = rules[at], measures[:, at]
         limit = np.array(rule.limits())[kinds]
         if np.isnan(limit).all():

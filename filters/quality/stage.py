@@ -24,7 +24,7 @@ from synth.verdicts import Filter, Verdicts
 
 
 class OneFilter(Entry):
-    """A filter of the catalogue, or a class of one's own with `judge(batch) -> Verdicts`."""
+    """A filter of the catalogue, or your own class with `judge(batch) -> Verdicts`."""
 
     role: ClassVar[str] = "filter"
     method: ClassVar[str] = "judge"
@@ -37,12 +37,14 @@ else:
 
 
 class Quality(ShardStage):
-    """Runs quality filters and rejects rows that fail one. All rows keep all scores."""
+    """Runs quality filters and rejects rows that fail one. Every row gets all scores."""
 
     model_config = ConfigDict(json_schema_extra=list_schema("filters"))
     name: ClassVar[str] = "quality"
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.PROMPTS, Kind.DOCUMENTS, Kind.ANSWERS})
-    filters: list[FilterEntry] = Field(min_length=1, description="the filters, first reason first")
+    filters: list[FilterEntry] = Field(
+        min_length=1, description="the filters; the first that rejects a row gives the reason"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -87,7 +89,7 @@ class Quality(ShardStage):
 
 
 def judged(one: Filter, batch: Batch) -> Verdicts:
-    """The filter's verdicts, one per row or a ValueError that names it."""
+    """The filter's verdicts, one per row. Raises `ValueError` for another number."""
     verdicts = one.judge(batch)
     if len(verdicts.reasons) != len(batch):
         raise ValueError(
@@ -97,9 +99,9 @@ def judged(one: Filter, batch: Batch) -> Verdicts:
 
 
 def scores_of(filters: list[Filter], verdicts: list[Verdicts]) -> pa.StructArray:
-    """One entry for each row and filter, row by row, made a column at a time.
+    """One score per row and filter, row by row, built column by column for speed.
 
-    A rejection without a note has its reason as the note.
+    A rejection without a note gets its reason as the note.
     """
 
     def by_row(columns: list[list[Any]]) -> list[Any]:
@@ -125,5 +127,5 @@ def scores_of(filters: list[Filter], verdicts: list[Verdicts]) -> pa.StructArray
 
 
 def number(value: float) -> float | None:
-    """A score for Arrow: null instead of NaN where nothing was measured."""
+    """The score for Arrow, with null instead of NaN."""
     return None if math.isnan(value) else float(value)

@@ -1,8 +1,8 @@
-"""`stray_script`: words of another script in an answer whose prompt has none.
+"""`stray_script`: words in another script that the prompt does not use.
 
     "David attire an帽 every day."   "As of my knowledge cutoff in 2023年, online casino …"
 
-Small multilingual models do this. Words in quotation marks, brackets or code are citations.
+Small multilingual models do this. Words in quotation marks, brackets or code count as citations.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from synth.model import Model
 from synth.text.markdown import QUOTED, without_code
 from synth.verdicts import Verdicts
 
-# Cyrillic, Hebrew, Arabic, the scripts of India, Thai, Georgian, Hangul, kana and Han; formulas use
-# Greek.
+# Cyrillic, Hebrew, Arabic, the scripts of India, Thai, Georgian, Hangul, kana and Han. Not Greek,
+# since formulas use it.
 OTHER = (
     "\u0400-\u052f\u0590-\u06ff\u0900-\u0dff\u0e00-\u0eff\u10a0-\u11ff\u3040-\u30ff\u3400-\u9fff"
     "\uac00-\ud7af"
@@ -33,7 +33,7 @@ BRACKETED = re.compile(r"\([^()\n]*\)|（[^（）\n]*）|\[[^\[\]\n]*\]")
 
 
 class StrayScript(Model):
-    """Rejects a text in Latin letters with words or a sentence of another script in it.
+    """Rejects a Latin-script text that contains words or a sentence in another script.
 
     The score is the number of such places.
     """
@@ -42,7 +42,7 @@ class StrayScript(Model):
     min_run: int = Field(
         10,
         ge=1,
-        description="shortest run of characters that counts as another language and not as a name",
+        description="shortest run of characters that counts as another language and not a name",
     )
 
     def judge(self, batch: Batch) -> Verdicts:
@@ -62,7 +62,7 @@ class StrayScript(Model):
             return []
         plain = QUOTED.sub("…", without_code(text, "…"))
         if len(OTHERS.findall(plain)) > len(LATINS.findall(plain)):
-            return []  # not a text in Latin letters
+            return []  # not a Latin-script text
         said = BRACKETED.sub("()", plain)
         long = [run for run in RUN.findall(said) if len(run) >= self.min_run]
         return [*GLUED.findall(plain), *GLUED_NUMBER.findall(said), *long]

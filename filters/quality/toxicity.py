@@ -1,10 +1,10 @@
-"""`toxicity`: words of a list that you provide.
+"""`toxicity`: texts with words from a list that you provide.
 
     - quality: [{toxicity: {words: en_blocked.txt}}]
 
-No list is shipped, since unwanted words depend on the language and on the use of the data: a
-medical set needs words that a chat for children must not have. A widely used one is LDNOOBW, the
-"List of Dirty, Naughty, Obscene, and Otherwise Bad Words", with which C4 was made.
+No list is shipped, since unwanted words depend on the language and the purpose: a medical data set
+needs words that a chat for children must not have. A widely used list is LDNOOBW, the "List of
+Dirty, Naughty, Obscene, and Otherwise Bad Words", which C4 uses.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ MOST_BYTES = 1_000_000
 
 
 class Toxicity(Model):
-    """Rejects texts with words of a list. The score is their number.
+    """Rejects texts with words from a list. The score is the number of such words.
 
-    Whole words and phrases are compared, without case; entries in scripts without spaces between
-    words are found anywhere.
+    Matches whole words and phrases, ignoring case; in scripts without spaces, entries match
+    anywhere.
     """
 
     name: ClassVar[str] = "toxicity"
     words: InputPath = Field(
-        description="a text file with a word or phrase a line; lines that start with # are remarks"
+        description="a text file with one word or phrase per line; lines starting with # are "
+        "comments"
     )
     max_found: int = Field(0, ge=0, description="largest number of findings")
 
@@ -41,19 +42,17 @@ class Toxicity(Model):
     @classmethod
     def _is_a_list(cls, path: Path) -> Path:
         if not path.is_file():
-            raise ValueError(f"no file {str(path)!r}; `words` is the path of a list of words")
+            raise ValueError(f"no file {str(path)!r}; set `words` to the path of a word list")
         if path.stat().st_size > MOST_BYTES:
-            raise ValueError(
-                f"{path} has more than {MOST_BYTES:,} bytes, so it is no list of words"
-            )
+            raise ValueError(f"{path} is too large for a word list: more than {MOST_BYTES:,} bytes")
         return path
 
     def files(self) -> list[Path]:
-        """The list: its content decides, so it counts as input."""
+        """The word list, whose content counts as input."""
         return [self.words]
 
     def judge(self, batch: Batch) -> Verdicts:
-        """`listed_words` for more than `max_found`; the note quotes three."""
+        """`listed_words` for more than `max_found`; the note quotes up to three."""
         listed = read(self.words, self.words.stat().st_mtime_ns)
         found = [listed.found_in(text) for text in batch.texts]
         return Verdicts(
@@ -64,14 +63,14 @@ class Toxicity(Model):
 
 
 class Listed(NamedTuple):
-    """A list of words, ready for search."""
+    """A word list prepared for search."""
 
     phrases: dict[str, list[list[str]]]
-    """By the first word, each as its words, the longest first."""
+    """Entries by first word, each as a list of words, the longest first."""
     unspaced: list[str]
 
     def found_in(self, text: str) -> list[str]:
-        """The entries that the text holds, one for each time, those without spaces last."""
+        """The entries found in the text, one per occurrence; those without spaces come last."""
         folded = text.casefold()
         words = parts_of_words(folded)
         found = []
@@ -87,7 +86,7 @@ class Listed(NamedTuple):
 
 @lru_cache(maxsize=8)
 def read(path: Path, changed_ns: int) -> Listed:
-    """The list in the file."""
+    """Reads the list from the file."""
     del changed_ns  # only part of the cache's key
     phrases: dict[str, list[list[str]]] = {}
     unspaced = []

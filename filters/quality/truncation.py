@@ -1,4 +1,4 @@
-"""`truncation`: the text stops before its end.
+"""`truncation`: texts that stop before their end.
 
 The finish reason "length" is proof. Without it, the end of the text decides (`synth.text.ends`).
 """
@@ -20,7 +20,7 @@ class Truncation(Model):
 
     name: ClassVar[str] = "truncation"
     read_end: bool = Field(
-        True, description="also read the end of the text, not only the reply's finish reason"
+        True, description="also check the end of the text, not only the reply's finish reason"
     )
 
     def judge(self, batch: Batch) -> Verdicts:
@@ -28,7 +28,7 @@ class Truncation(Model):
         reasons: list[str | None] = []
         notes = []
         for text, finish in zip(batch.texts, batch.finish_reasons, strict=True):
-            # people end their own prompts as they like; only a teacher's can be cut
+            # people may end their prompts in any way; only generated prompts can be cut
             readable = batch.subject == "text" or finish
             how = cut_end(text) if self.read_end and readable and finish != "length" else ""
             if finish == "length":

@@ -1,1 +1,1 @@
-"""Decides among the samples of a prompt: which go on, and which make preference pairs."""
+"""Selects the best samples of a prompt, or turns them into preference pairs."""

@@ -1,8 +1,8 @@
 """The `prefer` stage makes preference pairs from the samples of a prompt.
 
-verify: {checks: [maths], reject: []}     the wrong answers are needed here
-prefer: {by: verdict}                     verified-right against plausible-wrong
-prefer: {by: judge, min_margin: 1}        by a score: the best against one near mean - 2 sigma
+verify: {checks: [maths], reject: []}     keeps the wrong answers, which `prefer` needs
+prefer: {by: verdict}                     a verified answer and a plausible wrong one
+prefer: {by: judge, min_margin: 1}        by a score: the best and one near mean - 2 sigma
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from synth.samples import groups, overall, value_of
 from synth.verdicts import Verdict
 
 VERDICT = "verdict"
-SIGMAS = 2.0  # arXiv:2502.16825: the rejected one at mean - 2 sigma, not the worst
+SIGMAS = 2.0  # arXiv:2502.16825: rejects the sample at mean - 2 sigma and not the worst
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,33 +36,33 @@ class Pair:
     chosen: int
     rejected: int
     margin: float
-    """By how much the chosen one's score is higher; 1 for right against wrong."""
+    """The chosen sample's score minus the rejected one's; 1 for a right and a wrong answer."""
 
 
 class Prefer(ShardStage):
-    """Makes preference pairs: the chosen sample's row gets the other's text as `rejected`.
+    """Makes preference pairs: the chosen sample's row gets the other sample's text as `rejected`.
 
-    By verdict, a sample that passes is paired with the commonest wrong answer, the mistake that is
-    easiest to make. By a score, the best sample is paired with the one nearest to mean - 2 sigma of
-    its prompt's samples. Source: arXiv:2502.16825.
+    By verdict, pairs a sample that passes with the most common wrong answer, which is the easiest
+    mistake to make. By a score, pairs the best sample with the one nearest to mean - 2 sigma of the
+    prompt's samples. Source: arXiv:2502.16825.
     """
 
     name: ClassVar[str] = "prefer"
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.ANSWERS})
     by: Annotated[str, Field(min_length=1)] = "verdict"
-    """`verdict`, or the name of a score of which more is better."""
+    """`verdict`, or the name of a score where higher is better."""
     min_margin: Annotated[float, Field(ge=0)] = 0
-    """By a score: the least by which the chosen one must be better; equal ones make no pair."""
+    """By a score: the smallest difference that makes a pair; equal scores never do."""
     max_pairs: Annotated[int, Field(ge=1)] = 1
-    """Pairs of each prompt at most; no sample is in two. By a score there is one."""
+    """Most pairs per prompt; each sample is in at most one. By a score there is always one."""
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:  # noqa: ARG002  no randomness
-        """The outcome of one shard, worked out beside the event loop."""
+        """The outcome of one shard, computed in a thread."""
         return await asyncio.to_thread(self.decide, table)
 
     def decide(self, table: pa.Table) -> Outcome:
-        """A row per pair, child of the chosen sample. The rejected samples leave as
-        `paired_as_rejected`, those in no pair as `not_paired`."""
+        """One row per pair, a child of the chosen sample. Rejected samples leave as
+        `paired_as_rejected`, and unpaired samples as `not_paired`."""
 
         ids: list[str] = table["id"].to_pylist()
         texts: list[str] = table["text"].to_pylist()
@@ -88,7 +88,7 @@ class Prefer(ShardStage):
             [record_id(ids[pair.chosen], self.name, ids[pair.rejected]) for pair in pairs],
             rejected=pa.array([texts[pair.rejected] for pair in pairs], pa.string()),
         )
-        # a child starts without scores, but this one's text is its parent's
+        # a child starts without scores, but this child has its parent's text
         of_chosen = table["scores"].take(pa.array([pair.chosen for pair in pairs], pa.int64()))
         scores_at = RECORD.get_field_index("scores")
         made = made.set_column(scores_at, RECORD.field(scores_at), of_chosen)
@@ -121,9 +121,8 @@ class Prefer(ShardStage):
 def by_verdict(
     rows: list[int], scores: list[list[dict[str, Any]]], texts: list[str], prompts: list[str]
 ) -> list[Pair]:
-    """Samples that pass against samples that fail, the commonest mistake first; of several samples
-    with it, the one nearest in length to the chosen one, since length alone must not tell them
-    apart."""
+    """Pairs passing samples with failing ones, the most common mistake first. Among samples with
+    the same mistake, takes the nearest in length, so that length does not reveal the better one."""
 
     verdicts = {row: overall(scores[row]) for row in rows}
     right = [row for row in rows if verdicts[row] is Verdict.PASS]
@@ -146,7 +145,7 @@ def by_verdict(
 def by_score(
     rows: list[int], scores: list[list[dict[str, Any]]], name: str, min_margin: float
 ) -> list[Pair]:
-    """The best sample against the one nearest to mean - 2 sigma; none where they are equal."""
+    """Pairs the best sample with the one nearest to mean - 2 sigma; [] if all are equal."""
 
     values = {row: value for row in rows if (value := value_of(scores[row], name)) is not None}
     if len(values) < 2:

@@ -1,8 +1,8 @@
 """The `select` stage keeps the best samples of each prompt, by their verdicts and scores.
 
 select: {best: 1}                                      best of n, by the verifiers' verdicts
-select: {best: 2, by: [verdict, -repetition]}          then by the score of a filter, low is good
-select: {best: all, min_pass_rate: 0.1, max_pass_rate: 0.9}   neither hopeless nor too easy
+select: {best: 2, by: [verdict, -repetition]}          then by a filter's score; lower is better
+select: {best: all, min_pass_rate: 0.1, max_pass_rate: 0.9}   drops too hard and too easy prompts
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ from synth.samples import PASS_RATE, groups, overall, value_of
 from synth.verdicts import Verdict
 
 VERDICT = "verdict"
-RANK = {Verdict.PASS: 2.0, Verdict.FAIL: 0.0}  # 1 for the others: not known to be wrong
+RANK = {Verdict.PASS: 2.0, Verdict.FAIL: 0.0}  # other verdicts rank as 1: not known to be wrong
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Select(ShardStage):
-    """Keeps the best samples of each prompt, and prompts that are neither too hard nor too easy.
+    """Keeps the best samples of each prompt, and drops prompts that are too hard or too easy.
 
-    Source of the pass rate's bounds: phi-4 (arXiv:2412.08905) leaves out questions on which all
-    answers agree, or none do.
+    Source of the pass-rate limits: phi-4 (arXiv:2412.08905) drops questions on which all answers
+    agree or none do.
     """
 
     name: ClassVar[str] = "select"
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.ANSWERS})
     best: Annotated[int, Field(ge=1)] | Literal["all"] = 1
-    """So many samples of each prompt go on."""
+    """How many samples of each prompt to keep."""
     by: Annotated[tuple[str, ...], Field(min_length=1)] = (VERDICT,)
-    """What decides which is better, first to last: `verdict` (pass, then not checked, then fail),
-    or the name of a score, where `-` in front says that low is good. Then the earlier sample."""
+    """The ranking criteria, most important first: `verdict` (pass, then unchecked, then fail) or
+    the name of a score; a leading `-` means lower is better. Ties keep the earlier sample."""
     min_pass_rate: Share | None = None
-    """The smallest `pass_rate` with which the samples of a prompt go on."""
+    """Drops prompts with a lower `pass_rate`."""
     max_pass_rate: Share | None = None
-    """The largest. 0.99 leaves out prompts that every sample answers rightly."""
+    """Drops prompts with a higher `pass_rate`; 0.99 drops those that every sample answers right."""
 
     @model_validator(mode="after")
     def _bounds(self) -> Select:
@@ -52,13 +52,13 @@ class Select(ShardStage):
         return self
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:  # noqa: ARG002  no randomness
-        """The outcome of one shard, worked out beside the event loop."""
+        """The outcome of one shard, computed in a thread."""
         return await asyncio.to_thread(self.decide, table)
 
     def decide(self, table: pa.Table) -> Outcome:
         """Rejects as `not_the_best_sample`, `pass_rate_too_low` or `pass_rate_too_high`.
 
-        A prompt without checked samples has no pass rate, and its samples stay.
+        A prompt without checked samples has no pass rate and keeps its samples.
         """
 
         scores: list[list[dict[str, Any]]] = table["scores"].to_pylist()
@@ -85,7 +85,7 @@ class Select(ShardStage):
         return None
 
     def _key(self, scores: list[dict[str, Any]]) -> tuple[float, ...]:
-        """Larger is better; sorting keeps equal rows in their order, reversed or not."""
+        """The sort key, larger is better; sorting is stable even when reversed."""
 
         keys = []
         for name in self.by:

@@ -1,4 +1,4 @@
-"""`code` runs model-written code against the tests of its row, in a sandbox or not at all.
+"""`code` runs model-written code in a sandbox against the tests of its row.
 
 The candidate's code never sees the expected output: its results leave the sandbox as literals and
 are compared elsewhere. sandbox/README.md lists what the sandbox does not cover.
@@ -24,28 +24,29 @@ from synth.model import Model
 from synth.verdicts import Check, Verdict
 
 Task = tuple[int, str, str, FunctionTests | ProgramTests]
-"""A row, its prompt's code, its answer and its tests."""
+"""The row index, its prompt, its answer and its tests."""
 
 
 class Code(Model):
     """Runs the code of an answer against `reference.tests`, in a sandbox.
 
     The tests are asserts that call the function, cases with `fn_name`, or inputs and outputs of a
-    program. Tests that also pass for other results prove nothing: `unverified`.
+    program. If the tests also pass for other results, they prove nothing and the row is
+    `unverified`.
     """
 
     name: ClassVar[str] = "code"
     interpreter: tuple[str, ...] = Field(
         (),
         description="a command that takes a program as its last argument and reads standard input, "
-        "such as `[node, -e]`; Python if left out",
+        "such as `[node, -e]`; default: Python",
     )
     timeout_s: float = Field(10.0, gt=0, le=600, description="longest time for one run")
     memory_mb: int = Field(512, ge=64, le=65_536, description="most memory for one run")
     required: bool = Field(
         True,
-        description="a machine without a sandbox is refused before the run; `false`: there no test "
-        "is run, and rows with tests are `unverified`",
+        description="`true` refuses the run on a machine without a sandbox; `false` runs no tests "
+        "there and marks rows with tests `unverified`",
     )
 
     def preflight(self) -> None:
@@ -60,7 +61,7 @@ class Code(Model):
     def check(self, batch: Batch) -> list[Check]:
         """One check per row; the note has the call and its result.
 
-        Raises `SandboxFault` if the sandbox fails in mid-run.
+        Raises `SandboxFault` if the sandbox fails during the run.
         """
 
         prompts = last_user_turn(batch.table).to_pylist()
@@ -103,7 +104,7 @@ class Code(Model):
         return Budget(self.timeout_s, self.memory_mb << 20)
 
     def command(self) -> list[str]:
-        """The interpreter's path and its words; [] for Python. RefusedError where there is none."""
+        """The interpreter's path and command; [] for Python. Raises `RefusedError` if missing."""
         if not self.interpreter:
             return []
         path = find_interpreter(self.interpreter[0])

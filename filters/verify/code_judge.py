@@ -1,4 +1,4 @@
-"""Takes the code out of an answer and runs it against its tests, in a sandbox.
+"""Extracts the code from an answer and runs it against its tests in a sandbox.
 
 Here it is:⏎```python⏎def f(x): …⏎```⏎For example:⏎```⏎f(3)⏎```  ->  [def f(x): …]
 """
@@ -30,17 +30,17 @@ MOST_ARGUMENT: Final = 131_000  # bytes; Linux: MAX_ARG_STRLEN
 
 
 class CodeJudge:
-    """Checks answers, and detects tests that prove nothing. Safe for threads."""
+    """Checks answers and detects tests that prove nothing. Thread-safe."""
 
     def __init__(self, sandbox: Sandbox, command: Sequence[str], budget: Budget) -> None:
         self.sandbox, self.command, self.budget = sandbox, list(command), budget
         self._empty: dict[bytes, bool] = {}
-        """By tests: whether a function that always gives None passes them."""
+        """Hash of tests: whether a function that always returns None passes them."""
         self._telling: set[bytes] = set()
-        """The tests that have objected to altered values."""
+        """Hashes of the tests that rejected altered results."""
 
     def check(self, prompt: str, text: str, tests: FunctionTests | ProgramTests) -> Check:
-        """The check of one answer; `prompt` is code that it may go on from."""
+        """Checks one answer; if `prompt` is code, the answer may continue it."""
         try:
             if isinstance(tests, ProgramTests):
                 return self._program(text, tests)
@@ -49,28 +49,28 @@ class CodeJudge:
             return Check(Verdict.FAIL, f"the answer is {error}")
 
     def _function(self, prompt: str, text: str, tests: FunctionTests) -> Check:
-        """The check by tests that call a function.
+        """Checks an answer by tests that call a function.
 
-        The tests prove nothing if they pass for None, or for other values than the answer gave. A
-        pass must hold twice: on copies, so that no answer changes what it is compared with, and in
-        place, since tests may look for the change.
+        Tests prove nothing if they pass for None or for altered results. The answer must pass
+        twice: on copies, so that it cannot change expected values, and in place, since tests may
+        check how it changes its arguments.
         """
         if self.command:
             return Check(Verdict.UNVERIFIED, "the tests call a function, which needs Python")
         answer = Submission(prompt, *program_in(text), ready=tests.ready)
-        answer.job()  # raises before anything is run
+        answer.job()  # raises `TooLargeError` before any code runs
         key = hashlib.sha256(tests.job).digest()
         if key not in self._empty:
             self._empty[key] = self._held(tests, None).verdict is Verdict.PASS
         if self._empty[key]:
-            why = "the tests also hold for a function that always gives None"
+            why = "the tests also pass for a function that always returns None"
             return Check(Verdict.UNVERIFIED, why)
         check = self._held(tests, answer)
         if check.verdict is not Verdict.PASS:
             return check
         if key not in self._telling:
             if self._held(tests, answer, altered=True).verdict is Verdict.PASS:
-                why = "the tests also hold for other values than the answer's"
+                why = "the tests also pass for values other than the answer's"
                 return Check(Verdict.UNVERIFIED, why)
             self._telling.add(key)
         return self._held(tests, answer, in_place=True)
@@ -111,7 +111,7 @@ class CodeJudge:
 
 
 def twice(work: Callable[[], Check]) -> Check:
-    """The check, repeated once if something from outside killed the process."""
+    """Runs the check again if something outside killed the process the first time."""
     for _ in range(2):
         try:
             return work()
@@ -125,7 +125,7 @@ PYTHON: Final = frozenset({"python", "py", "python3"})
 
 
 class ExtractedCode(NamedTuple):
-    """The code to run."""
+    """The code blocks to run."""
 
     blocks: list[str]
     """At least one, in the order of the text."""
@@ -139,9 +139,9 @@ class ExtractedCode(NamedTuple):
 
 
 def program_in(text: str, languages: frozenset[str] | None = PYTHON) -> ExtractedCode:
-    """The blocks that name one of the languages (None: any), else those that name none.
+    """The code blocks labelled with one of the languages (None: any), else the unlabelled ones.
 
-    The whole text is the only block where there are none of either kind.
+    Without either kind, the whole text is the only block.
     """
     found = [
         block

@@ -1,4 +1,4 @@
-"""The tests of a row, as `reference.tests` holds them, in the formats that the field uses.
+"""Parses the tests in `reference.tests`, in the common formats:
 
 def check(candidate):⏎    assert candidate(2) == 4⏎⏎check(square)      HumanEval
 assert square(2) == 4                                                  MBPP
@@ -22,15 +22,15 @@ DECIMAL: Final = re.compile(r"[-+]?\d{1,300}(?:\.\d{0,300})?")
 
 
 class FunctionTests(NamedTuple):
-    """Tests that call functions, as a job for the sandbox that runs them."""
+    """Tests that call functions, encoded as a sandbox job."""
 
     job: bytes
     ready: bool
-    """Whether the answer may use what LeetCode has imported."""
+    """Whether LeetCode's imports are available to the answer."""
 
 
 class ProgramTests(NamedTuple):
-    """Inputs of a program, each with the output that is expected."""
+    """Inputs of a program, each with its expected output."""
 
     cases: list[tuple[str, str]]
 
@@ -40,7 +40,7 @@ class UnusableTestsError(Exception):
 
 
 def read_tests(text: str | None, prompt: str) -> FunctionTests | ProgramTests:
-    """The tests; `prompt` is code that they may use helpers of."""
+    """Parses the tests; they may use helper functions that `prompt` defines."""
     if not text or not text.strip():
         raise UnusableTestsError("no tests")
     if len(text) > MOST_BYTES:
@@ -49,7 +49,7 @@ def read_tests(text: str | None, prompt: str) -> FunctionTests | ProgramTests:
         return _function_tests({"tests": text, "prompt": prompt})
     try:
         value = json.loads(text)
-    except (ValueError, RecursionError):  # Python may begin so as well
+    except (ValueError, RecursionError):  # Python code may start like JSON
         return _function_tests({"tests": text, "prompt": prompt})
     if isinstance(value, list) and all(isinstance(case, dict) for case in value):
         value = {
@@ -64,18 +64,18 @@ def _cases(value: Any) -> FunctionTests | ProgramTests:
     if not (isinstance(inputs, list) and isinstance(outputs, list) and inputs):
         raise UnusableTestsError("the tests have no `inputs` and `outputs`")
     if len(inputs) != len(outputs):
-        raise UnusableTestsError(f"{len(inputs)} inputs and {len(outputs)} outputs")
+        raise UnusableTestsError(f"the tests have {len(inputs)} inputs but {len(outputs)} outputs")
     if name := value.get("fn_name"):
         if all(isinstance(one, str) for one in [*inputs, *outputs]):
             inputs = [_arguments(one) for one in inputs]
             outputs = [_arguments(one)[0] for one in outputs]
         if not all(isinstance(args, list) for args in inputs):
-            raise UnusableTestsError("an input is no list of arguments")
+            raise UnusableTestsError("an input of the tests is not a list of arguments")
         return _function_tests({"name": str(name), "calls": inputs, "expected": outputs})
     if not all(isinstance(one, str) for one in [*inputs, *outputs]):
-        raise UnusableTestsError("an input or output of a program is no text")
+        raise UnusableTestsError("an input or output of the tests is not a string")
     if not any(map(str.strip, outputs)):
-        raise UnusableTestsError("no output is expected of the program")
+        raise UnusableTestsError("the tests expect no output")
     return ProgramTests(list(zip(inputs, outputs, strict=True)))
 
 
@@ -87,17 +87,19 @@ def _function_tests(job: dict[str, Any]) -> FunctionTests:
 
 
 def _arguments(text: str) -> list[Any]:
-    """The values on the lines, as LiveCodeBench writes the arguments of a call."""
+    """The call arguments, one JSON value per line as in LiveCodeBench."""
     try:
         return [json.loads(line) for line in text.strip().split("\n")]
     except (ValueError, RecursionError):
-        raise UnusableTestsError(f"an input or output is not JSON: {text[:60]!r}") from None
+        raise UnusableTestsError(
+            f"an input or output of the tests is not JSON: {text[:60]!r}"
+        ) from None
 
 
 def same_output(given: str, expected: str) -> bool:
-    """Whether the lines are the same but for white space at their ends, and blank last ones.
+    """Whether all lines match, ignoring white space at line ends and trailing blank lines.
 
-    A number may be written with other decimals: 1.5 for 1.50, and what rounds to 0.3333 for it.
+    Decimals may be written differently: 1.5 matches 1.50, and 0.33333 matches 0.3333.
     """
     lines, wanted = _lines(given), _lines(expected)
     return len(lines) == len(wanted) and all(map(_same_line, lines, wanted))
@@ -117,10 +119,10 @@ def _same_line(given: str, expected: str) -> bool:
 
 
 def _same_decimal(given: str, expected: str) -> bool:
-    """Whether both are numbers, one of them with a point, and as equal as they are exact.
+    """Whether both are numbers, at least one a decimal, and equal up to float noise or rounding.
 
-    That is equal, but for the noise of a float, or by rounding: to four decimals and more that are
-    expected (fewer are a format that was asked for), or to six that are given, as judges ask for.
+    Rounding counts to the expected decimals if there are at least four (fewer are a required
+    format), or to the given ones if there are at least six, as programming judges ask for.
     """
     found = [DECIMAL.fullmatch(text) for text in (given, expected)]
     if None in found or "." not in given + expected:

@@ -1,4 +1,4 @@
-"""`consistency` compares a sample's final answer with that of most samples of its prompt.
+"""`consistency` compares a sample's final answer with the majority answer to its prompt.
 
     three of four samples end in 12, one in 13  ->  pass, pass, pass, fail
 
@@ -23,21 +23,23 @@ from synth.verdicts import Check, Verdict
 
 
 class Consistency(Model):
-    """Checks the answer that a text ends with against the majority of its prompt's samples.
+    """Compares a text's final answer with the majority of its prompt's samples.
 
-    Answers are compared as `maths` does it, so 0.5 and 1/2 vote together. Without a majority, and
-    for a sample that cannot be compared with it, it is `unverified`; with too few samples it is
-    `not_applicable`.
+    Answers are compared as in `maths`, so 0.5 and 1/2 count as one answer. The verdict is
+    `unverified` if there is no majority or the sample cannot be compared with it. With too few
+    samples, the verdict is `not_applicable`.
     """
 
     name: ClassVar[str] = "consistency"
-    min_samples: int = Field(3, ge=2, description="fewest samples of a prompt that decide")
+    min_samples: int = Field(
+        3, ge=2, description="fewest samples per prompt; with fewer: `not_applicable`"
+    )
     min_share: float = Field(
         0.5, ge=0.5, lt=1, description="a majority is more than this share of the samples"
     )
 
     def check(self, batch: Batch) -> list[Check]:
-        """One check per row; the note says how many agree on what."""
+        """One check per row; the note has the leading answer and how many samples agree."""
 
         found = (
             final_answer(text, prompt[:LONGEST_ANSWER])
@@ -56,7 +58,7 @@ class Consistency(Model):
         return [checks.get(row, few) for row in range(len(batch))]
 
     def _compared(self, ballots: list[list[str]]) -> dict[tuple[str, str], Verdict]:
-        """The comparison of each two different answers to the same prompt."""
+        """The verdict on each pair of different answers to the same prompt."""
 
         found: dict[tuple[str, str], Verdict] = {}
         for ballot in ballots:
@@ -71,7 +73,7 @@ class Consistency(Model):
         answers: list[str | None],
         verdicts: dict[tuple[str, str], Verdict],
     ) -> dict[int, Check]:
-        """The vote of one prompt's samples."""
+        """The checks of one prompt's samples, by majority vote."""
 
         def relation(one: str, other: str) -> Verdict:
             return Verdict.PASS if one == other else verdicts[one, other]
@@ -84,14 +86,14 @@ class Consistency(Model):
         leader = max(agreeing, key=lambda answer: agreeing[answer], default=None)
         if leader is None:
             return dict.fromkeys(rows, Check(Verdict.UNVERIFIED, "no final answers"))
-        told = f"{agreeing[leader]} of {len(rows)} samples say {leader[:80]!r}"
+        tally = f"{agreeing[leader]} of {len(rows)} samples say {leader[:80]!r}"
         if agreeing[leader] <= self.min_share * len(rows):
-            return dict.fromkeys(rows, Check(Verdict.UNVERIFIED, f"no majority: {told}"))
+            return dict.fromkeys(rows, Check(Verdict.UNVERIFIED, f"no majority: {tally}"))
         found = {}
         for row in rows:
             answer = answers[row]
             verdict = Verdict.UNVERIFIED if answer is None else relation(leader, answer)
-            found[row] = Check(verdict, told)
+            found[row] = Check(verdict, tally)
         return found
 
 

@@ -1,4 +1,4 @@
-"""`json_schema` checks that an answer is JSON that follows a JSON schema.
+"""`json_schema` checks that an answer is JSON that matches a JSON schema.
 
 '{"city": "Oslo"}' against {"type": "object", "required": ["city"]}   pass
 """
@@ -21,9 +21,9 @@ MOST_CHARS = 1_000_000
 
 
 class JsonSchema(Model):
-    """Checks that a text is JSON that follows the schema; a code fence around it is removed.
+    """Checks that a text is JSON that matches the schema, after removing a code fence around it.
 
-    A `$ref` to another document is not fetched.
+    Does not fetch a `$ref` to another document.
     """
 
     name: ClassVar[str] = "json_schema"
@@ -35,16 +35,16 @@ class JsonSchema(Model):
     @classmethod
     def _is_schema(cls, value: dict[str, Any] | Path) -> dict[str, Any]:
 
-        return read_schema(value)  # what it says is what counts, not where it lies
+        return read_schema(value)  # the schema's content counts, not its path
 
     def check(self, batch: Batch) -> list[Check]:
-        """One check per row; the note says where the text breaks the schema."""
+        """One check per row; the note says where the text violates the schema."""
         assert isinstance(self.against, dict)
         return [check_text(text, self.against) for text in batch.texts]
 
 
 def check_text(text: str, schema: dict[str, Any]) -> Check:
-    """The check of one text; `unverified` above a million characters."""
+    """Checks one text; texts above a million characters are `unverified`."""
 
     if len(text) > MOST_CHARS:
         return Check(Verdict.UNVERIFIED, f"{len(text):,} letters, more than {MOST_CHARS:,}")

@@ -37,7 +37,7 @@ VALUES = {Verdict.PASS: 1.0, Verdict.FAIL: 0.0}  # not measured otherwise
 
 
 class OneVerifier(Entry):
-    """A verifier of the catalogue, or a class of one's own with `check(batch) -> list[Check]`."""
+    """A verifier of the catalogue, or your own class with `check(batch) -> list[Check]`."""
 
     role: ClassVar[str] = "verifier"
     method: ClassVar[str] = "check"
@@ -50,12 +50,12 @@ else:
 
 
 class Verify(ShardStage):
-    """Checks answers and tags them; rejects those with a verdict that `reject` names.
+    """Checks answers, stores the verdicts, and rejects rows with a verdict listed in `reject`.
 
-    Reasons: `answer_wrong` or, by `instructions`, `instruction_broken` (fail), `check_failed`
+    Reasons: `answer_wrong` or, from `instructions`, `instruction_broken` (fail), `check_failed`
     (error), `answer_unreadable` (unverified) and `nothing_to_check` (not_applicable). Every row
-    also gets the score `pass_rate`: passes over passes and fails of its prompt's samples. Samples
-    that could not be read do not count, and the score's note says how many there are.
+    also gets the score `pass_rate`: the share of passes among the passes and fails of its prompt's
+    samples. Other samples do not count; the score's note has their number.
     """
 
     model_config = ConfigDict(json_schema_extra=list_schema("checks"))
@@ -64,14 +64,13 @@ class Verify(ShardStage):
     checks: list[VerifierEntry] = Field(min_length=1, description="the verifiers")
     reject: list[Rejectable] = Field(
         [Verdict.FAIL, Verdict.ERROR],
-        description="the verdicts that reject a row; `unverified` (the check applies, but no "
-        "answer can be read or compared) and `not_applicable` (no gold answer, no tests, no "
-        "instructions) stay unless they are named",
+        description="the verdicts that reject a row; add `unverified` (no answer could be read or "
+        "compared) or `not_applicable` (no gold answer, tests or instructions) to reject those too",
     )
     require: Literal["applicable"] | None = Field(
         None,
-        description="`applicable` keeps only rows that pass every check that applies to them, and "
-        "at least one; `reject` adds to it",
+        description="`applicable` keeps only rows that pass every check that applies, and at least "
+        "one; `reject` still applies too",
     )
 
     @model_validator(mode="before")
@@ -137,7 +136,7 @@ class Verify(ShardStage):
     def _rejection(
         self, verifiers: list[Verifier], found: list[list[Check]], row: int
     ) -> tuple[Verdict, str, str] | None:
-        """The verdict that rejects the row, its verifier and the reason; undecided come last."""
+        """The verdict that rejects the row, its verifier and the reason; undecided ones last."""
         leaving = {*self.reject, *(UNPROVEN if self.require else ())}
         verdicts = [checks[row].verdict for checks in found]
         undecided = {Verdict.UNVERIFIED, Verdict.NOT_APPLICABLE}
@@ -152,7 +151,7 @@ class Verify(ShardStage):
 
 
 def checked(one: Verifier, batch: Batch) -> list[Check]:
-    """The verifier's checks, one per row or a ValueError that names it."""
+    """The verifier's checks, one per row. Raises `ValueError` for another number."""
     checks = one.check(batch)
     if len(checks) != len(batch):
         raise ValueError(f"verifier {one.name!r} gave {len(checks)} checks for {len(batch)} rows")

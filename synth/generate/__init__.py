@@ -1,1 +1,1 @@
-"""What the teacher is asked for: evolved prompts, rewritten sources, distilled answers."""
+"""Stages that ask the teacher for new prompts, rewrites, answers and judgements."""

@@ -1,7 +1,7 @@
-"""Adaptive weights: a bandit over operations, by what each of them yields.
+"""Adaptive weights: a bandit over operations, based on the yield of each.
 
-Evidence is gathered per shard and counted between rounds, never within one. A stage is a function
-of its shard and the journal, so other shards and the order of replies may not count.
+Evidence is gathered per shard and counted between rounds, never within one. A stage's result must
+depend only on its shard and the journal, not on other shards or the order of replies.
 
 Each record draws a yield per operation from its Beta posterior (Thompson sampling; in batches, as
 Chapelle and Li, NeurIPS 2011, section 4, find harmless), divides it by the operation's tokens
@@ -27,16 +27,16 @@ from synth.model import Model
 
 
 class Adapt(Model):
-    """Between the rounds of a shard the weights move to what works, and evolution may stop.
+    """Shifts weights to successful operations between a shard's rounds, and may stop evolution.
 
-    Each shard learns for itself, so that the result does not depend on which was first.
+    Each shard learns on its own, so that the result does not depend on the order of shards.
     """
 
     sharpness: Annotated[float, Field(ge=0, le=100)] = 4.0
-    """How much the weights follow yield per token: 0 not at all, 100 the best operation alone."""
+    """How strongly weights follow the yield per token: 0 not at all, 100 only the best one."""
     max_duplicate_rise: Annotated[float, Field(ge=0, le=1)] = 0.1
-    """Stops after a round whose share of unchanged and near-duplicate children is larger than the
-    first round's by more than this."""
+    """Stops after a round whose share of unchanged and near-duplicate children exceeds the first
+    round's by more than this."""
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ def count(children: Sequence[Descendant]) -> dict[Operation, Yield]:
 
 
 def gains_nothing(now: Yield, first: Yield, adapt: Adapt) -> bool:
-    """Whether a round gained nothing, or has more duplicates than the first one by too much."""
+    """Whether a round gained nothing, or has too many more duplicates than the first round."""
     if not now.survived or (now.judged and now.judged_gain <= 0):
         return True
     rise = now.duplicates / now.attempts - first.duplicates / first.attempts
@@ -105,10 +105,10 @@ def draw(
     sharpness: float,
     chance: random.Random,
 ) -> Operation:
-    """One of the operations, drawn by weight and, with `sharpness` above 0, by what each yields."""
+    """Draws an operation by weight and, with `sharpness` above 0, by yield."""
     if not sharpness:
         return chance.choices(list(among), [weights.get(one, 1.0) for one in among])[0]
-    # one that asks nobody costs nothing; it must not win for that alone
+    # an operation without requests costs nothing, but must not win for that alone
     known = total({name: one for name, one in yields.items() if one.tokens})
     usual = known.tokens / known.attempts if known.attempts else 0.0
     drawn = [

@@ -1,12 +1,12 @@
-"""Chunks of a document that a teacher rewrites well: small, whole sentences, in order.
+"""Splits a document into chunks that a teacher rewrites well: small, whole sentences, in order.
 
-Source: WRAP (arXiv:2401.16380, section 3.1): at most 300 tokens, longer ones lose information. Ours
-cuts at headings first, and keeps for each chunk the headings over it. Cut sentences, footers and
-chunks of little content ("The lake is deep. It was measured in 19") are left out.
+Source: WRAP (arXiv:2401.16380, section 3.1): at most 300 tokens, since longer chunks lose
+information. Ours cuts at headings first and keeps the headings above each chunk. It leaves out cut
+sentences, footers and chunks with little content ("The lake is deep. It was measured in 19").
 
-Tokens are estimated, 1.3 for each word: this needs no tokenizer, and another teacher gets the same
-chunks. A word of more than 16 characters counts once for every 16; a character of a script without
-spaces counts as a word.
+Tokens are estimated at 1.3 per word, so chunks need no tokenizer and are the same for every
+teacher. A word of more than 16 characters counts once per 16 characters; in scripts without spaces,
+each character counts as a word.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ SENTENCE = re.compile(  # not after an initial or a title; a line's end may be w
 BREAKS = (PARAGRAPH_END, SENTENCE, re.compile("\n"), re.compile(r"\s+"))
 MANY_CHUNKS = 50
 MOST_HEADINGS = 10_000
-MOST_LEADING = 6  # headings above each other, as deep as Markdown's go
-LEAD_WORDS = 12  # a longer line without a full stop is no heading
-FULL = 0.5  # of the limit: a chunk so full ends where the next section starts
-SCRAP = 0.25  # of the limit: a last chunk so short joins the one before, if both fit
+MOST_LEADING = 6  # consecutive headings, as many as Markdown has levels
+LEAD_WORDS = 12  # a longer line without a full stop is not a heading
+FULL = 0.5  # of the limit: a chunk at least this full ends where the next section starts
+SCRAP = 0.25  # of the limit: a last chunk this short joins the previous one, if both fit
 FINISHED = re.compile(r"[.!?:\u3002\uff01\uff1f][\"')\]*_\u201d\u2019]*\s*$")
 ENTRIES = re.compile(rf"^(?:{LISTED.pattern}).*", re.MULTILINE)
 WRAP = re.compile(r"(?<=[^\n]{40})(?<![.!?:])\n(?=\S)")  # a shorter line is a label
 SENTENCE_WORDS = 8  # labels, notices and comments have fewer
-LONG_WORDS = 25  # so long a line is text, whatever its marks
+LONG_WORDS = 25  # a line this long is text, whatever its marks
 CUT_WORDS = 4  # fewer may be a formula or a name
 LEAST_CONTENT = 0.4  # of a chunk's tokens; footers and notice boards have less
 MAX_TITLE_CHARS = 300  # a title is one line; a longer one is an accident
@@ -63,8 +63,8 @@ class Chunk(NamedTuple):
 
     text: str
     section: str
-    """The headings over its beginning, outermost first, `Costs > Paper`; "" before any heading, and
-    without the one in the piece itself."""
+    """The headings above its start, outermost first, such as `Costs > Paper`; "" before the first
+    heading. Leaves out a heading in the piece itself."""
 
 
 class _Span(NamedTuple):
@@ -81,11 +81,11 @@ class _Heading(NamedTuple):
 
 
 def chunks(text: str, max_tokens: int) -> list[Chunk]:
-    """The text in pieces of at most `max_tokens` (estimated), cut at headings, then paragraphs,
-    then sentences, then words, then within a word that is too long. Nothing is lost but the white
-    space at a cut and between paragraphs; text that is all white space gives no piece.
+    """Splits the text into pieces of at most `max_tokens` (estimated).
 
-    A heading goes with what follows it. Short sections share a chunk.
+    Cuts at headings, then paragraphs, sentences and words, and last within a long word. Only white
+    space at cuts and between paragraphs is lost; a blank text gives no piece. A heading stays with
+    the text after it. Short sections share a chunk.
     """
     limit = max(1, int(max_tokens / TOKENS_PER_WORD))
     headings = find_headings(text)
@@ -123,7 +123,7 @@ def _packed(text: str, headings: list[_Heading], limit: int) -> list[_Span]:
     size = 0
     for span in _spans(text, headings, limit):
         if not found or size + span.words > limit or (span.start in ends and size >= FULL * limit):
-            # what leads on, at the end of the chunk before, belongs to what comes now
+            # headings and lead-in lines at the end of the previous chunk belong to this one
             moved = _leading(text, found[-1], ends, limit - span.words) if found else []
             found.append([*moved, span])
             size = sum(part.words for part in found[-1])
@@ -139,8 +139,8 @@ def _packed(text: str, headings: list[_Heading], limit: int) -> list[_Span]:
 
 
 def _leading(text: str, chunk: list[_Span], ends: dict[int, int], room: int) -> list[_Span]:
-    """Takes off the headings at the end of a chunk, and one line that announces what follows or is
-    a heading without a mark; as far as there is room for them."""
+    """Removes and returns the headings at the end of a chunk, plus one line that introduces the
+    next text or is an unmarked heading, as far as there is room."""
     moved: list[_Span] = []
     unmarked = False
     while len(chunk) > 1 and chunk[-1].words <= room and len(moved) < MOST_LEADING:
@@ -155,7 +155,7 @@ def _leading(text: str, chunk: list[_Span], ends: dict[int, int], room: int) -> 
 
 
 def _leads_on(text: str, start: int, end: int) -> bool:
-    """Whether this is a short line of its own that ends like a heading, or any that ends in ":"."""
+    """Whether this is a separate short line that ends like a heading, or a line ending in ":"."""
     if text[start - 1 : start] != "\n" or text[end : end + 1] != "\n":
         return False
     line = text[start:end].strip("*_ \t\n")
@@ -202,7 +202,7 @@ def _spans(text: str, headings: list[_Heading], limit: int) -> Iterator[_Span]:
 
 
 def _over(headings: list[_Heading], starts: list[int]) -> Iterator[str]:
-    """For each place where a chunk starts, in order, the headings in force, without its own."""
+    """The headings above each chunk start, in order, without the chunk's own heading."""
     path: list[_Heading] = []
     left = deque(headings)
     for start in starts:
@@ -214,8 +214,8 @@ def _over(headings: list[_Heading], starts: list[int]) -> Iterator[str]:
 
 
 def count_content(text: str) -> float:
-    """The estimate of the tokens that say something: those of finished sentences of eight words and
-    more, of lists, tables and code."""
+    """The estimated tokens of real content: complete sentences of at least eight words, lists,
+    tables and code."""
     parts = [match[0] for form in (FENCED, ENTRIES) for match in form.finditer(text)]
     prose = WRAP.sub(" ", HEADING.sub("", ENTRIES.sub("", FENCED.sub("", text))))
     words = sum(len(WORD.findall(part)) for part in parts)
@@ -223,8 +223,8 @@ def count_content(text: str) -> float:
 
 
 def without_cut(text: str) -> str:
-    """The text without sentences that break off at the end of a paragraph, as an extractor cuts
-    them. Text of nothing else stays as it is."""
+    """Removes sentences that break off at the end of a paragraph, as text extractors leave them.
+    Returns a text of only such sentences unchanged."""
     kept: list[str] = []
     fenced = False
     for block in text.split("\n\n"):
@@ -238,7 +238,7 @@ def without_cut(text: str) -> str:
 
 
 def without_footer(text: str) -> str:
-    """The text without the labels and notices below its last content; all of it, if it has none."""
+    """Removes labels and notices below the last content; keeps a text without content as it is."""
     lines = list(_lines(text))
     label = end = len(lines)
     for number in reversed(range(len(lines))):
@@ -254,7 +254,7 @@ def without_footer(text: str) -> str:
 
 
 def _lines(text: str) -> Iterator[tuple[str, bool]]:
-    """Each line, and whether it is prose: no heading, and none of a list, table or code."""
+    """Each line, and whether it is prose, so not a heading, list, table or code."""
     fenced = False
     for line in text.split("\n"):
         fence = line.lstrip().startswith(("```", "~~~"))
@@ -263,7 +263,7 @@ def _lines(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def _content_words(prose: str) -> int:
-    """The words of its finished sentences and of what is long."""
+    """The number of words in complete sentences and long lines."""
     counted = 0
     for sentence in SENTENCE.split(prose) if len(prose) >= SENTENCE_WORDS else ():
         words = len(WORD.findall(sentence))
@@ -282,15 +282,15 @@ class Part:
     title: str
     """The document's title and the headings over the chunk, for the teacher."""
     section: str = ""
-    """Those headings alone; in the row's `meta`."""
+    """Only the headings; stored in the row's `meta`."""
     scrap: bool = False
-    """Too little content to be rewritten, and not the whole document."""
+    """Whether the chunk has too little content to rewrite and is not the whole document."""
 
 
 def parts(
     row: int, text: str, meta: str, chunk_tokens: int, min_chunk_tokens: int
 ) -> Iterator[Part]:
-    """The chunks of a document, in order; none where there is nothing to rewrite."""
+    """The chunks of a document, in order; empty if there is nothing to rewrite."""
     title = _one_line(str(orjson.loads(meta).get("title") or "")) or _first_heading(text)
     found = chunks(text, chunk_tokens)
     for number, (chunk, section) in enumerate(found):
@@ -305,7 +305,7 @@ def parts(
 
 
 def _first_heading(text: str) -> str:
-    """The heading that a document opens with: its title, where the row names none."""
+    """The heading at the start of a document, which serves as title if the row has none."""
     headings = find_headings(text[:2_000])
     opens = headings and not text[: headings[0].start].strip()
     return _one_line(headings[0].text) if opens else ""

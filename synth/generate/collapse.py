@@ -1,12 +1,12 @@
-"""Watches the styles of a rewrite for collapse while it runs: many texts in one voice.
+"""Watches a running rewrite for styles that collapse, so that their texts become alike.
 
 Each style's latest texts are measured at equal bytes, since compression grows with length: shared
 openings (the first five words), 4-gram self-repetition (the share of a text's word 4-grams that
 another one has), and compression ratio (zlib). Source: Shaib et al., "Standardizing the
 measurement of text diversity" (arXiv:2403.00553); the histogram of first words is common practice.
 
-The watch gets the texts in the order of the records, a wave at a time, never in order of arrival.
-So the same shard and replies stop the same style at the same place.
+The watch gets texts in record order, one wave at a time, and never in order of arrival. So the same
+shard and replies always stop a style at the same point.
 """
 
 from __future__ import annotations
@@ -31,18 +31,19 @@ SKIPPED = re.compile(r"^\s*(?:#.*|\|?[\s:|-]*)$\n?", re.MULTILINE)  # headings, 
 
 
 class Bounds(Model):
-    """How alike the texts of one style may become."""
+    """Limits on how similar the texts of one style may become."""
 
     openings: Annotated[float, Field(gt=0, le=1)] = 0.25
-    """Largest share of texts that begin with the same five words."""
+    """Largest share of texts that start with the same five words."""
     repetition: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Largest share of a text's 4-grams that others of its style have, on average."""
     compression: Annotated[float, Field(ge=1)] = 6.0
     """Largest compression ratio of a style's latest 64 kB; 2.5 to 3 in texts that people wrote."""
     wave: Annotated[int, Field(ge=1, le=10_000)] = 256
-    """Measured after so many rewrites; what is drawn then counts from the wave after the next."""
+    """The number of rewrites between measurements; a decision applies from the wave after the
+    next."""
     min_texts: Annotated[int, Field(ge=2, le=WINDOW)] = 32
-    """A style is not judged before it has so many new texts."""
+    """The number of new texts that a style needs before it is judged."""
 
 
 class Variety(NamedTuple):
@@ -92,9 +93,9 @@ class _Style:
 
 
 class CollapseWatch:
-    """Which styles go on. A style past a bound is slowed; past it again, it is stopped.
+    """Slows a style that exceeds a bound, and stops it when it does so again.
 
-    In memory are the latest 64 texts of each style, 1,000 characters of each.
+    Keeps the latest 64 texts of each style in memory, 1,000 characters of each.
     """
 
     def __init__(self, bounds: Bounds) -> None:
@@ -125,11 +126,11 @@ class CollapseWatch:
             self.notes.append(f"{style} drawn as before after {before:,} rewrites")
 
     def slowed(self, style: str) -> bool:
-        """Whether every second draw of the style goes to another one."""
+        """Whether every second draw of the style goes to another style."""
         known = self._styles.get(style)
         return known is not None and known.slowed
 
     def stopped(self, style: str) -> bool:
-        """Whether the style is drawn no more."""
+        """Whether the style is no longer drawn."""
         known = self._styles.get(style)
         return known is not None and known.stopped

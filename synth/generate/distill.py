@@ -1,11 +1,11 @@
-"""Distill: the teacher answers each prompt, several times if asked; its reasoning is kept apart.
+"""Distill: the teacher answers each prompt, once or several times; its reasoning is stored apart.
 
-A prompt becomes `samples` answers, each a record of its own with the prompt as parent. Replies that
-cannot be used (empty, cut off, refused by the server, JSON that breaks its schema) are rejected
-with the raw reply. `Answering` has the settings that every stage which asks for answers shares.
+Each of a prompt's `samples` answers becomes a record with the prompt as parent. Unusable replies
+(empty, cut off, refused by the server, JSON that violates its schema) are rejected with the raw
+reply. `Answering` has the settings shared by all stages that ask for answers.
 
-The teacher may read more than the prompt: worked examples, knowledge, an answer format. These do
-not become part of the record, so the student learns to answer without them.
+The teacher may also read worked examples, knowledge or an answer format. These do not become part
+of the record, so the student learns to answer without them.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from synth.teacher.schema import read_schema
 from synth.together import together
 
 ANSWER = "answer"
-"""The operation of the step that an answer is."""
+"""The operation name of an answer's step."""
 PART = 128
-"""Replies that become rows at once: they block the event loop meanwhile."""
+"""Replies per batch of rows; building rows blocks the event loop."""
 KNOWLEDGE = "knowledge/generate"
 KNOWLEDGE_TOKENS = 512
 MOST_KNOWLEDGE_CHARS = 50_000
@@ -48,13 +48,13 @@ class Prompt:
     """A prompt to be answered."""
 
     row: int
-    """Of the table that its answers derive from."""
+    """The row of the table that its answers derive from."""
     id: str
     context: list[Turn]
     """The turns that the student will read before the answer."""
     samples_before: int = 0
     asked: str = ""
-    """Of the answer's format, for the teacher alone."""
+    """The sentence that asks for the answer's format, for the teacher only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Answered:
     prompt: Prompt
     replies: list[Reply]
     knowledge: Reply | None = None
-    """The reply that went into the question as knowledge, where one was asked for."""
+    """The reply that was used as knowledge, if one was asked for."""
 
 
 def answer_seed(seed: int, stage: str, prompt: str, sample: int) -> int:
@@ -80,22 +80,22 @@ class Answering(ShardStage):
 
     asks_teacher: ClassVar[bool] = True
     not_in_fingerprint: ClassVar[tuple[str, ...]] = ("json_schema", "examples", "knowledge")
-    """The paths of their files do not matter; their content does, see `identity`."""
+    """File paths do not matter; file contents do, see `identity`."""
 
     samples: Annotated[int, Field(ge=1, le=64)] = 1
-    """Answers per prompt, asked for in one request, each sampled with a seed of its own."""
+    """Answers per prompt, requested together, each sampled with its own seed."""
     reasoning: Literal["keep", "drop"] = "keep"
-    """The teacher's reasoning goes to a column of its own, or is left out."""
+    """Whether the teacher's reasoning is stored in its own column or dropped."""
     examples: Examples | None = None
     """Worked examples that the teacher sees before the prompt."""
     knowledge: Literal["generate"] | InputPath | None = None
-    """What the teacher reads besides the prompt: the text of a file, or facts that help, for which
-    it is asked first (`generate`, arXiv:2110.08387; one more request for each prompt)."""
+    """Extra text for the teacher: a file's content, or with `generate` helpful facts that it first
+    writes itself (arXiv:2110.08387; one more request per prompt)."""
     json_schema: dict[str, Any] | InputPath | None = None
-    """A JSON schema, or the path of a .json file: each answer is JSON that follows it. One that
-    does not is shown its mistake once, then rejected as `reply_breaks_schema`."""
+    """A JSON schema, or the path of a .json file, that each answer must match. The teacher gets one
+    chance to correct a mistake; then the answer is rejected as `reply_breaks_schema`."""
     logprobs: bool = False
-    """Keeps the log probability of each token of the reply, reasoning included, in a column."""
+    """Stores the log probability of each reply token, including reasoning, in a column."""
     sampling: Sampling = Sampling()
 
     @field_validator("json_schema")
@@ -132,7 +132,7 @@ class Answering(ShardStage):
         return frozenset(need for need, wants in wanted.items() if wants)
 
     async def answers(self, table: pa.Table, prompts: Iterable[Prompt], place: Place) -> Outcome:
-        """`samples` answers to each prompt, in order, samples together; faulty ones rejected."""
+        """`samples` answers to each prompt, grouped, in order; faulty ones are rejected."""
 
         answered = await together(self._answer(prompt, place) for prompt in prompts)
         table = self._informed(table, answered, place)
@@ -168,7 +168,7 @@ class Answering(ShardStage):
         return Answered(prompt, replies, knowledge)
 
     async def _knowledge(self, prompt: Prompt, place: Place) -> Reply:
-        """The teacher's facts that help to answer; a reply with a fault is ignored."""
+        """Asks the teacher for facts that help to answer; a faulty reply is ignored later."""
 
         assert place.teacher is not None
         seed = derive_seed(place.seed, self.name, prompt.id, "knowledge")
@@ -187,12 +187,12 @@ class Answering(ShardStage):
         if not text or len(text) > MOST_KNOWLEDGE_CHARS:
             raise InputError(
                 f"the knowledge {self.knowledge} has {len(text):,} letters; expected 1 to "
-                f"{MOST_KNOWLEDGE_CHARS:,}, since every prompt gets all of it"
+                f"{MOST_KNOWLEDGE_CHARS:,}, since every request contains all of it"
             )
         return text
 
     def _turns(self, prompt: Prompt, knowledge: str) -> list[Turn]:
-        """The turns of the request. What all prompts share comes first, for the prefix cache."""
+        """The turns of the request; parts shared by all prompts come first for the prefix cache."""
         *before, last = prompt.context
         head = [turn for turn in before if turn["role"] == "system"]
         talk = [turn for turn in before if turn["role"] != "system"]
@@ -265,16 +265,15 @@ class Distill(Answering):
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.PROMPTS})
 
     system: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """A system prompt put before the conversation, or several, of which each prompt gets one; it
+    """A system prompt before the conversation, or several from which one is drawn per prompt. It
     becomes part of the record."""
     formats: Formats | None = None
-    """Answer formats, of which each prompt gets one: `boxed`, `final_line`, `steps`, `brief`,
-    `points`, or a sentence of your own. Those of a list become part of the record; with
-    `{ask: [boxed], when: gold}` only prompts with a gold answer get one, and only the teacher reads
-    it."""
+    """Answer formats, one drawn per prompt: `boxed`, `final_line`, `steps`, `brief`, `points`, or
+    your own sentence. Formats in a plain list become part of the record. With `{ask: [boxed], when:
+    gold}`, only prompts with a gold answer get one, and only the teacher reads it."""
 
     def needs(self) -> frozenset[Need]:
-        """By its settings; what the records' own conversations have is seen when they are asked."""
+        """The needs of the settings; those of records' own conversations show at request time."""
         return super().needs() | ({Need.SYSTEM} if self.system is not None else frozenset())
 
     def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  answers, whatever came
@@ -282,7 +281,7 @@ class Distill(Answering):
         return Kind.ANSWERS
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
-        """`samples` answers a prompt, in the prompts' order, samples together."""
+        """`samples` answers per prompt, in the prompts' order, grouped by prompt."""
         return await self.answers(table, self._prompts(table, place.seed), place)
 
     def _prompts(self, table: pa.Table, seed: int) -> Iterator[Prompt]:

@@ -1,13 +1,13 @@
-"""Elimination: why an evolved prompt does not take its parent's place.
+"""Elimination: the rules that reject an evolved prompt, so that its parent stays.
 
 Source: arXiv:2304.12244, section 3.3 (no information gain, refusals with "sorry" under 80 words,
 only stop words and punctuation, words copied from the instruction). Ours gives each its own reason,
 and ignores faults that the parent has too. These rules are cheap and sure; the judge (`gain`)
 decides whether a child can be answered, asks for anything, and asks for more.
 
-A demand of the parent is a clause with a number, a limit or a prohibition; code and quoted text
-must stay whole. A paraphrase passes: half of a clause's words and each of its numbers are enough.
-The child must also name, behind a negation, what the parent forbids ("no tables").
+A parent's demand is a clause with a number, a limit or a prohibition; code and quoted text must
+stay whole. A paraphrase passes if it has half of a clause's words and all its numbers. The child
+must also negate each thing that the parent forbids ("no tables").
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from synth.teacher.protocol import Reply
 from synth.text.numbers import NUMBER_WORDS
 from synth.text.words import words_of
 
-CHANGED_CHARS = 40  # of about 60 in the shortest addition that is asked for, 10 words
+CHANGED_CHARS = 40  # the shortest addition that we ask for, 10 words, has about 60
 LEAST_GOLD_CHARS = 3  # a shorter gold answer may occur in any prompt
 NUMBERS = {name: str(value) for name, value in NUMBER_WORDS.items()} | {
     "once": "1", "twice": "2", "dozen": "12", "half": "1/2",
@@ -81,9 +81,9 @@ class Assessment:
     reason: str | None
     """Why the child is eliminated, if it is."""
     similarity: float | None = None
-    """To the parent: rapidfuzz ratio, 0 to 100. None where there is no text."""
+    """The rapidfuzz ratio to the parent, 0 to 100; None if there is no text."""
     new_words: int | None = None
-    """Words that the parent does not have, without the commonest of grammar."""
+    """The number of words that the parent does not have, without function words."""
 
 
 def eliminate(
@@ -97,11 +97,11 @@ def eliminate(
     answer: str | None = None,
     attached: Sequence[Instruction] = (),
 ) -> Assessment:
-    """The first reason to eliminate the reply as a child of `parent`, or None, and the measures.
+    """Assesses the reply as a child of `parent`: the first reason to eliminate it, and measures.
 
-    `instruction` is what the teacher was asked to do. `rule` is the operation's, and `change` what
-    it was to do with this parent. `answer` is the parent's gold answer, if it has one; `attached`
-    are the constraints attached to the parent.
+    `instruction` is the teacher's instruction, `rule` the operation's rule, and `change` its
+    planned change to this parent. `answer` is the parent's gold answer, if any; `attached` are the
+    parent's attached constraints.
     """
     if reply.fault:
         return Assessment(reply.fault)
@@ -128,7 +128,7 @@ def eliminate(
             lambda: lost(text, parent) or any(dropped(one, text, parent) for one in attached),
         ),
         *([(missing, lambda: True)] if missing else []),
-        # a constraint is something, though it may have few words
+        # an added constraint counts, although it may have few words
         (Reason.NOTHING_ADDED, lambda: not added and gained < limits.min_new_words),
     ]
     return Assessment(first(checks, limits.spare | rule.spare), similarity, gained)
@@ -145,7 +145,7 @@ def _states_answer(text: str, parent: str, answer: str | None) -> bool:
 def lost(child: str, parent: str) -> bool:
     """Whether a demand of the parent is gone: a limit, a number, a piece of its code or text."""
     if all(part in child for part in SENTENCE_END.split(parent.rstrip(" ."))):
-        return False  # an addition takes nothing away
+        return False  # an addition loses nothing
     if any(code not in child for code in CODE.findall(parent)):
         return True
     kept = stems(child)
@@ -168,7 +168,7 @@ def lost(child: str, parent: str) -> bool:
             continue
         own = stems(clause)
         at = max(range(len(clauses)), key=lambda n: len(own & stems_of[n]), default=0)
-        # with those beside it, since a paraphrase may cut its sentences elsewhere
+        # includes neighbouring sentences, since a paraphrase may split them differently
         near = clauses[max(0, at - 1) : at + 2]
         if len(own) >= 3 and len(own & stems(" ".join(near))) / len(own) < HALF:
             return True
@@ -178,13 +178,13 @@ def lost(child: str, parent: str) -> bool:
 
 
 def _recounted(child: str, parent: str) -> bool:
-    """Whether something that the parent counts has another number in the child."""
+    """Whether the child gives another number for something that the parent counts."""
     before, after = _counts(parent), _counts(child)
     return any(not numbers & after[thing] for thing, numbers in before.items() if thing in after)
 
 
 def _allowed(child: str, parent: str) -> bool:
-    """Whether something that the parent forbids ("no tables") is not forbidden in the child."""
+    """Whether the child drops a prohibition of the parent ("no tables")."""
     behind = [
         {word[:STEM_CHARS] for word in words_of(clause[found.end() :])}
         for clause in CLAUSE_END.split(child)
@@ -195,9 +195,9 @@ def _allowed(child: str, parent: str) -> bool:
 
 
 def _counts(text: str) -> dict[str, set[str]]:
-    """The numbers before each thing: {"sent": {"4"}} for "a four-sentence body"."""
+    """The numbers before each counted noun: {"sent": {"4"}} for "a four-sentence body"."""
     found: dict[str, set[str]] = {}
-    # a number that ends a sentence counts nothing of the next one
+    # a number at the end of a sentence does not belong to the next one
     each = (pairwise(words_of(clause)) for clause in CLAUSE_END.split(text))
     for number, thing in chain.from_iterable(each):
         value = number if number.isdecimal() else NUMBERS.get(number)
@@ -211,5 +211,5 @@ def _digits(text: str) -> set[str]:
 
 
 def _numbers(text: str) -> set[str]:
-    """The numbers of a text, as figures, those in words included."""
+    """The numbers of a text as digits, including number words."""
     return _digits(text) | {NUMBERS[word] for word in words_of(text) if word in NUMBERS}

@@ -1,8 +1,8 @@
 """Evolve: the teacher makes prompts harder (depth) or rarer (breadth), over several rounds.
 
 After Evol-Instruct (arXiv:2304.12244, sections 3.1 to 3.3): each round draws an operation for each
-prompt and makes a child with it. A child that survives is the next round's parent; one that fails
-is eliminated with its reason, and its parent stays. Ours draws from the run's seed and the record's
+prompt and makes a child with it. A child that survives is the next round's parent; a failed child
+is eliminated with a reason, and its parent stays. Ours draws from the run's seed and the record's
 id, keeps eliminated children as rejected rows, and learns between the rounds of a shard.
 """
 
@@ -45,10 +45,10 @@ from synth.teacher.protocol import Need, Sampling
 from synth.text.domain import domains
 from synth.together import together
 
-FEWEST_TRIED = 50  # of fewer, a small share may be chance
+FEWEST_TRIED = 50  # with fewer children, a small share may be chance
 NOT_FAILED = frozenset({"superseded", "instruction_rewritten", "no_instruction"})
 MOST_SHARED = 0.6  # of a child's new word 4-grams that are another lineage's: a near-duplicate
-NO_LONGER = frozenset({"needs_attachment", "needs_context", "subject_lost"})  # of before 0.2
+NO_LONGER = frozenset({"needs_attachment", "needs_context", "subject_lost"})  # used before 0.2
 
 
 def _still_known(names: object) -> object:
@@ -63,7 +63,7 @@ Temperature = Annotated[float, Field(ge=0, le=5)]
 
 
 class Evolve(ShardStage):
-    """Evolves each prompt for some rounds."""
+    """Evolves each prompt over several rounds."""
 
     name = "evolve"
     takes = frozenset({Kind.PROMPTS})
@@ -73,33 +73,34 @@ class Evolve(ShardStage):
     rounds: Annotated[int, Field(ge=1, le=10)] = 1
     """How often each prompt is evolved; 2 to 4 in the literature."""
     operations: Annotated[tuple[Operation, ...], Field(min_length=1)] = EVOL_INSTRUCT
-    """One is drawn per prompt and round; the default stays as it is when others are added. Those
-    for code and maths are drawn for prompts that look like it."""
+    """The operations to draw from, one per prompt and round. Later versions do not change the
+    default. Operations for code and maths apply only to such prompts."""
     keep: Literal["all", "latest"] = "all"
-    """All generations of a prompt go on, or only the last one that survived."""
+    """Whether to keep all generations of a prompt, or only the last survivor."""
     weights: dict[Operation, Weight] = Field(default_factory=dict)
-    """How often an operation is drawn beside the others; 1 where none is given."""
+    """The relative frequency of each operation; default: 1."""
     temperatures: dict[Operation, Temperature] = Field(default_factory=dict)
-    """Sampling temperature of an operation, in place of `sampling.temperature`."""
+    """Sampling temperature per operation, instead of `sampling.temperature`."""
     checkable: Checkable = Checkable()
     max_words: Annotated[int, Field(ge=5)] = 400
-    """A longer child is eliminated: prompts that grow without end are not harder."""
+    """Eliminates longer children, since ever longer prompts are not harder."""
     unchanged_ratio: Annotated[float, Field(ge=50, le=100)] = 95.0
-    """A child at least this similar to its parent (rapidfuzz ratio, 0 to 100) is eliminated, if
-    less than 40 characters differ: a long prompt with one more demand is not the same prompt."""
+    """Eliminates a child at least this similar to its parent (rapidfuzz ratio, 0 to 100) if fewer
+    than 40 characters differ. A long prompt with one more demand is not the same prompt."""
     min_new_words: Annotated[int, Field(ge=0)] = 3
-    """A child with fewer words that its parent does not have is eliminated; the commonest of
-    grammar do not count. Whether more words ask for more, only `judge` can tell."""
+    """Eliminates a child with fewer new words than this, not counting function words. Only `judge`
+    can tell whether the new words ask for more."""
     spare: Annotated[tuple[Reason, ...], BeforeValidator(_still_known)] = ()
-    """Reasons for which no child is eliminated, such as `list_like`."""
+    """Reasons that do not eliminate children, such as `list_like`."""
     min_survivors: Annotated[float, Field(ge=0, le=1)] | None = 0.1
-    """Warns at the end of the stage if a smaller share of the children survived, judged from 50
-    children on; `null`: never. The rows stay the same."""
+    """Warns at the end of the stage if a smaller share of children survived, from 50 children on;
+    `null`: never warns. Does not affect rows."""
     judge: GainJudge | None = None
-    """The teacher judges whether each surviving child is a prompt, can be answered, and gained
-    anything: one more request for each."""
+    """Lets the teacher judge whether each surviving child is a prompt, can be answered, and gained
+    anything; one more request per child."""
     adapt: Adapt | None = None
-    """Weights move to what works, and evolution stops when it gains nothing; left out, neither."""
+    """Shifts weights to successful operations and stops evolution when it gains nothing; off by
+    default."""
     improve: Improve | None = None
     """Auto-Evol: the teacher rewrites the instructions of operations that often fail."""
     sampling: Sampling = Sampling(temperature=1.0, max_tokens=1024)
@@ -157,18 +158,18 @@ class Evolve(ShardStage):
         top = ", ".join(f"{reason} {n:,}" for reason, n in reasons.most_common(3))
         warning = (
             f"WARNING: {manifest.index:02d}-{self.name}: only {survived:,} of {tried:,} evolved "
-            f"prompts survived ({survived / tried:.0%}): {top}. Most rows that go on are seeds as "
-            "they came. Use a more capable teacher, or let the program attach constraints: "
+            f"prompts survived ({survived / tried:.0%}): {top}. Most kept rows are unchanged "
+            "seeds. Use a more capable teacher, or let the program attach constraints: "
             "`operations: [checkable]`, `checkable: {by: program}`."
         )
         return [warning]
 
 
 class Rounds:
-    """The rounds of one shard: one after the other, all prompts of a round together.
+    """Runs the rounds of one shard in sequence, with all prompts of a round in parallel.
 
-    Between two rounds all prompts wait. So what is learnt there (weights, instructions, duplicates)
-    depends on the shard's replies and not on their order. Other shards keep the teacher busy.
+    All prompts wait between rounds. So weights, instructions and duplicates depend on the shard's
+    replies and not on their order. Other shards keep the teacher busy meanwhile.
     """
 
     def __init__(self, settings: Evolve, table: pa.Table, place: Place) -> None:
@@ -190,7 +191,7 @@ class Rounds:
         self._done = 0
 
     async def run(self) -> None:
-        """All rounds, or as many as gain something."""
+        """Runs all rounds, or stops early when a round gains nothing."""
         settings, first = self.settings, None
         for round_ in range(1, settings.rounds + 1):
             last = round_ == settings.rounds
@@ -219,7 +220,7 @@ class Rounds:
         self.place.done(len(self.lineages) - self._done)
 
     async def _attempt(self, lineage: Lineage, round_: int, *, last: bool) -> Descendant | None:
-        """The lineage's child of this round, judged; None where no operation fits its prompt."""
+        """The lineage's judged child of this round; None if no operation fits the prompt."""
         parent, child = lineage.parent(), None
         drawn = self._drawn(parent, dice_of(self.place.seed, round_, lineage.id))
         if drawn is not None:
@@ -233,7 +234,7 @@ class Rounds:
         return child
 
     def _drawn(self, parent: Parent, dice: Dice) -> tuple[Operation, Change] | None:
-        """The operation of this round, and what it is to do with the parent."""
+        """The operation of this round and its planned change to the parent."""
         here = domains(parent.prompt)
         changes = {
             operation: change
@@ -251,7 +252,7 @@ class Rounds:
     async def _asked(
         self, lineage: Lineage, parent: Parent, operation: Operation, change: Change, round_: int
     ) -> Descendant:
-        """The child that the teacher writes, judged by rules and, if wanted, by the teacher."""
+        """The child that the teacher writes, judged by rules and, if set, by the teacher."""
         settings, seed, rule = self.settings, self.place.seed, self.rules[operation]
         version = self.versions[operation]
         values = {"prompt": parent.prompt, **change.values}
@@ -319,7 +320,7 @@ class Rounds:
         prompt: str,
         round_: int,
     ) -> Descendant:
-        """The child that the operation wrote itself: nobody was asked, nothing can fail."""
+        """The child that the operation wrote itself, without the teacher; it cannot fail."""
         made = f"{operation}{change.label}"
         added = [change.adds] if change.adds is not None else []
         return Descendant(
@@ -340,7 +341,7 @@ class Rounds:
         )
 
     def _add(self, lineage: Lineage, child: Descendant) -> None:
-        """Adds the child to its lineage, unless another one had nearly the same before."""
+        """Adds the child to its lineage, unless another lineage already had nearly the same."""
         spared = self.limits.spare | self.rules[child.operation].spare
         if child.reason is None and Reason.NEAR_DUPLICATE not in spared:
             shared = self._pool.shared(lineage.row, child.prompt, lineage.parent().prompt)
@@ -351,7 +352,7 @@ class Rounds:
         lineage.add(child)
 
     def _failures(self, round_: int) -> Mapping[Operation, list[Failure]]:
-        """The children of this round that were eliminated by what they say, in row order."""
+        """This round's children that were eliminated for their content, in row order."""
         found: dict[Operation, list[Failure]] = {}
         for one in self.lineages:
             child = one.children[-1] if one.children else None

@@ -1,8 +1,8 @@
-"""Follow up: the person's next question, which makes a conversation of an answered prompt.
+"""Follow up: the teacher writes the user's next question, so answers become conversations.
 
-Answers become prompts with the conversation so far. Another `distill` answers them, and so on for
-as many turns as the recipe has. Source: UltraChat (arXiv:2305.14233), in which a model plays the
-user too.
+Answers become prompts that include the conversation so far. Another `distill` answers them, and so
+on for as many turns as the recipe has. Source: UltraChat (arXiv:2305.14233), where a model also
+plays the user.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class FollowUp(ShardStage):
     max_words: Annotated[int, Field(ge=5)] = 120
     """Rejects longer follow-ups."""
     excerpt_chars: Annotated[int, Field(ge=200, le=100_000)] = 6_000
-    """How much of the answer the teacher sees, from its beginning."""
+    """How many characters of the answer the teacher sees, from its start."""
     sampling: Sampling = Sampling(temperature=1.0, max_tokens=256)
 
     def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  a question, whatever was answered
@@ -49,7 +49,7 @@ class FollowUp(ShardStage):
         return shipped(TEMPLATE).digest
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
-        """One follow-up an answer, in order."""
+        """One follow-up per answer, in order."""
 
         ids: list[str] = table["id"].to_pylist()
         texts: list[str] = table["text"].to_pylist()

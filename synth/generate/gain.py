@@ -1,9 +1,9 @@
 """The judge of `evolve`: whether a child can take its parent's place, and what it gained.
 
-The teacher gets one question for each child that no rule eliminated: is it a prompt at all, can it
-be answered from its text, and how much more does it demand? Meaning decides all three.
+For each child that no rule eliminated, the teacher decides three things: is it a prompt, can it be
+answered from its text, and how much more does it demand?
 Source: the "equal or not" question of arXiv:2304.12244, section 3.3, and the complexity scale of
-DEITA (arXiv:2312.15685). A reply that cannot be read is no judgement, and the child stays.
+DEITA (arXiv:2312.15685). If the reply cannot be parsed, the child stays.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class GainJudge(Model):
     """The teacher compares each child that survived with its parent: one more request each."""
 
     min_gain: Annotated[int, Field(ge=LOWEST, le=HIGHEST)] = 1
-    """A child that is judged lower is eliminated; the scale is -2 (worse) over 0 (equal) to 5."""
+    """Eliminates children with a lower gain; the scale is -2 (worse), 0 (equal), up to 5."""
     sampling: Sampling = Sampling(temperature=0, max_tokens=256)
 
     async def ask(
         self, teacher: Teacher, parent: str, child: str, aim: str, seed: int
     ) -> tuple[Reply, GainJudgement | None]:
-        """The judge's reply, and the judgement in it, if it can be read.
+        """The judge's reply, and its judgement if it can be parsed.
 
         `aim` is what the teacher was asked to do with the parent.
         """
@@ -64,7 +64,7 @@ class GainJudge(Model):
 
 
 def read_judgement(reply: Reply) -> GainJudgement | None:
-    """The judgement in a reply; None where it is cut, or does not follow the schema."""
+    """The judgement in a reply; None if the reply is cut off or does not match the schema."""
     try:
         return GainJudgement.model_validate_json(reply.text)
     except ValidationError:

@@ -33,12 +33,12 @@ FEWEST_WORDS, MOST_WORDS = 15, 300
 
 
 class Improve(Model):
-    """Between rounds the teacher rewrites the instructions of operations that often fail."""
+    """Lets the teacher rewrite the instructions of operations that often fail, between rounds."""
 
     max_survival: Annotated[float, Field(ge=0, le=1)] = 0.8
-    """Operations of which a larger share survived the round are left as they are."""
+    """Leaves operations unchanged if a larger share of their children survived the round."""
     failures: Annotated[int, Field(ge=1, le=20)] = 4
-    """Failures that are shown; operations with fewer are left as they are."""
+    """Failures shown to the teacher; operations with fewer stay unchanged."""
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=512)
 
 
@@ -149,7 +149,7 @@ async def improved(
     number: int,
     seed: int,
 ) -> tuple[Reply, Version | None]:
-    """The teacher's reply, and its version `number`; None where the reply is no instruction."""
+    """The teacher's reply and version `number` made from it; None if it is not an instruction."""
     shown = "\n\n".join(
         f"Given: {failure.parent[:EXCERPT_CHARS]}\nRewritten: {failure.child[:EXCERPT_CHARS]}\n"
         f"Wrong: {failure.reason.replace('_', ' ')}"

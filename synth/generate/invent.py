@@ -1,4 +1,4 @@
-"""Invent: new prompts beside those that came in: from examples, as persons ask, or from nothing.
+"""Invent: adds new prompts, made from examples, as a persona, or from an empty chat template.
 
 `examples` is Self-Instruct (arXiv:2212.10560, section 2.2): the teacher sees a few prompts of the
 shard and writes another; prompts that are too like the pool (ROUGE-L above 0.7) or have an odd
@@ -38,28 +38,28 @@ class Way(StrEnum):
     """How a prompt may be invented."""
 
     EXAMPLES = "examples"
-    """From a few prompts of the shard. Source: Self-Instruct, arXiv:2212.10560."""
+    """Written after a few example prompts of the shard. Source: Self-Instruct, arXiv:2212.10560."""
     PERSONA = "persona"
     """As a particular person would ask. Source: Persona Hub, arXiv:2406.20094."""
     TEMPLATE = "template"
-    """The model goes on from `prefix`. Source: Magpie, arXiv:2406.08464."""
+    """The model continues `prefix`. Source: Magpie, arXiv:2406.08464."""
 
 
 class Invent(ShardStage):
-    """Adds new prompts to those that came in."""
+    """Adds new prompts to the given ones."""
 
     name = "invent"
     takes = frozenset({Kind.PROMPTS})
     asks_teacher = True
 
     ways: Annotated[tuple[Way, ...], Field(min_length=1)] = (Way.EXAMPLES,)
-    """One is drawn for each new prompt."""
+    """The ways to draw from, one per new prompt."""
     per_prompt: Annotated[int, Field(ge=1, le=64)] = 1
-    """New prompts for each that came in."""
+    """New prompts per given prompt."""
     examples: Annotated[int, Field(ge=1, le=12)] = 4
     """Prompts of the shard that the teacher sees, the row's own among them."""
     personas: tuple[str, ...] = ()
-    """Persons to draw from, a few words each; left out, the teacher thinks them up."""
+    """Personas to draw from, a few words each; default: the teacher invents them."""
     prefix: str | None = None
     """For `template`: the model's chat template up to where the user's text begins, special tokens
     included, such as `"<|im_start|>user\\n"`; a system turn in it steers what is asked. The server
@@ -68,7 +68,7 @@ class Invent(ShardStage):
     """For `template`: where the user's turn ends, for models whose end of turn is not their end of
     text."""
     max_rouge: Annotated[float, Field(gt=0, le=1)] = 0.7
-    """Rejects prompts that are more like one of the pool (ROUGE-L, 0 to 1)."""
+    """Rejects prompts with a higher similarity to one in the pool (ROUGE-L, 0 to 1)."""
     min_words: Annotated[int, Field(ge=1)] = 4
     """Rejects shorter prompts; Self-Instruct demands more than 3 words."""
     max_words: Annotated[int, Field(ge=5)] = 150
@@ -162,7 +162,7 @@ class Invent(ShardStage):
                 one.reason = "persona_missing"
                 continue
             reply = replace(one.reply, text=text)
-            # a prompt that the model writes from nothing may be in any language
+            # a prompt written from an empty template may be in any language
             way = one.step["operation"]
             alone = way == Way.TEMPLATE
             beside = "" if alone else prompts[one.row]
@@ -181,7 +181,7 @@ class Invent(ShardStage):
 
 
 def _parts(reply: Reply, way: Way) -> tuple[str, str]:
-    """The persona of a reply, and its prompt: "" where a persona's reply has no such line."""
+    """The persona and the prompt of a reply; "" if a persona's reply lacks that line."""
     if way is not Way.PERSONA:
         return "", reply.text
     first, _, rest = reply.text.partition("\n")

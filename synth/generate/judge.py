@@ -2,7 +2,7 @@
 
 judge: {min_score: 3}                     0 to 5 by a rubric that fits what the rows are
 judge: {rubric: grounded, min_score: 3}   is a rewrite faithful to its source?
-judge: {rubric: my_rubric.md}             by one's own
+judge: {rubric: my_rubric.md}             by your own rubric
 judge: {pairs: true}                      behind `prefer`: the chosen answer must win in both orders
 
 A judge's score is a measurement and no proof: `synth calibrate` compares it with gold scores.
@@ -61,13 +61,13 @@ class Judgement:
 
 
 class Judge(ShardStage):
-    """Asks the teacher for a grade of each row, 0 to 5 by an additive rubric, kept as a score.
+    """Asks the teacher to grade each row, 0 to 5 by an additive rubric, and stores the score.
 
-    With `pairs` it asks twice which of a row's two answers is better, once in each order, and the
-    value is the share of the asks that the chosen one wins.
+    With `pairs`, asks twice which of a row's two answers is better, once in each order. The score
+    is the share of these requests that the chosen answer wins.
 
     Source: the additive scale of FineWeb-Edu (arXiv:2406.17557, appendix F.1); both orders after
-    MT-Bench (arXiv:2306.05685, section 3.4). Ours wants the reason before the score, as JSON.
+    MT-Bench (arXiv:2306.05685, section 3.4). Ours asks for JSON with the reason before the score.
     """
 
     name: ClassVar[str] = "judge"
@@ -77,18 +77,18 @@ class Judge(ShardStage):
     """The path of its file does not matter; its content does, see `identity`."""
 
     rubric: Literal["helpful", "educational", "prompt", "grounded"] | InputPath | None = None
-    """A shipped rubric, or the path of one's own prompt file with `{{text}}`; `{{prompt}}`,
-    `{{reference}}` and `{{source}}` may stand there too. By default the one that fits: `prompt`,
-    `educational` for documents, `helpful` for answers. `grounded` compares a rewrite with its
-    source: 2 and less is a contradiction; a row without a source is not judged."""
+    """A shipped rubric, or the path of your own prompt file with `{{text}}` and optionally
+    `{{prompt}}`, `{{reference}}` and `{{source}}`. Default: `prompt` for prompts, `educational` for
+    documents, `helpful` for answers. `grounded` compares a rewrite with its source, where 2 or less
+    means a contradiction; rows without a source are not judged."""
     min_score: Annotated[float, Field(ge=LOWEST, le=HIGHEST)] | None = None
     """Rejects rows with a lower score as `judged_too_low`; if not given, all stay."""
     pairs: bool = False
     """Compares a row's text with its `rejected`. If the chosen one does not win in both orders, the
     row is rejected as `judge_undecided` or `judge_prefers_rejected`."""
     unjudged: Literal["keep", "reject"] = "keep"
-    """If no reply about a row can be used: `keep` keeps it without a score, `reject` rejects it as
-    `not_judged`."""
+    """What to do if no reply about a row is usable: `keep` keeps it without a score, `reject`
+    rejects it as `not_judged`."""
     score: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "judge"
     """The score's name, for `select` and `prefer`; another one where there are two judges."""
     sampling: Sampling = Sampling(temperature=0, max_tokens=512)

@@ -1,4 +1,4 @@
-"""The lineages of a shard: each given prompt with every child that was made of it.
+"""The lineages of a shard: each given prompt with all children made from it.
 
 Survivors become parents. A failed child is rejected with its reason while its parent stays, so kept
 and rejected shards together hold every attempt with its parent, operation, round and verdict.
@@ -39,12 +39,12 @@ class Descendant:
     similarity: float | None
     new_words: int | None
     gain: float | None = None
-    """As judged, -2 to 5; None where nobody judged, or the judgement could not be read."""
+    """The judged gain, -2 to 5; None without a judge or if its reply could not be parsed."""
     judged: str = ""
     """The key of the judge's reply."""
     asked: bool = True
-    """The teacher wrote it. If not, the program attached a constraint to its parent, and the
-    parent's gold answer and tests are the child's too."""
+    """Whether the teacher wrote it. If not, the program attached a constraint to the parent, and
+    the child keeps the parent's gold answer and tests."""
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class Lineage:
     reference: Mapping[str, Any] | None = None
     children: list[Descendant] = field(default_factory=list)
     latest: int = 0
-    """Which child the last survivor is; 0: the given prompt."""
+    """The index of the last survivor; 0 is the given prompt."""
 
     def parent(self) -> Parent:
         """The next round's parent."""
@@ -68,7 +68,7 @@ class Lineage:
     def _reference(self) -> Mapping[str, Any]:
         """The gold answer, tests and source of the next parent; empty if it has none.
 
-        A child that the teacher wrote has none, for it asks something else than its parent.
+        A child that the teacher wrote has none, since it asks something else.
         """
         at = self.latest
         while at:
@@ -121,7 +121,7 @@ def outcome(table: pa.Table, found: Sequence[Lineage], by: str, *, latest: bool)
                 RECORD.field("context").type,
             ),
             meta=pa.array([child.meta for _, _, child in born], pa.string()),
-            # a child that asks something else has another answer than its parent
+            # a child that asks something else has a different answer
             reference=pool["reference"]
             .take(
                 pa.array(
@@ -158,7 +158,7 @@ def outcome(table: pa.Table, found: Sequence[Lineage], by: str, *, latest: bool)
 
 
 def _measure(child: Descendant | None) -> float | None:
-    """What the verdict rests on: the gain if the judge decided, else the likeness to the parent."""
+    """The measure behind the verdict: the gain if the judge decided, else the likeness."""
     if child is None:
         return None
     judged = (Reason.ANSWERED, Reason.UNANSWERABLE, Reason.NO_GAIN)

@@ -1,8 +1,8 @@
 """The operations of `evolve`: what may be done to a prompt, and by which rule.
 
-Each has a prompt file of its name in `prompts/evolve/`. Most need no more: the teacher is asked
-with that file. An operation with a rule of its own decides for which prompts it is drawn, whether
-the teacher is asked at all, with which sampling, and what eliminates its children.
+Each operation has a prompt file of its name in `prompts/evolve/`, and most need nothing else. An
+operation with its own rule also decides which prompts it fits, whether to ask the teacher, with
+which sampling, and which reasons eliminate its children.
 """
 
 from __future__ import annotations
@@ -189,9 +189,9 @@ class Checkable(Model):
     """How `checkable` puts its constraint into a prompt."""
 
     by: Literal["teacher", "program"] = "teacher"
-    """The teacher works it into the prompt, or the program appends it: no request, nothing to
-    eliminate, and the child keeps its parent's gold answer. The program attaches only what short
-    answers can follow, and nothing that could hide the final answer of a row with a gold one."""
+    """Whether the teacher works the constraint into the prompt or the program appends it. The
+    program needs no request, never fails, and keeps the parent's gold answer. It attaches only
+    constraints that short answers can follow and that do not hide a gold row's final answer."""
 
 
 def rules_of(

@@ -1,4 +1,4 @@
-"""What the teacher reads besides a prompt: answer formats and worked examples.
+"""Answer formats and worked examples, which the teacher reads besides a prompt.
 
     formats: [boxed, brief]                        drawn for each prompt, and part of it
     formats: {ask: [final_line], when: gold}       only for prompts with a gold answer; not released
@@ -112,8 +112,8 @@ class Examples(Model):
     count: Annotated[int, Field(ge=1, le=32)] = 3
     """How many are shown."""
     by: Literal["fixed", "similar"] = "fixed"
-    """The first ones of the file, the same for all prompts, so that the prefix cache hits; or for
-    each prompt those most like it, the likest last."""
+    """Whether to show the first examples of the file, the same for all prompts so that the prefix
+    cache hits, or those most similar to each prompt, the most similar last."""
 
     def chosen(self, prompt: str) -> Sequence[Exemplar]:
         """The examples for this prompt. Raises `InputError` as `read_exemplars`."""

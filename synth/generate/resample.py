@@ -36,12 +36,12 @@ class Resample(Answering):
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.ANSWERS})
 
     above: Share = 0.0
-    """Prompts with a higher pass rate than this,"""
+    """Asks again only for prompts with a higher pass rate than this."""
     below: Share = 1.0
-    """and a lower one than this, are asked again."""
+    """Asks again only for prompts with a lower pass rate than this."""
     formats: Formats | None = None
-    """The formats of `distill` that are not released, written as there: each prompt gets the same
-    one again. Released formats are part of the prompt already."""
+    """The unreleased formats of `distill`, written as there; each prompt gets the same one again.
+    Leave out released formats, which are already part of the prompt."""
 
     @model_validator(mode="after")
     def _bounds(self) -> Resample:

@@ -34,8 +34,8 @@ class Reverse(ShardStage):
     asks_teacher = True
 
     answer: Literal["teacher", "document"] = "teacher"
-    """Who answers: the teacher, in a later `distill`, with the document as reference; or the
-    document itself."""
+    """The source of the answer: the teacher in a later `distill`, with the document as reference,
+    or the document itself."""
     excerpt_chars: Annotated[int, Field(ge=200, le=100_000)] = 4_000
     """How much of a document the teacher sees, from its beginning."""
     max_copied: Annotated[float, Field(ge=0, le=1)] = 0.4

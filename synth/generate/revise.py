@@ -1,8 +1,8 @@
 """The `revise` stage: the teacher criticizes each answer by written principles, and improves it.
 
 revise: {}                                the better answer takes the place of the first
-revise: {pairs: true}                     and the first one becomes its `rejected`
-revise: {constitution: house_rules.md}    by principles of one's own, one a line
+revise: {pairs: true}                     the first answer also becomes its `rejected`
+revise: {constitution: house_rules.md}    by your own principles, one per line
 """
 
 from __future__ import annotations
@@ -53,10 +53,11 @@ class Revised:
 
 
 class Revise(ShardStage):
-    """Asks the teacher what is wrong with each answer, and for a better one where something is.
+    """Asks the teacher what is wrong with each answer, and for a better answer if needed.
 
-    An answer that needs no revision stays as it is; with `pairs` it leaves as `needs_no_revision`,
-    since there is nothing to prefer. Where a reply cannot be used the answer leaves with its fault.
+    An answer that needs no revision stays unchanged; with `pairs` it is rejected as
+    `needs_no_revision`, since there is no pair. If a reply is unusable, the answer is rejected with
+    the reply's fault.
 
     Source: Constitutional AI (arXiv:2212.08073, section 3) for critique and revision by principles,
     Self-Refine (arXiv:2303.17651) for revision alone. Ours gives all principles at once.

@@ -69,8 +69,8 @@ class Rewrite(ShardStage):
     """Where a prompt file lies does not matter; its name and content do (`identity`)."""
 
     styles: Annotated[tuple[StyleName, ...], Field(min_length=1)] = DEFAULT
-    """The styles to draw from, each a name or the path of a prompt file (`my_style.md`). The
-    default stays as it is when others are added."""
+    """The styles to draw from, each a name or the path of a prompt file (`my_style.md`). Later
+    versions do not change the default."""
     audiences: Annotated[tuple[Audience, ...], Field(min_length=1)] = (Audience.COLLEGE,)
     """The audiences to draw from."""
     per_chunk: Annotated[int, Field(ge=1, le=16)] = 1
@@ -81,7 +81,7 @@ class Rewrite(ShardStage):
     """A shorter chunk is left out as `chunk_too_short`, unless it is the whole document; so is one
     that holds little but labels and notices: under 40 % in finished sentences, lists or code."""
     collapse: Bounds | None = Bounds()
-    """When a style whose texts become alike is slowed, then stopped; null for never."""
+    """The limits at which a style whose texts become alike is slowed, then stopped; null: never."""
     sampling: Sampling = Sampling(temperature=0.6, top_p=0.95, max_tokens=2500)
 
     def files(self) -> list[Path]:
@@ -120,7 +120,7 @@ class Rewrite(ShardStage):
         self, every: Sequence[Part], ids: list[str], place: Place, watch: CollapseWatch | None
     ) -> list[tuple[Piece, Reply, Judged]]:
         """Each piece with its reply, in order. Two waves are in flight, so that none waits for the
-        last reply of the one before; what a style is after a wave counts from the next but one."""
+        previous wave's last reply. A style's state after a wave applies from the next but one."""
 
         choices = all_choices(self.styles, self.audiences)
         left = Counter(
@@ -225,8 +225,8 @@ def read_rewrite(reply: Reply, template: Template) -> tuple[str, str | None]:
 
 
 def ends_unlike_its_lines(text: str) -> bool:
-    """Whether the last line has no end where the lines of its kind have one: a row without its
-    last bar, a step without its full stop. Short lines, and formulas, say nothing."""
+    """Whether the last line lacks the ending that similar lines have: a table row its last bar, a
+    step its full stop. Short lines and formulas do not count."""
     *before, last = text.rstrip().split("\n")
     if CODE.search(text) or len(last.split()) < 4 or ENDED.search(last):
         return False
@@ -254,7 +254,7 @@ def outcome(
 ) -> Outcome:
     """The kept and the rejected rewrites, both in the order of the documents.
 
-    `blank` are the rows of the table in which there was nothing to rewrite.
+    `blank` are the table's rows that had nothing to rewrite.
     """
     ids: list[str] = table["id"].to_pylist()
     rows = [piece.part.row for piece, _, _ in asked]

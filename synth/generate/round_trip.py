@@ -1,4 +1,4 @@
-"""The `round_trip` stage: the teacher guesses the prompt of an answer, to compare it with the real.
+"""The `round_trip` stage: the teacher guesses an answer's prompt, to compare with the real one.
 
 round_trip: {min_likeness: 0.3}
 """

@@ -1,8 +1,7 @@
-"""Screening: why a prompt that the teacher wrote cannot be used, whatever it was made from.
+"""Screening: rejects unusable prompts that the teacher wrote, in every stage that makes prompts.
 
-Every stage that makes prompts uses it. It decides only what is cheap and sure; a judge decides
-whether a prompt can be answered and asks for anything. A fault that the parent or the source has
-too is not counted against a prompt.
+It applies only cheap and certain rules; a judge decides whether a prompt can be answered and asks
+for anything. It ignores faults that the parent or source has too.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from synth.text.words import STOP_WORDS, words_of
 
 
 class Reason(StrEnum):
-    """Why a prompt is rejected, besides the faults of the reply itself. Each can be spared."""
+    """Why a prompt is rejected, besides faults of the reply. Each reason can be turned off."""
 
     TRUNCATED = "reply_truncated"
     """Cut at its token limit."""
@@ -62,7 +61,7 @@ class Reason(StrEnum):
     ANSWERED = "answered"
     """By the judge: an answer to the parent, or another text that asks for nothing."""
     UNANSWERABLE = "unanswerable"
-    """By the judge: needs something that it does not hold, contradicts itself or makes no sense."""
+    """By the judge: needs something it does not contain, contradicts itself or makes no sense."""
     NO_GAIN = "judged_no_gain"
     """By the judge: nothing gained."""
 
@@ -109,7 +108,7 @@ STEM_CHARS = 5  # "explain", "explains" and "explained" are one word; "explanati
 def screen(
     reply: Reply, limits: PromptLimits, *, instruction: str = "", beside: str = ""
 ) -> str | None:
-    """The first reason why the reply is no prompt, or None.
+    """The first reason to reject the reply as a prompt, or None.
 
     `instruction` is what the teacher was asked to do; `beside` is the parent or the source.
     """
@@ -121,7 +120,7 @@ def screen(
 
 
 def first(checks: Checks, spare: AbstractSet[Reason]) -> Reason | None:
-    """The first of the reasons that holds and is not spared."""
+    """The first reason that holds and is not in `spare`."""
     return next((one for one, holds in checks if one not in spare and holds()), None)
 
 
@@ -153,7 +152,7 @@ def _copied(text: str, beside: str, instruction: str) -> bool:
 
 
 def _repeated(text: str, beside: str) -> bool:
-    """Whether the other text's first sentence, a long one, occurs twice: both prompts are there."""
+    """Whether both prompts are in the text: the other's long first sentence occurs twice."""
     first_line = next(iter(sentences_and_lines(beside)), "").strip(" .!?").lower()
     there = text.lower().count(first_line) if len(first_line) >= MIN_REPEATED else 0
     return there > max(1, beside.lower().count(first_line))

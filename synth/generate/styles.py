@@ -55,7 +55,7 @@ DEFAULT: Final = (Style.FAQ, Style.TABLE, Style.TUTORIAL, Style.MATHS, Style.TEX
 
 
 class Audience(StrEnum):
-    """Whom a rewrite addresses. Source: Cosmopedia's four audiences."""
+    """The audience of a rewrite. Source: Cosmopedia's four audiences."""
 
     CHILDREN = "children"
     MIDDLE_SCHOOL = "middle_school"
@@ -95,7 +95,7 @@ StyleName = Annotated[
 
 
 def prompt_file(style: str) -> Path | None:
-    """The user's own file behind a style; None for a shipped one."""
+    """The user's own file for a style; None for a shipped one."""
     return Path(style) if Path(style).suffix == SUFFIX else None
 
 
@@ -127,8 +127,8 @@ def _template(style: str, changed_ns: int) -> Template:
     names = set(FIRST_LINE.findall(found.system))
     if len(names) != 1:
         raise InputError(
-            f"the prompt file {path} must demand one first line, written as `=== {path.stem} ===` "
-            "with the backquotes, by which a reply that follows it is known; it has "
+            f"the prompt file {path} must ask for exactly one first line, written as "
+            f"`=== {path.stem} ===` with the backquotes, to recognise valid replies; it has "
             + (", ".join(sorted(names)) or "none")
         )
     return found
@@ -151,9 +151,9 @@ class Piece:
     style: str
     audience: Audience
     again: int = 0
-    """How often this chunk was asked for in this style and for this audience before."""
+    """How many earlier rewrites of this chunk have the same style and audience."""
     left_out: str = ""
-    """Why it is not asked for: `style_collapsed`, and there was no other, or `chunk_too_short`."""
+    """Why no rewrite is requested: `style_collapsed` (with no style left) or `chunk_too_short`."""
 
     @property
     def operation(self) -> str:
@@ -169,10 +169,10 @@ def draw(
     count: int,
     watch: CollapseWatch | None,
 ) -> Iterator[Piece]:
-    """`count` rewrites of a part, in different style and audience where there are enough.
+    """Draws `count` rewrites of a part, in different styles and audiences if there are enough.
 
-    Drawn from the seed and the record. A style that the watch slowed gives every second draw to
-    another, one that it stopped every draw; where no style is left, nothing is asked.
+    The draw depends on the seed and the record. A slowed style gives every second draw to another
+    style, and a stopped style every draw. If no style is left, nothing is asked.
     """
     if part.scrap:
         yield Piece(part, *choices[0], left_out="chunk_too_short")

@@ -1,9 +1,9 @@
-"""Prompt files: instructions, a line `---`, then the values of a row, last a cue.
+"""Prompt files: instructions, a line `---`, then a row's values, and last a cue.
 
 The instructions are the same for every row, so that vLLM's prefix cache hits. `{{name}}` is
-replaced by a value, once. Values are data and are not searched again, so a page that contains
-`{{prompt}}` reaches the teacher as it is. The language has no condition, loop or call: any file
-renders in one pass and can do nothing.
+replaced by a value, in one pass. Values are not searched for placeholders, so a page that contains
+`{{prompt}}` reaches the teacher unchanged. There are no conditions, loops or calls, so a file
+cannot execute anything.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_BYTES = 64 << 10  # a place for a page may occur once, so a rendered prompt 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A prompt file. Every row's trail has the `digest`: an edited file is another template."""
+    """A prompt file. Every row's trail has its `digest`, so edits can be detected."""
 
     system: str
     user: str
@@ -56,9 +56,9 @@ class Template:
         seed: int,
         schema: Mapping[str, Any] | None = None,
     ) -> Reply:
-        """The teacher's reply to the file with the values in place, without the file's own marks.
+        """Asks the teacher with the values filled in; returns the reply without the file's marks.
 
-        JSON, where a schema demands it, stays as it is, and so does a reply of nothing but marks.
+        JSON that a schema requires stays unchanged, and so does a reply of only marks.
         """
         request = Request(self.turns(values), sampling, seed, schema=schema)
         reply = await teacher.reply(request)
@@ -103,10 +103,11 @@ def shipped(name: str) -> Template:
 
 
 def load(path: Path, *, once: str, system: frozenset[str], user: frozenset[str]) -> Template:
-    """A user's own template; the shipped ones are good to start from.
+    """Loads a user's own template; the shipped ones are a good start.
 
-    It must have the value `once` once, below the divider. Above the divider it may have values of
-    `system`, and below it also those of `user`. Raises `InputError` if it cannot be used.
+    It must have the placeholder `once` exactly once, below the divider. Above the divider it may
+    use the placeholders in `system`, and below it also those in `user`. Raises `InputError` if it
+    is invalid.
     """
     try:
         content = path.read_bytes()

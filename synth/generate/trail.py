@@ -1,4 +1,4 @@
-"""The rows that a generating stage makes of replies: their steps, and new prompts as children."""
+"""Turns replies into rows: their steps, and new prompts as children of rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def step(
     sample: int = 0,
     template: str = "",
 ) -> dict[str, Any]:
-    """The step that a reply is in its record's trail."""
+    """The step of a reply, for its record's trail."""
     return {
         "stage": stage,
         "operation": operation,
@@ -51,7 +51,7 @@ def evolved(trails: pa.ChunkedArray) -> int:
 
 
 def evolved_text(rows: int, evolved_rows: int) -> str:
-    """That count in words."""
+    """The counts as a sentence."""
     return f"{rows:,} rows: {evolved_rows:,} evolved, {rows - evolved_rows:,} seeds as they came"
 
 
@@ -86,7 +86,7 @@ def split_new(
         [one.step for one in made],
         [one.id for one in made],
         context=pa.array([one.turns for one in made], RECORD.field("context").type),
-        # the constraints belong to the row's own prompt; the child is another
+        # constraints belong to the row's own prompt and not to the child
         meta=pa.array([write_attached(metas[one.row].as_py(), []) for one in made], pa.string()),
         **columns,
     )

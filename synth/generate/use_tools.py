@@ -53,17 +53,17 @@ class Trace:
     context: list[Turn]
     text: str
     steps: tuple[tuple[str, Reply], ...]
-    """Operation and reply of each request, the answer's last."""
+    """Operation and reply of each request; the answer's comes last."""
     reason: str | None = None
     raw: str = ""
 
 
 class UseTools(ShardStage):
-    """Asks the teacher to answer each prompt with tools, and plays the tools itself.
+    """Asks the teacher to answer each prompt with tools, and simulates the tools.
 
-    What a tool returns is made up by the teacher in a request of its own: the trace teaches when
-    and how to call, not what is true. The calls are written in the text, as Hermes and Qwen models
-    read them, so they need no tool parser on the server; what comes back is a turn of role `tool`.
+    The teacher invents each tool result in a separate request: the trace teaches when and how to
+    call tools, not facts. Calls are written in the text, in the format of Hermes and Qwen models,
+    so the server needs no tool parser. Results are turns with role `tool`.
     """
 
     name: ClassVar[str] = "use_tools"
@@ -76,7 +76,7 @@ class UseTools(ShardStage):
     """A JSON file: a list of tools, each with `name`, `description` and `parameters`, the JSON
     schema of its arguments. OpenAI's form is read too."""
     most_calls: Annotated[int, Field(ge=1, le=32)] = 6
-    """Calls of one trace at most; longer ones are rejected as `tool_calls_without_end`."""
+    """Most calls per trace; longer traces are rejected as `tool_calls_without_end`."""
     sampling: Sampling = Sampling()
 
     def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  answers, whatever came
@@ -96,7 +96,7 @@ class UseTools(ShardStage):
         return super().needs() | {Need.SCHEMA}
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
-        """A trace for each prompt, in order. Reasons are the teacher's fault, or, for its calls,
+        """A trace for each prompt, in order. Reasons are the reply's fault, or, for its calls,
         `tool_call_malformed`, `tool_unknown`, `tool_arguments_invalid`, `tool_calls_without_end`.
         """
 
@@ -143,7 +143,7 @@ class UseTools(ShardStage):
                 context.append(Turn(role="tool", content=back.text))
 
     async def _returned(self, record: str, call: Call, before: list[str], place: Place) -> Reply:
-        """The result of the tool, which the teacher makes up."""
+        """The tool's result, which the teacher invents."""
         assert place.teacher is not None
         seed = derive_seed(place.seed, self.name, record, "return", len(before))
         values = {
@@ -238,11 +238,11 @@ def read_tools(path: Path, changed_ns: int) -> tuple[Tool, ...]:
     except (OSError, ValueError) as error:
         raise InputError(f"the tools {path} cannot be read: {error}") from error
     if not isinstance(rows, list) or not 1 <= len(rows) <= MOST_TOOLS:
-        raise InputError(f"the tools {path} are no list of 1 to {MOST_TOOLS} tools")
+        raise InputError(f"{path} is not a list of 1 to {MOST_TOOLS} tools")
     tools = tuple(_tool(row, f"{path}, tool {number}") for number, row in enumerate(rows, 1))
     names = [tool.name for tool in tools]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise InputError(f"{path} has two tools of the name {twice!r}")
+        raise InputError(f"{path} has two tools named {twice!r}; rename one of them")
     return tools
 
 

@@ -1,1 +1,1 @@
-"""Instructions that a program can check: their kinds and wordings, how they are drawn and found."""
+"""Machine-checkable instructions: their kinds and wordings, drawing them and finding them."""

@@ -1,10 +1,10 @@
-"""The instructions that a record carries beside its prompt, in its `meta`.
+"""Reads and writes the instructions in a record's `meta`.
 
-    {"instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}        as IFEval has it
+    {"instruction_id_list": ["punctuation:no_comma"], "kwargs": [{}]}        as in IFEval
     {"instructions": [{"id": "startend:end_checker", "end_phrase": "That is all."}]}
-    {"constraints": [{"check": "max_words", "value": 60}]}                   as the starter seeds
+    {"constraints": [{"check": "max_words", "value": 60}]}                   as in the starter seeds
 
-All are read, and `evolve` writes the first, which verifiers elsewhere read too.
+All three forms are read. `evolve` writes the first, which other tools' verifiers also read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CHECKS: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
     "json_keys": ("detectable_format:json_keys", "keys", {}),
     "lowercase": ("change_case:english_lowercase", "", {}),
 }
-"""For a `check` of the constraints: the instruction, the parameter of its value, and others."""
+"""For each `check` of `constraints`: the instruction, the parameter for its value, and others."""
 LISTS: Final = frozenset({"keywords", "forbidden_words", "keys"})
 
 
@@ -81,12 +81,12 @@ def _constraint(check: str, value: object) -> Instruction:
 
 
 def read_attached(meta: str) -> list[Instruction]:
-    """As `attached`, of a record's meta as it is stored."""
+    """Like `attached`, for the stored JSON of a record's meta."""
     return attached(orjson.loads(meta)) if any(key in meta for key in KEYS) else []
 
 
 def write_attached(meta: str, instructions: Sequence[Instruction]) -> str:
-    """The stored meta with these instructions, and no others, in IFEval's columns."""
+    """The stored meta with exactly these instructions, in IFEval's columns."""
     if read_attached(meta) == list(instructions):
         return meta
     values = orjson.loads(meta)

@@ -1,7 +1,6 @@
-"""Which constraint suits a prompt: one that contradicts nothing that the prompt asks already.
+"""Draws a constraint that does not contradict anything the prompt already asks.
 
-If the prompt says anything about an aspect (length, form, case, ending …), no constraint on that
-aspect is drawn.
+If the prompt mentions an aspect (length, form, case, ending …), no constraint on it is drawn.
 """
 
 # ruff: noqa: E501  the words of an aspect are a table
@@ -50,13 +49,13 @@ CLAIMS: Final = {
     Aspect.VOCABULARY: _words(r"words?\b", "keyword", "vocabular", "mention", "without us", "translat",
         "correct", "proofread", "letter", "noun", "adjective", "verb"),
 }  # fmt: skip
-# "Just the value, please": whatever adds to such an answer contradicts it.
+# "Just the value, please": any addition to such an answer contradicts the prompt.
 BARE: Final = _words(
     r"only\b", r"just\b", r"nothing (?:but|else|more)\b", r"single\b", r"bare\b",
     r"one[- ]word\b", r"yes or no\b", r"true or false\b",
 )  # fmt: skip
 ADDS: Final = ALL - {Aspect.CASE, Aspect.COMMAS}
-# The aspects of instructions that we do not attach, by the group of their name.
+# The aspects of instructions that we never attach, by the group in their name.
 GROUPS: Final = {
     "length_constraints": frozenset({Aspect.LENGTH, Aspect.FORM}),
     "count": frozenset({Aspect.LENGTH, Aspect.FORM, Aspect.VOCABULARY}),
@@ -83,16 +82,15 @@ def draw(
     short: bool = False,
     gold: str | None = None,
 ) -> Drawn | None:
-    """A constraint for the prompt, which has those of `known_before`; None where none suits it.
+    """A constraint that suits the prompt, or None. `known_before` are the ones it already has.
 
-    `short`: one that an answer of one to three sentences can follow. `gold`: the final answer,
-    which an answer that follows the constraint must still give, unaltered. The same chance, the
-    same constraint.
+    With `short`, answers of one to three sentences can follow the constraint. `gold` is the final
+    answer, which the constraint must leave unaltered. The same `chance` gives the same constraint.
     """
     prompt = prompt[:MOST_CHARS]
     known = [*known_before, *stated(prompt)]
     names = {one.id for one in known}
-    # what was added before is known by its name, and its words claim nothing more
+    # constraints added before are known by name, so ignore their wording
     rest = OURS.sub(" ", prompt)
     claimed = {aspect for aspect, words in CLAIMS.items() if words.search(rest)}
     claimed |= {aspect for one in known for aspect in _about(one.id)}
@@ -107,21 +105,21 @@ def draw(
     if not open_:
         return None
     kind = chance.choice(list(open_))  # a kind with two directions is drawn once
-    # no word of the gold answer is forbidden either
+    # never forbid a word of the gold answer
     drawn = chance.choice(open_[kind]).draw(chance, f"{prompt}\n{gold or ''}", short=short)
-    # our wordings are English, and so is the prompt or it is left alone
+    # our wordings are English, so other prompts are left alone
     return drawn if may_be(prompt, "en") else None
 
 
 def followed_by(prompt: str, sentence: str) -> str:
-    """The prompt with the sentence at its end, apart from any text that the prompt works on."""
+    """The prompt with the sentence appended, separated from any text that the prompt works on."""
     prompt = prompt.rstrip()
     plain = prompt.endswith((".", "!", "?")) and not re.search(r"[\n:\"\u201c`]", prompt)
     return f"{prompt} {sentence}" if plain else f"{prompt}\n\n{sentence}"
 
 
 def _keeps(family: Family, gold: str | None) -> bool:
-    """Whether who follows the constraint can still give the gold answer, if there is one."""
+    """Whether an answer that follows the constraint can still give the gold answer, if any."""
     return gold is None or (
         family.keeps_answer and not (Aspect.COMMAS in family.about and "," in gold)
     )

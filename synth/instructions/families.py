@@ -3,8 +3,8 @@
     Drawn(Instruction("length_constraints:number_sentences", {"relation": "less than",
                       "num_sentences": 6}), "Answer in fewer than 6 sentences.")
 
-Source: IFEval (arXiv:2311.07911, appendix) for names, parameters and what they mean. Its language
-family, letter and keyword counts are checked where a row gives them, and not attached.
+Source: IFEval (arXiv:2311.07911, appendix) for names, parameters and meanings. Its language family,
+letter counts and keyword counts are checked if a row has them, but never attached.
 """
 
 # ruff: noqa: E501  a wording is a line
@@ -21,7 +21,7 @@ from synth.text.domain import Domain
 
 
 class Aspect(StrEnum):
-    """The side of an answer that a constraint limits; two on one side may contradict each other."""
+    """The aspect of an answer that a constraint limits; two on one aspect may contradict."""
 
     LENGTH = "length"
     FORM = "form"
@@ -39,7 +39,7 @@ Draw = Callable[[random.Random, str], Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A constraint, and the sentence that says it."""
+    """A constraint and the sentence that states it."""
 
     instruction: Instruction
     sentence: str
@@ -51,36 +51,37 @@ def _none(_chance: random.Random, _prompt: str) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One kind of constraint. Each wording states all of its parameters, in their names' places."""
+    """One kind of constraint. Each wording has a placeholder for every parameter."""
 
     id: str
     about: frozenset[Aspect]
     wordings: tuple[str, ...]
     parameters: Draw = _none
     also_for: frozenset[Domain] = frozenset()
-    """It suits prompts of these domains too; every family suits those of none."""
+    """Domains whose prompts it also suits; every family suits prompts without a domain."""
     short: Draw | None = None
-    """Its parameters for an answer of one to three sentences; None: it does not suit one, or a
-    small model cannot follow it. SmolLM2-135M, of six tries: 5 fewer than, 3 at least, 3 title,
-    2 bullets, 2 forbidden words, 1 keywords, 1 no commas, 0 JSON, 0 lowercase, 0 capitals."""
+    """Its parameters for an answer of one to three sentences; None if it does not suit such answers
+    or a small model cannot follow it. Successes of SmolLM2-135M in six tries: 5 fewer than, 3 at
+    least, 3 title, 2 bullets, 2 forbidden words, 1 keywords, 1 no commas, 0 JSON, 0 lowercase,
+    0 capitals."""
     keeps_answer: bool = False
-    """The final answer stays as it is and where it is, so `verify` still finds it."""
+    """Whether the final answer keeps its form and place, so that `verify` still finds it."""
 
     def draw(self, chance: random.Random, prompt: str, *, short: bool = False) -> Drawn:
-        """Parameters, those for a short answer if wanted, and a wording."""
+        """Draws parameters (for a short answer with `short`) and a wording."""
         given = (self.short if short and self.short else self.parameters)(chance, prompt)
         words = {name: _in_words(value) for name, value in given.items()}
         return Drawn(Instruction(self.id, given), chance.choice(self.wordings).format(**words))
 
 
-# Plain words that few prompts are about and any answer can bring in.
+# Plain words that few prompts are about but any answer can use.
 KEYWORDS: Final = (
     "balance", "bridge", "compass", "contrast", "corner", "detail", "evening", "garden", "glance",
     "habit", "harvest", "kitchen", "ladder", "lantern", "mirror", "morning", "neighbour", "pattern",
     "patience", "practice", "puzzle", "remedy", "rhythm", "season", "shadow", "signal", "thread",
     "threshold", "treasure", "window",
 )  # fmt: skip
-# Words that answers slip into and can do without.
+# Words that answers often use but do not need.
 AVOIDABLE: Final = (
     "actually", "basically", "certainly", "crucial", "delve", "essential", "finally", "however",
     "important", "indeed", "moreover", "obviously", "overall", "really", "simply", "therefore",
@@ -94,7 +95,7 @@ END_PHRASES: Final = (
 
 
 def _in_words(value: object) -> str:
-    """A parameter as it is written in a sentence: a list as `"a" and "b"`."""
+    """A parameter as written in a sentence; a list becomes `"a" and "b"`."""
     return " and ".join(f'"{one}"' for one in value) if isinstance(value, list) else str(value)
 
 
@@ -136,7 +137,7 @@ FAMILIES: Final = (
     ),
     Family(
         "length_constraints:number_sentences",
-        # without capitals nobody sees where sentences begin
+        # without capitals, sentences cannot be told apart
         frozenset({Aspect.LENGTH, Aspect.FORM, Aspect.CASE}),
         (
             "Answer in at least {num_sentences} sentences.",

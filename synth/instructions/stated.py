@@ -1,9 +1,9 @@
-"""The instructions that a prompt states in its own words, found by patterns.
+"""Finds the instructions that a prompt states in its own words, by patterns.
 
 "… Write at least 300 words, and do not use any commas." -> number_words, no_comma
 
-Meant to be right rather than complete. The patterns find every wording that `evolve` adds
-(`families.py`), and many that people use.
+Precision matters more than recall. The patterns find every wording that `evolve` adds
+(`families.py`) and many that people use.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any, Final
 from synth.instructions.attached import Instruction, attached
 from synth.text.numbers import ONES
 
-MOST_CHARS = 20_000  # of a prompt that is searched for instructions
+MOST_CHARS = 20_000  # longer prompts are not searched for instructions
 
 
 @lru_cache(maxsize=1024)
 def stated(prompt: str) -> tuple[Instruction, ...]:
-    """The instructions that the prompt states beyond doubt; each kind once."""
+    """The instructions that the prompt clearly states; each kind once."""
     found: dict[str, Instruction] = {}
     for one in _readings(prompt):
         found.setdefault(one.id, one)
@@ -36,7 +36,7 @@ def states(prompt: str, one: Instruction) -> bool:
 def instructions_of(
     meta: Mapping[str, Any], prompt: str, *, read_prompt: bool
 ) -> Iterator[Instruction]:
-    """The attached ones and, if wanted, those of other kinds that the prompt states."""
+    """The attached instructions and, if wanted, those of other kinds that the prompt states."""
     found = attached(meta)
     yield from found
     if read_prompt:
@@ -57,10 +57,10 @@ def carried_over(
     *,
     keeps_demands: bool,
 ) -> list[Instruction]:
-    """The constraints that the text states: its parent's, and the one to be added.
+    """The constraints that the text states, from its parent's and the one to add.
 
-    Patterns may miss a constraint in the parent's words. It counts as kept where the text keeps all
-    that its parent demands, and as lost otherwise.
+    Patterns may miss a constraint in the parent's wording. Such a constraint counts as kept if the
+    text keeps all its parent's demands, and as lost otherwise.
     """
     kept = [
         one for one in before if states(text, one) or (keeps_demands and not states(parent, one))
@@ -73,7 +73,7 @@ def _readings(prompt: str) -> Iterator[Instruction]:
     low = text.lower()
     for signs, pattern, make in STATED:
         if not any(sign in low for sign in signs):
-            continue  # most prompts have none, and patterns are dear
+            continue  # most prompts have none, and patterns are slow
         for match in pattern.finditer(text):
             yield make(match)
 
@@ -161,7 +161,7 @@ def _rule(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-# Words of which the text must contain one, in small letters; the pattern; what it makes.
+# (Lower-case words of which the text must contain one, the pattern, the instruction it makes.)
 STATED: Final[
     Sequence[tuple[tuple[str, ...], re.Pattern[str], Callable[[re.Match[str]], Instruction]]]
 ] = (

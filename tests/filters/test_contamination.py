@@ -216,7 +216,7 @@ def test_where_the_judge_says_nothing_the_likeness_decides(tmp_path, reply):
     outcome, _ = run([near, REWORDED], {**settings, "short_ngram_words": 30}, lambda *_: reply)
     assert outcome.rejected["reason"].to_pylist() == ["close_to_exam"]
     assert outcome.unjudged == 1
-    assert "could not be read" in outcome.kept.to_pylist()[0]["scores"][0]["note"]
+    assert "could not be parsed" in outcome.kept.to_pylist()[0]["scores"][0]["note"]
 
 
 def test_it_asks_a_teacher_only_where_it_has_a_judge(tmp_path):

@@ -1,8 +1,7 @@
 """No text of any shape makes a filter, verifier, extractor or stage slow, or breaks it.
 
-By default some texts of 50,000 characters, so that what takes quadratic time shows. All of them and
-with a million each, in ten minutes: HOSTILE_CHARS=1000000 pytest -n0 tests/filters/test_hostile.py
-What a verifier runs in a process of its own has a time limit there, and is not counted here.
+Each text has a million characters, and each part has a second of CPU for one. `HOSTILE=all` adds
+rarer texts. The limit leaves out what a verifier runs in a process of its own, which has its own.
 """
 
 from __future__ import annotations
@@ -41,11 +40,9 @@ from synth.text.courtesies import ends
 from tests.filters.rows import made
 from tests.filters.test_instructions import CASES
 
-CHARS = int(os.environ.get("HOSTILE_CHARS", "50000"))
-ALL = "HOSTILE_CHARS" in os.environ
-CAPPED = ("copying", "eliminate", "facts", "screen")
-"""They look at no more than 50,000 characters, in up to half a second, and get fewer here."""
-LIMIT_S = 2.0 if ALL else 0.5  # of CPU in this process, for two rows of each text
+CHARS = 1_000_000
+ALL = os.environ.get("HOSTILE") == "all"
+LIMIT_S = 1.0
 WARM = (
     "The naïve plan has 2 parts. It is so long that its language can be told from the words in it."
 )
@@ -78,8 +75,8 @@ def hostile(size: int) -> list[str]:
     ]
 
 
-def rows(text: str) -> Batch:
-    """The text as an answer; and as the prompt, the answer, and what it is compared with."""
+def rows(text: str) -> list[Batch]:
+    """The text as an answer; and as the prompt, the answer, and the reference."""
     every = {"instructions": [{"id": name, **given} for name, given, *_ in CASES]}
     gold, same = (
         {"answer": "42", "source": "The lake has 3 fish."},
@@ -89,7 +86,7 @@ def rows(text: str) -> Batch:
         new_record(prompt="How many?", text=text, reference=gold, meta=every),
         new_record(prompt=text, text=f"{text} 1", reference=same),
     ]
-    return Batch(records_table(made))
+    return [Batch(records_table([row])) for row in made]
 
 
 def verifier(name: str) -> Any:
@@ -107,9 +104,11 @@ def read(text: str) -> None:
 
 
 FAQ, LIMITS = shipped("rewrite/faq"), PromptLimits()
-PARTS: dict[str, Callable[[str], object]] = {
-    **{name: lambda text, name=name: made(name).judge(rows(text)) for name in FILTERS},
-    **{name: lambda text, name=name: verifier(name).check(rows(text)) for name in VERIFIERS},
+OF_ROWS: dict[str, Callable[[Batch], object]] = {
+    **{name: lambda batch, name=name: made(name).judge(batch) for name in FILTERS},
+    **{name: lambda batch, name=name: verifier(name).check(batch) for name in VERIFIERS},
+}
+OF_TEXTS: dict[str, Callable[[str], object]] = {
     "clean": cleaned,
     "redact": find,
     "trim": lambda text: (ends(text), ends(text, text)),
@@ -135,16 +134,16 @@ PARTS: dict[str, Callable[[str], object]] = {
 }
 
 
-@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("name", [*OF_ROWS, *OF_TEXTS])
 def test_hostile_texts_are_bounded(name: str) -> None:
-    PARTS[name](WARM)  # compiled and loaded, what is to be
     slow = []
-    for text in hostile(CHARS if ALL or name not in CAPPED else CHARS // 8):
-        started = time.process_time()
-        PARTS[name](text)
-        took = time.process_time() - started
-        if took > LIMIT_S:
-            slow.append(f"{took:.1f} s for {text[:20]!r}…")
+    for text in (WARM, *hostile(CHARS)):
+        for given in rows(text) if name in OF_ROWS else [text]:
+            started = time.process_time()
+            (OF_ROWS | OF_TEXTS)[name](given)
+            took = time.process_time() - started
+            if took > LIMIT_S and text != WARM:  # the first call compiles and loads models
+                slow.append(f"{took:.1f} s for {text[:20]!r}…")
     assert not slow
 
 

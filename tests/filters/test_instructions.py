@@ -143,8 +143,8 @@ def test_one_broken_instruction_fails_the_row_and_is_named() -> None:
 @pytest.mark.parametrize(
     ("one", "told"),
     [
-        ({"id": "mood:cheerful"}, "not known: mood:cheerful"),
-        ({"id": "language:response_language", "language": "fr"}, "too short to tell"),
+        ({"id": "mood:cheerful"}, "unknown: mood:cheerful"),
+        ({"id": "language:response_language", "language": "fr"}, "too short to detect"),
         ({"id": "count:numbers"}, "`N` is None; expected a number"),
         ({"id": "count:numbers", "N": True}, "`N` is True; expected a number"),
         ({"id": "keywords:existence", "keywords": "ant"}, "expected a list of texts"),

@@ -94,7 +94,7 @@ def test_without_its_record_of_the_comparison_a_stage_is_done_again(tmp_path):
 
 def test_an_index_of_other_signatures_is_refused(tmp_path):
     night(tmp_path, "first", OLD)
-    with pytest.raises(InputError, match="take the same settings, or another folder"):
+    with pytest.raises(InputError, match="use the same settings, or another folder"):
         night(tmp_path, "second", NEW, fuzzy={"max_words": 30})
 
 

@@ -151,7 +151,7 @@ def test_a_sandbox_that_goes_in_mid_run_is_replaced_once_then_raises(sandbox):
     assert sandbox.use(lambda lane: work(lane, deaths=1)).text == "on\n"
     assert len(set(map(id, runs))) == 2
     runs.clear()
-    with pytest.raises(InfrastructureFault, match="the sandbox is gone"):
+    with pytest.raises(InfrastructureFault, match="the sandbox has ended"):
         sandbox.use(lambda lane: work(lane, deaths=2))
 
 

@@ -42,7 +42,7 @@ def test_the_longest_entry_counts_once_and_the_limit_stays():
 def test_there_is_no_list_without_the_users_own(tmp_path: Path):
     with pytest.raises(ValidationError, match="words"):
         Quality.model_validate(["toxicity"])
-    with pytest.raises(ValidationError, match="is the path of a list of words"):
+    with pytest.raises(ValidationError, match="the path of a word list"):
         Quality.model_validate([{"toxicity": {"words": str(tmp_path / "nix.txt")}}])
 
 

@@ -1,1 +1,1 @@
-"""Instructions that a program can check: "at most 120 words", "no commas", "as JSON"."""
+"""Checks instructions that a program can verify: "at most 120 words", "no commas", "as JSON"."""

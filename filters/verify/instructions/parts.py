@@ -1,4 +1,4 @@
-"""The words that instructions count, and the parameters of instructions."""
+"""Counts words and phrases, and reads the parameters of instructions."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 WORD = re.compile(r"\w+")
 PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
-FIRST_UNSPACED = "\u2e80"  # Chinese and Japanese from here on
+FIRST_UNSPACED = "\u2e80"  # Chinese and Japanese characters start here
 
 
 class ParameterError(ValueError):
-    """The instruction's parameters cannot be read; the message says which."""
+    """A parameter of the instruction is invalid; the message names it."""
 
 
 def words(text: str) -> list[str]:
-    """Runs of letters, digits and underscores. As IFEval counts words."""
+    """Runs of letters, digits and underscores, as IFEval counts words."""
     return WORD.findall(text)
 
 
 def bare_words(text: str) -> list[str]:
-    """The parts between blanks, in lower case, without punctuation around them."""
+    """The space-separated words, in lower case, without punctuation around them."""
     stripped = (
         word.strip(f"{PUNCTUATION}\u201c\u201d\u2018\u2019\u2026").lower() for word in text.split()
     )
@@ -29,9 +29,9 @@ def bare_words(text: str) -> list[str]:
 
 
 def occurrences(text: str, phrase: str, flags: int = re.IGNORECASE) -> int:
-    """How often the phrase stands in the text as words of its own, in whatever case.
+    """How often the phrase occurs as whole words, by default ignoring case.
 
-    An underscore is emphasis; scripts without blanks between words have no such borders.
+    Underscores count as emphasis. In scripts without spaces, the phrase may occur anywhere.
     """
     words_of_it = r"\s+".join(map(re.escape, phrase.split()))
     if all(char < FIRST_UNSPACED for char in phrase):
@@ -40,7 +40,7 @@ def occurrences(text: str, phrase: str, flags: int = re.IGNORECASE) -> int:
 
 
 def number(given: Mapping[str, Any], name: str) -> int:
-    """A parameter that is a number. Raises `ParameterError`."""
+    """The parameter, if it is a number; else raises `ParameterError`."""
     value = given.get(name)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ParameterError(f"`{name}` is {value!r}; expected a number")
@@ -48,7 +48,7 @@ def number(given: Mapping[str, Any], name: str) -> int:
 
 
 def string(given: Mapping[str, Any], name: str) -> str:
-    """A parameter that is a text. Raises `ParameterError`."""
+    """The parameter, if it is a string; else raises `ParameterError`."""
     value = given.get(name)
     if not isinstance(value, str) or not value.strip():
         raise ParameterError(f"`{name}` is {value!r}; expected a text")
@@ -56,7 +56,7 @@ def string(given: Mapping[str, Any], name: str) -> str:
 
 
 def strings(given: Mapping[str, Any], name: str) -> list[str]:
-    """A parameter that is a list of texts. Raises `ParameterError`."""
+    """The parameter, if it is a list of strings; else raises `ParameterError`."""
     value = given.get(name)
     if (
         not isinstance(value, list)
@@ -68,7 +68,10 @@ def strings(given: Mapping[str, Any], name: str) -> list[str]:
 
 
 def related(found: int, relation: object, wanted: int) -> bool:
-    """`at least`, `at most`, `exactly`, `less than` or `around`. Raises `ParameterError`."""
+    """Compares counts: `at least`, `at most`, `exactly`, `less than` or `around` (within 10 %).
+
+    Raises `ParameterError` for any other relation.
+    """
     match relation:
         case "at least":
             return found >= wanted
@@ -78,7 +81,7 @@ def related(found: int, relation: object, wanted: int) -> bool:
             return found == wanted
         case "less than":
             return found < wanted
-        case "around":  # within a tenth, as open-instruct counts it
+        case "around":  # a tolerance of one tenth, as in open-instruct
             return abs(found - wanted) <= max(round(wanted / 10), 1)
     raise ParameterError(
         f"the relation is {relation!r}; known: at least, at most, exactly, less than, around"

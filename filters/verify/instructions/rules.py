@@ -1,9 +1,9 @@
 """The rules: for each kind of instruction, whether a text follows it.
 
 Source: IFEval (arXiv:2311.07911) for the names and parameters up to `startend:`, IFBench
-(arXiv:2507.02833) for those behind, `json_keys` apart. Ours differ where a note says so. The
-corrections of open-instruct (its pull requests 1612 and 1683) hold here: `!` ends a sentence, an
-option is searched in the text, and `around` has a tolerance.
+(arXiv:2507.02833) for the later ones except `json_keys`. Docstrings say where ours differ. We
+apply open-instruct's corrections (pull requests 1612 and 1683): `!` ends a sentence, an option may
+occur anywhere in the text, and `around` has a tolerance.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from synth.text.sentences import paragraphs, sentences
 Given = Mapping[str, Any]
 NO_JSON: Final = object()
 Rule = Callable[[str, Given], bool]
-"""(text, parameters) -> whether it follows. Raises `ParameterError` for bad parameters."""
+"""(text, parameters) -> whether the text follows. Raises `ParameterError`."""
 
 CONJUNCTIONS = frozenset({"and", "but", "for", "nor", "or", "so", "yet"})
 PRONOUNS = frozenset({
@@ -44,14 +44,14 @@ PRONOUNS = frozenset({
     "they", "them", "their", "theirs", "themselves",
 })  # fmt: skip
 CLOSED_BY = {"(": ")", "[": "]", "{": "}"}
-BRACKET_DEPTH = 5  # of IFBench, whose instruction has no parameter
+BRACKET_DEPTH = 5  # as IFBench, whose instruction has no parameter
 KEYWORD_TIMES = {"keyword1": 1, "keyword2": 2, "keyword3": 3, "keyword4": 5, "keyword5": 7}
 AROUND = "*_`~\"' \t\n"  # emphasis and quotation marks
 CURLY = str.maketrans("\u201c\u201d\u2018\u2019", "\"\"''")
 
 
 def number_words(text: str, given: Given) -> bool:
-    """As IFEval counts them, "don't" is two; what blanks divide with `divider: blank`."""
+    """IFEval counts "don't" as two words; with `divider: blank`, spaces separate words."""
     found = text.split() if given.get("divider") == "blank" else words(text)
     return related(len(found), given.get("relation"), number(given, "num_words"))
 
@@ -61,7 +61,7 @@ def number_sentences(text: str, given: Given) -> bool:
 
 
 def number_paragraphs(text: str, given: Given) -> bool:
-    """Paragraphs divided by `***`, as IFEval has them; by empty lines with `divider: blank`."""
+    """Paragraphs separated by `***`, as in IFEval; by empty lines with `divider: blank`."""
     if given.get("divider") == "blank":
         return len(paragraphs(text)) == number(given, "num_paragraphs")
     parts = re.split(r"\s?\*\*\*\s?", text)
@@ -80,7 +80,7 @@ def nth_paragraph_first_word(text: str, given: Given) -> bool:
 
 
 def keywords(text: str, given: Given) -> bool:
-    """As words of their own, where IFEval also counts them inside of others."""
+    """All keywords as whole words; IFEval also counts them inside other words."""
     return all(occurrences(text, keyword) for keyword in strings(given, "keywords"))
 
 
@@ -109,28 +109,28 @@ def postscript(text: str, given: Given) -> bool:
 
 
 def bullets(text: str, given: Given) -> bool:
-    """Lines that begin with `*` or `-`; `**bold**`, `*italics*`, and rules of either are none."""
+    """Lines that start with `*` or `-`, but not `**bold**`, `*italics*` or horizontal rules."""
     found = re.findall(r"(?m)^[ \t]*(?:\*(?!\*)(?!\S[^*\n]*\*)|-(?!-))[ \t*-]*[^\s*-]", text)
     return related(len(found), given.get("relation", "exactly"), number(given, "num_bullets"))
 
 
 def one_of(text: str, given: Given) -> bool:
-    """One of the three answers of IFEval, or of `options`."""
+    """One of IFEval's three answers, or one of `options`."""
     usual = ["My answer is yes.", "My answer is no.", "My answer is maybe."]
     return any(occurrences(text, str(option), 0) for option in given.get("options") or usual)
 
 
 def highlights(text: str, given: Given) -> bool:
-    """`*so*` or `**so**`, each counted once, where IFEval counts the second kind twice."""
+    """`*this*` or `**this**`, each counted once; IFEval counts the second form twice."""
     found = re.findall(r"\*\*([^\n*]+)\*\*|\*([^\n*]+)\*", text)
     filled = sum(bool("".join(groups).strip()) for groups in found)
     return filled >= number(given, "num_highlights")
 
 
 def sections(text: str, given: Given) -> bool:
-    """Lines that begin with the name and a number, Roman too; IFEval also takes more than asked.
+    """Exactly as many section lines (the name and a number, Roman too); IFEval accepts more.
 
-    Two answers in one have each of them twice.
+    A text with two answers has every section twice, which fails.
     """
     name = re.escape(string(given, "section_spliter"))
     found = re.findall(rf"(?m)^[^\w\n]*{name}\s?(\d+|[IVXLC]+)\b", text)
@@ -142,7 +142,7 @@ def json_format(text: str) -> bool:
 
 
 def json_keys(text: str, given: Given) -> bool:
-    """An object with these keys and no others. Ours, and not of IFEval."""
+    """A JSON object with exactly these keys. Not in IFEval."""
     value = _json(text)
     return isinstance(value, dict) and value.keys() == set(strings(given, "keys"))
 
@@ -187,7 +187,7 @@ def no_comma(text: str) -> bool:
 
 
 def end_phrase(text: str, given: Given) -> bool:
-    """Emphasis and quotation marks around it, and its case, do not matter."""
+    """The text ends with the phrase, ignoring case and surrounding emphasis or quotes."""
     ends = [
         one.translate(CURLY).strip(AROUND).lower() for one in (text, string(given, "end_phrase"))
     ]
@@ -200,11 +200,11 @@ def quotation(text: str) -> bool:
 
 
 def response_language(text: str, given: Given) -> bool:
-    """Raises `ParameterError` for a text too short to tell, where IFEval calls it followed."""
+    """Raises `ParameterError` for a text too short to detect its language; IFEval accepts it."""
 
     likely = probabilities(text)
     if not likely:
-        raise ParameterError("the text is too short to tell its language")
+        raise ParameterError("the text is too short to detect its language")
     return max(likely, key=lambda code: likely[code]) == string(given, "language")
 
 
@@ -222,11 +222,11 @@ def exact_numbers(text: str, given: Given) -> bool:
 
 
 def keyword_counts(text: str, given: Given) -> bool:
-    """`counts` says how often; IFBench's `keyword1` … `keyword5` say it by their names."""
+    """Each keyword as often as `counts` says; IFBench's `keyword1` … `keyword5`: 1, 2, 3, 5, 7."""
     named = {given[name]: times for name, times in KEYWORD_TIMES.items() if name in given}
     wanted = given.get("counts", named)
     if not isinstance(wanted, Mapping) or not wanted:
-        raise ParameterError(f"`counts` is {wanted!r}; expected keyword: how often")
+        raise ParameterError(f"`counts` is {wanted!r}; expected a mapping from keyword to number")
     return all(occurrences(text, keyword) == count for keyword, count in wanted.items())
 
 
@@ -240,7 +240,7 @@ def word_a_line(text: str) -> bool:
 
 
 def nested_brackets(text: str, given: Given) -> bool:
-    """Brackets that are closed, each by its own kind."""
+    """Brackets nested deeply enough, each closed by its own kind."""
     depth = number(given, "depth") if "depth" in given else BRACKET_DEPTH
     closing: list[str] = []
     for char in text:
@@ -279,7 +279,7 @@ def pronouns(text: str, given: Given) -> bool:
 
 
 def _bare(rule: Callable[[str], bool]) -> Rule:
-    """A rule without parameters."""
+    """Adapts a rule that takes no parameters."""
     return lambda text, _given: rule(text)
 
 

@@ -1,4 +1,4 @@
-"""`instructions` checks whether an answer follows the instructions that a program can check.
+"""`instructions` checks whether an answer follows its prompt's machine-checkable instructions.
 
 "… in at most 30 words, without commas." -> "It grew, and grew."   fail: punctuation:no_comma
 """
@@ -20,14 +20,14 @@ from synth.model import Model
 from synth.verdicts import Check, Verdict
 
 MOST_CHARS = 200_000
-"""A longer text is not searched: rules are linear, but many. 32,000 tokens are shorter."""
+"""Longer texts are not checked, to bound the time. 32,000 tokens are shorter than this."""
 
 
 class Instructions(Model):
     """Checks answers against the instructions of their prompts: length, keywords, format, case.
 
-    They are in the row's `meta` (as `instructions`, as `constraints` or in IFEval's two columns),
-    or stated in the prompt. A broken instruction fails the row; an unknown one makes it
+    Reads instructions from the row's `meta` (`instructions`, `constraints` or IFEval's two columns)
+    and from the prompt itself. A broken instruction fails the row; an unknown one makes it
     `unverified`. A row without instructions is `not_applicable`.
     """
 
@@ -35,11 +35,12 @@ class Instructions(Model):
     fail_reason: ClassVar[str] = "instruction_broken"
     read_prompt: bool = Field(
         True,
-        description="also check instructions of other kinds that the prompt states in plain words",
+        description="also check instructions that the prompt states in plain words, of kinds that "
+        "`meta` does not have",
     )
 
     def check(self, batch: Batch) -> list[Check]:
-        """One check per row; the note names what is followed, broken or unknown."""
+        """One check per row; the note names the followed, broken or unknown instructions."""
 
         metas: list[str] = batch.table["meta"].to_pylist()
         prompts: list[str] = last_user_turn(batch.table).to_pylist()
@@ -52,7 +53,7 @@ class Instructions(Model):
 
 
 def check_text(text: str, instructions: Iterable[Instruction]) -> Check:
-    """The check of one text against its instructions."""
+    """Checks one text against its instructions."""
 
     followed: list[str] = []
     broken: list[str] = []
@@ -65,7 +66,7 @@ def check_text(text: str, instructions: Iterable[Instruction]) -> Check:
             )
             continue
         try:
-            # an empty text follows "no commas", but it is no answer
+            # an empty text follows "no commas" but does not answer
             holds = bool(text.strip()) and rule(text, one.given)
         except ParameterError as error:
             unknown.append(f"{one.id} ({error})")
@@ -74,7 +75,7 @@ def check_text(text: str, instructions: Iterable[Instruction]) -> Check:
     if broken:
         return Check(Verdict.FAIL, f"broken: {', '.join(broken)}")
     if unknown:
-        return Check(Verdict.UNVERIFIED, f"not known: {', '.join(unknown)}")
+        return Check(Verdict.UNVERIFIED, f"unknown: {', '.join(unknown)}")
     if not followed:
         return Check(Verdict.NOT_APPLICABLE, "no instructions")
     return Check(Verdict.PASS, f"followed: {', '.join(followed)}")

@@ -2,8 +2,8 @@
 
 `verifier`    checks a text against the gold answer
 `extract`     finds the final answer: in `boxes`, behind a marker, or stated (`statement`)
-`sentence`    reads a last sentence that marks no answer, with the gold answer in hand
-`plain`       makes Unicode and LaTeX spellings one
+`sentence`    looks for the gold answer in an unmarked last sentence
+`plain`       normalises Unicode and LaTeX spellings
 `compare`     compares two plain answers, form by form: `forms`, `notation`, `quantity`, `parts`,
-              `regions`, and formulas, which `formula` reads and `values` works out
+              `regions`, and formulas, which `formula` parses and `values` evaluates
 """

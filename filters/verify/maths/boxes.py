@@ -1,4 +1,4 @@
-r"""The contents of `\boxed{…}`: the last box, and the boxes that it makes a list with.
+r"""The contents of `\boxed{…}`: the last box, joined with earlier boxes of the same list.
 
 so \boxed{11}, no: \boxed{12}  ->  12
 \boxed{2} and \boxed{3}        ->  2, 3
@@ -13,12 +13,12 @@ MOST_BOXES = 20
 BRACE = re.compile(r"\\[{}]|[{}]")
 BOX = "\\boxed"
 BARE_BOX = re.compile(r"\\boxed\s*([^\s{}$\\]+)")
-# what may stand between two boxes of one list
+# text that may occur between two boxes of one list
 JOINT = re.compile(
     r"(?:[\s$,;&]|\\[()\[\],;]|\\q?quad|\\text\{\s*(?:and|or),?\s*\}|\b(?:and|or)\b)*"
     r"(?:([a-zA-Z])\s*=[\s$]*)?"
 )
-# two boxes of two answers: "and the width is", "(b)", "Case 2:"
+# text between boxes of separate answers: "and the width is", "(b)", "Case 2:"
 CASES = re.compile(
     r"^[\s$,]*(?:and|or)\b[^.\n]*$|(?:(?<!\w)\(?[b-zB-Z2-9]\)|\b[Cc]ase\b)[^.\n]{0,90}$"
 )
@@ -26,12 +26,12 @@ FIRST_NAME = re.compile(r"(?<![a-zA-Z])([a-zA-Z])\s*=[\s$]*$")
 
 
 def boxed(text: str) -> str | None:
-    """The content of the last box and of those that it makes a list with; None if it is open."""
+    """The content of the last box, or of the list that it ends; None if the box is not closed."""
     return boxes(text)[0]
 
 
 def boxes(text: str) -> tuple[str | None, int, int]:
-    """The last box, or the list that it ends, with its start and its end."""
+    """The last box, or the list that it ends, with its start and end positions."""
     at = text.rfind(BOX)
     content, last = box_at(text, at)
     if content is None:
@@ -55,7 +55,7 @@ def boxes(text: str) -> tuple[str | None, int, int]:
 
 
 def joined(found: list[str], names: list[str]) -> str:
-    """Several boxes as one list, with their names if all have one."""
+    """Several boxes as one list, with their names if every box has one."""
     if len(set(found)) == 1:
         return found[0]
     if len(names) == len(found) and all(names):
@@ -64,7 +64,7 @@ def joined(found: list[str], names: list[str]) -> str:
 
 
 def box_at(text: str, at: int) -> tuple[str | None, int]:
-    """The content and the end of the box at `at`; None if the box is open or too long."""
+    """The content and end of the box at `at`; None for a box that is too long or not closed."""
     start = text.find("{", at, at + 20)
     if start < 0 or text[at + len(BOX) : start].strip():
         bare = BARE_BOX.match(text, at, at + 100)

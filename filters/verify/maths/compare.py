@@ -1,8 +1,8 @@
-"""Whether two answers are the same.
+"""Decides whether two answers are the same.
 
-The forms of an answer are tried from the plainest on: the same text, a choice, a date, an amount,
-words (`forms`), named values, sets and lists (`parts`), and a formula (`values`). Answers that
-cannot be compared are unverified.
+Tries the forms of an answer from the simplest on: the same text, a choice, a date, an amount, words
+(`forms`), named values, sets and lists (`parts`), and a formula (`values`). Answers that cannot be
+compared are unverified.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ from synth.verdicts import Check, Verdict
 EXACT = Fraction(0)
 DEGREES, RADIANS = (("degrees", 1),), (("radians", 1),)
 DEEPEST = 15
-MOST_CHECKS = 500  # of parts
-MOST_ELEMENTS = 20  # of a list without an order, each of which is compared with each
-MOST_CHARS = 2_000  # of an answer that is worked out
+MOST_CHECKS = 500  # comparisons of parts
+MOST_ELEMENTS = 20  # of an unordered list, where each element is compared with each
+MOST_CHARS = 2_000  # of an answer that is evaluated
 WORD, LETTER = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{4,}"), re.compile(r"(?<![\\a-zA-Z])[a-z]")
 # "Total cost = 5", "A(1,2)"
 LABEL = re.compile(
@@ -57,9 +57,9 @@ QUALIFIER = re.compile(
 
 
 def compare(gold: str, given: str, tolerance: Fraction = EXACT, question: str = "") -> Check:
-    """The check of an answer against the gold one.
+    """Checks an answer against the gold one.
 
-    `tolerance` is for numbers; `question` says which units were asked for.
+    `tolerance` applies to numbers; `question` shows which units were asked for.
     """
     sides = (LABEL.sub("", plain(side)) for side in (gold, given))
     return Comparison(tolerance, question).check(*sides)
@@ -75,7 +75,7 @@ class Comparison:
         self.depth = 0
 
     def check(self, gold: str, given: str) -> Check:
-        """The check of two answers, or of two parts of them, that are plain."""
+        """Checks two plain answers, or two parts of them."""
         self.left -= 1
         self.depth += 1
         try:
@@ -88,7 +88,7 @@ class Comparison:
             self.depth -= 1
 
     def compare_plain(self, gold: str, given: str) -> Check:
-        """The plain forms first."""
+        """Compares the plain forms first."""
         if not gold or not given:
             return open_("an empty answer")
         if squeezed(gold) == squeezed(given):
@@ -101,14 +101,14 @@ class Comparison:
         if ours is not None and theirs is not None:
             return compare_quantities(ours, theirs, self.tolerance, self.question)
         if max(len(gold), len(given)) > MOST_CHARS or max(depth(gold), depth(given)) > DEEPEST:
-            return open_("brackets nested too deep, or too long to work out")
+            return open_("brackets nested too deeply, or an answer too long to evaluate")
         if found := compare_words(gold, given):
             return found
         gold, given = (QUALIFIER.sub("", side) or side for side in (gold, given))
         return self.compare_forms(both_signs(gold), both_signs(given))
 
     def compare_forms(self, gold: str, given: str) -> Check:
-        """Answers with an inner form."""
+        """Compares answers with an inner structure."""
         for form in (compare_based, self.compare_modular, compare_ratios, self.compare_named):
             if found := form(gold, given):
                 return found
@@ -125,17 +125,17 @@ class Comparison:
         return self.compare_formulas(gold, given)
 
     def compare_result(self, gold: str, given: str) -> Check:
-        """A calculation, "36 / 9 = 4", by its result if it is right; an equation is open."""
+        """Compares a correct calculation, "36 / 9 = 4", by its result; other equations are open."""
         results = []
         for side in (gold, given):
             *before, last = side.split("=")
             if letters_in(last) or not all(agree(part, last) for part in before):
-                return open_("an equation against another form")
+                return open_("an equation compared with another form")
             results.append(last.strip())
         return self.check(*results)
 
     def compare_modular(self, gold: str, given: str) -> Check | None:
-        r"""Remainders with their modulus: 1 \pmod 5."""
+        r"""Compares remainders with their modulus: 1 \pmod 5."""
         found = [
             MODULAR.fullmatch(side) if "pmod" in side or "(mod" in side else None
             for side in (gold, given)
@@ -151,7 +151,7 @@ class Comparison:
         return self.check(*(rf"({main}) \bmod {moduli[0]}" for main in mains))
 
     def compare_named(self, gold: str, given: str) -> Check | None:
-        """Values with names, x=1, y=2: by their names, or in the order of these."""
+        """Compares named values, x=1, y=2, by name, or with bare values in the names' order."""
         sides = named(gold), named(given)
         if not sides[0] and not sides[1]:
             return None
@@ -176,13 +176,13 @@ class Comparison:
         by_name = tuple(value for _, value in sorted(zip(names, values, strict=True)))
         found, as_written = ordered(by_name, "named"), ordered(values, "named")
         if found.verdict is not Verdict.PASS and as_written.verdict is Verdict.PASS:
-            return open_("the right values, if their order is that of the names")
+            return open_("the right values, if they are in the order of the names")
         return found
 
     def compare_both_named(
         self, gold: list[tuple[str, str]], given: list[tuple[str, str]]
     ) -> Check | None:
-        """Named values against named values."""
+        """Compares named values with named values."""
         sides = [sorted(side) for side in (gold, given)]
         names = [[name for name, _ in side] for side in sides]
         values = [[value for _, value in side] for side in sides]
@@ -208,9 +208,9 @@ class Comparison:
         )
 
     def compare_lists(self, gold: str, given: str) -> Check:
-        """Tuples, intervals, sets and lists: same brackets, same length, equal elements.
+        """Compares tuples, intervals, sets and lists: same brackets, same length, equal elements.
 
-        Elements in round or square brackets have an order; other lists may (`in_an_order`).
+        Order counts in round or square brackets, and in other lists if `in_an_order` says so.
         """
         brackets = brackets_of(gold), brackets_of(given)
         parts = elements(gold), elements(given)
@@ -226,10 +226,10 @@ class Comparison:
         if len(parts[0]) != len(parts[1]):
             one = min(parts, key=len)[0] if min(map(len, parts)) == 1 else ""
             if any(WORD.search(part) for part in (*parts[0], *parts[1])) or LETTER.search(one):
-                return open_("letters or words against a list")
+                return open_("letters or words compared with a list")
             pointed = [re.sub(r"(?<=\d),(?=\d)", ".", one) for one in (gold, given)]
             if any(re.search(r",\d{3}$", one) for one in (gold, given)) or agree(*pointed):
-                return open_("commas that may stand between digits")
+                return open_("commas that may separate digits")
             return Check(Verdict.FAIL, f"{len(parts[1])} values where {len(parts[0])} are right")
         if brackets[0] and brackets[1] and brackets[0] != brackets[1]:
             return Check(Verdict.FAIL, f"{brackets[1]} is not {brackets[0]}")
@@ -252,7 +252,7 @@ class Comparison:
         return Check(Verdict.PASS, "the same values")
 
     def all_of(self, pairs: Iterable[tuple[str, str]]) -> Check:
-        """A pass if all pairs pass, else the worst of their checks."""
+        """A pass if all pairs pass, else the worst check."""
         found = [self.check(*pair) for pair in pairs]
         for verdict in (Verdict.FAIL, Verdict.UNVERIFIED):
             for check in found:
@@ -261,7 +261,7 @@ class Comparison:
         return Check(Verdict.PASS, "the same values")
 
     def compare_formulas(self, gold: str, given: str) -> Check:
-        """Formulas by their values, and the units behind them."""
+        """Compares formulas by their values and units."""
         if ("[]" in (brackets_of(gold), brackets_of(given))) and gold[0] != given[0]:
             return open_("brackets on one side only")
         written = gold
@@ -298,7 +298,7 @@ class Comparison:
         return open_("neither shown equal nor different")
 
     def compare_constants(self, gold: str, *sides: Formula) -> Check:
-        """Two constants that differ: within the tolerance, or where the gold one is rounded."""
+        """Compares unequal constants: within the tolerance, or with a rounded gold answer."""
         apart, _ = distance(*(value_at(side, {}) for side in sides))
         if self.tolerance and apart <= float(self.tolerance) * abs(value_at(sides[0], {})):
             return Check(Verdict.PASS, "equal within the tolerance")

@@ -5,7 +5,7 @@ r"""Finds the final answer in a worked solution, if the solution marks or states
     \boxed{2} and \boxed{3}        ->  2, 3
     I don't know. 3+2              ->  None
 
-The answer is given as it is written; `plain` makes it comparable.
+Returns the answer as written; `plain` makes it comparable.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from filters.verify.maths.statement import (
 from synth.text.courtesies import ends
 
 TAGGED = re.compile(r"<answer>\s*([^<]{1,1000}?)\s*</answer>", re.IGNORECASE)
-# dashes and signs of mathematics in Unicode, but for "therefore"
+# dashes and mathematical signs in Unicode, except "therefore"
 SIGNS = (
     r"\xa2-\xbf\u2010-\u2013\u2070-\u209f\u2200-\u2233\u2235-\u22ff\u2795-\u2797"
     r"\ufe63\uff0b\uff0d\uff5e"
 )
-# signs at the start of a line: quotes, bullets, headings and pictures
+# marks at the start of a line: quotes, bullets, headings and emoji
 MARKS = re.compile(
     rf"^(?:[#>*\u2022-]+\s+(?=[^\s\d])|[#>*\u2022]+\s+|[^\w\s!-/:-@\[-`{{-~\u2014\u2015{SIGNS}])+\s*"
 )
 LAYOUT = re.compile(r"^(?:[\s$*&]|\\[)\],;:! ]|\\q?quad)+")
 LAYOUT_END = re.compile(r"(?:[\s$*&]|\\[(\[,;:! ]|\\q?quad|\\displaystyle)+$")
-# a sign, a digit, a letter or a command that stands at a box and makes another value of it
+# a sign, digit, letter or command next to a box that changes its value
 GLUED_BEFORE = re.compile(
     rf"(?:[-+/^_<>{SIGNS}~{{}}(\[|%`!\d]|(?<![a-zA-Z])[a-zA-Z]"
     r"|\\(?!therefore|implies|(?:Long|long)?[rR]ightarrow|to\b)[a-zA-Z]+)$"
@@ -82,26 +82,26 @@ LEAD = re.compile(r"\b(?:so|therefore|thus|hence|and),?$", re.IGNORECASE)
 CHECKED = re.compile(
     r"\W*(?:(?:to |we can |let's )?(?:check|verif)|have an? |good luck|happy )", re.IGNORECASE
 )
-# an answer ends here; unlike a sentence, it may stand before a small letter
+# the end of an answer; unlike a sentence's, a lower-case letter may follow
 ANSWER_END = re.compile(r"(?<![\w.])([\w.]*)\.(?:\s|$)|[\u3002!](?:\s|$)")
-# "Jan. 5" is not "Jan", nor "St. Louis" the same as "St. Paul"
+# so that "Jan. 5" is not cut to "Jan", nor "St. Louis" to "St"
 ABBREVIATED = frozenset({
     "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec",
     "a.m", "p.m", "st", "mt", "mr", "mrs", "dr", "prof", "sq", "cu", "approx",
 })  # fmt: skip
 EMPHASIS = re.compile(r"(?<![\w*])\*([^*\n]{1,200})\*(?![\w*])")
-# beside a box
+# words before and after a box that limit the answer or continue the sentence
 LIMITS = words("than about approximately nearly almost roughly rule case example")
 FOLLOWS = words("because since as which where when after with from by so I hope")
 
 
 def final_answer(text: str, question: str = "") -> str | None:
-    """The answer that the text ends with, as written, or None where no answer is marked.
+    """The text's final answer, as written, or None if no answer is marked.
 
-    In this order: the last `\\boxed{…}`, with those that it is joined to; `<answer>…</answer>`; a
-    marker on the last line, or a heading above it; a last line that is nothing but a quantity
-    ("25", "x = 25 cm"); a last line that concludes ("Therefore …") or sets its one number in bold.
-    An open last box is not an answer, nor is a value that a line denies or compares with.
+    Looks in this order: the last `\\boxed{…}`, with the boxes joined to it; `<answer>…</answer>`; a
+    marker on the last line, or a heading above it; a last line that is only a quantity ("25", "x =
+    25 cm"); a last line that concludes ("Therefore …") or has its only number in bold. An unclosed
+    last box is not an answer, nor is a value that the line denies or compares.
     """
     if BOX in text:
         return clear_box(text, question)
@@ -116,7 +116,7 @@ def final_answer(text: str, question: str = "") -> str | None:
 
 
 def last_number(text: str) -> str | None:
-    """The last number of a text, whatever it stands for."""
+    """The last number of a text, whatever it means."""
     found = VALUE.findall(text[-LONGEST_ANSWER:])
     return found[-1].strip() if found else None
 
@@ -130,9 +130,9 @@ def reference_answer(reference: str) -> str:
 
 
 def clear_box(text: str, question: str) -> str | None:
-    """The boxed answer with its unit; None where the text around the box changes it.
+    """The boxed answer with its unit; None if the text around the box changes it.
 
-    `-x = \\boxed{5}`, `\\boxed{5}!`, "not \\boxed{5}" and "\\boxed{5}. Wait, 6." are no 5.
+    `-x = \\boxed{5}`, `\\boxed{5}!`, "not \\boxed{5}" and "\\boxed{5}. Wait, 6." do not count as 5.
     """
     answer, start, end = boxes(text)
     if answer is None:
@@ -160,8 +160,8 @@ def clear_box(text: str, question: str) -> str | None:
     if unit := re.match(r"\^\s*\{?\\circ\}?|\\?%|\u00b0|[A-Za-z][^.,;:!?()\n$]*", rest):
         answer = with_unit(answer, unit[0], question)
     amount = read_quantity(plain(answer)) if answer else None
-    said = marked(before, question) or (marked(lines[-1], question) if lines else None)
-    for other in (said, final_answer(rest, question)):
+    label = marked(before, question) or (marked(lines[-1], question) if lines else None)
+    for other in (label, final_answer(rest, question)):
         value = NAMED_BY_LETTER.sub("", plain(other or ""))
         stated_amount = read_quantity(value)
         if amount and stated_amount and amount.value != stated_amount.value:
@@ -170,7 +170,7 @@ def clear_box(text: str, question: str) -> str | None:
 
 
 def with_unit(answer: str, behind: str, question: str) -> str | None:
-    """An answer with the unit behind it, None where the words behind it may change it."""
+    """The answer with the unit after it; None if the words after it may change it."""
     first, *others = behind.split()
     if NO_UNIT.fullmatch(first.lower()):
         return None
@@ -184,7 +184,7 @@ def with_unit(answer: str, behind: str, question: str) -> str | None:
 
 
 def last_lines(text: str) -> list[str]:
-    """The last lines, without marks at their start, farewells, checks and empty lines."""
+    """The last lines, without leading marks, farewells, checks and empty lines."""
     end = text.rstrip()[-LONGEST_ANSWER - 1 :]
     end = end[: ends(end)[1]]
     end = re.sub(r"<<[^<>\n]{0,100}>>", "", end.rstrip())
@@ -197,7 +197,7 @@ def last_lines(text: str) -> list[str]:
 
 
 def marked(line: str, question: str = "") -> str | None:
-    """The answer behind a marker on the line."""
+    """The answer after a marker on the line."""
     bare = EMPHASIS.sub(r"\1", re.sub(r"\*\*|__", "", line)).strip()
     if found := LABEL.match(bare):
         return tidy(found[1], question)
@@ -205,12 +205,12 @@ def marked(line: str, question: str = "") -> str | None:
     of = re.search(r"value of ([^.:]{1,60}?) (?:is|would|=)", found[0]) if found else None
     if of and not of_the_question(f"{of[1]} =", "", question):
         return None
-    # "Some say the answer is 12." states none
+    # "Some say the answer is 12." does not state an answer
     return tidy(found[1], question) if found and leads(bare[: found.start()]) else None
 
 
 def tidy(rest: str, question: str = "") -> str | None:
-    """The answer in the text behind a marker; None where the text takes it back."""
+    """The answer in the text after a marker; None if the text retracts it."""
     answer = first_sentence(rest.strip())
     behind = rest[len(answer) :]
     numbers = VALUE.findall(behind)
@@ -229,7 +229,7 @@ def tidy(rest: str, question: str = "") -> str | None:
 
 
 def leads(before: str) -> bool:
-    """Whether a sentence begins behind this part of a line, but for "So" and its like."""
+    """Whether a sentence begins after this part of a line, ignoring a final "So" or the like."""
     before = LEAD.sub("", before.rstrip()).rstrip(" *_\"'([$")
     if re.search(r"^\W*(?:yes|no)\W*$|\b(?:says?|said|thinks?|thought|claims?)\b", before.lower()):
         return False  # "Yes, the answer is no."
@@ -237,7 +237,7 @@ def leads(before: str) -> bool:
 
 
 def first_sentence(text: str) -> str:
-    """The text up to its first full stop that does not shorten a word."""
+    """The text up to its first full stop that does not end an abbreviation."""
     for end in ANSWER_END.finditer(text):
         if end.group(1) is None or end.group(1).lower() not in ABBREVIATED:
             return text[: end.end(1) if end.group(1) is not None else end.start()].strip()

@@ -1,6 +1,6 @@
-"""Answers that are no formulas: choices, dates, words, numbers in a base, ratios.
+"""Compares answers that are not formulas: choices, dates, words, numbers in a base, ratios.
 
-Each comparison returns None where the answers have another form.
+Each comparison returns None if the answers have another form.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from synth.text.numbers import DAYS, NUMBER_WORDS
 from synth.verdicts import Check, Verdict
 
 CHOICE = re.compile(r"\(?([A-Ja-j])(?:[).:]{0,2}|[).:]{1,2}\s(\S.*))")
-# only these exclude each other by their meaning; for other words it depends on what was asked:
-# "car" may do for "automobile", and a list of labels is not known here
+# Only these words always exclude each other. Other words may be synonyms ("car", "automobile"), and
+# the possible labels are unknown here.
 OPPOSITES = (
     frozenset({"yes", "no"}),
     frozenset({"true", "false"}),
@@ -26,7 +26,7 @@ OPPOSITES = (
     frozenset(DAYS),
 )
 WORDS = re.compile(r"[^\W\d_]{2,}(?:[\s'-]+[^\W\d_]+)*")
-# two words in a row, which no formula has
+# two words in a row, which do not occur in formulas
 PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}(?:'s)?\s+(?!\\)[a-zA-Z]{2,}")
 BASED = re.compile(r"\(?([\dA-F]+)\)?(?:_\s*\{?\s*(\w+)\s*\}?| \(?base (\w+)\)?)")
 RATIO = re.compile(r"\d+(?:\.\d+)?(?:\s*:\s*\d+(?:\.\d+)?)+")
@@ -38,14 +38,14 @@ def open_(why: str) -> Check:
 
 
 def decided(same: bool | None, how: str) -> Check:
-    """The check of a comparison that may be open."""
+    """A pass or fail, or an open check for None."""
     if same is None:
         return open_("neither shown equal nor different")
     return Check(Verdict.PASS if same else Verdict.FAIL, f"compared {how}")
 
 
 def compare_choices(gold: str, given: str, question: str) -> Check | tuple[str, str] | None:
-    """Choices by their letters; or the values to compare, where one side gives no letter."""
+    """Compares choices by letter; returns the values to compare if one side gives no letter."""
     found = CHOICE.fullmatch(gold), CHOICE.fullmatch(given)
     for one in found:
         if one and one[2] and re.match(r"(?:or|and|but|nor|not|is|isn't)\b", one[2]):
@@ -63,7 +63,7 @@ def compare_choices(gold: str, given: str, question: str) -> Check | tuple[str, 
         if own and not own[2] and side.isupper() and not re.search(r"[A-Za-z]", other):
             value = option(own[1], question)
             if not value:
-                return open_("a choice against a value")
+                return open_("a choice compared with a value")
             pair = value, other
             return pair if side is gold else pair[::-1]
     for own, side in zip(found, (given, gold), strict=True):
@@ -79,9 +79,11 @@ def option(letter: str, question: str) -> str:
 
 
 def compare_spelled(gold: str, given: str) -> Check | None:
-    """Dates and times by what they say, and other notations in digits by their spelling."""
+    """Compares dates and times by meaning, and other digit notations by spelling."""
     written = notation(gold) or notation(given)
-    ratios = RATIO.fullmatch(gold) and RATIO.fullmatch(given)  # beside 2:5, 4:10 is no time
+    ratios = RATIO.fullmatch(gold) and RATIO.fullmatch(
+        given
+    )  # compared with 2:5, 4:10 is not a time
     if written is None or (ratios and not (notation(gold) and notation(given))):
         return None
     meanings = meaning(gold), meaning(given)
@@ -93,7 +95,7 @@ def compare_spelled(gold: str, given: str) -> Check | None:
 
 
 def compare_words(gold: str, given: str) -> Check | None:
-    """Words; None where either is more than words."""
+    """Compares words; None if either answer has more than words."""
     words = gold.lower(), given.lower()
     spelled = [str(NUMBER_WORDS.get(one, one)) for one in words]
     if spelled != list(words) and all(map(str.isdecimal, spelled)):
@@ -114,7 +116,7 @@ def compare_words(gold: str, given: str) -> Check | None:
 
 
 def compare_based(gold: str, given: str) -> Check | None:
-    """Numbers in a base, by their digits and the base."""
+    """Compares numbers in a base by their digits and the base."""
     found = based(gold), based(given)
     if not found[0] and not found[1]:
         return None
@@ -153,14 +155,14 @@ def based(text: str) -> tuple[str, int] | None:
 
 
 def compare_ratios(gold: str, given: str) -> Check | None:
-    """Ratios, term by term and but for a factor."""
+    """Compares ratios term by term, up to a common factor."""
     if ":" not in gold + given:
         return None
     ratios = bool(RATIO.fullmatch(gold)), bool(RATIO.fullmatch(given))
     if not any(ratios):
         return None
     if not all(ratios):
-        return open_("a ratio against another form")
+        return open_("a ratio compared with another form")
     terms = [[Fraction(term) for term in side.split(":")] for side in (gold, given)]
     if len(terms[0]) != len(terms[1]):
         return Check(Verdict.FAIL, "a ratio of other length")

@@ -1,7 +1,7 @@
-r"""Reads formulas, in LaTeX or as they are typed: `2\sqrt{2}`, `2*sqrt(2)`.
+r"""Parses formulas, in LaTeX or plain text: `2\sqrt{2}`, `2*sqrt(2)`.
 
-Spellings with two meanings (`a/2b`, `\log x`) are read in both. Model text is never
-executed, and what the grammar does not know is unreadable.
+Ambiguous spellings (`a/2b`, `\log x`) are read both ways. Model text is never executed, and text
+outside the grammar raises `UnreadableError`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BETWEEN = ("\\cdot", "\\times", "\\ast", "\\div", "\\bmod", "\\rfloor", "\\rceil
 
 
 class Reading(NamedTuple):
-    """How to read what is written in one way and meant in two."""
+    """How to read ambiguous spellings."""
 
     tight: bool = False  # a/2b is a/(2b)
     log: str = "log10"
@@ -51,7 +51,7 @@ class Parser:
 
     def __init__(self, text: str, reading: Reading) -> None:
         if len(text) > MOST_CHARS:
-            raise UnreadableError("a formula that is too long")
+            raise UnreadableError("the formula is too long")
         text = MIXED.sub(_mixed, text.replace("**", "^"))
         text = re.sub(r"\\[dtc]?frac\s*\{d\}\s*\{d\s*([a-z])\}", r"\\derivative \1 ", text)
         if "\\int" in text:
@@ -83,7 +83,7 @@ class Parser:
         return self.tokens[self.at][1]
 
     def take(self, *wanted: str) -> str:
-        """The next token; an error where another one is wanted."""
+        """Takes the next token; raises `UnreadableError` if it is not one of `wanted`."""
         token = self.next
         if (wanted and token not in wanted) or (not wanted and not token):
             raise UnreadableError(f"no formula at {token!r}")
@@ -91,7 +91,7 @@ class Parser:
         return token
 
     def takes(self, *wanted: str) -> bool:
-        """Whether the next token is one of these; it is taken then."""
+        """Takes the next token if it is one of these; returns whether it was."""
         found = self.next in wanted
         self.at += found
         return found
@@ -100,7 +100,7 @@ class Parser:
         """Terms with + and - between them."""
         self.depth += 1
         if self.depth > DEEPEST:
-            raise UnreadableError("brackets nested too deep")
+            raise UnreadableError("brackets nested too deeply")
         left = self.product()
         while self.next in ("+", "-"):
             left = call(self.take(), left, self.product())
@@ -108,7 +108,7 @@ class Parser:
         return left
 
     def product(self) -> Work:
-        """Factors with signs between them, or with none."""
+        """Factors with or without signs between them."""
         left = self.signed()
         while True:
             if self.takes("*", "\\cdot", "\\times", "\\ast"):
@@ -125,7 +125,7 @@ class Parser:
                 return left
 
     def divisor(self, before: str) -> Work:
-        """The divisor behind /: 1/2x is half of x, but a/2b may mean a/(2b)."""
+        """The divisor after /: 1/2x is half of x, but a/2b may mean a/(2b)."""
         start = self.at
         work = self.signed()
         plain = before == "number" and self.at == start + 1 and self.tokens[start][0] == "number"
@@ -136,15 +136,15 @@ class Parser:
         return work
 
     def begins_factor(self) -> bool:
-        """Whether a factor follows without a sign; a number behind a number or a letter is none."""
+        """Whether a factor follows without a sign. Rejects a number after a number or letter."""
         before, _ = self.tokens[self.at - 1]
         if self.kind == "number" and before in ("number", "word"):
-            raise UnreadableError("a number behind a number or a letter")  # 1 2, 3 R 2
+            raise UnreadableError("a number directly after a number or a letter")  # 1 2, 3 R 2
         signs = self.next in ("(", "[", "{")
         return signs or (self.kind in ("number", "command", "word") and self.next not in BETWEEN)
 
     def signed(self) -> Work:
-        """A factor that may have signs in front."""
+        """A factor, perhaps with signs before it."""
         minus = False
         while self.next in ("+", "-"):
             minus ^= self.take() == "-"
@@ -152,7 +152,7 @@ class Parser:
         return call("neg", work) if minus else work
 
     def power(self) -> Work:
-        """A factor with what is raised or hung behind it."""
+        """A factor with the exponents, factorials and degree signs after it."""
         work = self.atom()
         while True:
             if self.takes("!"):
@@ -165,10 +165,10 @@ class Parser:
                 return work
 
     def exponent(self) -> Work:
-        """The exponent behind ^; powers of powers are evaluated from above."""
+        """The exponent after ^; nested powers are evaluated from the top."""
         self.depth += 1
         if self.depth > DEEPEST:
-            raise UnreadableError("powers nested too deep")
+            raise UnreadableError("powers nested too deeply")
         if self.takes("-"):
             return call("neg", self.exponent())
         work = self.atom()
@@ -182,7 +182,7 @@ class Parser:
         return call(AROUND[opening], work) if opening in AROUND else work
 
     def argument(self) -> Work:
-        r"""The argument of a command: a group, or one sign, as the 1 and the 2 of \frac12."""
+        r"""The argument of a command: a group, or one character, such as 1 and 2 in \frac12."""
         if self.kind in ("number", "word") and len(self.next) > 1:
             self.tokens[self.at : self.at + 1] = [(self.kind, one) for one in self.next]
         return self.atom()
@@ -207,7 +207,7 @@ class Parser:
         raise UnreadableError(f"no formula at {token!r}")
 
     def command(self, name: str) -> Work:
-        """A command of LaTeX."""
+        """A LaTeX command."""
         if name in ("frac", "dfrac", "tfrac", "cfrac"):
             return call("/", self.argument(), self.argument())
         if name in ("binom", "dbinom", "tbinom"):
@@ -236,7 +236,7 @@ class Parser:
         raise UnreadableError(f"\\{name} is not read here")
 
     def factors(self) -> Work:
-        """The factors that a function without brackets takes in, up to the next function."""
+        """The argument of a function without brackets: all factors up to the next function."""
         work = self.signed()
         while self.begins_factor() and self.next.lstrip("\\") not in NAMES:
             work = call("*", work, self.power())
@@ -267,7 +267,7 @@ class Parser:
         return work if raised is None else call("^", work, raised)
 
     def word(self) -> Work:
-        """Letters side by side; a longer word is one symbol, and may be none at all."""
+        """Adjacent letters; a longer word counts as one symbol, or perhaps not as a formula."""
         if self.next in PREPOSITIONS:
             raise UnreadableError("words")
         if len(self.next) == 2:
@@ -279,14 +279,14 @@ class Parser:
             if any(kind == "number" for kind, _ in beside):
                 raise UnreadableError("a word beside a number")
         if name in ("f", "g", "P") and self.next == "(":
-            raise UnreadableError("a function that is not known")
+            raise UnreadableError("an unknown function")
         if self.next != "_" and name in ("e", "i"):
             self.complex |= name == "i"
             return call(name)
         return self.symbol(name)
 
     def symbol(self, name: str) -> Work:
-        """A variable with what hangs below and behind it."""
+        """A variable with its subscript and primes."""
         if self.takes("_"):
             name += "_"
             if not self.takes("{"):
@@ -322,5 +322,5 @@ def _mixed(found: re.Match[str]) -> str:
 
 
 def read(text: str, reading: Reading = READINGS[0]) -> Formula:
-    """The formula that the whole text is; UnreadableError where it is none."""
+    """Parses the whole text as one formula. Raises `UnreadableError` if that fails."""
     return Parser(text, reading).read()

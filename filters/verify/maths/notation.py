@@ -1,10 +1,10 @@
-"""Answers that are written in digits and are no numbers: dates, times, versions, phone numbers.
+"""Digit notations that are not numbers: dates, times, versions, phone numbers.
 
     1789-07-14    July 14, 1789    14/07/1789    12:30    5 p.m.    1.2.3    10-15    555-1234
 
-Algebra would subtract, divide or multiply their parts. A date that names its month or stands in
-ISO order, and a time, say what they mean in every spelling. The rest has many spellings, and its
-parts may stand in another order: the same spelling passes, anything else is open.
+Algebra would subtract, divide or multiply their parts. Times, dates in ISO order, and dates that
+name the month are compared by meaning. Other notations are ambiguous: the same spelling passes, and
+any other spelling is open.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from synth.text.numbers import DAYS, MONTH, MONTHS
 
-# 10-15 is a range, but 10-15+x, 2^{10-15} and 10 - 15, with blanks, are to be worked out
+# 10-15 is a range, but 10-15+x, 2^{10-15} and 10 - 15 (with spaces) are formulas
 ALONE = r"(?<!\S)(?<![-+*/^=<>] ){}(?!\S)(?! ?[-+*/^=<>\\])"
 PART = r"[$\u20ac\u00a3]?\d+(?:[.,]\d+)*"
 NOTATIONS = {
@@ -27,7 +27,7 @@ NOTATIONS = {
             rf"\b{MONTH}\b[.,]?[ -]*(?:the )?\d",
             rf"(?<![\d.])\d+(?:st|nd|rd|th)?[ -]*(?:day )?(?:of )?{MONTH}\b",
         ),
-        "a time": (  # two digits behind the colon: 3:4 is a ratio, and 12:30 may be one
+        "a time": (  # two digits after the colon: 3:4 is a ratio, and 12:30 may be one
             r"(?<![\w.:])\d\d?:[0-5]\d(?::[0-5]\d)?(?![\d:])",
             r"(?<![\w.])\d\d? ?[ap]\.?m\b(?!\^)",
         ),
@@ -56,7 +56,7 @@ class Meaning(NamedTuple):
 
 
 def notation(answer: str) -> str | None:
-    """The notation that a plain answer is or contains; None for none of these."""
+    """The notation that a plain answer is or contains, or None."""
     low = answer.lower()
     return next(
         (name for name, signs in NOTATIONS.items() if any(sign.search(low) for sign in signs)), None
@@ -64,7 +64,7 @@ def notation(answer: str) -> str | None:
 
 
 def meaning(answer: str) -> Meaning | None:
-    """The date or time that the whole answer is, if it can be read in one way."""
+    """The whole answer as a date or time; None if it is not one or is ambiguous."""
     low = answer.lower().strip(" .")
     if found := ISO.fullmatch(low):
         year, month, day = map(int, found.groups())

@@ -1,4 +1,4 @@
-"""The parts of an answer: brackets, the elements of a list, names, letters."""
+"""Splits an answer into parts: brackets, list elements, names, letters."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ALL = re.compile(
 
 
 def named(text: str) -> list[tuple[str, str]]:
-    """Names and values of "x=1, y=2", "(x,y)=(1,2)" or "n=1, 2, 3"; none of anything else."""
+    """Names and values in "x=1, y=2", "(x,y)=(1,2)" or "n=1, 2, 3"; [] for other forms."""
     if found := NAMED_TUPLE.fullmatch(text):
         names, values = found[1].split(","), elements(f"({found[2]})")
         return (
@@ -51,7 +51,7 @@ def named(text: str) -> list[tuple[str, str]]:
 
 
 def letters_of(question: str) -> set[str]:
-    """The letters that stand alone in a question, but for "a" and "i"."""
+    """The single letters in a question, except "a" and "i"."""
     return set(re.findall(r"(?<![\\a-zA-Z'])(?<!\d )[b-hj-z](?![a-zA-Z'])", question))
 
 
@@ -62,7 +62,7 @@ def other_letter(name: str, question: str) -> bool:
 
 
 def in_an_order(gold: str, given: str, question: str) -> bool:
-    """Whether the order of a list counts: the question names one, or what each part stands for."""
+    """Whether the order of a list counts: the question gives an order, or names each part."""
     last = [question, *sentences(question)][-1]
     if ORDER.search(question) or BLANKS.fullmatch(gold) or BLANKS.fullmatch(given):
         return True
@@ -74,7 +74,7 @@ def in_an_order(gold: str, given: str, question: str) -> bool:
 
 
 def agree(one: str, other: str) -> bool:
-    """Whether two formulas can be read and have the same value."""
+    """Whether both formulas can be parsed and have the same value."""
     try:
         return same_value(read(one), read(other)) is True
     except UnreadableError:
@@ -82,7 +82,7 @@ def agree(one: str, other: str) -> bool:
 
 
 def letters_in(value: str) -> bool:
-    """Whether a value has variables."""
+    """Whether a value contains variables."""
     try:
         return bool(read(value).symbols)
     except UnreadableError:
@@ -90,7 +90,7 @@ def letters_in(value: str) -> bool:
 
 
 def both_signs(text: str) -> str:
-    r"""A list with a\pm b written out."""
+    r"""Writes out a\pm b as a list of two values."""
     sign = re.compile(r"\\pm(?![a-z])")
     if not sign.search(text):
         return text
@@ -104,7 +104,7 @@ def both_signs(text: str) -> str:
 
 
 def brackets_of(text: str) -> str:
-    """The pair of brackets around the whole, as "[)", or "" ("(0,1) \\cup (2,3)" has none)."""
+    """The brackets around the whole text, such as "[)"; "" for "(0,1) \\cup (2,3)"."""
     text = text.replace("\\{", "{").replace("\\}", "}")
     if len(text) < 3 or text[0] not in OPENING or text[-1] not in CLOSING:
         return ""
@@ -137,7 +137,7 @@ def elements(text: str) -> list[str]:
 
 
 def depth(text: str) -> int:
-    """How deep brackets are nested."""
+    """The nesting depth of brackets."""
     level = deepest = 0
     for char in text:
         level += (char in OPENING) - (char in CLOSING)
@@ -146,7 +146,7 @@ def depth(text: str) -> int:
 
 
 def squeezed(text: str) -> str:
-    """Without blanks, but for those between two digits or two letters; "1, 200" is no 1,200."""
+    """Removes spaces, except between two digits or letters; "1, 200" does not become 1,200."""
     text = " ".join(text.split())
     return re.sub(r"(?<![a-zA-Z0-9])(?<!\d,) | (?![a-zA-Z0-9])", "", text)
 

@@ -1,8 +1,8 @@
-r"""Answers made comparable: Unicode and LaTeX ways of writing the same thing become one.
+r"""Normalises answers, so that Unicode and LaTeX spellings of the same value are equal.
 
     $\left(1,2\right)$ -> (1,2)    −５ -> -5    3½ -> 3 1/2    \text{12 cm} -> 12 cm
 
-No value changes: NFKC by itself would make 102 of 10² and 31/2 of 3½.
+Values stay the same. NFKC alone would turn 10² into 102 and 3½ into 31/2.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ SIGNS = {
     "\u2205": "\\emptyset ", "\u211d": "\\mathbb{R} ", "\u00b0": " degrees ", "\u2044": "/",
     "\u2248": "\\approx ", "\u221a": "\\sqrt ", "\u00b1": "\\pm ", "\u2236": ":",
 }  # fmt: skip
-# between two digits it is neither nothing nor a blank, and stays
+# kept between two digits, where neither nothing nor a space would be right
 INVISIBLE = re.compile(
     "(?<!\\d)[\u200b\u2060\ufeff\u200e\u200f]+|[\u200b\u2060\ufeff\u200e\u200f]+(?!\\d)"
 )
 SUBSCRIPT = re.compile("(?<![a-zA-Z])[\u2080-\u2089]+")
 LETTER = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]")
 SIGN = re.compile("|".join(map(re.escape, SIGNS)))
-SAME = [  # ways of LaTeX to write the same
+SAME = [  # LaTeX spellings and their plain form
     (re.compile(pattern), form)
     for pattern, form in (
         (
@@ -80,7 +80,7 @@ SPELLED = re.compile(
 
 
 def plain(answer: str) -> str:
-    """The answer in NFKC with ASCII signs, without the LaTeX that only sets type."""
+    """The answer in NFKC with ASCII signs, without LaTeX that only changes its look."""
     text = SUPERSCRIPT.sub(lambda found: "^" + found.group().translate(SUPERSCRIPTS), answer)
     text = VULGAR.sub(_spell_fraction, text)
     text = SUBSCRIPT.sub(lambda found: "_" + unicodedata.normalize("NFKC", found[0]), text)
@@ -109,9 +109,9 @@ def plain(answer: str) -> str:
 
 
 def spelled(found: re.Match[str]) -> str:
-    """A number in words as digits; the words where they are no number, as in "five six"."""
+    """A number in words as digits; other words, such as "five six", unchanged."""
     total = group = 0
-    least, scale = 1_000, 10**9  # what may come next is smaller: "twenty five", no "five twenty"
+    least, scale = 1_000, 10**9  # the next must be smaller: "twenty five", not "five twenty"
     last = ""
     for word in re.findall(r"[a-z]+", found[0].lower()):
         size = LARGE.get(word, 0)
@@ -133,7 +133,7 @@ def spelled(found: re.Match[str]) -> str:
 
 
 def unwrap(text: str) -> str:
-    """Without the marks of mathematics or emphasis around the whole."""
+    """Removes maths delimiters or emphasis around the whole text."""
     for opening, closing in WRAPPERS:
         inner = text[len(opening) : len(text) - len(closing)]
         long_enough = len(text) > len(opening) + len(closing)
@@ -145,7 +145,7 @@ def unwrap(text: str) -> str:
 
 
 def matrix(body: str) -> str:
-    """A matrix as lists in a list; a column as one list."""
+    """A matrix as a list of lists; a column as one list."""
     rows = [[cell.strip() for cell in row.split("&")] for row in body.split("\\\\") if row.strip()]
     if all(len(row) == 1 for row in rows):
         return f"({', '.join(row[0] for row in rows)})"

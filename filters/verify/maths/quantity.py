@@ -1,12 +1,13 @@
-"""Numbers with what may stand around them, compared exactly.
+"""Compares numbers exactly, with their units, currencies and scales.
 
-The rules, which a test holds:
-- thousands separators, currency signs, number scales ("3 million") and exponents are read;
-- units that both name must measure the same thing and are converted: 100 cm is 1 m, not 100 m;
-- a unit that only the answer names must be asked for: the question names it, or what it measures;
-- a percent sign on one side only leaves it open, unless percent were asked: 50% may be 50 or 0.5;
-- values are fractions: 0.5 is 1/2, but 0.333 is 1/3 only within a tolerance that the recipe gives,
-  and an exact value that rounds to a gold decimal is open.
+The rules, each covered by a test:
+- thousands separators, currency signs, number scales ("3 million") and exponents are parsed;
+- if both sides have units, these must measure the same thing: 100 cm is 1 m, not 100 m;
+- if only the answer has a unit, the question must name it or what it measures;
+- a percent sign on one side only is open (50% may be 50 or 0.5), unless the question asks for
+  percent;
+- values are fractions: 0.5 is 1/2, but 0.333 is 1/3 only within the recipe's tolerance, and an
+  exact value that rounds to a gold decimal is open.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ IN_ALL = {"left", "remaining", "total", "altogether", "all", "the"}
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """The unit of a number: its dimensions and size if we know it, else its name."""
+    """The unit of a number: its dimensions and size if known, else its name."""
 
     name: str = ""
     dimensions: tuple[tuple[str, int], ...] = ()
@@ -124,17 +125,17 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """An exact value, and what it counts."""
+    """An exact value and its unit."""
 
     value: Fraction
     unit: Unit = Unit()
     percent: bool = False
-    places: int | None = None  # behind the point, where it is written as a decimal
-    vague: bool = False  # the unit counts where it is asked for: 5m may be a formula
+    places: int | None = None  # decimal places, if written as a decimal
+    vague: bool = False  # the unit counts only if asked for, since 5m may be a formula
 
 
 def read_quantity(text: str) -> Quantity | None:
-    """The quantity that the whole text is, or None where it is anything else."""
+    """Parses the whole text as a quantity; None if it is not one."""
     if len(text) > MOST_DIGITS or "..." in text:
         return None
     flat = FRACTION.sub(lambda found: f" {found[1] or found[2]}/{found[3] or found[4]} ", text)
@@ -198,12 +199,12 @@ def bare(number: str | None) -> str:
 
 
 def factor(name: str) -> tuple[str, int, Fraction] | None:
-    """The unit of this name, in the singular or not."""
+    """The unit of this name, singular or plural."""
     return UNITS.get(name) or (UNITS.get(name[:-1]) if len(name) > 3 and name[-1] == "s" else None)
 
 
 def read_unit(text: str, currency: str = "") -> Unit | None:
-    """The unit that a text is, or None; nothing is the currency."""
+    """Parses a text as a unit, or None; an empty text gives the currency."""
     name = text.strip().rstrip(".")
     name = name if name == "M" else name.lower()
     for pattern, form in SPOKEN:
@@ -214,7 +215,7 @@ def read_unit(text: str, currency: str = "") -> Unit | None:
     powers: Counter[str] = Counter()
     size = Fraction(1)
     factors = set()
-    for place, side in enumerate(name.split("/")):  # "days in a week" has no inches
+    for place, side in enumerate(name.split("/")):  # the "in" of "days in a week" is not inches
         for nth, one in enumerate(side.split()):
             found = FACTOR.fullmatch(one)
             known = factor(found[1]) if found and not (one == "in" and nth) else None
@@ -267,19 +268,19 @@ def named_in(question: str) -> set[tuple[str, int, Fraction]]:
 
 
 def doubt(gold: Unit, given: Unit, question: str) -> str:
-    """Why the same number may be another amount in these units, "" where it is the same."""
+    """Why the same number may be a different amount in these units, or ""."""
     if gold == given or given == Unit():
         return ""
     if gold != Unit():
         ours, theirs = set(gold.name.split()), set(given.name.split())
         added = Unit(" ".join(theirs - ours))
         same = theirs < ours or (ours < theirs and asked_for(added, question))
-        return "" if same else "the same number, other units"
+        return "" if same else "the same number with other units"
     return "" if asked_for(given, question) else "a unit that the question does not name"
 
 
 def asked_for(unit: Unit, question: str) -> bool:
-    """Whether a question asks for a unit: it names it, or what is measured or sold."""
+    """Whether a question asks for a unit: it names the unit, or what is measured or sold."""
     asked, named = question.lower(), named_in(question)
     if len(re.findall(r"[^\W\d_]+", asked)) < 2:  # "Question 12."
         return "/" not in unit.name
@@ -307,11 +308,11 @@ def compare_quantities(
 ) -> Check:
     """Whether both are the same amount, by the rules above.
 
-    `tolerance` is the largest difference that does not count, as a share of the gold value.
+    `tolerance` is the largest accepted difference, as a share of the gold value.
     """
     if gold.percent != given.percent:
         if _near(gold.value, given.value, tolerance) and PERCENT.search(question):
-            return Check(Verdict.PASS, "percent were asked")
+            return Check(Verdict.PASS, "the question asks for percent")
         readings = [given.value, given.value / 100, given.value * 100]
         near = any(_near(gold.value, one, tolerance) for one in readings)
         verdict = Verdict.UNVERIFIED if near else Verdict.FAIL
@@ -343,7 +344,7 @@ def compare_quantities(
 
 
 def rounds(gold: Quantity, given: Quantity) -> bool:
-    """Whether the given value is the finer one, and the gold decimal is what it rounds to."""
+    """Whether the given value is more precise and rounds to the gold decimal."""
     if not gold.places or (given.places is not None and given.places <= gold.places):
         return False
     return abs(gold.value - given.value) * 2 <= Fraction(1, 10**gold.places)

@@ -1,10 +1,10 @@
-r"""Sets of real numbers, in whatever way they are written, and equations.
+r"""Compares sets of real numbers, in any notation, and equations.
 
     [0,1)  and  0 \le x < 1                          are the same
     (-\infty,2)\cup(2,\infty)  and  \mathbb{R}\setminus\{2\}    are the same
     3x+6y-4=0  and  y=-\frac{1}{2}x+\frac{2}{3}      have the same solutions
 
-Two sets are compared where they can differ: at each end that either names, beside it and far out.
+Two sets are compared at the points where they can differ: at each endpoint, beside it and far out.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ MOST_CHARS = 500
 
 
 class Region(NamedTuple):
-    """A set of real numbers: what it holds, the ends it names, and whether those are all."""
+    """A set of real numbers: a membership test, its endpoints, and whether these are all."""
 
     holds: Callable[[Value], bool]
     ends: tuple[Value, ...] = ()
@@ -63,7 +63,7 @@ def is_region(text: str) -> bool:
 
 
 def same_region(gold: str, given: str) -> bool | None:
-    """Whether both are the same set; None where that is open. UnreadableError if one is no set."""
+    """Whether both are the same set; None if unknown. Raises `UnreadableError` for a non-set."""
     sides = region(gold), region(given)
     letters = sides[0].letters, sides[1].letters
     if max(map(len, letters)) > 1:
@@ -79,7 +79,7 @@ def same_region(gold: str, given: str) -> bool | None:
 
 
 def region(text: str) -> Region:
-    """The set that a text writes."""
+    """Parses a text as a set."""
     text = MEMBER.sub("", text).strip()
     if found := BUILDER.match(text):
         text = found[1].strip()
@@ -100,7 +100,7 @@ def region(text: str) -> Region:
     if text == "\\emptyset" or (inner and not inner[1].strip()):
         return Region(lambda _: False)
     if not inner:
-        raise UnreadableError("no set of numbers")
+        raise UnreadableError("not a set of numbers")
     members = tuple(constant(part) for part in inner[1].split(","))
     return Region(lambda at: any(order(at, one) == 0 for one in members), members)
 
@@ -126,7 +126,7 @@ def interval(opening: str, low: str, high: str, closing: str) -> Region:
 
 
 def relation(text: str) -> Region:
-    """The numbers for which a chain of relations holds: -2 < x <= 2."""
+    """The numbers that satisfy a chain of relations: -2 < x <= 2."""
     signs = [LATEX.get(found, found) for found in SIGN.findall(text)]
     sides = [read(side) for side in SIGN.split(text)]
     letters = frozenset().union(*(side.symbols for side in sides))
@@ -144,7 +144,7 @@ def relation(text: str) -> Region:
 
 
 def same_equation(gold: str, given: str) -> bool | None:
-    """Whether two equations have the same solutions; None where that is open."""
+    """Whether two equations have the same solutions; None if unknown."""
     if gold.count("=") != 1 or given.count("=") != 1:
         raise UnreadableError("no equation")
     one, other = (difference(*map(read, text.split("="))) for text in (gold, given))
@@ -157,7 +157,7 @@ def same_equation(gold: str, given: str) -> bool | None:
 
 
 def difference(left: Formula, right: Formula) -> Formula:
-    """An equation as the formula that it makes zero."""
+    """The formula left - right, which is zero where the equation holds."""
     return Formula(
         lambda env: left.work(env) + -right.work(env),
         left.symbols | right.symbols,
@@ -167,7 +167,7 @@ def difference(left: Formula, right: Formula) -> Formula:
 
 
 def ratio(one: Formula, other: Formula) -> Value | None:
-    """The factor between two formulas, if it is the same at all points."""
+    """The constant factor between two formulas, if there is one."""
     grid = points(one.symbols | other.symbols)
     values = [[ROUGH.convert(value_at(side, point)) for side in (one, other)] for point in grid]
     if not all(ROUGH.isfinite(value) and value != 0 for pair in values for value in pair):
@@ -178,7 +178,7 @@ def ratio(one: Formula, other: Formula) -> Value | None:
 
 
 def zero_where(one: Formula, other: Formula) -> bool | None:
-    """Whether `other` is zero where `one` is; shown where `one` is linear in a letter."""
+    """Whether `other` is zero wherever `one` is; None unless `one` is linear in some letter."""
     for letter in sorted(one.symbols):
         found = []
         for point in points(one.symbols):
@@ -199,7 +199,9 @@ def zero_where(one: Formula, other: Formula) -> bool | None:
             except (ValueError, ZeroDivisionError):
                 continue
             rest = ROUGH.convert(value_at(other, point | {letter: root}))
-            positive = abs(ROUGH.im(root)) < 1e-40 and ROUGH.re(root) > 0  # others may be left out
+            positive = (
+                abs(ROUGH.im(root)) < 1e-40 and ROUGH.re(root) > 0
+            )  # other roots may be left out
             if positive and ROUGH.isfinite(rest) and abs(rest) > 1e-9:
                 return False
             found.append(linear and abs(rest) < 1e-40)
@@ -212,18 +214,18 @@ def constant(text: str) -> Value:
     """The value of a formula without letters."""
     formula = read(text)
     if formula.symbols or formula.doubts:
-        raise UnreadableError("an end that is no number")
+        raise UnreadableError("an end that is not a number")
     return real(value_at(formula, {}))
 
 
 def real(value: Value) -> Value:
-    """A value as a real number, NaN where it is none."""
+    """The value as a real number; NaN if it is not real."""
     value = ROUGH.convert(value)
     return (ROUGH.nan if value.imag else value.real) if isinstance(value, ROUGH.mpc) else value
 
 
 def order(one: Value, other: Value) -> int:
-    """-1, 0 or 1, as `one` is smaller, the same but for rounding, or larger."""
+    """-1, 0 or 1: `one` is smaller, equal up to rounding, or larger."""
     apart, _ = distance(one, other)
     if one == other or apart <= 1e-40 * min(abs(one), abs(other)):
         return 0

@@ -1,4 +1,4 @@
-r"""Answers that nothing marks: the whole text, or what its one sentence says.
+r"""Finds unmarked answers: the whole text, or its last sentence, is compared with the gold answer.
 
     "Paris."                                 for Paris   pass
     "The capital of France is Paris."        for Paris   pass
@@ -6,9 +6,9 @@ r"""Answers that nothing marks: the whole text, or what its one sentence says.
     "The capital of Italy is Paris."         for Paris   undecided: the question names no Italy
 
 A wrong pass is the worst error, so a sentence counts only if it adds nothing but the answer to the
-question: every other word of it is one of the question's, or too common to say anything. Whatever
-else leaves a doubt is undecided too: a second sentence, a negation, an alternative, a comparison,
-a calculation that is wrong or of other numbers. A word is never wrong: it may be said differently.
+question: its other words must be in the question or be very common. Any other doubt leaves it
+undecided: a second sentence, a negation, an alternative, a comparison, or a calculation that is
+wrong or uses other numbers. A word never fails, since a synonym may be right.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from filters.verify.maths.statement import COMMON, CONCLUDES, COUNTING, DENIED, 
 from synth.text.sentences import sentences
 from synth.verdicts import Check, Verdict, quoted
 
-MOST_CHARS = 400  # of a text that is one sentence, and of its gold answer
-MOST_WORDS = 4  # of a name
-MOST_ADDED = 2  # words behind a result that the prompt has not: a unit
+MOST_CHARS = 400  # of the sentence and of its gold answer
+MOST_WORDS = 4  # in a name
+MOST_ADDED = 2  # words after a result that are not in the prompt, such as a unit
 PROMPT_CHARS = 20_000
 POLAR = ("yes", "no")
 MARKS = re.compile(r"\*\*|__|[`\"\u201c\u201d]")
@@ -38,16 +38,16 @@ DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+|/\d+)?"
 CALCULATION = re.compile(r"[-+*/\u00d7\u00f7x].*=\s*$")
 
 
-DOUBTS = words("than also")  # what takes an answer back, beside what denies it
+DOUBTS = words("than also")  # besides the words that deny an answer
 PLACES = ("where", "when", "who")
 BEFORE = ("is", "are", "was", "were", "called", "=")
 PREPOSITIONS = ("in", "on", "at", "by", "from", "to")
 
 
 def whole_text(gold: str, text: str) -> Check | None:
-    """A pass where the text is the gold answer and nothing else, else None.
+    """A pass if the text is exactly the gold answer, else None.
 
-    Case counts in formulas and short words: Co is not CO.
+    Case matters in formulas and short words: Co is not CO.
     """
     if len(gold) > LONGEST_ANSWER or len(text) > len(gold) + MOST_CHARS:
         return None
@@ -60,9 +60,9 @@ def whole_text(gold: str, text: str) -> Check | None:
 
 
 def last_sentence(gold: str, text: str, prompt: str, tolerance: Fraction) -> Check | None:
-    """The check of a gold word, name or number by the last sentence; None where it leaves a doubt.
+    """Checks a gold word, name or number against the last sentence; None if in doubt.
 
-    The text is one sentence, or its last one concludes ("So …").
+    The text must be one sentence, or its last sentence must conclude ("So …").
     """
     end = MARKS.sub("", text.strip()[-2 * MOST_CHARS :]).replace("\u2019", "'")
     found = sentences(end)
@@ -75,40 +75,42 @@ def last_sentence(gold: str, text: str, prompt: str, tolerance: Fraction) -> Che
         return None
     if "\n" in found[-1]:
         return None
-    said = re.sub(r"\\(?:times|cdot)\b", "*", bare(INLINE.sub(r"\1", found[-1])))
-    said = re.sub(r"\b(it|that|he|she)'s\b", r"\1 is", said, flags=re.IGNORECASE)
+    sentence = re.sub(r"\\(?:times|cdot)\b", "*", bare(INLINE.sub(r"\1", found[-1])))
+    sentence = re.sub(r"\b(it|that|he|she)'s\b", r"\1 is", sentence, flags=re.IGNORECASE)
     gold, prompt = bare(gold), prompt[:PROMPT_CHARS]
     question = next((one for one in reversed(sentences(prompt)) if one.endswith("?")), prompt)
-    doubts = words(said) & (DENIED | DOUBTS)
-    if "=" in said:  # "4 + 3 = 7 more than Tom" repeats the question
+    doubts = words(sentence) & (DENIED | DOUBTS)
+    if "=" in sentence:  # "4 + 3 = 7 more than Tom" repeats the question
         doubts -= words(question)
-    if "~" in found[-1] or ODD.search(said) or doubts:
+    if "~" in found[-1] or ODD.search(sentence) or doubts:
         return None
-    if "=" in said:
-        check = by_result(gold, said, text[-MOST_CHARS * 10 :], question, prompt, tolerance)
+    if "=" in sentence:
+        check = by_result(gold, sentence, text[-MOST_CHARS * 10 :], question, prompt, tolerance)
     elif WORDS.fullmatch(gold) and len(gold.split()) <= MOST_WORDS and gold.lower() not in POLAR:
-        check = by_word(gold, said, question)
+        check = by_word(gold, sentence, question)
     else:
         return None
-    return check and Check(check.verdict, quoted(gold, said, f"the last sentence: {check.note}"))
+    return check and Check(
+        check.verdict, quoted(gold, sentence, f"the last sentence: {check.note}")
+    )
 
 
-def by_word(gold: str, said: str, question: str) -> Check | None:
-    """A pass where the sentence opens or ends with the word and else repeats the question."""
+def by_word(gold: str, sentence: str, question: str) -> Check | None:
+    """A pass if the sentence starts or ends with the word and otherwise repeats the question."""
     name = rf"(?<![\w'-])(?:{re.escape(gold)})(?![\w'-])"
     flags = re.IGNORECASE if case_is_free(gold) else re.NOFLAG
     article = r"(?:(?:the|an?)\s+)?"
-    if len(found := re.findall(name, said, flags)) != 1:
+    if len(found := re.findall(name, sentence, flags)) != 1:
         return None
-    if gold[0].isupper() and found[0][0].islower():  # "May" is no "may"
+    if gold[0].isupper() and found[0][0].islower():  # "May" is not "may"
         return None
-    rest = re.sub(name, " ", said, flags=flags)
+    rest = re.sub(name, " ", sentence, flags=flags)
     if "/" in rest or not words(rest) <= words(question) | COMMON:
         return None
-    if re.match(rf"{article}{name}", said, flags):
+    if re.match(rf"{article}{name}", sentence, flags):
         return Check(Verdict.PASS, "it names the word")
     behind = r"(?:\s+[\w-]+)?"  # "the Pacific Ocean", where an ocean was asked
-    at_end = re.search(rf"([\w=]+)\s+(?:(?:the|an?|that|this)\s+)?{name}{behind}$", said, flags)
+    at_end = re.search(rf"([\w=]+)\s+(?:(?:the|an?|that|this)\s+)?{name}{behind}$", sentence, flags)
     before = at_end[1].lower() if at_end else ""
     asked = question.lower()
     fits = before in PREPOSITIONS and (before in words(asked) or asked.startswith(PLACES))
@@ -116,16 +118,16 @@ def by_word(gold: str, said: str, question: str) -> Check | None:
 
 
 def by_result(
-    gold: str, said: str, text: str, question: str, prompt: str, tolerance: Fraction
+    gold: str, sentence: str, text: str, question: str, prompt: str, tolerance: Fraction
 ) -> Check | None:
-    """A pass or fail by the result that the sentence calculates: "7 + 5 = 12 apples".
+    """A pass or fail by the result of the sentence's calculation: "7 + 5 = 12 apples".
 
-    It counts if all calculations are right and it starts from known numbers.
+    The result counts if all calculations are right and start from known numbers.
     """
-    result = re.search(rf"=\s*(-?[$\u20ac\u00a3]?{DIGITS}%?)(?![\w.,/]*\d)", said)
-    if notation(said) or said.count("=") > 1 or result is None:
+    result = re.search(rf"=\s*(-?[$\u20ac\u00a3]?{DIGITS}%?)(?![\w.,/]*\d)", sentence)
+    if notation(sentence) or sentence.count("=") > 1 or result is None:
         return None
-    given, before, behind = result[1], said[: result.start(1)], said[result.end(1) :]
+    given, before, behind = result[1], sentence[: result.start(1)], sentence[result.end(1) :]
     if behind.startswith(","):  # "12 + 8 = 20, which is what he had"
         return None
     amounts = read_quantity(gold), read_quantity(given)
@@ -139,7 +141,7 @@ def by_result(
         return None
     check = compare_quantities(amounts[0], amounts[1], tolerance, prompt)
     known = of_question | numbers_in(text.replace(",", "").rpartition(before.replace(",", ""))[0])
-    if check.verdict is Verdict.FAIL:  # a check or an example may stand behind the answer
+    if check.verdict is Verdict.FAIL:  # the calculation may be a check or an example
         return None if digits(gold) in known else check
     if len(words(behind) - words(prompt) - COUNTING) > MOST_ADDED:
         return None
@@ -147,12 +149,12 @@ def by_result(
 
 
 def bare(text: str) -> str:
-    """The text as `plain` has it, without quotation marks, emphasis and the stop at its end."""
+    """The text after `plain`, without quotation marks, emphasis and a final full stop."""
     return re.sub(r"(?<=[^\W\d])!$", "", plain(text).strip('*_`"\u201c\u201d')).rstrip(".,;: ")
 
 
 def case_is_free(gold: str) -> bool:
-    """Whether small and capital letters mean the same in this answer."""
+    """Whether case does not matter in this answer."""
     return gold.lower() == "no" or (len(gold) > 2 and not re.search(r"[\d\\^=+*/<>]", gold))
 
 
@@ -162,6 +164,6 @@ def digits(number: str) -> str:
 
 
 def numbers_in(text: str) -> set[str]:
-    """The numbers of a text, as `digits` has them."""
+    """The numbers of a text, each as `digits` returns it."""
     found = [digits(one) for one in re.findall(DIGITS, text)]
     return {part for one in found for part in (one, *one.split("/"))}

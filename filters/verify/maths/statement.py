@@ -1,4 +1,4 @@
-"""The value that a sentence states, if it states exactly one and nothing that changes it.
+"""Reads the value that a sentence states, if it states exactly one and does not qualify it.
 
 "Therefore Tom has 5 apples left."   ->  5 apples
 "Tom has at least 5 apples."         ->  None
@@ -32,13 +32,13 @@ VALUE = re.compile(
 )
 INLINE = re.compile(r"\$([^$\s](?:[^$]{0,200}[^$\s])?)\$(?!\d)|\\\((.{1,200}?)\\\)")
 EMPHASISED = re.compile(rf"\*\*([^*\n]{{1,200}})\*\*|{INLINE.pattern}")
-# a word or a sign that compares; "isn't" is one
+# a comparison sign or a word; "isn't" is one word
 TERM = re.compile(
     r"[^\W\d_]+(?:'t|'s)?|[<>~\u2260\u2264\u2265\u2248]|!=|=/=|\\(?:neq?|leq?|geq?|approx)\b"
 )
 STEM = re.compile(r"(?<=\w{4})(?:ing|ed|es|e)$|(?<=\w{3})s$")
 SAYS = re.compile(r"\b(?:is|are|was|were|be|equals?)\b|:(?=\s)|=")
-# what leads to the number of a conclusion: "the sum is 5", "a profit of $5", "x = 5", "So 5."
+# the words before a conclusion's number: "the sum is 5", "a profit of $5", "x = 5", "So 5."
 LEADS_TO = re.compile(
     r"(?:^|\b(?:is|are|was|were|equals?|(?:will|would|must) be)|[:=]|\ban? [a-z]+ of)\s*"
     r"(?:(?:exactly|just|only|therefore|thus|then|equal to) )?$"
@@ -49,7 +49,7 @@ PARTS = ("multiple", "factor", "divisor", "third", "quarter", "half", "root", "p
 
 
 def words(text: str) -> frozenset[str]:
-    """The stems of a text's words; "n't" is "not", and a sign of comparison is "than"."""
+    """The stems of a text's words; "n't" becomes "not", and comparison signs become "than"."""
     found = set()
     for word in set(TERM.findall(text.lower())):
         if word.endswith("n't"):
@@ -61,15 +61,15 @@ def words(text: str) -> frozenset[str]:
 
 
 WRONG = words("wrong incorrect false")
-# an answer behind which one of these stands is taken back
+# words after an answer that retract it
 TAKEN_BACK = words("no not wait but however actually or instead rather sorry wrong")
-# a sentence with one of these denies its number, or gives it under a condition
+# words that deny the sentence's number or make it conditional
 DENIED = TAKEN_BACK | words(
     "never neither nor none nobody nothing few hardly cannot without except either if unless maybe"
     " perhaps possibly might could incorrect too exclude reject discard ignore impossible false"
     " assume suppose let try doubt mistake correction"
 )
-# a sentence with one of these says something else of its number, unless the question has it too
+# words that qualify the sentence's number, unless the question has them too
 COMPARED = words(
     "about approximately around roughly nearly almost least most than less more fewer between over"
     " under above below exceed divisible twice double triple times close"
@@ -82,7 +82,7 @@ COMMON = words(
     "the a an is are was were be been it that this these so therefore thus hence in total"
     " altogether together combined across on at of to for by as called written answer"
 )
-"""What a sentence may hold beside the words of its question."""
+"""Words that a sentence may have besides those of its question."""
 COUNTING = COMMON | words(
     "there has have had equals we you he she they his her their will number amount"
 )
@@ -90,7 +90,7 @@ CONCLUDING = COUNTING | words(
     "can must gets needs takes makes left only just exactly"
     " now all still when then conclusion value result solution solutions final overall sum"
 )
-# what stands between the words of a question, where it is long enough to be its formula
+# text between the words of a question that is long enough to be its formula
 FORMULA = re.compile(r"(?<![A-Za-z])(?:(?![A-Za-z]{2})[\w\s+\-*/^=().]){5,200}")
 LAST_QUESTION = re.compile(r"[^.?!\n]{1,400}\?")
 NAMES_BEGIN = re.compile(
@@ -99,7 +99,7 @@ NAMES_BEGIN = re.compile(
 
 
 def of_the_question(before: str, value: str, question: str) -> bool:
-    """Whether a value may answer the question: what equals it is no other letter, 2x, -x or x^2."""
+    """Whether a value may answer the question: not the value of another letter, 2x, -x or x^2."""
     before = re.sub(
         r"\b(?:is|equals|(?:will|would|must) be)$", "=", before.replace("$", " ").strip()
     )
@@ -114,7 +114,7 @@ def of_the_question(before: str, value: str, question: str) -> bool:
 
 
 def derived(before: str, question: str) -> bool:
-    """Whether a number is that of a square, a root and the like that nobody asked for."""
+    """Whether a number is a square, a root or the like that the question does not ask for."""
     return any(found not in question.lower() for found in DERIVED.findall(before.lower()))
 
 
@@ -134,23 +134,27 @@ def stated(line: str, question: str) -> str | None:
         readable = read_quantity(plain(span)) is not None or not PROSE.search(plain(span))
         if readable and stated_value(rest, "", None) == "0":
             return span
-    said = CONCLUDES.sub("", bare)
-    label = {word for word in words(said.rpartition("=")[0]) if len(word) > 1}
-    if label and label <= CONCLUDING | words(question) and (result := worked_out(said)):
+    sentence = CONCLUDES.sub("", bare)
+    label = {word for word in words(sentence.rpartition("=")[0]) if len(word) > 1}
+    if label and label <= CONCLUDING | words(question) and (result := worked_out(sentence)):
         return result
-    concludes = said != bare
+    concludes = sentence != bare
     if spans and not concludes:
         return stated_value(unmarked(sentence), question, None)
-    if "=" in said and not concludes:
+    if "=" in sentence and not concludes:
         return None
     common = CONCLUDING if concludes else COUNTING
     asked = common | words([question, *LAST_QUESTION.findall(question)][-1])
-    if value := stated_value(said, question, asked, concludes) if question or concludes else None:
+    if (
+        value := stated_value(sentence, question, asked, concludes)
+        if question or concludes
+        else None
+    ):
         return value
-    # other words of the prompt may stand beside a number that is not one of it: "Tom sold 7"
-    if not concludes and len(words(said) - asked) > 1:
+    # the prompt's words may surround a number that is not in the prompt: "Tom sold 7"
+    if not concludes and len(words(sentence) - asked) > 1:
         return None
-    value = stated_value(said, question, asked | words(question))
+    value = stated_value(sentence, question, asked | words(question))
     new = value and {*map(bare_digits, VALUE.findall(value))}.isdisjoint(
         map(bare_digits, VALUE.findall(question))
     )
@@ -158,28 +162,28 @@ def stated(line: str, question: str) -> str | None:
 
 
 def unmarked(text: str) -> str:
-    """The text without the marks of bold type and of inline formulas."""
+    """The text without the marks of bold text and inline formulas."""
     return INLINE.sub(lambda found: found[1] or found[2], text.replace("**", ""))
 
 
 def stated_value(
-    said: str, question: str, vocabulary: frozenset[str] | None, concludes: bool = False
+    sentence: str, question: str, vocabulary: frozenset[str] | None, concludes: bool = False
 ) -> str | None:
     """The value that a sentence states.
 
-    None where the sentence denies it, or says something else of it than was asked: it has words
-    that are not of the `vocabulary` (None for any), and does not conclude "… is 5".
+    None if the sentence denies or qualifies the value: it has words outside `vocabulary` (None
+    allows any), and does not conclude with "… is 5".
     """
-    if words(said) & WRONG or re.search(r"\d!\W*$", said):  # a factorial, or the end
+    if words(sentence) & WRONG or re.search(r"\d!\W*$", sentence):  # a factorial, or the end
         return None
-    said = REMARK.sub("", said)
+    sentence = REMARK.sub("", sentence)
     for found in FORMULA.findall(question):
         if re.search(r"[=^]", found):
-            said = said.replace(found.strip(" ."), " ")
-    if not re.search(r"\d", said):  # "There are two horses."
-        said = SPELLED.sub(spelled, said)
-    spot = value_in(said.strip(" *"), question)
-    if spot is None or said.rstrip(" *").endswith("?"):
+            sentence = sentence.replace(found.strip(" ."), " ")
+    if not re.search(r"\d", sentence):  # "There are two horses."
+        sentence = SPELLED.sub(spelled, sentence)
+    spot = value_in(sentence.strip(" *"), question)
+    if spot is None or sentence.rstrip(" *").endswith("?"):
         return None
     before, value, behind = spot
     if not of_the_question(before, value, question):
@@ -206,37 +210,37 @@ def stated_value(
     return value.strip(" .")
 
 
-def value_in(said: str, question: str) -> tuple[str, str, str] | None:
-    """The value in a sentence, between what leads to it and what is behind it.
+def value_in(sentence: str, question: str) -> tuple[str, str, str] | None:
+    """(text before, value, text after) for the value in a sentence.
 
-    It is a list of names with their values, or a formula at the end, or the one number: the only
-    one, or the only one that the question has not.
+    The value is a list of named values, a formula at the end, the only number, or the only number
+    that is not in the question.
     """
     asked = {bare_digits(one) for one in VALUE.findall(question)}
-    listed = NAMES_BEGIN.search(said)
-    if listed and named(plain(said[listed.start() :])):
-        return said[: listed.start()], said[listed.start() :], ""
-    if "=" in said and re.search(r"\band\b|, ", said):
+    listed = NAMES_BEGIN.search(sentence)
+    if listed and named(plain(sentence[listed.start() :])):
+        return sentence[: listed.start()], sentence[listed.start() :], ""
+    if "=" in sentence and re.search(r"\band\b|, ", sentence):
         return None
-    start = max((found.end() for found in SAYS.finditer(said)), default=0)
-    before, end = said[:start], said[start:]
+    start = max((found.end() for found in SAYS.finditer(sentence)), default=0)
+    before, end = sentence[:start], sentence[start:]
     if re.search(r"\d", end) and not re.search(r"[A-Za-z]{2}", end):
         new = {bare_digits(one) for one in VALUE.findall(before)} - asked
         return None if new and not before.endswith("=") else (before, end, "")
-    start = said.rfind("=") + 1
-    values = list(VALUE.finditer(said, start))
+    start = sentence.rfind("=") + 1
+    values = list(VALUE.finditer(sentence, start))
     if len(values) > 1:
         values = [one for one in values if bare_digits(one[0]) not in asked]
-    if len(values) != 1 or re.search(r"[+*/^\u00d7\u00f7]", VALUE.sub("", said[start:])):
+    if len(values) != 1 or re.search(r"[+*/^\u00d7\u00f7]", VALUE.sub("", sentence[start:])):
         return None
-    before, behind = said[: values[0].start()], said[values[0].end() :]
+    before, behind = sentence[: values[0].start()], sentence[values[0].end() :]
     if re.search(r"[^\s(\"'$]$|[-+] $", before) or re.match(r"[^\s.,;:)\"']", behind):
         return None
     return before, values[0][0], behind
 
 
 def worked_out(text: str) -> str | None:
-    """The result of a calculation that is right, with words around it: "Total: 5 + 7 = 12 cm"."""
+    """The result of a correct calculation, perhaps with words: "Total: 5 + 7 = 12 cm"."""
     before, _, result = text.strip(" .*$").rpartition("=")
     amount = read_quantity(plain(result))
     if amount is None:

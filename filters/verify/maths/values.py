@@ -1,11 +1,11 @@
-r"""The values of formulas, and whether two formulas have the same value.
+r"""Evaluates formulas and decides whether two have the same value.
 
-    \frac{52!}{48!}  and  \frac{52!}{47!}    differ: both are worked out as fractions
-    2\sqrt{2}        and  \sqrt{8}           are the same: 60 digits agree, and 150 agree further
-    x^2+2x+1         and  (x+1)^2            are the same at each of six odd points
+    \frac{52!}{48!}  and  \frac{52!}{47!}    differ: both are evaluated as fractions
+    2\sqrt{2}        and  \sqrt{8}           are the same: they agree to 60 digits and to 150
+    x^2+2x+1         and  (x+1)^2            are the same at six unrelated points
 
-A value is exact while it is rational, and a difference counts as none only if it shrinks when more
-digits are worked out. The size of numbers and the steps are bounded.
+Rational values stay exact. Other values count as equal only if their difference shrinks with more
+digits. Number sizes and steps are bounded.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from typing import Any, NamedTuple
 
 import mpmath
 
-MOST_STEPS = 20_000  # of working out one formula at one point: some 0.2 s
+MOST_STEPS = 20_000  # to evaluate one formula at one point: about 0.2 s
 MOST_BITS = 30_000  # of an exact number: 2,000! has 19,000
 LARGEST_POWER = 10**7  # the magnitude of a number, in bits
 MOST_RENAMED = 3  # letters
 ROUGH, FINE = mpmath.MPContext(), mpmath.MPContext()
 ROUGH.dps, FINE.dps = 60, 150
 LOCK = Lock()  # mpmath changes the precision of a context while it works
-WHOLE = ("n", "k", "m", "N")  # stand for whole numbers: (-1)^n is \cos(n\pi)
+WHOLE = ("n", "k", "m", "N")  # treated as whole numbers: (-1)^n is \cos(n\pi)
 TRANSCENDENT = (
     "sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "asin", "acos", "atan", "ln",
     "exp", "log10",
@@ -39,20 +39,20 @@ Work = Callable[["Env"], Value]
 
 
 class UnreadableError(Exception):
-    """The formula cannot be read, or not be worked out within the bounds."""
+    """The formula cannot be parsed, or not evaluated within the bounds."""
 
 
 class Env:
-    """Where a formula is worked out: the digits, the point, and the steps that are left."""
+    """The state of an evaluation: the precision, the point, and the remaining steps."""
 
     def __init__(self, digits: Any, point: dict[str, Value]) -> None:
         self.digits = digits
         self.point = point
         self.left = MOST_STEPS
-        self.imaginary = False  # whether a value on the way was
+        self.imaginary = False  # whether an intermediate value was
 
     def inside(self, letter: str, value: Value, body: Work) -> Value:
-        """The body where the letter has this value."""
+        """The value of the body with the letter set to `value`."""
         outer, self.point = self.point, self.point | {letter: value}
         try:
             return body(self)
@@ -61,7 +61,7 @@ class Env:
 
 
 class Formula(NamedTuple):
-    """A formula that was read."""
+    """A parsed formula."""
 
     work: Work
     symbols: frozenset[str] = frozenset()
@@ -71,7 +71,7 @@ class Formula(NamedTuple):
 
 
 def call(name: str, *arguments: Work) -> Work:
-    """An operation on what its arguments are worked out to be."""
+    """An operation on the values of its arguments."""
     work = OPERATIONS.get(name)
     if work is None:
         raise UnreadableError(f"{name} is not read here")
@@ -79,7 +79,7 @@ def call(name: str, *arguments: Work) -> Work:
     def counted(env: Env) -> Value:
         env.left -= 1
         if env.left < 0:
-            raise UnreadableError("too long to work out")
+            raise UnreadableError("too long to evaluate")
         value = work(env, *(argument(env) for argument in arguments))
         if (
             isinstance(value, Fraction)
@@ -145,7 +145,7 @@ def _rounded(name: str, env: Env, value: Value) -> Value:
 
 OPERATIONS: dict[str, Callable[..., Value]] = {
     "+": lambda _, a, b: a + b,
-    "-": lambda _, a, b: a + -b,  # a fraction cannot take an mpf away, nor be divided by one
+    "-": lambda _, a, b: a + -b,  # a Fraction cannot subtract an mpf or be divided by one
     "*": lambda _, a, b: a * b,
     "/": lambda _, a, b: a * (1 / b),
     "neg": lambda _, a: -a,
@@ -184,9 +184,9 @@ def points(symbols: Iterable[str]) -> list[dict[str, Fraction]]:
 def value_at(
     formula: Formula, point: dict[str, Any], digits: Any = ROUGH, imaginary: bool = False
 ) -> Value:
-    """The value of a formula at a point, NaN where it has none; UnreadableError out of bounds.
+    """The value of a formula at a point; NaN if it has none. Raises `UnreadableError` over bounds.
 
-    Where nothing is said to be `imaginary`, a way over the root of a negative number has no value.
+    Without `imaginary`, a formula that takes the root of a negative number has no value.
     """
     env = Env(digits, point)
     try:
@@ -198,7 +198,7 @@ def value_at(
 
 
 def same_at(gold: Formula, given: Formula, point: dict[str, Fraction]) -> bool | None:
-    """Whether both have the same value at a point; None where one has none there."""
+    """Whether both have the same value at a point; None if one has no value there."""
     imaginary = gold.complex or given.complex
     one, other = (value_at(side, point, imaginary=imaginary) for side in (gold, given))
     if isinstance(one, Fraction) and isinstance(other, Fraction):
@@ -222,7 +222,7 @@ def distance(one: Value, other: Value, digits: Any = ROUGH) -> tuple[Value, Valu
 
 
 def same_value(gold: Formula, given: Formula) -> bool | None:
-    """Whether both have the same value wherever they are looked at; None where that is open."""
+    """Whether both have the same value at all tested points; None if unknown."""
     found = [same_at(gold, given, point) for point in points(gold.symbols | given.symbols)]
     if False in found:
         return None if renamed(gold, given) else False
@@ -230,7 +230,7 @@ def same_value(gold: Formula, given: Formula) -> bool | None:
 
 
 def renamed(gold: Formula, given: Formula) -> bool:
-    r"""Whether both are the same but for letters, as k\pi and n\pi; x_1 and x_2 are not."""
+    r"""Whether both are equal after renaming letters: k\pi and n\pi are, x_1 and x_2 are not."""
     ours, theirs = sorted(gold.symbols - given.symbols), sorted(given.symbols - gold.symbols)
     if not 0 < len(ours) == len(theirs) <= MOST_RENAMED:
         return False

@@ -1,6 +1,6 @@
 """`maths` compares the final answer of a solution with the reference answer.
 
-`extract` and `sentence` find the answer of a text, `compare` compares it. An answer that cannot be
+`extract` and `sentence` find a text's answer; `compare` compares it. An answer that cannot be
 compared is `unverified`, never `fail`.
 """
 
@@ -22,7 +22,7 @@ from synth.verdicts import Check, Verdict, quoted
 
 NO_ANSWER = "no final answer"
 RESTATED = re.compile(r"[\d\s.,]{1,40}(?:[-+*\u00d7x][\d\s.,]{1,40}){1,5}")
-# what is thought or hidden is no answer
+# reasoning and hidden text are not part of the answer
 THOUGHT = re.compile(
     r"<(think(?:ing)?|scratchpad|reasoning)>.*?(?:</\1>|\Z)|<!--.*?(?:-->|\Z)",
     re.DOTALL | re.IGNORECASE,
@@ -31,23 +31,23 @@ RUNS_ON = re.compile(r"^[ \t]*(?:Q|Question|User|Human|Assistant)\s*:", re.MULTI
 
 
 class Maths(Model):
-    """Checks the answer that a text ends with against `reference.answer`.
+    """Checks a text's final answer against `reference.answer`.
 
-    An answer counts where it is marked (boxed, behind `A:`, `####` or "the answer is", in bold),
-    alone on the last line, or in a last sentence that says nothing but the answer to the question;
-    a denied or compared value is not an answer, nor is a number that its surroundings change
-    (`2x =` in front, `million` behind). Formulas are compared by value, to 60 digits and more.
+    An answer counts if it is marked (boxed, in bold, or after `A:`, `####` or "the answer is"),
+    alone on the last line, or in a last sentence that only answers the question. A denied or
+    compared value does not count, nor does a number that the text around it changes (`2x =` before,
+    `million` after). Formulas are compared by value, to at least 60 digits.
 
-    1/3 is not 0.333 unless within `tolerance`, and 10 cm is not 10 m. A unit that the question asks
-    for may be left out; no other may be added. 50% against 50 stays open. So do words that differ,
-    and lists in another order where the question may mean one; yes against no fails.
+    1/3 equals 0.333 only within `tolerance`, and 10 cm is not 10 m. An answer may omit a unit that
+    the question asks for, but may not add another. These stay `unverified`: 50% compared with 50,
+    different words, and lists in another order if order may matter. Yes compared with no fails.
     """
 
     name: ClassVar[str] = "maths"
     extract: Literal["marked", "last_number"] = Field(
         "marked",
-        description="`last_number` takes the last number of a text that marks no answer: for weak "
-        "teachers, and weaker evidence, as the score's note says",
+        description="`last_number` uses the last number of a text without a marked answer; for "
+        "weak teachers, since it is weaker evidence, which the score's note says",
     )
     tolerance: float = Field(
         0.0,
@@ -58,7 +58,7 @@ class Maths(Model):
     )
 
     def check(self, batch: Batch) -> list[Check]:
-        """One check per row; the note says what was compared and how."""
+        """One check per row; the note says which answers were compared and how."""
 
         prompts: list[str] = last_user_turn(batch.table).to_pylist()
         return [
@@ -67,7 +67,7 @@ class Maths(Model):
         ]
 
     def check_text(self, text: str, reference: str | None, prompt: str) -> Check:
-        """The check of one text."""
+        """Checks one text."""
         found = check_text(text, reference, prompt, self.tolerance)
         if found.note != NO_ANSWER or self.extract == "marked" or "\\boxed" in text:
             return found
@@ -83,7 +83,7 @@ class Maths(Model):
 
 
 def check_text(text: str, reference: str | None, prompt: str, tolerance: float = 0.0) -> Check:
-    """The check of one text by the answer that it marks or says."""
+    """Checks one text by its marked answer or its last sentence."""
 
     if not reference or not reference.strip():
         return Check(Verdict.NOT_APPLICABLE, "no reference answer")
@@ -92,14 +92,14 @@ def check_text(text: str, reference: str | None, prompt: str, tolerance: float =
     if "\\boxed" not in text and (same := whole_text(gold, text)):
         return same
     if RUNS_ON.search(text, 1):
-        return Check(Verdict.UNVERIFIED, "it goes on with another question")
+        return Check(Verdict.UNVERIFIED, "the text continues with another question")
     allowed = Fraction(str(tolerance))
     given = final_answer(text, prompt)
     if given is None:
-        said = None if "\\boxed" in text else last_sentence(gold, text, prompt, allowed)
-        return said or Check(Verdict.UNVERIFIED, NO_ANSWER)
+        check = None if "\\boxed" in text else last_sentence(gold, text, prompt, allowed)
+        return check or Check(Verdict.UNVERIFIED, NO_ANSWER)
     if RESTATED.fullmatch(given) and "".join(given.split()) in "".join(prompt.split()):
-        return Check(Verdict.UNVERIFIED, "the question's calculation, not worked out")
+        return Check(Verdict.UNVERIFIED, "the answer only repeats the question's calculation")
     if max(len(gold), len(given)) > LONGEST_ANSWER:
         return Check(Verdict.UNVERIFIED, "an answer longer than 10 kB")
     found = compare(gold, given, allowed, prompt)

@@ -1,1 +1,1 @@
-"""Runs code that nobody has read, and tells what it did. README.md says what is not covered."""
+"""Runs untrusted code and reports what it did. README.md lists what the sandbox does not cover."""

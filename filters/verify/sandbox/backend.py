@@ -1,8 +1,10 @@
-"""Which walls this machine has, and how a zygote is started behind them.
+"""Detects the isolation backends of this machine and builds the command that starts a zygote.
 
-bubblewrap: namespaces of its own for files, processes, network and users, and Landlock too where
-the kernel has it. Landlock alone: from ABI 6 on (Linux 6.12), or from ABI 3 on for root, whose
-children get users of their own. There is no third way: a plain process is no sandbox.
+- bubblewrap: separate namespaces for files, processes, network and users, plus Landlock if the
+  kernel supports it.
+- Landlock alone: needs ABI 6 (Linux 6.12), or ABI 3 as root, where children run as separate users.
+
+There is no fallback: untrusted code never runs in a plain process.
 """
 
 from __future__ import annotations
@@ -35,10 +37,10 @@ ENVIRONMENT: Final = {
     "LC_ALL": "C.UTF-8",
     "MALLOC_ARENA_MAX": "1",  # else each thread reserves 64 MB of the limit
     "PATH": "/usr/bin:/bin",
-    "PYTHONHASHSEED": "0",  # the same answer, the same verdict
+    "PYTHONHASHSEED": "0",  # the same answer always gets the same verdict
 }
-FLAGS: Final = ("-s", "-S", "-P")  # no site-packages, nothing from the working directory
-USERS: Final = range(61184, 65520)  # systemd's for services' own users: no account has one of them
+FLAGS: Final = ("-s", "-S", "-P")  # no site-packages, no imports from the working directory
+USERS: Final = range(61184, 65520)  # systemd's DynamicUser range: no account uses these ids
 SYSTEM_FILES: Final = (
     "/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo", "/dev/urandom",
 )  # fmt: skip
@@ -47,13 +49,13 @@ COMMAND_FOLDERS: Final = (
 )  # fmt: skip
 HOW_TO = (
     "install bubblewrap (`apt-get install bubblewrap`, `dnf install bubblewrap`) and let users "
-    "make namespaces, or use Linux 6.12 or newer, which has Landlock ABI 6; without a sandbox no "
-    "model-written code is run: leave `code` out of `verify`"
+    "make namespaces, or use Linux 6.12 or newer, which has Landlock ABI 6; model-written code "
+    "never runs without a sandbox, so otherwise leave `code` out of `verify`"
 )
 
 
 class NoSandboxError(SynthError):
-    """This machine has no walls that hold; the message says what is missing, and what to do."""
+    """No sandbox backend works on this machine; the message says why and what to install."""
 
 
 class Backend(StrEnum):
@@ -65,16 +67,16 @@ class Backend(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What may be read inside: nothing else is there, or can be opened."""
+    """The files a sandboxed process can read; everything else is absent or cannot be opened."""
 
     read: tuple[str, ...]
     list_only: tuple[str, ...]
-    """Folders whose names may be listed (to find a module) without reading all that is in them."""
+    """Folders that can be listed, to find a module, although not all their files can be read."""
     execute: tuple[str, ...]
 
 
 def missing(backend: Backend) -> str | None:
-    """Why this backend cannot work here, or None. The canaries have the last word."""
+    """Why this backend cannot work here, or None. The canaries then test it for real."""
     if sys.platform != "linux" or os.uname().machine not in MACHINES:
         return f"no seccomp filter for {sys.platform} on {os.uname().machine}"
 
@@ -90,7 +92,7 @@ _turns = itertools.count(os.getpid())
 
 
 def own_user() -> int | None:
-    """The first of two users that are nobody else's, where this process can become them."""
+    """The first of two unused user ids; None if this process cannot switch to them."""
     if not _may_change_user():
         return None
     return USERS[2 * next(_turns) % len(USERS)]
@@ -116,7 +118,7 @@ def library() -> tuple[str, ...]:
 
 @cache
 def reach(command: str | None) -> Reach:
-    """What a program needs to read: Python's standard library, or what `command` may lie in."""
+    """The paths a program needs: Python's standard library, or the system folders for `command`."""
     base = library()[0]
     modules = [
         entry.path
@@ -144,7 +146,7 @@ def _shared_libraries() -> Iterator[Path]:
 
 
 def rules(inside: Reach) -> list[tuple[str, int]]:
-    """The paths with their rights, as Landlock takes them."""
+    """(path, access rights) pairs for the Landlock ruleset."""
 
     found = dict.fromkeys(inside.read, kernel.READ_FILE | kernel.READ_DIR)
     found |= dict.fromkeys(inside.list_only, kernel.READ_DIR)
@@ -155,7 +157,7 @@ def rules(inside: Reach) -> list[tuple[str, int]]:
 
 
 def command_line(backend: Backend, control: int, command: str | None) -> list[str]:
-    """What starts a zygote that is asked through the socket `control`."""
+    """The command that starts a zygote, which takes requests from the socket `control`."""
 
     inside = reach(command)
     user = own_user()
@@ -175,7 +177,7 @@ def command_line(backend: Backend, control: int, command: str | None) -> list[st
 
 
 def _bubblewrap(inside: Reach, python: str, *, root: bool) -> list[str]:
-    """Its arguments: an empty file system with what may be read, and every namespace new."""
+    """bubblewrap's arguments: new namespaces, and a file system that holds only readable paths."""
     arguments = [
         shutil.which("bwrap") or "bwrap",
         "--unshare-ipc",
@@ -184,7 +186,7 @@ def _bubblewrap(inside: Reach, python: str, *, root: bool) -> list[str]:
         "--unshare-uts",
     ]
     arguments += ["--cap-drop", "ALL"]
-    if root:  # the zygote changes the user of its children, and ends them
+    if root:  # the zygote needs these to change its children's user and to kill them
         for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_KILL"):
             arguments += ["--cap-add", capability]
     else:
@@ -193,7 +195,7 @@ def _bubblewrap(inside: Reach, python: str, *, root: bool) -> list[str]:
     folders = [path for path in inside.read if not path.startswith(f"{base}/")]
     bound = [base, *folders, python, *(str(ROOT / one) for one in OURS)]
     for parent in sorted({str(parent) for path in bound for parent in Path(path).parents}):
-        arguments += ["--perms", "0755", "--dir", parent]  # by default root's alone
+        arguments += ["--perms", "0755", "--dir", parent]  # the default lets only root enter
     for path in bound:
         arguments += ["--ro-bind-try", path, path]
     for hidden in ("site-packages", "dist-packages"):
@@ -203,5 +205,5 @@ def _bubblewrap(inside: Reach, python: str, *, root: bool) -> list[str]:
 
 
 def refusal(reasons: Sequence[str]) -> NoSandboxError:
-    """The error where no backend holds."""
+    """The error to raise when no backend works."""
     return NoSandboxError(f"no sandbox for model-written code: {'; '.join(reasons)}. {HOW_TO}")

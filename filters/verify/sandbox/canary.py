@@ -1,7 +1,7 @@
-"""Attacks that must fail before a sandbox is trusted with anything. They harm nothing if they win.
+"""Harmless attacks that every new sandbox must block before it runs any untrusted code.
 
-Each is one line of a program that runs behind the walls; it prints the names of those that came
-through, and that it got to the end.
+One sandboxed program tries each attack, prints the names of those that succeed, and then prints an
+end marker.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ print({ended!r})
 
 
 class BreachError(Exception):
-    """An attack came through. Says which."""
+    """An attack succeeded; the message names it."""
 
 
 def prove(lane: Lane) -> None:
-    """The walls hold. BreachError or SandboxFault where they do not."""
+    """Checks that the lane blocks every attack. Raises `BreachError` or `SandboxFault` if not."""
     with tempfile.TemporaryDirectory(prefix="synth-canary-") as folder:
         Path(folder).chmod(0o777)
         secret = Path(folder) / "secret"
@@ -70,26 +70,26 @@ def prove(lane: Lane) -> None:
         output = run_program(lane, program, "", BUDGET, role="script")
     came_through = output.text.splitlines()
     if output.problem or came_through[-1:] != [ENDED]:
-        raise SandboxFault(f"the canaries do not run: {output.problem or output.text!r}")
+        raise SandboxFault(f"the canary program did not finish: {output.problem or output.text!r}")
     if came_through[:-1]:
         raise BreachError(f"a program behind the walls still {', '.join(came_through[:-1])}")
     _end_the_deaf(lane)
 
 
 def attacks(folder: str) -> bytes:
-    """The program with every attack, as a job."""
+    """The program with every attack, encoded as a job."""
     program = PROGRAM.format(
         secret=f"{folder}/secret",
         folder=folder,
         memory=2 * BUDGET.memory_bytes,
-        known={*ENVIRONMENT, "LC_CTYPE", "PWD"},  # Python and bubblewrap add these two
+        known={*ENVIRONMENT, "LC_CTYPE", "PWD"},  # Python and bubblewrap add the last two
         ended=ENDED,
     )
     return literal.encode_text(program)
 
 
 def _end_the_deaf(lane: Lane) -> None:
-    """A program that ignores every signal ends all the same: `finish` raises if it does not."""
+    """Checks that a program that ignores every signal can be killed; `finish` raises if not."""
     child = lane.spawn("script", BUDGET.limits, stdin=b"")
     try:
         child.send(literal.encode_text(STUBBORN))
@@ -97,4 +97,4 @@ def _end_the_deaf(lane: Lane) -> None:
     finally:
         lane.finish([child])
     if bytes(child.received) != b"deaf\n" or child.end is None or not child.killed:
-        raise SandboxFault("a program that ignores signals does not run to be ended")
+        raise SandboxFault("the canary program that ignores signals did not start")

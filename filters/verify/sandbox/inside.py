@@ -1,7 +1,7 @@
-"""What a sealed process does: it answers calls to a program, runs one as a script, or the tests.
+"""The work of a sealed process: it answers calls to a program, or runs the program as a script.
 
-Nothing here is trusted by anybody outside: the program shares this process, and can take it apart.
-It finds no expected value, and what it sends is read as a literal of its own making.
+Code outside trusts nothing from here, because the untrusted program shares this process and can
+change all of it. The process holds no expected values, and its replies are decoded as literals.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from filters.verify.sandbox.literal import NotLiteralError, TooLargeError
 MOST_MESSAGE = 500
 FILE = "solution.py"
 CODE, PROSE = b"C", b"P"
-"""The first frame of an answer's process, sent before any of the answer has run."""
+"""The first frame of an answer's process, sent before any code of the answer runs."""
 DEFINITIONS = (
     ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign,
     ast.AnnAssign,
@@ -34,20 +34,20 @@ READY = (
     "typing", "collections", "itertools", "functools", "heapq", "bisect", "math", "string", "re",
     "random", "operator", "copy",
 )  # fmt: skip
-"""What LeetCode has imported, and LiveCodeBench puts before an answer whose function it calls."""
+"""Modules that LeetCode imports, and that LiveCodeBench imports before it calls a function."""
 
 
 def run_command(command: list[str]) -> NoReturn:
-    """Becomes another interpreter: its path, the name it goes by, and its arguments."""
+    """Replaces this process by another interpreter. `command` is its path, then its argv."""
     try:
-        os.execv(command[0], command[1:])  # noqa: S606  behind the walls, and there is no shell
+        os.execv(command[0], command[1:])  # noqa: S606  the process is sealed; no shell is used
     except OSError as error:
         print(f"{command[0]}: {error.strerror}", file=sys.stderr, flush=True)
     os._exit(126)
 
 
 def run_script(blocks: list[str]) -> NoReturn:
-    """Runs a program as `python program.py` would, to its end."""
+    """Runs a program to its end, as `python program.py` does."""
     module = types.ModuleType("__main__")
     module.__file__ = FILE
     sys.modules["__main__"] = module
@@ -57,20 +57,20 @@ def run_script(blocks: list[str]) -> NoReturn:
             run(part, module, FILE)
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
-    except BaseException:  # as the interpreter itself does
+    except BaseException:  # prints a traceback, as the interpreter does
         traceback.print_exc()
         code = 1
-    threading._shutdown()  # type: ignore[attr-defined]  # as an interpreter ends
+    threading._shutdown()  # type: ignore[attr-defined]  # joins threads, as the interpreter does
     atexit._run_exitfuncs()
     sys.stdout.flush()
     os._exit(code & 255)
 
 
 def parts_of_program(blocks: list[str]) -> Sequence[ast.Module | str]:
-    """What to run of an answer's blocks: the last one that is a program by itself, or all of them.
+    """The blocks to run: the last one that is a complete program, or else all of them.
 
-    A program does something besides defining, and uses no name that it does not define. One that
-    defines a function or class goes before one that does not, which may be an example.
+    A complete program does more than define things, and uses only names that it defines. Programs
+    that define a function or class are preferred, since the others may be usage examples.
     """
     trees = [ast.parse(block) for block in blocks if parses(block)] if len(blocks) > 1 else []
     whole = [tree for tree in trees if acts(tree) and not undefined_names(tree)]
@@ -80,7 +80,7 @@ def parts_of_program(blocks: list[str]) -> Sequence[ast.Module | str]:
 
 
 def acts(tree: ast.Module) -> bool:
-    """Whether it does more than define."""
+    """Whether the code does more than import and define."""
     return not all(
         isinstance(node, DEFINITIONS)
         or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
@@ -89,7 +89,7 @@ def acts(tree: ast.Module) -> bool:
 
 
 def undefined_names(tree: ast.Module) -> set[str]:
-    """The names that a program uses, and neither it nor Python defines. What `*` brings counts."""
+    """Names used but defined neither by the program nor by Python; resolves `import *`."""
     used: set[str] = set()
     bound = {*dir(builtins), "__file__"}
     for node in ast.walk(tree):
@@ -115,7 +115,7 @@ def undefined_names(tree: ast.Module) -> set[str]:
 
 
 def answer_calls(job: dict[str, Any]) -> NoReturn:
-    """Loads the program at the first call, and answers each with what came of it."""
+    """Loads the program at the first call, and replies to each call with its result or error."""
     readable = job["marked"] or given_by(job["prompt"]) or any(map(parses, job["blocks"]))
     literal.write_frame(CODE if readable else PROSE)
     module: types.ModuleType | None = None
@@ -134,15 +134,15 @@ def answer_calls(job: dict[str, Any]) -> NoReturn:
             packed = literal.encode(["no literal", f"a {error}, which is no literal", None])
         except TooLargeError as error:
             packed = literal.encode(["no literal", f"a value {error}", None])
-        except BaseException as error:  # SystemExit is an answer as well
+        except BaseException as error:  # SystemExit is a result too
             packed = literal.encode(["raised", type(error).__name__, message(error)])
         literal.write_frame(packed)
 
 
 def call(module: types.ModuleType, name: str, args: list[Any], kwargs: dict[str, Any]) -> object:
-    """What the program's function gives, or the method of its class `Solution`, as LeetCode has it.
+    """Calls the program's function, or the method of LeetCode's class `Solution`.
 
-    NameError where there is none.
+    Raises `NameError` if the program defines neither.
     """
     function = getattr(module, name, None)
     if function is None and isinstance(getattr(module, "Solution", None), type):
@@ -153,19 +153,19 @@ def call(module: types.ModuleType, name: str, args: list[Any], kwargs: dict[str,
 
 
 def message(error: BaseException) -> str:
-    """What an exception says, within bounds, whatever its class does."""
+    """The exception's message, cut to size; never raises, whatever the class does."""
     try:
         return str(error)[:MOST_MESSAGE]
-    except BaseException:  # it is the program's own class
+    except BaseException:  # `__str__` of the program's own class may raise anything
         return ""
 
 
 def load(job: dict[str, Any], name: str) -> types.ModuleType:
-    """The answer as a module, after what its prompt has given (imports, helpers, the stub).
+    """Loads the answer as a module, after the prompt's imports, helpers and stub.
 
-    Of several blocks that is the last one that defines `name`, after the definitions of the others.
-    A single one may also be the body that goes on where the prompt ends; then its first line may
-    have lost its indentation. Raises what the program raises, SyntaxError where it is none.
+    With several blocks, runs the last one that defines `name`, after the definitions of the others.
+    A single block may also be just the function body that continues the prompt; its first line may
+    lack its indentation. Raises whatever the program raises, or `SyntaxError`.
     """
     module = types.ModuleType("solution")
     sys.modules["solution"] = module
@@ -180,18 +180,18 @@ def load(job: dict[str, Any], name: str) -> types.ModuleType:
     for tree in trees:
         for node in tree.body if tree is not main else ():
             if isinstance(node, DEFINITIONS):
-                with contextlib.suppress(Exception):  # an example may lack what it needs
+                with contextlib.suppress(Exception):  # an example may use undefined names
                     run(ast.Module([node], []), module, FILE)
     attempts = [blocks[-1]]
     if given is not None and blocks[-1].strip():
         attempts += [prompt + blocks[-1], prompt + "    " + blocks[-1]]
-    with contextlib.suppress(EOFError):  # an example at its end reads input, and there is none
+    with contextlib.suppress(EOFError):  # an example at the end may read input; there is none
         run(main or next(filter(parses, attempts), blocks[-1]), module, FILE)
     return module
 
 
 def defines(tree: ast.Module, name: str) -> bool:
-    """Whether the program has this function, or LeetCode's class that may have it."""
+    """Whether the program defines this function, or LeetCode's `Solution`, which may have it."""
     found: set[str] = set()
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -202,7 +202,7 @@ def defines(tree: ast.Module, name: str) -> bool:
 
 
 def ready_names() -> dict[str, Any]:
-    """Python's own names, and behind them those of `READY`: none of them is the answer's."""
+    """Python's builtin names, then the names of the `READY` modules."""
     modules = {name: importlib.import_module(name) for name in READY}
     names = {
         name: value
@@ -214,7 +214,7 @@ def ready_names() -> dict[str, Any]:
 
 
 def parses(code: str) -> bool:
-    """Whether this is Python."""
+    """Whether the code is valid Python."""
     try:
         compile(code, FILE, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # ValueError: a null byte
@@ -223,16 +223,15 @@ def parses(code: str) -> bool:
 
 
 def run(program: ast.Module | str, module: types.ModuleType, name: str) -> None:
-    """Executes the program in the module, without the `__future__` of this one."""
+    """Executes the program in the module, without this file's `__future__` flags."""
     code = compile(program, name, "exec", dont_inherit=True)
-    exec(code, module.__dict__)  # noqa: S102  what we are for
+    exec(code, module.__dict__)  # noqa: S102  running untrusted code is this module's job
 
 
 def given_by(prompt: str) -> ast.Module | None:
-    """What a prompt defines that is code to be completed; None for any other prompt.
+    """The code of a prompt that asks for a completion; None if the prompt has no stub.
 
-    That is one with a stub. Statements that are neither imports, definitions nor constants are
-    left out.
+    Keeps only imports, definitions and constants.
     """
     try:
         tree = ast.parse(prompt)
@@ -244,14 +243,14 @@ def given_by(prompt: str) -> ast.Module | None:
 
 
 def stubs(prompt: str) -> list[str]:
-    """The functions that a prompt of code asks for, by name."""
+    """The names of the functions that a code prompt leaves to be written."""
     given = given_by(prompt)
     functions = given.body if given is not None else []
     return [one.name for one in functions if isinstance(one, ast.FunctionDef) and is_stub(one)]
 
 
 def is_stub(node: ast.stmt) -> bool:
-    """Whether this is a function to be written: a docstring, `...` or `pass` in its body."""
+    """Whether this is a function to be written: its body is a docstring, `...` or `pass`."""
     return isinstance(node, ast.FunctionDef) and all(
         isinstance(line, ast.Pass)
         or (isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant))

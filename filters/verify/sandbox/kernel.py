@@ -1,4 +1,4 @@
-"""The few calls of Linux that Python has no function for. Each raises OSError where it fails.
+"""Linux system calls that Python does not wrap. Each raises `OSError` on failure.
 
 Source: man pages landlock(7), seccomp(2), prctl(2), capset(2); include/uapi/linux/landlock.h.
 """
@@ -16,15 +16,15 @@ SYSCALL: Final = {
     "x86_64": {"capset": 126, "seccomp": 317},
     "aarch64": {"capset": 91, "seccomp": 277},
 }
-LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446  # the same on every machine
+LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446  # same on every architecture
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
 SECCOMP_SET_MODE_FILTER = 1
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 ALL_FILE_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 16) - 1}
-"""By the first ABI that has them."""
+"""Access rights by the ABI that introduced them."""
 ALL_TCP_RIGHTS, ALL_SCOPES = 0b11, 0b11
-"""Bind and connect (from ABI 4); abstract sockets and signals (from ABI 6)."""
+"""Bit masks: bind and connect (since ABI 4); abstract sockets and signals (since ABI 6)."""
 RULE_PATH_BENEATH = 1
 
 
@@ -40,7 +40,7 @@ def _syscall(what: str, number: int, *arguments: int | bytes | ctypes.c_size_t |
 
 
 def landlock_abi() -> int:
-    """The version of Landlock that this kernel has, 0 for none."""
+    """The kernel's Landlock ABI version; 0 without Landlock."""
     try:
         return _syscall("landlock", LANDLOCK_CREATE, None, ctypes.c_size_t(0), 1)
     except OSError:
@@ -48,10 +48,10 @@ def landlock_abi() -> int:
 
 
 def landlock(abi: int, rules: Sequence[tuple[str, int]]) -> None:
-    """From now on this process and its children reach only these paths, each with these rights.
+    """Restricts this process and its children to these paths, each with the given rights.
 
-    No TCP, and no signal or abstract socket to anybody outside, where the kernel has it. A path
-    that is not there is passed over. Needs `no_new_privileges`.
+    Where the kernel supports it, also blocks TCP, and signals and abstract sockets to outside
+    processes. Skips missing paths. Call `no_new_privileges` first.
     """
     rights = next(all_ for first, all_ in reversed(ALL_FILE_RIGHTS.items()) if abi >= first)
     ruleset = _ruleset(abi, rights)
@@ -64,7 +64,7 @@ def landlock(abi: int, rules: Sequence[tuple[str, int]]) -> None:
 
 
 def landlock_scopes() -> None:
-    """No signals and abstract sockets to anybody outside this process. Needs ABI 6."""
+    """Blocks signals and abstract sockets to every other process. Needs ABI 6."""
     ruleset = _ruleset(6, 0)
     try:
         _syscall("landlock_restrict_self", LANDLOCK_RESTRICT, ruleset, 0)
@@ -74,7 +74,7 @@ def landlock_scopes() -> None:
 
 def _ruleset(abi: int, rights: int) -> int:
     fields = [rights]
-    if abi >= 4:  # the structure grew
+    if abi >= 4:  # later ABIs have more fields
         fields.append(ALL_TCP_RIGHTS)
     if abi >= 6:
         fields.append(ALL_SCOPES)
@@ -89,7 +89,7 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
     except OSError:
         return
     try:
-        if not os.path.isdir(path):  # noqa: PTH112  this runs before each start: no pathlib
+        if not os.path.isdir(path):  # noqa: PTH112  importing pathlib would slow each start
             rights &= ~READ_DIR
         rule = struct.pack("=Qi", rights, fd)
         _syscall("landlock_add_rule", LANDLOCK_ADD, ruleset, RULE_PATH_BENEATH, rule, 0)
@@ -98,19 +98,19 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
 
 
 def no_new_privileges() -> None:
-    """No program that is started from here gains rights, by a setuid bit or otherwise."""
+    """Keeps programs started from here from gaining rights, by a setuid bit or otherwise."""
     _checked(LIBC.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
 
 
 def die_with_parent(parent: int) -> None:
-    """This process is killed when its parent ends."""
+    """Lets the kernel kill this process when its parent ends."""
     _checked(LIBC.prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0), "pdeathsig")
     if os.getppid() != parent:
         os._exit(0)
 
 
 class Capabilities:
-    """A request to give them all up, laid out once."""
+    """A request to drop all capabilities, laid out in memory once."""
 
     def __init__(self) -> None:
         self._header = struct.pack("=Ii", 0x20080522, 0)
@@ -118,12 +118,12 @@ class Capabilities:
         self._number = SYSCALL[os.uname().machine]["capset"]
 
     def drop(self) -> None:
-        """Gives all of them up, for good together with `no_new_privileges`."""
+        """Drops all capabilities; with `no_new_privileges` set, this is permanent."""
         _syscall("capset", self._number, self._header, self._none)
 
 
 class SeccompFilter:
-    """A seccomp program, laid out in memory once so that sealing a child is one call."""
+    """A seccomp program, laid out in memory once so that sealing a child takes one call."""
 
     def __init__(self, program: bytes) -> None:
         self._program = ctypes.create_string_buffer(program, len(program))
@@ -132,5 +132,5 @@ class SeccompFilter:
         self._number = SYSCALL[os.uname().machine]["seccomp"]
 
     def install(self) -> None:
-        """From now on this process may make only the calls that the program allows."""
+        """Restricts this process to the system calls that the program allows."""
         _syscall("seccomp", self._number, SECCOMP_SET_MODE_FILTER, 0, self._header)

@@ -1,7 +1,7 @@
-"""One zygote from outside: starting it, its children, and telling a child's end from its own.
+"""The outside view of one zygote: starts it, talks to its children, and notices how they end.
 
-Whatever comes out of a child is bytes, counted and not trusted. What goes wrong with the zygote is
-a `SandboxFault`, and never said about an answer.
+Output of a child is untrusted bytes, limited in size. A failure of the zygote itself raises
+`SandboxFault` and never counts against an answer.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ END_S: Final = 20.0
 CHUNK: Final = 1 << 16
 MOST_ERRORS: Final = 1 << 20
 KEPT_ERRORS: Final = 2000
-FIRST_TO_DIE: Final = "900"  # of 1000: the kernel, short of memory, ends a child before the run
+FIRST_TO_DIE: Final = "900"  # of 1000: out of memory, the kernel kills a child before the run
 
 
 class SandboxFault(InfrastructureFault):
-    """The sandbox itself is gone or does not close; nothing is known about the program in it."""
+    """The sandbox itself failed, so it has no verdict on the program in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class End:
 
 @dataclass(slots=True)
 class SandboxedProcess:
-    """A sandboxed process, as it is seen from outside."""
+    """A sandboxed process, seen from outside."""
 
     id: int
     write: int
@@ -56,28 +56,28 @@ class SandboxedProcess:
     """Its output or its frames; -1 once it has ended."""
     errors: int
     pending: bytearray = field(default_factory=bytearray)
-    """What is still to be written."""
+    """Bytes still to be written."""
     received: bytearray = field(default_factory=bytearray)
-    said: bytearray = field(default_factory=bytearray)
+    stderr: bytearray = field(default_factory=bytearray)
     """The head of its standard error."""
     errors_bytes: int = 0
     end: End | None = None
     killed: bool = False
 
     def send(self, data: bytes) -> None:
-        """Puts a frame into the queue."""
+        """Queues a frame."""
         self.pending += frame(data)
 
     @property
     def has_frame(self) -> bool:
-        """Whether a whole frame lies ready, or one that is too long to wait for."""
+        """Whether a whole frame has arrived, or the start of one that is over the limit."""
         if len(self.received) < LENGTH_BYTES:
             return False
         size = int.from_bytes(self.received[:LENGTH_BYTES], "big")
         return size > MOST_BYTES + 1 or len(self.received) >= LENGTH_BYTES + size
 
     def take(self) -> bytes | None:
-        """The next frame, None for one that is too long."""
+        """The next frame, or None if it is too long."""
         size = int.from_bytes(self.received[:LENGTH_BYTES], "big")
         if size > MOST_BYTES + 1:
             return None
@@ -87,12 +87,12 @@ class SandboxedProcess:
 
     @property
     def flooded(self) -> bool:
-        """Whether it has written more than anybody reads."""
+        """Whether the process has written more than the limit."""
         return self.errors_bytes > MOST_ERRORS or len(self.received) > 2 * MOST_BYTES
 
 
 class Lane:
-    """A zygote with the children that run now. Used by one thread at a time."""
+    """A zygote with its running children. Use it from one thread at a time."""
 
     def __init__(self, backend: Backend, command: str | None = None) -> None:
         self.backend = backend
@@ -101,7 +101,7 @@ class Lane:
         self.control = ours
         with theirs:
             try:
-                self.process = subprocess.Popen(  # noqa: S603  a command line of our own
+                self.process = subprocess.Popen(  # noqa: S603  our own command line
                     command_line(backend, theirs.fileno(), command),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
@@ -136,9 +136,9 @@ class Lane:
     def spawn(
         self, role: str, limits: ResourceLimits, *, stdin: bytes | None = None
     ) -> SandboxedProcess:
-        """Starts a child that is asked in frames; with `stdin`, one that gets a frame and this.
+        """Starts a child that exchanges frames; with `stdin`, one that runs on this input.
 
-        It is a file, as `python program.py < input` has it: programs ask for its size.
+        The input is a file, as in `python program.py < input`, because programs ask for its size.
         """
         self.count += 1
         with contextlib.ExitStack() as stack:
@@ -167,10 +167,10 @@ class Lane:
         try:
             socket.send_fds(self.control, [request], fds)
         except OSError as error:
-            raise SandboxFault(f"the sandbox is gone: {error}") from error
+            raise SandboxFault(f"the sandbox has ended: {error}") from error
 
     def pump(self, ready: Callable[[], bool], deadline: float) -> bool:
-        """Moves data until `ready`, and says whether it was before the deadline (monotonic)."""
+        """Moves data until `ready()`. Returns False if the deadline (monotonic) passes first."""
         while not ready():
             left = deadline - time.monotonic()
             if left <= 0:
@@ -190,26 +190,26 @@ class Lane:
                     child, action = doing[fd]
                     action(child)
                 else:
-                    self._hear()
+                    self._record_end()
         return True
 
-    def _hear(self) -> None:
-        """Takes in how a child has ended."""
+    def _record_end(self) -> None:
+        """Reads the zygote's message on how a child ended."""
         try:
-            told = self.control.recv(ENDED.size)
+            packed = self.control.recv(ENDED.size)
         except OSError as error:
-            raise SandboxFault(f"the sandbox is gone: {error}") from error
-        if not told:
-            raise SandboxFault(f"the sandbox is gone: {self.close()}")
-        id_, status, cpu_s, sealed = ENDED.unpack(told)
+            raise SandboxFault(f"the sandbox has ended: {error}") from error
+        if not packed:
+            raise SandboxFault(f"the sandbox has ended: {self.close()}")
+        id_, status, cpu_s, sealed = ENDED.unpack(packed)
         child = self.children[id_]
         child.end = End(status, cpu_s)
         if not sealed and not child.killed:
-            raise SandboxFault(f"a process could not be sealed: {_text(child.said)}")
+            raise SandboxFault(f"a process could not be sealed: {_text(child.stderr)}")
 
     def finish(self, children: Sequence[SandboxedProcess]) -> None:
-        """The children have ended, by themselves or now; what they wrote last is read."""
-        if self.control.fileno() < 0:  # closed: they have ended with it
+        """Kills the children that still run, waits for all of them, and reads their last output."""
+        if self.control.fileno() < 0:  # closed: the children ended with the zygote
             return
         for child in children:
             if child.end is None:
@@ -218,20 +218,20 @@ class Lane:
         ended = self.pump(lambda: all(one.end for one in children), time.monotonic() + END_S)
         if not ended:
             self.close()
-            raise SandboxFault("a process in the sandbox does not end when it is killed")
+            raise SandboxFault("a process in the sandbox is still running after it was killed")
         for child in children:
             _read_errors(child)
             self.children.pop(child.id, None)
             _release(child)
 
     def close(self) -> str:
-        """Ends the zygote and all of its children. Returns what it said on standard error."""
+        """Ends the zygote and all of its children. Returns the zygote's standard error."""
         for child in self.children.values():
             _release(child)
         self.children.clear()
         self.control.close()
         try:
-            self.process.wait(END_S)  # it sees the end of its socket, and kills what runs
+            self.process.wait(END_S)  # the zygote sees its socket close and kills its children
         except subprocess.TimeoutExpired:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -249,7 +249,7 @@ def _write(child: SandboxedProcess) -> None:
         del child.pending[:written]
     except BlockingIOError:
         return
-    except OSError:  # it reads no more
+    except OSError:  # the child no longer reads
         child.pending.clear()
 
 
@@ -271,7 +271,7 @@ def _read_errors(child: SandboxedProcess) -> None:
     except BlockingIOError:
         return
     child.errors_bytes += len(data)
-    child.said += data[: KEPT_ERRORS - len(child.said)]
+    child.stderr += data[: KEPT_ERRORS - len(child.stderr)]
     if not data and child.errors >= 0:
         os.close(child.errors)
         child.errors = -1

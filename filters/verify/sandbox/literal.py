@@ -1,9 +1,9 @@
-"""What crosses the walls between sandboxes: literals, as JSON, in frames with their length before.
+"""Encodes the values that cross between sandboxes: literals as JSON, in length-prefixed frames.
 
     (1, {"a": {2}})  ->  {"t": [1, {"d": [["a", {"s": [2]}]]}]}
 
-Whoever decodes gets builtin values of exactly the builtin types, so a value cannot bring behaviour
-along: an `__eq__` that is always true stays behind with its class. Used on both sides.
+Decoded values have exactly the builtin types, so they carry no behaviour: an `__eq__` that always
+returns True does not cross. Both sides use this module.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ MOST_BYTES: Final = 1 << 20
 MOST_DEEP: Final = 100
 MOST_ITEMS: Final = 100_000  # of a generator or range, which have no size in bytes
 LONG: Final = f"longer than {MOST_ITEMS:,} items"
-ROUNDED_CHARS: Final = 15  # a number that is longer was not rounded
-BETWEEN_BLOCKS: Final = "\0"  # in no program
+ROUNDED_CHARS: Final = 15  # a longer number was not rounded
+BETWEEN_BLOCKS: Final = "\0"  # occurs in no program
 STANDARD: Final[dict[str, Callable[[Any], tuple[Any, ...]]]] = {
     "fractions.Fraction": lambda value: (value.numerator, value.denominator),
     "decimal.Decimal": lambda value: (str(value),),
@@ -29,13 +29,13 @@ STANDARD: Final[dict[str, Callable[[Any], tuple[Any, ...]]]] = {
     "datetime.datetime": lambda value: (*value.timetuple()[:6], value.microsecond),
     "datetime.timedelta": lambda value: (value.days, value.seconds, value.microseconds),
 }
-"""Types that travel by what they are made with."""
+"""Types that are encoded as their constructor's arguments."""
 LENGTH_BYTES: Final = 4
 IN, OUT = 3, 4  # the file descriptors of a sandboxed process for frames
 
 
 class NotLiteralError(Exception):
-    """The value, or one inside it, is of a type that is not carried. Says which."""
+    """The value, or one inside it, has a type that cannot cross; the message names it."""
 
 
 class TooLargeError(Exception):
@@ -43,15 +43,15 @@ class TooLargeError(Exception):
 
 
 def encode(value: object) -> bytes:
-    """The value as bytes. A subclass of a literal's type travels as that type, by its contents.
+    """Encodes the value. An instance of a subclass is encoded as the builtin type it extends.
 
-    A generator or other iterator is run to its end, and arrives as an iterator.
+    Runs a generator or other iterator to its end; it decodes as an iterator.
     """
     return _fits(json.dumps(_pack(value, 0)).encode())
 
 
 def encode_text(text: str) -> bytes:
-    """A program as bytes, as it is: a forked process decodes that with fifty page faults less."""
+    """Encodes a program as plain UTF-8, which saves a forked process fifty page faults."""
     return _fits(text.encode("utf-8", "surrogatepass"))
 
 
@@ -67,7 +67,7 @@ def _fits(packed: bytes) -> bytes:
 
 
 def decode(data: bytes) -> Any:
-    """The value, made of exact builtin types. ValueError where the bytes say none."""
+    """Decodes a value of exact builtin types. Raises `ValueError` for invalid bytes."""
     try:
         return DECODER.decode(data.decode())
     except (TypeError, KeyError, ArithmeticError, RecursionError) as error:
@@ -84,7 +84,7 @@ def _pack(value: object, depth: int) -> object:  # one line per type
             return str.__str__(value)
         case int():
             plain = int.__index__(value)
-            return plain if abs(plain) < 1 << 63 else {"i": hex(plain)}  # JSON reads 4,300 digits
+            return plain if abs(plain) < 1 << 63 else {"i": hex(plain)}  # JSON: 4,300 digits
         case float():
             return float.__float__(value)
         case list():
@@ -145,16 +145,15 @@ def _unpack(tagged: dict[str, Any]) -> Any:
 
 
 DECODER: Final = json.JSONDecoder(object_hook=_unpack)
-"""Made once, before a process is forked: its own would cost it thirty page faults."""
+"""Created once before the fork, which saves each child thirty page faults."""
 
 
 def same(given: object, expected: object) -> bool:
     """Whether two decoded literals are equal, where the expected one is JSON.
 
-    The types must be the same all the way down: 1 is not True, and (1,) is not [1]. But JSON's
-    numbers are of one type, and floats may differ by a part in 10^9, as sums do that were added in
-    another order. Where a result is expected with all of its digits, a part in 10^5 may be due to
-    another way to approximate it; the harness of APPS grants that to every number.
+    Types must match at every level: 1 is not True, and (1,) is not [1]. JSON has one number type,
+    so 1 equals 1.0. Floats may differ by a relative 1e-9, as sums in another order do. An expected
+    value with all its digits allows 1e-5, for other approximations; APPS allows that everywhere.
     """
     if {type(given), type(expected)} in ({float}, {int, float}):
         return _close(given, expected)
@@ -172,35 +171,35 @@ def same(given: object, expected: object) -> bool:
 
 
 def typed(keys: Any) -> set[tuple[str, object]]:
-    """Keys or members with their types, as 1, 1.0 and True are one member of a set."""
+    """Keys or members with their types, since a set treats 1, 1.0 and True as equal."""
     return {(type(key).__name__, key) for key in keys}
 
 
 def _close(given: Any, expected: Any) -> bool:
-    if given == expected or (given != given and expected != expected):  # not a number, twice
+    if given == expected or (given != given and expected != expected):  # both NaN
         return True
     try:
         unrounded = isinstance(expected, float) and len(repr(expected)) > ROUNDED_CHARS
         part = 1e-5 if unrounded else 1e-9
         return isclose(given, expected, rel_tol=part)
-    except OverflowError:  # an integer beyond all floats
+    except OverflowError:  # an integer too large for a float
         return False
 
 
 def write_frame(data: bytes, fd: int = OUT) -> None:
-    """Writes all of it, with its length before."""
+    """Writes the data as one frame."""
     rest = memoryview(frame(data))
     while rest:
         rest = rest[os.write(fd, rest) :]
 
 
 def read_frame(fd: int = IN) -> bytes:
-    """The next frame. EOFError where the other side is gone."""
+    """Reads the next frame. Raises `EOFError` if the other side has closed."""
     return _read(fd, int.from_bytes(_read(fd, LENGTH_BYTES), "big"))
 
 
 def frame(data: bytes) -> bytes:
-    """The data with its length before."""
+    """The data prefixed with its length."""
     return len(data).to_bytes(LENGTH_BYTES, "big") + data
 
 

@@ -1,4 +1,4 @@
-"""Sandboxes for many threads: which walls hold is found out once, lanes are shared.
+"""A pool of sandboxes for many threads: it picks a working backend once and shares the lanes.
 
 with Sandbox() as sandbox:
     check = sandbox.use(lambda lane: check_function(lane, tests, answer, budget))
@@ -19,14 +19,14 @@ from filters.verify.sandbox.lane import Lane, SandboxFault
 
 Found = TypeVar("Found")
 AT_ONCE: Final = os.cpu_count() or 1
-_slots = threading.Semaphore(AT_ONCE)  # of the process: several shards are checked at a time
+_slots = threading.Semaphore(AT_ONCE)  # per process, since several shards are checked at a time
 
 
 class Sandbox:
-    """Lanes behind walls that were proved to hold, each of them at its start.
+    """A pool of lanes, each tested by the canaries before its first use.
 
-    Entering it raises `NoSandboxError` where this machine has none. `command` is the interpreter
-    (an absolute path) that programs are run with, None for this Python.
+    Entering it raises `NoSandboxError` if no backend works. `command` is the absolute path of the
+    interpreter for programs; None means this Python.
     """
 
     def __init__(self, command: str | None = None, backend: Backend | None = None) -> None:
@@ -57,10 +57,10 @@ class Sandbox:
                 self._idle.pop().close()
 
     def use(self, work: Callable[[Lane], Found]) -> Found:
-        """What the work gives in a lane of its own.
+        """Runs the work in an exclusive lane and returns its result.
 
-        A sandbox that goes in mid-run is replaced once, and the work done again; then its
-        `SandboxFault` is raised, and the shard is done anew by the next run.
+        If the sandbox fails, retries once in a new one. A second failure raises `SandboxFault`, and
+        the next run repeats the shard.
         """
         with _slots:
             try:
@@ -72,7 +72,7 @@ class Sandbox:
         with self._lock:
             lane = self._idle.pop() if self._idle else None
         if lane is None:
-            assert self.backend is not None, "a sandbox is entered before it is used"
+            assert self.backend is not None, "enter the sandbox before you use it"
             try:
                 lane = self._open(self.backend)
             except BreachError as error:
@@ -103,6 +103,6 @@ class Sandbox:
 
 
 def find_interpreter(name: str) -> str | None:
-    """The interpreter's own path, behind links, or None where the machine has none."""
+    """The interpreter's path with links resolved, or None if it is not installed."""
     found = shutil.which(name)
     return str(Path(found).resolve()) if found else None

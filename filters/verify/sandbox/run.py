@@ -2,8 +2,8 @@
 
     tests --call--> here --call--> answer --literal--> here --literal--> tests --verdict--> here
 
-What passes through is counted and timed, and not looked into: the tests decode it, in their own
-sandbox. The verdict is theirs, and they hear nothing of the answer but literals.
+This process counts and times the frames but does not decode them: the tests do, in their sandbox.
+The tests decide the verdict, and they receive only literals from the answer.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ ADDRESS: Final = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What one answer may use for one run."""
+    """Limits for one run of one answer."""
 
     seconds: float
-    """Of wall clock, while it is its turn."""
+    """Wall-clock time; it counts only while the process is expected to reply."""
     memory_bytes: int
 
     @property
     def limits(self) -> ResourceLimits:
-        """What the kernel holds it to."""
+        """The limits that the kernel enforces."""
         return ResourceLimits(int(self.seconds) + 1, self.memory_bytes)
 
 
 class OutsideKillError(Exception):
-    """Something from outside (the kernel short of memory, say) has killed the sandboxed process."""
+    """Something outside killed the sandboxed process, such as the kernel when memory ran out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """The code to be checked, and the prompt's code that it may build on."""
+    """The code to check, and the prompt's code that it may build on."""
 
     prompt: str
     blocks: Sequence[str]
@@ -61,10 +61,10 @@ class Submission:
     marked: bool
     """Whether the answer marks them as code."""
     ready: bool = False
-    """Whether LeetCode's imports are made for it, see `inside.READY`."""
+    """Whether LeetCode's imports are available to it, see `inside.READY`."""
 
     def job(self) -> bytes:
-        """As the sandboxed process reads it."""
+        """The encoding that the sandboxed process reads."""
         return literal.encode(
             {
                 "prompt": self.prompt,
@@ -84,12 +84,12 @@ def check_function(
     in_place: bool = False,
     altered: bool = False,
 ) -> Check:
-    """The verdict of the tests (an encoded job) about the answer.
+    """Runs the tests (an encoded job) against the answer and returns their verdict.
 
-    `in_place`: what a call changes in a list, set or dict is changed for the tests, too.
-    An `answer` that is no `Submission` is a value that every call gives, and `altered` puts another
-    value in place of each that the answer gives: both show what the tests are worth. Raises
-    `SandboxFault` and `OutsideKillError`, which say nothing about the answer.
+    With `in_place`, the tests also see how a call changes a list, set or dict. To detect tests that
+    prove nothing, pass a constant as `answer`, which every call then returns, or set `altered`,
+    which replaces each result by another value. `SandboxFault` and `OutsideKillError` say nothing
+    about the answer.
     """
     children: list[SandboxedProcess] = []
     try:
@@ -105,11 +105,11 @@ def check_function(
         check = _relay(lane, tester, candidate, constant, budget, altered=altered)
     finally:
         lane.finish(children)
-    return check._replace(note=f"{_plain(check.note)}{_took(children[-1])}")
+    return check._replace(note=f"{_plain(check.note)}{_cpu_time(children[-1])}")
 
 
-def _took(child: SandboxedProcess) -> str:
-    """Its processor time, so coarse that another run says the same."""
+def _cpu_time(child: SandboxedProcess) -> str:
+    """The processor time, rounded coarsely so that repeated runs give the same note."""
     used = child.end.cpu_s if child.end else 0.0
     step = next((step for step in STEPS_S if used < step), None)
     return f" (under {step} s)" if step else f" (over {STEPS_S[-1]} s)"
@@ -124,44 +124,44 @@ def _relay(
     *,
     altered: bool,
 ) -> Check:
-    """Carries calls and literals between the two until there is a verdict."""
+    """Passes calls and results between tests and answer until the tests reach a verdict."""
     left = {child.id: budget.seconds for child in (tester, candidate) if child}
     if candidate is not None:
-        ready = _turn(lane, candidate, left, budget)  # none of the answer has run so far
+        ready = _turn(lane, candidate, left, budget)  # arrives before the answer's code runs
         if ready == PROSE:
             return Check(Verdict.UNVERIFIED, "no code in the answer")
         if isinstance(ready, str):
             return Check(Verdict.FAIL, f"the answer {ready}")
     calls = 0
     while True:
-        said = _turn(lane, tester, left, budget)
-        if isinstance(said, str):
-            # what they do with the answer's values may be why, so it is not left open
-            return Check(Verdict.ERROR, f"the tests {said}")
-        if said[:1] == DONE:
-            return _verdict(said[1:], calls, candidate)
-        if said[:1] != CALL:
-            return Check(Verdict.ERROR, "the tests say what is neither a call nor a verdict")
+        frame = _turn(lane, tester, left, budget)
+        if isinstance(frame, str):
+            # the answer's values may be the cause, so this is an error and not `unverified`
+            return Check(Verdict.ERROR, f"the tests {frame}")
+        if frame[:1] == DONE:
+            return _verdict(frame[1:], calls, candidate)
+        if frame[:1] != CALL:
+            return Check(Verdict.ERROR, "the tests sent neither a call nor a verdict")
         calls += 1
         if candidate is None:
             tester.send(constant)
             continue
-        candidate.send(said[1:])
+        candidate.send(frame[1:])
         reply = _turn(lane, candidate, left, budget)
         if isinstance(reply, str):
-            asked = said[1 : 1 + STDERR_CHARS].decode(errors="replace")
-            return Check(Verdict.FAIL, f"call {calls}, {asked}: the answer {reply}"[:NOTE_CHARS])
+            call = frame[1 : 1 + STDERR_CHARS].decode(errors="replace")
+            return Check(Verdict.FAIL, f"call {calls}, {call}: the answer {reply}"[:NOTE_CHARS])
         tester.send(alter(reply) if altered else reply)
 
 
 def alter(reply: bytes) -> bytes:
-    """The reply with another value of the same kind, which tests cannot know, and arguments too."""
+    """Replaces the reply's value and arguments by others of the same kind that no test expects."""
     salt = hashlib.sha256(reply).hexdigest()
     try:
         _, value, arguments = json.loads(reply)
         return json.dumps(["value", _unlike(value, salt), _unlike(arguments, salt)]).encode()
     except (ValueError, TypeError, RecursionError):
-        return reply  # the tests do not accept it
+        return reply  # unreadable, so the tests reject it anyway
 
 
 def _unlike(value: Any, salt: str) -> Any:
@@ -183,77 +183,77 @@ def _unlike(value: Any, salt: str) -> Any:
 def _turn(
     lane: Lane, child: SandboxedProcess, left: dict[int, float], budget: Budget
 ) -> bytes | str:
-    """The next frame of the child, or what it did in place of one."""
+    """The child's next frame, or a phrase that says why it sent none."""
     started = time.monotonic()
     in_time = lane.pump(
         lambda: child.has_frame or child.read < 0 or child.flooded, started + left[child.id]
     )
     left[child.id] -= time.monotonic() - started
     if child.has_frame:
-        said = child.take()
-        return said if said is not None else f"said more than {MOST_BYTES >> 20} MB"
+        frame = child.take()
+        return frame if frame is not None else f"sent more than {MOST_BYTES >> 20} MB"
     if not in_time:
         return OUT_OF_TIME
     if child.flooded:
         return f"wrote more than {MOST_BYTES >> 20} MB"
-    # Its output ends before it does: how it ended by itself is worth waiting for.
+    # Output closes shortly before the process ends, so wait for its exit status.
     lane.pump(lambda: child.end is not None, time.monotonic() + GRACE_S)
     lane.finish([child])
     return _ended(child, budget)
 
 
 def _ended(child: SandboxedProcess, budget: Budget) -> str:
-    """How a child ended that was not told to."""
+    """How a child ended that we did not kill."""
     assert child.end is not None
     status = child.end.status
     if child.killed:
         return "closed its output"
     if status == KILLED and child.end.cpu_s > budget.seconds:
-        return OUT_OF_TIME  # the kernel counts the time of all threads
+        return OUT_OF_TIME  # the kernel's limit counts the time of all threads
     if status == KILLED:
         raise OutsideKillError
     how = f"was ended by signal {-status}" if status < 0 else f"ended with exit code {status}"
-    said = bytes(child.said).decode(errors="replace").strip()
-    return f"{how}{_last_line(said)}"
+    stderr = bytes(child.stderr).decode(errors="replace").strip()
+    return f"{how}{_last_line(stderr)}"
 
 
-def _last_line(said: str) -> str:
-    return f": {said.splitlines()[-1][:STDERR_CHARS]}" if said else ""
+def _last_line(stderr: str) -> str:
+    return f": {stderr.splitlines()[-1][:STDERR_CHARS]}" if stderr else ""
 
 
 def _plain(note: str) -> str:
-    """The note without addresses, which differ from run to run, and as text that can be stored."""
+    """The note as storable text, without memory addresses, which differ from run to run."""
     text = note.encode(errors="replace").decode()
     return ADDRESS.sub("0x\u2026", text)
 
 
-def _verdict(told: bytes, calls: int, candidate: SandboxedProcess | None) -> Check:
-    """What the tests say, believed as far as they have asked the answer at all."""
+def _verdict(packed: bytes, calls: int, candidate: SandboxedProcess | None) -> Check:
+    """The verdict of the tests; a pass without a single call is `unverified`."""
     try:
-        fields: dict[str, Any] = json.loads(told)
+        fields: dict[str, Any] = json.loads(packed)
         verdict, note = Verdict(fields["verdict"]), str(fields["note"])
     except (ValueError, KeyError, TypeError, RecursionError):
-        return Check(Verdict.ERROR, "the tests say what is no verdict")
+        return Check(Verdict.ERROR, "the tests sent an invalid verdict")
     if verdict is Verdict.PASS and not calls:
-        return Check(Verdict.UNVERIFIED, "the tests ask nothing of the answer")
-    said = bytes(candidate.said).decode(errors="replace").strip() if candidate else ""
-    if verdict is Verdict.FAIL and said:
-        note += f"; standard error{_last_line(said)}"
+        return Check(Verdict.UNVERIFIED, "the tests never call the answer")
+    stderr = bytes(candidate.stderr).decode(errors="replace").strip() if candidate else ""
+    if verdict is Verdict.FAIL and stderr:
+        note += f"; standard error{_last_line(stderr)}"
     return Check(verdict, note[:NOTE_CHARS])
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a program wrote to standard output, whole, or why there is no whole output."""
+    """A program's standard output, and why it is incomplete if it is."""
 
     text: str
     problem: str = ""
 
 
 def run_program(lane: Lane, program: bytes, stdin: str, budget: Budget, *, role: str) -> Output:
-    """What the program (an encoded job of the role) does with the input.
+    """Runs the program (an encoded job of the role) on the input and returns its output.
 
-    Raises `SandboxFault` and `OutsideKillError`, which say nothing about the program.
+    `SandboxFault` and `OutsideKillError` say nothing about the program.
     """
     child = lane.spawn(role, budget.limits, stdin=stdin.encode(errors="surrogatepass"))
     try:

@@ -1,4 +1,4 @@
-"""Seals a process that is about to run somebody else's code. There is no way back."""
+"""Seals a process before it runs untrusted code. A sealed process cannot be unsealed."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ ALLOWED: Final = {
         resource.RLIMIT_SIGPENDING,
     )
 }
-"""What this process may have at most. A forked one inherits it, and need not ask."""
+"""The hard limits of this process, read once; forked processes inherit them."""
 
 
 class ResourceLimits(NamedTuple):
-    """What a sandboxed process may use."""
+    """The resources that a sandboxed process may use."""
 
     cpu_s: int
     memory_bytes: int
 
 
 class Seal:
-    """The walls, prepared once; `close` puts them around the calling process."""
+    """The restrictions of a sandboxed process, prepared once; `close` applies them."""
 
     def __init__(self, uid: int | None, abi: int, *, may_execute: bool) -> None:
         self.uid = uid
-        """The first of two users that are nobody else's, or None where there are none."""
+        """The first of two unused user ids, or None if there are none."""
         self.abi = abi
         self.may_execute = may_execute
         program = seccomp.program(os.uname().machine, may_execute=may_execute)
@@ -49,7 +49,7 @@ class Seal:
         self.capabilities = kernel.Capabilities()
 
     def close(self, limits: ResourceLimits, role: int, parent: int) -> None:
-        """Seals this process: limits, a user of its own, no rights, no calls but the allowed."""
+        """Seals this process: sets limits, switches user, drops rights, filters system calls."""
         self._limit(limits)
         if self.uid is not None:
             user = self.uid + role
@@ -57,9 +57,9 @@ class Seal:
             os.setresgid(user, user, user)
             os.setresuid(user, user, user)
         self.capabilities.drop()
-        kernel.die_with_parent(parent)  # after the change of user, which forgets it
+        kernel.die_with_parent(parent)  # after the change of user, which resets it
         if self.abi >= 6:
-            kernel.landlock_scopes()  # the zygote too is out of reach
+            kernel.landlock_scopes()  # puts even the zygote out of reach
         self.filter.install()
 
     def _limit(self, limits: ResourceLimits) -> None:
@@ -68,12 +68,12 @@ class Seal:
         lower(resource.RLIMIT_DATA, memory)
         lower(resource.RLIMIT_CPU, limits.cpu_s)
         lower(resource.RLIMIT_NOFILE, MOST_FILES)
-        if self.uid is not None:  # counted per user, so it needs a user of its own
+        if self.uid is not None:  # the kernel counts threads per user, so this needs its own user
             lower(resource.RLIMIT_NPROC, MOST_THREADS)
 
 
 def lower_all() -> None:
-    """The limits that are the same for every process that is forked from this one."""
+    """Sets the limits that all forked processes share."""
     for which in (
         resource.RLIMIT_FSIZE,
         resource.RLIMIT_CORE,
@@ -85,7 +85,7 @@ def lower_all() -> None:
 
 
 def lower(which: int, most: int) -> None:
-    """Sets the limit, for good, to `most`, or leaves it where it is lower already."""
+    """Lowers the soft and hard limit to `most`; keeps a limit that is already lower."""
     allowed = ALLOWED[which]
     if allowed != resource.RLIM_INFINITY:
         most = min(most, allowed)

@@ -1,9 +1,9 @@
 """The system calls that model-written code may make, as a seccomp filter; all others fail.
 
-A list of what is allowed, so that a call which a newer kernel adds is not there (`ENOSYS`). What is
-missing from it, by intent: new processes, signals to anybody, sockets and names of sockets, memory
-that no limit counts (memfd, shared anonymous mappings, System V, `MAP_GROWSDOWN`), changes to
-files, other users' limits, ptrace, mounts, namespaces, keys, bpf, io_uring, terminals.
+This is an allowlist, so calls that a newer kernel adds fail with `ENOSYS`. It deliberately leaves
+out new processes, signals to other processes, sockets and their names, memory that no limit counts
+(memfd, shared anonymous mappings, System V, `MAP_GROWSDOWN`), changes to files, other users'
+limits, ptrace, mounts, namespaces, keys, bpf, io_uring and terminals.
 
 Source: Linux, Documentation/userspace-api/seccomp_filter.rst; include/uapi/linux/seccomp.h.
 """
@@ -16,18 +16,18 @@ from typing import Final, NamedTuple
 
 
 class Machine(NamedTuple):
-    """What differs between processors."""
+    """The values that differ between processor architectures."""
 
     audit_arch: int
     column: int
-    """Which of the two numbers in `CALLS` is its own."""
+    """The index of its call numbers in `CALLS`."""
 
 
 MACHINES: Final = {"x86_64": Machine(0xC000003E, 0), "aarch64": Machine(0xC00000B7, 1)}
 
-# name: number on x86_64, number on aarch64 (None: it has no such call)
+# name: number on x86_64, number on aarch64 (None: no such call)
 CALLS: Final[dict[str, tuple[int | None, int | None]]] = {
-    # reading files, and what is open already
+    # reading files, and using files that are already open
     "read": (0, 63), "write": (1, 64), "readv": (19, 65), "writev": (20, 66),
     "pread64": (17, 67), "preadv": (295, 69), "lseek": (8, 62), "open": (2, None),
     "openat": (257, 56), "close": (3, 57), "close_range": (436, 436), "stat": (4, None),
@@ -50,23 +50,23 @@ CALLS: Final[dict[str, tuple[int | None, int | None]]] = {
     "sched_yield": (24, 124), "sched_getaffinity": (204, 123), "sched_getparam": (143, 121),
     "sched_getscheduler": (145, 120), "sched_get_priority_max": (146, 125),
     "sched_get_priority_min": (147, 126), "getcpu": (309, 168),
-    # clocks, and signals to oneself by a clock
+    # clocks, and timer signals to the process itself
     "clock_gettime": (228, 113), "clock_getres": (229, 114), "gettimeofday": (96, 169),
     "time": (201, None), "times": (100, 153), "setitimer": (38, 103), "getitimer": (36, 102),
     "alarm": (37, None), "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135),
     "rt_sigreturn": (15, 139), "rt_sigpending": (127, 136), "rt_sigtimedwait": (128, 137),
     "rt_sigsuspend": (130, 133), "sigaltstack": (131, 132), "restart_syscall": (219, 128),
-    # who and where it is
+    # ids and system information
     "getpid": (39, 172), "getppid": (110, 173), "gettid": (186, 178), "getuid": (102, 174),
     "geteuid": (107, 175), "getgid": (104, 176), "getegid": (108, 177),
     "getresuid": (118, 148), "getresgid": (120, 150), "getgroups": (115, 158),
     "getpgid": (121, 155), "getpgrp": (111, None), "getsid": (124, 156),
     "getrusage": (98, 165), "getrlimit": (97, 163), "sysinfo": (99, 179), "uname": (63, 160),
     "capget": (125, 90), "getrandom": (318, 278),
-    # a pair of sockets that nobody else can reach
+    # a pair of sockets that no other process can reach
     "recvfrom": (45, 207), "shutdown": (48, 210), "getsockopt": (55, 209),
     "getsockname": (51, 204), "getpeername": (52, 205),
-    # the end
+    # exit
     "exit": (60, 93), "exit_group": (231, 94),
 }  # fmt: skip
 # allowed with certain arguments only
@@ -103,13 +103,13 @@ def _refuse(number: int) -> bytes:
 
 
 def _only(index: int, values: tuple[int, ...], error: int = errno.EPERM) -> bytes:
-    """Allows the call where its argument is one of these."""
+    """Allows the call if its argument is one of these values."""
     tests = [_one(JUMP_EQUAL, value, 0, 1) + _one(RETURN, ALLOW) for value in values]
     return _argument(index) + b"".join(tests) + _refuse(error)
 
 
 def _only_zero(*words: bytes) -> bytes:
-    """Allows the call where all these words of its arguments are 0."""
+    """Allows the call if all these words of its arguments are 0."""
     tests = [word + _one(JUMP_EQUAL, 0, 1, 0) + _refuse(errno.EPERM) for word in words]
     return b"".join(tests) + _one(RETURN, ALLOW)
 
@@ -136,13 +136,13 @@ def _private_mapping() -> bytes:
 def program(machine: str, *, may_execute: bool) -> bytes:
     """The filter for this machine (`os.uname().machine`), as an array of `struct sock_filter`.
 
-    Calls of another instruction set end the process. `may_execute` lets it replace itself, once
-    sealed, by the interpreter that is to be run.
+    Calls from another instruction set kill the process. With `may_execute`, the sealed process may
+    replace itself by another interpreter.
     """
     arch, column = MACHINES[machine]
     guarded = [
         (CLONE, _thread()),
-        (CLONE3, _refuse(errno.ENOSYS)),  # its flags lie in memory; libraries then use clone
+        (CLONE3, _refuse(errno.ENOSYS)),  # its flags are in memory; libraries fall back
         (MMAP, _private_mapping()),
         (SOCKETPAIR, _only(0, (AF_UNIX,))),
         (IOCTL, _only(1, HARMLESS_IOCTLS, errno.ENOTTY)),

@@ -1,8 +1,8 @@
-"""Runs a row's tests in a sandbox of their own, where the answer's functions are only asked.
+"""Runs a row's tests in their own sandbox, where the answer's functions are remote calls.
 
-A name that the tests use and nobody defines is a function of the answer. Calling it sends the
-arguments out as literals and gives back the literal that came, so the tests hold builtin values
-only, and the answer never meets what it is compared with.
+A name that the tests use but do not define is a function of the answer. A call sends its arguments
+out as literals and returns the literal that comes back. So the tests see only builtin values, and
+the answer never sees the expected ones.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from filters.verify.sandbox.literal import NotLiteralError, TooLargeError, same
 
 CALL, DONE = b"C", b"D"
 ON_COPIES, IN_PLACE = b"0", b"1"
-"""Before the tests: whether a call can change what they hold."""
+"""The first byte of the job: whether calls may change the tests' own values."""
 MOST_NOTE = 400
 MOST_SHOWN = 120
 FILE = "tests.py"
-FOR_EFFECT = " for effect"  # no name that tests can have
+FOR_EFFECT = " for effect"  # not a valid name, so tests cannot use it
 
 
-class Stopped(BaseException):  # no test may catch it by accident
-    """The verdict is known already."""
+class Stopped(BaseException):  # so that `except Exception` in tests does not catch it
+    """Ends the tests because the verdict is already known."""
 
     def __init__(self, verdict: str, note: str) -> None:
         super().__init__(verdict, note)
@@ -39,7 +39,7 @@ class Stopped(BaseException):  # no test may catch it by accident
 
 
 class AnswerError(Exception):
-    """The answer raised an exception of a class that is not a builtin one."""
+    """The answer raised an exception whose class is not a builtin."""
 
 
 class Session:
@@ -49,27 +49,27 @@ class Session:
         self.in_place = in_place
         self.calls = 0
         self.last = ""
-        """The last call and what came of it, as evidence."""
+        """The last call and its result, as evidence."""
         self.raised: BaseException | None = None
-        """The exception that the answer's last call has raised here."""
+        """The exception that the last failed call raised here."""
         self.stopped: Stopped | None = None
-        """A verdict that stands, even if the tests catch what ends them."""
+        """The final verdict, which holds even if the tests catch the exception."""
         self.uncrossed = ""
-        """The last call that gave what is no literal: no such answer passes."""
+        """The last call whose result was not a literal; such an answer never passes."""
 
     def ask(
         self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, in_place: bool = False
     ) -> Any:
-        """What the answer gives for the call; its builtin exceptions are raised here too."""
+        """Calls the answer and returns its result; raises its builtin exceptions here too."""
         in_place = in_place or self.in_place
         parts = [*map(shown, args), *(f"{k}={shown(v)}" for k, v in kwargs.items())]
         self.last = f"{name}({', '.join(parts)})"
         try:
             packed = literal.encode([name, list(args), kwargs, in_place])
         except NotLiteralError as error:
-            if self.uncrossed:  # it may be what the answer gave
+            if self.uncrossed:  # the argument may be an earlier result of the answer
                 self.stop("fail", self.uncrossed)
-            self.stop("unverified", f"the tests pass a {error} to {name}")
+            self.stop("unverified", f"the tests pass a {error} to {name}, and only literals cross")
         except TooLargeError as error:
             self.stop("error", f"the tests pass a value {error} to {name}")
         literal.write_frame(CALL + packed)
@@ -77,7 +77,7 @@ class Session:
         try:
             kind, first, second = literal.decode(literal.read_frame())
         except (ValueError, TypeError):
-            self.stop("fail", f"{self.last} gave what cannot be read")
+            self.stop("fail", f"{self.last} gave a result that cannot be decoded")
         if kind == "value":
             self.last += f" gave {shown(first)}"
             if in_place and isinstance(second, list):
@@ -100,8 +100,8 @@ class Session:
 
 def work(role: str) -> NoReturn:
     """Does the role's work and ends the process."""
-    random.seed(0)  # the same answer, the same verdict
-    vars(builtins).update(exit=sys.exit, quit=sys.exit)  # Python's own come with `site`
+    random.seed(0)  # the same answer always gets the same verdict
+    vars(builtins).update(exit=sys.exit, quit=sys.exit)  # `site`, which defines them, is off
     sys.argv = [inside.FILE]
     if role == "command":
         inside.run_command(literal.decode(literal.read_frame()))
@@ -124,16 +124,16 @@ def exception(name: str, text: str) -> Exception:
 
 
 def replace(own: Any, changed: Any) -> None:
-    """Makes the tests' own list, dict or set what the answer has made of its copy."""
+    """Copies the answer's changes to its list, dict or set into the tests' own one."""
     if type(own) is type(changed) and isinstance(own, list | dict | set):
         own.clear()
         (own.extend if isinstance(own, list) else own.update)(changed)
 
 
 class Uncrossed:
-    """In place of a value that is no literal: equal to nothing, and useless.
+    """A placeholder for a result that is not a literal. It equals nothing.
 
-    Tests that call it, or that use it as an object of a class, cannot be held by any answer.
+    Tests that call it or use its attributes would fail every answer, so they are `unverified`.
     """
 
     def __init__(self, session: Session, name: str) -> None:
@@ -141,18 +141,20 @@ class Uncrossed:
         self._of_class = name[:1].isupper()
 
     def __call__(self, *_: Any, **__: Any) -> NoReturn:
-        self._session.stop("unverified", "the tests call what a call gave, and no function crosses")
+        self._session.stop(
+            "unverified", "the tests call the result of a call, and functions cannot cross"
+        )
 
     def __getattr__(self, name: str) -> NoReturn:
         if self._of_class and not name.startswith("__"):
             self._session.stop(
-                "unverified", f"the tests use .{name} of an object, and none crosses"
+                "unverified", f"the tests use .{name} of an object, and objects cannot cross"
             )
         raise AttributeError(name)
 
     def __eq__(self, other: object) -> bool:
         if self._of_class and isinstance(other, Uncrossed):
-            self._session.stop("unverified", "the tests compare objects, and none crosses")
+            self._session.stop("unverified", "the tests compare objects, and objects cannot cross")
         return False
 
     __hash__ = object.__hash__
@@ -171,15 +173,15 @@ class CandidateCall:
         return self._session.ask(self.__name__, args, kwargs)
 
     def for_effect(self, *args: Any, **kwargs: Any) -> None:
-        """A call for what it does to its arguments."""
+        """Calls the function to change its arguments; there is no result."""
         self._session.ask(self.__name__, args, kwargs, in_place=True)
 
 
 class Statements(ast.NodeTransformer):
-    """Makes `f(x)` that stands alone `for_effect(f, x)`: a call whose value nobody looks at."""
+    """Turns a bare statement `f(x)` into `for_effect(f, x)`, since its result is not used."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr:
-        """The statement, with the call in it changed."""
+        """The statement with its call replaced."""
         call = node.value
         if isinstance(call, ast.Call):
             call.args.insert(0, call.func)
@@ -193,7 +195,7 @@ def for_effect(function: Any, *args: Any, **kwargs: Any) -> None:
 
 
 def shown(value: object) -> str:
-    """The value as evidence."""
+    """The value's `repr`, shortened, for a note."""
     try:
         text = repr(value)
     except ValueError:  # an integer of more than 4,300 digits
@@ -202,7 +204,7 @@ def shown(value: object) -> str:
 
 
 def run_tests() -> NoReturn:
-    """Runs the tests, says what came of it in one frame, and waits for the end."""
+    """Runs the tests, sends the verdict in one frame, and ends the process."""
     frame = literal.read_frame()
     job = literal.decode(frame[1:])
     session = Session(in_place=frame[:1] == IN_PLACE)
@@ -214,33 +216,33 @@ def run_tests() -> NoReturn:
         verdict, note = passed(session)
     except Stopped:
         verdict, note = "", ""
-    except BaseException as error:  # whatever tests raise is their verdict
+    except BaseException as error:  # any exception decides the verdict
         verdict, note = blame(session, error)
     if session.stopped is not None:
         verdict, note = session.stopped.verdict, session.stopped.note
     note = note[:MOST_NOTE].encode(errors="replace").decode()
-    told = {"verdict": verdict, "note": note, "calls": session.calls}
-    literal.write_frame(DONE + json.dumps(told).encode())
+    result = {"verdict": verdict, "note": note, "calls": session.calls}
+    literal.write_frame(DONE + json.dumps(result).encode())
     os._exit(0)
 
 
 def passed(session: Session) -> tuple[str, str]:
-    """The verdict where no test has objected."""
+    """The verdict if no test failed."""
     if not session.calls:
-        return "unverified", "the tests call nothing that the answer defines"
+        return "unverified", "the tests call no function of the answer"
     if session.uncrossed:
         return "fail", session.uncrossed
     return "pass", f"{session.calls} calls, every test held; the last: {session.last}"
 
 
 def blame(session: Session, error: BaseException) -> tuple[str, str]:
-    """Whose fault an exception is that ended the tests."""
+    """The verdict for an exception that ended the tests: the answer's fault or the tests' own."""
     where = line_of(error)
     if error is session.raised:
         return "fail", f"{session.last}; {where}"
     if isinstance(error, AssertionError):
         if not session.calls:
-            return "error", f"the tests fail by themselves: {where}"
+            return "error", f"the tests fail before they call the answer: {where}"
         return "fail", f"{where}; the last call: {session.last}"
     what = f"{type(error).__name__}: {inside.message(error)}; {where}"
     if not session.calls or isinstance(error, ImportError | NameError | SyntaxError | SystemExit):
@@ -249,7 +251,7 @@ def blame(session: Session, error: BaseException) -> tuple[str, str]:
 
 
 def line_of(error: BaseException) -> str:
-    """The last line of the tests that the exception went through."""
+    """The innermost line of the tests in the exception's traceback."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == FILE]
     return f"line {frames[-1].lineno}: {_LINES.get(frames[-1].lineno or 0, '')}" if frames else ""
 
@@ -258,9 +260,9 @@ _LINES: dict[int, str] = {}
 
 
 def run_cases(session: Session, name: str, calls: list[list[Any]], expected: list[Any]) -> None:
-    """Calls `name` once with each list of arguments, and compares all results, see `same`.
+    """Calls `name` once with each list of arguments and compares all results, see `same`.
 
-    Where every expected value is a list of one, as APPS writes them, that one may be meant too.
+    APPS may wrap each expected value in a list of one; then the bare value is accepted too.
     """
     given: list[Any] = []
     shown_calls: list[str] = []
@@ -280,7 +282,7 @@ def run_cases(session: Session, name: str, calls: list[list[Any]], expected: lis
 
 
 def listed(value: object) -> object:
-    """The value with lists for tuples and iterators, as the expected one is JSON."""
+    """The value with tuples and iterators as lists, since the expected value is JSON."""
     if isinstance(value, list | tuple | Iterator):
         return [listed(item) for item in value]
     if isinstance(value, dict):
@@ -291,7 +293,7 @@ def listed(value: object) -> object:
 def run_asserts(session: Session, prompt: str, tests: str) -> None:
     """Runs the tests as a program, then each function named `test_…`.
 
-    HumanEval's `check` that nothing has called gets the function that the prompt asks for.
+    If the tests define HumanEval's `check` but call nothing, calls it with the prompt's function.
     """
     _LINES.update(enumerate(map(str.strip, tests.splitlines()), 1))
     tree = ast.parse(tests, FILE)
@@ -314,7 +316,7 @@ def run_asserts(session: Session, prompt: str, tests: str) -> None:
 
 
 class Solution(types.ModuleType):
-    """What `from solution import …` finds: every name is a function of the answer."""
+    """The module behind `from solution import …`: every name is a function of the answer."""
 
     def __init__(self, session: Session) -> None:
         super().__init__("solution")
@@ -327,7 +329,7 @@ class Solution(types.ModuleType):
 
 
 def trusted(prompt: str) -> ast.Module | None:
-    """What the prompt defines in full, so that the answer cannot replace a helper of the tests."""
+    """The prompt's complete definitions, so that the answer cannot replace the tests' helpers."""
     given = inside.given_by(prompt)
     if given is None:
         return None

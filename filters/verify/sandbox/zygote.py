@@ -1,14 +1,14 @@
-"""The process that sandboxed processes are forked from, at a millisecond each.
+"""The process that forks sandboxed processes, in about a millisecond each.
 
-It holds an interpreter that is started already, behind the outer walls, and never sees any data:
-programs, calls and tests go through pipes straight to the child. So a child inherits nothing that
-one before it left, and nothing that it should not know.
+It is a running interpreter inside the outer sandbox, and it never sees any data: programs, calls
+and tests go through pipes straight to the child. So a child inherits neither traces of earlier
+children nor secrets.
 
     <- START, 7, "candidate", 10 s, 536870912 bytes, and five descriptors
     <- KILL, 7
     -> 7, status 0, 0.02 s, sealed
 
-The messages are packed, not JSON: what a process touches after a fork, it copies page by page.
+The messages are packed structs and not JSON, since each memory page touched after a fork is copied.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from typing import NamedTuple
 from filters.verify.sandbox import kernel
 from filters.verify.sandbox.seal import ResourceLimits, Seal, lower_all
 
-KEPT = 6  # a child's descriptors: input, output, errors, frames in, frames out, standard library
+KEPT = 6  # descriptors of a child: stdin, stdout, stderr, frames in, frames out, library
 START, KILL = 0, 1
 REQUEST = struct.Struct("=BQBQQ")
-"""START or KILL, the child's id; its role's place in `ROLES`, seconds of processor, bytes."""
+"""START or KILL, child id, index of its role in `ROLES`, CPU seconds, memory in bytes."""
 ENDED = struct.Struct("=Qid?")
-"""The child's id, its exit code or minus the signal, seconds of processor, whether sealed."""
+"""Child id, exit code or minus the signal, CPU seconds used, whether it was sealed."""
 ROLES = ("candidate", "script", "command", "tests")
 TESTS_USER = 1
-"""The offset of their user: they are out of the others' reach."""
+"""The user offset of the `tests` role, which puts it out of reach of the other roles."""
 PRELOADED = (
     "ast", "bisect", "builtins", "collections.abc", "copy", "datetime", "decimal", "fractions",
     "functools", "hashlib", "heapq", "itertools", "math", "operator", "random", "re", "statistics",
@@ -45,7 +45,7 @@ CANNOT_SEAL = 70
 
 
 class ForkedProcess(NamedTuple):
-    """A child that runs."""
+    """A running child."""
 
     id: int
     pid: int
@@ -60,11 +60,11 @@ class Zygote:
         self.control = control
         self.seal = seal
         self.children: dict[int, ForkedProcess] = {}
-        """By the descriptor that tells of the child's end."""
+        """The running children by their pidfd, which becomes readable when the child ends."""
         self.warm = False
 
     def serve(self) -> None:
-        """Does what is asked, until nobody asks any more. Then no child is left."""
+        """Serves requests until the control socket closes. Children end with this process."""
         poll = select.poll()
         poll.register(self.control, select.POLLIN)
         while True:
@@ -75,7 +75,7 @@ class Zygote:
                     continue
                 try:
                     message, fds, _, _ = socket.recv_fds(self.control, REQUEST.size, KEPT)
-                except ConnectionResetError:  # as it was closed there was something unread
+                except ConnectionResetError:  # the other end closed with unread data
                     return
                 if not message:
                     return
@@ -88,7 +88,7 @@ class Zygote:
                     self.warm_up()
 
     def fork(self, id_: int, role: str, limits: ResourceLimits, fds: list[int]) -> int:
-        """A sealed child at its work. Returns the descriptor that tells of its end."""
+        """Forks a child that seals itself and does its work. Returns its pidfd."""
         parent = os.getpid()
         sealed, tell = os.pipe()
         pid = os.fork()
@@ -104,7 +104,7 @@ class Zygote:
         return pidfd
 
     def warm_up(self) -> None:
-        """Imports what programs often do. The first child does not wait for it."""
+        """Imports common modules. The first child does not wait for it."""
         if self.warm:
             return
         self.warm = True
@@ -114,13 +114,13 @@ class Zygote:
         gc.freeze()
 
     def kill(self, id_: int) -> None:
-        """Ends a child, if it has not ended by itself."""
+        """Kills a child if it is still running."""
         for child in self.children.values():
             if child.id == id_:
                 os.kill(child.pid, signal.SIGKILL)
 
     def bury(self, pidfd: int) -> None:
-        """Tells how a child ended."""
+        """Reaps a child and reports how it ended."""
         child = self.children.pop(pidfd)
         _, status, usage = os.wait4(child.pid, 0)
         told = ENDED.pack(
@@ -131,7 +131,7 @@ class Zygote:
         )
         os.close(child.sealed)
         os.close(pidfd)
-        with contextlib.suppress(OSError):  # nobody listens any more: `serve` ends next
+        with contextlib.suppress(OSError):  # the other end has closed, so `serve` ends next
             self.control.send(told)
 
 
@@ -147,20 +147,20 @@ def become(
     seal.close(limits, TESTS_USER if role == "tests" else 0, parent)
     os.write(KEPT, b"s")
     os.close(KEPT)
-    from filters.verify.sandbox import tester  # noqa: PLC0415  in memory by now
+    from filters.verify.sandbox import tester  # noqa: PLC0415  already loaded by `main`
 
     tester.work(role)
 
 
 def main(packed: str) -> None:
-    """Started with its configuration as JSON, see `backend`."""
+    """The zygote's entry point; `packed` is its configuration as JSON, see `backend`."""
     config = json.loads(packed)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which ends this
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run handles Ctrl-C and ends this process
     control = socket.socket(fileno=os.dup(config["control"]))
     control = _out_of_the_way(control)
     library = config["library"]
     sys.path[:] = _library_path(library, by_descriptor=not _open_to_all(library[0]))
-    from filters.verify.sandbox import inside, tester  # noqa: F401, PLC0415  loaded before the walls are up
+    from filters.verify.sandbox import inside, tester  # noqa: F401, PLC0415  loaded before sealing
 
     kernel.no_new_privileges()
     if config["landlock"]:
@@ -177,19 +177,19 @@ def main(packed: str) -> None:
 
 
 def _out_of_the_way(control: socket.socket) -> socket.socket:
-    """The socket above the descriptors that a child keeps; those are taken."""
+    """Moves the socket above the descriptors that a child keeps, and reserves those."""
     nothing = os.open(os.devnull, os.O_RDWR)
     while nothing <= KEPT:
         nothing = os.dup(nothing)
     high = socket.socket(fileno=os.dup(control.detach()))
-    for fd in (0, 1, *range(3, KEPT + 1)):  # 2 is for what goes wrong here
+    for fd in (0, 1, *range(3, KEPT + 1)):  # 2 stays open for the zygote's own errors
         os.dup2(nothing, fd)
     os.close(nothing)
     return high
 
 
 def _open_to_all(path: str) -> bool:
-    """Whether any user can reach the folder."""
+    """Whether every user can enter the folder."""
     while path != "/":
         if not os.stat(path).st_mode & 0o001:  # noqa: PTH116  no pathlib: this delays each start
             return False
@@ -198,10 +198,10 @@ def _open_to_all(path: str) -> bool:
 
 
 def _library_path(library: list[str], *, by_descriptor: bool) -> list[str]:
-    """`sys.path` of the standard library alone.
+    """`sys.path` for the standard library alone.
 
-    A library in a home that is closed to others (a pyenv of root, say) is reached through a
-    descriptor that stays open: a path through it asks for no right on the folders above.
+    A library in a private home (such as root's pyenv) is reached through an open descriptor, which
+    needs no rights on the parent folders.
     """
     if not by_descriptor:
         return library

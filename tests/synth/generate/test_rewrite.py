@@ -236,7 +236,9 @@ def test_a_prompt_file_needs_a_first_line_and_a_name_of_its_own(mine: Path) -> N
         Rewrite(styles=("faq", str(mine))).files()
     mine.write_text("Write.\n---\n{{source}}\n")
     os.utime(mine, ns=(3, 3))
-    with pytest.raises(InputError, match="must demand one first line, written as `=== poem ===`"):
+    with pytest.raises(
+        InputError, match="must ask for exactly one first line, written as `=== poem ===`"
+    ):
         Rewrite(styles=(str(mine),)).files()
 
 

@@ -129,11 +129,11 @@ def test_several_calls_of_one_reply_are_all_made() -> None:
     ("content", "told"),
     [
         ("[", "cannot be read"),
-        ("{}", "no list of 1 to 64 tools"),
-        ("[]", "no list of 1 to 64 tools"),
+        ("{}", "not a list of 1 to 64 tools"),
+        ("[]", "not a list of 1 to 64 tools"),
         ('[{"description": "x"}]', "tool 1: expected an object with name"),
         ('[{"name": "a", "parameters": {"type": "objekt"}}]', "parameters are no JSON schema"),
-        ('[{"name": "a"}, {"name": "a"}]', "two tools of the name 'a'"),
+        ('[{"name": "a"}, {"name": "a"}]', "two tools named 'a'"),
     ],
 )  # fmt: skip
 def test_wrong_tools_are_named(tmp_path: Path, content: str, told: str) -> None:
