@@ -1,4 +1,4 @@
-"""`synth show`: a run's verdicts, samples and funnel, or the rows that it rejected."""
+"""`synth show`: prints a run's verdicts, samples and funnel, or its rejected rows."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ FIELD_CHARS = 300
 
 
 def show(arguments: Namespace) -> int:
-    """A run, finished, live or interrupted; or with `--rejected` the rows that it rejected."""
+    """Shows a finished, live or interrupted run; with `--rejected`, its rejected rows."""
     if arguments.rejected is None:
         show_run(arguments.run, rows=SAMPLES if arguments.rows is None else arguments.rows)
     else:
@@ -51,7 +51,7 @@ def show(arguments: Namespace) -> int:
 
 
 def show_run(folder: Path, rows: int) -> None:
-    """Verdicts, samples and funnel of the run, and where its dataset is."""
+    """Prints the run's verdicts, samples and funnel, and the path of its dataset."""
     manifests = manifests_of(folder)
     if manifests:
         found = run_verdicts(folder, manifests)
@@ -65,25 +65,27 @@ def show_run(folder: Path, rows: int) -> None:
 
 
 def manifests_of(folder: Path) -> list[Manifest]:
-    """The manifests of a run folder. Raises `InputError` for a folder that is none."""
+    """Returns the manifests of a run folder. Raises `InputError` if it is not one."""
     if not folder.is_dir():
-        raise InputError(f"no run folder {folder}; a run makes one under outputs/")
+        raise InputError(
+            f"run folder {folder} does not exist; runs are under outputs/, one folder each"
+        )
     manifests = run_manifests(folder)
     if not manifests and not any(folder.glob("[0-9][0-9]-*/")) and not (folder / ".lock").exists():
-        raise InputError(f"{folder} is no run folder; runs are under outputs/, one folder each")
+        raise InputError(f"{folder} is not a run folder; runs are under outputs/, one folder each")
     return manifests
 
 
 def show_rejected(folder: Path, manifests: Sequence[Manifest], reason: str, rows: int) -> None:
-    """Rejected rows of one reason, or of all (""): why each left, its prompt, text and raw reply.
+    """Prints rejected rows of one reason, or of all (""), with prompt, text and raw reply.
 
-    Raises `InputError` for a reason that no row has.
+    Raises `InputError` if no row has the reason.
     """
     reasons = all_reasons(manifests)
     if reason and reason not in reasons:
         listed = ", ".join(f"{one} {n:,}" for one, n in reasons.most_common()) or "none"
         raise InputError(
-            f"no row of {folder} was rejected as {reason!r}; its reasons: {listed}"
+            f"no row of {folder} was rejected as {reason!r}; reasons there: {listed}"
             f"{did_you_mean(reason, reasons)}"
         )
     total = reasons[reason] if reason else reasons.total()
@@ -91,7 +93,7 @@ def show_rejected(folder: Path, manifests: Sequence[Manifest], reason: str, rows
     if not console.is_terminal:
         _print_rejected(console, folder, manifests, reason, rows, total)
         return
-    os.environ.setdefault("LESS", "FRX")  # colours, and no pager for one screen, as git does
+    os.environ.setdefault("LESS", "FRX")  # as git: show colours, no pager for one screen
     with console.pager(styles=not console.no_color):
         _print_rejected(console, folder, manifests, reason, rows, total)
 
