@@ -1,4 +1,4 @@
-"""Recipes, the command line, the Python API, and Prefect: the only package that knows of it."""
+"""Recipes, the command line, the Python API and the flows; only this package uses Prefect."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ __all__ = ["Run", "load_recipe", "run"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:  # `synth --help` does without what they import
+    if name in __all__:  # imported late, so that `synth --help` stays fast
         return getattr(import_module("flows.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,10 +1,10 @@
-"""Filters or verifiers over any data, without a recipe file and without Prefect.
+"""Runs filters or verifiers over any data, without a recipe file and without Prefect.
 
     synth filter pages.parquet --with 'refusal, length: {min_words: 20}, minhash'
     synth verify solutions.jsonl --with maths --column answer=gold
 
-They are written as in a recipe, and become one (read, the stages, write). It runs as any other: it
-is resumable, needs bounded memory, and keeps or rejects each row with its reason.
+`--with` uses recipe syntax. The command builds a recipe (read, the stages, write) and runs it. Such
+a run is resumable, needs bounded memory, and records a reason for every rejected row.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from synth.engine.stage import CorpusStage, ShardStage
 from synth.errors import ExitCode, InputError, RecipeError, did_you_mean
 from synth.verdict_report import run_verdicts
 
-SHARD_ROWS = 5_000  # larger than where a teacher answers: no row takes longer than milliseconds
+SHARD_ROWS = 5_000  # more than with a teacher: each row takes milliseconds at most
 OPTIONS = {"columns": "column", "format": "format", "split": "split", "limit": "limit"}
-"""Settings of `read`, and the options that give them."""
+"""Maps each setting of `read` to the option that sets it."""
 Part = str | dict[str, Any]
 
 
-def filter(arguments: Namespace) -> int:  # noqa: A001  a command's function bears its name
-    """Filters alone over files or dataset folders."""
+def filter(arguments: Namespace) -> int:  # noqa: A001  named after the command
+    """Runs only filters over files or dataset folders."""
     return run_alone(arguments, filter_stages(arguments.parts))
 
 
 def verify(arguments: Namespace) -> int:
-    """Verifiers alone over files or dataset folders."""
+    """Runs only verifiers over files or dataset folders."""
     reject = arguments.reject
     if reject is not None:
         reject = [] if reject == "none" else [part.strip() for part in reject.split(",")]
@@ -55,9 +55,9 @@ def verify(arguments: Namespace) -> int:
 
 
 def run_alone(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> int:
-    """The stages over the input that the arguments name; what is kept is a dataset folder.
+    """Runs the stages over the input and writes the kept rows to a dataset folder.
 
-    The funnel and the verdicts are shown, also where no row is left (`NoRowsError`).
+    Prints the funnel and the verdicts, even if no row is left (`NoRowsError`).
     """
     plan = plan_of(arguments, stages)
     out = arguments.out or Path("outputs") / plan.name
@@ -76,14 +76,16 @@ def run_alone(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> int:
             print_headline(found)
             print_funnel(manifests)
             print_verdicts(found)
-    print(f"\nkept, each row with its scores: {out / RELEASE}")
-    print(f"rejected, each row with its reason: {out}/*/rejected/")
+    print(f"\nkept rows, with their scores: {out / RELEASE}")
+    print(f"rejected rows, with their reasons: {out}/*/rejected/")
     return ExitCode.OK
 
 
 def plan_of(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> Plan:
-    """The plan: read the input, the stages, write. Raises `RecipeError`, a line per mistake, and
-    `InputError` for input that cannot be used."""
+    """Builds the plan: read the input, run the stages, write.
+
+    Raises `RecipeError` with one line per mistake, or `InputError` for unusable input.
+    """
 
     columns = dict(_role_and_column(text) for text in arguments.column)
     try:
@@ -128,7 +130,7 @@ def plan_of(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> Plan:
 
 
 def _as_option(error: SettingError) -> str:
-    """The message, with the setting as an option of the command."""
+    """Rewords the message so that it names the command's option instead of the recipe's setting."""
     value = error.value
     if error.key == "columns":
         value = value.strip("{}").replace(": ", "=")
@@ -136,8 +138,11 @@ def _as_option(error: SettingError) -> str:
 
 
 def filter_stages(given: Sequence[str]) -> list[dict[str, Any]]:
-    """The stages for the parts that `--with` names, in the order given: neighbours that belong to
-    one stage share it. A filter, a method of `dedup`, or a whole stage that asks no teacher."""
+    """Returns the stages for the parts that `--with` names, in the order given.
+
+    A part is a filter, a method of `dedup`, or a stage that needs no teacher. Adjacent parts of
+    the same stage are merged into one.
+    """
     whole = [
         name
         for name, stage in STAGES.items()
@@ -163,8 +168,10 @@ def filter_stages(given: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def verify_stages(given: Sequence[str], reject: Sequence[str] | None) -> list[dict[str, Any]]:
-    """One `verify` stage with the verifiers that `--with` names. `reject` holds the verdicts that
-    make a row leave; None leaves that to the stage."""
+    """Returns one `verify` stage with the verifiers that `--with` names.
+
+    `reject` lists the verdicts that reject a row; None uses the stage's default.
+    """
     checks = parts(given)
     for part in checks:
         name = part if isinstance(part, str) else next(iter(part))
@@ -175,13 +182,13 @@ def verify_stages(given: Sequence[str], reject: Sequence[str] | None) -> list[di
 
 
 def parts(given: Sequence[str]) -> list[Part]:
-    """What `--with` names, as a recipe's list has it: names, and names with their parameters."""
+    """Parses the values of `--with` into a recipe's list: names, or names with parameters."""
     found: list[Part] = []
     for text in given:
         items = strict_yaml.parse(f"[{text}]".encode(), f"--with {text!r}").value
         for item in items[0] if len(items) == 1 and isinstance(items[0], list) else items:
             if not isinstance(item, str | dict) or not item:
-                raise RecipeError(f"--with {text!r}: {item!r} is no name; write it as in a recipe")
+                raise RecipeError(f"--with {text!r}: {item!r} is not a name; use recipe syntax")
             found.append(item)
     return found
 
@@ -189,12 +196,12 @@ def parts(given: Sequence[str]) -> list[Part]:
 def _role_and_column(text: str) -> tuple[str, str]:
     role, separator, column = text.partition("=")
     if not separator or not role or not column:
-        raise RecipeError(f"--column {text!r} is not like text=body")
+        raise RecipeError(f"--column {text!r}: expected ROLE=NAME, such as text=body")
     return role, column
 
 
 def _job(arguments: Namespace, columns: Mapping[str, str]) -> str:
-    """What the rows are: answers to be verified, or what the columns of the first file say."""
+    """Returns the kind of rows: answers for `verify`, else by the first file's columns."""
     forced = arguments.format if arguments.format in READERS else None
     paths = [Path(path).expanduser() for path in arguments.input]
     files = find_inputs(paths, forced=forced, split=arguments.split)

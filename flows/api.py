@@ -1,4 +1,4 @@
-"""Runs from Python, without Prefect: `from flows import Run, load_recipe, run`.
+"""Runs recipes from Python, without Prefect: `from flows import Run, load_recipe, run`.
 
 done = run("quickstart", limit=20)
 for row in done.rows():
@@ -36,17 +36,17 @@ def run(
     out: str | Path | None = None,
     overrides: Sequence[str] = (),
 ) -> Run:
-    """Runs a recipe to its end, or goes on with it, and returns the finished run.
+    """Runs or resumes a recipe, and returns the finished run.
 
-    Shows progress on stderr. Raises a `SynthError` where the command line prints one, such as
-    `NoRowsError`. Blocks; works inside a running event loop, too.
+    Shows progress on stderr. Raises the `SynthError` that the command line would print, such as
+    `NoRowsError`. Blocks; also works inside a running event loop.
 
     Args:
         recipe: A shipped recipe's name, the path of a .yaml file, or a recipe as a dict.
-        teacher: Address of a served model, or `embedded`, in place of the recipe's.
-        limit: The most rows to read.
-        out: Folder of the run; by default `outputs/` and the recipe's name.
-        overrides: Values set over the recipe's, such as `stages.evolve.rounds=2`.
+        teacher: Address of a served model, or `embedded`; replaces the recipe's.
+        limit: Maximum number of rows to read.
+        out: Folder of the run; `outputs/<name of the recipe>` by default.
+        overrides: Changes to the recipe's values, such as `stages.evolve.rounds=2`.
     """
     plan = load_recipe(recipe, teacher=teacher, limit=limit, overrides=overrides)
     folder = Path(out) if out is not None else OUTPUTS / plan.name
@@ -65,10 +65,10 @@ async def _work(plan: Plan, folder: Path, progress: ConsoleProgress) -> None:
 
 
 class Run:
-    """A run folder: its released rows, its rejected rows, and its rows per stage."""
+    """A run folder: its released rows, its rejected rows, and row counts per stage."""
 
     def __init__(self, folder: str | Path) -> None:
-        """Opens a run, also one that is unfinished. Raises `InputError` for another folder."""
+        """Opens a run, finished or not. Raises `InputError` if the folder is not a run."""
         self.folder = Path(folder)
         manifests_of(self.folder)
 
@@ -77,11 +77,11 @@ class Run:
 
     @property
     def release(self) -> Path:
-        """The dataset folder, which `datasets.load_dataset` reads. It may not be there yet."""
+        """The dataset folder, for `datasets.load_dataset`. It may not exist yet."""
         return self.folder / RELEASE
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The released rows in order. Raises `InputError` where nothing is released yet."""
+        """Yields the released rows in order. Raises `InputError` if there is no release yet."""
         manifest = load_manifest(self.release / NAME)
         if manifest is None:
             raise InputError(f"{self.folder} has no release yet; run its recipe up to `write`")
@@ -92,14 +92,14 @@ class Run:
                         yield from batch.to_pylist()
 
     def rejected(self) -> Iterator[dict[str, Any]]:
-        """The rejected rows, stage by stage: records with `stage`, `reason`, `by` and `raw`."""
+        """Yields the rejected rows by stage: records with `stage`, `reason`, `by` and `raw`."""
         for fate in rejected_rows(self.folder, run_manifests(self.folder), ""):
             turns = plain_turns(fate.record["context"])
             yield {"stage": fate.stage, **fate.record, "context": turns}
 
     @property
     def funnel(self) -> list[dict[str, Any]]:
-        """A row for each finished stage: in + made = kept + rejected, and the reasons."""
+        """Row counts and reasons per finished stage: in + made = kept + rejected."""
         return [
             {
                 "stage": stage_label(manifest),

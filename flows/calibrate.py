@@ -1,4 +1,4 @@
-"""`synth calibrate`: compares a judge with rows that people have graded.
+"""`synth calibrate`: compares a judge's grades with human grades.
 
 {"prompt": "Why is the sky blue?", "text": "Because …", "score": 4}       grades, 0 to 5
 {"prompt": "Why is the sky blue?", "chosen": "Because …", "rejected": "It is."}      or pairs
@@ -30,7 +30,7 @@ from synth.teacher.journal import Journal, JournaledTeacher
 
 
 def calibrate(arguments: Namespace) -> int:
-    """How well a judge agrees with people."""
+    """Measures how well a judge agrees with people."""
     gold = read_gold(arguments.gold)
     try:
         settings = {"rubric": arguments.rubric} if gold.scores else {"pairs": True}
@@ -51,11 +51,11 @@ class Gold:
     table: pa.Table
     kind: Kind
     scores: list[float]
-    """People's; empty for pairs."""
+    """Human grades; empty for pairs."""
 
 
 def read_gold(path: Path) -> Gold:
-    """The rows of a JSONL file. Raises `InputError`, which names the line and what is missing."""
+    """Reads the rows of a JSONL file. Raises `InputError` with the line and the problem."""
 
     rows = [
         _row(line, f"{path}, line {n}") for n, line in enumerate(_lines(path), 1) if line.strip()
@@ -64,7 +64,7 @@ def read_gold(path: Path) -> Gold:
         raise InputError(f"{path} is empty; expected a JSON object per line")
     pairs = ["chosen" in row for row in rows]
     if any(pairs) != all(pairs):
-        raise InputError(f"{path} holds pairs and grades; put them in two files")
+        raise InputError(f"{path} holds both pairs and grades; split them into two files")
     records = []
     for number, row in enumerate(rows):
         record = new_record(
@@ -77,7 +77,9 @@ def read_gold(path: Path) -> Gold:
         records.append({**record, "rejected": row.get("rejected")})
     shapes = {_kind(row) for row in rows}
     if len(shapes) > 1:
-        raise InputError(f"{path} holds {' and '.join(sorted(shapes))}; put them in two files")
+        raise InputError(
+            f"{path} holds {' and '.join(sorted(shapes))}; split them into separate files"
+        )
     scores = [] if all(pairs) else [float(row["score"]) for row in rows]
     return Gold(records_table(records), shapes.pop(), scores)
 
@@ -93,16 +95,16 @@ def _row(line: str, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except ValueError as error:
-        raise InputError(f"{where}: no JSON: {error}") from error
+        raise InputError(f"{where}: not valid JSON: {error}") from error
     if not isinstance(row, dict):
         raise InputError(f"{where}: expected an object, as in {{'text': …, 'score': 4}}")
     texts = [key for key in ("prompt", "text", "chosen", "rejected", "reference") if key in row]
     if wrong := next((key for key in texts if not isinstance(row[key], str)), None):
-        raise InputError(f"{where}: {wrong} is {row[wrong]!r}; expected a text")
+        raise InputError(f"{where}: {wrong} is {row[wrong]!r}; expected text")
     if "chosen" in row:
         if missing := next((key for key in ("prompt", "rejected") if key not in row), None):
             raise InputError(
-                f"{where}: a pair has prompt, chosen and rejected; {missing} is missing"
+                f"{where}: {missing} is missing; a pair needs prompt, chosen and rejected"
             )
         return row
     score = row.get("score")
@@ -115,7 +117,7 @@ def _row(line: str, where: str) -> dict[str, Any]:
             f"{where}: score is {score!r}; expected a number from {LOWEST} to {HIGHEST}"
         )
     if "prompt" not in row and "text" not in row:
-        raise InputError(f"{where}: neither prompt nor text; what was graded?")
+        raise InputError(f"{where}: add the graded `prompt` or `text`; the row has neither")
     return row
 
 
@@ -128,7 +130,7 @@ def _kind(row: dict[str, Any]) -> Kind:
 async def judged(
     gold: Gold, judge: Judge, teacher: TeacherConfig, folder: Path, seed: int
 ) -> list[float | None]:
-    """The judge's value of each row, in order; what was asked before is not asked again."""
+    """Returns the judge's value for each row, in order. Reuses replies from earlier calls."""
 
     async with open_teacher(teacher, needs=judge.needs()) as served:
         journal = await Journal.open(folder / "journal.sqlite")
@@ -147,24 +149,24 @@ async def judged(
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """A judge beside people. None where too few rows, or too alike, leave it undefined."""
+    """A judge compared with people. None if the rows are too few or too alike to measure."""
 
     rows: int
     judged: int
     spearman: float | None
-    """Rank correlation with people's grades, -1 to 1."""
+    """Rank correlation with human grades, -1 to 1."""
     kappa: float | None
-    """Quadratic weighted kappa, of grades rounded: 1 full agreement, 0 as by chance."""
+    """Quadratic weighted kappa of rounded grades: 1 is full agreement, 0 is chance."""
     mean_error: float | None
-    """By how much grades differ on average."""
+    """Mean absolute difference between the grades."""
     bias: float | None
-    """How much higher the judge grades than people do."""
+    """Mean of the judge's grade minus the human grade."""
     length_pull: float | None
-    """Spearman between a text's length and how much higher the judge grades it: 0 is right."""
+    """Rank correlation of text length with judge minus human grade; 0 is ideal."""
 
 
 def agreement(gold: Gold, values: Sequence[float | None]) -> Agreement:
-    """Grades against people's, over the rows that were judged."""
+    """Compares grades with human grades, over the rows that were judged."""
     texts = gold.table["text" if gold.kind is not Kind.PROMPTS else "context"].to_pylist()
     lengths = [len(text) if isinstance(text, str) else len(text[-1]["content"]) for text in texts]
     both = [
@@ -187,21 +189,21 @@ def agreement(gold: Gold, values: Sequence[float | None]) -> Agreement:
 
 @dataclass(frozen=True, slots=True)
 class PairAgreement:
-    """A judge of pairs beside people. None where there was nothing to measure."""
+    """A pair judge compared with people. None if there was nothing to measure."""
 
     rows: int
     judged: int
     right: float | None
-    """Share of pairs of which the chosen one wins in both orders."""
+    """Share of pairs whose chosen answer wins in both orders."""
     undecided: float | None
-    """Share of pairs that the order decides, or that are called equal."""
+    """Share of pairs judged equal, or whose winner changes with the order."""
     right_when_shorter: float | None
-    """`right`, of the pairs whose chosen answer is the shorter one: what a judge that prefers the
-    longer answer gets wrong."""
+    """`right` over the pairs whose chosen answer is the shorter one. Low if the judge prefers
+    longer answers."""
 
 
 def pair_agreement(gold: Gold, values: Sequence[float | None]) -> PairAgreement:
-    """Verdicts against people's, over the pairs that were judged."""
+    """Compares verdicts with human choices, over the pairs that were judged."""
     rows = gold.table.select(["text", "rejected"]).to_pylist()
     found = [
         (value, len(row["text"]) < len(row["rejected"]))
@@ -223,7 +225,7 @@ def _share(which: list[bool]) -> float | None:
 
 
 def spearman(one: Sequence[float], other: Sequence[float]) -> float | None:
-    """Rank correlation, ties with their mean rank; None where one side has no two values."""
+    """Rank correlation; ties get their mean rank. None if a side has only one distinct value."""
 
     if len(set(one)) < 2 or len(set(other)) < 2:
         return None
@@ -238,8 +240,10 @@ def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
 
 
 def weighted_kappa(one: Sequence[float], other: Sequence[float]) -> float | None:
-    """Cohen's kappa with quadratic weights over the grades 0 to 5 (Cohen 1968); None where chance
-    alone would agree fully."""
+    """Cohen's kappa with quadratic weights over the grades 0 to 5 (Cohen 1968).
+
+    None if chance alone would give full agreement.
+    """
 
     size = HIGHEST + 1
     seen = np.zeros((size, size))

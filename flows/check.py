@@ -1,4 +1,4 @@
-"""`synth check`, `recipes` and `schema`: what can be said of recipes without running one."""
+"""`synth check`, `recipes` and `schema`: inspect recipes without running them."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from synth.errors import ExitCode
 
 
 def check(arguments: Namespace) -> int:
-    """Says that the recipe is right, what it will do, and what may disappoint."""
+    """Validates the recipe; prints its stages, its teacher and hints."""
     plan = load_recipe(
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
     )
     if plan.teacher:
         plan.teacher.backend().check()
-    plan.stages[0].preflight()  # the names of the input's columns
+    plan.stages[0].preflight()  # checks the input's column names
     line = " → ".join(stage.name for stage in plan.stages)
-    who = plan.teacher.who if plan.teacher else "no teacher"
-    print_line(f"{plan.name} is a valid recipe: {line}; it asks {who}")
+    who = f"teacher {plan.teacher.who}" if plan.teacher else "no teacher"
+    print_line(f"{plan.name} is a valid recipe: {line}; {who}")
     for hint in hints(plan):
         print_line(f"hint: {hint}")
     return ExitCode.OK
 
 
 def recipes(_arguments: Namespace) -> int:
-    """The shipped recipes with their descriptions."""
+    """Prints the shipped recipes with their descriptions."""
     for path in sorted(SHIPPED.glob("*.yaml")):
         print_line(f"{path.stem:<18} {load_recipe(path.stem).recipe.get('description', '')}")
     return ExitCode.OK
 
 
 def schema(arguments: Namespace) -> int:
-    """The recipe's JSON schema, or the reference made from it."""
+    """Prints the recipe's JSON schema, or the Markdown reference made from it."""
     if arguments.markdown:
         print(reference())
     else:

@@ -21,14 +21,15 @@ from synth import __version__
 from synth.errors import ExitCode, SynthError
 
 EPILOG = """\
-exit codes: 0 done · 1 a bug of ours · 2 wrong command, recipe or input, nothing written ·
-3 teacher, disk or Prefect failed, the same command resumes · 4 another run holds the folder ·
-5 no row survived · 130 interrupted, the same command resumes
+exit codes: 0 done · 1 internal error, please report it ·
+2 invalid command, recipe or input, nothing written ·
+3 teacher, disk or Prefect failed, rerun to resume · 4 another run is using the folder ·
+5 no rows left · 130 interrupted, rerun to resume
 """
 
 
 class Command(NamedTuple):
-    """A command: its function under `flows`, what it does, and an example."""
+    """A command: its function in `flows`, its help text, and an example."""
 
     place: str
     does: str
@@ -38,23 +39,23 @@ class Command(NamedTuple):
 COMMANDS = {
     "run": Command(
         "run_command:run",
-        "run a recipe to its end, or go on with it",
+        "run a recipe, or resume an unfinished run",
         "synth run quickstart --limit 20",
     ),
     "preview": Command(
         "preview:preview",
-        "run a few rows and show them",
+        "run a recipe on a few rows and show the results",
         "synth preview distill-answers --rows 3 --teacher http://127.0.0.1:8000/v1",
     ),
     "check": Command("check:check", "check a recipe without running it", "synth check my.yaml"),
     "filter": Command(
         "alone:filter",
-        "run filters alone over a file or dataset folder",
+        "run only filters over a file or dataset folder",
         "synth filter pages.jsonl --with 'gopher, repetition, minhash'",
     ),
     "verify": Command(
         "alone:verify",
-        "check answers in a file or dataset folder",
+        "verify answers in a file or dataset folder",
         "synth verify answers.jsonl --with maths",
     ),
     "recipes": Command("check:recipes", "list the shipped recipes", "synth recipes"),
@@ -68,17 +69,17 @@ COMMANDS = {
     ),
     "trace": Command(
         "trace_terminal:command",
-        "show how a row came to be, with prompts and replies",
+        "show how a row was made, with prompts and replies",
         "synth trace 1f3a",
     ),
     "prompts": Command(
         "prompts:command",
-        "show what a recipe asks about a row, without a teacher",
+        "show the prompts that a recipe sends for a row, without a teacher",
         "synth prompts textbook --row 2",
     ),
     "calibrate": Command(
         "calibrate:calibrate",
-        "compare a judge with rows that people graded",
+        "compare a judge's grades with human grades",
         "synth calibrate graded.jsonl --teacher http://127.0.0.1:8000/v1",
     ),
     "push": Command(
@@ -88,7 +89,7 @@ COMMANDS = {
     ),
     "teacher": Command(
         "teacher_command:teacher",
-        "keep a launched teacher up, or check servers",
+        "launch a recipe's teacher, or check servers",
         "synth teacher start distill-answers",
     ),
     "serve": Command(
@@ -97,13 +98,13 @@ COMMANDS = {
         'synth serve distill-answers --cron "0 3 * * *" --timezone Europe/Berlin',
     ),
 }
-"""In the order of `synth --help`. A command's module is imported when it is called."""
+"""In the order of `synth --help`. Each command's module is imported only when it is called."""
 
 RESUMABLE = ("run", "filter", "verify", "calibrate", "push", "serve")
 
 
 class _Parser(argparse.ArgumentParser):
-    """Names the command that a mistyped one may stand for."""
+    """Suggests the closest command for a mistyped one."""
 
     def error(self, message: str) -> NoReturn:
         found = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
@@ -111,12 +112,12 @@ class _Parser(argparse.ArgumentParser):
             known = re.findall(r"[\w-]+", found[2])
             near = difflib.get_close_matches(found[1], known, n=1)
             meant = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
-            message = f"there is no {found[1]!r}{meant}"
+            message = f"unknown command {found[1]!r}{meant}"
         super().error(message)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command and returns its exit code. An error of the user's has no traceback."""
+    """Runs a command and returns its exit code. User errors show no traceback."""
     arguments = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)  # a stopped service ends as cleanly as Ctrl-C
     try:
@@ -129,17 +130,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         _report(f"synth: {error}")
         return error.exit_code
     except KeyboardInterrupt:
-        goes_on = arguments.command in RESUMABLE
-        how = " Nothing is lost: run the same command again to go on." if goes_on else ""
+        resumable = arguments.command in RESUMABLE
+        how = " Nothing is lost: run the same command again to resume." if resumable else ""
         print(f"\nsynth: interrupted.{how}", file=sys.stderr)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output has gone (`synth show … | head`)
+        sys.stderr.close()  # the reader closed the pipe (`synth show … | head`)
         return ExitCode.OK
 
 
 def _report(message: str) -> None:
-    """Prints an error; a terminal wraps it between words, never inside a path."""
+    """Prints an error. On a terminal, wraps it between words but never inside a path."""
     for line in message.split("\n"):
         if sys.stderr.isatty():
             room = shutil.get_terminal_size().columns
@@ -194,14 +195,16 @@ def _parser() -> argparse.ArgumentParser:
     checks.add_argument(
         "--reject",
         metavar="VERDICTS",
-        help="verdicts that make a row leave, of fail, error, unverified and not_applicable, or "
-        "none (default: fail,error)",
+        help="verdicts that reject a row: any of fail, error, unverified, not_applicable, "
+        "or none (default: fail,error)",
     )
 
     _command(commands, "recipes")
 
     schema = _command(commands, "schema")
-    schema.add_argument("--markdown", action="store_true", help="as Markdown: docs/reference.md")
+    schema.add_argument(
+        "--markdown", action="store_true", help="print Markdown, as in docs/reference.md"
+    )
 
     show = _command(commands, "show")
     show.add_argument("run", type=Path, help="folder of the run, e.g. outputs/quickstart")
@@ -216,51 +219,61 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         const="",
         metavar="REASON",
-        help="show the rejected rows, of one reason or all",
+        help="show rejected rows, all or for one reason",
     )
     show.add_argument("--rows", type=_positive, help="rows to show (default: 3; rejected: 20)")
 
     trace = _command(commands, "trace")
-    trace.add_argument("id", help="id of the row, or how it begins")
-    trace.add_argument("--run", type=Path, help="folder of its run (default: the one in outputs/)")
-    trace.add_argument("--json", action="store_true", help="as one JSON object")
+    trace.add_argument("id", help="id of the row, or its first letters")
+    trace.add_argument("--run", type=Path, help="folder of its run (default: search outputs/)")
+    trace.add_argument("--json", action="store_true", help="print one JSON object")
 
     prompts = _command(commands, "prompts")
     _add_recipe(prompts, limit=False)
-    prompts.add_argument("--row", type=_positive, default=1, help="row of the input (default: 1)")
-    prompts.add_argument("--json", action="store_true", help="one request body per line")
+    prompts.add_argument(
+        "--row", type=_positive, default=1, help="number of the input row (default: 1)"
+    )
+    prompts.add_argument("--json", action="store_true", help="print one request body per line")
 
     calibrate = _command(commands, "calibrate")
     calibrate.add_argument(
-        "gold", type=Path, help="JSONL: prompt, text, score; or prompt and a pair"
+        "gold",
+        type=Path,
+        help="JSONL with prompt, text and score, or with prompt, chosen and rejected",
     )
     calibrate.add_argument("--teacher", required=True, help="address of a served model")
-    calibrate.add_argument("--rubric", help="a shipped rubric, or the path of one's own")
-    calibrate.add_argument("--seed", type=int, default=0, help="of the judge's sampling")
+    calibrate.add_argument("--rubric", help="a shipped rubric, or the path of your own")
+    calibrate.add_argument(
+        "--seed", type=int, default=0, help="seed of the judge's sampling (default: 0)"
+    )
 
     push = _command(commands, "push")
     push.add_argument("run", type=Path, help="folder of the run, e.g. outputs/quickstart")
     push.add_argument("--repo", required=True, help="organisation/name of the dataset")
-    push.add_argument("--public", action="store_true", help="public (default: private)")
+    push.add_argument(
+        "--public", action="store_true", help="make the dataset public (default: private)"
+    )
     push.add_argument("--tag", help="also tag the commit")
 
     teacher = _command(commands, "teacher")
     actions = teacher.add_subparsers(dest="action", required=True, metavar="ACTION")
     start = actions.add_parser(
-        "start", help="launch a recipe's teacher and keep it up until Ctrl-C"
+        "start", help="launch a recipe's teacher and keep it running until Ctrl-C"
     )
     _add_recipe(start, limit=False, teacher=False)
     start.add_argument(
         "--logs", type=Path, help="folder of its logs (default: outputs/NAME/teacher)"
     )
-    status = actions.add_parser("status", help="do teachers answer, and how busy are they")
+    status = actions.add_parser("status", help="show whether servers answer, and their load")
     status.add_argument("url", nargs="+", help="address of a server, e.g. http://127.0.0.1:8000/v1")
-    status.add_argument("--api-key-env", metavar="NAME", help="environment variable with its key")
+    status.add_argument(
+        "--api-key-env", metavar="NAME", help="environment variable that holds the API key"
+    )
 
     serve = _command(commands, "serve")
     _add_recipe(serve)
     serve.add_argument("--cron", required=True, help='when to run, e.g. "0 3 * * *"')
-    serve.add_argument("--timezone", default="UTC", help="of the schedule (default: UTC)")
+    serve.add_argument("--timezone", default="UTC", help="time zone of the schedule (default: UTC)")
     serve.add_argument("--out", type=Path, help="folder of the run (default: outputs/NAME)")
     return parser
 
@@ -288,12 +301,12 @@ def _add_recipe(
         action="append",
         default=[],
         metavar="PATH=VALUE",
-        help="set a value of the recipe, e.g. stages.evolve.rounds=2 (may be repeated)",
+        help="change a value of the recipe, e.g. stages.evolve.rounds=2 (may be repeated)",
     )
 
 
 def _add_alone(parser: argparse.ArgumentParser, parts: str, example: str) -> None:
-    """The arguments of a command that runs a part of the line over any data."""
+    """Adds the arguments of a command that runs filters or verifiers over any data."""
     parser.add_argument(
         "input", nargs="+", help="JSONL, Parquet, CSV, Arrow or text: files, or dataset folders"
     )
@@ -303,23 +316,23 @@ def _add_alone(parser: argparse.ArgumentParser, parts: str, example: str) -> Non
         required=True,
         action="append",
         metavar="NAMES",
-        help=f"the {parts}, with parameters as in a recipe, e.g. {example} (may be repeated)",
+        help=f"{parts} to run, in recipe syntax, e.g. {example} (may be repeated)",
     )
     parser.add_argument(
         "--as",
         dest="job",
         choices=("prompts", "web", "answers"),
-        help="what the rows are (default: what their columns say)",
+        help="kind of rows (default: detected from the columns)",
     )
     parser.add_argument(
         "--column",
         action="append",
         default=[],
         metavar="ROLE=NAME",
-        help="which column is the text, prompt, response …, e.g. text=body (may be repeated)",
+        help="column with the text, prompt, response …, e.g. text=body (may be repeated)",
     )
-    parser.add_argument("--split", help="which split of a dataset folder")
-    parser.add_argument("--format", help="how to read files whose names do not say it")
+    parser.add_argument("--split", help="split of a dataset folder to read")
+    parser.add_argument("--format", help="format of files without a known extension")
     parser.add_argument("--limit", type=_positive, help="read at most so many rows")
     parser.add_argument("--out", type=Path, help="folder of the result (default: under outputs/)")
 
@@ -327,7 +340,7 @@ def _add_alone(parser: argparse.ArgumentParser, parts: str, example: str) -> Non
 def _positive(text: str) -> int:
     number = int(text) if text.isdecimal() else 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return number
 
 

@@ -91,8 +91,8 @@ def _print_rows(one: dict[str, bytes], other: dict[str, bytes]) -> None:
 
 
 def _rows(run: Path, manifests: Sequence[Manifest]) -> dict[str, bytes]:
-    """A hash of each row that the last stage of records kept, by the row's id. How it came to be
-    does not count."""
+    """Maps the id of each row that the last stage of records kept to a hash of the row without its
+    trail."""
     last = next((one for one in reversed(manifests) if not one.releases), None)
     found: dict[str, bytes] = {}
     for shard in last.shards if last else ():

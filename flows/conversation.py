@@ -1,4 +1,4 @@
-"""Requests, replies and records in plain lines, for `synth trace` and `synth prompts`."""
+"""Prints requests, replies and records as text, for `synth trace` and `synth prompts`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from synth.teacher.protocol import Request
 
 BAR = "  │ "
 SHORTENED_CHARS = 2_000
-MAX_TURNS = 3  # of a request that is shown shortened, the system's not counted
+MAX_TURNS = 3  # shown of a shortened request, besides the system's
 
 
 def exchange_title(request: Request) -> str:
-    """How the reply is sampled: `temperature 0.7, top_p 0.95, max_tokens 2048, seed 81…`."""
+    """Returns the sampling settings: `temperature 0.7, top_p 0.95, max_tokens 2048, seed 81…`."""
     settings = request.sampling.model_dump(exclude_none=True, exclude_defaults=False)
     given = [f"{name} {value}" for name, value in settings.items()]
     several = [f"{request.n} answers"] if request.n > 1 else []
@@ -26,9 +26,9 @@ def exchange_title(request: Request) -> str:
 
 
 def print_request(request: Request, *, shortened: bool = False) -> None:
-    """What is asked, as it is sent: a conversation, or the text to go on from.
+    """Prints a request as sent: a conversation, or a raw prompt to continue.
 
-    Shortened, long texts are cut, and the turns of examples before the last one only counted.
+    With `shortened`, cuts long texts and replaces example turns by their count.
     """
     chars = SHORTENED_CHARS if shortened else None
     if request.prompt is not None:
@@ -39,20 +39,20 @@ def print_request(request: Request, *, shortened: bool = False) -> None:
     start = next((n for n, turn in enumerate(turns) if turn["role"] != "system"), 0)
     if shortened and len(turns) - start > MAX_TURNS:
         print_turns(turns[:start], chars)
-        print(f"  … {len(turns) - start - 1} turns of examples, whole in `synth prompts` …")
+        print(f"  … {len(turns) - start - 1} example turns; `synth prompts` shows them all …")
         turns = turns[-1:]
     print_turns(turns, chars)
 
 
 def print_turns(turns: Sequence[Turn], chars: int | None = None) -> None:
-    """A conversation, the role above each turn's text; whole, or each cut after `chars`."""
+    """Prints each turn's role above its text, whole or cut after `chars` characters."""
     for turn in turns:
         print(f"  [{turn['role']}]")
         print_text(turn["content"] or "", chars)
 
 
 def print_text(text: str, chars: int | None = None) -> None:
-    """A text with every line behind a bar; a terminal wraps long ones between words."""
+    """Prints a text with a bar before every line. On a terminal, wraps long lines."""
     for line in lines(text if chars is None else short(text, chars)):
         wrapped = [line]
         if sys.stdout.isatty():
@@ -63,5 +63,5 @@ def print_text(text: str, chars: int | None = None) -> None:
 
 
 def lines(text: str) -> Iterator[str]:
-    """Its lines as they can be shown."""
+    """Yields the lines of a text without control characters."""
     return (printable(line) for line in text.split("\n"))

@@ -1,4 +1,4 @@
-"""What each operation of `evolve` did, round by round, read from the trails of kept and rejected.
+"""Counts attempts and survivors per operation and round of `evolve`, from the rows' trails.
 
 operation    round 1       round 2       …   kept     gain   tokens
 deepen       31/38         52/61             83 of 99  2.1   1,034
@@ -30,22 +30,22 @@ class Tried:
     tokens: int = 0
     judged: int = 0
     gain: float = 0.0
-    """Sum over the judged, those eliminated for it included."""
+    """Sum over all judged children, including those eliminated for low gain."""
 
     @property
     def tokens_each(self) -> float | None:
-        """Tokens per child that survived; the judge's are not among them."""
+        """Tokens per surviving child, without the judge's tokens."""
         survived = sum(self.survived.values())
         return self.tokens / survived if survived else None
 
     @property
     def mean_gain(self) -> float | None:
-        """As judged; None where nobody judged."""
+        """Mean gain as judged; None if nothing was judged."""
         return self.gain / self.judged if self.judged else None
 
 
 def tried_operations(run: Path, manifest: Manifest) -> dict[str, Tried]:
-    """Per operation of an `evolve` stage, versions of its instruction together, what it did."""
+    """Returns the counts per operation of an `evolve` stage, over all instruction versions."""
 
     found: dict[str, Tried] = {}
     folder = stage_folder(run, manifest)
@@ -56,7 +56,7 @@ def tried_operations(run: Path, manifest: Manifest) -> dict[str, Tried]:
 
 
 def evolved_in_words(run: Path, manifests: Sequence[Manifest]) -> str | None:
-    """How many of the last stage's rows are evolved; None for a run that evolves nothing."""
+    """States how many of the last stage's rows are evolved; None if the run has no `evolve`."""
 
     ended = [manifest for manifest in manifests if manifest.shards]
     if not any(manifest.stage == "evolve" for manifest in ended):
@@ -74,7 +74,7 @@ def _count(table: pa.Table, survived: bool, stage: str, found: dict[str, Tried])
     for row in rows:
         step = row["trail"][-1]
         if step["stage"] != stage or step["operation"].startswith("improve/"):
-            continue  # the given prompt, or an instruction
+            continue  # the original prompt, or an improved instruction
         operation = re.split("[@/]", step["operation"])[0]
         one, round_ = found.setdefault(operation, Tried()), step["round"]
         one.attempts[round_] = one.attempts.get(round_, 0) + 1
@@ -89,5 +89,5 @@ def _count(table: pa.Table, survived: bool, stage: str, found: dict[str, Tried])
 
 
 def rounds(tried: dict[str, Tried]) -> list[int]:
-    """The rounds that took place, in order."""
+    """Returns the rounds that ran, in order."""
     return sorted({round_ for one in tried.values() for round_ in one.attempts})

@@ -1,4 +1,4 @@
-"""Hints about a recipe that is valid but may disappoint: for `synth check` and a run's start."""
+"""Hints about valid recipes that may give poor results; shown by `synth check` and each run."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from synth.errors import InputError
 from synth.generate.distill import Distill
 from synth.generate.prompting import asks_for_mark
 
-ROWS = 200  # of the input that are looked at
+ROWS = 200  # of the input to inspect
 
 
 def hints(plan: Plan) -> list[str]:
-    """What a user may want to change, a sentence each."""
+    """Returns suggested changes to the recipe, one sentence each."""
     hint = unmarked_answers(plan)
     return [hint] if hint else []
 
 
 def unmarked_answers(plan: Plan) -> str | None:
-    """That `maths` has gold answers, and nothing asks the teacher to mark its final answers.
+    """Warns if `maths` has gold answers but no prompt asks the teacher to mark its final answer.
 
-    Examples are taken to show how an answer ends.
+    Assumes that examples, if given, already show how an answer ends.
     """
     source = plan.stages[0]
     distills = [stage for stage in plan.stages if isinstance(stage, Distill)]
@@ -41,13 +41,13 @@ def unmarked_answers(plan: Plan) -> str | None:
     try:
         rows = next(source.shards(ROWS)).kept.select(["context", "reference"]).to_pylist()
     except (InputError, StopIteration):
-        return None  # the run itself says what is wrong with the input
+        return None  # the run itself reports unusable input
     gold = [row for row in rows if (row["reference"] or {}).get("answer")]
     unmarked = [row for row in gold if not asks_for_mark(row["context"][-1]["content"])]
     if not unmarked:
         return None
     return (
-        f"{len(unmarked)} of the first {len(rows)} prompts have a gold answer, and nothing asks "
-        "the teacher to mark its final answer, so `maths` may be unable to read it; "
-        "`distill: {formats: {ask: [final_line], when: gold}}` asks for that"
+        f"{len(unmarked)} of the first {len(rows)} prompts have a gold answer, but nothing asks "
+        "the teacher to mark its final answer, so `maths` may not find it; "
+        "add `distill: {formats: {ask: [final_line], when: gold}}`"
     )

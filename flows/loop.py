@@ -1,8 +1,8 @@
-"""Runs a coroutine so that Ctrl-C and SIGTERM end it in order.
+"""Runs a coroutine so that Ctrl-C and SIGTERM end it cleanly.
 
-The event loop has a thread of its own, and the main thread only waits for signals. Prefect's
-SIGTERM handler raises inside the event loop, where uvloop swallows it and the run goes on; in a
-thread that is not the main one, Prefect installs none.
+The event loop runs in its own thread; the main thread only waits for signals. Prefect's SIGTERM
+handler raises inside the event loop, where uvloop swallows it and the run continues. Outside the
+main thread, Prefect installs no such handler.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 START_S = 10.0
-"""How long to wait for the work to start, where it is interrupted before."""
+"""How long an interrupt waits for work that has not started yet."""
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """The coroutine's result. On a KeyboardInterrupt it is cancelled, ends, and that is raised.
+    """Returns the coroutine's result.
 
-    A second interrupt does not wait for it to end.
+    On a KeyboardInterrupt, cancels the coroutine, waits for it to end, and raises the interrupt. A
+    second interrupt does not wait.
     """
     result: Future[T] = Future()
     cancel: Future[Callable[[], object]] = Future()
@@ -47,14 +48,14 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         thread.start()
         return result.result()
     except KeyboardInterrupt:
-        with contextlib.suppress(BaseException):  # cancellation as it looks from inside
-            cancel.result(START_S)()  # raises where the work has just ended, its loop being closed
+        with contextlib.suppress(BaseException):  # the cancelled work's own errors
+            cancel.result(START_S)()  # raises if the work just ended and closed its loop
             result.exception()
         raise
 
 
 def _runner() -> Callable[[Coroutine[Any, Any, T]], T]:
-    """uvloop's, where there is one: the client costs a third less there."""
+    """Returns uvloop's runner if installed: the client costs a third less with it."""
     try:
         import uvloop  # noqa: PLC0415  not on Windows
     except ImportError:

@@ -1,7 +1,8 @@
-"""The flows: `pipeline` runs a recipe; `evolve`, `rewrite`, `distill` one job; `publish` pushes.
+"""The Prefect flows.
 
-A flow does nothing that the engine could not do without it: it names the run, makes each job a
-task, and leaves artifacts. What is finished is known from the run folder, not from Prefect.
+`pipeline` runs a recipe; `evolve`, `rewrite` and `distill` run one job; `publish` pushes a release.
+A flow only adds to the engine: it names the run, makes each job a task, and stores artifacts.
+The run folder, not Prefect, records which work is finished.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ from synth.store.manifest import Manifest
 from synth.verdict_report import run_verdicts, verdict_rows
 
 watching: ContextVar[Progress | None] = ContextVar("watching", default=None)
-"""Receives the progress. A flow's parameters are plain values, so the caller sets this."""
+"""Receives the progress. Set by the caller, since a flow's parameters are plain values."""
 
 unmasked: ContextVar[tuple[str | None, list[str]] | None] = ContextVar("unmasked", default=None)
-"""Teacher and overrides with their keys. Prefect stores a flow's parameters in its database, so
-those have stars in place of a key."""
+"""Teacher and overrides with their API keys. Prefect stores a flow's parameters in its database, so
+there the keys are masked with stars."""
 
 OUTPUTS = "outputs"
 
@@ -52,14 +53,14 @@ async def pipeline(
     overrides: list[str] | None = None,
     out: str | None = None,
 ) -> dict[str, Any]:
-    """Runs a recipe to its end: a shipped one by name, or a file. Returns rows kept per stage.
+    """Runs a shipped recipe or a recipe file. Returns the rows kept per stage.
 
     Args:
         recipe: Name of a shipped recipe, or path of a .yaml file.
-        teacher: Address of a served model, or `embedded`, in place of the recipe's.
-        limit: Reads at most so many rows.
-        overrides: Values set over the recipe's, like `stages.evolve.rounds=2`.
-        out: Folder of the run; by default `outputs/<name of the recipe>`.
+        teacher: Address of a served model, or `embedded`; replaces the recipe's.
+        limit: Maximum number of rows to read.
+        overrides: Changes to the recipe's values, such as `stages.evolve.rounds=2`.
+        out: Folder of the run; `outputs/<name of the recipe>` by default.
     """
     return await _run(_plan(recipe, teacher, limit, overrides or []), out)
 
@@ -114,7 +115,7 @@ async def publish(run: str, settings: Push) -> PushReceipt:
 
 
 def _plan(recipe: str, teacher: str | None, limit: int | None, overrides: list[str]) -> Plan:
-    # not in the flow itself: Prefect pickles its function by value, and no context variable can be
+    # Outside the flow: Prefect pickles the flow by value, and context variables cannot be pickled.
     teacher, overrides = unmasked.get() or (teacher, overrides)
     return load_recipe(recipe, overrides=overrides, teacher=teacher, limit=limit)
 
@@ -128,14 +129,14 @@ async def _one_job(
     limit: int | None,
     out: str | None,
 ) -> dict[str, Any]:
-    """The shipped recipe of a job, with its input and the settings of its stage replaced."""
+    """Runs a job's shipped recipe with this input and these settings of its stage."""
     replaced = {("read", source): path, (settings.name, None): settings.model_dump(mode="json")}
     plan = load_recipe(recipe, replaced=replaced, teacher=teacher, limit=limit)
     return await _run(plan, out)
 
 
 class _RunLog(Progress):
-    """Logs progress to the flow run, where no terminal shows it: a worker, or a served flow."""
+    """Logs progress to the flow run, for workers and served flows, which have no terminal."""
 
     def say(self, message: str) -> None:
         get_run_logger().info(message)
@@ -144,7 +145,7 @@ class _RunLog(Progress):
         self.say(f"{index:02d}-{name} starts" + (f" with {rows:,} rows" if rows else ""))
 
     def stage_ends(self, manifest: Manifest, skipped: bool) -> None:
-        state = "was finished before" if skipped else "is finished"
+        state = "was already finished" if skipped else "finished"
         self.say(
             f"{manifest.index:02d}-{manifest.stage} {state}: {manifest.rows_kept:,} rows kept, "
             f"{manifest.rows_rejected:,} rejected"
@@ -159,7 +160,7 @@ async def _run(plan: Plan, out: str | None) -> dict[str, Any]:
         try:
             manifests = await run_stages(tasks.runner, tasks)
         except NoRowsError:
-            await _leave_artifacts(plan, run, run_manifests(run))  # they say why
+            await _leave_artifacts(plan, run, run_manifests(run))  # they show why no row is left
             raise
     await _leave_artifacts(plan, run, manifests)
     return {f"{m.index:02d}-{m.stage}": m.rows_kept for m in manifests}
@@ -174,7 +175,7 @@ async def _opened(plan: Plan, run: Path) -> AsyncIterator[Tasks]:
 
 
 async def _tag(*tags: str) -> None:
-    """Tags the current flow run. From inside, so that a scheduled one has the tags too."""
+    """Tags the current flow run. Runs inside the flow, so that scheduled runs are tagged too."""
     own = flow_run.get_id()
     if own is not None:
         async with get_client() as client:
@@ -182,7 +183,7 @@ async def _tag(*tags: str) -> None:
 
 
 async def _leave_artifacts(plan: Plan, run: Path, manifests: Sequence[Manifest]) -> None:
-    """Leaves the funnel, the verdicts and some rows on the page of the flow run."""
+    """Stores the funnel, the verdicts and sample rows as artifacts of the flow run."""
     key = plan.name.lower().replace("_", "-").replace(".", "-")
     await acreate_table_artifact(
         [
@@ -210,5 +211,5 @@ async def _leave_artifacts(plan: Plan, run: Path, manifests: Sequence[Manifest])
     await acreate_table_artifact(
         [{name: text[:600] for name, text in row.items()} for row in rows],
         key=f"{key}-samples",
-        description=f"Some rows of {plan.name}, from seed to result",
+        description=f"Sample rows of {plan.name}, from seed to result",
     )

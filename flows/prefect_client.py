@@ -1,4 +1,4 @@
-"""Prefect in this process: which API it uses, and what of its log the user sees.
+"""Prefect in this process: selects its API and limits its log output.
 
 Importing this module imports Prefect, which takes a second.
 """
@@ -25,19 +25,19 @@ DRAIN_TIMEOUT_S = 5.0
 
 CLIENT_SETTINGS = {
     "DO_NOT_TRACK": "1",
-    "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "0",  # asks for a token that our server never gives
-    "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "0",  # it is the same installation
+    "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "0",  # our server issues no CSRF tokens
+    "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "0",  # both are one installation
 }
 
 
 def configured_url() -> str | None:
-    """The API that Prefect itself finds in the environment, its files and its active profile."""
+    """Returns the API URL that Prefect finds in the environment, its files or its profile."""
     refresh_global_settings_context()  # the environment may have changed since the import
     return get_current_settings().api.url
 
 
 def check(url: str) -> None:
-    """Raises `PrefectUnreachable` where the configured API does not answer."""
+    """Raises `PrefectUnreachable` if the configured API does not answer."""
     patience = {"client.max_retries": 0, "api.request_timeout": CHECK_TIMEOUT_S}
     with temporary_settings(patience), get_client(sync_client=True) as client:
         error = client.api_healthcheck()
@@ -52,13 +52,13 @@ def check(url: str) -> None:
 
 @contextmanager
 def client_of(url: str) -> Iterator[None]:
-    """Prefect in this process and its children talks to `url`."""
+    """Points Prefect in this process and its children at `url`."""
     with ExitStack() as stack:
         stack.callback(refresh_global_settings_context)
         stack.enter_context(quiet_by_default())
         stack.enter_context(environment(CLIENT_SETTINGS | {"PREFECT_API_URL": url}))
         refresh_global_settings_context()  # for threads
-        # For this context. Heartbeats are for a server that outlives the run.
+        # For this context. Heartbeats only help a server that outlives the run.
         updates = {"api.url": url, "flows.heartbeat_frequency": None}
         stack.enter_context(temporary_settings(updates))
         stack.callback(_drain)
@@ -66,22 +66,22 @@ def client_of(url: str) -> Iterator[None]:
 
 
 def quiet_by_default() -> AbstractContextManager[None]:
-    """Quiet, unless the user asks for Prefect's own log by setting its level."""
+    """Silences Prefect's log, unless the user set its level."""
     return nullcontext() if "PREFECT_LOGGING_LEVEL" in os.environ else _quiet()
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Sends run logs to the API only, and shows warnings of the rest of Prefect's log.
+    """Sends run logs to the API only, and shows only warnings of Prefect's other logs.
 
-    Whatever fails a run is raised as well: the log would repeat it, with tracebacks.
+    An error that fails a run is raised too; the log would repeat it with tracebacks.
     """
     run_logs = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
     consoles = [h for h in logging.getLogger().handlers if isinstance(h, PrefectConsoleHandler)]
     levels = [console.level for console in consoles]
-    for sender in ("EventsWorker", "APILogWorker"):  # warn at exit of what they have yet to send
+    for sender in ("EventsWorker", "APILogWorker"):  # they warn at exit about unsent items
         logging.getLogger(sender).setLevel(logging.ERROR)
-    logging.getLogger("prefect.engine").setLevel(logging.CRITICAL)  # calls an interrupt a crash
+    logging.getLogger("prefect.engine").setLevel(logging.CRITICAL)  # logs an interrupt as a crash
     with environment({"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING"}):  # for children
         for console in consoles:
             console.setLevel(logging.WARNING)
@@ -97,9 +97,9 @@ def _quiet() -> Iterator[None]:
 
 
 def _drain() -> None:
-    """Send what Prefect still holds and end its senders, before their server goes.
+    """Flushes and stops Prefect's senders before their server ends.
 
-    In a thread of its own: where an event loop runs, Prefect would answer with a coroutine.
+    Uses a separate thread: inside a running event loop, Prefect would return a coroutine.
     """
     for worker in (EventsWorker, APILogWorker):
         drain = threading.Thread(target=worker.drain_all, args=(DRAIN_TIMEOUT_S,), daemon=True)

@@ -1,8 +1,8 @@
-"""One temporary Prefect server: the process, its throw-away home and its database.
+"""One temporary Prefect server: its process, its temporary home folder and its database.
 
-`temporary_server` runs this module as a child. The child ends, and its home goes, with the block
-that started it or with the parent process, whichever ends first. Its database is a copy of a
-migrated template in the user's cache, so a run pays for no migration and shares no database.
+`temporary_server` runs this module as a child process. When the block that started it or the
+parent process ends, the child ends too and its home folder is deleted. Its database is a copy of a
+migrated template in the user's cache, so a run needs no migration and shares no database.
 """
 
 import gc
@@ -31,11 +31,11 @@ PARENT_POLL_S = 0.5
 VLLM_PORTS = range(8000, 9000)
 LOG_TAIL_LINES = 20
 
-# A temporary server serves one run: no schedules, workers, automations or page to watch, and
-# nobody reads its events, which only carry the task runs to the recorder.
+# A temporary server serves one run. It needs no schedules, workers, automations or UI. Its events
+# only carry the task runs to the recorder.
 SETTINGS = {
     "PREFECT__SERVER_EPHEMERAL": "1",  # leaves out scheduler, late runs, foreman, vacuum, …
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "0",  # without a network it locks the database
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "0",  # analytics lock the database when offline
     "PREFECT_SERVER_UI_ENABLED": "0",
     "PREFECT_SERVER_EVENTS_STREAM_OUT_ENABLED": "0",
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED": "0",
@@ -47,7 +47,7 @@ SETTINGS = {
 }
 
 
-# One that runs a schedule needs what makes and starts scheduled runs, and settings of its own.
+# A server with schedules also needs the services that create and start scheduled runs.
 SCHEDULING = {"PREFECT__SERVER_EPHEMERAL": "", "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "1"}
 
 
@@ -69,22 +69,22 @@ class Server:
 
 @contextmanager
 def started(database: Path | None, *, schedules: bool = False) -> Iterator[Server]:
-    """A starting server on a copy of `database`, killed and cleared away at the end.
+    """Starts a server on a copy of `database`; kills it and deletes its home folder at the end.
 
-    Without a database it migrates one of its own. With `schedules` it makes the runs of scheduled
-    deployments. `await_answer` waits until it is ready.
+    Without a database, the server migrates a new one. With `schedules`, it also creates the runs
+    of scheduled deployments. Call `await_answer` to wait until it is ready.
     """
     home = Path(tempfile.mkdtemp(prefix="synth-prefect-"))
     try:
         if database:
             _copy(database, home / "prefect.db")
-        # The child inherits the bound socket: nobody can take the port in between, and the
-        # first request waits in its queue until the server answers.
+        # The child inherits the bound socket, so no other process can take the port. The first
+        # request waits in the socket's queue until the server answers.
         with _listener() as listener, (home / "server.log").open("wb") as log:
             server = Server(listener.getsockname()[1], home)
-            child = subprocess.Popen(  # noqa: S603  ourselves
+            child = subprocess.Popen(  # noqa: S603  our own module
                 [sys.executable, "-m", __name__, home, str(listener.fileno()), str(os.getpid())],
-                cwd=home,  # so that no prefect.toml or .env of the user is read
+                cwd=home,  # so that it reads no prefect.toml or .env of the user
                 env=_environment(home, migrate=database is None, schedules=schedules),
                 pass_fds=[listener.fileno()],
                 start_new_session=True,  # Ctrl-C ends the run, and then the run ends the server
@@ -95,7 +95,7 @@ def started(database: Path | None, *, schedules: bool = False) -> Iterator[Serve
         try:
             yield server
         finally:
-            child.kill()  # nothing in its home is kept, so there is nothing to end gently
+            child.kill()  # its data is deleted anyway, so it needs no clean shutdown
             child.wait()
     finally:
         shutil.rmtree(home, ignore_errors=True)
@@ -106,8 +106,8 @@ def _copy(database: Path, to: Path) -> None:
         shutil.copyfile(database, to)
     except OSError as error:
         raise PrefectUnreachable(
-            f"no room for a temporary Prefect server in {to.parent}: {error}; free some, or name"
-            " another folder in TMPDIR"
+            f"cannot create a temporary Prefect server in {to.parent}: {error}; free some space, or"
+            " set TMPDIR to another folder"
         ) from error
 
 
@@ -120,7 +120,7 @@ def _listener() -> socket.socket:
 
 
 def _environment(home: Path, *, migrate: bool, schedules: bool = False) -> dict[str, str]:
-    """Our environment without the user's Prefect settings: those are for a server of theirs."""
+    """Our environment without the user's Prefect settings, which are for their own server."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     root = str(Path(__file__).resolve().parents[1])
     own = {
@@ -133,7 +133,7 @@ def _environment(home: Path, *, migrate: bool, schedules: bool = False) -> dict[
 
 
 def await_answer(server: Server) -> None:
-    """Return once the server answers; raise `PrefectUnreachable` with its log if it does not."""
+    """Returns once the server answers. Raises `PrefectUnreachable` with its log if it fails."""
 
     with closing(HTTPConnection("127.0.0.1", server.port, timeout=START_TIMEOUT_S)) as connection:
         try:
@@ -147,7 +147,7 @@ def await_answer(server: Server) -> None:
 
 @contextmanager
 def environment(updates: Mapping[str, str]) -> Iterator[None]:
-    """The variables have these values for the length of the block."""
+    """Sets environment variables for the length of the block."""
     before = {name: os.environ.get(name) for name in updates}
     os.environ.update(updates)
     try:
@@ -167,7 +167,7 @@ def _did_not_start(server: Server, why: str) -> str:
 
 
 def template_path() -> Path:
-    """Where the user's cache holds the migrated database of the installed Prefect, if it does."""
+    """Returns the cache path of the migrated database of the installed Prefect."""
 
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(os.environ.get("SYNTH_CACHE") or Path(cache, "synth"))
@@ -175,7 +175,7 @@ def template_path() -> Path:
 
 
 def template(say: Callable[[str], None]) -> Path:
-    """The migrated database of the installed Prefect, made now if the cache does not hold it."""
+    """Returns the migrated database of the installed Prefect; creates it if not cached."""
 
     made = template_path()
     if made.exists():
@@ -193,10 +193,11 @@ def template(say: Callable[[str], None]) -> Path:
                 closing(sqlite3.connect(part)) as copy,
             ):
                 migrated.backup(copy)  # a plain copy would miss what is still in the WAL
-        part.replace(made)  # whole or not at all: another run may look for it now
+        part.replace(made)  # atomic: another run may look for it now
     except (OSError, sqlite3.Error) as error:
         raise PrefectUnreachable(
-            f"cannot keep Prefect's database in {folder} (SYNTH_CACHE): {error}"
+            f"cannot store Prefect's database in {folder}: {error}; set SYNTH_CACHE to another"
+            " folder"
         ) from error
     finally:
         with suppress(OSError):
@@ -205,10 +206,10 @@ def template(say: Callable[[str], None]) -> Path:
 
 
 def _serve(home: Path, listener: int, parent: int) -> None:
-    """Be the server: answer on the inherited socket for as long as `parent` lives."""
+    """Serves on the inherited socket until `parent` ends."""
     threading.Thread(target=_end_with, args=(parent, home), daemon=True).start()
-    gc.disable()  # a fifth of the start would go to looking for garbage among imports
-    from prefect.server.api.server import create_app  # noqa: PLC0415  with the collector off
+    gc.disable()  # garbage collection during imports takes a fifth of the start
+    from prefect.server.api.server import create_app  # noqa: PLC0415  after gc.disable
 
     app = create_app()
     gc.freeze()
@@ -218,7 +219,7 @@ def _serve(home: Path, listener: int, parent: int) -> None:
 
 
 def _end_with(parent: int, home: Path) -> None:
-    while os.getppid() == parent:  # a pipe to the parent would be held open by its forks
+    while os.getppid() == parent:  # a pipe to the parent would stay open in its forks
         time.sleep(PARENT_POLL_S)
     shutil.rmtree(home, ignore_errors=True)
     os._exit(0)

@@ -1,6 +1,6 @@
-"""`synth preview`: a recipe's stages on a few rows, without Prefect; nothing is kept.
+"""`synth preview`: runs a recipe's stages on a few rows, without Prefect; saves nothing.
 
-One input row is shown whole, with the prompt as sent and every sample; the others in two lines.
+Shows one input row in full, with the prompt as sent and every sample. Other rows take two lines.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ from synth.release.write import DEFAULT_FORMAT, Write
 from synth.teacher.protocol import Reply
 from synth.verdict_report import stage_verdicts
 
-COLUMN_CHARS = 240  # of a value that the terminal shows; the page shows it whole
+COLUMN_CHARS = 240  # of a value on the terminal; the HTML page shows all of it
 
 
 @dataclass(slots=True)
 class _PreviewProgress(ConsoleProgress):
-    """Also shows the first usable reply, long before a row is through all stages."""
+    """Also shows the first usable reply, long before a row has passed all stages."""
 
     _replied: bool = False
 
@@ -59,12 +59,12 @@ class _PreviewProgress(ConsoleProgress):
 
 
 def preview(arguments: Namespace) -> int:
-    """Runs the stages on a few rows and shows what became of them, also where none is left."""
+    """Runs the stages on a few rows and shows the results, even if no row is left."""
     plan = load_recipe(
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.rows
     )
     if arguments.html is not None and not arguments.html.absolute().parent.is_dir():
-        raise InputError(f"--html {arguments.html}: there is no folder {arguments.html.parent}")
+        raise InputError(f"--html {arguments.html}: folder {arguments.html.parent} does not exist")
     format_ = next((stage.format for stage in plan.stages if isinstance(stage, Write)), None)
     stages = tuple(stage for stage in plan.stages if not isinstance(stage, Sink))
     plan = replace(plan, stages=stages)
@@ -81,16 +81,16 @@ async def _run(plan: Plan, run: Path, format_: str | None, html: Path | None) ->
         async with open_runner(plan, run, progress) as runner:
             try:
                 await run_stages(runner)
-                left = True
+                any_left = True
             except NoRowsError:
-                left = False
+                any_left = False
     await _show(plan, run, format_, html)
-    if not left:
+    if not any_left:
         raise NoRowsError("no row is left; the reasons are above")
 
 
 async def _show(plan: Plan, run: Path, format_: str | None, html: Path | None) -> None:
-    """Prints one input row whole, the others briefly, and the funnel; saves the page."""
+    """Prints one input row in full, the others briefly, and the funnel; saves the page."""
     manifests = run_manifests(run)
     found = trips(run, manifests)
     whole = next((trip for trip in found if any(fate.kept for fate in trip.fates)), found[0])
@@ -100,7 +100,7 @@ async def _show(plan: Plan, run: Path, format_: str | None, html: Path | None) -
         exchange = exchange or await last_exchange(run, manifests, fate.record)
     columns = released_columns(plan, fates, format_)
     print()
-    print_line(short(whole.text) or "made of no input row", "bold")
+    print_line(short(whole.text) or "not made from an input row", "bold")
     for gold in dict.fromkeys(fate.gold for fate in fates if fate.gold):
         print_line(f"gold: {gold}")
     if exchange is not None:
@@ -124,7 +124,7 @@ def _save(html: Path, document: str) -> None:
 
 
 def released_columns(plan: Plan, fates: Sequence[Fate], format_: str | None) -> dict[str, str]:
-    """The first kept row in the columns of a release, those without a value left out."""
+    """Returns the first kept row in release columns, without empty ones."""
     kept = [fate.record for fate in fates if fate.kept]
     if not kept:
         return {}
@@ -139,7 +139,7 @@ def released_columns(plan: Plan, fates: Sequence[Fate], format_: str | None) -> 
 
 
 def _print_fates(fates: Sequence[Fate]) -> None:
-    """Each record with its prompt, where that is another than before, and its verdict."""
+    """Prints each record with its verdict, and its prompt if it differs from the one before."""
     prompt = None
     for number, fate in enumerate(fates, 1):
         if fate.prompt and fate.prompt != prompt:
@@ -161,7 +161,7 @@ def _print_columns(columns: dict[str, str]) -> None:
 
 
 def _print_briefly(trip: Trip) -> None:
-    """One line for the seed and its first kept row, one for the reasons of the others."""
+    """Prints a line with the seed and its first kept row, and a line with reject reasons."""
     kept = [fate for fate in trip.fates if fate.kept]
     result = f" → {kept[0].record['text'] or kept[0].prompt}" if kept else ""
     print_cut(f"{len(kept)} kept", f"{trip.text}{result}")

@@ -1,4 +1,4 @@
-"""The preview as one HTML file: no script, nothing from the network, all text escaped."""
+"""The preview as one HTML file, without scripts or network requests, all text escaped."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def page(
     columns: Mapping[str, str],
     manifests: Sequence[Manifest],
 ) -> str:
-    """The document. `exchange` and `columns` belong to the trip that is shown `whole`."""
+    """Returns the HTML document. `exchange` and `columns` belong to the trip `whole`."""
     others = [trip for trip in trips if trip is not whole]
     first = _trip(whole, _sent(exchange) + _columns(columns), opened=True)
     return (

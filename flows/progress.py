@@ -26,7 +26,7 @@ class _Running:
     rows: int | None
     started: float
     found: int = 0
-    """Of the rows done, those that an earlier run finished: they say nothing about the speed."""
+    """Rows already finished by an earlier run; excluded from the estimate of time left."""
     done: int = 0
     tokens: int = 0
     asked: int = 0
@@ -38,7 +38,7 @@ class _Running:
 class ConsoleProgress(Progress):
     """Shows rows, tokens per second, yield so far and time left.
 
-    As a context manager it leaves no half-written line behind when a stage breaks off.
+    As a context manager, clears a half-written line when a stage is interrupted.
     """
 
     out: TextIO = field(default_factory=lambda: sys.stderr)
@@ -61,7 +61,7 @@ class ConsoleProgress(Progress):
         self._print(message, "yellow" if message.startswith("WARNING") else "")
 
     def _print(self, message: str, style: str) -> None:
-        """A terminal wraps the message between words; a log gets it on one line."""
+        """Prints a message. Wraps it between words on a terminal; keeps it on one line in a log."""
         self._clear()
         Console(file=self.out).print(Text(message, style), soft_wrap=not self._terminal)
         self.out.flush()
@@ -94,7 +94,7 @@ class ConsoleProgress(Progress):
         seconds = now - stage.started
         rows = manifest.rows_in + manifest.rows_made
         if skipped:
-            self.say(f"{name:<14} {manifest.rows_kept:>7,} rows, finished before: nothing to do")
+            self.say(f"{name:<14} {manifest.rows_kept:>7,} rows, already finished")
             return
         share = f"{manifest.rows_kept / rows:.0%}" if rows else "-"
         speed = f", {stage.tokens / max(seconds, 1e-9):,.0f} tokens/s" if stage.tokens else ""
@@ -129,7 +129,7 @@ class ConsoleProgress(Progress):
         line = f"{stage.name:<14} {', '.join(parts)}"
         if self._terminal:
             columns = shutil.get_terminal_size().columns
-            line = line[: columns - 1]  # one that wraps cannot be renewed
+            line = line[: columns - 1]  # a wrapped line cannot be redrawn
             self.out.write("\r" + line.ljust(self._wide))
             self._wide = len(line)
             self.out.flush()

@@ -1,4 +1,4 @@
-"""`synth prompts`: what a recipe asks of one input row, rendered without a teacher."""
+"""`synth prompts`: renders the requests that a recipe makes for one input row."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from synth.errors import ExitCode, InputError
 from synth.teacher.protocol import Identity
 
 ANY_MODEL = "MODEL"
-"""Stands for the name of a model that only its server knows."""
+"""Placeholder for a model name that only the server knows."""
 
 
 def command(arguments: Namespace) -> int:
-    """What the recipe asks of one row of its input."""
+    """Prints the requests that the recipe makes for one input row."""
     plan = load_recipe(arguments.recipe, overrides=arguments.set, teacher=arguments.teacher)
     loop.run(print_prompts(plan, arguments.row, as_json=arguments.json))
     return ExitCode.OK
 
 
 def input_row(plan: Plan, row: int) -> pa.Table:
-    """The record of input row `row`, counted from 1 over those that can be read, in a table.
+    """Returns a one-row table with readable input row number `row`, from 1.
 
-    Raises `InputError` where the input has fewer.
+    Raises `InputError` if the input has fewer rows.
     """
     source = plan.stages[0]
     assert isinstance(source, Source)
@@ -39,21 +39,20 @@ def input_row(plan: Plan, row: int) -> pa.Table:
         if before + len(outcome.kept) >= row:
             return outcome.kept.slice(row - before - 1, 1)
         before += len(outcome.kept)
-    raise InputError(f"there is no row {row}: the input has {before} that can be read")
+    raise InputError(f"--row {row}: the input has only {before} readable rows")
 
 
 async def prompts(plan: Plan, row: int) -> AsyncIterator[tuple[str, list[Exchange] | str]]:
-    """Stage by stage (`01-evolve`): the requests it makes of the row, or why it makes none.
+    """Yields each stage (`01-evolve`) with its requests for the row, or why it makes none.
 
-    What a reply would decide is taken as if no reply could be used: an evolved prompt is
-    eliminated, and its parent goes on.
+    Treats every reply as unusable: an evolved prompt is eliminated, and its parent continues.
     """
     folds = plan.teacher is not None and plan.teacher.folds
     identity = Identity(_model(plan), folds=folds)
     table = input_row(plan, row)
     for index, stage in enumerate(plan.stages[1:], 1):
         if not isinstance(stage, ShardStage):
-            continue  # what looks at all rows, or writes, changes none
+            continue  # corpus stages and writers do not change a row
         label = f"{index:02d}-{stage.name}"
         place = Place(plan.seed, plan.kind_before(index))
         if stage.asks_teacher:
@@ -69,7 +68,7 @@ async def prompts(plan: Plan, row: int) -> AsyncIterator[tuple[str, list[Exchang
 
 
 async def print_prompts(plan: Plan, row: int, *, as_json: bool) -> None:
-    """Prints them: for people, or as one request body a line, as it is sent."""
+    """Prints the requests as text, or as JSON: one request body per line, as sent."""
     async for label, made in prompts(plan, row):
         if as_json:
             for exchange in made if not isinstance(made, str) else ():
@@ -86,7 +85,7 @@ async def print_prompts(plan: Plan, row: int, *, as_json: bool) -> None:
 
 def _why_it_ends(outcome: Outcome, *, asked: bool) -> str:
     if asked:
-        return "what follows depends on the replies"
+        return "later prompts depend on the replies"
     reasons = sorted(set(outcome.rejected["reason"].to_pylist()))
     return f"the row is rejected here: {', '.join(reasons)}"
 

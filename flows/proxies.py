@@ -1,4 +1,4 @@
-"""Proxies that the environment names: none of them is for a server on this machine."""
+"""Excludes servers on this machine from the proxies that the environment sets."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from importlib.util import find_spec
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 USABLE = ("http", "https", *(("socks5", "socks5h") if find_spec("socksio") else ()))
-"""The protocols that httpx speaks, which Prefect and the Hub's client use."""
+"""Proxy protocols that httpx supports; Prefect and the Hub's client use httpx."""
 
 
 def spare_loopback() -> None:
-    """This process and its children reach loopback addresses without a proxy.
+    """Lets this process and its children reach loopback addresses without a proxy.
 
-    With a proxy whose protocol it does not speak, httpx refuses every address. Such a proxy is
-    renamed to http://, so that only a request that needs it fails, and none goes around it.
+    httpx refuses every address if a proxy's protocol is unsupported. We rewrite such a proxy to
+    http://, so that only the requests that need it fail and none bypasses it.
     """
     given = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     spared = ",".join(dict.fromkeys([*(given.split(",") if given else ()), *LOOPBACK]))

@@ -1,7 +1,7 @@
 """`synth push`: publishes a release on the Hugging Face Hub.
 
-It is a flow run where the user configured a Prefect server, which then shows it. Nobody could see
-it on a temporary one.
+If the user configured a Prefect server, the push is a flow run there. Otherwise it runs without
+Prefect, since nobody would see a temporary server.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A recipe: the pipeline read from top to bottom, checked as a whole before anything runs.
+"""A recipe: lists the pipeline's stages in order. It is validated before anything runs.
 
 name: quickstart
 teacher: embedded
@@ -51,51 +51,51 @@ from synth.teacher.config import TeacherConfig
 
 
 class StageEntry(Model):
-    """One line of `stages`: exactly one of these keys, with the stage's settings. A stage of your
-    own is `use: package.module:Class`, with its settings under `with`."""
+    """One entry of `stages`: exactly one of these keys, with the stage's settings. Load your own
+    stage with `use: package.module:Class` and put its settings under `with`."""
 
     read: Read | None = None
     """Reads prompts, web samples or answers."""
     clean: Clean | None = None
-    """Takes menus, markup and the like out of web samples."""
+    """Removes menus, markup and other boilerplate from web samples."""
     evolve: Evolve | None = None
     """Makes prompts harder and more diverse."""
     rewrite: Rewrite | None = None
-    """Rewrites documents so that they teach."""
+    """Rewrites documents as educational text."""
     distill: Distill | None = None
     """Answers prompts."""
     use_tools: UseTools | None = None
     """Answers prompts with tools."""
     resample: Resample | None = None
-    """Answers again the prompts on which samples disagree."""
+    """Samples more answers for prompts whose samples disagree."""
     revise: Revise | None = None
-    """Criticizes answers after written principles, and mends them."""
+    """Critiques answers against written principles and revises them."""
     round_trip: RoundTrip | None = None
-    """Guesses each answer's prompt, and compares."""
+    """Guesses the prompt from each answer and compares it with the real one."""
     judge: Judge | None = None
-    """Grades rows by a rubric, or compares the answers of a pair."""
+    """Grades rows by a rubric, or compares the two answers of a pair."""
     invent: Invent | None = None
-    """Adds new prompts: from examples, as persons would ask, or from nothing."""
+    """Adds new prompts from examples, from personas, or from scratch."""
     reverse: Reverse | None = None
-    """Makes of documents the prompts that they answer."""
+    """Writes prompts that the documents answer."""
     follow_up: FollowUp | None = None
-    """Makes of answers the next turn of a conversation."""
+    """Writes the next user turn after each answer."""
     trim: Trim | None = None
-    """Cuts courtesies off the front and the end of answers."""
+    """Trims courtesies from the start and end of answers."""
     redact: Redact | None = None
-    """Replaces personal data and secrets by placeholders."""
+    """Replaces personal data and secrets with placeholders."""
     dedup: Dedup | None = None
-    """Drops duplicates and near-duplicates."""
+    """Rejects duplicates and near-duplicates."""
     decontaminate: Decontaminate | None = None
-    """Drops rows that hold benchmark items."""
+    """Rejects rows that contain benchmark items."""
     quality: Quality | None = None
-    """Drops what rules find bad."""
+    """Rejects rows that fail a quality filter."""
     verify: Verify | None = None
-    """Checks answers."""
+    """Verifies answers."""
     select: Select | None = None
     """Keeps the best samples of each prompt."""
     prefer: Prefer | None = None
-    """Makes preference pairs of the samples of each prompt."""
+    """Builds preference pairs from the samples of each prompt."""
     write: Write | None = None
     """Writes the dataset folder."""
     push: Push | None = None
@@ -119,11 +119,13 @@ class StageEntry(Model):
         if isinstance(value, dict) and len(value) > 1 and next(iter(value)) in STAGES:
             name = next(iter(value))
             raise ValueError(
-                f"a stage is one key: indent the settings of `{name}` below it, or write them as "
+                f"a stage has exactly one key: indent the settings of `{name}` below it, or write "
                 f"`- {name}: {{…}}`"
             )
         if not isinstance(value, dict) or len(value) != 1:
-            raise ValueError(f"a stage is one key with its settings, like `- {_EXAMPLE}`")
+            raise ValueError(
+                f"a stage has exactly one key, with its settings, such as `- {_EXAMPLE}`"
+            )
         [(name, settings)] = value.items()
         if name not in STAGES:
             meant = did_you_mean(name, STAGES)
@@ -138,7 +140,7 @@ class StageEntry(Model):
 
     @property
     def stage(self) -> Stage:
-        """The one stage that is given."""
+        """The stage that this entry sets."""
         return self._own or next(value for _, value in self if isinstance(value, Stage))
 
 
@@ -147,29 +149,29 @@ STAGES: dict[str, type[Stage]] = {
     for name, field in StageEntry.model_fields.items()
     if name not in ("use", "with_")
 }
-"""Every stage that a recipe may name."""
+"""All built-in stages by name."""
 
 
 def own_stage(path: str, settings: Mapping[str, Any]) -> Stage:
-    """The user's own stage with its settings; a ValueError says what is wrong."""
-    stage = make(path, load(path, _is_stage, "a class of a stage, such as a ShardStage"), settings)
+    """Loads the user's own stage with its settings. Raises ValueError if it is unsuitable."""
+    stage = make(path, load(path, _is_stage, "a stage class, such as a ShardStage"), settings)
     name = getattr(stage, "name", None)
     if not isinstance(name, str) or not STAGE_NAME.fullmatch(name) or name in STAGES:
         raise ValueError(
-            f"use {path!r}: the stage's `name` is {name!r}, expected a word such as 'shout' that "
-            "no other stage has"
+            f"use {path!r}: the stage's `name` is {name!r}, expected a lowercase word such as "
+            "'shout' that no built-in stage uses"
         )
     if not isinstance(getattr(stage, "takes", None), frozenset):
-        raise ValueError(  # noqa: TRY004  pydantic takes a ValueError as the message of the field
-            f"use {path!r}: the stage has no `takes`, the kinds of records that it can follow: "
-            f"frozenset({{Kind.PROMPTS}}), with {', '.join(f'Kind.{kind.name}' for kind in Kind)}"
+        raise ValueError(  # noqa: TRY004  pydantic reports only a ValueError
+            f"use {path!r}: the stage has no `takes`, the kinds of records that it accepts; set it "
+            f"to a frozenset of {', '.join(f'Kind.{kind.name}' for kind in Kind)}"
         )
     found: Stage = stage
     return found
 
 
 def line_of(stage: Stage) -> dict[str, Any]:
-    """The stage as a line of a recipe, with all of its settings."""
+    """Returns the stage as a recipe entry, with all of its settings."""
     settings = stage.model_dump(mode="json")
     own = type(stage)
     if STAGES.get(stage.name) is own:
@@ -182,7 +184,7 @@ def _is_stage(value: object) -> bool:
 
 
 STAGE_NAME = re.compile(r"[a-z][a-z0-9_]*")
-"""It is also the name of a folder."""
+"""A stage's name is also part of a folder name."""
 _EXAMPLE = "distill: {samples: 2}"
 
 
@@ -192,15 +194,15 @@ class Recipe(Model):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     """Names the run folder, `outputs/<name>`, and the dataset."""
     description: str = ""
-    """One sentence for those who choose a recipe."""
+    """One sentence that helps users choose a recipe."""
     seed: Annotated[int, Field(ge=0, lt=2**53)] = 0
-    """All of the run's randomness derives from it."""
+    """Seed of all randomness in the run."""
     shard_rows: Annotated[int, Field(ge=1, le=100_000)] = 1_000
-    """Records per shard inside the run: the unit of a task, of resume and of memory."""
+    """Records per shard. A shard is the unit of tasks, of resuming and of memory use."""
     teacher: TeacherConfig | None = None
-    """Who answers. May be left out where no stage asks a teacher."""
+    """The model that answers. Optional if no stage needs a teacher."""
     stages: Annotated[list[StageEntry], Field(min_length=1)]
-    """The line, from `read` to `write` or `push`."""
+    """The stages in order, from `read` to `write` or `push`."""
 
     @field_validator("stages")
     @classmethod
@@ -224,24 +226,24 @@ class Recipe(Model):
         asking = [entry.stage.name for entry in self.stages if entry.stage.asks_teacher]
         if asking and self.teacher is None:
             raise ValueError(
-                f"`{asking[0]}` asks a teacher, and the recipe names none; add "
-                "`teacher: http://HOST:PORT/v1` for a served model, `teacher: {model: …}` for one "
-                "that the run launches with vLLM on a GPU, or the small `teacher: embedded`"
+                f"`{asking[0]}` needs a teacher, but the recipe has none; add "
+                "`teacher: http://HOST:PORT/v1` for a served model, `teacher: {model: …}` to "
+                "launch one with vLLM on a GPU, or `teacher: embedded` for a small CPU model"
             )
         return self
 
     def plan(self, written: dict[str, Any]) -> Plan:
-        """The recipe as the engine runs it."""
+        """Returns the plan that the engine runs."""
         stages = tuple(entry.stage for entry in self.stages)
         return Plan(self.name, self.seed, self.shard_rows, self.teacher, stages, written)
 
 
-class Misplaced(ValueError):  # noqa: N818  carries a place to the message, is not raised to users
+class Misplaced(ValueError):  # noqa: N818  internal: carries a position to the error message
     def __init__(self, position: int, problem: str, advice: str = "") -> None:
         super().__init__(problem)
         self.position = position
         self.advice = advice
-        """What to change in a recipe; a command without one has other ways."""
+        """What to change in the recipe. Not shown by commands that have no recipe."""
 
 
 def _misplaced(position: int, stage: Stage, kind: Kind) -> Misplaced:
@@ -260,5 +262,7 @@ def _misplaced(position: int, stage: Stage, kind: Kind) -> Misplaced:
     wanted = " or ".join(makers[kind] for kind in makers if kind in stage.takes)
     needs = " or ".join(sorted(stage.takes))
     return Misplaced(
-        position, f"`{stage.name}` needs {needs}, but here are {kind}", f"put {wanted} before it"
+        position,
+        f"`{stage.name}` needs {needs}, but the stage before it makes {kind}",
+        f"put {wanted} before it",
     )

@@ -1,4 +1,4 @@
-"""The mistakes of a recipe in words: one line each, with the place, the value and the choices.
+"""Explains validation errors of a recipe: one line each, with place, value and choices.
 
 my.yaml, line 5: stages.distill.samples is 'two', expected a whole number
 --set stages.evolve.keep is 'newest', expected 'all' or 'latest'
@@ -37,11 +37,11 @@ EXPECTED = {
     "string_too_short": "at least {min_length} character",
     "string_pattern_mismatch": "text that matches {pattern}",
 }
-"""What pydantic's errors mean, by how their types begin; the first match counts."""
+"""Maps prefixes of pydantic's error types to wording; the first match applies."""
 
 
 def explain(document: Document, error: ValidationError) -> str:
-    """A line for each place; where a value may be of several types, pydantic has one for each."""
+    """Returns one line per place. pydantic reports one error for each type a value may have."""
     places: dict[Location, list[Any]] = {}
     for mistake in error.errors():
         places.setdefault(_path(document, mistake), []).append(mistake)
@@ -56,11 +56,11 @@ def explain(document: Document, error: ValidationError) -> str:
             stranger[:-1] == path[:-1] and repr(path[-1]) in did_you_mean(str(stranger[-1]), known)
             for stranger, known in strangers
         )
-        # pydantic counts a wrong item as missing, too
+        # pydantic also counts an invalid item as missing
         emptied = found[0]["type"] == "too_short" and any(
             len(other) > len(path) and other[: len(path)] == path for other in places
         )
-        if not misspelt and not emptied:  # else another line says it
+        if not misspelt and not emptied:  # otherwise another line reports it
             lines.append(_explain(document, path, found))
     return "\n".join(lines)
 
@@ -107,12 +107,12 @@ def _explain(document: Document, path: Location, mistakes: Sequence[Any]) -> str
 def _message(mistake: Any, option: Location) -> str:
     cause = mistake["ctx"]["error"]
     if isinstance(cause, Misplaced) and cause.advice:
-        return f"{cause}; {'choose what the rows are with --as' if option else cause.advice}"
+        return f"{cause}; {'set the kind of rows with --as' if option else cause.advice}"
     return str(cause)
 
 
 def _expected(mistakes: Sequence[Any]) -> str:
-    """What the value may be; the choices of several types are one list."""
+    """Returns the accepted values; merges the choices of several types into one list."""
     choices: dict[str, None] = {}
     kinds: dict[str, None] = {}
     for mistake in mistakes:
@@ -128,7 +128,7 @@ def _expected(mistakes: Sequence[Any]) -> str:
 
 
 def _choices(mistake: Any) -> list[str]:
-    """The values that a setting of fixed choices may have."""
+    """Returns the choices of a setting that has fixed ones."""
     return re.findall(r"'([^']*)'", mistake["ctx"]["expected"])
 
 
@@ -141,7 +141,7 @@ def _filled(form: str, context: Mapping[str, Any]) -> str:
 
 
 def _fields(location: Location) -> list[str]:
-    """The keys that the model at this place of a recipe knows."""
+    """Returns the keys that are valid at this place of a recipe."""
     model: Any = Recipe
     for part in location:
         if isinstance(part, int):
@@ -153,7 +153,7 @@ def _fields(location: Location) -> list[str]:
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The first pydantic model inside an annotation such as `list[StageEntry] | None`."""
+    """Returns the first pydantic model inside an annotation such as `list[StageEntry] | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     inner = (_model_in(part) for part in getattr(annotation, "__args__", ()))

@@ -1,6 +1,6 @@
-"""A recipe file becomes a plan: found by name or path, changed by options, its paths resolved.
+"""Loads a recipe by name or path, applies command-line options, and returns a plan.
 
-Each mistake becomes one line with the file, the line and the choices (`recipe_errors`).
+Reports one line per mistake, with the file, the line and the choices (`recipe_errors`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from synth.paths import path_context
 SHIPPED = Path(__file__).resolve().parent / "recipes"
 ROOT = SHIPPED.parents[1]
 LISTS = {"quality": "filters", "verify": "checks"}
-"""The stages that have a short form, a list, and the key that the list stands for."""
+"""Stages that may be written as a list, and the key that the list sets."""
 
 
 def load_recipe(
@@ -36,11 +36,11 @@ def load_recipe(
     teacher: str | None = None,
     limit: int | None = None,
 ) -> Plan:
-    """The plan of a recipe: a file, a shipped one by name, or a dict, with values set over it.
+    """Returns the plan of a recipe file, a shipped recipe, or a dict, with changes applied.
 
-    `overrides` are like `stages.evolve.rounds=2` or `seed=7`. `replaced` puts a value in the place
-    of a setting (stage, key), or of all settings of a stage (stage, None). Raises `RecipeError`,
-    one line per mistake.
+    `overrides` are strings such as `stages.evolve.rounds=2` or `seed=7`. `replaced` replaces the
+    value of one setting (stage, key), or all settings of a stage (stage, None). Raises
+    `RecipeError` with one line per mistake.
     """
     if isinstance(recipe, Mapping):
         path = Path("recipe")
@@ -49,7 +49,9 @@ def load_recipe(
         path = find(str(recipe))
         document = strict_yaml.load(path)
     if not isinstance(document.value, dict):
-        raise RecipeError(f"{path.name} is no mapping; a recipe starts with `name: …`, `stages: …`")
+        raise RecipeError(
+            f"{path.name} is not a mapping; a recipe needs keys such as `name: …` and `stages: …`"
+        )
     if teacher is not None:
         document.value["teacher"] = teacher
         document.options["teacher",] = "--teacher"
@@ -64,13 +66,13 @@ def load_recipe(
 
 
 def find(name: str) -> Path:
-    """The recipe file: a path, or the name of a shipped recipe."""
+    """Finds the recipe file from a path or the name of a shipped recipe."""
     given = Path(name)
     shipped = SHIPPED / f"{name}.yaml"
     if given.suffix in (".yaml", ".yml") or "/" in name:
         if given.is_file():
             return given
-        raise RecipeError(f"no recipe file {name}; {_choices()}")
+        raise RecipeError(f"recipe file {name} does not exist; {_choices()}")
     if shipped.is_file():
         return shipped
     raise RecipeError(f"unknown recipe {name!r}; {_choices()}")
@@ -78,11 +80,14 @@ def find(name: str) -> Path:
 
 def _choices() -> str:
     names = ", ".join(sorted(path.stem for path in SHIPPED.glob("*.yaml")))
-    return f"give the path of a .yaml file, or one of the shipped: {names}"
+    return f"give the path of a .yaml file, or a shipped recipe: {names}"
 
 
 def check(document: Document, path: Path) -> Plan:
-    """The document as a plan. Raises `RecipeError`, one line per mistake: file, line, choices."""
+    """Validates the document and returns its plan.
+
+    Raises `RecipeError` with one line per mistake: file, line, choices.
+    """
     _make_importable(path.parent)
     context = path_context((path.parent, Path.cwd(), ROOT))
     try:
@@ -99,25 +104,25 @@ def check(document: Document, path: Path) -> Plan:
 
 
 def _make_importable(folder: Path) -> None:
-    """A class that a recipe names may lie beside the recipe, or where the user works."""
+    """Makes modules beside the recipe and in the working folder importable, for `use:`."""
     for place in (str(Path.cwd()), str(folder.resolve())):
         if place not in sys.path:
             sys.path.append(place)
 
 
 def _override(document: Document, change: str) -> None:
-    """Sets one value, `stages.evolve.rounds=2`: stages are named, or numbered from 0."""
+    """Sets one value, as `stages.evolve.rounds=2`. Stages go by name, or by number from 0."""
     at, separator, text = change.partition("=")
     if not separator or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", at):
-        raise RecipeError(f"--set {change!r} is not like stages.evolve.rounds=2")
+        raise RecipeError(f"--set {change!r}: expected PATH=VALUE, such as stages.evolve.rounds=2")
     option = f"--set {at}"
     if (first := at.split(".")[0]) in STAGES:
-        raise RecipeError(f"{option}: no key {first!r} in the recipe; did you mean stages.{at}?")
+        raise RecipeError(f"{option}: the recipe has no key {first!r}; did you mean stages.{at}?")
     _set(document, at.split("."), strict_yaml.parse(text.encode(), option).value, option)
 
 
 def _set(document: Document, keys: Sequence[str], value: Any, option: str) -> None:
-    """Puts the value in its place and records the option that gave it."""
+    """Sets the value in the document and records the option that set it."""
     node: Any = document.value
     parent: Any = None
     path: Location = ()
@@ -138,7 +143,7 @@ def _set(document: Document, keys: Sequence[str], value: Any, option: str) -> No
                 continue
             node = node[index]
         if not isinstance(node, dict):
-            raise RecipeError(f"{option}: {where} is no mapping, so it has no {key!r}")
+            raise RecipeError(f"{option}: {where} is not a mapping, so it has no key {key!r}")
         path = (*path, key)
         if last:
             node[key] = value
@@ -151,7 +156,7 @@ def _set(document: Document, keys: Sequence[str], value: Any, option: str) -> No
 
 
 def _index(items: Sequence[Any], key: str, where: str, option: str) -> int:
-    """Where the list has the item of this name or number."""
+    """Returns the position of the list item with this name or number."""
     names = [next(iter(item)) if isinstance(item, dict) else str(item) for item in items]
     if key in names:
         return names.index(key)
@@ -160,10 +165,10 @@ def _index(items: Sequence[Any], key: str, where: str, option: str) -> int:
     adding = ""
     if where == "stages" and key in STAGES:
         adding = (
-            "; `--set` cannot add a stage, since a stage needs its place: copy the recipe to a "
-            f"file and write `- {key}: {{…}}` where it belongs"
+            "; `--set` cannot add a stage: copy the recipe to a file and add "
+            f"`- {key}: {{…}}` where it belongs"
         )
     raise RecipeError(
-        f"{option}: no {key!r} in {where}, which has {', '.join(names)}"
+        f"{option}: {where} has no {key!r}; it has {', '.join(names)}"
         f"{did_you_mean(key, names)}{adding}"
     )

@@ -1,4 +1,4 @@
-"""The recipe reference, made from the models: `docs/reference.md` and `synth schema --markdown`."""
+"""Makes the recipe reference from the models: `docs/reference.md`, `synth schema --markdown`."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Every key of a recipe, with its type and default. `make docs` generates this pag
 `synth schema --markdown` prints it, and `synth schema` prints the JSON schema for your editor.
 """
 JOBS = {
-    "read, and clean what is read": ("read", "clean"),
+    "read and clean input": ("read", "clean"),
     "make prompts": ("evolve", "invent", "reverse", "follow_up"),
-    "make text that teaches": ("rewrite",),
+    "write educational text": ("rewrite",),
     "answer prompts": ("distill", "use_tools", "resample", "revise", "round_trip"),
     "filter": ("quality", "dedup", "decontaminate", "trim", "redact"),
-    "check, grade and choose": ("verify", "judge", "select", "prefer"),
+    "verify, grade and select": ("verify", "judge", "select", "prefer"),
     "write and publish": ("write", "push"),
 }
-"""What the stages are for, in the order of the page."""
+"""Stages by purpose, in the order of the page."""
 
 
 def reference() -> str:
-    """The page: the keys of a recipe, then each stage by job, with settings, types and defaults."""
+    """Returns the page: the keys of a recipe, then each stage by purpose with its settings."""
     schema = Recipe.model_json_schema()
     definitions: dict[str, Schema] = schema["$defs"]
     lines = [INTRODUCTION, "## A recipe", "", *_table(schema, definitions), ""]
@@ -47,7 +47,7 @@ def reference() -> str:
 
 
 def _section(schema: Schema, definitions: dict[str, Schema]) -> list[str]:
-    """A model: what it says of itself, its settings, and the models that only it uses."""
+    """Describes a model: its docstring, its settings, and the models nested in it."""
     schema = _long_form(schema)
     lines = [*_plain(schema.get("description", "")), "", *_table(schema, definitions), ""]
     for field, settings in schema.get("properties", {}).items():
@@ -132,7 +132,7 @@ def _description(field: Schema, definitions: dict[str, Schema]) -> str:
 
 
 def _model_of(field: Schema, definitions: dict[str, Schema]) -> Schema | None:
-    """The model that a field holds: directly, or none, or in a list."""
+    """Returns the model that a field holds, alone or in a list; None if it holds none."""
     for part in (field, field.get("items", {}), *field.get("anyOf", [])):
         if "$ref" in part:
             model = _long_form(definitions[part["$ref"].rsplit("/", 1)[-1]])
@@ -141,17 +141,17 @@ def _model_of(field: Schema, definitions: dict[str, Schema]) -> Schema | None:
 
 
 def _is_sampling(model: Schema) -> bool:
-    """Whether it is the model that most stages share, which has a section of its own."""
+    """Whether this is `Sampling`, which has its own section since most stages share it."""
     return bool(model["title"] == "Sampling")
 
 
 def _long_form(schema: Schema) -> Schema:
-    """A model that may be written in a short form too, as it is in full."""
+    """Returns the full form of a model that also has a short form."""
     return next((part for part in schema.get("anyOf", []) if "properties" in part), schema)
 
 
 def _plain(text: str) -> list[str]:
-    """A docstring as Markdown paragraphs."""
+    """Splits a docstring into Markdown paragraphs."""
     return [_one_line(part) for part in text.split("\n\n") for part in (part, "")][:-1]
 
 

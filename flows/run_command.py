@@ -1,6 +1,6 @@
-"""`synth run`: a flow run of the recipe, with the user's Prefect server or a temporary one.
+"""`synth run`: runs the recipe as a flow, with the user's Prefect server or a temporary one.
 
-A finished run needs neither: its receipts say so.
+A run whose receipts show that it is finished needs no server.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from synth.teacher.wire import without_keys
 
 
 def run(arguments: Namespace) -> int:
-    """Runs the recipe, or says that nothing is left to do."""
+    """Runs or resumes the recipe; reports a run that is already finished."""
     plan = load_recipe(
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
     )
@@ -33,12 +33,12 @@ def run(arguments: Namespace) -> int:
         redo_from(plan, folder, arguments.first)
     with ConsoleProgress() as progress:
         if loop.run(finished_run(plan, folder, progress)) is not None:
-            progress.say(f"nothing was left to do in {folder}")
+            progress.say(f"{folder} is already finished; nothing to do")
         else:
             try:
                 _run_flow(arguments, folder, progress)
             except NoRowsError:
-                show_run(folder, rows=0)  # the funnel says which stage rejected what
+                show_run(folder, rows=0)  # the funnel shows which stage rejected the rows
                 raise
     show_run(folder, rows=3)
     if plan.teacher is not None and plan.teacher.embedded is not None:
@@ -79,6 +79,6 @@ def _run_flow(arguments: Namespace, folder: Path, progress: ConsoleProgress) -> 
 
 
 def masked(arguments: Namespace) -> tuple[str | None, list[str]]:
-    """Teacher and overrides of a command, with stars in place of a key in an address."""
+    """Returns the command's teacher and overrides, with API keys in addresses masked."""
     teacher = arguments.teacher and without_keys(arguments.teacher)
     return teacher, [without_keys(one) for one in arguments.set]

@@ -1,4 +1,4 @@
-"""`run.json`: the plan of a run, from which another process makes the same one.
+"""`run.json`: the saved plan of a run, which other processes load.
 
 {"name": "mine", "seed": 0, "shard_rows": 1000, "teacher": {"url": "http://gpu1:8000/v1"},
  "answering": {"model": "Qwen/Qwen3-8B", "revision": "vllm 0.12.0"},
@@ -25,7 +25,7 @@ MASKED = "?***"
 
 
 def save_plan(plan: Plan, run: Path, identity: Identity | None) -> None:
-    """The plan and who answers are in the run folder. A key in an address is not: it is masked."""
+    """Saves the plan and the teacher's identity in the run folder, with API keys masked."""
     teacher = plan.teacher and plan.teacher.model_dump(mode="json", exclude_unset=True)
     recipe = dict(plan.recipe)
     if "teacher" in recipe:
@@ -43,32 +43,34 @@ def save_plan(plan: Plan, run: Path, identity: Identity | None) -> None:
 
 
 def load_plan(run: Path) -> tuple[Plan, Identity | None]:
-    """The plan in the run folder, and who answers. Raises `InputError` where there is none."""
+    """Loads the plan and the teacher's identity. Raises `InputError` if there is no plan."""
     path = run / NAME
     try:
         saved = orjson.loads(path.read_bytes())
         recipe, answering = saved.pop("recipe"), saved.pop("answering")
         plan = Recipe.model_validate(saved).plan(recipe)
     except (OSError, orjson.JSONDecodeError, KeyError, ValidationError) as error:
-        raise InputError(f"{path} holds no plan of this version of synth: {error}") from error
+        raise InputError(
+            f"{path} is not a plan of this version of synth ({error}): run the recipe again"
+        ) from error
     if answering is None or plan.teacher is None:
         return plan, None
     return plan, Identity(answering["model"], answering["revision"], plan.teacher.folds)
 
 
 def check_teacher(plan: Plan) -> None:
-    """Raises `TeacherFault` where another process than the run's own cannot ask the teacher."""
+    """Raises `TeacherFault` if only the run's own process can use the teacher."""
     assert plan.teacher is not None, "a stage asks a teacher, and the plan has none"
     if plan.teacher.starts:
         raise TeacherFault(
-            "the run started its teacher itself, for its own process only: to share the work, "
-            "serve the model and put its address into the recipe (`teacher: {url: …}`)"
+            "the run launched its teacher for its own process only: to share the work with other "
+            "processes, serve the model and put its address into the recipe (`teacher: {url: …}`)"
         )
     if masked := [url for url in plan.teacher.addresses if url.endswith(MASKED)]:
         raise TeacherFault(
             f"the key in the teacher's address {masked[0].removesuffix(MASKED)} is not saved with "
-            "the run: put the key into an environment variable of each worker, and the variable's "
-            "name into the recipe (`teacher: {url: …, api_key_env: NAME}`)"
+            "the run: set an environment variable with the key on each worker, and put the "
+            "variable's name into the recipe (`teacher: {url: …, api_key_env: NAME}`)"
         )
 
 

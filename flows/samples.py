@@ -1,4 +1,4 @@
-"""Rows of a finished or interrupted run, read from its shards: samples, whole trips, rejects."""
+"""Reads rows of a finished or interrupted run from its shards: samples, trips and rejects."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Fate:
     stage: str
     """The stage's folder, `05-verify`."""
     record: dict[str, Any]
-    """The row; a rejected one has `reason`, `by`, `score` and `raw` too."""
+    """The row; a rejected one also has `reason`, `by`, `score` and `raw`."""
 
     @property
     def kept(self) -> bool:
@@ -45,41 +45,41 @@ class Fate:
 
     @property
     def checks(self) -> str:
-        """The verdicts of the verifiers with their notes: `maths: fail (12 is not 13)`."""
+        """The verifiers' verdicts with their notes: `maths: fail (12 is not 13)`."""
         return ", ".join(
             f"{one['name']}: {_label(one)}" + (f" ({one['note']})" if one["note"] else "")
             for one in self.record["scores"]
-            if one["verdict"] not in ("keep", "drop")  # the reason says what was dropped
+            if one["verdict"] not in ("keep", "drop")  # `reason` already covers dropped rows
         )
 
     @property
     def gold(self) -> str:
-        """The answer that the input names as right; empty where it names none."""
+        """The gold answer from the input; empty if it has none."""
         return str((self.record["reference"] or {}).get("answer") or "")
 
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """An input row, and every record that was made of it."""
+    """An input row, and every record made from it."""
 
     seed: dict[str, Any] | None
-    """The record as `read` made it; None for records that were made of no input row."""
+    """The record as `read` made it; None if the records come from no input row."""
     fates: list[Fate] = field(default_factory=list)
-    """In the order of the stages that rejected them; the kept ones last."""
+    """Rejected records in stage order, then the kept ones."""
 
     @property
     def text(self) -> str:
-        """The input row in words."""
+        """The text of the input row."""
         return _text(self.seed) if self.seed else ""
 
     @property
     def by_prompt(self) -> list[Fate]:
-        """The fates of each prompt together, the kept ones first."""
+        """The fates grouped by prompt, kept ones first."""
         return sorted(self.fates, key=lambda fate: (fate.prompt, not fate.kept))
 
 
 def run_manifests(run: Path) -> list[Manifest]:
-    """The manifests of the stages that have ended, in order, up to the first that has not."""
+    """Returns the manifests of the finished stages, up to the first unfinished one."""
     found: list[Manifest] = []
     while manifest := _manifest(run, len(found)):
         found.append(manifest)
@@ -87,27 +87,26 @@ def run_manifests(run: Path) -> list[Manifest]:
 
 
 def _manifest(run: Path, index: int) -> Manifest | None:
-    """A stage that is being made again has none; those after it may still have their old ones."""
+    """Loads a stage's manifest. While a stage is rerun it has none, but later stages may."""
     path = next(run.glob(f"{index:02d}-*/{NAME}"), None)
     return load_manifest(path) if path else None
 
 
 def stage_folder(run: Path, manifest: Manifest) -> Path:
-    """Where the stage of this manifest keeps its files."""
+    """Returns the folder of the manifest's stage."""
     return StageFolder.of(run, manifest.index, manifest.stage).path
 
 
 def stage_label(manifest: Manifest) -> str:
-    """The name of the stage's folder, `03-distill`."""
+    """Returns the name of the stage's folder, `03-distill`."""
     return f"{manifest.index:02d}-{manifest.stage}"
 
 
 def sample_rows(run: Path, manifests: Sequence[Manifest], rows: int) -> list[dict[str, str]]:
-    """Up to `rows` of the last records, spread evenly: `id`, `seed`, `prompt`, `result`, `how`,
-    `checks`.
+    """Returns up to `rows` evenly spaced records of the last stage.
 
-    Every row is followed back to its seed through the shards: a record stays in the shard, by
-    number, of the record it comes from. Only the shards that it takes rows from are read.
+    Each has `id`, `seed`, `prompt`, `result`, `how` and `checks`. A record has the same shard
+    number as its seed, so only the shards of the chosen rows are read.
     """
     last = next((m for m in reversed(manifests) if not m.releases), None)
     if last is None:
@@ -144,7 +143,7 @@ def _sample(record: dict[str, Any], seeds: dict[str, str]) -> dict[str, str]:
 
 
 def trips(run: Path, manifests: Sequence[Manifest]) -> list[Trip]:
-    """Every input row with what became of it, in input order. Reads the whole run: for previews."""
+    """Returns every input row with its fates, in input order. For previews: reads the whole run."""
     found: dict[str, Trip] = {}
     for receipt in manifests[0].shards:
         for file in (receipt.kept, receipt.rejected):
@@ -161,7 +160,7 @@ def trips(run: Path, manifests: Sequence[Manifest]) -> list[Trip]:
 
 
 def rejected_rows(run: Path, manifests: Sequence[Manifest], reason: str) -> Iterator[Fate]:
-    """The rejected rows in the order of stages and shards; with a reason, only those with it."""
+    """Yields the rejected rows by stage and shard; only those with `reason` if it is not empty."""
     for manifest in manifests:
         for receipt in manifest.shards:
             if receipt.reasons if not reason else receipt.reasons.get(reason):
@@ -171,7 +170,7 @@ def rejected_rows(run: Path, manifests: Sequence[Manifest], reason: str) -> Iter
 
 
 def all_reasons(manifests: Sequence[Manifest]) -> Counter[str]:
-    """How many rows of the whole run were rejected for each reason."""
+    """Counts the rejected rows of the whole run by reason."""
     return sum((manifest.reasons for manifest in manifests), Counter())
 
 
@@ -183,7 +182,7 @@ def _rows(run: Path, manifest: Manifest, file: ShardFile) -> list[dict[str, Any]
 
 
 def _seed_id(record: dict[str, Any]) -> str:
-    """The id of the input row that the record comes from."""
+    """Returns the id of the input row that the record comes from."""
     trail = record["trail"]
     return str(trail[1]["parent"] if len(trail) > 1 else record["id"])
 

@@ -1,4 +1,4 @@
-"""The pipeline on a schedule of Prefect's."""
+"""Serves the pipeline on a Prefect schedule."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from synth.errors import InputError
 
 
 def schedule(cron: str, timezone: str) -> Schedule:
-    """The schedule. Raises `InputError` for one that Prefect's server would refuse later."""
+    """Builds the schedule. Raises `InputError` if Prefect's server would reject it."""
     try:
         CronSchedule(cron=cron, timezone=timezone)
         return Cron(cron, timezone=timezone)
     except ValueError as error:
         raise InputError(
-            f'--cron {cron!r} is no schedule; expected five fields, like "0 3 * * *" for '
-            "every night at three"
+            f'--cron {cron!r} is not a valid schedule; expected five fields, such as "0 3 * * *" '
+            "for 3 a.m. every day"
         ) from error
 
 
 def serve_pipeline(name: str, parameters: dict[str, Any], due: Schedule) -> None:
-    """Runs the pipeline with these parameters whenever it is due, until it is interrupted."""
+    """Runs the pipeline with these parameters on schedule until it is interrupted."""
     pipeline.serve(
         name=name,
         schedules=[due],
@@ -35,7 +35,7 @@ def serve_pipeline(name: str, parameters: dict[str, Any], due: Schedule) -> None
             limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
         ),
         limit=1,
-        pause_on_shutdown=False,  # the next start serves the same schedule again
+        pause_on_shutdown=False,  # so that the next start resumes the schedule
         print_starting_message=False,
         entrypoint_type=EntrypointType.MODULE_PATH,
     )

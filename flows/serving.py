@@ -1,4 +1,4 @@
-"""`synth serve`: runs a recipe on a schedule, in this process, until it is stopped."""
+"""`synth serve`: runs a recipe on a schedule in this process until it is stopped."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from synth.errors import ExitCode, InputError
 
 
 def serve(arguments: Namespace) -> int:
-    """Runs the recipe on a schedule, until Ctrl-C."""
+    """Runs the recipe on a schedule until Ctrl-C."""
     plan = load_recipe(
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
     )
     if masked(arguments) != (arguments.teacher, arguments.set):
         raise InputError(
-            "a schedule's parameters are kept in Prefect's database, so an address there must hold "
-            "no key; put the key into a variable and its name into the recipe: `api_key_env: NAME`"
+            "cannot schedule an address with an API key, since Prefect would store the key in its "
+            "database; set the key in an environment variable and add `api_key_env: NAME` to the "
+            "recipe's teacher"
         )
     recipe = Path(arguments.recipe)
     serve_on_schedule(
@@ -41,23 +42,23 @@ def serve(arguments: Namespace) -> int:
 
 
 def serve_on_schedule(name: str, parameters: dict[str, Any], *, cron: str, timezone: str) -> None:
-    """Runs the pipeline with these parameters at the times of `cron`, one run at a time.
+    """Runs the pipeline with these parameters at the `cron` times, one run at a time.
 
-    A run that is due while another still works is cancelled. Raises `InputError` for an invalid
+    Cancels a run that is due while another is still running. Raises `InputError` for an invalid
     schedule.
     """
     try:
         ZoneInfo(timezone)  # before a Prefect server is started
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise InputError(
-            f"unknown time zone {timezone!r}; expected a name like Europe/Berlin, or UTC"
+            f"unknown time zone {timezone!r}; expected a name such as Europe/Berlin or UTC"
         ) from error
     with prefect_api(_say, schedules=True) as url:
         from flows.schedule import schedule, serve_pipeline  # noqa: PLC0415  imports Prefect
 
         due = schedule(cron, timezone)
         _say(
-            f"serving {name} ({cron}, {timezone}) with the Prefect server at {url}; Ctrl-C ends it"
+            f"serving {name} ({cron}, {timezone}) with the Prefect server at {url}; Ctrl-C stops it"
         )
         serve_pipeline(name, parameters, due)
 

@@ -1,4 +1,4 @@
-"""`synth show`: a run's verdicts, samples and funnel, or the rows that it rejected."""
+"""`synth show`: prints a run's verdicts, samples and funnel, or its rejected rows."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FIELD_CHARS = 300
 
 
 def show(arguments: Namespace) -> int:
-    """A run, finished, live or interrupted; its rejected rows; its files; or two runs compared."""
+    """Shows a finished, live or interrupted run, checks its files, or compares two runs."""
     if arguments.other is not None:
         if arguments.check or arguments.rejected is not None:
             raise InputError("compare two runs without --check and --rejected")
@@ -62,7 +62,7 @@ def show(arguments: Namespace) -> int:
 
 
 def show_run(folder: Path, rows: int) -> None:
-    """Verdicts, samples and funnel of the run, and where its dataset is."""
+    """Prints the run's verdicts, samples and funnel, and the path of its dataset."""
     manifests = manifests_of(folder)
     if manifests:
         found = run_verdicts(folder, manifests)
@@ -76,24 +76,28 @@ def show_run(folder: Path, rows: int) -> None:
 
 
 def manifests_of(folder: Path) -> list[Manifest]:
-    """The manifests of a run folder. Raises `InputError` for a folder that is none."""
-    run_folder(folder)
+    """Returns the manifests of a run folder. Raises `InputError` if it is not one."""
+    require_run_folder(folder)
     return run_manifests(folder)
 
 
-def run_folder(folder: Path) -> None:
-    """Raises `InputError` for a folder that no run made."""
+def require_run_folder(folder: Path) -> None:
+    """Raises `InputError` if the folder is not a run folder."""
     if not folder.is_dir():
-        raise InputError(f"no run folder {folder}; a run makes one under outputs/")
+        raise InputError(
+            f"run folder {folder} does not exist; runs are under outputs/, one folder each"
+        )
     if not any(folder.glob("[0-9][0-9]-*/")) and not (folder / ".lock").exists():
-        raise InputError(f"{folder} is no run folder; runs are under outputs/, one folder each")
+        raise InputError(f"{folder} is not a run folder; runs are under outputs/, one folder each")
 
 
 def check_run(folder: Path) -> None:
-    """Checks every file of the run; a line per stage. Raises `StoreFault` if something is wrong."""
-    run_folder(folder)
+    """Checks every file of the run, with a line per stage. Raises `StoreFault` on a problem."""
+    require_run_folder(folder)
     if process := worked_on_by(folder):
-        raise RunLockedError(f"{folder} is in use by process {process}; check it when it has ended")
+        raise RunLockedError(
+            f"{folder} is in use by process {process}; check it after that process has ended"
+        )
     wrong = 0
     for found in audit(folder):
         wrong += len(found.wrong)
@@ -104,20 +108,20 @@ def check_run(folder: Path) -> None:
     if wrong:
         raise StoreFault(
             f"{folder} has {wrong:,} problems; run its recipe again: damaged shards are made again "
-            "from the journal, and damaged replies are asked for again when they are needed"
+            "from the journal, and damaged replies are requested again when they are needed"
         )
 
 
 def show_rejected(folder: Path, manifests: Sequence[Manifest], reason: str, rows: int) -> None:
-    """Rejected rows of one reason, or of all (""): why each left, its prompt, text and raw reply.
+    """Prints rejected rows of one reason, or of all (""), with prompt, text and raw reply.
 
-    Raises `InputError` for a reason that no row has.
+    Raises `InputError` if no row has the reason.
     """
     reasons = all_reasons(manifests)
     if reason and reason not in reasons:
         listed = ", ".join(f"{one} {n:,}" for one, n in reasons.most_common()) or "none"
         raise InputError(
-            f"no row of {folder} was rejected as {reason!r}; its reasons: {listed}"
+            f"no row of {folder} was rejected as {reason!r}; reasons there: {listed}"
             f"{did_you_mean(reason, reasons)}"
         )
     total = reasons[reason] if reason else reasons.total()
@@ -125,7 +129,7 @@ def show_rejected(folder: Path, manifests: Sequence[Manifest], reason: str, rows
     if not console.is_terminal:
         _print_rejected(console, folder, manifests, reason, rows, total)
         return
-    os.environ.setdefault("LESS", "FRX")  # colours, and no pager for one screen, as git does
+    os.environ.setdefault("LESS", "FRX")  # as git: show colours, no pager for one screen
     with console.pager(styles=not console.no_color):
         _print_rejected(console, folder, manifests, reason, rows, total)
 

@@ -17,7 +17,7 @@ SHIPPED = Path(__file__).resolve().parent / "recipes"
 
 
 def start_line(arguments: Namespace) -> str | None:
-    """What is about to run; None for a recipe that cannot be read, which the loader reports."""
+    """Describes the coming run; None for an unreadable recipe, which the loader reports."""
     path = Path(arguments.recipe)
     if not path.suffix and "/" not in arguments.recipe:
         path = SHIPPED / f"{arguments.recipe}.yaml"
@@ -36,7 +36,7 @@ def start_line(arguments: Namespace) -> str | None:
 
 
 def _teacher(given: Any) -> str:
-    """A teacher by the name of its model or by its address, without a key."""
+    """Names a teacher by its model or by its address without the API key."""
     if not given:
         return ""
     if isinstance(given, str):
@@ -50,5 +50,5 @@ def _teacher(given: Any) -> str:
 
 
 def _without_key(url: str) -> str:
-    # not `synth.teacher.wire.parted`, which imports aiohttp
+    # `synth.teacher.wire.parted` would import aiohttp
     return url.partition("?")[0]

@@ -1,6 +1,6 @@
-"""YAML without its traps: no duplicate keys, no aliases, no `no` that means False, at most 1 MB.
+"""Parses strict YAML: no duplicate keys, no aliases, `no` is a string, at most 1 MB.
 
-Records the line of every key and item, so that an error found later can name it.
+Records the line of every key and item, so that later errors can name it.
 """
 
 from __future__ import annotations
@@ -21,20 +21,21 @@ Location = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A YAML file's value, and where each part of it comes from."""
+    """A YAML file's value, and the source of each part."""
 
     value: Any
     name: str
-    """Of the file, or of the command whose options make the value."""
+    """Name of the file, or of the command whose options set the value."""
     lines: Mapping[Location, int] = field(default_factory=dict)
     """The line of each key and item, from 1."""
     options: dict[Location, str] = field(default_factory=dict)
-    """The parts that an option of the command line gave, with the option: `--set seed`."""
+    """Parts set by a command-line option, with the option: `--set seed`."""
 
     def path(self, location: Location) -> Location:
-        """The location in the document's own keys, as far as the document has them.
+        """Converts a pydantic location to the document's own keys.
 
-        Parts that it does not have (defaults, long forms, pydantic's names of types) are left out.
+        Leaves out parts that the document does not have: defaults, long forms, and pydantic's
+        names of types.
         """
         node, found = self.value, []
         for part in location:
@@ -49,12 +50,12 @@ class Document:
         return tuple(found)
 
     def option(self, path: Location) -> Location | None:
-        """The part around this path that an option gave; None where the file gave it."""
+        """Returns the part of this path that an option set; None if the file set it."""
         starts = (path[:end] for end in range(len(path), 0, -1))
         return next((start for start in starts if start in self.options), None)
 
     def where(self, path: Location) -> str:
-        """`my.yaml, line 4`, or the option that gave the value, or the document's name alone."""
+        """Returns `my.yaml, line 4`, the option that set the value, or only the document's name."""
         if (given := self.option(path)) is not None:
             return self.options[given]
         starts = (path[:end] for end in range(len(path), -1, -1))
@@ -63,7 +64,7 @@ class Document:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe, and without YAML 1.1's surprises: only true/false are booleans, 12:30 is a string."""
+    """A safe loader for which only true and false are booleans and 12:30 is a string."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -82,7 +83,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:int", _INT, list("-+0123456789"
 
 
 def load(path: Path) -> Document:
-    """The document in the file. Raises `RecipeError` with file and line."""
+    """Loads the file. Raises `RecipeError` with file and line."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -91,7 +92,7 @@ def load(path: Path) -> Document:
 
 
 def parse(content: bytes, name: str) -> Document:
-    """The document in `content`; `name` is what errors call it."""
+    """Parses `content`. Error messages use `name`."""
     if len(content) > MAX_BYTES:
         raise RecipeError(f"{name} has {len(content):,} bytes; a recipe has at most {MAX_BYTES:,}")
     try:
@@ -99,7 +100,9 @@ def parse(content: bytes, name: str) -> Document:
         alias = next((e for e in yaml.parse(text) if isinstance(e, yaml.AliasEvent)), None)
         if alias is not None:
             where = f", line {alias.start_mark.line + 1}" if alias.start_mark is not None else ""
-            raise RecipeError(f"{name}{where}: aliases (*name) are not allowed; write it out")
+            raise RecipeError(
+                f"{name}{where}: aliases (*name) are not allowed; write the value out"
+            )
         node = yaml.compose(text, Loader=_Loader)
     except UnicodeDecodeError as error:
         raise RecipeError(f"{name} is not UTF-8: {error.reason} at byte {error.start}") from error
@@ -122,11 +125,11 @@ def _build(node: yaml.Node | None, at: Location, lines: dict[Location, int], nam
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode):
-                raise RecipeError(f"{name}, line {line}: a key must be a plain word")
+                raise RecipeError(f"{name}, line {line}: a key must be a plain string")
             key = str(key_node.value)
             if key in mapping:
                 raise RecipeError(
-                    f"{name}, line {line}: the key {key!r} is here a second time (first on "
+                    f"{name}, line {line}: duplicate key {key!r} (first on "
                     f"line {lines[(*at, key)]}); remove one"
                 )
             lines[(*at, key)] = line

@@ -1,7 +1,7 @@
-"""One Prefect task is one job: a shard of a stage. It gets plain values and returns a number.
+"""Runs each job (one shard of one stage) as a Prefect task.
 
-Records never pass through Prefect. In the process that opened the run, a task uses its runner;
-elsewhere, it makes a runner from the run's folder.
+A task gets plain values and returns a number; records never pass through Prefect. In the process
+that opened the run, a task uses that run's runner. Elsewhere it opens one from the run folder.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from synth.errors import TeacherFault
 from synth.teacher.config import open_teacher
 
 _opened: ContextVar[Runner | None] = ContextVar("opened", default=None)
-"""The runner of the flow that goes on. Prefect runs an async task in its caller's context."""
+"""The runner of the current flow. Prefect runs an async task in its caller's context."""
 
 
 @task(
     name="shard",
     task_run_name="{label}",
-    cache_policy=NO_CACHE,  # our receipts do the resuming: Prefect's cache trusts deleted files
+    cache_policy=NO_CACHE,  # receipts handle resuming; Prefect's cache trusts deleted files
     persist_result=False,
 )
 async def shard(label: str, run: str, stage: int, name: str, action: str, number: int) -> int:  # noqa: ARG001  Prefect shows the label
-    """Does the job and leaves its receipt on disk. Returns how many shards it left."""
+    """Performs the job and writes its receipt. Returns how many shards it wrote."""
     return await _perform(Path(run), Job(stage, name, Action(action), number))
 
 
 async def _perform(run: Path, job: Job) -> int:
-    # not in the task itself: a task may be pickled by value, and no context variable can be
+    # Outside the task: a task may be pickled by value, and context variables cannot be pickled.
     runner = _opened.get()
     if runner is not None and runner.run.resolve() == run:
         return await runner.perform(job)
@@ -47,7 +47,7 @@ async def _perform(run: Path, job: Job) -> int:
 
 @asynccontextmanager
 async def _reopened(run: Path, job: Job) -> AsyncIterator[Runner]:
-    """A runner for the job, in a process that did not open the run."""
+    """Opens a runner for the job in a process that did not open the run."""
     plan, identity = load_plan(run)
     if not plan.stages[job.stage].asks_teacher:
         yield Runner(plan, run, answered=identity)
@@ -57,14 +57,14 @@ async def _reopened(run: Path, job: Job) -> AsyncIterator[Runner]:
     async with open_teacher(plan.teacher, needs=needs(plan)) as served:
         if served.identity != identity:
             raise TeacherFault(
-                f"{served.description} answers here, but the run began with "
+                f"the teacher here is {served.description}, but the run began with "
                 f"{identity.model if identity else 'no teacher'}: run the recipe again"
             )
         yield Runner(plan, run, served)
 
 
 class Tasks:
-    """Carries out the jobs of a runner as Prefect tasks, for the length of the block."""
+    """Performs a runner's jobs as Prefect tasks, for the length of the block."""
 
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
@@ -80,6 +80,6 @@ class Tasks:
         _opened.reset(self._token)
 
     async def __call__(self, job: Job) -> int:
-        """Performs the job as a task of the flow run that is going on."""
+        """Performs the job as a task of the current flow run."""
         run = str(self.runner.run.resolve())
         return await shard(job.label, run, job.stage, job.name, job.action.value, job.shard)

@@ -1,4 +1,4 @@
-"""`synth teacher`: keeps a recipe's teacher up for several runs, and checks servers."""
+"""`synth teacher`: launches a recipe's teacher for several runs, and checks servers."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ MIN_COLUMNS = 140
 
 
 def teacher(arguments: Namespace) -> int:
-    """Keeps a recipe's teacher up, or checks servers."""
+    """Launches a recipe's teacher, or checks servers."""
     return int({"start": start, "status": status}[arguments.action](arguments))
 
 
 def start(arguments: Namespace) -> int:
-    """The teacher that the recipe starts, up until Ctrl-C. Prints its addresses, one per line."""
+    """Launches the recipe's teacher until Ctrl-C. Prints its addresses, one per line."""
     plan = load_recipe(arguments.recipe, overrides=arguments.set)
     config = plan.teacher
     if config is None or not config.starts:
         raise RecipeError(
-            f"{arguments.recipe} starts no teacher; expected `teacher: {{model: …}}` without an "
-            "address, or `teacher: embedded`: write it so, or add `--set 'teacher={model: …}'`"
+            f"{arguments.recipe} does not launch a teacher; set `teacher: {{model: …}}` without an "
+            "address, or `teacher: embedded`, in the recipe or with `--set 'teacher={model: …}'`"
         )
     logs = arguments.logs or Path("outputs") / plan.name / "teacher"
 
@@ -46,18 +46,18 @@ def start(arguments: Namespace) -> int:
             print(*endpoint.urls, sep="\n", flush=True)
             key = KEY if endpoint.api_key else None
             command = how_to_use(arguments.recipe, endpoint.urls, key)
-            _say(f"use it from another terminal; Ctrl-C here ends it:\n  {command}")
+            _say(f"use it from another terminal (Ctrl-C here stops it):\n  {command}")
             raise await endpoint.lost()
 
     try:
         loop.run(go())
     except KeyboardInterrupt:
-        _say("the teacher is ended")
+        _say("the teacher has stopped")
     return ExitCode.OK
 
 
 def how_to_use(recipe: str, urls: Sequence[str], api_key_env: str | None) -> str:
-    """The command that runs the recipe with this teacher."""
+    """Returns the command that runs the recipe with this teacher."""
     if len(urls) == 1 and api_key_env is None:
         use = f"--teacher {urls[0]}"
     else:
@@ -67,10 +67,12 @@ def how_to_use(recipe: str, urls: Sequence[str], api_key_env: str | None) -> str
 
 
 def status(arguments: Namespace) -> int:
-    """A table of the servers at these addresses; the exit code says whether all answer."""
+    """Prints a table of the servers. The exit code shows whether all of them answer."""
     key = os.environ.get(arguments.api_key_env) if arguments.api_key_env else None
     if arguments.api_key_env and not key:
-        raise InputError(f"${arguments.api_key_env} is not set, so there is no key to ask with")
+        raise InputError(
+            f"--api-key-env: ${arguments.api_key_env} is not set; set it to the API key"
+        )
 
     async def go() -> list[Status]:
 
@@ -82,13 +84,13 @@ def status(arguments: Namespace) -> int:
 
 
 def _address(url: str) -> str:
-    """As people write it: `127.0.0.1:8000`, with or without scheme and /v1."""
+    """Completes an address such as `127.0.0.1:8000`, with or without scheme and /v1."""
     server, query = parted(url if "://" in url else f"http://{url}")
     return f"{server.removesuffix('/v1')}/v1{query}"
 
 
 def print_status(servers: list[Status]) -> None:
-    """One line per server; `-` is what it does not tell."""
+    """Prints one line per server; `-` marks values that it does not report."""
 
     table = Table(box=None, pad_edge=False)
     for column in ("teacher", "answers", "model", "version"):
@@ -110,17 +112,19 @@ def print_status(servers: list[Status]) -> None:
         )
         table.add_row(*(Text(cell) for cell in cells))
     console = Console()
-    console.width = max(console.width, MIN_COLUMNS)  # an address in pieces cannot be copied
+    console.width = max(console.width, MIN_COLUMNS)  # a wrapped address cannot be copied
     console.print(table)
     _print_abilities(console, [server for server in servers if server.abilities])
 
 
 def _print_abilities(console: Console, servers: list[Status]) -> None:
-    """What the servers can do that a recipe may need, a column for each."""
+    """Prints which features that a recipe may need each server supports, a column per server."""
 
     if not servers:
         return
-    table = Table(box=None, pad_edge=False, title="\nwhat a recipe may need", title_justify="left")
+    table = Table(
+        box=None, pad_edge=False, title="\nfeatures that a recipe may need", title_justify="left"
+    )
     table.add_column("")
     for server in servers:
         table.add_column(server.url, overflow="fold")

@@ -1,8 +1,8 @@
-"""A Prefect API for one run: the one the user configured, else a temporary server of our own.
+"""Provides a Prefect API for one run: the user's configured one, or a temporary server.
 
-Prefect is imported late: it takes a second, and meanwhile our server starts.
+Importing Prefect takes a second, so our server is started before the import.
 
-    python -m flows.temporary_server prepare     # spares the first run 15 s
+    python -m flows.temporary_server prepare     # saves the first run 15 s
 """
 
 import os
@@ -31,14 +31,14 @@ def _to_stderr(line: str) -> None:
 def prefect_api(
     say: Callable[[str], None] = _to_stderr, *, schedules: bool = False
 ) -> Iterator[str]:
-    """A Prefect API for the length of the block: the one the user configured, else our own.
+    """Provides a Prefect API for the length of the block: the user's configured one, or our own.
 
-    Yields its URL. Prefect uses it in this process, its threads and its children. `say` prints a
-    line if the database template must be made first. Raises `PrefectUnreachable` if the API does
-    not answer. With `schedules`, a server of our own also runs scheduled deployments.
+    Yields its URL. Prefect uses it in this process, its threads and its children. `say` reports
+    that the database template is being made. With `schedules`, our own server also runs scheduled
+    deployments. Raises `PrefectUnreachable` if the API does not answer.
     """
     with ExitStack() as stack:
-        # Our server takes longer to start than Prefect to import, so it is started first.
+        # Starting our server takes longer than importing Prefect, so it starts first.
         server = None
         if not _may_be_configured():
             server = stack.enter_context(started(template(say), schedules=schedules))
@@ -58,21 +58,21 @@ def prefect_api(
 
 
 def configured() -> bool:
-    """Whether the user configured a Prefect API. Imports Prefect only where that is possible."""
+    """Whether the user configured a Prefect API. Imports Prefect only if that is possible."""
     return _may_be_configured() and _configured_url() is not None
 
 
 def _configured_url() -> str | None:
-    with environment({"DO_NOT_TRACK": "1"}):  # Prefect reads it, and acts on it, at import
-        from flows.prefect_client import configured_url  # noqa: PLC0415  after a server is started
+    with environment({"DO_NOT_TRACK": "1"}):  # Prefect reads this at import
+        from flows.prefect_client import configured_url  # noqa: PLC0415  after the server has started
 
         return configured_url()
 
 
 def _may_be_configured() -> bool:
-    """Whether a place that Prefect reads seems to name an API; only Prefect knows for certain.
+    """Whether Prefect's environment or files seem to name an API; only Prefect knows for certain.
 
-    A wrong yes costs a second of waiting, a wrong no a server that is stopped unused.
+    A false positive costs a second of waiting; a false negative starts a server that is not used.
     """
     if os.environ.get("PREFECT_API_URL") or "prefect" in sys.modules:
         return True

@@ -1,4 +1,4 @@
-"""What `synth` prints about a run: the funnel in words, samples, verdicts, where things are."""
+"""Prints a run's funnel, samples, verdicts and paths."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CHOOSING = ("select", "prefer")  # stages that reject most rows by design
 
 
 def print_line(text: str, style: str = "", indent: int = 0) -> None:
-    """A line of any length; a terminal wraps it between words, a file gets it whole."""
+    """Prints a line. Wraps it between words on a terminal; keeps it on one line in a file."""
     console = Console(highlight=False)
     if console.is_terminal:
         console.print(Padding(Text(text, style), (0, 0, 0, indent), expand=False))
@@ -39,7 +39,7 @@ def print_line(text: str, style: str = "", indent: int = 0) -> None:
 
 
 def print_funnel(manifests: Sequence[Manifest]) -> None:
-    """What each stage made, kept and rejected, in words, with the reasons."""
+    """Prints what each stage made, kept and rejected, with the reasons."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column()
@@ -56,7 +56,7 @@ def print_funnel(manifests: Sequence[Manifest]) -> None:
         if stage.prefix_hit_rate is not None
     ]
     if hits:
-        print_line(f"prompt tokens found in the prefix cache: {', '.join(hits)}")
+        print_line(f"prefix cache hits, of prompt tokens: {', '.join(hits)}")
     for stage in manifests:
         if stage.unjudged:
             print_line(stage.unjudged)
@@ -66,7 +66,7 @@ def print_funnel(manifests: Sequence[Manifest]) -> None:
 
 
 def stage_in_words(before: Manifest | None, stage: Manifest) -> list[tuple[str, str]]:
-    """Sentences with their styles: `22 prompts, 88 answers (4 samples each)`, `all kept`."""
+    """Returns phrases with their styles: `22 prompts, 88 answers (4 samples each)`, `all kept`."""
     total, kept, rejected = stage.rows_in + stage.rows_made, stage.rows_kept, stage.rows_rejected
     made = ""
     if before is None:
@@ -90,7 +90,7 @@ def stage_in_words(before: Manifest | None, stage: Manifest) -> list[tuple[str, 
 
 
 def yield_style(stage: Manifest) -> str:
-    """Yellow for a stage that rejected rows, red where it kept few, none else."""
+    """Returns yellow for a stage that rejected rows, red if it kept few, otherwise no style."""
     if not stage.rows_rejected:
         return ""
     few = stage.rows_kept < POOR * (stage.rows_in + stage.rows_made)
@@ -98,18 +98,18 @@ def yield_style(stage: Manifest) -> str:
 
 
 def print_samples(rows: Sequence[Mapping[str, str]]) -> None:
-    """Two lines a row: its id and prompt or source, then the result and its verdicts."""
+    """Prints two lines per row: its id and prompt or source, then the result and its verdicts."""
     for row in rows:
         print_cut(row["id"][:8], row.get("prompt") or row["seed"], "bold")
         if result := row.get("result"):
             print_cut("", result, after=row["checks"])
     if rows:
-        print_line(f"a whole row, from seed to release: synth trace {rows[0]['id'][:8]}", "dim")
+        print_line(f"to see how a row was made: synth trace {rows[0]['id'][:8]}", "dim")
         print()
 
 
 def print_cut(name: str, text: str, style: str = "", after: str = "") -> None:
-    """A text on one line, cut at the right edge; what comes `after` is not cut."""
+    """Prints a text on one line, cut at the right edge; `after` is never cut."""
     console = Console(highlight=False)
     room = console.width - 10 - (len(after) + 4 if after else 0)
     shown = Text(one_line(text))
@@ -121,8 +121,10 @@ def print_cut(name: str, text: str, style: str = "", after: str = "") -> None:
 
 
 def print_operations(run: Path, manifests: Sequence[Manifest]) -> None:
-    """What each operation of `evolve` did: survivors of attempts per round, gain, tokens; and how
-    many of the rows are evolved."""
+    """Prints survivors and attempts per round, gain and tokens for each operation of `evolve`.
+
+    Also prints how many rows are evolved.
+    """
     for manifest in manifests:
         if manifest.stage != "evolve":
             continue
@@ -146,7 +148,7 @@ def print_operations(run: Path, manifests: Sequence[Manifest]) -> None:
 
 
 def print_verdicts(found: Mapping[str, VerdictCounts]) -> None:
-    """The verdicts of each check, at each stage that verifies and on the release."""
+    """Prints each check's verdicts, per `verify` stage and for the release."""
     rows = verdict_rows(found)
     if not rows:
         return
@@ -160,14 +162,14 @@ def print_verdicts(found: Mapping[str, VerdictCounts]) -> None:
 
 
 def print_headline(found: Mapping[str, VerdictCounts]) -> None:
-    """What comes first about a run: the warnings of its last counts, and these in words."""
+    """Prints the run's headline: warnings about its last verdict counts, and the counts."""
     for where, counts in list(found.items())[-1:]:
         for line in counts.lines(where):
             print_line(line, "yellow" if line.startswith("WARNING") else "")
 
 
 def print_measures(measured: Any) -> None:
-    """A dataclass of figures, one a line; `-` is what could not be measured."""
+    """Prints a dataclass of figures, one per line; `-` marks what could not be measured."""
     for field in fields(measured):
         value = getattr(measured, field.name)
         shown = "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.2f}"
@@ -175,14 +177,16 @@ def print_measures(measured: Any) -> None:
 
 
 def print_embedded(teacher: Embedded, recipe: str) -> None:
-    """Which small model answered, and how a better one takes its place."""
+    """Prints which small model answered, and how to use a better one."""
     size = model_file(teacher).stat().st_size / 1e6
-    print_line(f"teacher: {teacher.name}, {size:,.0f} MB, on this machine's CPU; a better one:")
+    print_line(
+        f"teacher: {teacher.name}, {size:,.0f} MB, on this machine's CPU; to use a better one:"
+    )
     print(f"  synth run {shlex.quote(recipe)} --teacher http://HOST:PORT/v1")
 
 
 def print_use(manifests: Sequence[Manifest]) -> None:
-    """What the run asked of its teacher: requests, retries, and tokens per released row."""
+    """Prints the run's teacher usage: requests, retries, and tokens per released row."""
     teacher = next((stage.teacher for stage in reversed(manifests) if stage.teacher), None)
     if teacher is None:
         return
@@ -206,7 +210,7 @@ def print_use(manifests: Sequence[Manifest]) -> None:
 
 
 def print_state(run: Path, manifests: Sequence[Manifest]) -> None:
-    """Where the dataset and the rejected rows are, or how far the run got."""
+    """Prints the paths of the dataset and the rejected rows, or how far the run got."""
     last = manifests[-1] if manifests else None
     process = worked_on_by(run)
     released = last is not None and last.releases
@@ -232,22 +236,22 @@ def _print_progress(run: Path, manifests: Sequence[Manifest], process: str | Non
     else:
         print_line(f"{state}.")
     if not process:
-        print_line("Run the recipe again to go on: what is done is kept.")
+        print_line("Run the recipe again to resume; finished shards are kept.")
 
 
 def printable(text: str) -> str:
-    """The text without control characters, which would steer the terminal."""
+    """Replaces control characters, which the terminal would interpret."""
     return CONTROL.sub("\ufffd", text)
 
 
 def short(text: str, chars: int = MAX_CHARS) -> str:
-    """At most the first `chars` characters of a text, printable."""
+    """Returns at most `chars` characters of a text, without control characters."""
     text = printable(text)
     return text if len(text) <= chars else text[: chars - 1] + "…"
 
 
 def one_line(text: str, chars: int = MAX_CHARS) -> str:
-    """A text without its line breaks, shortened."""
+    """Returns a text on one line, shortened to `chars` characters."""
     return short(" ".join(text.split()), chars)
 
 

@@ -1,7 +1,7 @@
-"""`synth trace`: a row of a run, back to its seed, with what the teacher was asked and replied.
+"""`synth trace`: follows a row back to its seed, with the teacher's requests and replies.
 
-The trail names each step's request by its key. The stage is done again for the row's shard, from
-the journal alone, and what it asks under that key is the very request that was sent.
+The trail records each step's request key. We replay the stage for the row's shard from the journal
+alone; the request that it makes under that key is the one that was sent.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ MIN_ID_CHARS = 4
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A record and the shard that has it."""
+    """A record and the shard that contains it."""
 
     record: dict[str, Any]
-    """The row; a rejected one has `reason`, `by`, `score` and `raw` too."""
+    """The row; a rejected one also has `reason`, `by`, `score` and `raw`."""
     manifest: Manifest
     receipt: ShardReceipt
     path: Path
@@ -49,68 +49,72 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """A record with all that led to it."""
+    """A record with its seed and its exchanges with the teacher."""
 
     found: Found
     seed: dict[str, Any] | None
     """The record as `read` made it."""
     exchanges: dict[str, Exchange] = field(default_factory=dict)
-    """By the request's key: what was asked, and the reply."""
+    """Requests and replies, by the request's key."""
     changed: str = ""
-    """Why some requests cannot be rendered any more; empty when all could."""
+    """Why some requests can no longer be rendered; empty if all can."""
 
 
 def run_of(wanted: str, run: Path | None) -> tuple[Path, list[Manifest]]:
-    """The run folder that has the record, with its manifests: the one given, or one of outputs/.
+    """Returns the run folder with its manifests: `run`, or the run in outputs/ with the record.
 
-    Raises `InputError` where none has it, or several.
+    Raises `InputError` if no run, or more than one, has the record.
     """
     if run is not None:
         manifests = run_manifests(run)
         if not manifests:
-            raise InputError(f"{run} is no run folder with a finished stage; give one with --run")
+            raise InputError(
+                f"--run {run} is not a run folder with a finished stage; correct the path"
+            )
         return run, manifests
-    having = []
+    matches = []
     for folder in sorted(OUTPUTS.glob("*/")):
         manifests = run_manifests(folder)
         with suppress(InputError):
             find(folder, manifests, wanted)
-            having.append((folder, manifests))
-    if len(having) != 1:
-        folders = ", ".join(str(folder) for folder, _ in having) or "no run"
-        raise InputError(f"{folders} in {OUTPUTS}/ has a record {wanted}; give one with --run")
-    return having[0]
+            matches.append((folder, manifests))
+    if len(matches) != 1:
+        folders = ", ".join(str(folder) for folder, _ in matches) or f"no run of {OUTPUTS}/"
+        raise InputError(f"record {wanted} is in {folders}; name the run folder with --run")
+    return matches[0]
 
 
 def find(run: Path, manifests: Sequence[Manifest], wanted: str) -> Found:
-    """The record whose id begins with `wanted`, as the last stage that has it left it.
+    """Returns the record whose id begins with `wanted`, from the last stage that has it.
 
-    Raises `InputError` where there is none, or several.
+    Raises `InputError` if no record, or more than one, matches.
     """
     if len(wanted) < MIN_ID_CHARS:
-        raise InputError(f"{wanted!r} is too short: give the first {MIN_ID_CHARS} letters or more")
+        raise InputError(f"{wanted!r} is too short: give at least {MIN_ID_CHARS} letters of the id")
     for manifest in reversed(manifests):
         if manifest.releases:
             continue
         hits = list(_hits(stage_folder(run, manifest), manifest, wanted))
         if len(hits) > 1:
             ids = ", ".join(hit.record["id"] for hit in hits[:5])
-            raise InputError(f"{len(hits)} records begin with {wanted!r}: {ids}; give more of it")
+            raise InputError(
+                f"{len(hits)} record ids begin with {wanted!r}: {ids}; give more letters"
+            )
         if hits:
             return hits[0]
     raise InputError(
-        f"no record of {run} begins with {wanted!r}; ids stand in the column `id` of the release "
-        "and of the shards under kept/ and rejected/"
+        f"no record id in {run} begins with {wanted!r}; find ids in the column `id` of the "
+        "release, or of the shards under kept/ and rejected/"
     )
 
 
 async def trace(run: Path, manifests: Sequence[Manifest], wanted: str) -> Traced:
-    """The record and its way there. Raises `InputError` as `find`."""
+    """Returns the record with its seed and exchanges. Raises `InputError` as `find` does."""
     found = find(run, manifests, wanted)
     trail = found.record["trail"]
     steps = {step["request"]: step for step in trail if step["request"]}
     stages = {step["stage"] for step in steps.values()}
-    shard = found.receipt.shard  # a record stays in the shard, by number, of its seed
+    shard = found.receipt.shard  # a record has the same shard number as its seed
     exchanges: dict[str, Exchange] = {}
     changed = ""
     for before, manifest in pairwise(manifests):
@@ -130,19 +134,19 @@ async def trace(run: Path, manifests: Sequence[Manifest], wanted: str) -> Traced
 async def last_exchange(
     run: Path, manifests: Sequence[Manifest], record: dict[str, Any]
 ) -> Exchange | None:
-    """What the teacher was asked last for this record, and its reply; None where nothing was."""
+    """Returns the last request and reply for this record; None if there was none."""
     requests = [step["request"] for step in record["trail"] if step["request"]]
     if not requests:
         return None
-    with suppress(InputError):  # several records of one id
+    with suppress(InputError):  # several records share the id
         return (await trace(run, manifests, record["id"])).exchanges.get(requests[-1])
     return None
 
 
 def _is_of(exchange: Exchange, step: dict[str, Any], seed: int) -> bool:
-    """Whether the step is of this one of the request's answers.
+    """Whether the step comes from this answer among the request's `n` answers.
 
-    A prompt's samples are numbered through all its requests; the seed of one tells its first.
+    Samples are numbered across all requests for a prompt; a request's seed identifies its first.
     """
     if exchange.request.n == 1:
         return True
@@ -159,7 +163,7 @@ async def _replay(
     if teacher is None or not isinstance(stage, ShardStage):
         return []
     if not path.is_file():
-        raise InputError(f"its journal {path} is missing")
+        raise InputError(f"the journal {path} is missing")
     table = read_shard(stage_folder(run, before) / before.shards[shard].kept.path)
     place = Place(manifest.seed, Kind(before.kind), shard)
     identity = Identity(teacher.model, teacher.revision, teacher.folds)
@@ -171,13 +175,13 @@ async def _replay(
 
 
 def _stage(manifest: Manifest) -> Stage:
-    """The stage with the settings of the run. Raises `InputError` where this version has others."""
+    """Restores the stage with the run's settings. Raises `InputError` if they are not valid now."""
 
     try:
         return STAGES[manifest.stage].model_validate(manifest.settings)
     except (KeyError, ValidationError) as error:
         raise InputError(
-            f"version {manifest.code} of synth ran it, and its settings mean nothing to this one"
+            f"it ran with version {manifest.code} of synth, whose settings this version cannot read"
         ) from error
 
 
@@ -203,7 +207,7 @@ def _row(path: Path, row: int) -> dict[str, Any]:
 
 
 def _seed(run: Path, read: Manifest, shard: int, record: dict[str, Any]) -> dict[str, Any] | None:
-    """The seed lies in the first stage's shard, kept or, if it never went on, rejected."""
+    """Returns the seed from the first stage's shard: kept, or rejected if `read` rejected it."""
     trail = record["trail"]
     wanted = trail[1]["parent"] if len(trail) > 1 else record["id"]
     receipt = read.shards[shard]

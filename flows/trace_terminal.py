@@ -1,4 +1,4 @@
-"""What `synth trace` prints: the seed, each step with its prompt and reply, the row."""
+"""Prints `synth trace`: the seed, each step with its prompt and reply, and the row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from synth.errors import ExitCode
 
 
 def command(arguments: Namespace) -> int:
-    """How a row came to be: seed, each step with its prompt and reply, row."""
+    """Shows how a row was made: its seed, each step with prompt and reply, and the row."""
     run, manifests = run_of(arguments.id, arguments.run)
     traced = loop.run(trace(run, manifests, arguments.id))
     if arguments.json:
@@ -25,7 +25,7 @@ def command(arguments: Namespace) -> int:
 
 
 def print_trace(traced: Traced) -> None:
-    """A record's steps from its seed to its shard, nothing shortened."""
+    """Prints a record's steps from its seed to its shard, in full."""
     record = traced.found.record
     print(f"record {record['id']}: {_fate(traced)}")
     for number, step in enumerate(record["trail"], 1):
@@ -47,7 +47,7 @@ def print_trace(traced: Traced) -> None:
 
 
 def trace_as_json(traced: Traced) -> str:
-    """The same as one JSON object: record, fate, seed, and an exchange per step."""
+    """Returns the trace as one JSON object: record, fate, seed, and an exchange per step."""
     steps = []
     for step in traced.found.record["trail"]:
         exchange = traced.exchanges.get(step["request"]) if step["request"] else None
@@ -89,7 +89,7 @@ def _step_title(step: dict[str, Any]) -> str:
 
 def _print_seed(traced: Traced) -> None:
     if traced.seed is None:
-        print("  its seed is not in the run folder any more")
+        print("  the seed is no longer in the run folder")
         return
     print_turns(traced.seed["context"])
     if traced.seed["text"]:
@@ -101,9 +101,9 @@ def _print_exchange(exchange: Exchange | None, changed: str) -> None:
         why = f" ({changed})" if changed else ""
         print(f"  the request cannot be rendered: code, prompts or settings have changed{why}")
         return
-    print(f"  asked, with {exchange_title(exchange.request)}:")
+    print(f"  request, with {exchange_title(exchange.request)}:")
     print_request(exchange.request)
-    print("  replied:" if exchange.reply.fault is None else f"  replied ({exchange.reply.fault}):")
+    print("  reply:" if exchange.reply.fault is None else f"  reply ({exchange.reply.fault}):")
     if exchange.reply.reasoning:
         print("  [reasoning]")
         print_text(exchange.reply.reasoning)

@@ -1,7 +1,7 @@
-"""What goes in: the `read` stage and the readers behind it, one per format.
+"""Input: the `read` and `clean` stages, and one reader per file format.
 
-`read` is the stage, `inputs` finds the files, `formats` lists the readers (`jsonl_rows`,
-`csv_rows`, `arrow_rows`, `text_rows`, `web_pages`), `roles` decides which column is what, `content`
-reads a row by that, `assemble` makes the shards. `starter/` has prompts that were written for this
-project.
+`read` is the stage, `inputs` finds the files, and `formats` lists the readers (`jsonl_rows`,
+`csv_rows`, `arrow_rows`, `text_rows`, `web_pages`). `roles` maps columns to roles; `assemble` turns
+rows into records. `clean` removes boilerplate from web samples. `starter/` has seeds written for
+this project.
 """

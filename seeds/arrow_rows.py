@@ -1,4 +1,4 @@
-"""Rows of Parquet and Arrow files, a small batch at a time."""
+"""Reads rows of Parquet and Arrow files in small batches."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from seeds.lines import Row
 from seeds.reader import Ahead, Reader
 from synth.errors import InputError
 
-BATCH_ROWS = 256  # rows as Python objects at one time; a web page can be megabytes
+BATCH_ROWS = 256  # rows held as Python objects; a web page can be megabytes
 PAGE_BUFFER_BYTES = 1 << 20  # with pre_buffer off: 109 MB for a row group of 380 MB, not 477
 
 
 Opened = Callable[[Path], AbstractContextManager[tuple[Any, Iterator[Any]]]]
-"""Opens a file: its schema, and its batches."""
+"""Opens a file and returns its schema and batches."""
 
 
 def _rows_by(opened: Opened) -> Callable[[Path, bool, int], Iterator[Row]]:
     def rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: ARG001  values have types
-        """The file's rows, numbered from 1; a row with invalid UTF-8 is set aside."""
+        """Yields the file's rows, numbered from 1; rejects rows with invalid UTF-8."""
         number = 0
         with opened(path) as (_, batches):
             for batch in batches:
@@ -40,7 +40,7 @@ def _rows_by(opened: Opened) -> Callable[[Path, bool, int], Iterator[Row]]:
 
 def _look_by(opened: Opened) -> Callable[[Path, bool, int], Ahead]:
     def look(path: Path, web: bool, max_bytes: int) -> Ahead:  # noqa: ARG001  as above
-        """The columns of the file's schema, none for a file without rows."""
+        """Returns the columns of the file's schema; none if the file has no rows."""
         with opened(path) as (schema, batches):
             has_rows = any(len(batch) for batch in batches)
             columns = list(schema.names) if has_rows else []
@@ -67,7 +67,7 @@ def _parquet(path: Path) -> Iterator[tuple[Any, Iterator[Any]]]:
 
 @contextlib.contextmanager
 def _arrow(path: Path) -> Iterator[tuple[Any, Iterator[Any]]]:
-    # no memory map: a file that is cut short meanwhile would end the process
+    # no memory map: if the file were truncated while read, the process would crash
     with _readable(path, "Arrow"), pa.OSFile(str(path)) as source:
         reader = _ipc_reader(source)
         yield reader.schema, _ipc_batches(reader)
@@ -75,12 +75,12 @@ def _arrow(path: Path) -> Iterator[tuple[Any, Iterator[Any]]]:
 
 @contextlib.contextmanager
 def _readable(path: Path, name: str) -> Iterator[None]:
-    """Makes `InputError` of what goes wrong while reading."""
+    """Turns read errors into `InputError`."""
     try:
         yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: column names
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # Unicode: column names
         raise InputError(
-            f"{path} is no {name} file, or a damaged one ({error}): fetch or write it again"
+            f"{path} is not a valid {name} file ({error}): download or write it again"
         ) from error
 
 
@@ -98,14 +98,14 @@ def _ipc_batches(reader: Any) -> Iterator[Any]:
     else:
         batches = iter(reader)
     for batch in batches:
-        batch.validate(full=True)  # a wrong offset in a damaged file would read foreign memory
+        batch.validate(full=True)  # a wrong offset in a damaged file would read out of bounds
         yield batch
 
 
 def _values(batch: Any) -> Iterator[tuple[dict[str, Any] | None, bytes]]:
     try:
         yield from ((values, b"") for values in batch.to_pylist())
-    except UnicodeDecodeError:  # Parquet does not check its strings: find the rows, keep the others
+    except UnicodeDecodeError:  # Parquet does not check strings: reject only the bad rows
         for i in range(len(batch)):
             row = batch.slice(i, 1)
             try:
@@ -115,7 +115,7 @@ def _values(batch: Any) -> Iterator[tuple[dict[str, Any] | None, bytes]]:
 
 
 def _bytes_of(row: Any) -> bytes:
-    """The row's top-level strings, one per line as `column: value`."""
+    """Returns the row's top-level strings, one per line as `column: value`."""
     parts = []
     for column, name in zip(row.columns, row.schema.names, strict=True):
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):

@@ -1,9 +1,11 @@
-"""Rows of files to tables of records: the inner part of the `read` stage.
+"""Turns rows of files into tables of records, for the `read` stage.
 
-Why a row is set aside: `not_json`, `not_an_object`, `line_too_long`, `invalid_utf8`,
-`lone_surrogate`, `nul_byte`, `nested_too_deep` (its line); `wrong_column_count`, `broken_quotes`
-(its CSV row); `missing_column`, `wrong_type`, `empty_text`, `text_too_long`, `no_user_turn`,
-`no_assistant_turn`, `unknown_speaker` (its values).
+Reject reasons:
+- line: `not_json`, `not_an_object`, `line_too_long`, `invalid_utf8`, `lone_surrogate`,
+  `nul_byte`, `nested_too_deep`
+- CSV row: `wrong_column_count`, `broken_quotes`
+- values: `missing_column`, `wrong_type`, `empty_text`, `text_too_long`, `no_user_turn`,
+  `no_assistant_turn`, `unknown_speaker`
 """
 
 from __future__ import annotations
@@ -23,24 +25,24 @@ from synth.columns import READERS, Job, UnusableError, plain, rest
 from synth.record import REJECT, new_record, record_id
 
 RAW_BYTES = 64 << 10
-PART_BYTES = 64 << 20  # on disk; a process of its own starts in 1 s and reads it in about 3
-TABLE_ROWS, TABLE_BYTES = 1_000, 16 << 20  # held as Python objects at one time
+PART_BYTES = 64 << 20  # on disk; a separate process starts in 1 s and reads this in about 3 s
+TABLE_ROWS, TABLE_BYTES = 1_000, 16 << 20  # held as Python objects
 
 
 @dataclass(frozen=True, slots=True)
 class FilePart:
-    """Files that one process reads, one after the other."""
+    """Files that one process reads in sequence."""
 
     files: Sequence[Input]
     roles: Mapping[str, Mapping[str, str]]
-    """Role to column, by the label of each file."""
+    """For each file label, a map from role to column."""
     job: Job
     max_line_bytes: int
     max_text_chars: int | None
     limit: int | None = None
 
     def tables(self) -> Iterator[pa.Table]:
-        """The records of the files in order; `reason` is empty for those that are kept."""
+        """Yields the files' records in order. `reason` is empty for kept records."""
         held: list[dict[str, Any]] = []
         size = 0
         for record in islice(self._records(), self.limit):
@@ -61,7 +63,7 @@ class FilePart:
 
 
 def file_parts(files: Sequence[Input]) -> list[list[Input]]:
-    """The files in runs of about `PART_BYTES`, in order."""
+    """Groups consecutive files into parts of about `PART_BYTES`."""
     parts: list[list[Input]] = []
     room = 0
     for file in files:
@@ -76,7 +78,7 @@ def file_parts(files: Sequence[Input]) -> list[list[Input]]:
 def _read(
     job: Job, file: Input, roles: Mapping[str, str], row: Row, max_chars: int | None
 ) -> dict[str, Any]:
-    """The record of a row as `REJECT`, kept or set aside."""
+    """Returns the row's record in the `REJECT` schema, kept or rejected."""
     source = f"{file.label}#{row.number}"
     reason, meta = row.reason, {}
     if row.values is not None:
@@ -126,19 +128,19 @@ def _without_content(file: Input, meta: dict[str, Any], source: str) -> dict[str
 
 
 def _plain_row(file: Input, values: dict[str, Any]) -> dict[str, Any]:
-    """The values as JSON can say them; those from JSON and CSV are so already."""
+    """Converts values to JSON types; values from JSON and CSV already are."""
     if file.format in ("parquet", "arrow"):
         return {name: plain(value) for name, value in values.items()}
     return values
 
 
 def _raw(row: Row) -> str:
-    """The row as it came, at most 64 kB of it; of a format without lines, as JSON."""
+    """Returns the raw row, at most 64 KiB; JSON if the format has no lines."""
     raw = row.raw
     if not raw and row.values is not None:
         raw = repr(plain(row.values)).encode(errors="replace")
         with contextlib.suppress(orjson.JSONEncodeError):
             raw = orjson.dumps(plain(row.values))
     text = raw[:RAW_BYTES].decode(errors="replace")
-    # each replaced byte has become three
+    # each replacement character takes three bytes
     return text.encode()[:RAW_BYTES].decode(errors="ignore")

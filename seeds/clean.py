@@ -1,13 +1,13 @@
-"""The `clean` stage: what is not content leaves web text before it is judged or rewritten.
+"""The `clean` stage: removes boilerplate from web text before it is filtered or rewritten.
 
     - read: {web: pages/}
     - clean
     - quality: [{length: {min_words: 80}}]
 
-Gone are front matter, comments and tags of HTML, scripts, menus, breadcrumbs, cookie and sharing
-lines, and what a site repeats below its text; of a link its words stay. Headings, lists, tables and
-code stay as they are. Each rule is a few words of a line: text that a reader came for is not like
-them. Gating the source matters more than the rewriting (Nemotron-CC, arXiv:2412.02595).
+Removes front matter, HTML comments and tags, scripts, menus, breadcrumbs, cookie and sharing lines,
+and the sections that a site repeats below its text. Replaces links with their text. Keeps headings,
+lists, tables and code unchanged. Each rule matches a few words of a line that rarely occur in
+content. Source quality matters more than the rewriting (Nemotron-CC, arXiv:2412.02595).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from synth.engine.stage import Outcome, Place, ShardStage
 from synth.kind import Kind
 from synth.record import EMPTY_STEP, add_scores, derive, record_id, rejects
 
-# lengths are bounded in all patterns: hostile text must not cost quadratic time
+# all patterns bound their lengths, so that hostile text cannot cost quadratic time
 FRONT_MATTER = re.compile(r"\A\s*(---|\+\+\+)[ \t]*\n(?:[^\n]{0,2000}\n){0,200}?\1[ \t]*(?:\n|\Z)")
 HIDDEN = re.compile(
     r"^[ \t]{0,9}(?P<fence>```|~~~)|`[^`\n]{1,300}`|<(?:!--|(?:script|style)\b)"
@@ -40,8 +40,8 @@ TAG = re.compile(
     r"((?:\s{1,9}[a-z][\w:-]{0,30}(?:\s?=[^<>\n]{0,500})?)?)\s{0,9}/?>",
     re.IGNORECASE,
 )
-# Source: HTML Living Standard, index of elements; those that the text of a page carries, and first
-# those that nothing needs to close.
+# Elements found in page text; UNCLOSED ones need no closing tag.
+# Source: HTML Living Standard, index of elements.
 UNCLOSED = " body br col dd dt hr html img input li link meta p source td th tr wbr "
 CLOSED = (
     " a abbr article aside b big blockquote button caption center cite code del details div dl em "
@@ -53,19 +53,19 @@ BREAKS = " br hr /p /div /li /tr /h1 /h2 /h3 /h4 /h5 /h6 "
 TEMPLATE = re.compile(r"^\s*(?:\{%[^\n]{0,300}%\}|\{\{[^\n]{0,300}\}\}|\{:[^\n]{0,200}\})\s*$")
 URL_ONLY = re.compile(r"\W{0,9}https?://\S+\s*$")
 SEPARATORS = re.compile(r"\s[|\u00b7\u2022\u00bb\u203a>/]\s|\s{3,}")
-NOTICE = re.compile(  # what a site says of itself; the first even in a sentence
+NOTICE = re.compile(  # a site's own notices; the first group counts even in a sentence
     r"(\u00a9|all rights reserved|javascript is disabled)|\b(?:(?:uses?|use of|accept|our) cookies"
     r"|cookie (?:policy|settings)|(?:sign up|subscribe) (?:for|to)|enable javascript|click here"
     r"|newsletter|read more|follow us|back to top|share (?:this|on|via)|skip (?:to|navigation)"
     r"|we value your privacy|(?:accept|reject) all|posted (?:by|on|in)|\d+ min(?:ute)? read)\b",
     re.IGNORECASE,
 )
-SPEAKS = re.compile(  # to its visitor
+SPEAKS = re.compile(  # the start of a line that addresses the visitor
     r"\W*(?:we|our|this (?:web)?(?:site|page)|by (?:continuing|using)|please|you (?:must|need)"
     r"|accept|subscribe|sign up|follow us|share this|click here|read more|skip to)\b",
     re.IGNORECASE,
 )
-LABEL = re.compile(  # a whole line or entry of a list
+LABEL = re.compile(  # a whole line or list entry
     r"\W*(?:log ?in|sign (?:in|up)|subscribe|advertisement|loading|dark mode|print this page"
     r"|privacy policy|terms of (?:use|service)|add to (?:cart|basket)|you are here)\W*",
     re.IGNORECASE,
@@ -77,28 +77,28 @@ END_OF_TEXT = re.compile(
     re.IGNORECASE,
 )
 SENTENCE = re.compile(r"[.!?\u3002\uff01\uff1f][\"'\u201d\u2019)\]*_]*\s*$|[.!?] ")
-ENTRY = r"^\s*(?:#{1,6}|[-*+]|\d{1,3}[.)]) "  # a heading or a list's
+ENTRY = r"^\s*(?:#{1,6}|[-*+]|\d{1,3}[.)]) "  # a heading or list entry
 MAY_NAME_ONE = re.compile(rf"{ENTRY}|{SENTENCE.pattern}")
 NO_MENU = re.compile(rf"{ENTRY}|^\s*[|>]|^(?: {{4}}|\t)")
 MENU_PARTS = 3
-SHORTEST_CHARS = 5  # of a notice
+SHORTEST_CHARS = 5  # of a line that the rules inspect
 NOTICE_WORDS = 25
 TAIL = 0.5  # a comment section starts in the later half of a page
 BLANKS = re.compile(r"\n{3,}")
 
 
 class Clean(ShardStage):
-    """Takes what is not content out of web samples: front matter, menus, cookie lines, markup.
+    """Removes boilerplate from web samples: front matter, menus, cookie lines, markup.
 
-    What is left of a page is scored `clean`, 0 to 1 of its characters; a page of which nothing is
-    left is rejected as `no_content`.
+    The score `clean` is the share of characters left, 0 to 1. Rejects a page with nothing left as
+    `no_content`.
     """
 
     name: ClassVar[str] = "clean"
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.DOCUMENTS})
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:  # noqa: ARG002  needs no place
-        """The pages, cleaned, in order; one that had nothing to clean stays as it is."""
+        """Cleans the pages, in order. A page with nothing to clean stays unchanged."""
 
         ids: list[str] = table["id"].to_pylist()
         before: list[str] = table["text"].to_pylist()
@@ -129,13 +129,12 @@ class Clean(ShardStage):
 
 
 def cleaned(text: str) -> str:
-    """The text without what is not content; the same for the same text. Cleaning again changes
-    nothing that matters."""
+    """Returns the text without boilerplate. Deterministic. A second pass changes almost nothing."""
     text = FRONT_MATTER.sub("", text.replace("\r\n", "\n"), count=1)
     lines: list[str] = []
     fenced = False
     plain = _without_hidden(text)
-    closed = {tag[2].lower() for tag in TAG.finditer(plain) if tag[1]}  # somewhere on the page
+    closed = {tag[2].lower() for tag in TAG.finditer(plain) if tag[1]}  # anywhere on the page
     every = plain.split("\n")
     tables = _tables(every)
     for number, line in enumerate(every):
@@ -154,11 +153,11 @@ def cleaned(text: str) -> str:
 
 
 def _tables(lines: list[str]) -> set[int]:
-    """The numbers of the lines that are rows of a Markdown table, whose edges may have no bar."""
+    """Returns the line numbers of Markdown table rows. Rows may lack outer bars."""
     found: set[int] = set()
     inside = False
     for number, line in enumerate(lines):
-        if "|" in line and "-" in line and not line.strip("|:- \t"):  # under the heads
+        if "|" in line and "-" in line and not line.strip("|:- \t"):  # separator under the header
             inside = number > 0 and "|" in lines[number - 1]
             found |= {number - 1} if inside else set()
         inside = inside and "|" in line
@@ -167,10 +166,9 @@ def _tables(lines: list[str]) -> set[int]:
 
 
 def _without_hidden(text: str) -> str:
-    """The text without HTML's comments and the elements that hold no content, but with its code.
-    One pass."""
+    """Removes HTML comments and elements without content in one pass; keeps code."""
     kept: list[str] = []
-    low = text.lower() if len(text.lower()) == len(text) else text  # "\u0130" grows
+    low = text.lower() if len(text.lower()) == len(text) else text  # lowercase "\u0130" is longer
     at = 0
     fence = ""
     never_ends: set[str] = set()
@@ -195,7 +193,7 @@ def _without_hidden(text: str) -> str:
 
 
 def _of_line(line: str, closed: Container[str], in_table: bool) -> list[str]:
-    """What stays of a line outside code: itself without markup, several lines, or nothing."""
+    """Cleans a line outside code; returns one line, several, or none."""
     if ("{" in line and TEMPLATE.match(line)) or ("://" in line and URL_ONLY.match(line)):
         return []
     bare = line
@@ -203,7 +201,7 @@ def _of_line(line: str, closed: Container[str], in_table: bool) -> list[str]:
         links = sum(len(match[1]) for match in LINK.finditer(line))
         bare = LINK.sub(r"\1", IMAGE.sub("", line))
         if links > 0.8 * len(bare.strip()) and not SENTENCE.search(bare) and len(bare.split()) < 8:
-            return []  # an entry of a menu
+            return []  # a menu entry
     if "<" in bare:
         bare = TAG.sub(partial(_unmarked, closed=closed), bare)
     return [
@@ -214,7 +212,7 @@ def _of_line(line: str, closed: Container[str], in_table: bool) -> list[str]:
 
 
 def _unmarked(tag: re.Match[str], closed: Container[str]) -> str:
-    """What stays of what has the form of a tag: all of it, where HTML has no such tag."""
+    """Returns the replacement for a tag: a line break or nothing; unknown tags stay."""
     name = (tag[2] or "-").lower()
     known = f" {name} " in UNCLOSED + CLOSED
     ends = tag[1] or f" {name} " in UNCLOSED or name in closed

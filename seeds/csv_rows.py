@@ -1,6 +1,6 @@
-"""CSV rows: a row with broken quotes is set aside, and reading goes on at the very next line.
+"""Reads CSV rows. Rejects a row with broken quotes and continues at the next line.
 
-Not pyarrow's reader: it gives up the file at the first invalid byte or open quote.
+We do not use pyarrow's reader: it abandons the file at the first invalid byte or open quote.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class _TooLongError(Exception):
 
 
 class _Feed:
-    """Hands lines to `csv.reader`, and remembers those that the row at hand has taken."""
+    """Feeds lines to `csv.reader` and records those that the current row has consumed."""
 
     def __init__(self, source: Iterator[Line], max_bytes: int) -> None:
         self.source = source
@@ -58,13 +58,13 @@ class _Feed:
 
 
 def csv_rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: ARG001  the same for web samples
-    """The rows below the header, numbered from 1; blank lines are none.
+    """Yields the rows below the header, numbered from 1, without blank lines.
 
-    A row that does not end properly (an open quote, text behind a closing one) is given up at its
-    first line: what an open quote would have swallowed is read as rows of its own.
+    For a malformed row (an open quote, text after a closing quote), rejects only its first line.
+    The lines that an open quote would swallow are parsed as rows of their own.
     """
     feed = _Feed(lines(path, max_bytes), max_bytes)
-    # The module's limit holds for the whole process and is 128 kB; ours is `max_bytes` per row.
+    # The csv module's limit is 128 kB for the whole process; ours is `max_bytes` per row.
     csv.field_size_limit(max(csv.field_size_limit(), max_bytes))
     columns, delimiter = _header(path, feed)
     reader = csv.reader(feed, strict=True, delimiter=delimiter)
@@ -97,7 +97,7 @@ def csv_rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: A
 
 
 def _look(path: Path, web: bool, max_bytes: int) -> Ahead:
-    """The header's columns, none for a file of blank lines."""
+    """Returns the header's columns; none if the file has only blank lines."""
     columns = _header(path, _Feed(lines(path, max_bytes), max_bytes))[0]
     if twice := [name for name, times in Counter(columns).items() if times > 1]:
         raise InputError(f"{path} has the column {twice[0]!r} more than once: rename one")

@@ -1,4 +1,4 @@
-"""The formats that can be read, each by its reader."""
+"""Lists the supported input formats with their readers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ READERS: Final[dict[str, Reader]] = {
         WARC,
     )
 }
-"""By the name of the format."""
+"""Readers by format name."""
 EXTENSIONS: Final[dict[str, Reader]] = {
     extension: reader for reader in READERS.values() for extension in reader.extensions
 }

@@ -1,8 +1,7 @@
-"""Which files an input path stands for, their formats, and their names in a record's trail.
+"""Finds the files of an input path, their formats, and their names in a record's trail.
 
-A name does not depend on the machine: `prompts.jsonl` for a file, `en/a.md` for a file below a
-given folder; where two inputs would share a name, as much of the paths before it as tells them
-apart.
+A name does not depend on the machine: `prompts.jsonl` for a file, `en/a.md` for a file in a given
+folder. If two inputs share a name, parent folders are added until the names differ.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from seeds.formats import EXTENSIONS, READERS
 from seeds.reader import Reader
 from synth.errors import InputError, did_you_mean
 
-COMPRESSED = (".gz", ".zst")  # after any extension whose reader allows it
+COMPRESSED = (".gz", ".zst")  # allowed after extensions whose reader supports it
 ABOUT_THE_DATA = re.compile(r"(?i)^(readme|licen[cs]e|notice|changelog|citation)\b")
 SPLIT_SHARD = re.compile(r"^(?P<split>.+)-\d{5}-of-\d{5}$")
 SPLIT_NAMES = frozenset({"train", "validation", "valid", "val", "dev", "test", "eval"})
@@ -30,19 +29,19 @@ class Input:
 
     path: Path
     label: str
-    """Its name in provenance: `label#row`."""
+    """Name of the file in a record's source: `label#row`."""
     format: str
     given: bool
-    """Named by the user, not found in a folder: then it may not be empty."""
+    """Whether the user named the file itself; such a file must not be empty."""
 
     @property
     def reader(self) -> Reader:
-        """What reads it."""
+        """The reader of its format."""
         return READERS[self.format]
 
 
 class SettingError(InputError):
-    """An input that a setting of `read` puts right. The message names it as a recipe writes it."""
+    """An input error that a setting of `read` fixes. The message shows it in recipe syntax."""
 
     def __init__(self, problem: str, key: str, value: str, rest: str = "") -> None:
         super().__init__(f"{problem} `{key}: {value}`{rest}")
@@ -50,13 +49,13 @@ class SettingError(InputError):
 
 
 def find_inputs(paths: Sequence[Path], *, forced: str | None, split: str | None) -> list[Input]:
-    """The files behind `paths`: in the order given, a folder's in sorted order.
+    """Returns the files of `paths` in the order given; files of a folder are sorted.
 
-    Raises `InputError` for a path that is missing, of no known format, or read twice.
+    Raises `InputError` for a path that is missing, has an unknown format, or is given twice.
     """
     if split is not None and not any(path.is_dir() for path in paths):
         raise SettingError(
-            "no folder is given, and a split is a part of one: remove", "split", split
+            "only a dataset folder has splits, and no folder is given: remove", "split", split
         )
     found: list[Input] = []
     for path in paths:
@@ -67,17 +66,17 @@ def find_inputs(paths: Sequence[Path], *, forced: str | None, split: str | None)
         elif path.is_file():
             found.append(Input(path, path.name, forced or _format(path), given=True))
         elif path.exists():
-            raise InputError(f"{path} is neither a file nor a folder: copy its content to a file")
+            raise InputError(f"{path} is not a regular file or folder: copy its content to a file")
         else:
             raise InputError(f"{path} does not exist: correct the path")
     for path, times in Counter(file.path for file in found).items():
         if times > 1:
-            raise InputError(f"{path} would be read {times} times: name it once")
-    return _told_apart(found)
+            raise InputError(f"{path} would be read {times} times: list it only once")
+    return _with_unique_labels(found)
 
 
 def format_of(path: Path) -> str | None:
-    """The format that the file's name says, if it says any."""
+    """Returns the format by the file's extension, or None if unknown."""
     *_, suffix = ("", *path.suffixes)
     if suffix.lower() not in COMPRESSED:
         reader = EXTENSIONS.get(suffix.lower())
@@ -93,16 +92,16 @@ def _format(path: Path) -> str:
         return known
     problem = (
         f"{path} has the unknown extension '{path.suffix}'; known: {', '.join(EXTENSIONS)}, "
-        f"the text ones also with {' or '.join(COMPRESSED)}"
+        f"text formats also with {' or '.join(COMPRESSED)}"
     )
     if path.suffix == ".json" or path.suffixes[-2:-1] == [".json"]:
         raise SettingError(
             f"{problem}; if it has one object per line, write",
             "format",
             "jsonl",
-            "; if it is one array, make lines of it with: jq -c '.[]' IN.json > OUT.jsonl",
+            "; if it is one array, convert it with: jq -c '.[]' IN.json > OUT.jsonl",
         )
-    raise SettingError(f"{problem}; or name its format with", "format", "NAME")
+    raise SettingError(f"{problem}; or set its format with", "format", "NAME")
 
 
 def _files_below(folder: Path, forced: str | None, split: str | None) -> list[Path]:
@@ -126,8 +125,8 @@ def _files_below(folder: Path, forced: str | None, split: str | None) -> list[Pa
         seen = Counter(file.suffix or "no extension" for file in every).most_common(5)
         what = ", ".join(f"{count} x {suffix}" for suffix, count in seen) or "nothing"
         raise SettingError(
-            f"{folder} holds no file that can be read (it holds {what}); "
-            f"known: {', '.join(EXTENSIONS)}; or name its format with",
+            f"{folder} has no file of a known format (it has {what}); "
+            f"known: {', '.join(EXTENSIONS)}; or set the format with",
             "format",
             "NAME",
         )
@@ -135,7 +134,7 @@ def _files_below(folder: Path, forced: str | None, split: str | None) -> list[Pa
 
 
 def _saved_dataset(folder: Path) -> list[Path]:
-    """The Arrow files that `save_to_disk` made, in the order of their rows; none elsewhere."""
+    """Returns the Arrow files of a `save_to_disk` folder in row order; none for other folders."""
     files = _list_in(folder / "state.json", "_data_files")
     names = [file.get("filename") for file in files if isinstance(file, dict)]
     return [folder / name for name in names if isinstance(name, str)]
@@ -145,26 +144,26 @@ def _list_in(path: Path, key: str) -> list[object]:
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError):
-        return []  # a folder may well have a state.json of its own
+        return []  # an unrelated state.json
     value = content.get(key) if isinstance(content, dict) else None
     return value if isinstance(value, list) else []
 
 
 def _of_one_format(folder: Path, files: Iterable[Path]) -> list[Path]:
-    """The files of a known format, without a readme beside data. Raises where formats are mixed."""
+    """Returns files of a known format, without readmes. Raises if formats are mixed."""
     known = [(file, kind) for file in files if (kind := format_of(file)) is not None]
     if any(kind != "text" for _, kind in known):
         known = [(f, kind) for f, kind in known if not ABOUT_THE_DATA.match(f.name)]
     formats = Counter(kind for _, kind in known)
-    if len(formats) > 1:  # a folder often holds the same rows twice, say as jsonl and as parquet
+    if len(formats) > 1:  # a folder often has the same rows as jsonl and as parquet
         what = ", ".join(f"{count} {kind}" for kind, count in sorted(formats.items()))
         one = min(formats)
-        raise SettingError(f"{folder} mixes formats ({what}): choose one, as", "format", one)
+        raise SettingError(f"{folder} mixes formats ({what}): choose one with", "format", one)
     return [file for file, _ in known]
 
 
 def _of_one_split(folder: Path, files: list[Path], split: str | None) -> list[Path]:
-    """The files of one split. Files whose names tell no split belong to every one."""
+    """Returns the files of one split. Files without a split name belong to every split."""
     splits = {file: _split_of(file.relative_to(folder)) for file in files}
     named = sorted({name for name in splits.values() if name})
     if not named and split is None:
@@ -175,7 +174,7 @@ def _of_one_split(folder: Path, files: list[Path], split: str | None) -> list[Pa
 
 def _split_of(file: Path) -> str:
     if format_of(file) == "text":
-        return ""  # a page may well be called test.md
+        return ""  # a page may be called test.md
     *folders, stem = (*file.parts[:-1], file.name.split(".")[0])
     shard = SPLIT_SHARD.match(stem)
     if shard:
@@ -193,11 +192,11 @@ def _chosen_split(folder: Path, splits: Sequence[object], wanted: str | None) ->
     if wanted is not None:
         meant = did_you_mean(wanted, names)
         raise SettingError(f"{folder} {has}{meant}; it does not have", "split", wanted)
-    raise SettingError(f"{folder} {has}: say which to read, as", "split", names[0])
+    raise SettingError(f"{folder} {has}: choose one with", "split", names[0])
 
 
-def _told_apart(files: list[Input]) -> list[Input]:
-    """The files with labels that differ: those that collide grow by the folders before them."""
+def _with_unique_labels(files: list[Input]) -> list[Input]:
+    """Makes the files' labels unique by prepending parent folders where they collide."""
     parts = [len(Path(file.label).parts) for file in files]
     while True:
         labels = [

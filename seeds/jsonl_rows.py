@@ -1,4 +1,4 @@
-"""JSON lines as rows: one object per line."""
+"""Reads JSON Lines: one object per line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def jsonl_rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: ARG001  the same for web samples
-    """The file's objects; another line is set aside with the reason."""
+    """Yields the file's objects; rejects other lines with a reason."""
     loads = orjson.loads
     for number, line, too_long in lines(path, max_bytes):
         if too_long:
@@ -37,7 +37,7 @@ def jsonl_rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa:
 
 
 def _why_no_json(line: bytes) -> str:
-    """The reason for a line that orjson refuses."""
+    """Returns the reject reason for a line that orjson cannot parse."""
     if b"\0" in line:
         return "nul_byte"
     try:
@@ -55,7 +55,7 @@ def _why_no_json(line: bytes) -> str:
 
 
 def _look(path: Path, web: bool, max_bytes: int) -> Ahead:
-    """The keys of the first objects. Raises `InputError` for a file that holds no object."""
+    """Returns the keys of the first objects. Raises `InputError` if the file has no object."""
     columns: dict[str, None] = {}
     reasons: Counter[str] = Counter()
     objects = 0
@@ -64,8 +64,8 @@ def _look(path: Path, web: bool, max_bytes: int) -> Ahead:
         if row.values is None:
             if seen == 1 and _is_one_document(row):
                 raise InputError(
-                    f"{path} is one JSON document, not one JSON object per line: make lines "
-                    "of it, say with: jq -c '.[]' IN.json > OUT.jsonl"
+                    f"{path} is one JSON document, not one JSON object per line: convert "
+                    "it, for example with: jq -c '.[]' IN.json > OUT.jsonl"
                 )
             reasons[row.reason] += 1
         else:
@@ -78,7 +78,7 @@ def _look(path: Path, web: bool, max_bytes: int) -> Ahead:
         most = ", ".join(f"{count} x {reason}" for reason, count in reasons.most_common())
         raise InputError(
             f"{path} has no JSON object in its first {sum(reasons.values())} rows ({most}): "
-            "JSON lines want one object per line; say which format it is with `format:`"
+            "JSON Lines needs one object per line; for another format, set `format:`"
         )
     return Ahead(list(columns), bool(size))
 

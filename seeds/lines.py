@@ -1,4 +1,4 @@
-"""Lines of a file in bounded memory, compressed or not, whatever the file holds."""
+"""Reads the lines of any file, compressed or not, in bounded memory."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ SKIP_BYTES = 1 << 20
 
 
 class Row(NamedTuple):
-    """One row of an input: its values by column, or the reason why it has none."""
+    """One input row: its values by column, or its reject reason."""
 
     number: int
-    """From 1. For lines of text the number of the line, so that it is found in an editor."""
+    """From 1. For text formats, the line number, as shown by an editor."""
     values: dict[str, Any] | None
     reason: str = ""
     raw: bytes = b""
-    """The row as it came, where the format has such a thing."""
+    """The raw bytes of the row, if the format has them."""
 
 
 class Line(NamedTuple):
-    """One line without its end, or the beginning of one that is too long."""
+    """One line without its line ending; only the start of a line that is too long."""
 
     number: int
     content: bytes
@@ -40,7 +40,7 @@ class Line(NamedTuple):
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[IO[bytes]]:
-    """The file's bytes, decompressed. What goes wrong while reading raises `InputError`."""
+    """Opens the file and decompresses it. Turns read errors into `InputError`."""
     try:
         with contextlib.ExitStack() as stack:
             suffix = path.suffix.lower()
@@ -53,14 +53,14 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
                 yield stack.enter_context(path.open("rb"))
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(
-            f"{path} cannot be read ({error}): check its permissions, or fetch it again"
+            f"{path} cannot be read ({error}): check its permissions, or download it again"
         ) from error
 
 
 def lines(path: Path, max_bytes: int) -> Iterator[Line]:
-    """Every line, blank ones too. Of a line over `max_bytes` only the beginning is ever held.
+    """Yields every line, including blank ones. Keeps only the start of a line over `max_bytes`.
 
-    Raises `InputError` for UTF-16, which has line ends in the middle of characters.
+    Raises `InputError` for UTF-16, where line-end bytes occur inside characters.
     """
     with opened(path) as file:
         number = 0
@@ -80,6 +80,6 @@ def lines(path: Path, max_bytes: int) -> Iterator[Line]:
 def _without_bom(path: Path, first: bytes) -> bytes:
     if first.startswith(UTF16_BOMS):
         raise InputError(
-            f"{path} is UTF-16, not UTF-8: convert it, say with: iconv -f UTF-16 -t UTF-8"
+            f"{path} is UTF-16, not UTF-8: convert it, for example with: iconv -f UTF-16 -t UTF-8"
         )
     return first.removeprefix(UTF8_BOM)

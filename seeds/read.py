@@ -1,4 +1,4 @@
-"""The `read` stage: the first of every recipe, from the user's files to shards of records.
+"""The `read` stage: reads the user's files into shards of records. It starts every recipe.
 
 - read: {prompts: seeds/starter/prompts.jsonl}
 - read: {web: pages.parquet, columns: {text: body}, limit: 500}
@@ -56,39 +56,38 @@ Paths = Annotated[
 
 
 class Read(Source):
-    """Reads prompts, web samples or answers, from files and folders; a bad row is set aside with a
-    reason.
+    """Reads prompts, web samples or answers from files and folders. Rejects bad rows with a reason.
 
-    A folder is a saved `datasets` folder, a Hugging Face dataset folder, or any folder: its files
-    are read in sorted order, the folders below it included.
+    A folder may be saved by `datasets`, a Hugging Face dataset, or any other folder. Files are read
+    in sorted order, including those in subfolders.
     """
 
     name: ClassVar[str] = "read"
     not_in_fingerprint = ("prompts", "web", "answers")
-    """Where the files lie does not matter; their names and contents do."""
+    """Names and contents of the files matter, but not their location."""
 
     prompts: Paths = ()
     """Files or folders of prompts, each a path or a list of paths."""
     web: Paths = ()
     """Files or folders of web samples (documents)."""
     answers: Paths = ()
-    """Files or folders of prompts with their answers. Exactly one of these three is given."""
+    """Files or folders of prompts with answers. Set exactly one of `prompts`, `web`, `answers`."""
     format: FormatName | None = None
-    """How to read the files, where their names do not say it."""
+    """Format of files without a known extension."""
     split: str | None = None
-    """Which split of a dataset folder to read. Needed only where a folder has several."""
+    """Split of a dataset folder to read. Required if the folder has several."""
     columns: dict[PromptRole | WebRole | AnswerRole, str] = Field(default_factory=dict)
-    """Role to the input's column. For prompts: prompt, messages, system, answer (the gold one),
-    tests, entry_point (what HumanEval's `check` is called with); for web: text, title, url; for
-    answers those of prompts and response, which is the last turn of `messages` where it is no
-    column. Without it the roles are found by common names; with it only the prompt, the text and
-    the response still are. To a prompt from `instruction`, the row's `input` is added below."""
+    """Maps roles to columns of the input. Roles for prompts: prompt, messages, system, answer
+    (the gold answer), tests, entry_point (the function that HumanEval's `check` tests). For web:
+    text, title, url. For answers: the roles for prompts, and response (by default the last turn of
+    `messages`). If unset, columns are detected by common names; if set, only prompt, text and
+    response are. A row's `input` is appended to a prompt from `instruction`."""
     limit: Annotated[int, Field(ge=1)] | None = None
-    """The most rows read, those set aside included."""
+    """Maximum number of rows to read, including rejected ones."""
     max_line_bytes: Annotated[int, Field(ge=1)] = 4_000_000
-    """The longest line (or text file) that is read; a longer one is skipped without loading it."""
+    """Maximum length of a line (or text file) in bytes; longer ones are rejected unread."""
     max_text_chars: Annotated[int, Field(ge=1)] | None = None
-    """The longest prompt or document that is kept."""
+    """Maximum length of a prompt or document in characters; longer ones are rejected."""
 
     @field_validator("columns", mode="before")
     @classmethod
@@ -103,42 +102,42 @@ class Read(Source):
     @model_validator(mode="after")
     def _one_job(self) -> Read:
         if len([given for given in (self.prompts, self.web, self.answers) if given]) != 1:
-            raise ValueError("`read` needs exactly one of `prompts`, `web` and `answers`")
+            raise ValueError("`read` needs exactly one of `prompts`, `web` or `answers`")
         if self.format == "text" and self.columns:
-            raise ValueError("plain text has no columns to name: leave `columns` out")
+            raise ValueError("plain text has no columns: remove `columns`")
         return self
 
     @property
     def job(self) -> Job:
-        """`prompts`, `web` or `answers`: the field that is given."""
+        """`prompts`, `web` or `answers`: the field that is set."""
         return "web" if self.web else "answers" if self.answers else "prompts"
 
-    def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  the first stage makes what its field says
-        """Prompts, documents or answers, by the field that is given."""
+    def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  the first stage has no input kind
+        """Returns prompts, documents or answers, by the field that is set."""
         return KINDS[self.job]
 
     def identity(self) -> dict[str, object]:
-        """What the files are read as, and the names they have in the records' trails."""
+        """Returns the kind of input and the files' names in the records' trails."""
         return {"read as": self.job, "names of the inputs": [file.label for file in self.inputs()]}
 
     def files(self) -> list[Path]:
-        """Every file that is read, in reading order. Raises `InputError` as `shards` does."""
+        """Returns every input file in reading order. Raises `InputError` as `shards` does."""
         return [file.path for file in self.inputs()]
 
     def inputs(self) -> list[Input]:
-        """Every file that is read, with its format and the name it has in the records' trails."""
+        """Returns every input file with its format and its name in the records' trails."""
         paths = self.prompts or self.web or self.answers
         return find_inputs(paths, forced=self.format, split=self.split)
 
     def preflight(self) -> None:
-        """Raises `InputError` for a column that no file has, before a model is loaded for it."""
+        """Raises `InputError` for a missing column, before a model is loaded."""
 
         self._roles(self.inputs())
 
     def input_parts(self) -> Sequence[FilePart]:
-        """The files in parts of some size. A `limit` makes it one part, which ends early.
+        """Splits the files into parts; with `limit`, returns one part that ends early.
 
-        Raises `InputError` where a file as a whole cannot be used.
+        Raises `InputError` if a file as a whole cannot be used.
         """
         files = self.inputs()
         roles = self._roles(files)
@@ -155,9 +154,9 @@ class Read(Source):
         ]
 
     def shards(self, rows: int) -> Iterator[Outcome]:
-        """The input in order, `rows` records at a time (kept and rejected together).
+        """Yields the input in order, `rows` records at a time (kept and rejected together).
 
-        Reads in bounded memory. Raises as `input_parts`, before the first shard.
+        Uses bounded memory. Raises as `input_parts` does, before the first shard.
         """
         parts = self.input_parts()
         return numbered_shards((table for part in parts for table in part.tables()), rows)

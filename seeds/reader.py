@@ -1,6 +1,6 @@
-"""A reader: how the files of one format become rows.
+"""The interface of a reader, which turns files of one format into rows.
 
-Each format has a file beside this one that makes its `Reader`, and a line in `formats.py`.
+Each format has its own module in this package and an entry in `formats.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ LOOK_AHEAD_ROWS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """What the beginning of a file shows."""
+    """The columns found at the start of a file, and whether it has rows."""
 
     columns: list[str]
     has_rows: bool
@@ -25,25 +25,24 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """How the files of one format are read.
+    """Reads the files of one format.
 
-    `rows(path, web, max_bytes)` gives a file's rows in order, in bounded memory. Blank lines are
-    not rows; a row that cannot be read, or is longer than `max_bytes`, is a row with the reason.
-    `web` says that the file was given as web samples. A file that cannot be used at all raises
-    `InputError`.
+    `rows(path, web, max_bytes)` yields a file's rows in order, in bounded memory. It skips blank
+    lines. A row that cannot be read, or is longer than `max_bytes`, has a reject reason. `web` is
+    true for web samples. Raises `InputError` if the file as a whole cannot be used.
     """
 
     format: str
-    """Its name in recipes, `format: csv`."""
+    """Name of the format in recipes, as in `format: csv`."""
     extensions: tuple[str, ...]
     rows: Callable[[Path, bool, int], Iterator[Row]]
     look: Callable[[Path, bool, int], Ahead] | None = None
-    """The columns by a look at a file's beginning; None: those of its first rows."""
+    """Detects the columns from the start of a file. None: use the first rows' columns."""
     compressed: bool = True
-    """Its files may end in .gz or .zst too."""
+    """Whether files may also end in .gz or .zst."""
 
     def ahead(self, path: Path, *, web: bool, max_bytes: int) -> Ahead:
-        """The columns of a file. Raises `InputError` for one that is not of this format."""
+        """Detects a file's columns. Raises `InputError` if it is not of this format."""
         if self.look is not None:
             return self.look(path, web, max_bytes)
         columns: dict[str, None] = {}

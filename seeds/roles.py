@@ -1,4 +1,4 @@
-"""The roles of the columns of each input file, and what makes a file, or all of them, unusable."""
+"""Maps each input file's columns to roles, and reports unusable files."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ from synth.errors import InputError, did_you_mean
 def roles_of_all(
     files: list[Input], job: Job, wanted: Mapping[str, str], max_line_bytes: int
 ) -> dict[str, dict[str, str]]:
-    """Label to roles. Raises `InputError` for what makes a file, or all of them, unusable."""
+    """Returns the roles by file label. Raises `InputError` if a file is unusable, or all are."""
     roles: dict[str, dict[str, str]] = {}
     columns: dict[str, None] = {}
     has_rows = False
     for file in files:
         ahead = file.reader.ahead(file.path, web=job == "web", max_bytes=max_line_bytes)
         if file.given and not ahead.has_rows:
-            raise InputError(f"{file.path} has no rows: leave it out, or fetch it again")
+            raise InputError(
+                f"{file.path} has no rows: remove it from the inputs, or download it again"
+            )
         roles[file.label] = find_roles(ahead.columns, wanted, job)
         columns.update(dict.fromkeys(ahead.columns))
         has_rows = has_rows or ahead.has_rows
@@ -47,7 +49,7 @@ def _check_main_role(
     job: Job, named: bool, file: Input, roles: dict[str, str], columns: list[str]
 ) -> None:
     if file.format == "text" and named:
-        raise InputError(f"{file.path} is plain text, so it has no columns to name")
+        raise InputError(f"{file.path} is plain text and has no columns: remove the column names")
     for either, names in MAIN_ROLES[job]:
         for role in either:
             if role in roles and roles[role] not in columns:
@@ -83,11 +85,11 @@ def _names(files: list[Input]) -> str:
 
 
 def unknown_role(role: object, column: object, job: Job) -> str:
-    """What is wrong with a role that this kind of input does not have, and which was meant."""
+    """Explains that this kind of input has no such role, and suggests the closest one."""
     known = sorted(ROLES[job])
-    problem = f"{role!r} is no role of a column in `{job}`; known: {', '.join(known)}"
+    problem = f"unknown role {role!r} for `{job}`; known: {', '.join(known)}"
     if column in known:
-        return f"{problem}; the role comes first: `{column}: {role}`"
+        return f"{problem}; write the role first: `{column}: {role}`"
     usual = {
         **dict.fromkeys(PROMPT_COLUMNS, "prompt"),
         **dict.fromkeys(TURN_COLUMNS, "messages"),

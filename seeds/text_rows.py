@@ -1,4 +1,4 @@
-"""Plain text as rows: a prompt per line, or one web sample per file."""
+"""Reads plain text: one prompt per line, or one web sample per file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from seeds.reader import Ahead, Reader
 
 
 def text_rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:
-    """The whole file as one row of web text, or each line that is not blank as a prompt."""
+    """Yields the whole file as one web sample, or each non-blank line as a prompt."""
     if web:
         with opened(path) as file:
             content = file.read(max_bytes + 1)

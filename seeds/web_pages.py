@@ -1,9 +1,9 @@
-"""Pages of HTML and of web archives (WARC) as rows: the main text as Markdown, title and address.
+"""Reads HTML files and web archives (WARC): main text as Markdown, title and URL.
 
     {"text": "# On tides\\n\\nThe sea rises …", "title": "On tides", "url": "https://example.org/"}
 
-The main text is found by trafilatura, archives are read by warcio; both come with the extra `web`,
-since they bring 50 MB of parsers along that other inputs do not need.
+trafilatura extracts the main text, warcio reads archives. Both are in the extra `web`, since they
+install 50 MB of parsers that other inputs do not need.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ HTML_TYPES = ("text/html", "application/xhtml+xml")
 
 
 def html_rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: ARG001  always web samples
-    """The page of an HTML file.
+    """Yields the page of an HTML file.
 
-    A page without a main text is set aside as `no_main_text`, a longer one as `text_too_long`.
+    Rejects a page without main text as `no_main_text`, one over `max_bytes` as `text_too_long`.
     """
     with opened(path) as html:
         yield _page(path, 1, html.read(max_bytes + 1), None, max_bytes)
 
 
 def warc_rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: ARG001  always web samples
-    """A row for each HTML response of an archive, in its order; set aside as by `html_rows`."""
+    """Yields a row per HTML response of an archive, in order; rejects as `html_rows` does."""
     with opened(path) as stream:
         warcio = _needed("warcio.archiveiterator", path)
         from warcio.exceptions import ArchiveLoadFailed  # noqa: PLC0415  an extra
@@ -48,14 +48,16 @@ def warc_rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: 
                     yield _page(path, number, content, address, max_bytes)
         except (ArchiveLoadFailed, EOFError, OSError) as error:
             raise InputError(
-                f"{path} is no WARC file, or a damaged one ({error}): fetch it again"
+                f"{path} is not a valid WARC file ({error}): download it again"
             ) from error
         if not seen:
-            raise InputError(f"{path} is no WARC file, or a damaged one: it holds no record")
+            raise InputError(
+                f"{path} is not a valid WARC file: it has no records; download it again"
+            )
 
 
 def _is_page(record: Any) -> bool:
-    """Whether the record is a page that the server gave, and HTML."""
+    """Whether the record is a successful HTML response."""
     if record.rec_type != "response" or record.http_headers is None:
         return False
     kind = (record.http_headers.get_header("Content-Type") or "").partition(";")[0]
@@ -75,20 +77,20 @@ def _page(path: Path, number: int, content: bytes, url: str | None, max_bytes: i
 
 
 def _needed(module: str, path: Path) -> Any:
-    """The module of the extra `web`. Raises `InputError` that says how to install it."""
+    """Imports a module of the extra `web`. Raises `InputError` with the install command."""
 
     try:
         return import_module(module)
     except ImportError as error:
         raise InputError(
-            f"{path} is HTML or a web archive, and {error.name or module} is not installed, which "
-            "reads it: pip install 'synth-pipeline[web]' (in a checkout: pip install -e '.[web]')"
+            f"{path} needs {error.name or module}, which is not installed; to read HTML and web "
+            "archives: pip install 'synth-pipeline[web]' (in a checkout: pip install -e '.[web]')"
         ) from error
 
 
 def _look(path: Path, web: bool, max_bytes: int) -> Ahead:  # noqa: ARG001  no page is read
     if not web:
-        raise InputError(f"{path} holds web pages: read them as `web:`, not `prompts:`")
+        raise InputError(f"{path} has web pages: read it with `web:`, not `prompts:`")
     return Ahead(COLUMNS, path.stat().st_size > 0)
 
 

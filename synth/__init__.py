@@ -13,6 +13,6 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Record":  # imports pyarrow, which most processes of ours do without
+    if name == "Record":  # loaded late: it imports pyarrow, which most of our processes do not need
         return import_module("synth.record").Record
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

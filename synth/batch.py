@@ -1,9 +1,8 @@
-"""A batch: records with the views that filters share, each computed once.
+"""A batch of records, with views that filters share.
 
-Whoever asks first pays, the next one reuses. Compiled filters look at `hashed_words`, `pieces`,
-`lines` and `characters`, which are flat arrays; others at `texts` and `words`, which are Python's.
-What a text is depends on the place in the line: the last user turn of a prompt, else what the
-student would learn.
+Each view is computed on first use and cached. Compiled filters use the flat arrays `hashed_words`,
+`pieces`, `lines` and `characters`; other filters use the Python lists `texts` and `words`.
+The judged text is a prompt's last user turn, or else the text that the student would learn.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ Subject = Literal["prompt", "text"]
 
 
 class Batch:
-    """A table of records and what is judged in them.
+    """A table of records, and which of their texts to judge.
 
     `subject` is "prompt" (the last user turn) or "text". The table is never changed.
     """
@@ -35,13 +34,13 @@ class Batch:
 
     @classmethod
     def of_texts(cls, texts: Sequence[str]) -> Batch:
-        """A batch of documents, for tests and for trying a filter by hand."""
+        """A batch of documents, for tests and for trying out a filter."""
         rows = [new_record(text=text, source=str(i)) for i, text in enumerate(texts)]
         return cls(records_table(rows))
 
     @classmethod
     def of_prompts(cls, prompts: Sequence[str]) -> Batch:
-        """A batch of prompts, for tests and for trying a filter by hand."""
+        """A batch of prompts, for tests and for trying out a filter."""
         rows = [new_record(prompt=text, source=str(i)) for i, text in enumerate(prompts)]
         return cls(records_table(rows), "prompt")
 
@@ -50,53 +49,48 @@ class Batch:
 
     @cached_property
     def column(self) -> pa.LargeStringArray:
-        """What is judged, one string a row, as one Arrow array; a null is an empty string."""
+        """The judged text of each row, as one Arrow array. Nulls become empty strings."""
         column = self.table["text"] if self.subject == "text" else last_user_turn(self.table)
         filled = pc.fill_null(column.cast(pa.large_string()), "")
         return filled.combine_chunks() if isinstance(filled, pa.ChunkedArray) else filled
 
     @cached_property
     def texts(self) -> list[str]:
-        """What is judged, one string a row, in row order."""
+        """The judged text of each row, in row order."""
         texts: list[str] = self.column.to_pylist()
         return texts
 
     @cached_property
     def hashed_words(self) -> Words:
         """The words of all texts as one flat array of hashes."""
-
         return words(self.column)
 
     @cached_property
     def pieces(self) -> Pieces:
-        """What white space separates in all texts, as flat arrays of hashes and lengths."""
-
+        """The pieces between white space in all texts, as flat arrays of hashes and lengths."""
         return pieces(self.characters)
 
     @cached_property
     def characters(self) -> Characters:
         """The characters of all texts as one flat array of code points."""
-
         return characters(self.column)
 
     @cached_property
     def lines(self) -> Lines:
-        """Where the lines of all texts end among `characters`, with a hash of each."""
-
+        """The end of each line among `characters`, and its hash, for all texts."""
         return lines(self.characters)
 
     @cached_property
     def words(self) -> list[list[str]]:
-        """The Unicode words of each text, lower case, in order; `hashed_words` without hashes.
+        """The Unicode words of each text in lower case, in order: `hashed_words` without hashes.
 
-        A character of a script without spaces between words is a word.
+        In scripts without spaces between words, each character is a word.
         """
-
         return [words_of(text) for text in self.texts]
 
     @cached_property
     def prompts(self) -> list[str]:
-        """The last user turn that each text answers; "" where the prompt is what is judged."""
+        """The last user turn that each text answers; "" if the prompt itself is judged."""
         if self.subject == "prompt":
             return [""] * len(self)
         turns: list[str] = last_user_turn(self.table).to_pylist()
@@ -104,12 +98,12 @@ class Batch:
 
     @cached_property
     def finish_reasons(self) -> list[str]:
-        """Why the last step's reply ended ("" where no teacher was asked)."""
+        """Why the last step's reply ended ("" if no teacher was asked)."""
         return last_step(self.table, "finish_reason")
 
     @cached_property
     def references(self) -> list[dict[str, Any] | None]:
-        """The gold answer, tests and source text of each row, where it has any."""
+        """The gold answer, tests and source text of each row; None if it has none of them."""
         values: list[dict[str, Any] | None] = self.table["reference"].to_pylist()
         return values
 

@@ -1,13 +1,13 @@
-"""Which column of a row is the prompt, the text or the gold answer, and the row's content by them.
+"""Finds which columns hold the prompt, the text or the gold answer, and reads rows accordingly.
 
-A row of an input, and its content:
+An input row, and its content:
 
     {"instruction": "Add up.", "input": "3, 4", "answer": 7, "id": "q1"}
     context: [user: "Add up.\\n\\n3, 4"], reference.answer: "7", meta: {"id": "q1"}
 
-Every column without a role goes to `meta` under its own name. Gold answers are taken from columns
-that name themselves so: `output`, `response` or `solution` only where the user says it. A wrong
-gold answer would reject the right ones later.
+Columns without a role go to `meta` under their own names. Gold answers come from columns whose name
+says so, such as `answer`. A column such as `output`, `response` or `solution` is used only if the
+user names it, because a wrong gold answer would later reject right answers.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ ROLES: dict[Job, frozenset[str]] = {
 Job = Literal["prompts", "web", "answers"]
 KINDS: dict[Job, Kind] = {"prompts": Kind.PROMPTS, "web": Kind.DOCUMENTS, "answers": Kind.ANSWERS}
 
-# In order of preference. `prompt` may hold turns too, as TRL writes them.
+# In order of preference. `prompt` may also hold turns, as in TRL's format.
 PROMPT_COLUMNS = ("prompt", "instruction", "question", "problem", "query")
 TURN_COLUMNS = ("messages", "conversations")
-LAST_RESORT = "input"  # beside `instruction` it is the second half of the prompt
+LAST_RESORT = "input"  # with `instruction`, it is the second half of the prompt
 RESPONSE_COLUMNS = ("response", "completion", "output", "generation", "solution")
 TEXT_COLUMNS = ("text", "content", "body", "markdown", "page_content")
 OPTIONAL = {
@@ -56,7 +56,7 @@ OPTIONAL = {
     "tests": ("tests", "test_list", "input_output"),
     "system": ("system", "system_prompt"),
 }
-# For each job: of these roles one at least must be found, among columns of these names.
+# For each job: pairs of roles and common column names. Each pair needs at least one of its roles.
 MAIN_ROLES: dict[Job, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "web": [(("text",), TEXT_COLUMNS)],
     "prompts": [(("prompt", "messages"), (*PROMPT_COLUMNS, *TURN_COLUMNS, LAST_RESORT))],
@@ -68,9 +68,10 @@ MAIN_ROLES: dict[Job, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
 
 
 def job_of(columns: Iterable[str], wanted: Mapping[str, str]) -> Job:
-    """What rows with these columns are, by the roles named and by common names: `web`, `answers`,
-    or else `prompts`."""
+    """The job that fits these columns: `web`, `answers`, or else `prompts`.
 
+    Decided by the roles in `wanted` and by common column names.
+    """
     seen = set(columns)
     others: tuple[Job, ...] = ("web", "answers")
     for job in others:
@@ -83,10 +84,10 @@ def job_of(columns: Iterable[str], wanted: Mapping[str, str]) -> Job:
 
 
 def find_roles(columns: Iterable[str], wanted: Mapping[str, str], job: str) -> dict[str, str]:
-    """Role to column: as `wanted`, and what is not said there by common names.
+    """Maps roles to columns: those in `wanted`, and the others by common column names.
 
-    The answer, tests and system columns are looked for only where nothing at all is wanted. The
-    result lacks what `MAIN_ROLES` asks for where no column fits.
+    Answer, tests and system columns are searched for only if `wanted` is empty. Roles that
+    `MAIN_ROLES` needs are missing from the result if no column fits.
     """
     seen = set(columns)
     found = dict(wanted)
@@ -113,7 +114,7 @@ def find_roles(columns: Iterable[str], wanted: Mapping[str, str], job: str) -> d
         if name := _first(RESPONSE_COLUMNS, free):
             found["response"] = name
         elif not wanted and "messages" not in found and (name := _first(TURN_COLUMNS, free)):
-            found.pop("prompt")  # the turns that end in the answer hold it too
+            found.pop("prompt")  # the turns that end in the answer contain the prompt
             found["messages"] = name
     return found
 
@@ -123,7 +124,7 @@ def _first(names: Iterable[str], seen: set[str]) -> str | None:
 
 
 class UnusableError(Exception):
-    """A row that is set aside: `reason` says why."""
+    """A row that cannot be used. `reason` is the reason to reject it."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -132,7 +133,7 @@ class UnusableError(Exception):
 
 @dataclass(slots=True)
 class Content:
-    """What a row says, by role."""
+    """The content of a row, by role."""
 
     turns: list[dict[str, str]] = field(default_factory=list)
     text: str = ""
@@ -142,7 +143,7 @@ class Content:
 
 
 def rest(values: Mapping[str, Any], roles: Mapping[str, str]) -> dict[str, Any]:
-    """The values of the columns that have no role; a release's `meta` comes as it was before."""
+    """The values of the columns without a role. The `meta` of a release is unpacked."""
     others = dict(values)
     for column in roles.values():
         others.pop(column, None)
@@ -158,7 +159,7 @@ def rest(values: Mapping[str, Any], roles: Mapping[str, str]) -> dict[str, Any]:
 def read_document(
     values: Mapping[str, Any], roles: Mapping[str, str], max_chars: int | None
 ) -> Content:
-    """The row as a web sample; its title and url stand in `meta` under these names."""
+    """The row as a web document. Its title and URL go to `meta` as `title` and `url`."""
     text = _present(values, roles["text"])
     _check_text(text)
     _check_length(len(text), max_chars)
@@ -172,13 +173,13 @@ def read_document(
 def read_prompt(
     values: Mapping[str, Any], roles: Mapping[str, str], max_chars: int | None
 ) -> Content:
-    """The row as a prompt: the system turn, then the turns given, then the prompt as the last one.
+    """The row as a prompt: the system turn, then the given turns, then the prompt as the last turn.
 
-    A conversation ends with its last user turn. Where that leaves out an answer, or turns say more
-    than who says what (tool calls, say), the column stays in `meta` as it came.
+    A conversation is cut after its last user turn. If that drops an answer, or if turns have more
+    than a role and content (tool calls, say), `meta` keeps the unchanged column.
     """
     content = Content(meta=rest(values, roles))
-    _read_beside(content, values, roles)
+    _read_extras(content, values, roles)
     if "messages" in roles:
         given = _present(values, roles["messages"])
         _add_turns(content, given, roles["messages"], last="prompt" not in roles)
@@ -195,15 +196,15 @@ def read_prompt(
     return content
 
 
-def _read_beside(content: Content, values: Mapping[str, Any], roles: Mapping[str, str]) -> None:
-    """What stands beside the turns: the system turn, the gold answer and the tests."""
+def _read_extras(content: Content, values: Mapping[str, Any], roles: Mapping[str, str]) -> None:
+    """Reads the system turn, the gold answer and the tests into `content`."""
     system = values.get(roles.get("system", ""))
     if system not in (None, ""):
         _check_text(system)
         content.turns.append({"role": "system", "content": system})
     answer, tests = values.get(roles.get("answer", "")), values.get(roles.get("tests", ""))
     if isinstance(answer, dict) and answer.keys() == {"answer", "tests", "source"}:
-        answer, tests = answer["answer"], answer["tests"]  # `reference` of a release of ours
+        answer, tests = answer["answer"], answer["tests"]  # `reference` in one of our releases
     content.answer = _gold(answer)
     content.tests = _tests(tests, values.get(roles.get("entry_point", "")))
 
@@ -211,16 +212,16 @@ def _read_beside(content: Content, values: Mapping[str, Any], roles: Mapping[str
 def read_answer(
     values: Mapping[str, Any], roles: Mapping[str, str], max_chars: int | None
 ) -> Content:
-    """The row as a prompt with its answer: the column of the response, else the last turn."""
+    """The row as a prompt with its answer: the response column, or else the last turn."""
     if "response" in roles:
         content = read_prompt(values, roles, None)
         content.text = _response(_present(values, roles["response"]))
     else:
         content = Content(meta=rest(values, roles))
-        _read_beside(content, values, roles)
+        _read_extras(content, values, roles)
         given = _present(values, roles["messages"])
         _add_turns(content, given, roles["messages"], last=False)
-        content.text = _said_last(content.turns)
+        content.text = _pop_answer(content.turns)
     if not any(turn["role"] == "user" for turn in content.turns):
         raise UnusableError("no_user_turn")
     _check_length(sum(len(turn["content"]) for turn in content.turns), max_chars)
@@ -229,9 +230,9 @@ def read_answer(
 
 
 def _tests(tests: object, entry_point: object) -> str | None:
-    """Tests as text: a program, or JSON where they come as values.
+    """Tests as text: a program, or JSON if the tests are values.
 
-    With an entry point, `check` is called with it at the end, as HumanEval's own harness does.
+    With an entry point, the program ends by calling `check` with it, as HumanEval's harness does.
     """
     if isinstance(tests, list) and all(isinstance(test, str) for test in tests):
         tests = "\n".join(tests)  # MBPP: one assert each
@@ -245,14 +246,14 @@ def _tests(tests: object, entry_point: object) -> str | None:
 
 
 def _response(value: object) -> str:
-    """An answer as text, or as TRL writes completions: turns, of which the last is it."""
+    """The answer in a response column: text, or turns that end in it (TRL's completions)."""
     if isinstance(value, list):
-        return _said_last([_turn(turn) for turn in value])
+        return _pop_answer([_turn(turn) for turn in value])
     return _checked_text(value)
 
 
-def _said_last(turns: list[dict[str, str]]) -> str:
-    """The assistant's words at the end, taken off the turns."""
+def _pop_answer(turns: list[dict[str, str]]) -> str:
+    """Removes the last turn, which must be the assistant's, and returns its text."""
     if not turns or turns[-1]["role"] != "assistant":
         raise UnusableError("no_assistant_turn")
     return _checked_text(turns.pop()["content"])
@@ -280,7 +281,7 @@ def _checked_text(text: object) -> str:
 
 
 def _check_nul(text: str) -> None:
-    if "\0" in text:  # no tokenizer, database or C library down the line agrees on what it means
+    if "\0" in text:  # tokenizers, databases and C libraries disagree on its meaning
         raise UnusableError("nul_byte")
 
 
@@ -290,7 +291,7 @@ def _check_length(chars: int, max_chars: int | None) -> None:
 
 
 def _second_half(column: str, meta: dict[str, Any]) -> str:
-    """Alpaca's `input` beside an `instruction`, set off by a blank line."""
+    """Alpaca's `input` column, which continues the `instruction` after a blank line."""
     more = meta.get("input")
     if column != "instruction" or not isinstance(more, str):
         return ""
@@ -317,25 +318,25 @@ def _add_turns(content: Content, turns: object, column: str, *, last: bool) -> N
 
 
 def _turn(turn: object) -> dict[str, str]:
-    """A turn as `{"role", "content"}`; ShareGPT's `{"from", "value"}` is one too."""
+    """A turn as `{"role", "content"}`. Also accepts ShareGPT's `{"from", "value"}`."""
     if not isinstance(turn, dict):
         raise UnusableError("wrong_type")
     speaker = turn.get("role") or turn.get("from")
-    said = turn["content"] if turn.get("content") is not None else turn.get("value")
-    if not isinstance(said, str) or not isinstance(speaker, str):
+    content = turn["content"] if turn.get("content") is not None else turn.get("value")
+    if not isinstance(content, str) or not isinstance(speaker, str):
         raise UnusableError("wrong_type")
     if speaker not in SPEAKERS:
         raise UnusableError("unknown_speaker")
-    _check_nul(said)
-    return {"role": SPEAKERS[speaker], "content": said}
+    _check_nul(content)
+    return {"role": SPEAKERS[speaker], "content": content}
 
 
 def _gold(value: object) -> str | None:
-    """A gold answer as text: a number as JSON writes it; None for nothing and for blank text."""
+    """A gold answer as text. Numbers are written as in JSON; None if it is missing or blank."""
     if isinstance(value, str):
         _check_nul(value)
         return value if value and not value.isspace() else None
-    if value is None or value != value:  # NaN: a hole in a column of numbers
+    if value is None or value != value:  # NaN: a missing value in a column of numbers
         return None
     if isinstance(value, int | float):
         return json.dumps(value)
@@ -346,7 +347,7 @@ READERS = {"prompts": read_prompt, "web": read_document, "answers": read_answer}
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON can say it."""
+    """The value, converted to types that JSON has."""
     if value is None or isinstance(value, str | int | float):
         return value
     if isinstance(value, dict):

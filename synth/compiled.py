@@ -1,9 +1,9 @@
-"""Functions that run as machine code, compiled at their first call and cached on disk.
+"""Compiles functions to machine code at their first call and caches the result on disk.
 
-The cache lies beside the source, or under the user's cache folder where that is read-only, or in
-`NUMBA_CACHE_DIR`; where none can be written, each process compiles for itself. A change of a file
-makes the cache of that file stale, but not of others: a compiled function calls none of another
-file. Import modules that hold compiled functions inside functions: numba takes half a second.
+The cache is next to the source, in the user's cache folder if the source is read-only, or in
+`NUMBA_CACHE_DIR`. If none of these is writable, each process compiles for itself. Changing a file
+invalidates only that file's cache, so a compiled function must not call one in another file.
+Importing numba takes half a second: import modules with compiled functions inside functions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
-    """The function as machine code; other threads run beside it."""
+    """Compiles the function. It releases the GIL, so other threads run at the same time."""
     try:
         made: Function = numba.njit(function, nogil=True, cache=True)
     except RuntimeError:  # "no locator available": no folder for the cache can be written

@@ -1,16 +1,16 @@
-"""The error model, once.
+"""The error model of the whole project.
 
-Three things can go wrong, and each has one way out:
+Three things can go wrong:
 
-- **A bad record is data.** An unparsable line, a refused request, an empty reply: the row goes to
-  a `rejected/` shard with a stable snake_case reason. Nothing is raised, nothing is lost.
+- **A bad record is data.** An unparsable line, a refused request or an empty reply: the row goes to
+  a `rejected/` shard with a stable snake_case reason. Nothing is raised and no row is lost.
 - **A wrong recipe, file or command** raises a `SynthError` that names the value, the place and the
   choices. Nothing has been written yet.
 - **An infrastructure fault** (dead teacher, full disk, locked folder) raises `InfrastructureFault`
-  after retries. What is on disk stays valid, and the same command goes on from there.
+  after retries. Everything on disk stays valid, and the same command resumes the run.
 
-Anything else is a bug in this project and shows its traceback. `synth` exits with the code of the
-error that ended it; the codes are part of the interface.
+Any other exception is a bug in this project and shows its traceback. `synth` exits with the code of
+the error that ended it. The exit codes are part of the interface.
 """
 
 from collections.abc import Iterable
@@ -19,24 +19,25 @@ from enum import IntEnum
 
 THREE_WAYS = (
     "three ways to get a teacher: ask a served model with `--teacher http://HOST:PORT/v1`; install "
-    "vLLM where a GPU is (`pip install vllm`), and the run launches the recipe's model; or try the "
-    "small model on this machine's CPU with `--teacher embedded`, of which few rows survive"
+    "vLLM on a machine with a GPU (`pip install vllm`), and the run launches the recipe's model; "
+    "or try the small model on this machine's CPU with `--teacher embedded` (few of its rows "
+    "survive the filters)"
 )
-"""What a user can do who has no teacher."""
+"""Advice for users who have no teacher."""
 
 
 class ExitCode(IntEnum):
-    """What `synth` exits with."""
+    """The exit codes of `synth`."""
 
     OK = 0
     BUG = 1
-    """An unexpected error: its traceback is printed, please report it."""
+    """An unexpected error. It prints a traceback; please report it."""
     INVALID = 2
     """A wrong command, recipe or input file: nothing was written."""
     INFRASTRUCTURE = 3
     """The teacher, the disk or Prefect failed: the same command resumes."""
     LOCKED = 4
-    """Another run holds the run folder."""
+    """Another run is using the run folder."""
     EMPTY = 5
     """The run ended, but no row survived: there is no release."""
     INTERRUPTED = 130
@@ -44,7 +45,7 @@ class ExitCode(IntEnum):
 
 
 class SynthError(Exception):
-    """An error that is told in one message, without a traceback."""
+    """An error that is shown as one message, without a traceback."""
 
     exit_code = ExitCode.INVALID
 
@@ -54,15 +55,15 @@ class RecipeError(SynthError):
 
 
 class InputError(SynthError):
-    """An input as a whole cannot be used: missing, empty, or of an unknown format."""
+    """A whole input cannot be used: it is missing, empty, or in an unknown format."""
 
 
 class RefusedError(SynthError):
-    """The request is not allowed: by the Hub (a token without the right), or on this machine."""
+    """The request is not allowed, by the Hub (the token lacks the right) or on this machine."""
 
 
 class RunLockedError(SynthError):
-    """Another process works on the run folder."""
+    """Another process is using the run folder."""
 
     exit_code = ExitCode.LOCKED
 
@@ -73,14 +74,15 @@ class NoRowsError(SynthError):
     exit_code = ExitCode.EMPTY
 
 
-class InfrastructureFault(SynthError):  # noqa: N818  a fault, not a mistake: the distinction of the error model
-    """Something outside the data failed. Retried where it can pass; resumable when it cannot."""
+class InfrastructureFault(SynthError):  # noqa: N818  a fault, not a mistake: the error model tells them apart
+    """Something outside the data failed. Transient faults are retried; after others, the run can
+    be resumed."""
 
     exit_code = ExitCode.INFRASTRUCTURE
 
 
 class TeacherFault(InfrastructureFault):
-    """The teacher is unreachable, overloaded beyond patience, or not who the recipe names."""
+    """The teacher is unreachable, overloaded for too long, or not the model the recipe names."""
 
 
 class StoreFault(InfrastructureFault):
@@ -88,7 +90,7 @@ class StoreFault(InfrastructureFault):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'evolve'?` where a known name is close, whatever its case; else nothing."""
+    """`; did you mean 'evolve'?` if a known name is similar, ignoring case; else an empty text."""
     folded = {one.casefold(): one for one in known}
     near = get_close_matches(name.casefold(), folded, n=1)
     return f"; did you mean {folded[near[0]]!r}?" if near else ""

@@ -1,17 +1,17 @@
-"""What the records are at one place of the line. Apart from Arrow, so that recipes load fast."""
+"""The kinds of records between two stages. Does not import Arrow, so that recipes load fast."""
 
 from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """Decides which stages may follow."""
+    """The kind of a stage's records. It decides which stages may follow."""
 
     NOTHING = "nothing"
     """Before `read`."""
     PROMPTS = "prompts"
-    """`context` to be answered, no `text` yet."""
+    """`context` to answer, no `text` yet."""
     DOCUMENTS = "documents"
-    """`text` to be learnt, no `context`."""
+    """`text` to learn from, no `context`."""
     ANSWERS = "answers"
     """`context` and the `text` that answers it."""
     RELEASE = "release"

@@ -1,4 +1,4 @@
-"""The base of every part of a recipe: a pydantic model that is strict and does not change."""
+"""The base class of every part of a recipe: a strict, frozen pydantic model."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from pydantic_core import CoreSchema
 
 
 class Model(BaseModel):
-    """A part of a recipe: unknown keys are errors, values do not change after validation.
+    """A part of a recipe. Unknown keys are errors, and values are frozen after validation.
 
-    Its JSON schema describes each field by the docstring below it. That is pydantic's
-    `use_attribute_docstrings`, which would read the sources at the start of every command (0.35 s).
+    The JSON schema takes each field's description from the docstring below it. We read the
+    docstrings only for the schema: pydantic's `use_attribute_docstrings` would read the sources at
+    the start of every command (0.35 s).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: ClassVar[int] = 1
-    """Of the code. Raise it when the output changes for the same input and the same replies; then
-    finished work of earlier versions is done again."""
+    """The version of the code. Raise it when the output changes for the same input and replies:
+    runs then redo work that an earlier version finished."""
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -48,7 +49,7 @@ def _docstrings(model: type[BaseModel]) -> dict[str, str]:
         try:
             [written] = ast.parse(textwrap.dedent(inspect.getsource(base))).body
         except OSError:
-            continue  # made by `create_model`, not written
+            continue  # made by `create_model`, so it has no source
         assert isinstance(written, ast.ClassDef)
         for field, text in pairwise(written.body):
             match field, text:

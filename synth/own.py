@@ -1,4 +1,4 @@
-"""Code of the user's own, which a recipe names by import path: `use: package.module:name`."""
+"""Loads the user's own code, which a recipe names by import path: `use: package.module:name`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ OURS = frozenset({"synth", "seeds", "filters", "flows"})
 
 
 def load(path: str, wanted: Callable[[object], bool], what: str) -> Any:
-    """What `path` names. A ValueError says what is wrong with it, and what there is to choose.
+    """The object that `path` names. Raises `ValueError` with the problem and the known names.
 
-    `wanted` says whether an object can be used; `what` is what errors call such an object.
+    `wanted` decides whether an object can be used. `what` describes such an object in errors.
     """
     module_name, _, name = path.partition(":")
     if not module_name or not name:
@@ -37,7 +37,7 @@ def load(path: str, wanted: Callable[[object], bool], what: str) -> Any:
 
 
 def make(path: str, factory: Callable[..., Any], settings: Mapping[str, Any]) -> Any:
-    """`factory` called with the settings of `with:`. A ValueError says what does not fit."""
+    """Calls `factory` with the settings of `with:`. Raises `ValueError` if they do not fit."""
     try:
         return factory(**settings)
     except ValidationError as error:
@@ -50,9 +50,9 @@ def make(path: str, factory: Callable[..., Any], settings: Mapping[str, Any]) ->
 
 
 def source_digest(part: object) -> str | None:
-    """The sha256 of the file in which a class or function of the user's own is written.
+    """The sha256 of the file that defines a user's class or function; None for our own code.
 
-    It changes with the file, since nobody raises a version there. None for our own code.
+    It takes the place of a version number, which users do not maintain.
     """
     module = getattr(part, "__module__", "")
     if module.partition(".")[0] in OURS:
@@ -65,5 +65,5 @@ def source_digest(part: object) -> str | None:
 
 
 def _offered(module: Any, name: str, value: object) -> bool:
-    """Whether a module defines the name itself, and not for its own use alone."""
+    """Whether the module itself defines the name, and the name is public."""
     return not name.startswith("_") and getattr(value, "__module__", "") == module.__name__

@@ -1,7 +1,7 @@
-"""Paths that a recipe names: beside the recipe's file, where the user works, or shipped.
+"""Resolves the paths in a recipe: next to the recipe, in the working folder, or in the package.
 
-A setting that names an input is an `InputPath`. The reader of a recipe passes `path_context` to
-pydantic; settings that come from elsewhere, such as a manifest, stay as they are.
+Settings that name an input have the type `InputPath`. The recipe reader passes `path_context` to
+pydantic. Without that context, as for a manifest's settings, paths stay unchanged.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _FOLDERS = "folders of input paths"
 
 
 def path_context(folders: Sequence[Path]) -> dict[str, Any]:
-    """The validation context in which paths are looked for in these folders, in order."""
+    """The validation context that makes pydantic search these folders for paths, in order."""
     return {_FOLDERS: folders}
 
 
 def found_path(value: object, info: ValidationInfo) -> object:
-    """The path of an input, made absolute. Raises `ValueError` where nothing is there."""
+    """The absolute path of an input. Raises `ValueError` if it does not exist in any folder."""
     if not isinstance(value, str) or not info.context:
         return value
     folders: Sequence[Path] = info.context[_FOLDERS]

@@ -1,7 +1,7 @@
-"""The one record that every stage reads and writes, as an Arrow schema, and how one is derived.
+"""The Arrow schema of the records that every stage reads and writes, and how to derive new ones.
 
-A prompt is a record with `context` and an empty `text`; a document one with `text` and no context;
-an answer has both. A row after `distill`, shortened:
+A prompt has `context` and an empty `text`. A document has `text` and no context. An answer has
+both. A row after `distill`, shortened:
 
     {"id": "5d0c…", "context": [{"role": "user", "content": "What is 6 * 7?"}], "text": "… 42",
      "reasoning": None, "rejected": None, "tools": None, "reference": {"answer": "42", …},
@@ -33,7 +33,7 @@ class Function(TypedDict):
 
 
 class ToolCall(TypedDict):
-    """One call of a tool, as chat endpoints write it."""
+    """One call of a tool, in the format of chat endpoints."""
 
     id: str
     type: str
@@ -41,7 +41,7 @@ class ToolCall(TypedDict):
 
 
 class Turn(TypedDict):
-    """One chat turn. Most have only a role and content."""
+    """One chat turn. Most turns have only a role and content."""
 
     role: str
     content: str
@@ -70,7 +70,7 @@ STEP = pa.struct(
         ("operation", pa.string()),  # "jsonl", "constrain", "faq/college", "answer"
         ("round", pa.int32()),
         ("sample", pa.int32()),
-        ("parent", pa.string()),  # id of the record this one came from; for `read` file#row
+        ("parent", pa.string()),  # id of the record this one came from; file#row for `read`
         ("template", pa.string()),  # sha256 of the prompt file, first 16 hex digits
         ("request", pa.string()),  # the journal's key of the request
         ("model", pa.string()),
@@ -100,41 +100,43 @@ RECORD = pa.schema(
         pa.field("meta", pa.string(), nullable=False),  # a JSON object: the input's other columns
         pa.field("trail", pa.list_(STEP), nullable=False),
         pa.field("scores", pa.list_(SCORE), nullable=False),
-        pa.field("logprobs", pa.list_(pa.float32())),  # of each token of the reply, on request
+        pa.field("logprobs", pa.list_(pa.float32())),  # one per token of the reply, if requested
     ]
 )
 REJECT = pa.schema(
     [
         *RECORD,
         pa.field("reason", pa.string(), nullable=False),
-        pa.field("by", pa.string(), nullable=False),  # the stage, filter or verifier that judged
+        pa.field(
+            "by", pa.string(), nullable=False
+        ),  # the stage, filter or verifier that rejected it
         pa.field("score", pa.float64()),
-        pa.field("raw", pa.string()),  # the reply or input line as it came, where there was one
+        pa.field("raw", pa.string()),  # the unchanged reply or input line, if there was one
     ]
 )
 
 
 def record_id(*parts: object) -> str:
-    """The id of a record: 32 hex digits of the sha256 over its content and how it came to be.
+    """The id of a record: 32 hex digits of the sha256 over its content and origin.
 
-    A derived record passes its parent's id first, so an id stands for the whole trail behind it.
+    A derived record passes its parent's id first, so its id depends on its whole trail.
     """
     return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:32]
 
 
 def content_id(turns: Sequence[Mapping[str, Any]], text: str) -> str:
-    """The id of the first record with this content. Only turns and text count: no file name, line
-    number, metadata or gold answer."""
+    """The id of the first record with this content. It depends only on turns and text, not on file
+    name, line number, metadata or gold answer."""
     return record_id("read", plain_turns(turns), text)
 
 
 def repeated_id(first: str, before: int) -> str:
-    """The id of a record whose content came `before` times before it; `first` is a `content_id`."""
+    """The id of a record with `before` earlier copies of its content; `first` is a `content_id`."""
     return record_id(first, before) if before else first
 
 
 def plain_turns(turns: Sequence[Mapping[str, Any]]) -> list[Turn]:
-    """The turns without the fields that are None. Arrow gives each turn all fields."""
+    """The turns without None fields, which Arrow adds to every turn."""
     return [
         cast("Turn", {name: value for name, value in turn.items() if value is not None})
         for turn in turns
@@ -142,7 +144,7 @@ def plain_turns(turns: Sequence[Mapping[str, Any]]) -> list[Turn]:
 
 
 EDITS = ("redact", "trim")
-"""Stages that change a part of a text, and leave what kind of text it is."""
+"""Stages that change part of a text but did not write it."""
 
 
 def new_record(
@@ -156,9 +158,9 @@ def new_record(
     source: str = "",
     before: int = 0,
 ) -> dict[str, Any]:
-    """A record as `read` makes it, one step in its trail. `prompt` is a last user turn.
+    """A record as `read` makes it, with one step in its trail. `prompt` becomes the last user turn.
 
-    `before` counts the earlier records with the same content, so that each has its own id.
+    `before` is the number of earlier records with the same content. It makes ids unique.
     """
     turns = plain_turns(context or [])
     if prompt is not None:
@@ -185,7 +187,7 @@ def new_record(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A record that a user makes by hand: a prompt, a document, or a prompt with its answer.
+    """A record made in Python code: a prompt, a document, or a prompt with its answer.
 
     Record(prompt="What is 6 * 7?", text="42", answer="42")
     """
@@ -201,10 +203,10 @@ class Record:
     tests: str | None = None
     """Tests that code must pass."""
     meta: Mapping[str, Any] = field(default_factory=dict)
-    """Other values, which JSON can say."""
+    """Other values, which must fit in JSON."""
 
     def row(self, before: int = 0) -> dict[str, Any]:
-        """The record as a row of `RECORD`. `before` counts equal records before this one."""
+        """The record as a row of `RECORD`. `before` is the number of equal records before it."""
         return new_record(
             prompt=self.prompt,
             text=self.text,
@@ -216,7 +218,7 @@ class Record:
 
     @staticmethod
     def table(records: Iterable[Record]) -> pa.Table:
-        """The records as a table of `RECORD`, in order, each with an id of its own."""
+        """The records as a table of `RECORD`, in order, each with a unique id."""
         seen: Counter[str] = Counter()
         rows = []
         for record in records:
@@ -232,7 +234,7 @@ EMPTY_STEP: dict[str, Any] = {
 
 
 def records_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Rows as a table of `RECORD`."""
+    """The rows as a table of `RECORD`."""
     return pa.Table.from_pylist(list(rows), schema=RECORD)
 
 
@@ -250,7 +252,7 @@ def append_to_lists(
     lengths = np.diff(lists.offsets.to_numpy()).astype(np.int64)
     offsets = np.zeros(rows + 1, np.int64)
     np.cumsum(lengths + added, out=offsets[1:])
-    # take from [old values | new items]: every slot is first an old value, then the tail is new
+    # `take` from [old values | new items]: each list is its old values, then its new items
     row_of = np.repeat(np.arange(rows), lengths + added)
     within = np.arange(offsets[-1]) - offsets[row_of]
     item_starts = np.cumsum(added) - added
@@ -268,12 +270,12 @@ def derive(
     ids: Sequence[str],
     **columns: pa.Array,
 ) -> pa.Table:
-    """A child of row `rows[i]` of `parents` for each i, with one more step and new `columns`.
+    """One child of row `rows[i]` of `parents` for each i, with one more step and new `columns`.
 
-    Scores and log probabilities are dropped, since they describe the parent's text.
+    Children get no scores or log probabilities, since these describe the parent's text.
     """
     new = {"id": pa.array(ids, pa.string()), **columns}
-    # What is replaced is not copied: a long document has thousands of children.
+    # Copy no column that is replaced: a long document has thousands of children.
     own = {*new, "scores", "logprobs"}
     carried = [name for name in RECORD.names if name not in own]
     children = parents.select(carried).take(pa.array(rows, pa.int64()))
@@ -293,7 +295,7 @@ def derive_through(
     ids: Sequence[str],
     **columns: pa.Array,
 ) -> pa.Table:
-    """As `derive`, for children that took several requests: adds all steps of each, in order."""
+    """Like `derive`, for children that took several requests: adds all their steps, in order."""
     children = derive(parents, rows, [steps[-1] for steps in trails], ids, **columns)
     whole = append_to_lists(
         parents["trail"].take(pa.array(rows, pa.int64())),
@@ -330,11 +332,11 @@ def last_steps(table: pa.Table) -> pa.StructArray:
 
 
 def making_steps(table: pa.Table) -> pa.StructArray:
-    """The step that made each row's text: the last one that is not an edit (`EDITS`)."""
+    """The step that wrote each row's text: the last one that is not an edit (`EDITS`)."""
     trail = table["trail"].combine_chunks()
     edits = pc.is_in(trail.values.field("stage"), pa.array(EDITS)).to_numpy(zero_copy_only=False)
     at = trail.offsets.to_numpy()[1:] - 1
-    while (edited := edits[at]).any():  # a trail begins with `read`
+    while (edited := edits[at]).any():  # ends, because every trail begins with `read`
         at = at - edited
     return trail.values.take(pa.array(at))
 
@@ -353,7 +355,7 @@ def rejects(
     score: Sequence[float | None] | None = None,
     raw: Sequence[str | None] | None = None,
 ) -> pa.Table:
-    """The rows of `table` as rejected records: why, by which stage or filter, and the raw reply."""
+    """The rows of `table` as rejected records, with the reason, who rejected them and raw reply."""
     rows = len(table)
     return pa.Table.from_arrays(
         [
@@ -375,18 +377,18 @@ def split(
     score: Sequence[float | None] | None = None,
     raw: Sequence[str | None] | None = None,
 ) -> tuple[pa.Table, pa.Table]:
-    """Splits a table into the rows without a reason, and the others as `rejects` makes them.
+    """Splits a table into the rows without a reason and the rejected rows, as `rejects` makes them.
 
-    All arguments have one value for each row of `table`.
+    `reason`, `score` and `raw` have one value for each row of `table`.
     """
-    left = [row for row, one in enumerate(reason) if one is not None]
+    rejected = [row for row, one in enumerate(reason) if one is not None]
     return (
         table.filter(pa.array([one is None for one in reason], pa.bool_())),
         rejects(
-            table.take(pa.array(left, pa.int64())),
-            reason=[reason[row] or "" for row in left],
+            table.take(pa.array(rejected, pa.int64())),
+            reason=[reason[row] or "" for row in rejected],
             by=by,
-            score=score and [score[row] for row in left],
-            raw=raw and [raw[row] for row in left],
+            score=score and [score[row] for row in rejected],
+            raw=raw and [raw[row] for row in rejected],
         ),
     )

@@ -1,4 +1,4 @@
-"""Work side by side: many coroutines at once, whose first error ends the others."""
+"""Runs many coroutines at once; the first error cancels the others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results in order. The first error cancels the rest and is raised as itself."""
+    """The results in order. The first error cancels the rest and is raised outside any group."""
     try:
         async with asyncio.TaskGroup() as group:
             tasks = []
@@ -22,5 +22,5 @@ async def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         first: BaseException = errors
         while isinstance(first, BaseExceptionGroup):
             first = first.exceptions[0]
-        raise first from None  # its siblings are the same outage seen by others
+        raise first from None  # the other errors are usually the same outage
     return [task.result() for task in tasks]

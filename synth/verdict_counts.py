@@ -1,4 +1,5 @@
-"""The verdicts of verifiers, counted: per stage in its receipts, of a release from its scores.
+"""Counts the verdicts of verifiers. A stage's counts are in its receipts; a release's counts are
+computed from its scores.
 
 2 of 24 rows passed their checks (8 %). 12 answers with gold: 2 pass, 6 wrong, 4 unreadable;
 12 without gold.
@@ -19,20 +20,20 @@ from synth.samples import weightiest
 from synth.verdicts import Verdict
 
 CHECKED_AGAINST = {"maths": "gold", "code": "tests", "instructions": "instructions"}
-"""What a verifier needs of a row, where that names the check to people."""
+"""By verifier: what it compares an answer with, in words for reports."""
 UNKNOWN = "whether they are right is unknown"
 
 
 class VerdictCounts(BaseModel):
-    """Rows, and the verdicts on them by check."""
+    """The number of rows, and how many have each verdict, by check."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rows: int = 0
     passed: int = 0
-    """Rows to which a check applies and that pass all that apply."""
+    """Rows to which at least one check applies and that pass all checks that apply."""
     checks: dict[str, dict[str, int]] = {}
-    """By the verifier's name: how many rows have each verdict."""
+    """By verifier name: how many rows have each verdict."""
 
     def __add__(self, other: VerdictCounts) -> VerdictCounts:
         names = dict.fromkeys([*self.checks, *other.checks])
@@ -46,38 +47,38 @@ class VerdictCounts(BaseModel):
         )
 
     def words(self) -> str:
-        """All counts in plain sentences; a verdict that no row has is left out."""
+        """All counts in plain sentences, without verdicts that no row has."""
         if not self.checks:
             return f"{self.rows:,} rows, none of them checked by a verifier."
         share = 100 * self.passed // self.rows
-        told = [f"{self.passed:,} of {self.rows:,} rows passed their checks ({share} %)."]
-        return " ".join([*told, *(_sentence(name, self.checks[name]) for name in self.checks)])
+        first = f"{self.passed:,} of {self.rows:,} rows passed their checks ({share} %)."
+        return " ".join([first, *(_sentence(name, self.checks[name]) for name in self.checks)])
 
     def warnings(self) -> list[str]:
-        """What a user must know before anything else, one sentence each."""
-        told = []
+        """The most important problems, one sentence each."""
+        found = []
         for name, counts in self.checks.items():
             applies = _applies(counts)
             answers = _answers(applies, name)
             if unread := counts.get(Verdict.UNVERIFIED):
-                told.append(f"{unread:,} of {answers} could not be read: {UNKNOWN}.")
+                found.append(f"{unread:,} of {answers} could not be read: {UNKNOWN}.")
             if broke := counts.get(Verdict.ERROR):
-                told.append(f"The check broke on {broke:,} of {answers}: {UNKNOWN}.")
+                found.append(f"The check broke on {broke:,} of {answers}: {UNKNOWN}.")
             if applies and not counts.get(Verdict.PASS):
-                told.append(f"0 of {answers} passed.")
+                found.append(f"0 of {answers} passed.")
         if self.checks and not any(map(_applies, self.checks.values())):
-            told.append(f"0 of {self.rows:,} rows have anything to check.")
-        return told
+            found.append(f"0 of {self.rows:,} rows have anything to check.")
+        return found
 
     def lines(self, where: str) -> list[str]:
-        """The warnings, then the words, each with where it was counted: `05-verify: …`."""
+        """The warnings, then the sentence of counts, each prefixed with `where`: `05-verify: …`."""
         return [
             *(f"WARNING: {where}: {one}" for one in self.warnings()),
             f"{where}: {self.words()}",
         ]
 
     def table(self) -> list[dict[str, str | int]]:
-        """One line per check: its name and its count of each verdict."""
+        """One row per check: its name and its count of each verdict."""
         return [
             {"check": name, **{one.label: counts.get(one, 0) for one in Verdict}}
             for name, counts in self.checks.items()
@@ -107,9 +108,9 @@ def _sentence(name: str, counts: Mapping[str, int]) -> str:
 
 
 def count(rows: Iterable[Mapping[str, str]], total: int | None = None) -> VerdictCounts:
-    """The counts of rows that were checked, each given as its verdicts by check.
+    """The counts of checked rows, each given as its verdicts by check.
 
-    `total` is the number of all rows, where some were not checked.
+    `total` is the number of all rows, if some were not checked.
     """
     seen = passed = 0
     checks: dict[str, Counter[str]] = {}
@@ -126,13 +127,12 @@ def count(rows: Iterable[Mapping[str, str]], total: int | None = None) -> Verdic
 
 
 def tally(columns: Iterable[pa.ListArray]) -> VerdictCounts:
-    """The counts of all rows whose `scores` these are. The last of two checks of a name counts."""
-
+    """The counts of all rows, from their `scores`. The last result of a repeated check counts."""
     known = pa.array([str(verdict) for verdict in Verdict])
     found = VerdictCounts()
     for column in columns:
         scores = column.flatten()
-        is_verdict = pc.is_in(scores.field("verdict"), known)  # most are a filter's `keep`
+        is_verdict = pc.is_in(scores.field("verdict"), known)  # most others are a filter's `keep`
         rows = column.value_parent_indices().filter(is_verdict).to_pylist()
         checked: dict[int, dict[str, str]] = {}
         for row, score in zip(rows, scores.filter(is_verdict).to_pylist(), strict=True):
@@ -142,12 +142,11 @@ def tally(columns: Iterable[pa.ListArray]) -> VerdictCounts:
 
 
 def released(folder: Path) -> VerdictCounts:
-    """The counts of a release, which may be larger than memory."""
+    """The counts of a release. Reads it in batches, since it may be larger than memory."""
     return tally(_scores(sorted(folder.glob("data/*.parquet"))))
 
 
 def _scores(files: Iterable[Path]) -> Iterator[pa.ListArray]:
-
     for path in files:
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(columns=["scores"]):

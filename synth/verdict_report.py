@@ -1,4 +1,4 @@
-"""The verdicts of a run for people: at each `verify` stage, and on the rows that were released.
+"""Reports the verdicts of a run: at each `verify` stage, and on the released rows.
 
 rows       check         pass  fail  error  unreadable  not applicable
 05-verify  maths           74    61      0         104              63
@@ -16,7 +16,7 @@ from synth.verdict_counts import VerdictCounts, released
 
 
 def run_verdicts(run: Path, manifests: Sequence[Manifest]) -> dict[str, VerdictCounts]:
-    """The counts by where they were taken, `05-verify` or `release`, in order."""
+    """The counts by place, `05-verify` or `release`, in run order."""
     found = stage_verdicts(manifests)
     if manifests and manifests[-1].releases and (run / RELEASE).is_dir():
         found[RELEASE] = released(run / RELEASE)
@@ -24,7 +24,7 @@ def run_verdicts(run: Path, manifests: Sequence[Manifest]) -> dict[str, VerdictC
 
 
 def stage_verdicts(manifests: Sequence[Manifest]) -> dict[str, VerdictCounts]:
-    """The counts of the stages that verify, those of rejected rows included."""
+    """The counts of each stage that verifies, including rejected rows."""
     return {
         f"{manifest.index:02d}-{manifest.stage}": manifest.verdicts
         for manifest in manifests
@@ -33,5 +33,5 @@ def stage_verdicts(manifests: Sequence[Manifest]) -> dict[str, VerdictCounts]:
 
 
 def verdict_rows(found: Mapping[str, VerdictCounts]) -> list[dict[str, str | int]]:
-    """One line per place and check."""
+    """One table row per place and check."""
     return [{"rows": where, **row} for where, counts in found.items() for row in counts.table()]

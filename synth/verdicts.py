@@ -1,7 +1,7 @@
-"""What a filter and a verifier answer, and the two protocols they fill.
+"""The results of filters and verifiers, and the protocols that both implement.
 
-A filter gives each row of a batch a reason to leave or none; a verifier gives a `Verdict`.
-"Could not check" is never "wrong", and "nothing to check" is neither.
+A filter gives each row of a batch a reason to reject it, or None. A verifier gives each row a
+`Verdict`, which separates "wrong", "could not check" and "nothing to check".
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from synth.batch import Batch
 class Verdicts:
     """One verdict per row, in row order.
 
-    `reasons[i]` is None to keep row i, else a stable snake_case observation. `scores[i]` is what
-    was measured, on keep too, so that a threshold can be studied without generating again.
+    `reasons[i]` is None to keep row i, else a stable snake_case observation. `scores[i]` is the
+    measured value, also for kept rows, so that thresholds can be studied without a new run.
     """
 
     reasons: Sequence[str | None]
@@ -38,20 +38,20 @@ NOTE_CHARS = 80
 
 
 class Verdict(StrEnum):
-    """The five answers of a verifier."""
+    """The five possible verdicts of a verifier."""
 
     PASS = "pass"  # noqa: S105  a verdict, not a password
     FAIL = "fail"
     ERROR = "error"
-    """The check itself broke (its tool crashed)."""
+    """The check itself failed, for example because its tool crashed."""
     UNVERIFIED = "unverified"
-    """The check applies but cannot decide: no answer can be read, or the check gave up."""
+    """The check applies but cannot decide: no answer was readable, or the check gave up."""
     NOT_APPLICABLE = "not_applicable"
     """The row has nothing to check against: no gold answer, no tests, no instructions."""
 
     @property
     def label(self) -> str:
-        """As people read it in tables and cards."""
+        """The verdict's name in tables and cards."""
         return "unreadable" if self is Verdict.UNVERIFIED else self.replace("_", " ")
 
 
@@ -68,7 +68,7 @@ def quoted(gold: str, given: str, how: str) -> str:
 
 
 class Filter(Protocol):
-    """Decides about records by looking at them: pure, no memory from one batch to the next."""
+    """Keeps or rejects records by their content. Pure: it remembers nothing between batches."""
 
     name: ClassVar[str]
 
@@ -80,8 +80,7 @@ class Filter(Protocol):
 class Verifier(Protocol):
     """Decides whether an answer is right, by a rule that the answer cannot influence.
 
-    A class variable `fail_reason` gives rows that fail a reason of its own to leave, in place of
-    `answer_wrong`.
+    A class variable `fail_reason` replaces `answer_wrong` as the reason to reject failed rows.
     """
 
     name: ClassVar[str]
@@ -93,8 +92,8 @@ class Verifier(Protocol):
 
 @runtime_checkable
 class NeedsMachine(Protocol):
-    """A verifier that works on some machines only."""
+    """A verifier that works only on some machines."""
 
     def preflight(self) -> None:
-        """Raises a `SynthError` that says what is missing here, and what to do."""
+        """Raises a `SynthError` that says what this machine lacks and what to do."""
         ...

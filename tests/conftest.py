@@ -1,4 +1,4 @@
-"""What tests share: the real inputs where they are, a fake teacher, an environment."""
+"""Shared fixtures: real inputs if present, a fake teacher, an environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from tests.fake_teacher import served
 
-# they wait for servers and processes: begun last, they would be all that still runs
+# slow: they wait for servers and processes, so they start first
 FIRST = ("test_flows.py", "test_docs.py", "test_cli.py", "test_contributing.py")
 REAL = Path(__file__).parents[2] / "shared" / "data"
 
@@ -32,10 +32,10 @@ def teacher_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def quiet_env() -> dict[str, str]:
-    """The environment for commands under test: no colours, no terminal width of chance."""
+    """The environment for commands under test: no colours, a fixed terminal width."""
     return {**os.environ, "NO_COLOR": "1", "COLUMNS": "160", "TERM": "dumb"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files with the longest tests are begun first, the others in the order of their names."""
+    """Runs the files with the longest tests first, the others by name."""
     items.sort(key=lambda item: item.path.name not in FIRST)

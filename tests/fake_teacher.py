@@ -1,4 +1,4 @@
-"""A fake teacher for tests and benchmarks: speaks vLLM's protocol, without a model.
+"""A fake teacher for tests and benchmarks: implements vLLM's protocol, without a model.
 
     async with scripted(lambda body, before: "Because.") as asked: …  # the test decides the replies
     async with serving(FakeTeacher(latency_s=0.1, seats=8)): …        # a replica with switches
@@ -62,7 +62,7 @@ def asked_prompt(body: dict[str, Any]) -> str:
 
 
 def demand(seed: int) -> str:
-    """One more demand on a prompt, another one for each seed, so that the child survives."""
+    """Returns an extra constraint for a prompt, different per seed, so that the child survives."""
     return f"Mention what {', '.join(random.Random(seed).sample(NAMES, 6))} would say."
 
 
@@ -76,13 +76,13 @@ DEEPEST = 6  # levels of an instance with what is optional: a schema may contain
 
 
 def echo(body: dict[str, Any], _before: int) -> str:
-    """The prompt and "!", or what a demanded schema allows."""
+    """Replies with the prompt and "!", or with an instance of the requested schema."""
     schema = _schema(body)
     return f"{asked_prompt(body)}!" if schema is None else _instance_of(schema, "echo")
 
 
 def rule(body: dict[str, Any], _before: int) -> str:
-    """A reply that our parsers take and most filters keep, to any request of the stages."""
+    """Replies to any stage's request with text that our parsers accept and most filters keep."""
     kept = {name: body[name] for name in body.keys() - {"n", "logprobs", "priority"}}
     dice = random.Random(sha256(json.dumps(kept, sort_keys=True).encode()).digest())
     instructions = str(body["messages"][0]["content"]) if "messages" in body else ""
@@ -115,13 +115,13 @@ def rule(body: dict[str, Any], _before: int) -> str:
 
 
 def _inside(text: str, tag: str) -> str:
-    """What is between the first opening and the last closing tag, both on lines of their own."""
+    """Returns the text between the first opening and last closing tag, each on its own line."""
     _, opened, rest = text.partition(f"<{tag}>\n")
     return rest.rpartition(f"\n</{tag}>")[0].strip() if opened else ""
 
 
 def _answer(prompt: str, dice: random.Random) -> str:
-    """Some sentences of the prompt's words; where it has a sum, its value, wrong 1 time in 4."""
+    """Returns sentences of the prompt's words; for a sum, its value, wrong 1 time in 4."""
     said = " ".join(_sentence(prompt, dice) for _ in range(dice.randint(3, 6)))
     found = max(SUM.findall(prompt), key=len, default="")
     try:
@@ -134,14 +134,14 @@ def _answer(prompt: str, dice: random.Random) -> str:
 
 
 def _sentence(text: str, dice: random.Random) -> str:
-    """Some words of the text, each with a made-up one."""
+    """Pairs some words of the text with made-up ones."""
     words = sorted({word.lower() for word in re.findall(r"[^\W\d_]{4,}", text)}) or NAMES
     said = " ".join(f"{dice.choice(words)} {dice.choice(NAMES)}" for _ in range(5))
     return f"{said.capitalize()}."
 
 
 def _rewritten(source: str, dice: random.Random) -> str:
-    """The source's sentences with their halves exchanged, some of them, in order."""
+    """Returns some of the source's sentences in order, with their halves swapped."""
     found = [part.split() for part in re.findall(r"[A-Z][^.!?\n|•*:]{30,300}(?=\.)", source)]
     halves = [(words[len(words) // 2 :], words[: len(words) // 2]) for words in found]
     said = [" ".join(second).capitalize() + ", " + " ".join(first) for second, first in halves]
@@ -158,7 +158,7 @@ def _instance_of(schema: dict[str, Any], seed: str | float) -> str:
 
 
 def _instance(schema: Any, root: Any, dice: random.Random, depth: int) -> Any:
-    """A value that the schema allows, as far as it says so in the commonest keywords."""
+    """Returns a value that the schema allows; supports the most common keywords."""
     if "$ref" in schema:
         path, schema = schema["$ref"].split("/")[1:], root
         for key in path:
@@ -203,7 +203,7 @@ PASSING: dict[str, Any] = {
     "error": (200, {"error": {"message": "overloaded", "code": 503}}),
     "cut": ConnectionResetError(),
 }
-"""What a request meets the first time that it comes."""
+"""Faults that a request meets only the first time."""
 LASTING: dict[str, Callable[[str], dict[str, Any]]] = {
     "length": lambda text: completion(text[: len(text) // 2], "length"),
     "unfinished": lambda text: completion(text, None),
@@ -213,7 +213,7 @@ LASTING: dict[str, Callable[[str], dict[str, Any]]] = {
     "silent": lambda _text: completion(None),
     "usage": lambda text: completion(text) | {"usage": {"completion_tokens": 10**25}},
 }
-"""What becomes of a request's text, each time the same."""
+"""Faults that a request meets every time."""
 
 
 # --- the server
@@ -221,7 +221,7 @@ LASTING: dict[str, Callable[[str], dict[str, Any]]] = {
 
 @dataclass
 class ScriptedTeacher:
-    """What a teacher was asked, probes apart."""
+    """The requests that a teacher received, without probes."""
 
     url: str = ""
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -232,28 +232,28 @@ class ScriptedTeacher:
 
 @dataclass
 class FakeTeacher:
-    """Speaks as vLLM does. Its switches may be changed while it serves."""
+    """Behaves like a vLLM server. Its switches may be changed while it serves."""
 
     model: str = "stand-in"
     root: str = "stand-in"
     version: str = "0.12.0"
     script: Script = echo
-    """What decides the replies."""
+    """Determines the replies."""
     max_model_len: int = 8192
     latency_s: float = 0.0
-    """A reply takes so long; a single token comes at once."""
+    """Delay of a reply; a single token comes at once."""
     drip_s: float = 0.0
-    """A reply comes in pieces of 64 bytes, so far apart."""
+    """Delay between the 64-byte pieces of a reply."""
     seats: int = 10_000
-    """So many are answered at once; the others wait in its queue, as /metrics shows."""
+    """Requests answered at once; others wait in its queue, as /metrics shows."""
     room: int = 10_000
-    """With so many at it, running and waiting, it refuses the next with `refusal`."""
+    """With this many requests running and waiting, the next is refused with `refusal`."""
     refusal: int = 429
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     health: int = 200
     hung: bool = False
-    """Requests come in and nothing comes out, behind a 200 at /health."""
+    """Accepts requests but never replies, while /health returns 200."""
     tells_metrics: bool = True
     only_chat: bool = False
     """Whether it lacks /health, /version and /metrics, as servers that are not vLLM do."""
@@ -262,35 +262,35 @@ class FakeTeacher:
     refuses_prompts: frozenset[str] = frozenset()
     """Prompts that it answers with 400."""
     ignores: frozenset[str] = frozenset()
-    """Settings that it takes and does not heed."""
+    """Settings that it accepts but ignores."""
     faults: dict[str, float] = field(default_factory=dict)
     """Share of the requests that meet a fault of `PASSING` or `LASTING`, drawn by their hash."""
     thinks: bool = False
-    """Whether its replies have thoughts and, so far, no text."""
+    """Whether its replies have reasoning but no text yet."""
     key: str | None = None
-    """The API key that it demands."""
+    """The API key that it requires."""
     echoes: bool = False
     """Whether its answers hold the headers that they came with."""
     echoed: int = 0
     completions: bool = True
     """Whether it has /v1/completions."""
     hits_each: int = 12
-    """Of 16 tokens of each prompt, so many are in its prefix cache."""
+    """Cached tokens of every 16 prompt tokens."""
     prefix_hits: int = 0
     prefix_queries: int = 0
     tokens: int = 0
     asked: list[str] = field(default_factory=list)
-    """The prompts of all requests, probes apart."""
+    """The prompts of all requests, without probes."""
     bodies: list[dict[str, Any]] = field(default_factory=list)
     """All requests."""
     log: ScriptedTeacher = field(default_factory=ScriptedTeacher)
-    """The requests that are no probes."""
+    """The requests that are not probes."""
     refused: int = 0
     probes: int = 0
     port: int = 0
     running: int = 0
     waiting: int = 0
-    """In its queue."""
+    """Requests in its queue."""
     _times: dict[bytes, int] = field(default_factory=dict)
     _free: asyncio.Condition = field(default_factory=asyncio.Condition)
     _server: asyncio.Server | None = None
@@ -298,7 +298,7 @@ class FakeTeacher:
 
     @property
     def url(self) -> str:
-        """Its address; the same after a death."""
+        """Its address; stays the same after a restart."""
         return f"http://127.0.0.1:{self.port}/v1"
 
     @property
@@ -316,7 +316,7 @@ class FakeTeacher:
         self.log.url = self.url
 
     async def die(self) -> None:
-        """All its connections break, new ones are refused."""
+        """Breaks all connections and refuses new ones."""
         if self._server is None:
             return
         self._server.close()
@@ -324,11 +324,11 @@ class FakeTeacher:
         tasks = [task for one in self._connections for task in one.tasks]
         for connection in self._connections:
             connection.transport.abort()
-        await asyncio.sleep(0)  # the connections hear of it, and cancel their tasks
+        await asyncio.sleep(0)  # the connections notice and cancel their tasks
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def unhang(self) -> None:
-        """What hung goes on."""
+        """Resumes hung requests."""
         self.hung = False
         async with self._free:
             self._free.notify_all()
@@ -389,7 +389,7 @@ class FakeTeacher:
         return status, payload
 
     async def _said(self, body: dict[str, Any], raw: bytes, before: int) -> Any:
-        """The completion, as far as it heeds what is asked."""
+        """Returns the completion, as far as it follows the request's settings."""
         fault = self._fault(raw)
         if fault in PASSING and not before:
             if isinstance(PASSING[fault], Exception):
@@ -418,7 +418,7 @@ class FakeTeacher:
         return 200, payload
 
     def _fault(self, raw: bytes) -> str:
-        """The fault that this request is to meet, drawn by its hash; often none."""
+        """Returns the fault for this request, drawn by its hash; often none."""
         left = int.from_bytes(sha256(raw).digest()[:8], "big") / 2**64
         for name, share in self.faults.items():
             left -= share
@@ -480,7 +480,7 @@ class Http(asyncio.Protocol):
             self.asked(request, end)
 
     def asked(self, request: bytes, end: int) -> None:
-        """A whole request has come, whose head ends there."""
+        """Handles a complete request, whose head ends there."""
         raise NotImplementedError
 
 
@@ -521,7 +521,7 @@ class _Connection(Http):
         except ConnectionError:
             self.transport.abort()
             return
-        except Exception:  # a test's script may raise anything; the client is not to wait for it
+        except Exception:  # a test's script may raise anything; do not leave the client waiting
             traceback.print_exc()
             status, payload = 500, {"error": "the fake teacher failed"}
         data = http(status, payload)
@@ -548,7 +548,7 @@ def http(status: int, payload: Any) -> bytes:
 
 @asynccontextmanager
 async def serving(*teachers: FakeTeacher) -> AsyncIterator[None]:
-    """They serve for the length of the block."""
+    """Serves for the length of the block."""
     try:
         for teacher in teachers:
             await teacher.start()
@@ -560,7 +560,7 @@ async def serving(*teachers: FakeTeacher) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def scripted(script: Script, model: str = "scripted") -> AsyncIterator[ScriptedTeacher]:
-    """What a server that answers by the script is asked, for the length of the block."""
+    """Serves by the script for the length of the block; yields the requests received."""
     teacher = FakeTeacher(model, script=script, only_chat=True)
     async with serving(teacher):
         yield teacher.log
@@ -568,7 +568,7 @@ async def scripted(script: Script, model: str = "scripted") -> AsyncIterator[Scr
 
 @contextmanager
 def served(teacher: FakeTeacher | None = None) -> Iterator[FakeTeacher]:
-    """It serves in a thread, for tests that start whole runs; by `rule` where none is given."""
+    """Serves in a thread, for tests of whole runs; replies by `rule` unless given a teacher."""
     teacher = teacher or FakeTeacher("fake", "fake", script=rule)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
@@ -586,7 +586,7 @@ def served(teacher: FakeTeacher | None = None) -> Iterator[FakeTeacher]:
 # --- as a process: in place of `vllm serve`
 
 
-def _told(name: str, default: str = "") -> str:
+def _switch(name: str, default: str = "") -> str:
     return os.environ.get(f"FAKE_{name}", default)
 
 
@@ -600,14 +600,14 @@ def _start_engine() -> None:
     set. The server does not wait for it, and it does not end when the server does."""
     if os.fork() == 0:
         os.setsid()
-        if not _told("POLITE"):
+        if not _switch("POLITE"):
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         while True:
             time.sleep(60)
 
 
 class _OfProcess:
-    """Tells a probe which process it asked, and how it was started; answers all others by rule."""
+    """Replies to a probe with its process and arguments; answers other requests by rule."""
 
     def __init__(self, chunks: bool | None) -> None:
         gpus = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
@@ -616,10 +616,10 @@ class _OfProcess:
         self.answered = 0
 
     def __call__(self, body: dict[str, Any], before: int) -> Any:
-        if _told("REFUSE"):
-            return 400, {"message": _told("REFUSE")}
+        if _switch("REFUSE"):
+            return 400, {"message": _switch("REFUSE")}
         self.answered += 1
-        if _told("EXIT_AFTER") and self.answered > int(_told("EXIT_AFTER")):
+        if _switch("EXIT_AFTER") and self.answered > int(_switch("EXIT_AFTER")):
             os._exit(9)
         if body.get("max_tokens", 99) > MOST_OF_A_PROBE:
             return rule(body, before)
@@ -633,7 +633,7 @@ async def _serve(teacher: FakeTeacher, host: str) -> None:
 
 
 def serve(arguments: Sequence[str]) -> None:
-    """As `vllm serve`: its options, log lines and processes. FAKE_… variables are its faults."""
+    """Imitates `vllm serve`: options, log lines, processes. FAKE_… variables set its faults."""
     parser = argparse.ArgumentParser()
     parser.add_argument("model")
     parser.add_argument("--host", default="127.0.0.1")
@@ -646,18 +646,18 @@ def serve(arguments: Sequence[str]) -> None:
     parser.add_argument("--enable-prefix-caching", action="store_true")
     parser.add_argument("--gpu-memory-utilization", type=float)
     args = parser.parse_args(arguments)
-    if _told("MARK"):  # whoever starts it by hand has nothing that ends its engine
+    if _switch("MARK"):  # a manual start would leave its engine running
         _start_engine()
     _say("Starting to load model " + args.model)
     print("Loading safetensors checkpoint shards:  50% Completed | 1/2\r", end="", flush=True)
-    if _told("SAY"):
-        _say(_told("SAY"))
-    time.sleep(float(_told("LOAD_S", "0")))
-    if _told("CRASH") and Path(_told("CRASH_IF", "/")).exists():
-        print(f"(EngineCore pid=1) ERROR 01-01 00:00:00 [core.py:1] {_told('CRASH')}")
+    if _switch("SAY"):
+        _say(_switch("SAY"))
+    time.sleep(float(_switch("LOAD_S", "0")))
+    if _switch("CRASH") and Path(_switch("CRASH_IF", "/")).exists():
+        print(f"(EngineCore pid=1) ERROR 01-01 00:00:00 [core.py:1] {_switch('CRASH')}")
         print("\n".join(f"  File {n}, in a long traceback" for n in range(40)))
         sys.exit("RuntimeError: Engine core initialization failed. See root cause above.")
-    if _told("HANG"):
+    if _switch("HANG"):
         time.sleep(1000)
     teacher = FakeTeacher(
         args.served_model_name or args.model,
@@ -689,7 +689,7 @@ class RawTally:
 
 
 class Raw(Http):
-    """The same reply to every request. The n-th of any run waits as long as that of any other."""
+    """Sends the same reply to every request. The n-th request waits equally long in every run."""
 
     reply = http(200, REPLY)
     models = http(200, {"data": [{"id": "fake", "owned_by": "tests"}]})

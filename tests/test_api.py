@@ -89,7 +89,7 @@ def test_a_finished_run_is_not_run_again(
     first = list(run(given).rows())
     capsys.readouterr()
     assert list(run(given).rows()) == first
-    assert capsys.readouterr().err.count("nothing to do") == 3
+    assert capsys.readouterr().err.count("already finished") == 3
     assert given == recipe(teacher_url)
 
 
@@ -136,7 +136,7 @@ def test_mistakes_raise_what_the_command_line_prints(here: Path) -> None:
     assert len(list(unfinished.rejected())) == 3
     with pytest.raises(InputError, match="has no release yet"):
         next(unfinished.rows())
-    with pytest.raises(InputError, match="no run folder nowhere"):
+    with pytest.raises(InputError, match="run folder nowhere does not exist"):
         Run("nowhere")
 
 

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md is true: its examples apply and pass, what it names exists."""
+"""CONTRIBUTING.md is correct: its examples apply and pass, and the names in it exist."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def copy_of_the_house(folder: Path) -> Path:
 
 
 def run(command: list[str], folder: Path, text: str = "", modules: Path | None = None) -> str:
-    """What the command says, which has to succeed there, with the modules of that folder."""
+    """Runs the command with the modules of that folder and returns its output; it must succeed."""
     env = {
         key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "PYTEST"))
     }

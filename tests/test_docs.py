@@ -1,4 +1,4 @@
-"""README and docs are true: commands run, recipes are valid, links lead somewhere."""
+"""README and docs are correct: commands run, recipes are valid, links resolve."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 LINKED = list(dict.fromkeys(re.findall(r"\]\((docs/[\w-]+\.md)\)", README)))
 PAGES = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", *LINKED)}
 WITH_LINKS = (*PAGES, "CONTRIBUTING.md", "outputs/README.md", "filters/verify/sandbox/README.md")
-TEACHER = "http://127.0.0.1:8000/v1"  # the fake teacher is asked in its place
+TEACHER = "http://127.0.0.1:8000/v1"  # the tests use the fake teacher instead
 SEEDS = ROOT / "seeds" / "starter"
-FILES = {  # what the examples call the reader's own files
+FILES = {  # names of the reader's own files in the examples
     "my.jsonl": (SEEDS / "short_tasks.jsonl").read_text(encoding="utf-8"),
     "good.jsonl": (SEEDS / "examples.jsonl").read_text(encoding="utf-8"),
     "graded.jsonl": '{"prompt": "1 + 1?", "text": "2", "score": 4}\n',
@@ -71,7 +71,7 @@ COMMANDS = [
 
 
 def asked(command: str, teacher: str) -> list[str]:
-    """The command's words; the fake answers in place of the recipe's own teacher, too."""
+    """Splits a command into words and replaces the recipe's teacher with the fake."""
     words = shlex.split(command.replace(TEACHER, teacher))
     needs_one = words[1] in ("run", "preview") and "--teacher" not in words
     return [*words, "--teacher", teacher] if needs_one else words

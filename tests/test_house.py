@@ -1,4 +1,4 @@
-"""The house is as designed: imports point downhill without circles, only `flows` knows Prefect."""
+"""Package structure: imports have one direction and no cycles; only `flows` uses Prefect."""
 
 from __future__ import annotations
 

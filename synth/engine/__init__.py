@@ -1,1 +1,1 @@
-"""Runs a line of stages over folders of shards: durable, resumable, knowing nothing of Prefect."""
+"""Runs a recipe's stages over folders of shards. Durable, resumable and independent of Prefect."""

@@ -23,18 +23,18 @@ from synth.teacher.journal_check import journal_damage, replies_in
 
 @dataclass(slots=True)
 class Audit:
-    """What was found in one folder of a run."""
+    """The result for one folder of a run."""
 
     label: str
     """`01-distill`, or `release`."""
     state: str
-    """What there is, in words."""
+    """The counts, in words."""
     wrong: list[str] = field(default_factory=list)
-    """What is wrong, a line each."""
+    """The problems, one line each."""
 
 
 def audit(run: Path) -> Iterator[Audit]:
-    """The stages in order, then the release. A folder is checked when its turn comes."""
+    """Checks the stages in order, then the release. Each one is checked when it is requested."""
     forget_hashes()
     before: Manifest | None = None
     finished: dict[str, Manifest] = {}
@@ -80,7 +80,7 @@ def _stage(path: Path, before: Manifest | None) -> tuple[Manifest | None, Audit]
 
 
 def _shards(path: Path, shards: list[ShardReceipt]) -> list[str]:
-    """Files that are not as their receipts say, and receipts whose numbers do not add up."""
+    """Describes files that do not match their receipts, and receipts that do not add up."""
     files = [file for shard in shards for file in (shard.kept, shard.rejected)]
     wrong = damaged(path, files)
     for shard in shards:
@@ -107,7 +107,7 @@ def _rows(path: Path) -> int:
 
 
 def _receipts(path: Path, manifest: Manifest) -> Iterator[str]:
-    """Shards whose own receipt is missing, damaged, or another than the manifest's."""
+    """Describes shard receipts that are missing, damaged, or different from the manifest."""
     for shard in manifest.shards:
         receipt = StageFolder(path).receipt(shard.shard)
         found = load_shard_receipt(receipt)
@@ -117,7 +117,7 @@ def _receipts(path: Path, manifest: Manifest) -> Iterator[str]:
 
 
 def _input(path: Path, manifest: Manifest, before: Manifest | None) -> Iterator[str]:
-    """Whether the stage's input is what the stage before kept."""
+    """Describes how the stage's input differs from what the stage before kept."""
     if before is None or not manifest.shards:
         return
     if manifest.rows_in != before.rows_kept:

@@ -1,4 +1,4 @@
-"""What the output of a stage depends on, part by part, so that a run can say what has changed.
+"""The parts of a stage's fingerprint, kept apart so that a run can name what has changed.
 
 `outputs/quickstart/03-distill/basis.json`, written when the stage starts, shortened:
 
@@ -20,7 +20,7 @@ from synth.store.durable import write_bytes
 
 NAME = "basis.json"
 INPUT = "input"
-"""The part that is the stage's input: the shards that the stage before it kept."""
+"""The part for the stage's input: the shards that the previous stage kept."""
 SHOWN = "what the card shows of the recipe and the stages before"
 HASHED = "sha256:"
 MOST_CHARS = 60
@@ -33,9 +33,9 @@ class Basis(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     settings: dict[str, Any]
-    """Those that decide the stage's output."""
+    """The settings that affect the stage's output."""
     parts: dict[str, str]
-    """All else, under names for people: a plain value, or a hash of what is long."""
+    """Everything else, under readable names: a short value as it is, a long one as a hash."""
 
     @property
     def digest(self) -> str:
@@ -44,18 +44,18 @@ class Basis(BaseModel):
 
     @property
     def own(self) -> Basis:
-        """Without what comes from the stages before."""
+        """The same without the parts that come from earlier stages."""
         parts = {name: one for name, one in self.parts.items() if name not in (INPUT, SHOWN)}
         return self.model_copy(update={"parts": parts})
 
     def save(self, folder: Path) -> None:
-        """Writes the file in the stage's folder, unless it is there."""
+        """Writes the file in the stage's folder, unless it has this content."""
         if load_basis(folder) != self:
             write_bytes(folder / NAME, self.model_dump_json(indent=1).encode() + b"\n")
 
 
 def load_basis(folder: Path) -> Basis | None:
-    """What the last work in a stage's folder depended on; None if that is not known."""
+    """The basis of the last work in a stage's folder; None if it is missing or damaged."""
     try:
         return Basis.model_validate_json((folder / NAME).read_bytes())
     except (FileNotFoundError, ValidationError):
@@ -73,7 +73,7 @@ def hashed(value: object) -> str:
 
 
 def differences(old: Basis, new: Basis) -> list[str]:
-    """What differs, in words: `sampling.temperature 0.7 → 0.9`, `prompt file evolve/deepen`."""
+    """Describes each difference: `sampling.temperature 0.7 → 0.9`, `prompt file evolve/deepen`."""
     found = list(setting_changes("", old.settings, new.settings))
     for name in {**old.parts, **new.parts}:
         before, now = old.parts.get(name), new.parts.get(name)
@@ -94,7 +94,7 @@ _UNSET = object()
 
 
 def setting_changes(path: str, old: object, new: object) -> Iterator[str]:
-    """The settings that differ, each with its path, the old and the new value."""
+    """Describes each changed setting: its path, the old and the new value."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in {**old, **new}:
             inner = f"{path}.{key}" if path else str(key)

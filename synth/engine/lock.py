@@ -1,4 +1,4 @@
-"""The lock of a run folder: one process works in it, and others can see which."""
+"""Locks a run folder, so that only one process works in it, and records that process's id."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def locked(run: Path) -> Iterator[None]:
-    """Makes the folder and holds its lock. Raises `RunLockedError` if another process holds it."""
+    """Makes the folder and holds its lock for the block.
+
+    Raises `RunLockedError` if another process holds the lock.
+    """
     run.mkdir(parents=True, exist_ok=True)
     with (run / LOCK).open("a+") as file:
         if not _taken(file, fcntl.LOCK_EX):
@@ -31,7 +34,7 @@ def locked(run: Path) -> Iterator[None]:
 
 
 def worked_on_by(run: Path) -> str | None:
-    """The process that works in the folder, if any."""
+    """The id of the process that works in the folder; None if there is none."""
     try:
         with (run / LOCK).open() as file:
             return None if _taken(file, fcntl.LOCK_SH) else _process(file)

@@ -1,7 +1,7 @@
 """Gives the records of an input their ids, and cuts them into shards.
 
-An id is a hash of the record's content and of how many records with that content came before it.
-So an input that is renamed, sorted or longer keeps the ids of its records.
+An id is a hash of the record's content and of the number of earlier records with that content.
+So records keep their ids when the input is renamed, sorted or extended.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 from synth.engine.stage import Outcome
 from synth.record import RECORD, REJECT, repeated_id
 
-SHARD_BYTES = 256 << 20  # a shard is held in memory, and an Arrow string column ends at 2 GB
+SHARD_BYTES = 256 << 20  # a shard must fit in memory, and an Arrow string column holds at most 2 GB
 
 
 def numbered_shards(tables: Iterable[pa.Table], rows: int) -> Iterator[Outcome]:
     """The shards of an input: `rows` records each, kept and rejected together, in order.
 
-    The tables have the schema `REJECT`; the `id` of a record is its `content_id`, and the `reason`
-    of one that is kept is empty. A shard ends early only where its text would fill memory.
+    The tables have the schema `REJECT`. Each `id` is a `content_id`, and kept records have an empty
+    `reason`. A shard has fewer rows only if it reaches `SHARD_BYTES`.
     """
     repeats = _Repeats()
-    held: list[pa.Table] = []
+    pending: list[pa.Table] = []
     count = size = 0
     for table in tables:
         rest = _with_ids(table, repeats)
@@ -36,19 +36,19 @@ def numbered_shards(tables: Iterable[pa.Table], rows: int) -> Iterator[Outcome]:
             taken = sizes[start - 1] if start else 0
             fills = int(np.searchsorted(sizes, SHARD_BYTES - size + taken)) + 1
             end = min(start + rows - count, fills, len(rest))
-            held.append(rest.slice(start, end - start))
+            pending.append(rest.slice(start, end - start))
             count += end - start
             size += int(sizes[end - 1] - taken)
             start = end
             if count >= rows or size >= SHARD_BYTES:
-                yield _outcome(held)
-                held, count, size = [], 0, 0
-    if held:
-        yield _outcome(held)
+                yield _outcome(pending)
+                pending, count, size = [], 0, 0
+    if pending:
+        yield _outcome(pending)
 
 
-def _outcome(held: list[pa.Table]) -> Outcome:
-    whole = pa.concat_tables(held)
+def _outcome(pending: list[pa.Table]) -> Outcome:
+    whole = pa.concat_tables(pending)
     kept = pc.equal(whole["reason"], "")
     return Outcome(whole.filter(kept).select(RECORD.names), whole.filter(pc.invert(kept)))
 
@@ -75,17 +75,17 @@ def _sizes(table: pa.Table) -> NDArray[np.int64]:
 
 
 class _Repeats:
-    """Counts how often each key came before, in 8 bytes a key.
+    """Counts how often each key occurred before, with 8 bytes per key.
 
-    Two contents that share a key by chance still get two ids, since the whole `content_id` counts.
+    Contents that share a key by chance still get different ids, which use the whole `content_id`.
     """
 
     def __init__(self) -> None:
         self._runs: list[NDArray[np.uint64]] = []
-        """The keys so far, sorted; each run is at least twice as long as the next one."""
+        """Sorted runs of the keys so far. Each run is at least twice as long as the next one."""
 
     def count(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """How often each key came before, in earlier calls and earlier in this one."""
+        """How often each key occurred before, in earlier calls or earlier in this one."""
         order = np.argsort(keys, kind="stable")
         new = keys[order]
         before = np.empty(len(keys), np.int64)

@@ -1,4 +1,4 @@
-"""A plan: the validated recipe as the engine needs it, and the paths in the run folder.
+"""The plan of a run (the validated recipe for the engine), and the paths in the run folder.
 
 outputs/quickstart/
   00-read/  kept/00000.parquet  rejected/00000.parquet  receipts/00000.json  manifest.json
@@ -22,19 +22,20 @@ RELEASE = "release"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run does."""
+    """The stages and settings of a run."""
 
     name: str
     seed: int
     shard_rows: int
-    """Records per shard inside the run: the unit of a task, of resume and of memory."""
+    """Records per shard inside the run. A shard is one task, is resumed as a whole, and must fit in
+    memory."""
     teacher: TeacherConfig | None
     stages: tuple[Stage, ...]
     recipe: dict[str, Any] = field(default_factory=dict)
-    """The recipe as written, for the card."""
+    """The recipe as the user wrote it, for the card."""
 
     def kind_before(self, index: int) -> Kind:
-        """The kind of the records that stage `index` gets."""
+        """The kind of records that stage `index` reads."""
         kind = Kind.NOTHING
         for stage in self.stages[:index]:
             kind = stage.makes(kind)
@@ -42,7 +43,7 @@ class Plan:
 
     @property
     def asks_teacher(self) -> bool:
-        """Whether any stage needs one."""
+        """Whether any stage asks a teacher."""
         return any(stage.asks_teacher for stage in self.stages)
 
 
@@ -59,7 +60,7 @@ class StageFolder:
 
     @property
     def manifest(self) -> Path:
-        """The stage's receipt."""
+        """The path of the stage's manifest."""
         return self.path / NAME
 
     def kept(self, shard: int) -> str:
@@ -71,13 +72,13 @@ class StageFolder:
         return f"rejected/{shard:05d}.parquet"
 
     def receipt(self, shard: int) -> Path:
-        """The receipt of a shard."""
+        """The path of a shard's receipt."""
         return self.path / f"receipts/{shard:05d}.json"
 
     def journal(self, shard: int) -> Path:
-        """The journal of a shard."""
+        """The path of a shard's journal."""
         return self.path / f"journal/{shard:05d}.sqlite"
 
     def work(self, shard: int | None = None) -> Path:
-        """Where a stage keeps intermediate files, of one shard or of all."""
+        """The folder for intermediate files of one shard, or of the stage."""
         return self.path / "work" / ("" if shard is None else f"{shard:05d}")

@@ -1,4 +1,4 @@
-"""What a run reports while it works. The engine calls a `Progress`; the caller displays it."""
+"""The reports of a running engine. The engine calls a `Progress`, and the caller displays it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from synth.teacher.protocol import Reply
 
 
 class Progress:
-    """Ignores all reports. Subclass it and override what you want to show."""
+    """Ignores all reports. Subclass it and override the methods you want to show."""
 
     def say(self, message: str) -> None:
         """A line that the user should read."""
 
     def stage_starts(self, index: int, name: str, rows: int | None) -> None:
-        """A stage starts with `rows` input rows (None: not known yet)."""
+        """A stage starts with `rows` input rows; None if the number is not known yet."""
 
     def rows_found(self, index: int, rows: int) -> None:
-        """An earlier run finished so many of the stage's input rows."""
+        """An earlier run has finished this many of the stage's input rows."""
 
     def rows_done(self, index: int, rows: int) -> None:
-        """So many more of the stage's input rows are finished."""
+        """This many more of the stage's input rows are finished."""
 
     def reply(self, index: int, reply: Reply, reused: bool) -> None:
-        """The teacher has answered, or the journal (`reused`)."""
+        """A reply has arrived, from the teacher or from the journal (`reused`)."""
 
     def stage_ends(self, manifest: Manifest, skipped: bool) -> None:
-        """A stage is finished; `skipped` if nothing had to be done."""
+        """A stage has finished. `skipped` means that an earlier run had finished it."""

@@ -1,7 +1,7 @@
-"""The receipts of a run: what is finished, and what finished work depends on.
+"""The receipts of a run: they record finished work and everything that it depends on.
 
 A receipt is stale if the stage's settings or version, its input or its teacher have changed. The
-work is then done again; requests that did not change are answered from the journal.
+work is then done again; the journal answers requests that did not change.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from synth.store.manifest import (
 from synth.teacher.protocol import Identity
 
 FEW_FILES = 4
-"""Fewer are not worth threads."""
+"""Fewer files are hashed without threads."""
 MOST_FILES = 64
-"""Files that a thread hashes in one go: of small ones, handing over costs more than the hash."""
+"""Files that a thread hashes per task. For small files, a task costs more than a hash."""
 
 
 class Receipts:
-    """What a run has finished, by the receipts in its folder."""
+    """The finished work of a run, according to the receipts in its folder."""
 
     def __init__(self, plan: Plan, run: Path, identity: Identity | None) -> None:
         self.plan = plan
@@ -50,7 +50,7 @@ class Receipts:
         self._own_bases: dict[int, Basis] = {}
         self._own_digests: dict[int, str] = {}
         self._manifests: dict[int, Manifest] = {}
-        """Of the finished stages. Each is read once, not once a shard."""
+        """The manifests of the finished stages. Each is read once, not once per shard."""
         self._corpus: dict[int, tuple[Manifest | None, str]] = {}
 
     def folder(self, index: int) -> StageFolder:
@@ -58,7 +58,7 @@ class Receipts:
         return StageFolder.of(self.run, index, self.plan.stages[index].name)
 
     def finished(self, index: int, before: Manifest | None) -> Manifest | None:
-        """The stage's manifest, if it fits the settings, the input and the content of its files."""
+        """The stage's manifest; None if it does not fit the settings, input or file contents."""
         manifest = self.fitting(index, before)
         if manifest is None or self._manifests.get(index) is manifest:
             return manifest
@@ -68,7 +68,7 @@ class Receipts:
         return manifest
 
     def fitting(self, index: int, before: Manifest | None) -> Manifest | None:
-        """The stage's manifest, if it is whole and fits the settings and the input."""
+        """The stage's manifest; None if it is damaged or does not fit the settings or the input."""
         manifest = self._manifests.get(index)
         if manifest is None:
             with contextlib.suppress(StoreFault):  # a damaged one marks no stage as finished
@@ -77,8 +77,7 @@ class Receipts:
         return manifest if fits else None
 
     def damage(self, index: int, manifest: Manifest) -> list[str]:
-        """What is wrong with the files of a finished stage, a line each. A sink is also damaged
-        where something that it leaves is missing."""
+        """Describes each damaged or missing file of a finished stage, a sink's results included."""
         folder, stage = self.folder(index).path, self.plan.stages[index]
         shards = [file for shard in manifest.shards for file in (shard.kept, shard.rejected)]
         wrong = damaged(folder, [*shards, *manifest.files])
@@ -86,38 +85,38 @@ class Receipts:
         return wrong + [f"{path} is missing" for path in leaves if not path.is_file()]
 
     def shard_receipt(self, index: int, shard: int, before: Manifest) -> ShardReceipt | None:
-        """The shard's receipt, if it is whole and fits the settings and the input."""
+        """The shard's receipt; None if it is damaged or does not fit the settings or the input."""
         receipt = load_shard_receipt(self.folder(index).receipt(shard))
         fits = receipt and receipt.fingerprint == self.shard_fingerprint(index, shard, before)
         return receipt if fits else None
 
     def shard_finished(self, index: int, shard: int, before: Manifest) -> bool:
-        """Whether the shard's receipt fits its input and the content of its files."""
+        """Whether the shard's receipt fits its input and its files match their hashes."""
         receipt = self.shard_receipt(index, shard, before)
         files = [receipt.kept, receipt.rejected] if receipt else []
         return receipt is not None and not damaged(self.folder(index).path, files)
 
     def before(self, index: int) -> Manifest:
-        """The manifest of the stage before `index`, which has ended."""
+        """The manifest of the stage before `index`. That stage must be finished."""
         if index - 1 not in self._manifests:
             manifest = load_manifest(self.folder(index - 1).manifest)
-            assert manifest is not None, f"stage {index} starts before the one before it has ended"
+            assert manifest is not None, f"stage {index} starts before the previous stage has ended"
             self._manifests[index - 1] = manifest
         return self._manifests[index - 1]
 
     def history(self, index: int) -> list[Manifest]:
-        """The manifests of all stages before `index`, which have ended, in order."""
+        """The manifests of all stages before `index`, in order. They must be finished."""
         return [self.before(behind) for behind in range(1, index + 1)]
 
     def fingerprint(self, index: int, before: Manifest | None) -> str:
-        """The hash of all that decides the stage's output."""
+        """The hash of everything that the stage's output depends on."""
         inputs = [shard.kept.sha256 for shard in before.shards] if before else []
         if isinstance(self.plan.stages[index], Sink):
             return digest(self._own(index), inputs, self._shown_in_card(index))
         return digest(self._own(index), inputs)
 
     def _shown_in_card(self, index: int) -> object:
-        """What the dataset's card says about the stages before the sink."""
+        """The facts about earlier stages that the dataset card shows."""
         counts = [
             [
                 *(stage.stage, stage.rows_in, stage.rows_made, stage.rows_kept, stage.reasons),
@@ -128,13 +127,13 @@ class Receipts:
         return [self.plan.name, self.plan.recipe, counts]
 
     def shard_fingerprint(self, index: int, shard: int, before: Manifest | None) -> str:
-        """The hash of all that decides one shard's output. A corpus stage depends on all shards."""
+        """The hash of all that a shard's output depends on. In a corpus stage: all shards."""
         if before and not isinstance(self.plan.stages[index], CorpusStage):
             return digest(self._own(index), before.shards[shard].kept.sha256)
         return digest(self._of_corpus(index, before), shard)
 
     def _of_corpus(self, index: int, before: Manifest | None) -> str:
-        """The hash of a stage and all its input, computed once and not for each shard."""
+        """The hash of a stage and its whole input. Cached, not computed again for each shard."""
         known, made = self._corpus.get(index, (None, ""))
         if not made or known is not before:
             inputs = [part.kept.sha256 for part in before.shards] if before else []
@@ -143,14 +142,14 @@ class Receipts:
         return made
 
     def _own(self, index: int) -> str:
-        """The hash of the stage itself: version, settings, prompts, input files and teacher."""
+        """The hash of the stage without its input: version, settings, prompts, files, teacher."""
         if index not in self._own_digests:
             own = self._own_basis(index)
             self._own_digests[index] = digest(self.plan.stages[index].name, own.digest)
         return self._own_digests[index]
 
     def basis(self, index: int, before: Manifest | None = None) -> Basis:
-        """All that decides the stage's output, part by part; the input only if it is there."""
+        """The parts of the stage's fingerprint. Includes the input if `before` is given."""
         own = self._own_basis(index)
         if before is None:
             return own
@@ -194,7 +193,7 @@ class Receipts:
         return Basis(settings=settings, parts=parts)
 
     def seal(self, index: int, before: Manifest | None, shards: int) -> Manifest:
-        """Writes the stage's manifest, which marks the stage as finished."""
+        """Writes the stage's manifest. That marks the stage as finished."""
         stage = self.plan.stages[index]
         identity = self.identity if stage.asks_teacher else None
         found = [load_shard_receipt(self.folder(index).receipt(shard)) for shard in range(shards)]
@@ -222,7 +221,7 @@ class Receipts:
         return manifest
 
     def _left(self, index: int) -> list[ShardFile]:
-        """What a sink leaves besides shards."""
+        """The files that a sink leaves besides shards."""
         stage, folder = self.plan.stages[index], self.folder(index).path
         paths = stage.leaves(self.run) if isinstance(stage, Sink) else []
         return [
@@ -236,18 +235,18 @@ class Receipts:
         ]
 
     def part(self, index: int, part: int) -> Path:
-        """The file of a parsed part of the input, until the shards are made."""
+        """The file that holds a parsed part of the input until the shards are made."""
         name = f"{part:05d}-{self.shard_fingerprint(index, part, None)[:16]}.arrow"
         return self.folder(index).work() / name
 
     def reopen(self, index: int) -> None:
-        """Removes the manifest of a stage that is to be done again."""
+        """Removes the manifest of a stage that must run again."""
         self._manifests.pop(index, None)
         self.folder(index).manifest.unlink(missing_ok=True)
 
     def _sweep(self, index: int, shards: int) -> None:
-        """Removes shards of an earlier, longer run, and half-written files of a killed one.
-        Journals stay, since their replies were paid for."""
+        """Removes shards of an earlier, longer run, and half-written files of a killed run.
+        Keeps journals, since their replies were paid for."""
         folder = self.folder(index).path
         for part in ("kept", "rejected", "receipts"):
             for path in sorted((folder / part).glob("*")):
@@ -256,8 +255,8 @@ class Receipts:
                     path.unlink()
 
     def forget_other_stages(self) -> None:
-        """Removes the manifests of stages that the plan does not have. Their shards and journals
-        stay, for a recipe that has these stages again."""
+        """Removes the manifests of stages that are not in the plan. Keeps their shards and
+        journals, in case a later recipe has these stages again."""
         ours = {self.folder(index).manifest for index in range(len(self.plan.stages))}
         for path in sorted(self.run.glob(f"[0-9][0-9]-*/{NAME}")):
             if path not in ours:
@@ -266,13 +265,13 @@ class Receipts:
 
 @cache
 def _content(path: Path, changed_ns: int) -> tuple[str, str]:
-    """An input file's name and hash; hashed again when the file was changed meanwhile."""
+    """An input file's name and hash. A changed file is hashed again."""
     del changed_ns  # only part of the cache's key
     return path.name, sha256_file(path)
 
 
 def damaged(folder: Path, files: Sequence[ShardFile]) -> list[str]:
-    """The files that are not as their receipts say, a line each. Hashed side by side."""
+    """Describes each file that does not match its receipt. Threads hash the files side by side."""
     cores = os.cpu_count() or 1
     some = min(len(files) // (4 * cores), MOST_FILES) or 1
     parts = [files[n : n + some] for n in range(0, len(files), some)]
@@ -301,12 +300,12 @@ def _damage(folder: Path, file: ShardFile) -> str:
 
 
 def forget_hashes() -> None:
-    """Hashes every file again from now on."""
+    """Makes later checks hash every file again."""
     _hash.cache_clear()
 
 
 @cache
 def _hash(path: Path, changed_ns: int, inode: int) -> str:
-    """A file's sha256, computed once in a process unless the file was written again."""
+    """A file's sha256. It is computed once per process, unless the file is written again."""
     del changed_ns, inode  # only part of the cache's key
     return sha256_file(path)

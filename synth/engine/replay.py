@@ -1,8 +1,8 @@
-"""Renders again what a stage asked for some records: from their shard and the journal, or from
-nothing at all. A stage is a pure function of those, so the requests are the very ones.
+"""Recreates the requests of a stage for some records, with or without the journal's replies.
 
-The journal's key is a hash over the whole request, so a request that is found again under the key
-in a record's trail is, byte for byte, what was sent.
+A stage is a pure function of its shard and the replies, so it makes the same requests again. The
+journal's key is a hash over the whole request. A request that has the key in a record's trail is
+therefore, byte for byte, the one that was sent.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from synth.teacher.parse import CompletionAnswer
 from synth.teacher.protocol import CHAT, Identity, Reply, Request
 
 NOT_ASKED = "not_asked"
-"""The fault of a reply that nobody gave."""
+"""The fault of a made-up reply, for a request that was not sent."""
 
 
 class NotJournaledError(SynthError):
-    """A stage asks what the journal does not hold: its code, prompts or settings have changed."""
+    """A stage makes a request that is not in the journal: its code, prompts or settings changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class Exchange:
     request: Request
     reply: Reply
     index: int = 0
-    """Which of the request's answers it is."""
+    """Number of the reply among the request's answers."""
 
 
-class _Overheard(JournaledTeacher):
-    """Answers from the journal; the exchanges under `keys` are noted down."""
+class _Recorder(JournaledTeacher):
+    """Answers from the journal, and records the exchanges under `keys`."""
 
     def __init__(self, served: ServedTeacher, journal: Journal, keys: Collection[str]) -> None:
         super().__init__(served, journal)
@@ -48,7 +48,7 @@ class _Overheard(JournaledTeacher):
     async def reply(self, request: Request) -> Reply:
         try:
             return await super().reply(request)
-        except NotJournaledError as absent:  # it met no answer in the run either, or it has changed
+        except NotJournaledError as absent:  # the run got no answer either, or the request changed
             self.absent = absent
             return Reply("", "", fault=NOT_ASKED)
 
@@ -58,7 +58,7 @@ class _Overheard(JournaledTeacher):
         except NotJournaledError:
             if request.n == 1:
                 raise
-            # a server that gives one answer at a time was asked for each by itself
+            # a server that gives one answer at a time got a separate request for each
             return [await self.reply(request.alone(index)) for index in range(request.n)]
 
     async def ask(self, request: Request) -> list[Reply]:
@@ -73,12 +73,12 @@ class _Overheard(JournaledTeacher):
 
 
 class _Absent:
-    """Where a teacher was; asked only for what its journal lacks."""
+    """The transport of a replay. It is used only for requests that the journal lacks."""
 
     async def ask(
         self,
         body: bytes,
-        path: str = CHAT,  # noqa: ARG002  as a transport's
+        path: str = CHAT,  # noqa: ARG002  signature of a `Transport`
         request_id: str = "",  # noqa: ARG002
         shard: int = 0,  # noqa: ARG002
     ) -> CompletionAnswer:
@@ -87,7 +87,7 @@ class _Absent:
 
 @dataclass(slots=True)
 class _Silent:
-    """A teacher that never answers, so that every reply is one that cannot be used."""
+    """A teacher that never answers: every reply has the fault `NOT_ASKED`."""
 
     identity: Identity
     exchanges: list[Exchange] = field(default_factory=list)
@@ -111,12 +111,12 @@ async def replayed(
     identity: Identity,
     keys: Collection[str],
 ) -> list[Exchange]:
-    """The exchanges under these keys that the stage had for this shard, in the order of asking.
+    """The stage's exchanges under these keys for this shard, in the order of the requests.
 
-    `table` and `place` are those of the run. Raises `NotJournaledError` where one is missing: the
-    stage of today asks something else.
+    `table` and `place` are those of the run. Raises `NotJournaledError` if an exchange is missing,
+    because the stage now makes other requests.
     """
-    teacher = _Overheard(ServedTeacher(_Absent(), identity), journal, keys)
+    teacher = _Recorder(ServedTeacher(_Absent(), identity), journal, keys)
     await stage.apply(table, replace(place, teacher=teacher))
     if teacher.absent and not {one.reply.key for one in teacher.exchanges}.issuperset(keys):
         raise teacher.absent
@@ -126,7 +126,7 @@ async def replayed(
 async def unanswered(
     stage: ShardStage, table: pa.Table, place: Place, identity: Identity
 ) -> tuple[list[Exchange], Outcome]:
-    """What the stage would ask for these records, and what it would make of no usable reply."""
+    """The requests that the stage would make for these records, and its outcome if all fail."""
     teacher = _Silent(identity)
     outcome = await stage.apply(table, replace(place, teacher=teacher))
     return teacher.exchanges, outcome

@@ -1,4 +1,4 @@
-"""Starts work over on purpose: a stage and all after it, or a whole run."""
+"""Makes a run repeat a stage and all later ones, or start over."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from synth.teacher.journal_check import replies_in
 
 
 def redo_from(plan: Plan, run: Path, name: str) -> None:
-    """Forgets that the stage and those after it are finished. Their journals stay, so that only new
-    requests are asked. Raises `InputError` for a stage that the plan does not have once.
+    """Marks the stage and all later ones as unfinished. Keeps their journals, so that only new
+    requests are sent. Raises `InputError` if the name does not match exactly one stage.
 
     `name` is a stage's name, or with its number as in the run folder: `02-distill`.
     """
@@ -35,12 +35,12 @@ def redo_from(plan: Plan, run: Path, name: str) -> None:
 
 
 def paid_replies(run: Path) -> int:
-    """How many replies the journals of a run hold."""
+    """The number of replies in the journals of a run."""
     return sum(map(replies_in, sorted(run.glob("[0-9][0-9]-*/journal/*.sqlite"))))
 
 
 def clear(run: Path) -> None:
-    """Removes what a run made: stages with their journals, the release, logs. Other files stay."""
+    """Deletes what a run made: stages with their journals, the release, logs. Keeps other files."""
     with locked(run):
         for path in [*sorted(run.glob("[0-9][0-9]-*/")), *run.glob(f".{RELEASE}.*")]:
             shutil.rmtree(path)

@@ -1,4 +1,4 @@
-"""What a run finds in its folder when it starts: done, partly done, or stale and why.
+"""The table that a resumed run prints first: which stages are done, partly done, or stale and why.
 
 found in outputs/mine:
   00-read     done: 1,000 rows
@@ -23,7 +23,7 @@ MOST_NAMED = 4
 
 
 def resume_table(receipts: Receipts) -> list[str]:
-    """A line per stage. None for a fresh folder, or where nothing is left to do."""
+    """One line per stage. Empty for a fresh folder, and if nothing is left to do."""
     stages = range(len(receipts.plan.stages))
     if not any(receipts.folder(index).path.is_dir() for index in stages):
         return []
@@ -76,7 +76,7 @@ def _damage(receipts: Receipts, index: int, before: Manifest | None) -> list[str
 
 
 def _partly(receipts: Receipts, index: int, before: Manifest | None) -> list[str]:
-    """How many rows are done and whole, and the tokens that they save."""
+    """The number of finished rows whose files are whole, and the tokens that they save."""
     if before is None or not isinstance(receipts.plan.stages[index], ShardStage | CorpusStage):
         return []
     folder = receipts.folder(index).path
@@ -91,7 +91,7 @@ def _partly(receipts: Receipts, index: int, before: Manifest | None) -> list[str
 
 
 def _changes(receipts: Receipts, index: int, before: Manifest | None, waits: str) -> list[str]:
-    """What differs from what the work in the folder depended on."""
+    """Describes what has changed since the work in the folder was done."""
     old = load_basis(receipts.folder(index).path)
     if old is None:
         whole = receipts.folder(index).manifest.is_file() and not waits

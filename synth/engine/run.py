@@ -1,7 +1,7 @@
-"""The line: stages one after the other, the shards of a stage side by side.
+"""Runs the stages of a plan one after the other, and the shards of a stage in parallel.
 
-Prefect or not, this is the one place that decides what is done in which order; a caller only says
-how one job is carried out (`each`): straight away, or as a task of its orchestrator.
+Only this module decides which jobs run, and in which order, with or without Prefect. The caller
+decides how to run a job (`each`): directly, or as a task of an orchestrator.
 """
 
 from __future__ import annotations
@@ -29,21 +29,24 @@ from synth.teacher.protocol import Identity
 from synth.together import together
 
 Each = Callable[[Job], Awaitable[int]]
-SHARDS_AHEAD = 4  # further shards in flight, so that a shard's tail leaves no slot empty
-MAX_SHARDS_IN_FLIGHT = 8  # a bound on memory: shards are held whole
+SHARDS_AHEAD = 4  # extra shards in flight, so that slots stay busy while a shard finishes
+MAX_SHARDS_IN_FLIGHT = 8  # limits memory, which holds each of these shards as a whole
 
 
 @asynccontextmanager
 async def open_runner(
     plan: Plan, run: Path, progress: Progress | None = None
 ) -> AsyncIterator[Runner]:
-    """A runner with its teacher up and identified; the run folder is made and locked after that.
+    """A runner whose teacher is up and identified, and whose run folder is locked.
 
-    Raises `TeacherFault` or what a stage's preflight finds missing before anything is written,
-    `RunLockedError` where another run is at work, `InputError` where another version was.
-    With a teacher to be launched the folder is locked first: it gets the logs, and a second run
-    must not load the model in vain. Nor does a run that is finished: its own manifests say who
-    answered. (Behind an address only the server knows who it is today, so it is always asked.)
+    Before it writes anything, raises `TeacherFault`, or the error of a stage's preflight. Raises
+    `RunLockedError` if another run uses the folder, `InputError` if another version of synth
+    made it.
+
+    The folder is locked before a teacher is launched: the teacher's logs go there, and a second
+    run must not load the model for nothing. A finished run launches no teacher, because its
+    manifests name the model. A teacher at an address is always asked, since its model may have
+    changed.
     """
     progress = progress or Progress()
     for stage in plan.stages:
@@ -74,16 +77,16 @@ def _refuse_another_version(run: Path) -> None:
 
 
 def _answered(plan: Plan, run: Path) -> Identity | None:
-    """Who answered a run in which nothing is left to be asked, if it is the model to be started."""
+    """The recorded teacher, if the run needs no more requests; else None. See `_recorded`."""
     identity = _recorded(plan, run)
     done = _stages_finished(Receipts(plan, run, identity)) if identity else 0
     return None if any(stage.asks_teacher for stage in plan.stages[done:]) else identity
 
 
 def _recorded(plan: Plan, run: Path) -> Identity | None:
-    """Who answered the run so far, if it is the model to be started; None else.
+    """The teacher in the run's manifest, if it is the model that the plan would start; else None.
 
-    That its engine is of a newer version by now makes no finished work stale.
+    A newer engine version does not make finished work stale.
     """
     asking = next(index for index, stage in enumerate(plan.stages) if stage.asks_teacher)
     folder = StageFolder.of(run, asking, plan.stages[asking].name)
@@ -99,7 +102,7 @@ def _recorded(plan: Plan, run: Path) -> Identity | None:
 
 
 def _stages_finished(receipts: Receipts) -> int:
-    """How many stages are finished, from the first to the first that is not."""
+    """The number of finished stages before the first unfinished one."""
     before: Manifest | None = None
     stages = len(receipts.plan.stages)
     for index in range(stages):
@@ -112,13 +115,13 @@ def _stages_finished(receipts: Receipts) -> int:
 async def finished_run(
     plan: Plan, run: Path, progress: Progress | None = None
 ) -> list[Manifest] | None:
-    """The manifests of a run in which nothing is left to do; None where something is.
+    """The manifests of a finished run; None if the run is not finished.
 
-    A teacher at an address is asked who it is, since another one makes the run stale. One that
-    the run would start is not started. Raises `RunLockedError` where another process is at work.
+    Asks a teacher at an address for its identity, since another model makes the run stale. Does
+    not start a teacher. Raises `RunLockedError` if another process uses the folder.
     """
     stages = enumerate(plan.stages)
-    forget_hashes()  # damage leaves a file's time as it was
+    forget_hashes()  # a damaged disk does not change a file's time
     if not all(StageFolder.of(run, n, stage.name).manifest.is_file() for n, stage in stages):
         return None
     with locked(run):
@@ -134,7 +137,7 @@ async def finished_run(
 
 
 async def _who_answers(plan: Plan, run: Path) -> Identity | None:
-    """Who would answer the run now; None where that cannot be known without starting a teacher."""
+    """The teacher that would answer now; None if finding out would mean starting one."""
     assert plan.teacher is not None, "a stage asks a teacher, and the plan has none"
     if plan.teacher.starts:
         return _recorded(plan, run)
@@ -142,14 +145,16 @@ async def _who_answers(plan: Plan, run: Path) -> Identity | None:
         async with open_teacher(plan.teacher) as served:
             return served.identity
     except TeacherFault:
-        return None  # the run itself reports it
+        return None  # the run itself will report it
 
 
 @contextlib.contextmanager
 def _rare_collections() -> Iterator[None]:
-    """The garbage collector runs seldom: a request leaves hundreds of short-lived objects, and at
-    the default threshold walking them took a quarter of the client's CPU (0.34 s per 1,000 records
-    against 0.26)."""
+    """Makes garbage collections rare for the block.
+
+    A request leaves hundreds of short-lived objects. At the default threshold, the collector took
+    a quarter of the client's CPU time (0.34 s per 1,000 records, against 0.26 s).
+    """
     before = gc.get_threshold()
     gc.set_threshold(200_000, 20, 100)
     try:
@@ -159,9 +164,9 @@ def _rare_collections() -> Iterator[None]:
 
 
 async def run_stages(runner: Runner, each: Each | None = None) -> list[Manifest]:
-    """The manifests of all stages, in order, each finished. Raises `NoRowsError` if none is left.
+    """Runs all stages and returns their manifests. Raises `NoRowsError` if a stage keeps no row.
 
-    Stages whose manifest fits are skipped; of the others, only the shards without a receipt run.
+    Skips stages whose manifest fits. In the other stages, only shards without a receipt run.
     """
     with _rare_collections():
         return await _run_all(runner, each or runner.perform)
@@ -262,5 +267,5 @@ def _nothing_left(runner: Runner, manifest: Manifest) -> str:
     folder = runner.receipts.folder(manifest.index).path / "rejected"
     return (
         f"no row is left after {manifest.stage}: all {manifest.rows_rejected} were rejected "
-        f"({reasons}).{checked} They are in {folder}, each with its reason"
+        f"({reasons}).{checked} The rejected rows are in {folder}, each with its reason"
     )

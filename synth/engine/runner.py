@@ -1,7 +1,7 @@
-"""The runner: does one job of a run and leaves its receipt.
+"""Does one job of a run and writes its receipt.
 
-A receipt on disk means that its shards are on disk, whole. No row is lost: the runner checks the
-rows that leave a stage against those that came in before it writes them.
+A receipt on disk means that its shards are completely on disk. No row is lost: before it writes,
+the runner compares the rows that leave a stage with those that entered it.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ from synth.teacher.protocol import Identity
 
 
 class Action(StrEnum):
-    """What a job does."""
+    """The kinds of jobs."""
 
     PARSE = "parse"
-    """A part of the input, ahead of `READ`."""
+    """Parses a part of the input, before `READ`."""
     READ = "read"
     APPLY = "apply"
     SIGN = "sign"
@@ -59,7 +59,7 @@ class Action(StrEnum):
 
 
 class Job(NamedTuple):
-    """One piece of work: small enough to lose, large enough to schedule. Has plain values only."""
+    """One unit of work for a scheduler. Holds only plain values."""
 
     stage: int
     name: str
@@ -68,7 +68,7 @@ class Job(NamedTuple):
 
     @property
     def label(self) -> str:
-        """How users see it: `03-distill/00002`, `04-dedup/00000 sign`."""
+        """The job's name for users: `03-distill/00002`, `04-dedup/00000 sign`."""
         named = (Action.PARSE, Action.SIGN, Action.SPLIT)
         action = f" {self.action}" if self.action in named else ""
         whole = self.action in (Action.READ, Action.DECIDE, Action.DELIVER)
@@ -85,7 +85,7 @@ class Runner:
     served: ServedTeacher | None = None
     progress: Progress = field(default_factory=Progress)
     answered: Identity | None = None
-    """The teacher of a run that has no requests left, so none was started."""
+    """The teacher's identity in a run that needs no more requests, so that none was started."""
     receipts: Receipts = field(init=False)
     _parts: Sequence[InputPart] | None = None
 
@@ -94,7 +94,7 @@ class Runner:
         self.receipts = Receipts(self.plan, self.run, identity)
 
     async def perform(self, job: Job) -> int:
-        """Does the job and writes its receipts. Returns how many shards the job made."""
+        """Does the job and writes its receipts. Returns the number of shards that it made."""
         match self.plan.stages[job.stage]:
             case Source() as source:
                 if job.action is Action.READ:
@@ -109,10 +109,10 @@ class Runner:
         return 1
 
     def parts_left(self) -> list[int]:
-        """The parts of the input to parse before it is read. One alone is parsed as it is read."""
+        """The input parts to parse before `READ`. Empty for one part, which `READ` parses."""
         parts = range(len(self._input_parts()))
-        left = [part for part in parts if not self.receipts.part(0, part).is_file()]
-        return left if len(parts) > 1 else []
+        unparsed = [part for part in parts if not self.receipts.part(0, part).is_file()]
+        return unparsed if len(parts) > 1 else []
 
     def _input_parts(self) -> Sequence[InputPart]:
         if self._parts is None:
@@ -121,7 +121,7 @@ class Runner:
         return self._parts
 
     def _parse(self, job: Job) -> None:
-        """Parses a part in a process of its own, since threads would share one core."""
+        """Parses a part in a separate process, since threads would share one core."""
         part, path = self._input_parts()[job.shard], self.receipts.part(0, job.shard)
         with ProcessPoolExecutor(1, get_context("spawn"), signal.signal, _ENDS_QUIETLY) as process:
             process.submit(write_tables, path, part.tables, REJECT).result()
@@ -178,8 +178,7 @@ class Runner:
     async def _ask(
         self, job: Job, stage: ShardStage, table: pa.Table, place: Place
     ) -> tuple[Outcome, Tally]:
-
-        assert self.served is not None, f"{job.label} asks a teacher, and none was opened"
+        assert self.served is not None, f"{job.label} needs a teacher, but none was opened"
         journal = await Journal.open(self.receipts.folder(job.stage).journal(job.shard))
         try:
             on_reply = partial(self.progress.reply, job.stage)
@@ -248,10 +247,9 @@ class Runner:
         return found
 
     def _input(self, job: Job) -> tuple[pa.Table, str]:
-
         before = self.receipts.before(job.stage)
         folder = self.receipts.folder(job.stage - 1).path
-        # Page checksums do not cover Parquet's footer: a flipped bit there can read as other data.
+        # Page checksums do not cover Parquet's footer, where a flipped bit could change the data.
         path = verify_file(folder, before.shards[job.shard].kept)
         return read_shard(path), self.receipts.shard_fingerprint(job.stage, job.shard, before)
 
@@ -266,10 +264,9 @@ class Runner:
         tally: Tally | None = None,
         seconds: float = 0.0,
     ) -> None:
-
         reasons = account(job.label, outcome, ids)
         folder = self.receipts.folder(job.stage)
-        folder.receipt(job.shard).unlink(missing_ok=True)  # its files are replaced now
+        folder.receipt(job.shard).unlink(missing_ok=True)  # the next lines replace its files
         kept = write_shard(folder.path, folder.kept(job.shard), [outcome.kept], RECORD)
         rejected = write_shard(folder.path, folder.rejected(job.shard), [outcome.rejected], REJECT)
         tally = tally or Tally()
@@ -300,21 +297,21 @@ class Runner:
 
 
 _ENDS_QUIETLY = (signal.SIGINT, signal.SIG_DFL)
-"""What Ctrl-C does to a process that parses: the run says what there is to say."""
+"""Makes Ctrl-C end a parsing process without a traceback: the run itself reports it."""
 
 
 def _used_up(path: Path) -> Iterator[pa.Table]:
-    """The tables of a part. Its file is removed after the last one, so no row is on disk twice."""
+    """The tables of a part. Removes its file after the last one, so no row is on disk twice."""
     yield from read_tables(path)
     path.unlink()
 
 
 class RowsLostError(AssertionError):
-    """A stage dropped a row without a reason, or made two rows with one id: a bug in that stage."""
+    """A stage lost a row, or made two rows with the same id. This is a bug in the stage."""
 
 
 def account(label: str, outcome: Outcome, ids: pa.ChunkedArray | None) -> Counter[str]:
-    """Counts the rejected rows by reason. Raises `RowsLostError`.
+    """Counts the rejected rows by reason. Raises `RowsLostError` if an input row is missing.
 
     Each input id must be the id of an output row, or the parent in its last step. A source has no
     input ids and passes None.
@@ -324,14 +321,14 @@ def account(label: str, outcome: Outcome, ids: pa.ChunkedArray | None) -> Counte
     out = {*kept_ids, *rejected_ids}
     if len(out) < len(kept_ids) + len(rejected_ids):
         twice = [key for key, n in Counter(kept_ids + rejected_ids).items() if n > 1]
-        raise RowsLostError(f"{label}: {len(twice)} ids occur twice, the first is {twice[0]}")
+        raise RowsLostError(f"{label}: {len(twice)} ids occur twice; the first is {twice[0]}")
     if ids is not None:
         out.update(last_step(outcome.kept, "parent"))
         out.update(last_step(outcome.rejected, "parent"))
         lost = [key for key in ids.to_pylist() if key not in out]
         if lost:
             raise RowsLostError(
-                f"{label}: {len(lost)} of {len(ids)} rows came in and did not come out, the first "
-                f"is {lost[0]}; a stage must keep or reject each row"
+                f"{label}: lost {len(lost)} of {len(ids)} input rows; the first is {lost[0]}. "
+                "A stage must keep or reject each row"
             )
     return Counter(sorted(outcome.rejected["reason"].to_pylist()))

@@ -1,7 +1,7 @@
-"""What a stage is: a pydantic model whose fields are the recipe's settings.
+"""The base classes of stages: pydantic models whose fields are the recipe's settings.
 
-There are four kinds. A source makes shards. A shard stage maps one shard to one. A corpus stage
-looks at all shards before it decides on any. A sink writes or publishes the result.
+There are four kinds. A source makes shards. A shard stage maps each shard to one shard. A corpus
+stage reads all shards before it decides about any. A sink writes or publishes the result.
 """
 
 from __future__ import annotations
@@ -27,90 +27,91 @@ from synth.verdict_counts import VerdictCounts
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a stage made of a shard: `kept` has the schema `RECORD`, `rejected` has `REJECT`.
+    """The rows that a stage made from a shard: `kept` has the schema `RECORD`, `rejected` has
+    `REJECT`.
 
-    The id of each input row is the id, or the parent in the last step, of at least one row in
-    them. The runner checks that before it writes.
+    Each input id must be the id, or the parent in the last step, of at least one of these rows.
+    The runner checks that before it writes.
     """
 
     kept: pa.Table
     rejected: pa.Table
     notes: tuple[str, ...] = ()
-    """What a user should know about this shard, one sentence each. The receipt stores them."""
+    """Notes for the user about this shard, one sentence each. The receipt stores them."""
     tried: int = 0
     """Records that the teacher was asked to write, if the stage counts them."""
     survived: int = 0
     """How many of these were kept."""
     unjudged: int = 0
-    """Rows that were kept although they may be a benchmark's item, since no judge decided."""
+    """Kept rows that resemble an item of a benchmark, because no judge decided about them."""
     verdicts: VerdictCounts | None = None
-    """Of a stage that verifies: the verdicts on all rows of the shard."""
+    """The verdicts on all rows of the shard; None if the stage does not verify."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in a run a stage works, and what it may use besides its shard."""
+    """The stage's place in a run, and the resources that it may use besides its shard."""
 
     seed: int
     kind: Kind
-    """What the input records are."""
+    """The kind of the input records."""
     shard: int = 0
     teacher: Teacher | None = None
-    """The journaled teacher of this shard. None for a stage that does not ask one."""
+    """The journaled teacher of this shard; None if the stage does not ask one."""
     done: Callable[[int], None] = lambda _rows: None
-    """Called with the number of input rows that were finished, for the progress line."""
+    """Call it with the number of input rows just finished, for the progress line."""
 
     @property
     def subject(self) -> Subject:
-        """What a filter judges here: the prompt until there is a text."""
+        """The text that filters judge here: "prompt" for prompts, else "text"."""
         return "prompt" if self.kind is Kind.PROMPTS else "text"
 
 
 class Stage(Model, ABC):
-    """One line of a recipe."""
+    """One stage of a recipe."""
 
     name: ClassVar[str]
     takes: ClassVar[frozenset[Kind]]
-    """The kinds of records it can follow."""
+    """The kinds of records that it can read."""
     asks_teacher: ClassVar[bool] = False
     not_in_fingerprint: ClassVar[tuple[str, ...]] = ()
-    """Fields that do not change its output, such as absolute paths."""
+    """Fields that do not affect its output, such as absolute paths."""
 
     def makes(self, kind: Kind) -> Kind:
         """The kind of its output records, given the kind of its input records."""
         return kind
 
     def needs(self) -> frozenset[Need]:
-        """What it needs of a teacher's server beyond plain chat completions. The default is system
-        turns, which all our prompts have."""
+        """The abilities it needs of a teacher's server beyond plain chat completions. The default
+        is system turns, which all our prompts have."""
         return frozenset({Need.SYSTEM} if self.asks_teacher else ())
 
     def files(self) -> list[Path]:
-        """The user's files that it reads. They must exist, and their content counts as input."""
+        """The user's files that it reads. They must exist; their content is part of the input."""
         return []
 
     def preflight(self) -> None:
-        """Raises a `SynthError` if the machine lacks what it needs, before the run starts."""
+        """Raises a `SynthError` if the machine lacks something it needs. Called before the run."""
 
     def identity(self) -> dict[str, object]:
-        """What else decides its output, such as prompt files, each under a name for people. Part of
+        """Other things that affect its output, such as prompt files, under readable names. Part of
         the fingerprint."""
         return {}
 
     def warnings(self, manifest: Manifest) -> list[str]:  # noqa: ARG002  most stages have none
-        """What a user should know when the stage has finished, one line each."""
+        """Warnings for the user after the stage has finished, one line each."""
         return []
 
-    def outside(self, run: Path) -> object:  # noqa: ARG002  a stage that looks at its input alone
-        """What other runs left on disk that decides its output. Part of the fingerprint."""
+    def outside(self, run: Path) -> object:  # noqa: ARG002  most stages depend on their input only
+        """The results of other runs that affect its output. Part of the fingerprint."""
         return None
 
 
 class InputPart(Protocol):
-    """A part of an input. It is pickled, since a process of its own may read it."""
+    """A part of an input. It is pickled, because a separate process may read it."""
 
     def tables(self) -> Iterator[pa.Table]:
-        """Its records in order, as `numbered_shards` takes them."""
+        """Its records in order, in the form that `numbered_shards` expects."""
         ...
 
 
@@ -120,16 +121,16 @@ class Source(Stage):
     takes = frozenset({Kind.NOTHING})
 
     def input_parts(self) -> Sequence[InputPart]:
-        """The input in parts, in order, if reading them side by side is worth it."""
+        """The parts of the input, in order; empty if it is not worth reading them in parallel."""
         return ()
 
     @abstractmethod
     def shards(self, rows: int) -> Iterator[Outcome]:
-        """The input, at most `rows` records (kept and rejected together) at a time, in order."""
+        """The input in order, in shards of at most `rows` records, kept and rejected together."""
 
 
 class ShardStage(Stage):
-    """Maps one shard to one: a pure function of the shard and the teacher's replies."""
+    """Maps each shard to one shard. A pure function of the shard and the teacher's replies."""
 
     @abstractmethod
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
@@ -137,39 +138,40 @@ class ShardStage(Stage):
 
 
 class CorpusStage(Stage):
-    """Decides over all shards: it signs each shard, decides once, then splits each shard."""
+    """Decides with knowledge of all shards: signs each shard, decides once, splits each shard."""
 
     @abstractmethod
     def sign(self, table: pa.Table, place: Place, folder: Path) -> None:
-        """Writes to `folder` what the decision needs to know of this shard."""
+        """Writes the data that `decide` needs about this shard to `folder`."""
 
     @abstractmethod
     def decide(self, folders: list[Path], run: Path | None = None) -> None:
-        """Decides over all shards, in order, and writes each shard's part to its folder.
+        """Decides about all shards and writes each shard's part of the decision to its folder.
 
         `run` is the run's folder, if there is one.
         """
 
     @abstractmethod
     def split(self, table: pa.Table, place: Place, folder: Path) -> Outcome:
-        """The outcome of one shard by the decision in its folder."""
+        """The outcome of one shard, according to the decision in its folder."""
 
-    def releasing(self, release: Release) -> AbstractContextManager[None]:  # noqa: ARG002  most release nothing
-        """Entered while the release takes its place. An error that it raises stops the release."""
+    def releasing(self, release: Release) -> AbstractContextManager[None]:  # noqa: ARG002  most stages need nothing here
+        """A context for the moment when the release folder is replaced. An error in it stops the
+        release."""
         return nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A release that is about to take its place, as an earlier corpus stage sees it."""
+    """A release about to be put in place, as an earlier corpus stage sees it."""
 
     run: Path
     fingerprint: str
-    """Of the release's manifest."""
+    """The fingerprint of the release's manifest."""
     place: Place
-    """Of the stage."""
+    """The place of the corpus stage."""
     kept: list[Path]
-    """The shards that the stage kept."""
+    """The stage's shards of kept rows."""
     work: Path
     """The stage's work folder."""
     lineage: NDArray[np.bytes_]
@@ -178,7 +180,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A corpus stage before a sink, with its shards. It may record what is released."""
+    """A corpus stage before a sink, with its shards. It may record which rows are released."""
 
     stage: CorpusStage
     place: Place
@@ -188,7 +190,7 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What a sink gets."""
+    """The input of a sink."""
 
     run: Path
     folder: Path
@@ -196,27 +198,27 @@ class Delivery:
     shards: list[Path]
     """The input shards, in order."""
     history: list[Manifest]
-    """The manifests of all stages before."""
+    """The manifests of all earlier stages."""
     fingerprint: str
     name: str
     """The recipe's name."""
     recipe: Mapping[str, Any]
-    """The recipe as written, for the card."""
+    """The recipe as the user wrote it, for the card."""
     seed: int
     kind: Kind
-    """What the incoming records are."""
+    """The kind of the incoming records."""
     corpus: list[Upstream]
-    """The corpus stages before, in order."""
+    """The earlier corpus stages, in order."""
     say: Callable[[str], None]
 
 
 class Sink(Stage):
     """Writes or publishes the result of the recipe."""
 
-    def leaves(self, run: Path) -> list[Path]:  # noqa: ARG002  a sink that leaves nothing else
-        """What it makes besides shards. It counts as finished only while these files exist."""
+    def leaves(self, run: Path) -> list[Path]:  # noqa: ARG002  most sinks leave nothing else
+        """The files it makes besides shards. It counts as finished only while they exist."""
         return []
 
     @abstractmethod
     def deliver(self, delivery: Delivery) -> list[ShardReceipt]:
-        """Delivers the result. Returns one receipt per shard that it made."""
+        """Delivers the result and returns one receipt per shard that it made."""

@@ -1,1 +1,1 @@
-"""The end of a run: the dataset folder, its card, and the Hub."""
+"""The last stages of a run: write the dataset folder with its card, and push it to the Hub."""

@@ -1,4 +1,4 @@
-"""The dataset card: what is in a release, how it came to be, and what was left out and why."""
+"""The dataset card: a release's contents, how it was made, and why rows were rejected."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ def card(
     checked: VerdictCounts,
     evolved: int | None = None,
 ) -> str:
-    """The README.md of a release, YAML metadata first. The same text for the same data.
+    """The README.md of a release, with YAML metadata first. The same data give the same text.
 
-    `evolved` rows come from an evolved prompt; None where no prompt was to be evolved.
+    `evolved` is the number of rows with an evolved prompt; None if no stage evolves prompts.
     """
     written = history[-1]
     rows = written.rows_kept
     teacher = written.teacher
-    tags = ["synthetic"] if teacher else []  # what was only filtered may be anybody's
+    tags = ["synthetic"] if teacher else []  # people may have written rows that were only filtered
     metadata = {
         "pretty_name": name,
         "size_categories": [next(size for bound, size in SIZES.items() if rows < bound)],
         "task_categories": TASKS[format_],
         "tags": tags,
-        # No `configs`: `datasets` finds data/train-*.parquet by itself. With them, its cache knows
-        # a local folder by name and settings alone, and two releases look the same to it.
+        # No `configs`: `datasets` finds data/train-*.parquet without them. With `configs`, its
+        # cache identifies a local folder by name and settings only, and confuses two releases.
     }
     head = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)
     return "\n".join(
@@ -70,13 +70,13 @@ def card(
             *([f"{evolved_text(rows, evolved)}."] if evolved is not None else []),
             checked.words(),
             "",
-            "## How the rows came to be",
+            "## How the rows were made",
             "",
             *funnel_table(history),
             "",
-            "Every row that left stands in a `rejected/` shard of the run, with its reason.",
+            "Rejected rows are in the run's `rejected/` shards, each with its reason.",
             "",
-            "## Why rows left",
+            "## Why rows were rejected",
             "",
             *reasons_table(history),
             *(f"\n{stage.unjudged}" for stage in history if stage.unjudged),
@@ -88,13 +88,13 @@ def card(
             "## Columns",
             "",
             _COLUMNS[format_],
-            "- `id`: stands for the row and all it came from",
-            "- `reasoning`: the teacher's reasoning, where it gave any",
-            "- `reference`: gold answer, tests or source text, where there is one",
+            "- `id`: a hash of the row's content and of its trail",
+            "- `reasoning`: the teacher's reasoning, if it gave any",
+            "- `reference`: gold answer, tests or source text, if there is one",
             "- `meta`: the input's other columns, as a JSON object",
             "- `trail`: each step from the seed to this row: operation, parent, request, model …",
-            "- `scores`: what each filter and verifier measured",
-            "- `logprobs`: of each token of the reply, where they were asked for",
+            "- `scores`: the result of each filter and verifier",
+            "- `logprobs`: log probability of each token of the reply, if requested",
             "",
             "## Recipe",
             "",
@@ -116,22 +116,22 @@ def funnel_table(history: Sequence[Manifest]) -> list[str]:
 
 
 def reasons_table(history: Sequence[Manifest]) -> list[str]:
-    """The reasons of rejected rows as Markdown, per stage, most frequent first."""
+    """The reasons for rejected rows as Markdown, per stage, most frequent first."""
     rows = [
         f"| {stage.stage} | `{reason}` | {count} |"
         for stage in history
         for reason, count in sorted(stage.reasons.items(), key=lambda item: (-item[1], item[0]))
     ]
-    return ["| stage | reason | rows |", "|---|---|--:|", *rows] if rows else ["None did."]
+    return ["| stage | reason | rows |", "|---|---|--:|", *rows] if rows else ["None were."]
 
 
 def checks_table(found: Mapping[str, VerdictCounts]) -> list[str]:
-    """The verdicts of each check as Markdown, where they were counted."""
+    """The verdicts of each check as Markdown, for each place where they were counted."""
     rows = verdict_rows(found)
     if not rows:
         return ["No verifier checked these rows."]
     return [
-        "A row passed where at least one check applies and all that apply pass.",
+        "A row passes if at least one check applies and all that apply pass.",
         "",
         f"| {' | '.join(rows[0])} |",
         f"|---|---|{'--:|' * (len(rows[0]) - 2)}",
@@ -144,18 +144,18 @@ def _recipe(recipe: Mapping[str, Any], teacher: TeacherRecord | None) -> str:
 
 
 def _public(recipe: Mapping[str, Any], teacher: TeacherRecord | None) -> dict[str, Any]:
-    """The recipe without what concerns only where it ran: the teacher by name, not by address, or
-    not at all where it was not asked."""
-    told = dict(recipe)
+    """The recipe without details of the machine: the teacher's name replaces its settings, and a
+    teacher that was not asked is left out."""
+    public = dict(recipe)
     if teacher is None:
-        told.pop("teacher", None)
-    elif "teacher" in told:
-        told["teacher"] = teacher.model
-    return told
+        public.pop("teacher", None)
+    elif "teacher" in public:
+        public["teacher"] = teacher.model
+    return public
 
 
 def _block(text: str) -> list[str]:
-    """A code block that ends where the text ends, whatever fences stand in it."""
+    """A code block with a fence longer than any fence in the text."""
     longest = max((len(fence) for fence in re.findall("`{3,}", text)), default=2)
     fence = "`" * (longest + 1)
     return [f"{fence}yaml", text, fence]

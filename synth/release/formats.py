@@ -1,6 +1,6 @@
-"""The columns that a student's trainer expects, made from records at the last moment.
+"""Converts records to the columns that a student's trainer expects.
 
-Behind them stand the same columns in every format: `BESIDE`.
+Every format also has the columns in `BESIDE`, after its own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BESIDE = ("id", "reasoning", "reference", "meta", "trail", "scores", "logprobs")
 
 
 class Format(StrEnum):
-    """The column names of the field. Source: TRL's dataset formats."""
+    """The usual column names in this field. Source: TRL's dataset formats."""
 
     PROMPT = "prompt"
     """`prompt`: prompts without answers."""
@@ -41,7 +41,7 @@ class _Shape(NamedTuple):
     needs: str
     """The column that must not be empty."""
     missing: str
-    """The reason to reject a row in which it is."""
+    """The reason to reject a row in which it is empty."""
     columns: Callable[[pa.Table], dict[str, pa.Array]]
 
 
@@ -55,7 +55,7 @@ def schema(format_: Format) -> pa.Schema:
 
 
 def fits(table: pa.Table, format_: Format) -> pa.Array:
-    """Which rows have what the format needs."""
+    """Marks the rows that have the content that the format needs."""
     column = table[_SHAPES[format_].needs].combine_chunks()
     if pa.types.is_list(column.type):
         column = last_user_turn(table)
@@ -63,12 +63,12 @@ def fits(table: pa.Table, format_: Format) -> pa.Array:
 
 
 def missing(format_: Format) -> str:
-    """The reason for which a row that does not fit is rejected."""
+    """The reason to reject a row that does not fit the format."""
     return _SHAPES[format_].missing
 
 
 def export(table: pa.Table, format_: Format) -> pa.Table:
-    """The records in the format's columns, in row order."""
+    """The records converted to the format's columns, in row order."""
     columns = _SHAPES[format_].columns(table)
     arrays = [*columns.values(), *(table[name] for name in BESIDE)]
     return pa.Table.from_arrays(arrays, schema=schema(format_))

@@ -1,9 +1,9 @@
-"""The conversation with the Hub that makes a release one commit of a dataset.
+"""Pushes a release to the Hub as one commit of a dataset.
 
-Everything up to the commit can be repeated without harm, and the commit is guarded: it names its
-parent, so it applies once or not at all, and before it is sent again the branch is searched for it.
-One attempt is therefore retried as a whole, with the state of the Hub read anew. Imported only when
-a release is pushed: it pulls in the Hub's client.
+All steps before the commit can be repeated safely. The commit names its parent, so it applies once
+or not at all, and before a retry we search the branch for it. A failed attempt is therefore retried
+as a whole, after reading the state of the Hub again. Import this module only to push a release,
+because it imports the Hub's client.
 """
 
 from __future__ import annotations
@@ -30,30 +30,31 @@ from synth.errors import InfrastructureFault, InputError, RefusedError, StoreFau
 from synth.store.manifest import CARD, ShardFile
 
 LOGIN = "log in with `hf auth login`, or set HF_TOKEN, with a token that may write to it"
-AGAIN = "run the same command again: what was uploaded is kept"
+AGAIN = "run the same command again: uploaded files are kept"
 PASSING = frozenset({408, 412, 425, 429, 500, 502, 503, 504})
-"""Statuses worth another try. 412: somebody else committed meanwhile, so the parent is another."""
+"""Statuses worth another attempt. 412: somebody else committed, so the parent has changed."""
 WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
-"""Between tries. The client's own retries (five, over 23 s) cover uploads, but not the commit."""
+"""Pauses between attempts. The client retries uploads (five times in 23 s), but not the commit."""
 CONNECT_S = 10.0
 ANSWER_S = 180.0
-"""The client waits for ever. To give up early is safe: the next try looks for the commit first."""
+"""Without this limit the client waits forever. Giving up early is safe, because the next attempt
+first looks for the commit."""
 GROUP = 8
-"""Files per round of uploads: few requests, and a line of progress for each round."""
+"""Files per round of uploads. Each round reports progress in one line."""
 NOTHING_IGNORED = "# every file of the manifest is meant to be here\n"
-"""In place of a .gitignore on the Hub, by which the client leaves files out without a word."""
+"""Replaces a .gitignore on the Hub, which would make the client skip files silently."""
 
 
 def logged_in() -> bool:
-    """Whether the Hub's client finds a token. Raises `RefusedError` where it fails to renew one."""
+    """Whether the Hub's client finds a token. Raises `RefusedError` if it cannot renew one."""
     try:
         return get_token() is not None
-    except Exception:  # of many kinds: OIDC, OAuth, files
+    except Exception:  # many types are possible: OIDC, OAuth, files
         raise RefusedError(f"the Hub's client cannot get its token: {LOGIN}") from None
 
 
 class PushReceipt(BaseModel):
-    """Where the release is now."""
+    """Where a release was pushed to."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -65,40 +66,41 @@ class PushReceipt(BaseModel):
     bytes: int
     tag: str | None
     already: bool
-    """The Hub held this very release before: nothing was sent."""
+    """Whether the Hub already had this release, so that nothing was sent."""
 
 
 @dataclass
 class Publication:
-    """One release on its way to one branch of one dataset."""
+    """A push of one release to one branch of one dataset."""
 
     folder: Path
     repo: str
     private: bool
     tag: str | None
     revision: str
-    """The branch; made when it is not there."""
+    """The branch. It is created if it does not exist."""
     files: list[ShardFile]
-    """Verified; the manifest itself is the last."""
+    """The verified files; the manifest itself is the last."""
     run: str
-    """The commit's title. It names the manifest's sha256, so it finds this very release again."""
+    """The commit's title. It holds the manifest's sha256, so that this release can be recognised.
+    """
     about: str
     say: Callable[[str], None]
     reached: bool = False
-    """The Hub has answered once, so an address that fails now may be well again soon."""
+    """Whether the Hub has answered once. If so, a failing address is worth another attempt."""
     sent_on: str | None = None
-    """The parent of the first commit sent: it may have landed even though no answer came."""
+    """The parent of the first commit sent. That commit may exist although no answer came."""
 
     def __post_init__(self) -> None:
-        # `token=True` insists on the token of the login, whatever the environment makes implicit.
+        # `token=True` always sends the login token, even if the environment disables that.
         self.api = HfApi(token=True, library_name="synth-pipeline")
 
     def publish(self) -> PushReceipt:
-        """The receipt, after as many tries as `WAITS_S` allows."""
+        """Pushes the release, with up to `len(WAITS_S)` retries, and returns the receipt."""
         waits = iter(WAITS_S)
         while True:
             try:
-                with disable_progress_bars(), _bounded_patience():  # `say` tells the progress
+                with disable_progress_bars(), _bounded_patience():  # `say` reports the progress
                     return self._attempt()
             except SynthError:
                 raise
@@ -140,10 +142,10 @@ class Publication:
         )
 
     def _open(self) -> None:
-        """The dataset exists, and is as private as asked."""
+        """Creates the dataset if needed, and checks that it is as private as requested."""
         self.api.create_repo(self.repo, repo_type="dataset", private=self.private, exist_ok=True)
         self.reached = True
-        # `create_repo` does not change a dataset that exists: it answers well and stays public.
+        # For a dataset that exists, `create_repo` succeeds without making it private or public.
         found = self.api.repo_info(self.repo, repo_type="dataset").private
         if found is not self.private:
             now, asked = ("private", "public") if found else ("public", "private")
@@ -154,7 +156,7 @@ class Publication:
             )
 
     def _refs(self) -> tuple[str, str | None]:
-        """The head of the branch, and the commit that the tag marks already."""
+        """The head of the branch, and the commit that the tag already marks, if any."""
         refs = self.api.list_repo_refs(self.repo, repo_type="dataset")
         heads = {ref.name: ref.target_commit for ref in refs.branches}
         if self.revision not in heads:
@@ -167,10 +169,10 @@ class Publication:
         return heads[self.revision], tags.get(self.tag or "")
 
     def _landed(self, head: str, there: dict[str, RepoFile]) -> str | None:
-        """The commit that brought this release, if the branch has it.
+        """The commit that added this release, if the branch has it.
 
-        After a commit was sent, its title decides: somebody may have committed on top. Else the
-        content does, except for the card, which people edit on the Hub.
+        Once we have sent a commit, we look for its title, since others may have committed after it.
+        Before that we compare the content, except for the card, which people edit on the Hub.
         """
         ours = [file for file in self.files if file.path != CARD]
         held = not self._stale(there) and all(self._same(there.get(f.path), f) for f in ours)
@@ -178,17 +180,17 @@ class Publication:
             return None
         for commit in self.api.list_repo_commits(self.repo, repo_type="dataset", revision=head):
             if commit.commit_id == self.sent_on:
-                break  # what lies before was there before us
+                break  # earlier commits are not ours
             if commit.title == self.run:
                 return str(commit.commit_id)
         return head if held else None
 
     def _commit(self, head: str, stale: list[str]) -> str:
-        """The id of the one commit that makes the branch hold the release and nothing stale."""
+        """Commits the release, removes stale files, and returns the commit's id."""
         adds = [Add(file.path, self.folder / file.path) for file in self.files]
         for add, file in zip(adds, self.files, strict=True):
-            # Known and just verified: the client need not read the file once more, and what changes
-            # from now on is refused by the Hub instead of published.
+            # This hash was just verified. The client need not read the file again, and the Hub
+            # refuses a file that changes from now on.
             add.upload_info.sha256 = bytes.fromhex(file.sha256)
         for start in range(0, len(adds), GROUP):
             group = adds[start : start + GROUP]
@@ -226,7 +228,7 @@ class Publication:
         return {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
 
     def _stale(self, there: dict[str, RepoFile]) -> list[str]:
-        """Data of earlier releases, which `load_dataset` would read as part of this one."""
+        """Data files of earlier releases, which `load_dataset` would read as part of this one."""
         ours = {file.path for file in self.files}
         return sorted(path for path in there if path.startswith("data/") and path not in ours)
 
@@ -243,11 +245,10 @@ class Publication:
 def explain(
     error: Exception, repo: str, endpoint: str, *, reached: bool
 ) -> tuple[SynthError, bool]:
-    """The client's error in our words, and whether it may pass. Raises it again when it is a bug.
+    """The client's error in our words, and whether it may be transient. Raises bugs again.
 
-    Says nothing of headers, tokens and signed upload addresses, which the client's own texts may.
+    Leaves out headers, tokens and signed upload addresses, which the client's texts may contain.
     """
-
     for cause in causes(error):
         if isinstance(cause, OfflineModeIsEnabled):
             return RefusedError("HF_HUB_OFFLINE is set; unset it to push"), False
@@ -261,15 +262,15 @@ def explain(
             return _refusal(status, cause.server_message, repo), False
         if isinstance(cause, httpx2.TransportError):
             fault = f"no answer from {endpoint} ({type(cause).__name__}); {AGAIN}"
-            # Nothing there from the start is told at once: most likely the address is wrong.
+            # No connection from the start is reported at once: the address is probably wrong.
             hopeless = isinstance(cause, httpx2.ConnectError | httpx2.UnsupportedProtocol)
             return InfrastructureFault(fault), reached or not hopeless
     if isinstance(error, json.JSONDecodeError):
         fault = f"{endpoint} does not answer as the Hub does; {AGAIN}"
         return InfrastructureFault(fault), reached
-    if isinstance(error, ValueError):  # the client's own judgement on card, paths and revision
+    if isinstance(error, ValueError):  # the client rejects the card, paths or revision
         return InputError(f"the Hub does not accept the release: {_clean(str(error))}"), False
-    if isinstance(error, PermissionError):  # Xet's uploader, where its token is refused
+    if isinstance(error, PermissionError):  # Xet's uploader, if its token is refused
         return _refusal(403, None, repo), False
     if isinstance(error, OSError | RuntimeError):  # Xet's uploader, and local files that vanished
         fault = f"the upload to {endpoint} broke off ({type(error).__name__}); {AGAIN}"
@@ -278,7 +279,7 @@ def explain(
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what is behind it: the uploader wraps an HTTP error in a `RuntimeError`."""
+    """The error and its causes. The uploader wraps HTTP errors in a `RuntimeError`."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
@@ -294,22 +295,21 @@ def _refusal(status: int, words: str | None, repo: str) -> RefusedError:
         )
     if status == 404:
         return RefusedError(
-            f"{repo} is not there, or the token may not see it; check `repo`, or {LOGIN}"
+            f"{repo} does not exist, or the token may not read it; check `repo`, or {LOGIN}"
         )
-    told = f": {_clean(words)}" if words else ""
-    return RefusedError(f"the Hub refuses the push to {repo} with status {status}{told}")
+    details = f": {_clean(words)}" if words else ""
+    return RefusedError(f"the Hub refuses the push to {repo} with status {status}{details}")
 
 
 def _clean(words: str) -> str:
-    """One line of what the Hub said, without the token should it repeat it."""
-
+    """The Hub's message on one line, without the token."""
     line, token = " ".join(words.split()), get_token()
     return (line.replace(token, "***") if token else line)[:300]
 
 
 @contextlib.contextmanager
 def _bounded_patience() -> Iterator[None]:
-    """The client's connections time out, where the user has not said how."""
+    """Sets a timeout for the client's connections, unless the user has set one."""
     client = get_session()
     before = client.timeout
     if before.read is None:
@@ -321,9 +321,9 @@ def _bounded_patience() -> Iterator[None]:
 
 
 def _asked_to_wait_s(error: Exception) -> float:
-    """What the Hub asks for in `Retry-After`, at most its five-minute window."""
+    """The pause that the Hub requests in `Retry-After`, at most its five-minute window."""
     for cause in causes(error):
         if isinstance(cause, HfHubHTTPError):
-            told = cause.response.headers.get("retry-after", "")
-            return min(float(told), 300.0) if told.isdecimal() else 0.0
+            seconds = cause.response.headers.get("retry-after", "")
+            return min(float(seconds), 300.0) if seconds.isdecimal() else 0.0
     return 0.0

@@ -1,9 +1,9 @@
-"""Publishes a finished release on the Hugging Face Hub: one commit, private unless told else.
+"""Publishes a finished release on the Hugging Face Hub, as one commit. Private by default.
 
-The last stage of a line, `- push: {repo: my-org/maths-distill}`. What is uploaded is what the
-release's manifest lists, and the manifest; a stray file in the folder is not. The token comes from
-where `hf auth login` or HF_TOKEN put it, and is never a setting. A push is safe to repeat: what the
-Hub already holds is left alone. The conversation with the Hub itself is in `synth.release.hub`.
+This is a recipe's last stage: `- push: {repo: my-org/maths-distill}`. It uploads the manifest and
+the files that it lists, and no other file in the folder. The token comes from `hf auth login` or
+HF_TOKEN and is never a setting. Repeating a push is safe: files already on the Hub are not sent
+again. `synth.release.hub` makes the requests.
 """
 
 from __future__ import annotations
@@ -42,23 +42,22 @@ class Push(Sink):
     """The dataset's name on the Hub: `organisation/name` or `user/name`."""
     private: bool = True
     tag: str | None = Field(default=None, min_length=1)
-    """A name for this commit; a tag that marks another commit is never moved."""
+    """A tag for this commit. A tag that already marks another commit is never moved."""
     revision: str = Field(default="main", min_length=1)
-    """The branch; made when it is not there."""
+    """The branch. It is created if it does not exist."""
 
     @field_validator("repo")
     @classmethod
     def _is_a_dataset_name(cls, value: str) -> str:
         if not REPO.fullmatch(value):
             raise ValueError(
-                f"{value!r} is no name of a dataset on the Hub; expected `org/name`, "
+                f"{value!r} is not the name of a dataset on the Hub; expected `org/name`, "
                 "like my-org/maths-distill, without an address or `datasets/` before it"
             )
         return value
 
     def deliver(self, delivery: Delivery) -> list[ShardReceipt]:
-        """The run's release is on the Hub, and `push.json` says where. Makes no shards."""
-
+        """Pushes the run's release and writes its address to `push.json`. Makes no shards."""
         receipt = push_release(delivery.run / RELEASE, self, say=delivery.say)
         write_bytes(delivery.folder / "push.json", receipt.model_dump_json(indent=1).encode())
         return []
@@ -67,11 +66,11 @@ class Push(Sink):
 def push_release(
     release: Path, settings: Push, *, say: Callable[[str], None] = lambda _line: None
 ) -> PushReceipt:
-    """The release stands on the Hub as one commit, verified against its manifest.
+    """Verifies the release against its manifest and pushes it to the Hub as one commit.
 
-    `say` gets one line per step. Raises `InputError` without a finished release, `StoreFault` for a
-    damaged file, `RefusedError` for what a rule or a right forbids, `InfrastructureFault` when the
-    Hub cannot be reached; the same call goes on from there.
+    `say` gets one line per step. Raises `InputError` if there is no finished release, `StoreFault`
+    for a damaged file, `RefusedError` if a rule or the token forbids the push, and
+    `InfrastructureFault` if the Hub cannot be reached. The same call then resumes the push.
     """
     manifest = _finished(release)
     say(f"checking {len(manifest.files)} files in {release}")
@@ -99,7 +98,7 @@ def _finished(release: Path) -> Manifest:
     manifest = load_manifest(release / NAME)
     if manifest is None:
         raise InputError(
-            f"no finished release in {release}: it has no {NAME}; run its recipe up to `write`"
+            f"no finished release in {release}: there is no {NAME}; run the recipe up to `write`"
         )
     if not manifest.files:
         raise InputError(

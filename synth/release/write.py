@@ -1,8 +1,8 @@
-"""Write: the end of a run's line. Makes `release/`, a Hugging Face dataset folder.
+"""The stage that writes `release/`, a Hugging Face dataset folder, at the end of a run.
 
     release/README.md  release/manifest.json  release/data/train-00000-of-00002.parquet  …
 
-The folder is built aside and takes the place of the one before at once.
+The folder is built under a temporary name and then replaces the earlier one by renaming.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from synth.store.shards import read_shard, write_shard
 from synth.verdict_counts import released
 
 ID_CHARS = 32
-"""Of a record's id; the parent of what was read is a place in a file."""
+"""Length of a record's id. The parents of input records are places in files, not ids."""
 DEFAULT_FORMAT = {Kind.PROMPTS: "prompt", Kind.DOCUMENTS: "text", Kind.ANSWERS: "messages"}
 FORMATS_OF = {
     Kind.PROMPTS: ("prompt",),
@@ -46,35 +46,35 @@ SCORING = ("quality", "verify")
 
 
 class Write(Sink):
-    """Writes what is left as a dataset folder that `datasets.load_dataset` reads."""
+    """Writes the remaining rows as a dataset folder for `datasets.load_dataset`."""
 
     name = "write"
     takes = frozenset({Kind.PROMPTS, Kind.DOCUMENTS, Kind.ANSWERS})
 
     format: Literal["prompt", "text", "messages", "prompt_completion", "preference"] | None = None
-    """The columns; by default `prompt`, `text` or `messages`, as what is written."""
+    """The columns. The default is `prompt` for prompts, `text` for documents and `messages` for
+    answers."""
     shard_rows: Annotated[int, Field(ge=1)] = 10_000
     """Rows per Parquet file."""
 
-    def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  a release, whatever came
+    def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  the input does not matter
         """A release."""
         return Kind.RELEASE
 
     def leaves(self, run: Path) -> list[Path]:
-        """The card and the release's own manifest."""
+        """The card and the release's manifest."""
         return [run / RELEASE / CARD, run / RELEASE / NAME]
 
     def deliver(self, delivery: Delivery) -> list[ShardReceipt]:
-        """The release folder is in place; one receipt per data file.
+        """Puts the release folder in place and returns one receipt per data file.
 
-        Raises `NoRowsError` where no row has what the format needs; the release stays as it was.
+        Raises `NoRowsError` if no row fits the format. The earlier release then stays unchanged.
         """
-
         format_ = Format(self.format or DEFAULT_FORMAT[delivery.kind])
         counts = [int(fits(read_shard(path), format_).true_count) for path in delivery.shards]
         if not any(counts):
             raise NoRowsError(
-                f"no row has what the format `{format_}` needs ({missing(format_)}); "
+                f"no row fits the format `{format_}` ({missing(format_)}); "
                 "choose another `format` under `write`"
             )
         files = -(-sum(counts) // self.shard_rows)
@@ -85,9 +85,9 @@ class Write(Sink):
         for number in range(files):
             name = f"data/train-{number:05d}-of-{files:05d}.parquet"
             kept = write_shard(aside, name, next(rows), schema(format_))
-            left = _misfits(delivery.shards, format_) if number == 0 else iter(())
+            misfits = _misfits(delivery.shards, format_) if number == 0 else iter(())
             path = f"rejected/{number:05d}.parquet"
-            rejected = write_shard(delivery.folder, path, left, REJECT)
+            rejected = write_shard(delivery.folder, path, misfits, REJECT)
             receipts.append(
                 ShardReceipt(
                     shard=number,
@@ -109,8 +109,7 @@ class Write(Sink):
         receipts: list[ShardReceipt],
         format_: Format,
     ) -> None:
-        """Card and manifest beside the data, then the folder in its place."""
-
+        """Writes the card and the manifest, then puts the folder in place."""
         teachers = [past.teacher for past in delivery.history if past.teacher]
         data = [
             receipt.kept.model_copy(
@@ -136,18 +135,18 @@ class Write(Sink):
             },
         )
         history = [*delivery.history, manifest]
-        grown = None
+        evolved_rows = None
         if any(past.stage == "evolve" for past in delivery.history):
-            grown = _evolved(delivery.shards, format_)
+            evolved_rows = _evolved(delivery.shards, format_)
         text = card(
-            delivery.name, delivery.recipe, history, format_, released(aside), grown
+            delivery.name, delivery.recipe, history, format_, released(aside), evolved_rows
         ).encode()
         write_bytes(aside / CARD, text)
         readme = ShardFile(path=CARD, rows=0, bytes=len(text), sha256=sha256_file(aside / CARD))
         save(manifest.model_copy(update={"files": [*data, readme]}), aside / NAME)
         target, old = delivery.run / RELEASE, delivery.run / f".{RELEASE}.old"
         shutil.rmtree(old, ignore_errors=True)
-        with _told(delivery, format_):
+        with _announced(delivery, format_):
             if target.exists():
                 target.rename(old)
             aside.rename(target)
@@ -155,29 +154,27 @@ class Write(Sink):
 
 
 @contextlib.contextmanager
-def _told(delivery: Delivery, format_: Format) -> Iterator[None]:
-    """The corpus stages of the line know of the release that takes its place in the block."""
-    with contextlib.ExitStack() as held:
+def _announced(delivery: Delivery, format_: Format) -> Iterator[None]:
+    """Lets the earlier corpus stages prepare for the release, which the block puts in place."""
+    with contextlib.ExitStack() as stack:
         lineage = _lineage(delivery.shards, format_) if delivery.corpus else None
         for one in delivery.corpus:
             assert lineage is not None
             release = Release(
                 delivery.run, delivery.fingerprint, one.place, one.kept, one.work, lineage
             )
-            held.enter_context(one.stage.releasing(release))
+            stack.enter_context(one.stage.releasing(release))
         yield
 
 
 def _evolved(shards: list[Path], format_: Format) -> int:
-    """How many of the rows that fit come from an evolved prompt."""
-
+    """The number of rows that fit the format and come from an evolved prompt."""
     tables = (read_shard(path) for path in shards)
     return sum(evolved(table.filter(fits(table, format_))["trail"]) for table in tables)
 
 
 def _lineage(shards: list[Path], format_: Format) -> NDArray[np.bytes_]:
-    """The ids of the rows that fit and of all that they came from, sorted."""
-
+    """The ids of the rows that fit the format and of all their ancestors, sorted."""
     found = [np.zeros(0, "S32")]
     for path in shards:
         table = read_shard(path)
@@ -189,9 +186,10 @@ def _lineage(shards: list[Path], format_: Format) -> NDArray[np.bytes_]:
 
 
 def _exported(shards: list[Path], format_: Format, shard_rows: int) -> Iterator[Iterator[pa.Table]]:
-    """One iterator of tables per data file, each of `shard_rows` rows in all but the last.
+    """One iterator of tables per data file. Each file has `shard_rows` rows; the last may be
+    shorter.
 
-    An iterator must be used up before the next one is taken, as with itertools.groupby.
+    Use up each iterator before taking the next one, as with itertools.groupby.
     """
 
     def tables() -> Iterator[pa.Table]:
@@ -221,9 +219,8 @@ def _exported(shards: list[Path], format_: Format, shard_rows: int) -> Iterator[
 
 
 def _misfits(shards: list[Path], format_: Format) -> Iterator[pa.Table]:
-    """The rows that do not have what the format needs."""
-
+    """The rows that do not fit the format, as rejected rows."""
     for path in shards:
         table = read_shard(path)
-        left = table.filter(pc.invert(fits(table, format_)))
-        yield rejects(left, reason=[missing(format_)] * len(left), by=Write.name)
+        misfits = table.filter(pc.invert(fits(table, format_)))
+        yield rejects(misfits, reason=[missing(format_)] * len(misfits), by=Write.name)

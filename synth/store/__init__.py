@@ -1,1 +1,1 @@
-"""What is on disk: shards, manifests, the lock of a run, the released dataset."""
+"""The files of a run on disk: shards, receipts and manifests."""

@@ -1,7 +1,7 @@
-"""Writes files as a whole or not at all, whatever kills the process or fills the disk.
+"""Writes files completely or not at all, even if the process is killed or the disk fills up.
 
-A Parquet file written straight to its final name is unreadable after 10 of 25 `kill -9`; written
-aside, synced and renamed, after none.
+Of 25 runs with `kill -9`, a Parquet file written directly to its final name was unreadable after
+10. Written to a temporary file, synced and renamed, it was unreadable after none.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ASIDE = ".tmp"
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path to write to. It replaces `path` at the end, or is removed on an error.
 
-    Raises `StoreFault` if the disk refuses.
+    Raises `StoreFault` if writing fails.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}{ASIDE}")
     try:
@@ -32,27 +32,27 @@ def replacing(path: Path) -> Iterator[Path]:
         sync(path.parent)
     except OSError as error:
         raise StoreFault(
-            f"cannot write {path}: {error.strerror or error}; free the disk, then run the same "
-            "command again: what is finished is kept"
+            f"cannot write {path}: {error.strerror or error}; free disk space, then run the same "
+            "command again: finished work is kept"
         ) from error
     finally:
-        with contextlib.suppress(OSError):  # where nothing can be written, there is nothing either
+        with contextlib.suppress(OSError):  # usually it was renamed, or could not be written
             aside.unlink()
 
 
 def is_aside(path: Path) -> bool:
-    """Whether the path is a temporary one, perhaps of a killed process."""
+    """Whether the path is a temporary file, perhaps left by a killed process."""
     return path.name.startswith(".") and path.suffix == ASIDE
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes the file as a whole; on an error it keeps its earlier content."""
+    """Writes the whole file. On an error the file keeps its earlier content."""
     with replacing(path) as aside:
         aside.write_bytes(content)
 
 
 def sha256_file(path: Path) -> str:
-    """The file's sha256, in hex."""
+    """The sha256 of the file, in hex."""
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
 

@@ -1,6 +1,6 @@
-"""The receipts: one per shard, and one per stage, its manifest. The manifest is written last, so a
-stage that has one is finished.
+"""The receipts of shards and of stages. A stage's receipt is its manifest.
 
+The manifest is written last, so a stage that has one is finished.
 `outputs/quickstart/03-distill/manifest.json`, shortened:
 
     {"stage": "distill", "index": 3, "fingerprint": "9f…", "teacher": {"model": "Qwen/Qwen3-8B", …},
@@ -25,9 +25,9 @@ from synth.verdict_counts import VerdictCounts
 
 NAME = "manifest.json"
 _CHECKSUM = b',\n "checksum": "%b"\n}\n'
-"""How the file of a receipt ends: the sha256 of what comes before."""
+"""The end of a receipt's file: the sha256 of everything before it."""
 CARD = "README.md"
-"""Of a release: its dataset card."""
+"""File name of a release's dataset card."""
 
 
 class _Receipt(BaseModel):
@@ -44,14 +44,14 @@ class ShardFile(_Receipt):
 
 
 class ShardReceipt(_Receipt):
-    """What became of one shard: rows_in + rows_made = kept.rows + rejected.rows."""
+    """The result of one shard: rows_in + rows_made = kept.rows + rejected.rows."""
 
     shard: int
     fingerprint: str
-    """Of the stage and of the input shard. A receipt with another fingerprint is stale."""
+    """Hash of the stage and the input shard. A receipt with another fingerprint is stale."""
     rows_in: int
     rows_made: int
-    """Rows that the stage made beyond its input's: evolved prompts, further samples, chunks."""
+    """Rows that the stage added to its input: evolved prompts, further samples, chunks."""
     kept: ShardFile
     rejected: ShardFile
     reasons: dict[str, int]
@@ -59,27 +59,27 @@ class ShardReceipt(_Receipt):
     tokens_in: int = 0
     tokens_out: int = 0
     reused: int = 0
-    """Requests answered by the journal in place of the teacher."""
+    """Requests that the journal answered instead of the teacher."""
     retries: int = 0
-    """Tries that failed, of all requests."""
+    """Failed attempts of all requests together."""
     unusable: int = 0
-    """Replies that no text could be taken from."""
+    """Replies without usable text."""
     prefix_queries: int = 0
     """Prompt tokens that the servers looked up in their prefix caches, if they report it."""
     prefix_hits: int = 0
-    """Prompt tokens found there and not computed again. Shards that run side by side share the
+    """Prompt tokens found there and not computed again. Shards that run at the same time share the
     sum."""
     tried: int = 0
     """Records that the teacher was asked to write, if the stage counts them."""
     survived: int = 0
     """How many of these were kept."""
     unjudged: int = 0
-    """Rows that were kept although they may be a benchmark's item, since no judge decided."""
+    """Kept rows that resemble an item of a benchmark, because no judge decided about them."""
     verdicts: VerdictCounts | None = None
-    """On all input rows, rejected ones included. None if nothing was verified."""
+    """The verdicts on all input rows, including rejected ones. None if nothing was verified."""
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
-    """What a user should know, such as a style that was stopped."""
+    """Notes for the user, for example that a style was stopped."""
 
 
 class TeacherRecord(_Receipt):
@@ -88,7 +88,7 @@ class TeacherRecord(_Receipt):
     model: str
     revision: str = ""
     folds: bool = False
-    """Whether requests had no system turns: `teacher: {system: fold}`."""
+    """Whether system turns were folded into user turns: `teacher: {system: fold}`."""
 
 
 class Manifest(_Receipt):
@@ -96,11 +96,11 @@ class Manifest(_Receipt):
 
     format: Literal[3] = 3
     """Number of the schema of run folders. Raise it when records, receipts or paths change, so that
-    this version refuses the folders of earlier ones. 3: ids of content, turns with tool calls."""
+    this version refuses older folders. 3 introduced ids by content, and turns with tool calls."""
     stage: str
     index: int
     fingerprint: str
-    """sha256 over the stage's version and settings, its input, the seed, teacher and prompts."""
+    """The sha256 of the stage's version and settings, its input, the seed, teacher and prompts."""
     settings: dict[str, Any]
     kind: str
     """The kind of its kept records: prompts, documents, answers, release."""
@@ -112,14 +112,14 @@ class Manifest(_Receipt):
     teacher: TeacherRecord | None = None
     shards: list[ShardReceipt]
     files: list[ShardFile] = []
-    """A release's own files (card, data shards), relative to its folder."""
+    """The files of a release (card and data shards), relative to its folder."""
     scored_by: dict[str, dict[str, Any]] = {}
-    """In the manifest of a release: the settings of the stages that filtered and verified its rows,
-    defaults included, so that each score can be compared with its threshold."""
+    """In a release's manifest: the settings, including defaults, of the stages that filtered and
+    verified its rows, so that each score can be compared with its threshold."""
 
     @property
     def releases(self) -> bool:
-        """Whether the stage writes or pushes the release, and makes no records."""
+        """Whether the stage writes or pushes the release instead of making records."""
         return self.kind == Kind.RELEASE
 
     @property
@@ -154,24 +154,24 @@ class Manifest(_Receipt):
 
     @property
     def unjudged(self) -> str:
-        """A sentence on kept rows that may be a benchmark's item; "" if there are none."""
+        """A sentence about kept rows that resemble benchmark items; "" if there are none."""
         rows = sum(shard.unjudged for shard in self.shards)
         return (
-            f"{self.stage}: {rows:,} rows stayed that are like an item of a benchmark and that no "
-            "judge decided."
+            f"{self.stage}: kept {rows:,} rows that resemble an item of a benchmark, because no "
+            "judge decided about them."
             if rows
             else ""
         )
 
     @property
     def verdicts(self) -> VerdictCounts | None:
-        """On all input rows. None if nothing was verified."""
+        """The verdicts on all input rows. None if nothing was verified."""
         found = [shard.verdicts for shard in self.shards if shard.verdicts is not None]
         return sum(found, VerdictCounts()) if found else None
 
     @property
     def prefix_hit_rate(self) -> float | None:
-        """The share of prompt tokens that the prefix cache had, 0 to 1. None if unknown."""
+        """The share of prompt tokens found in the prefix cache, 0 to 1. None if unknown."""
         queries = sum(shard.prefix_queries for shard in self.shards)
         return sum(shard.prefix_hits for shard in self.shards) / queries if queries else None
 
@@ -185,14 +185,16 @@ class Manifest(_Receipt):
 
 
 def save(receipt: Manifest | ShardReceipt, path: Path) -> None:
-    """Writes the receipt as a whole, its own checksum last."""
+    """Writes the receipt, completely or not at all. Its checksum is the last entry."""
     body = receipt.model_dump_json(indent=1).encode().removesuffix(b"\n}")
     write_bytes(path, body + _CHECKSUM % sha256(body).hexdigest().encode())
 
 
 def _body(content: bytes) -> tuple[bytes, bool]:
-    """The receipt without its checksum, and whether the checksum is right. One without any is of an
-    earlier version."""
+    """Returns the receipt without its checksum, and whether the checksum is right.
+
+    Receipts of earlier versions have no checksum.
+    """
     body, separator, _ = content.rpartition(_CHECKSUM.partition(b"%")[0])
     if not separator:
         return content, True
@@ -202,7 +204,7 @@ def _body(content: bytes) -> tuple[bytes, bool]:
 def load_manifest(path: Path) -> Manifest | None:
     """The manifest in the file, or None if there is no file.
 
-    Raises `StoreFault` for a damaged one, `InputError` for one of another format.
+    Raises `StoreFault` if it is damaged, `InputError` if it has another format.
     """
     try:
         body, right = _body(path.read_bytes())
@@ -214,7 +216,7 @@ def load_manifest(path: Path) -> Manifest | None:
         if any(mistake["loc"] == ("format",) for mistake in mistakes):
             folder = path.parent.parent
             raise InputError(
-                f"another version of synth made {folder}, and this version cannot continue it: "
+                f"another version of synth made {folder}, so this version cannot continue it: "
                 "choose another folder with --out, or delete this one (a release in it can still "
                 "be read as input)"
             ) from error
@@ -225,13 +227,11 @@ def load_manifest(path: Path) -> Manifest | None:
 
 
 def _damaged(path: Path, how: str) -> StoreFault:
-    return StoreFault(
-        f"{path} is {how}; remove it and run the recipe again: what is finished is kept"
-    )
+    return StoreFault(f"{path} is {how}; remove it and run the recipe again: finished work is kept")
 
 
 def load_shard_receipt(path: Path) -> ShardReceipt | None:
-    """The shard's receipt. None if there is none or it is damaged; then the shard is made again."""
+    """The shard's receipt. None if it is missing or damaged: the shard is then made again."""
     try:
         body, right = _body(path.read_bytes())
         return ShardReceipt.model_validate_json(body) if right else None

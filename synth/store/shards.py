@@ -1,4 +1,4 @@
-"""Reads and writes shards: Parquet with page checksums, zstd, the same bytes for the same rows."""
+"""Reads and writes shards: zstd Parquet with page checksums. The same rows give the same bytes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ ROW_GROUP_ROWS = 5_000  # with zstd-1: 181k rows per CPU-second at 104 MB per 22
 def write_shard(
     folder: Path, path: str, tables: Iterable[pa.Table], schema: pa.Schema
 ) -> ShardFile:
-    """Writes the shard as a whole, and returns its receipt. Tables are written as they come; the
-    file does not depend on how the rows are divided among them."""
+    """Writes the shard, completely or not at all, and returns its receipt.
+
+    Tables are written as they arrive. The file does not depend on how they divide the rows.
+    """
     target = folder / path
     rows = 0
     with replacing(target) as aside:
@@ -41,12 +43,12 @@ def read_shard(path: Path) -> pa.Table:
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise StoreFault(
             f"{path} cannot be read: {error}; remove it and run the recipe again: "
-            "its rows are made anew from the journal"
+            "the journal restores its rows"
         ) from error
 
 
 def write_tables(path: Path, tables: Callable[[], Iterable[pa.Table]], schema: pa.Schema) -> None:
-    """Writes tables for one reader of this run, as they come: in bounded memory, fast to read."""
+    """Writes intermediate tables of this run as they arrive, in bounded memory and fast to read."""
     options = pa.ipc.IpcWriteOptions(compression="zstd")
     with (
         replacing(path) as aside,
@@ -58,24 +60,26 @@ def write_tables(path: Path, tables: Callable[[], Iterable[pa.Table]], schema: p
 
 
 def read_tables(path: Path) -> Iterator[pa.Table]:
-    """The tables of `write_tables`, one at a time."""
+    """The tables that `write_tables` wrote, one at a time."""
     with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as reader:
         for batch in reader:
             yield pa.Table.from_batches([batch])
 
 
 def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in tables of `ROW_GROUP_ROWS` rows, the last one shorter. Each has one chunk,
-    since the writer ends a page where a chunk ends."""
-    held: list[pa.Table] = []
+    """The same rows in tables of `ROW_GROUP_ROWS` rows; the last one may be shorter.
+
+    Each table has one chunk, because the writer ends a page at the end of a chunk.
+    """
+    pending: list[pa.Table] = []
     rows = 0
     for table in tables:
-        held.append(table)
+        pending.append(table)
         rows += len(table)
         while rows >= ROW_GROUP_ROWS:
-            whole = pa.concat_tables(held)
+            whole = pa.concat_tables(pending)
             yield whole.slice(0, ROW_GROUP_ROWS).combine_chunks()
-            held = [whole.slice(ROW_GROUP_ROWS)]
+            pending = [whole.slice(ROW_GROUP_ROWS)]
             rows -= ROW_GROUP_ROWS
     if rows:
-        yield pa.concat_tables(held).combine_chunks()
+        yield pa.concat_tables(pending).combine_chunks()

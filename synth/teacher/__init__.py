@@ -1,1 +1,1 @@
-"""The teacher: who is asked, how, and how its replies are kept for ever."""
+"""The teacher: opens it, sends it requests, and keeps its replies in a journal."""

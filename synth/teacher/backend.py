@@ -1,10 +1,10 @@
-"""Backends: how a run gets a teacher. A backend brings servers up, and the client asks them.
+"""Backends, which provide a run's teacher: a backend starts servers, and the client asks them.
 
     async with backend.up(folder, say) as endpoint: …
 
-A backend is one file with one subclass of `TeacherBackend`: its settings, and `up`. One line in
-`TeacherConfig` (config.py) puts it into recipes. There are three: `ByAddress` below, `Launch` for
-vLLM (vllm/server.py), and `Embedded` for llama.cpp (embedded.py). All speak the OpenAI protocol.
+To add a backend, write a subclass of `TeacherBackend` with its settings and `up`, and add one line
+to `TeacherConfig` (config.py). There are three: `ByAddress` below, `Launch` for vLLM
+(vllm/server.py), and `Embedded` for llama.cpp (embedded.py). All use the OpenAI protocol.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ Say = Callable[[str], None]
 
 
 class Restart(Protocol):
-    """Starts a replica again."""
+    """Restarts a replica."""
 
     async def __call__(
         self, url: str, why: str = "it does not answer", /, *, blameless: bool = False
     ) -> None:
-        """Returns once the replica answers again. Raises `TeacherFault` if it never will.
+        """Returns once the replica answers again. Raises `TeacherFault` if it is given up.
 
-        `blameless`: a request killed it, and is not sent again.
+        `blameless` means that a request killed it, and that this request is not sent again.
         """
         ...
 
@@ -50,69 +50,69 @@ async def _never() -> TeacherFault:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Servers that are up: where they are, and what is known about them."""
+    """The addresses of servers that are up, and what is known about them."""
 
     urls: Sequence[str]
-    """The replicas' addresses, each ending in /v1. They stay the same through restarts."""
+    """The replicas' addresses, each ending in /v1. A restart does not change them."""
     model: str | None = None
-    """The served model's name; None asks the server, which must then serve only one."""
+    """The served model's name; None to ask the server, which must then serve only one."""
     api_key: str | None = None
     revision: str = ""
-    """Exactly which model and engine these are; empty takes what the server reports."""
+    """The exact version of model and engine; empty to use what the server reports."""
     restart: Restart | None = None
-    """None if a dead replica can only be waited for."""
+    """Restarts a replica; None if the run can only wait for a dead one."""
     lost: Callable[[], Awaitable[TeacherFault]] = _never
-    """Waits until no replica is left, and returns why the last one was given up."""
+    """Waits until no replica is left, and returns the reason why the last one was given up."""
 
 
 class TeacherBackend(Model):
     """One way to get a teacher, with its settings."""
 
     starts: ClassVar[bool] = True
-    """Whether the run starts the servers, and ends them."""
+    """Whether the run itself starts and ends the servers."""
 
     @property
     @abstractmethod
     def description(self) -> str:
-        """The teacher in words, for people."""
+        """The teacher's description, for messages."""
 
     @property
     def name(self) -> str | None:
-        """What requests call the model; None if only the server knows."""
+        """The model's name in requests; None if only the server knows it."""
         return None
 
     @property
     def server_count(self) -> int:
-        """How many servers there are."""
+        """The number of servers."""
         return 1
 
     @property
     def server_slots(self) -> int | None:
-        """How many requests each server answers at once; None if the recipe's limit decides."""
+        """The number of requests that each server answers at once; None for the recipe's limit."""
         return None
 
     def check(self) -> None:
         """Raises `InputError` if a file on this machine is missing. Downloads nothing."""
 
     def answered_as(self, model: str, revision: str) -> bool:  # noqa: ARG002  for overriding
-        """Whether this model answered under these names in an earlier run.
+        """Whether an earlier run that recorded this `model` and `revision` used this same model.
 
-        The engine may have another version by now. Asked only of backends that start servers: a
-        finished run then starts none.
+        The engine's version may differ. Called only on backends that start servers, so that a
+        finished run need not start one.
         """
         return model == self.name
 
     @abstractmethod
     def up(self, folder: Path, say: Say) -> AbstractAsyncContextManager[Endpoint]:
-        """Starts the servers, and ends them with the block.
+        """Starts the servers, and ends them at the end of the block.
 
-        Logs go to `folder`, and `say` reports how the loading goes. Raises `InputError` if
-        something is not installed, `TeacherFault` if a server does not come up.
+        Logs go to `folder`, and `say` reports the loading. Raises `InputError` if something is not
+        installed, `TeacherFault` if a server does not start.
         """
 
 
 BARE = re.compile(r"[\w.-]+:\d{1,5}(?:/v1)?/?")
-"""`localhost:8000`, as vLLM prints it and people type it."""
+"""An address without a scheme, such as `localhost:8000`."""
 
 
 def _address(value: str) -> str:
@@ -121,7 +121,7 @@ def _address(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(
-            f"{parted(value)[0]!r} is no address; expected `embedded` or one like "
+            f"{parted(value)[0]!r} is not an address; expected `embedded`, or an address like "
             "http://127.0.0.1:8000/v1"
         )
     if parts.username or parts.password:
@@ -133,7 +133,7 @@ Address = Annotated[str, AfterValidator(_address)]
 
 
 class ByAddress(TeacherBackend):
-    """Replicas of one model that others serve."""
+    """Replicas of one model that are already served at known addresses."""
 
     starts: ClassVar[bool] = False
     urls: tuple[Address, ...]
@@ -157,7 +157,7 @@ class ByAddress(TeacherBackend):
 
     @asynccontextmanager
     async def up(self, folder: Path, say: Say) -> AsyncIterator[Endpoint]:  # noqa: ARG002
-        """The addresses as they are. Raises `TeacherFault` if the API key is not set."""
+        """The given addresses. Raises `TeacherFault` if the API key is not set."""
         yield Endpoint(self.urls, self.model, self._key())
 
     def _key(self) -> str | None:
@@ -173,6 +173,7 @@ class ByAddress(TeacherBackend):
             )
         if not key.isascii() or not key.isprintable():
             raise TeacherFault(
-                f"${variable} is no API key: it has a line break, or is not ASCII; export it again"
+                f"${variable} is not an API key: it has a line break or is not ASCII; export it "
+                "again"
             )
         return key

@@ -1,7 +1,7 @@
-"""Asks a teacher over HTTP, at one address or at several.
+"""Sends requests to a teacher over HTTP, at one address or several.
 
-Passing troubles are retried with full jitter, so that a run survives a server's restart. Lasting
-ones stop the run at once. A refusal that is the request's own fault is an answer like any other.
+Transient problems are retried with full jitter, so that a run survives a server's restart.
+Permanent ones stop the run at once. If a request is refused for its own fault, that is an answer.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ from synth.teacher.wire import (
 BACKOFF_BASE_S = 0.25
 BACKOFF_CAP_S = 20.0
 OWN_FAULT_TRIES = {AttemptKind.FAILED: 8, AttemptKind.UNREACHED: 8, AttemptKind.LATE: 2}
-"""A request is at fault after so many tries, beyond its patience, while others were answered."""
+"""After this many attempts, and `patience_s`, while others were answered, we blame the request."""
 FIRST_REQUESTS = 8
-"""If the first requests are all refused with one status, all requests would be."""
+"""If this many first requests are all refused with one status, we expect all to be refused."""
 CONNECT_S = 30.0
 KEEP_S = 15.0  # routers drop idle connections silently
 OTHER_FILES = 256  # the process opens these besides connections to the teacher
 
 
 class Client:
-    """A teacher that is up. Close it by leaving `connected`."""
+    """A client of a teacher that is up. `connected` opens and closes it."""
 
     def __init__(self, pool: ReplicaPool, model: ModelInfo, wire: Wire, patience_s: float) -> None:
         self.model = model
@@ -59,8 +59,8 @@ class Client:
         self._begun = 0
         """Requests so far."""
         self._refusals: list[int] | None = []
-        """The statuses of the first requests, all refused; None once one was not."""
-        self._jitter = random.Random()  # decides only when to retry, never what comes out
+        """The statuses of the first requests while all are refused; None once one was not."""
+        self._jitter = random.Random()  # affects only when to retry, not the output
 
     @property
     def urls(self) -> list[str]:
@@ -70,7 +70,7 @@ class Client:
     async def prefix_use(self) -> PrefixUse:
         """The use of all replicas' prefix caches since the last call.
 
-        With shards side by side, only the sum over all calls is right, not each shard's part.
+        If shards run at the same time, only the sum over all calls is right, not each shard's part.
         """
         await asyncio.gather(*(replica.count() for replica in self.pool.replicas))
         use = PrefixUse()
@@ -84,11 +84,12 @@ class Client:
     ) -> CompletionAnswer:
         """The answer to the body at `path`.
 
-        It is a 200, a 4xx that is the request's own fault, `ENGINE_DIED`, or the 5xx of each try
-        while other requests were answered (502 and 504 if there was no answer or no completion).
+        This is a 200, a 4xx that is the request's own fault, `ENGINE_DIED`, or a 5xx. A 5xx means
+        that every attempt failed while other requests were answered. It is 502 or 504 if there was
+        no answer or no completion.
 
-        Raises `TeacherFault` at once for 401 to 404, if the first requests are all refused, and if
-        no request was answered for `patience_s` seconds.
+        Raises `TeacherFault` at once for 401 to 404 and if the first requests are all refused.
+        Also raises it if no request was answered for `patience_s` seconds.
         """
         first = self._begun < FIRST_REQUESTS
         self._begun += 1
@@ -116,7 +117,7 @@ class Client:
                     tries += 1
                     if self._in_vain(result, tries, failing_since):
                         return answer
-                    # holds the slot: a server that refuses, or fails fast, must not get more
+                    # keep the slot: a server that refuses or fails fast must not get more requests
                     await asyncio.sleep(self._pause_s(tries, result))
             finally:
                 self.pool.release(attempt)
@@ -127,15 +128,15 @@ class Client:
     def _answered(
         self, replica: Replica | None, answer: CompletionAnswer, *, first: bool
     ) -> CompletionAnswer:
-        """The answer. A refusal is not journaled while all requests are refused: with corrected
-        settings the request is to be sent again.
+        """The answer. While all requests are refused, refusals are not journaled, so that requests
+        are sent again once the settings are corrected.
 
         Raises `TeacherFault` if the first requests are all refused.
         """
         if self._refusals is None:
             return answer
         refused = 400 <= answer.status < 500
-        # a prompt that is too long says nothing about the next one
+        # if one prompt is too long, others may still be accepted
         if not refused or too_long(answer.body.decode("utf-8", "replace")) is not None:
             self._refusals = None
             return answer
@@ -147,7 +148,7 @@ class Client:
         if len(self._refusals) == FIRST_REQUESTS:
             fault = TeacherFault(
                 f"the teacher at {_where(replica)} refused each of the first {FIRST_REQUESTS} "
-                f"requests with {answer.status}. It said: {self.wire.excerpt(answer.body)}. "
+                f"requests with {answer.status}. Its message: {self.wire.excerpt(answer.body)}. "
                 "Correct the stage's `sampling` or the `teacher`, then run the same command"
             )
             self.pool.end(fault)
@@ -155,7 +156,7 @@ class Client:
         return answer._replace(permanent=False)
 
     def _in_vain(self, result: AttemptResult, attempt: int, since: float) -> bool:
-        """Whether the request itself is at fault. Raises `TeacherFault` if the teacher is."""
+        """Whether to give the request up as at fault. Raises `TeacherFault` if the teacher is."""
         if time.monotonic() - since <= self._patience_s:
             return False
         if self.pool.answered_at <= since:
@@ -166,13 +167,13 @@ class Client:
         why = HOPELESS[answer.status]
         return TeacherFault(
             f"the teacher at {_where(replica)} answered {answer.status}: {why}. "
-            f"It said: {self.wire.excerpt(answer.body)}"
+            f"Its message: {self.wire.excerpt(answer.body)}"
         )
 
     def _pause_s(self, attempt: int, result: AttemptResult) -> float:
         if result.pause_s is not None:
             return min(result.pause_s, self._patience_s) + self._jitter.uniform(0, 0.05)
-        # 2 ** attempt alone would one day be too large for a float
+        # limit the exponent: 2 ** attempt would some day be too large for a float
         return self._jitter.uniform(
             0, min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2 ** min(attempt - 1, 10))
         )
@@ -183,7 +184,7 @@ def _where(replica: Replica | None) -> str:
 
 
 def _name(request_id: str, attempt: int) -> str:
-    """The id of one attempt: a server may still be busy with the one before."""
+    """A different id for each attempt, since a server may still be busy with the earlier one."""
     return f"{request_id}-{attempt}" if request_id and attempt else request_id
 
 
@@ -203,10 +204,10 @@ async def connected(
 ) -> AsyncIterator[Client]:
     """The identified teacher at these addresses, for the length of the block.
 
-    `concurrency` limits the requests in flight at each address, `timeout_s` a whole attempt.
-    `priority` is sent with each request. `say` reports replicas that go down or come back;
-    `restart`, if given, starts one again. Raises `TeacherFault` if an address does not answer, or
-    serves another model than the first.
+    `concurrency` limits the requests in flight at each address, and `timeout_s` limits the time of
+    an attempt. `priority` is sent with each request. `say` reports replicas that go down or come
+    back; `restart`, if given, starts one again. Raises `TeacherFault` if an address does not answer
+    or serves another model than the first.
     """
     _allow_open_files(concurrency * len(urls) + OTHER_FILES)
     async with session(api_key, timeout_s) as opened:
@@ -221,7 +222,7 @@ async def connected(
             for url in addresses
         ]
         pool = ReplicaPool(replicas)
-        # from here on the counts are ours
+        # count prefix-cache use from here on
         await asyncio.gather(*(replica.count() for replica in replicas))
         guard = Guard(pool, patience_s=patience_s, say=say, restart=restart)
         async with guard.watching():
@@ -229,12 +230,13 @@ async def connected(
 
 
 def session(api_key: str | None, timeout_s: float) -> aiohttp.ClientSession:
-    """The session of all requests. It does not reuse connections that were idle for long."""
+    """The session of all requests. It does not reuse connections that were idle for `KEEP_S`."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
             limit=0,  # the slots are the limit
             keepalive_timeout=KEEP_S,
-            ssl=ssl.create_default_context(),  # aiohttp's own ignores SSL_CERT_FILE, made at import
+            # aiohttp's own context, made at import, ignores SSL_CERT_FILE
+            ssl=ssl.create_default_context(),
         ),
         timeout=aiohttp.ClientTimeout(
             total=timeout_s, connect=min(CONNECT_S, 0.9 * timeout_s), ceil_threshold=CONNECT_S
@@ -249,13 +251,13 @@ def session(api_key: str | None, timeout_s: float) -> aiohttp.ClientSession:
 
 
 def _allow_open_files(needed: int) -> None:
-    """Raises the limit of open files: each request in flight needs one, and 1,024 is usual."""
+    """Raises the limit of open files. Each request in flight needs one; a usual limit is 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise TeacherFault(
-            f"the recipe's concurrency needs {needed} open files, and this system allows {hard} "
+            f"the recipe's concurrency needs {needed} open files, but this system allows {hard} "
             "(`ulimit -Hn`): lower `teacher.concurrency`, or raise the limit"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

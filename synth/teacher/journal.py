@@ -1,11 +1,11 @@
 """The journal: every reply is on disk before it is used, so that no token is paid for twice.
 
-One SQLite file per shard, in WAL mode, synced at each commit. A commit holds 64 replies, or those
-of 250 ms, or, on a slow disk, those that came while the last one was synced. Each row keeps an HTTP
-answer as it came, under its request's key, with a checksum. `kill -9` loses only the requests in
-flight; a reply that was damaged on disk is asked for again.
+There is one SQLite file per shard, in WAL mode, synced at each commit. A commit holds up to 64
+replies, or those of 250 ms, or, on a slow disk, those that arrived during the last sync. Each row
+holds an unchanged HTTP answer, its request's key and a checksum. `kill -9` loses only the requests
+in flight. If a reply was damaged on disk, its request is sent again.
 
-`JournaledTeacher` is the teacher that stages ask: it looks a request up here before it sends it.
+Stages ask a `JournaledTeacher`, which looks a request up in the journal before sending it.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from synth.teacher.schema import BrokenError, conformed, shown
 COMMIT_REPLIES = 64
 COMMIT_AFTER_S = 0.25
 MOST_NAMED = 5
-"""How many damaged replies a note names one by one."""
+"""The number of damaged replies that a note names."""
 
 _DISK = ThreadPoolExecutor(1, thread_name_prefix="journal")
-"""The only thread that touches SQLite: a commit waits for the disk, the event loop must not."""
+"""The only thread that uses SQLite. Commits wait for the disk, which must not block the event loop.
+"""
 
 
 class Journal:
@@ -41,7 +42,7 @@ class Journal:
     def __init__(self, path: Path, database: sqlite3.Connection, known: dict[bytes, int]) -> None:
         self.path = path
         self.damaged: list[bytes] = []
-        """The keys whose answer was found damaged."""
+        """The keys of damaged answers."""
         self._database = database
         self._known = known
         self._loop = asyncio.get_running_loop()  # looking it up is a system call in Python 3.11
@@ -77,10 +78,10 @@ class Journal:
         if row is None:
             return None
         status, body, checksum = row
-        # damage may change a value's type as well
+        # damage may also change a value's type
         if type(status) is int and type(body) is bytes and checksum == _checksum(key, status, body):
             return HttpAnswer(status, body)
-        if self._known.get(key) == row_id:  # no other task has found it, or replaced it
+        if self._known.get(key) == row_id:  # no other task has noticed or replaced it
             del self._known[key]
             self.damaged.append(key)
         return None
@@ -113,7 +114,7 @@ class Journal:
             self._commit = self._loop.create_task(self._write())
 
     async def _write(self) -> None:
-        """Commits while one is due, one at a time: each waits for the disk, whatever its size."""
+        """Commits, one at a time, while a commit is due. Each takes about one wait for the disk."""
         while self._due:
             rows, waiting = self._pending, self._waiting
             self._pending, self._waiting, self._due = [], [], False
@@ -143,14 +144,14 @@ def _connect(path: Path) -> tuple[sqlite3.Connection, dict[bytes, int]]:
     database.text_factory = bytes  # only a damaged row holds text, and its checksum shows it
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
-    # No index: replies are appended and found through the keys in memory. An index over hashes
-    # would touch a page of the file for each reply.
+    # No index: replies are appended, and found through the keys in memory. An index over hashes
+    # would write to another page of the file for each reply.
     database.execute(
         "CREATE TABLE IF NOT EXISTS replies (key BLOB NOT NULL, status INTEGER NOT NULL,"
         " body BLOB NOT NULL, checksum INTEGER NOT NULL)"
     )
-    database.execute("SELECT checksum FROM replies LIMIT 0")  # fails in a journal without any
-    # of two rows under one key the later one counts: it replaced a damaged one
+    database.execute("SELECT checksum FROM replies LIMIT 0")  # fails if there are no checksums
+    # if two rows have the same key, the later one counts: it replaced a damaged one
     known = dict(database.execute("SELECT key, rowid FROM replies ORDER BY rowid"))
     return database, known
 
@@ -178,92 +179,92 @@ def _checksum(key: bytes, status: int, body: bytes) -> int:
 def _fault(path: Path, error: Exception) -> StoreFault:
     return StoreFault(
         f"the journal {path} failed: {error}; the run stops, because an unjournaled reply would be "
-        "paid for twice. Free the disk or move the file away, then run the same command again"
+        "paid for twice. Free disk space or move the file away, then run the same command again"
     )
 
 
 class Transport(Protocol):
-    """Carries a request's body to a server."""
+    """Sends a request's body to a server."""
 
     async def ask(
         self, body: bytes, path: str = CHAT, request_id: str = "", shard: int = 0
     ) -> CompletionAnswer:
         """The answer to the body at `path`. Raises `TeacherFault` if there is none.
 
-        `request_id` names the request to the server, which may repeat it in its answer. Waiting
-        requests of an earlier shard go first.
+        `request_id` is sent to the server, which may repeat it in its answer. Waiting requests of
+        an earlier `shard` go first.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ServedTeacher:
-    """A teacher that is up: how to ask it and who it is."""
+    """A teacher that is up: its transport, identity and abilities."""
 
     transport: Transport
     identity: Identity
     names: frozenset[str] = frozenset()
     """The names under which the model may answer; empty allows any."""
     description: str = ""
-    """Who it is and where, for people."""
+    """Its name and address, for messages."""
     context: int | None = None
-    """The longest prompt and reply together, in tokens, if the server reports it."""
+    """Maximum length of prompt plus reply, in tokens; None if the server does not report it."""
     prefix_use: Callable[[], Awaitable[PrefixUse]] | None = None
-    """The use of its prefix cache since the last call."""
+    """Returns the use of its prefix cache since the last call."""
     abilities: Abilities = field(default_factory=dict)
     """The needs that were checked."""
 
     most_answers: int | None = None
-    """The most answers to one request, if there is a limit."""
+    """Maximum number of answers to one request, if there is a limit."""
 
     def gives(self, answers: int) -> bool:
-        """Whether one request can get so many answers; if not, each needs a request of its own."""
+        """Whether one request can get this many answers. If not, each needs its own request."""
         within = self.most_answers is None or answers <= self.most_answers
         return within and self.abilities.get(Need.SEVERAL, YES).has
 
 
 @dataclass(slots=True)
 class Tally:
-    """What a shard has asked so far."""
+    """The counts of a shard's requests so far."""
 
     requests: int = 0
     reused: int = 0
     retries: int = 0
-    """Tries that failed, of requests that were answered in the end or given up."""
+    """Failed attempts of requests that were later answered or given up."""
     unusable: int = 0
-    """Replies that no text could be taken from."""
+    """Replies without usable text."""
     tokens_in: int = 0
     tokens_out: int = 0
     miscounted: int = 0
-    """Requests whose token counts cannot be right."""
+    """Requests with impossible token counts."""
     prefixes: PrefixUse = field(default_factory=PrefixUse)
-    """The use of the prefix cache meanwhile; shards at the same time share the sum."""
+    """The use of the prefix cache. Shards that run at the same time share the sum."""
     journal: Path | None = None
     """The shard's journal."""
     damaged: list[bytes] = field(default_factory=list)
-    """The keys whose journaled reply was damaged, so that the request was sent again."""
+    """The keys of damaged journal entries, whose requests were sent again."""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What people should know about these numbers."""
+        """Notes for the user about these counts."""
         notes = []
         if self.miscounted:
-            counts = f"the teacher's token counts of {self.miscounted:,} requests cannot be right"
-            notes.append(f"{counts} (negative, huge or no whole number): they are clamped")
+            counts = f"the teacher's token counts of {self.miscounted:,} requests are impossible"
+            notes.append(f"{counts} (negative, huge or not a whole number): they are clamped")
         if self.damaged:
             named = ", ".join(key.hex() for key in self.damaged[:MOST_NAMED])
             more = ", …" if len(self.damaged) > MOST_NAMED else ""
             notes.append(
-                f"{len(self.damaged):,} journaled replies were damaged on disk (wrong checksum) "
-                f"and asked for again: {self.journal}, key {named}{more}"
+                f"{len(self.damaged):,} journaled replies were damaged on disk (wrong checksum), "
+                f"so their requests were sent again: {self.journal}, key {named}{more}"
             )
         return tuple(notes)
 
 
 class JournaledTeacher:
-    """A served teacher whose every answer is on disk before it is used, and is asked for once.
+    """A served teacher with a journal: every answer is on disk before it is used.
 
-    `on_reply` is called with each reply and whether it came from the journal. Requests of an
+    `on_reply` is called with each reply, and whether it came from the journal. Requests of an
     earlier `shard` go first.
     """
 
@@ -282,35 +283,34 @@ class JournaledTeacher:
         self._shard = shard
 
     async def reply(self, request: Request) -> Reply:
-        """As the protocol's; also raises `StoreFault` when the journal fails."""
-        assert request.n == 1, "several answers are asked for with `replies`"
+        """See `Teacher.reply`. Also raises `StoreFault` if the journal fails."""
+        assert request.n == 1, "use `replies` for several answers"
         [reply] = await self.ask(request)
         if reply.fault is None and request.schema is None:
             return reply
         return await self._second_chance(request, reply)
 
     async def replies(self, request: Request) -> list[Reply]:
-        """As the protocol's; raises as `reply` does, for several answers in an exception group."""
+        """See `Teacher.replies`. Raises the errors of `reply`, in a group for several answers."""
         if request.n == 1:
             return [await self.reply(request)]
         alone = [request.alone(index) for index in range(request.n)]
-        # vLLM refuses several greedy answers, which would all be the same
+        # vLLM refuses several greedy answers, which would all be identical
         if not self._served.gives(request.n) or not request.sampling.temperature:
             return await _all(self.reply(one) for one in alone)
         first = await self.ask(request)
         return await _all(map(self._second_chance, alone, first))
 
     async def _second_chance(self, request: Request, reply: Reply) -> Reply:
-        """The final reply: a cut one, or one that breaks its schema, is asked for once more.
+        """The final reply. If the first was cut off or breaks its schema, asks once more.
 
-        Each second chance is a request of its own.
+        Each second chance is a separate request.
         """
         sampling = request.sampling
         if reply.fault == "reply_truncated" and sampling.retry_max_tokens:
             [reply] = await self.ask(replace(request, sampling=sampling.roomier))
         if request.schema is None or reply.fault:
             return reply
-
         try:
             return replace(reply, text=conformed(reply.text, request.schema))
         except BrokenError as wrong:
@@ -327,7 +327,7 @@ class JournaledTeacher:
             return replace(again, fault="reply_breaks_schema")
 
     async def ask(self, request: Request) -> list[Reply]:
-        """The replies to this very request, from the journal or else from the server."""
+        """The replies to exactly this request, from the journal or else from the server."""
         request = self.identity.asks(request)
         body = request.body(self.identity.model)
         key = self.identity.key(body)
@@ -371,7 +371,7 @@ class JournaledTeacher:
 
 
 def _restored(reply: Reply, request: Request) -> Reply:
-    """The reply without the escapes of its request; `raw` stays as it came."""
+    """The reply without the escapes of its request. `raw` is unchanged."""
     text = as_received(reply.text, request.turns, json=request.schema is not None)
     reasoning = reply.reasoning and as_received(reply.reasoning, request.turns)
     if text == reply.text and reasoning == reply.reasoning:

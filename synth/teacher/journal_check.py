@@ -1,4 +1,4 @@
-"""Looks into journals without changing them: how many replies they hold, and which are damaged."""
+"""Reads journals without changing them: counts replies and finds damaged ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from synth.teacher.journal import _checksum
 
 
 def replies_in(path: Path) -> int:
-    """How many replies the journal holds; 0 for one that cannot be read."""
+    """The number of replies in the journal; 0 if it cannot be read."""
     try:
         with _opened(path) as database:
             return int(database.execute("SELECT count(*) FROM replies").fetchone()[0])
@@ -20,7 +20,7 @@ def replies_in(path: Path) -> int:
 
 
 def journal_damage(path: Path) -> Iterator[str]:
-    """What is wrong with the journal, a line each: its pages, then each reply by its checksum."""
+    """Describes damaged pages of the journal, then each reply whose checksum is wrong."""
     try:
         with _opened(path) as database:
             for (line,) in database.execute("PRAGMA integrity_check(5)"):
@@ -43,7 +43,7 @@ def journal_damage(path: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    # without a write-ahead log, SQLite would make one, though it only reads
+    # without `immutable`, SQLite would create a write-ahead log here, even for a reader
     options = "mode=ro" if Path(f"{path}-wal").exists() else "mode=ro&immutable=1"
     database = sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True)
     database.text_factory = bytes

@@ -1,11 +1,11 @@
-"""From an HTTP answer to replies: names every way in which an answer can be unusable.
+"""Turns an HTTP answer into replies, and names each way in which an answer can be unusable.
 
 {"id": "chatcmpl-…", "model": "qwen", "usage": {"prompt_tokens": 60, "completion_tokens": 120},
  "choices": [{"index": 0, "message": {"content": "42", "reasoning": "6 * 7"},
               "finish_reason": "stop", "logprobs": {"content": [{"logprob": -0.1, …}, …]}}]}
 
-`Completion` is the one place that writes this shape down. `classify` decides what an answer means
-for its request (answered, or to be sent again); `parse_replies` turns it into replies.
+Only `Completion` defines this shape. `classify` decides whether an answer settles its request or
+the request must be sent again. `parse_replies` turns the answer into replies.
 """
 
 from __future__ import annotations
@@ -23,42 +23,42 @@ from synth.teacher.protocol import Reply
 
 
 class HttpAnswer(NamedTuple):
-    """An HTTP answer of the teacher, as the journal keeps it."""
+    """An HTTP answer of the teacher, as stored in the journal."""
 
     status: int
     body: bytes
 
 
 OVERSIZED = 600
-"""The status that we give to an answer that is too large to be read. No server sends it."""
+"""Our own status for an answer that is too large to read. No server sends it."""
 ENGINE_DIED = HttpAnswer(
     502,
     b'{"error":{"type":"engine_died","message":"the engine died twice with this request in flight, '
     b'and again when it was asked alone"}}',
 )
-"""The answer that we give to a request that kills the engine. No server sends it."""
+"""Our own answer to a request that kills the engine. No server sends it."""
 
 OUR_ID = re.compile(r"synth-[0-9a-f]{32}")
-"""Our request id inside an answer's id: vLLM answers under the id that the request had."""
+"""Our request id inside an answer's id. vLLM puts the request's id there."""
 OPENED = re.compile(r"\s*<(think|thought)>")
-"""Opens reasoning that the server left in the text. Gemini's endpoint writes `thought`."""
+"""The start of reasoning that the server left in the text. Gemini's endpoint writes `thought`."""
 CHANNEL, MESSAGE = "<|channel|>", "<|message|>"
 BEGINS = (CHANNEL, f"<|start|>assistant{CHANNEL}")
-"""A reply begins with one of these if the server left gpt-oss's channels in it."""
+"""The start of a reply in which the server left gpt-oss's channels."""
 ENDS = re.compile(r"<\|(?:end|return|call|start)\|>")
 MOST_TOKENS = 100_000_000
-"""More than any context holds, and 20 of it fit in the 32 bits of a trail's step."""
+"""More than any context holds. The sum of 20 such counts fits in a step's 32 bits."""
 TOO_LARGE = (
     "the answer has more than 16 MB and was not read: ask for fewer answers at once, lower "
     "`sampling.max_tokens`, or leave out `logprobs`"
 )
 
 
-# --- the shape of a completion: what servers disagree about is `Any`
+# --- the shape of a completion; fields on which servers disagree are `Any`
 
 
 class ContentPart(BaseModel):
-    """A piece of content that comes in parts."""
+    """One part of content that comes in parts."""
 
     type: str
     text: str = ""
@@ -67,13 +67,14 @@ class ContentPart(BaseModel):
 
 
 class Message(BaseModel):
-    """What the assistant wrote."""
+    """The assistant's message."""
 
     content: str | list[ContentPart] | None = None
     reasoning: Any = None
-    """The reasoning in vLLM's field: text, or something empty."""
+    """The reasoning, in vLLM's field: text or an empty value."""
     reasoning_content: Any = None
-    """The same in the field of DeepSeek, SGLang and older vLLM; read if the first is empty."""
+    """The reasoning, in the field of DeepSeek, SGLang and older vLLM. Read if `reasoning` is empty.
+    """
 
 
 class Choice(BaseModel):
@@ -84,22 +85,22 @@ class Choice(BaseModel):
     message: Message | None = None
     """From the chat endpoint."""
     text: str | None = None
-    """From the raw endpoint, in place of `message`."""
+    """From the raw endpoint, instead of `message`."""
     finish_reason: str | None = None
     logprobs: Any = None
-    """A `Logprobs`, read only if the request asked for it."""
+    """A `Logprobs`. Read only if it was requested."""
 
 
 class Completion(BaseModel):
-    """The body of a 200, of either endpoint."""
+    """The body of a 200 from either endpoint."""
 
     choices: list[Any]
-    """Each a `Choice`, once their number is right."""
+    """Each is parsed as a `Choice` after their number was checked."""
     model: Any = None
     usage: Any = None
     """The token counts. Some servers send impossible ones, which are clamped."""
     timings: Any = None
-    """From llama.cpp alone."""
+    """Only from llama.cpp."""
 
 
 class TokenLogprob(BaseModel):
@@ -118,44 +119,44 @@ class Logprobs(BaseModel):
 
 
 def read_json(body: bytes) -> Any:
-    """The JSON in a body; None where there is none."""
+    """The JSON in a body; None if it is not JSON."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        pass  # it refuses lone surrogates and numbers beyond a double, which servers do send
+        pass  # orjson refuses lone surrogates and numbers beyond a double, which servers do send
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
 
 
-# --- what an answer means for its request
+# --- the meaning of an answer for its request
 
 BROKEN_OFF = frozenset({"abort", "error"})
-"""The finish reasons of a choice that broke off: vLLM's when it shuts down, and OpenRouter's."""
+"""Finish reasons of a choice that broke off: from vLLM when it shuts down, and from OpenRouter."""
 NO_COMPLETION = 502
 ERRORS = {str(status): status for status in range(400, OVERSIZED)}
 
 
 class CompletionAnswer(NamedTuple):
-    """An HTTP answer to a request for a completion, under the status that it means."""
+    """An HTTP answer to a request for a completion, with the status that its body implies."""
 
     status: int
     body: bytes
     payload: Any = None
     """The JSON in the body, if it is a completion."""
     permanent: bool = True
-    """Whether the request would get this answer again. Others are not journaled."""
+    """Whether the request would get this answer again. Only such answers are journaled."""
     retries: int = 0
-    """How many tries failed before this answer came."""
+    """The number of failed attempts before this answer."""
 
 
 def classify(status: int, body: bytes, request_id: str = "") -> CompletionAnswer:
-    """The answer under the status that it means, with its JSON if it is a completion.
+    """The answer with the status that its body implies, and its JSON if it is a completion.
 
-    A gateway may send a 200 that is no completion: a proxy's page, no choice, a reply that broke
-    off, or one to another request than `request_id`. Such an answer gets the status of the error
-    in its body, or else 502, which passes.
+    A gateway may send a 200 without a completion: a proxy's page, an answer without choices, a
+    reply that broke off, or a reply to another request than `request_id`. Such an answer gets the
+    status of the error in its body, or else 502, which is retried.
     """
     if status != 200:
         return CompletionAnswer(status, body)
@@ -173,10 +174,10 @@ def classify(status: int, body: bytes, request_id: str = "") -> CompletionAnswer
 
 
 def _no_completion(body: bytes, found: Any) -> CompletionAnswer:
-    """The body under the status of the error that it reports, if any.
+    """The body with the status of the error that it reports, or else 502.
 
-    {"error": {"code": 429, …}} of OpenRouter, Gemini (in a list) and others, where LiteLLM writes
-    "429"; {"object": "error", "code": 503, …} of older servers.
+    OpenRouter, Gemini (in a list) and others send {"error": {"code": 429, …}}; LiteLLM writes the
+    code as "429". Older servers send {"object": "error", "code": 503, …}.
     """
     found = found[0] if isinstance(found, list) and found else found
     report = found if isinstance(found, dict) else {}
@@ -193,7 +194,7 @@ def _no_completion(body: bytes, found: Any) -> CompletionAnswer:
 
 
 def request_id(key: bytes) -> str:
-    """The id under which a request is sent."""
+    """The id to send with a request."""
     return f"synth-{key.hex()[:32]}"
 
 
@@ -207,16 +208,18 @@ def parse_replies(
     logprobs: bool = False,
     payload: Any = None,
 ) -> list[Reply]:
-    """The `n` replies in an HTTP answer, in order. Never raises: what is wrong is a `fault`.
+    """The `n` replies in an HTTP answer, in order. Never raises: a problem becomes a `fault`.
 
-    `names` are those under which the model may answer; empty allows any. `payload` is the body's
-    JSON if it has been parsed before. Faults of the whole answer:
-    `request_refused` (4xx), `request_failed` (5xx or no completion, time and again), `engine_died`
-    (of this request, and of no other), `context_too_long`, `reply_too_large` (over 16 MB),
-    `reply_not_json`, `reply_lone_surrogate`, `reply_from_another_model`, `reply_without_choice`,
-    `reply_with_extra_choices`, `reply_with_missing_choices`. Of one reply: `reply_truncated`,
-    `reasoning_unfinished` (it ended before its reasoning did), `reply_without_finish_reason`,
-    `reply_without_logprobs`, `reply_empty`.
+    `names` are the names under which the model may answer; empty allows any. `payload` is the
+    body's JSON, if it is already parsed.
+
+    Faults of the whole answer: `request_refused` (4xx), `request_failed` (repeated 5xx or no
+    completion), `engine_died` (because of this request), `context_too_long`, `reply_too_large`
+    (over 16 MB), `reply_not_json`, `reply_lone_surrogate`, `reply_from_another_model`,
+    `reply_without_choice`, `reply_with_extra_choices` and `reply_with_missing_choices`.
+
+    Faults of one reply: `reply_truncated`, `reasoning_unfinished` (the reply ended within its
+    reasoning), `reply_without_finish_reason`, `reply_without_logprobs` and `reply_empty`.
     """
 
     def all_with(fault: str, raw: str = "") -> list[Reply]:
@@ -261,12 +264,12 @@ def _text(body: bytes) -> str:
 
 
 class TokenCounts(NamedTuple):
-    """The tokens of an answer, as the server counts them."""
+    """The token counts of an answer, as the server reports them, but clamped."""
 
     prompt: int
     completion: int
     miscounted: bool
-    """Whether the server's counts cannot be right."""
+    """Whether the reported counts were impossible."""
 
 
 def _paid(usage: Any) -> TokenCounts:
@@ -278,7 +281,7 @@ def _paid(usage: Any) -> TokenCounts:
 
 
 def _count(given: Any) -> int:
-    """A number of tokens, clamped to what is possible."""
+    """A number of tokens, clamped to the possible range."""
     if type(given) is int and 0 <= given <= MOST_TOKENS:
         return given
     try:
@@ -289,7 +292,7 @@ def _count(given: Any) -> int:
 
 
 def _reply(choice: Choice, body: bytes, key: str, logprobs: bool, paid: TokenCounts) -> Reply:
-    """One choice. Raises `ValueError` or `TypeError` if it is none."""
+    """The reply in one choice. Raises `ValueError` or `TypeError` if the choice is malformed."""
     message = choice.message
     if message is None:
         if choice.text is None:
@@ -346,10 +349,10 @@ def _joined(parts: list[ContentPart]) -> tuple[str, str]:
 
 
 def _apart(content: str, reasoning: str | None) -> tuple[str, str | None, bool]:
-    """The text without the reasoning that the server left in it, the reasoning, and whether the
-    reasoning has an end.
+    """Splits reasoning that the server left in the text from the answer.
 
-    Reasoning in a field of its own counts; a repetition of it in the text is left out.
+    Returns the text, the reasoning, and whether the reasoning has an end. If the server also sent
+    the reasoning in a separate field, that field is used and the copy in the text is removed.
     """
     if content.lstrip().startswith(BEGINS):
         final: list[str] = []
@@ -362,14 +365,14 @@ def _apart(content: str, reasoning: str | None) -> tuple[str, str | None, bool]:
     opened = OPENED.match(content)
     if opened is None and (reasoning or "</think>" not in content):
         return content, reasoning, True
-    # some chat templates open the tag in the prompt
+    # some chat templates put the opening tag into the prompt
     tag, begin = (opened[1], opened.end()) if opened else ("think", 0)
     inside, closing, text = content[begin:].partition(f"</{tag}>")
     return text.lstrip(), reasoning or inside.strip() or None, bool(closing)
 
 
 def _lone_surrogate(reply: Reply) -> bool:
-    """Whether the reply holds half a character, which later crashes Arrow and SQLite."""
+    """Whether the reply contains a lone surrogate, which would later crash Arrow and SQLite."""
     try:
         f"{reply.raw}{reply.text}{reply.reasoning}{reply.finish_reason}".encode()
     except UnicodeEncodeError:
@@ -378,7 +381,7 @@ def _lone_surrogate(reply: Reply) -> bool:
 
 
 def _logprobs(given: Any) -> Sequence[float] | None:
-    """The chosen tokens' log probabilities; None where there are none. Raises `ValueError`."""
+    """The log probabilities of the chosen tokens; None if there are none. Raises `ValueError`."""
     if not given:
         return None
     found = Logprobs.model_validate(given)
@@ -392,10 +395,10 @@ def _length(reply: Reply) -> int:
 
 
 def _all_counted(replies: list[Reply], timings: Any) -> list[Reply]:
-    """The replies with the tokens of all of them, where the server counts only the first one's.
+    """Corrects the token count if the server counted only the first reply.
 
-    llama.cpp does, and repeats that count in `timings`. With any server, a count below the number
-    of words cannot include all replies. The others are then estimated by their length.
+    llama.cpp does that, and repeats the count in `timings`. For any server, a count below the
+    number of words cannot cover all replies. The other replies are then estimated by length.
     """
     counted = replies[0].tokens_out
     first_only = isinstance(timings, dict) and timings.get("predicted_n") == counted
@@ -408,7 +411,8 @@ def _all_counted(replies: list[Reply], timings: Any) -> list[Reply]:
 
 
 def _share(replies: list[Reply]) -> list[Reply]:
-    """Splits the tokens, which each reply has whole, so that the sums stay the server's."""
+    """Divides the answer's token counts, which every reply holds, among the replies by length. The
+    sums stay the server's."""
     tokens_in, tokens_out = replies[0].tokens_in, replies[0].tokens_out
     lengths = [_length(reply) for reply in replies]
     total, before, shared = sum(lengths) or 1, 0, []
@@ -428,7 +432,7 @@ _PROMPT = r"your prompt contains (?P<least>at least )?(?P<prompt>\d+) input toke
 WORDINGS = [
     re.compile(wording)
     for wording in (
-        # vLLM 0.32, renderers/params.py: the prompt alone, counted or not, and the reply alone
+        # vLLM 0.32, renderers/params.py: prompt only (in tokens or characters), or reply only
         rf"{_MODEL}\. However, {_PROMPT}",
         rf"{_MODEL}\. However, your prompt contains (?P<characters>\d+) characters",
         r"max_(?:completion_)?tokens=(?P<reply>\d+) cannot be greater than \w+=(?P<model>\d+)",
@@ -437,7 +441,7 @@ WORDINGS = [
         r"prompt \(length (?P<prompt>\d+)\).* the maximum model length of (?P<model>\d+)",
         # llama.cpp, tools/server/server-context.cpp
         r"\((?P<prompt>\d+) tokens\) exceeds the available context size \((?P<model>\d+) tokens\)",
-        # vLLM before it, which refused prompt and reply together where 0.32 cuts the reply
+        # older vLLM, which refuses if prompt plus reply are too long; 0.32 shortens the reply
         rf"{_MODEL}\. However, you requested (?P<reply>\d+) output tokens and {_PROMPT}",
         rf"is too large: (?P<reply>\d+)\. .* {_MODEL} and .* has (?P<prompt>\d+) input tokens",
         rf"{_MODEL}\. .* \((?P<prompt>\d+) in the messages, (?P<reply>\d+) in the completion\)",
@@ -448,9 +452,9 @@ SIGNS = ("context length", "context size", "max_model_len", "maximum model lengt
 
 
 def too_long(message: str) -> str | None:
-    """What is too long for the model, in tokens.
+    """The lengths that a refusal for length reports, in tokens.
 
-    Empty if the wording is unknown, None if the refusal has another reason.
+    Empty if the wording is unknown; None if the refusal has another reason.
     """
     match = next((match for one in WORDINGS if (match := one.search(message))), None)
     if match is None:

@@ -1,11 +1,11 @@
-"""The slots of all replicas of one teacher: a request goes to the least loaded one.
+"""Distributes requests over the replicas of one teacher: each goes to the least loaded replica.
 
 Retries go first, to another replica if there is one. Then come requests of the earliest shard, so
 that shards finish one after the other and not all at the end.
 
-A request may kill the engine, and with it all requests in flight. One that was in flight at two
-deaths is a suspect: it is retried with a replica to itself. If the engine dies again, the request
-killed it: it is not sent again, and its row is rejected as `engine_died`.
+A request may kill the engine, and with it all requests in flight. A request that was in flight at
+two deaths becomes a suspect: it is retried alone on a replica. If the engine dies again, the
+request is not sent any more, and its row is rejected as `engine_died`.
 """
 
 from __future__ import annotations
@@ -26,17 +26,19 @@ from synth.teacher.replica import Replica, Suspicion
 from synth.teacher.wire import TROUBLES, UNSENT, AttemptKind, AttemptResult, Response
 
 SETTLED = frozenset({AttemptKind.ANSWERED, AttemptKind.CUT})
-"""Results after which the slot is free at once; the others pause while they hold it."""
+"""Results that free the slot at once. After other results, the request pauses and keeps its slot.
+"""
 BROKE = frozenset({AttemptKind.FAILED, AttemptKind.UNREACHED})
-"""Results that a dying engine causes: vLLM's server answers 500 to all before it ends."""
+"""Results that a dying engine causes: vLLM's server answers 500 to all requests before it ends."""
 DEATHS = 2
+"""Engine deaths with a request in flight that make it a suspect."""
 KILLERS = 3
-"""After this many in a row without an answer between them, the requests are not to blame."""
+"""After this many kills in a row with no answer in between, we blame the engine instead."""
 
 
 @dataclass(slots=True, eq=False)
 class Attempt:
-    """One attempt at a request: waits for a slot, then for its result."""
+    """One attempt at a request. It waits for a slot, then for its result."""
 
     body: bytes
     path: str
@@ -46,28 +48,28 @@ class Attempt:
     replica: Replica | None = None
     """The replica that it was sent to."""
     post: asyncio.Task[Response] | None = None
-    """The exchange, while it is under way."""
+    """The HTTP exchange, while it is under way."""
     holds_slot: bool = False
     suspicion: Suspicion | None = None
-    """None until a result may be from an engine's death."""
+    """None until an engine's death may have caused a result of the request."""
 
     @property
     def suspect(self) -> bool:
-        """Whether it needs a replica to itself."""
+        """Whether it must be alone on a replica."""
         return self.suspicion is not None and self.suspicion.deaths >= DEATHS
 
 
 class Death(NamedTuple):
-    """What an engine's death shows about the requests in flight."""
+    """The consequences of an engine's death for the requests in flight."""
 
     killed: bool = False
-    """Whether one of them was alone in flight, after two deaths before."""
+    """Whether a suspect was alone in flight, so that it is the cause."""
     suspects: int = 0
-    """The requests with two deaths by now."""
+    """The number of requests that have become suspects."""
 
 
 class ReplicaPool:
-    """Sends each request to the replica with most room. A `Guard` says which replicas are up."""
+    """Sends each request to the least loaded replica. A `Guard` decides which replicas are up."""
 
     def __init__(self, replicas: Sequence[Replica]) -> None:
         self.replicas = replicas
@@ -75,20 +77,20 @@ class ReplicaPool:
         self.back_at = 0.0
         """When the last outage of all replicas ended."""
         self._waiting: list[tuple[int, int, Attempt]] = []
-        """A heap: shard, number, attempt."""
+        """A heap of (shard, number, attempt)."""
         self._again: deque[Attempt] = deque()
         self._suspects: deque[Attempt] = deque()
         self._ward: Replica | None = None
-        """The replica reserved for suspects, as long as there are any."""
+        """The replica reserved for suspects, while there are any."""
         self._alone: Attempt | None = None
-        """The suspect that was sent last."""
+        """The last suspect that was sent."""
         self._killed_at, self._killers = 0.0, 0
         self._numbers = count()
         self._ended: BaseException | None = None
 
     @property
     def answered_at(self) -> float:
-        """When a request was last answered, by any replica."""
+        """When any replica last answered a request."""
         return max(replica.answered_at for replica in self.replicas)
 
     def send(
@@ -102,9 +104,9 @@ class ReplicaPool:
         avoid: Replica | None = None,
         suspicion: Suspicion | None = None,
     ) -> Attempt:
-        """An attempt at the least loaded replica, once a slot is free. Always `release` it.
+        """Starts an attempt on the least loaded replica, once a slot is free. Always `release` it.
 
-        Raises the error that `end` was given, here or from the attempt's `result`.
+        After `end`, its error is raised here or by the attempt's `result`.
         """
         if self._ended:
             raise _copied(self._ended)
@@ -125,7 +127,7 @@ class ReplicaPool:
         return attempt
 
     def release(self, attempt: Attempt) -> None:
-        """Gives the attempt's slot to the next one; cancels it if it has no result yet."""
+        """Frees the attempt's slot for the next one. Cancels it if it has no result yet."""
         if attempt.post:
             attempt.post.cancel()
             attempt.post = None
@@ -144,12 +146,12 @@ class ReplicaPool:
         error = None if post.cancelled() else post.exception()
         if attempt.result.done():  # cancelled: the waiter releases the slot
             return
-        if error and not isinstance(error, TROUBLES):  # a bug, for the waiter
+        if error and not isinstance(error, TROUBLES):  # a bug: raise it in the waiter
             attempt.result.set_exception(error)
             return
         try:
             result = self._result(attempt, None if post.cancelled() else error or post.result())
-        except Exception as bug:  # without it the waiter would wait for ever
+        except Exception as bug:  # otherwise the waiter would wait forever
             attempt.result.set_exception(bug)
         else:
             attempt.result.set_result(result)
@@ -163,14 +165,14 @@ class ReplicaPool:
         if met and not isinstance(outcome, UNSENT):
             attempt.suspicion = attempt.suspicion or Suspicion()
             attempt.replica.broke.add(attempt.suspicion)
-            if attempt.suspicion.deaths:  # at once: an engine may be back in a moment
+            if attempt.suspicion.deaths:  # probe at once: the engine may restart within a moment
                 attempt.replica.breaker.doubt(result.trouble)
         if result.kind in SETTLED:
             self.release(attempt)
         return result
 
     def _freest(self, avoid: Replica | None = None) -> Replica | None:
-        """The replica with the smallest load. `avoid` counts only if no other one is up."""
+        """The least loaded replica with a free slot. `avoid` is used only if no other one is up."""
         best, least, ward = None, 1.0, self._ward
         for replica in self.replicas:
             load = replica.in_flight / replica.limit.now
@@ -184,7 +186,7 @@ class ReplicaPool:
         return avoid if alone else None
 
     def hand_out(self) -> None:
-        """Sends what waits to free slots. Called when a replica is up again or takes more."""
+        """Sends waiting attempts to free slots. Call it when a replica can take more."""
         if self._suspects or self._ward:
             self._send_suspect()
         while self._again and self._goes(self._again[0]):
@@ -193,7 +195,7 @@ class ReplicaPool:
             heappop(self._waiting)
 
     def _goes(self, attempt: Attempt) -> bool:
-        """Sends the attempt if a slot is free. Returns whether it waits no longer."""
+        """Sends the attempt if a slot is free. Returns True if it no longer waits."""
         if attempt.result.done():  # cancelled
             return True
         replica = self._freest(attempt.avoid)
@@ -202,7 +204,7 @@ class ReplicaPool:
         return replica is not None
 
     def _send_suspect(self) -> None:
-        """Sends the next suspect once the reserved replica holds nothing else."""
+        """Sends the next suspect once the reserved replica has no other request."""
         if self._alone and self._alone.holds_slot:
             return
         self._alone = None
@@ -219,7 +221,7 @@ class ReplicaPool:
             self._begin(self._alone, self._ward)
 
     def died(self, replica: Replica) -> Death:
-        """The replica's engine has died: counts it against the requests that were in flight."""
+        """Records that the replica's engine died, for each request that was in flight."""
         met, replica.broke = replica.broke, set()
         killer = next(iter(met)) if len(met) == 1 else None
         if killer and killer.deaths >= DEATHS:
@@ -239,9 +241,9 @@ class ReplicaPool:
         if self._killers >= KILLERS:
             self.end(
                 TeacherFault(
-                    f"the engine at {replica.url} died of {KILLERS} requests in a row that it was "
-                    "asked one at a time, and answered none: it may die of every request. Read its "
-                    "log; once it answers, run the same command: replies so far are kept"
+                    f"the engine at {replica.url} died of {KILLERS} requests in a row, each sent "
+                    "alone, and answered none: it may die of every request. Read its log; once it "
+                    "answers, run the same command: replies so far are kept"
                 )
             )
         return Death(
@@ -257,7 +259,7 @@ class ReplicaPool:
             self._suspects.append(attempt)
 
     def silence(self, last: str = "") -> TeacherFault:
-        """The fault of a teacher that does not answer. `last` is the last trouble, if known."""
+        """The fault for a teacher that does not answer. `last` is the last problem, if known."""
         where = " and ".join(replica.url for replica in self.replicas)
         trouble = last or "; ".join(replica.breaker.why for replica in self.replicas)
         silent_s = time.monotonic() - self.answered_at
@@ -281,11 +283,11 @@ class ReplicaPool:
         self._waiting.clear()
 
     def reopen(self) -> None:
-        """An outage of all replicas is over."""
+        """Accepts attempts again, after an outage of all replicas."""
         self._ended = None
         self.back_at = time.monotonic()
 
 
 def _copied(error: BaseException) -> BaseException:
-    """A fault of its own for each request: a shared one would collect all their tracebacks."""
+    """A separate fault for each request, since a shared one would collect all their tracebacks."""
     return TeacherFault(str(error)) if isinstance(error, TeacherFault) else error

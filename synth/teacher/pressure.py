@@ -1,11 +1,11 @@
-"""Limits the requests at a replica: as many as the recipe allows, fewer while they queue there.
+"""Limits the requests in flight at a replica to the recipe's number, or fewer while they queue.
 
     vllm:num_requests_running{engine="0",model_name="Qwen/Qwen3-8B"} 64.0
     vllm:num_requests_waiting{engine="0",model_name="Qwen/Qwen3-8B"} 128.0
     llamacpp:requests_deferred 3
 
-A request in the server's queue generates nothing while its deadline comes nearer, but a queue that
-is never empty keeps the engine full. So the limit settles where a few requests wait.
+A queued request generates nothing while its deadline approaches, but a queue that is never empty
+keeps the engine busy. So the limit settles where a few requests wait.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 QUEUE_SHARE = 0.1
-"""Requests that may wait per running one (one always may), and the share of refusals allowed."""
-PATIENT_LOOKS = 2  # requests that arrive together wait for a moment even where there is room
+"""Waiting requests allowed per running one (at least 1), and the share of refusals allowed."""
+PATIENT_LOOKS = 2  # requests that arrive together wait for a moment even if there is room
 CUT = 0.75
 FLOOR_SHARE = 1 / 16
-STEP_SHARE = 1 / 64  # from the floor back to the top in a minute of looks
-FULL_CACHE = 0.95  # above it vLLM soon takes requests out again, and computes them twice
+STEP_SHARE = 1 / 64  # from the floor back to the top in about a minute
+FULL_CACHE = 0.95  # above this, vLLM soon preempts requests and computes them twice
 
 SAMPLE = re.compile(r"^(?:vllm|llamacpp):(\w+)(?:\{.*\})? ([0-9.eE+]+)$", re.MULTILINE)
 
 
 class PrefixUse(NamedTuple):
-    """Prompt tokens looked up in the prefix cache, and those found there."""
+    """The numbers of prompt tokens looked up in the prefix cache, and found there."""
 
     queries: int = 0
     hits: int = 0
@@ -37,30 +37,30 @@ class PrefixUse(NamedTuple):
         return self.hits / self.queries if self.queries else None
 
     def since(self, before: PrefixUse) -> PrefixUse:
-        """The use in between; all of it if the server restarted meanwhile."""
+        """The use since `before`; the whole use if the server restarted in between."""
         if self.queries < before.queries:
             return self
         return PrefixUse(self.queries - before.queries, self.hits - before.hits)
 
     def plus(self, other: PrefixUse) -> PrefixUse:
-        """Both together."""
+        """The sum of both."""
         return PrefixUse(self.queries + other.queries, self.hits + other.hits)
 
 
 @dataclass(frozen=True, slots=True)
 class Pressure:
-    """The load that vLLM or llama.cpp reports at /metrics, summed over a server's engines."""
+    """The load that vLLM or llama.cpp reports at /metrics, as the sum over a server's engines."""
 
     running: float = 0
     waiting: float = 0
     cache: float = 0
-    """The fullest KV cache, 1 is full."""
+    """How full the fullest KV cache is, 0 to 1."""
     tokens: float = 0
-    """Read and generated since the start: while this grows, the engine lives."""
+    """Tokens read and generated since the start. While this grows, the engine is alive."""
     prefixes: PrefixUse = field(default_factory=PrefixUse)
-    """Since the start."""
+    """The use of the prefix cache since the start."""
     engine_apart: bool = True
-    """Whether the engine is a process of its own, so that it can hang while /health answers."""
+    """Whether the engine is a separate process, which can hang while /health answers."""
 
 
 def read_pressure(text: str) -> Pressure | None:
@@ -86,7 +86,7 @@ def read_pressure(text: str) -> Pressure | None:
         return Pressure(
             running=total("requests_processing"),
             waiting=total("requests_deferred"),
-            # it counts a reply's tokens at its end, and each step at once
+            # llama.cpp counts a reply's tokens only at its end, but each decoding step at once
             tokens=total("prompt_tokens_total", "tokens_predicted_total", "n_decode_total"),
             prefixes=PrefixUse(
                 int(total("prompt_tokens_total", "prompt_tokens_cached_total")),
@@ -98,10 +98,10 @@ def read_pressure(text: str) -> Pressure | None:
 
 
 class Limit:
-    """The most requests in flight: cut by a quarter while crowded, raised by a step while not.
+    """The limit of requests in flight: lowered by a quarter while crowded, else raised in steps.
 
-    Never below what runs there, nor below a sixteenth of what the recipe allows; for llama.cpp,
-    down to its slots.
+    Never below the number of running requests, nor below a sixteenth of the recipe's number. For
+    llama.cpp it may go down to the number of slots.
     """
 
     def __init__(self, most: int) -> None:
@@ -115,10 +115,10 @@ class Limit:
     def look(
         self, pressure: Pressure | None, in_flight: int, answered: int, refused: int, *, moves: bool
     ) -> None:
-        """Adjusts the limit to what happened since the last look.
+        """Adjusts the limit to the events since the last look.
 
         `refused` counts 429, 5xx and late replies. `pressure` is None if the server reports none.
-        `moves` says whether there was an answer or a token.
+        `moves` means that there was an answer or a token.
         """
         seen = pressure or Pressure()
         crowded = seen.waiting > max(1.0, QUEUE_SHARE * seen.running) or refused > QUEUE_SHARE * (
@@ -130,9 +130,9 @@ class Limit:
                 self._exact = min(self._most, self._exact + self._step)
         else:
             self._crowded_looks += 1
-            # a cut takes effect only once as many have left: cutting meanwhile would go too far
+            # wait until the last cut has taken effect: cutting again before would go too far
             if self._crowded_looks >= PATIENT_LOOKS and in_flight <= self.now:
-                # the engine has room for what runs; with fewer, slots would be empty for a moment
+                # do not go below what runs, which would leave slots empty for a moment
                 # (llama.cpp lets requests wait only when all its slots are taken)
                 least = max(self._floor if seen.engine_apart else 1.0, seen.running)
                 self._exact = min(self._exact, max(least, self._exact * CUT))

@@ -1,7 +1,7 @@
-"""What a stage asks a teacher, and what the teacher replies.
+"""Requests to a teacher, and its replies.
 
-An unusable reply is still a reply: its `fault` says why, the row is rejected with that reason, and
-the journal keeps it so that it is not paid for again.
+An unusable reply has a `fault`, and its row is rejected with that reason. The journal keeps such
+replies too, so that they are not paid for twice.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from synth.teacher.control import as_sent
 
 
 class Need(StrEnum):
-    """An ability that a recipe may need of a server, in words for people."""
+    """An ability that a recipe may need of a server, in words for reports."""
 
     SEVERAL = "several answers a request"
     SCHEMA = "JSON by a schema"
@@ -35,7 +35,7 @@ class Need(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ability:
-    """Whether a server meets a need, and how it showed."""
+    """Whether a server meets a need, and the evidence."""
 
     has: bool
     detail: str
@@ -43,73 +43,74 @@ class Ability:
 
 YES = Ability(True, "yes")
 ACCEPTED = Ability(True, "accepted")
-"""The server took the option. One answer cannot show whether it follows it."""
+"""The server accepted the option, but one answer cannot show whether the option has an effect."""
 FOLDED = Ability(True, "put into the user turn, `system: fold`")
-"""Needs no server."""
+"""Folding happens on our side, so any server meets the need."""
 
 Abilities = Mapping[Need, Ability]
 
 
 class Sampling(BaseModel):
-    """How the teacher samples. Part of the journal's key: a changed value asks anew.
+    """How the teacher samples. Part of the journal's key: with a changed value, requests are sent
+    again.
 
-    A value that is not given is left out of the request: the server's default applies.
+    Values that are not given are left out of the request, so the server's defaults apply.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     temperature: Annotated[float, Field(ge=0, le=5)] = 0.7
-    """0 takes the likeliest token each time."""
+    """0 always takes the most likely token."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 0.95
-    """Samples from the likeliest tokens that make up this share of the probability."""
+    """Samples from the most likely tokens that together have this probability."""
     top_k: Annotated[int, Field(ge=1)] | None = None
-    """Samples from this many of the likeliest tokens. vLLM's extension."""
+    """Samples from this many of the most likely tokens. A vLLM extension."""
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Leaves out tokens less likely than this share of the likeliest. vLLM's extension."""
+    """Excludes tokens less likely than this share of the most likely one. A vLLM extension."""
     repetition_penalty: Annotated[float, Field(gt=0)] | None = None
-    """Above 1 discourages repetition, also of the prompt's words. vLLM's extension."""
+    """Above 1 discourages repetition, also of the prompt's words. A vLLM extension."""
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    """Above 0 discourages tokens that the reply has already."""
+    """Above 0 discourages tokens that are already in the reply."""
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    """Above 0 discourages tokens the more, the more often the reply has them."""
+    """Above 0 discourages tokens in proportion to their number in the reply."""
     stop: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """The reply ends before the first of these texts."""
+    """Texts at which the reply stops. It ends before the first of them."""
     max_tokens: Annotated[int, Field(ge=1)] = 2048
-    """The longest reply, its reasoning included; a longer one is cut, and rejected as
+    """Maximum number of tokens, including reasoning. A longer reply is cut, and rejected as
     `reply_truncated`."""
     retry_max_tokens: Annotated[int, Field(ge=1)] | None = None
-    """A reply that was cut is asked for once more, with this much room."""
+    """If a reply was cut off, the request is sent once more with this many tokens."""
     chat_template_kwargs: dict[str, JsonValue] | None = None
-    """Options of the model's chat template, such as `enable_thinking: false`. vLLM's extension."""
+    """Options of the model's chat template, such as `enable_thinking: false`. A vLLM extension."""
 
     @model_validator(mode="after")
     def _more_room(self) -> Self:
         if self.retry_max_tokens is not None and self.retry_max_tokens <= self.max_tokens:
             raise ValueError(
-                f"retry_max_tokens is {self.retry_max_tokens}, which is no more room than the "
-                f"max_tokens of {self.max_tokens} that cut the reply"
+                f"retry_max_tokens is {self.retry_max_tokens}; it must be larger than max_tokens, "
+                f"which is {self.max_tokens}"
             )
         return self
 
     @cached_property
     def sent(self) -> dict[str, Any]:
-        """The part of it that a request contains."""
+        """The values that a request contains."""
         return self.model_dump(exclude_none=True, exclude={"retry_max_tokens"})
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """As pydantic's, but without the cached `sent`, which may be another one now."""
+        """Like pydantic's, but drops the cached `sent`, which may have changed."""
         copied = super().model_copy(update=update, deep=deep)
         copied.__dict__.pop("sent", None)
         return copied
 
     @property
     def most_tokens(self) -> int:
-        """The longest reply, the retry included."""
+        """The longest reply, including a retry."""
         return self.retry_max_tokens or self.max_tokens
 
     @property
     def roomier(self) -> Sampling:
-        """The same sampling with the retry's room."""
+        """The same sampling with the retry's `max_tokens`."""
         return self.model_copy(update={"max_tokens": self.most_tokens, "retry_max_tokens": None})
 
 
@@ -118,21 +119,21 @@ CHAT, RAW = "chat/completions", "completions"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One fully rendered question to the teacher. `seed` makes its sampling reproducible."""
+    """One fully rendered request to the teacher. `seed` makes its sampling reproducible."""
 
     turns: Sequence[Turn]
     sampling: Sampling
     seed: int
     n: int = 1
-    """How many answers the prompt gets."""
+    """How many answers to request."""
     schema: Mapping[str, Any] | None = None
     """A JSON schema. A reply whose text does not follow it has a fault."""
     logprobs: bool = False
-    """Whether the reply gives each token's log probability."""
+    """Whether to request each token's log probability."""
     fold: bool = False
-    """Whether system turns are sent as part of the next user turn: see `folded`."""
+    """Whether to send system turns as part of the next user turn: see `folded`."""
     prompt: str | None = None
-    """Raw text to continue, in place of `turns`, without a chat template."""
+    """Raw text to continue without a chat template, instead of `turns`."""
 
     @property
     def path(self) -> str:
@@ -141,12 +142,12 @@ class Request:
 
     @property
     def messages(self) -> list[Turn]:
-        """The turns as they are sent, with their control tokens escaped."""
+        """The turns to send, with their control tokens escaped."""
         sent = [as_sent(turn) for turn in plain_turns(self.turns)]
         return folded(sent) if self.fold else sent
 
     def body(self, model: str) -> bytes:
-        """The JSON body of the HTTP request, the same bytes for the same request."""
+        """The JSON body of the HTTP request. The same request gives the same bytes."""
         payload: dict[str, Any] = {"model": model}
         if self.prompt is None:
             payload["messages"] = self.messages
@@ -162,25 +163,25 @@ class Request:
                 "type": "json_schema",
                 "json_schema": {"name": "reply", "schema": self.schema},
             }
-        if self.logprobs:  # the raw endpoint wants the number of further tokens, the chat a boolean
+        if self.logprobs:  # the chat endpoint takes a boolean, the raw one a number of alternatives
             payload["logprobs"] = True if self.prompt is None else 0
         return orjson.dumps(payload)
 
     def alone(self, index: int) -> Request:
-        """The request for answer `index` alone, with the seed that vLLM gives it among several."""
+        """The request for answer `index` only, with the seed that vLLM gives it among several."""
         return self if self.n == 1 else replace(self, n=1, seed=self.seed + index)
 
 
 def one_token(model: str) -> bytes:
-    """The body of a request for a single token: whether a server answers at all."""
+    """The body of a request for a single token, to test whether a server answers."""
     hi = [{"role": "user", "content": "Hi"}]
     return orjson.dumps({"model": model, "messages": hi, "max_tokens": 1, "temperature": 0})
 
 
 def folded(turns: Sequence[Turn]) -> list[Turn]:
-    """The turns for a chat template without a system role, or with strictly alternating roles.
+    """The turns for a chat template that has no system role or requires alternating roles.
 
-    The system's text moves into the next user turn, and adjacent turns of one role are joined.
+    Moves system text into the next user turn, and joins adjacent turns of the same role.
     """
     joined: list[Turn] = []
     for turn in turns:
@@ -195,58 +196,58 @@ def folded(turns: Sequence[Turn]) -> list[Turn]:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who answers. Written into every row's trail, and part of every journal key."""
+    """The identity of the model that answers. Part of every row's trail and journal key."""
 
     model: str
     revision: str = ""
     """The engine's version and the model's revision, as far as the server reports them."""
     folds: bool = False
-    """Whether requests have no system turns: `teacher: {system: fold}`."""
+    """Whether system turns are folded into user turns: `teacher: {system: fold}`."""
 
     def asks(self, request: Request) -> Request:
-        """The request in the form that this teacher gets."""
+        """The request in the form for this teacher."""
         return replace(request, fold=True) if self.folds else request
 
     def key(self, body: bytes) -> bytes:
-        """The journal's key: sha256 of the request's body, which names the model, and revision."""
+        """The journal's key: the sha256 of the body, which names the model, and the revision."""
         return sha256(body + b"\0" + self.revision.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer of the teacher. With a `fault` it has no usable text, and `raw` shows why."""
+    """One answer of the teacher. If it has a `fault`, its text is unusable, and `raw` shows why."""
 
     text: str
     raw: str
     reasoning: str | None = None
     finish_reason: str = ""
     tokens_in: int = 0
-    """The prompt's tokens. Among several answers only the first has them: they are paid once."""
+    """The prompt's tokens. They are paid once, so only the first of several answers has them."""
     tokens_out: int = 0
-    """The reply's tokens, reasoning included. The server counts several answers together; each
+    """The reply's tokens, including reasoning. The server counts several answers together, so each
     gets a share by its length."""
     miscounted: bool = False
-    """Whether the server's token counts cannot be right; they are then clamped."""
+    """Whether the server's token counts are impossible. They are then clamped."""
     logprobs: Sequence[float] | None = None
-    """Of each token, if requested; includes the reasoning and the end of the text."""
+    """The log probability of each token, if requested, including reasoning and the end token."""
     fault: str | None = None
     key: str = field(default="", compare=False)
     """The request's key in the journal, in hex."""
 
 
 class Teacher(Protocol):
-    """Answers requests. Raises `TeacherFault` once it cannot be reached any more."""
+    """Answers requests. Raises `TeacherFault` if it can no longer be reached."""
 
     identity: Identity
 
     async def reply(self, request: Request) -> Reply:
         """The answer. It has a `fault` if the request itself is at fault.
 
-        A cut reply is asked for once more with more room if the request allows it. JSON that breaks
-        its schema gets one chance to correct the mistake.
+        If the reply was cut off and the request allows it, the request is sent once more with more
+        tokens. If JSON breaks its schema, the teacher gets one chance to correct it.
         """
         ...
 
     async def replies(self, request: Request) -> list[Reply]:
-        """`request.n` answers, in order, each as `reply` gives one."""
+        """`request.n` answers, in order. Each is handled as in `reply`."""
         ...

@@ -1,12 +1,12 @@
-"""One replica of the teacher: sends its requests, counts them, and probes whether it is alive.
+"""One replica of the teacher: sends and counts its requests, and probes whether it is alive.
 
-Its circuit breaker decides whether it gets requests:
+A circuit breaker decides whether the replica gets requests:
 
     TRUSTED --3 failures in a row, or a stall--> DOUBTED --probe fails--> DOWN
        ^------------------- a probe succeeds -------'--------------------'
 
-A doubted replica gets no new requests but keeps those in flight. Only a failed probe takes them
-away, because each may hold minutes of generation.
+A doubted replica gets no new requests but keeps those in flight. It loses them only if a probe
+fails, because minutes of generation may be in each.
 """
 
 from __future__ import annotations
@@ -45,28 +45,28 @@ class State(StrEnum):
 
     TRUSTED = "trusted"
     DOUBTED = "doubted"
-    """Gets none until the probe under way has ended."""
+    """Gets no requests until the probe under way has ended."""
     DOWN = "down"
-    """Gets none until a probe succeeds."""
+    """Gets no requests until a probe succeeds."""
 
 
 class Breaker:
-    """Closed while `state` is TRUSTED."""
+    """The circuit breaker of a replica. It is closed while `state` is TRUSTED."""
 
     def __init__(self) -> None:
         self.state = State.TRUSTED
         self.why = ""
-        """Why it is not trusted, in words."""
+        """Why the replica is not trusted, in words."""
         self.doubted = asyncio.Event()
-        """Set while the replica is not trusted: the guard waits for it."""
+        """Set while the replica is not trusted. The guard waits for it."""
         self._failures = 0
 
     def answered(self) -> None:
-        """A request was answered."""
+        """Records that a request was answered."""
         self._failures = 0
 
     def failed(self, why: str) -> None:
-        """A request ended with a connection error, a 5xx, or its deadline."""
+        """Records that a request ended with a connection error, a 5xx, or its deadline."""
         self._failures += 1
         if self._failures >= FAILURES:
             self.doubt(why)
@@ -78,11 +78,11 @@ class Breaker:
             self.doubted.set()
 
     def open(self, why: str) -> None:
-        """The probe failed."""
+        """Records that the probe failed."""
         self.state, self.why = State.DOWN, why
 
     def close(self) -> None:
-        """The probe succeeded."""
+        """Records that the probe succeeded."""
         self.state, self.why = State.TRUSTED, ""
         self._failures = 0
         self.doubted.clear()
@@ -90,21 +90,21 @@ class Breaker:
 
 HEALTH_S = 10.0
 METRICS_S = 2.0
-NO_HEALTH = frozenset({404, 405})  # only vLLM and its like have /health
+NO_HEALTH = frozenset({404, 405})  # many servers have no /health
 
 
 @dataclass(slots=True, eq=False)
 class Suspicion:
-    """How often engines died with a request in flight; all its attempts share this."""
+    """How often engines died with a request in flight. All attempts of the request share it."""
 
     deaths: int = 0
-    """Deaths with the request in flight."""
+    """Number of engine deaths with the request in flight."""
     killed: bool = False
-    """Whether an engine died with this request alone in flight."""
+    """Whether an engine died with only this request in flight."""
 
 
 class Replica:
-    """A server at an address. Sends what the pool hands it."""
+    """A server at an address. Sends the requests that the pool gives it."""
 
     def __init__(
         self, url: str, model: ModelInfo, wire: Wire, *, most: int, timeout_s: float, stall_s: float
@@ -124,14 +124,14 @@ class Replica:
         self._has_metrics = True
         self._tokens = 0.0
         self.prefixes = PrefixUse()
-        """The use of its prefix cache since this run began to count."""
+        """The use of its prefix cache since the run's first reading."""
         self._prefixes_seen: PrefixUse | None = None
         self._reading = asyncio.Lock()
         self._stalled = False
         self.broke: set[Suspicion] = set()
-        """The requests that failed since its last answer: the suspects if its engine has died."""
+        """The requests that failed since its last answer. They are suspects if the engine died."""
         self.gone = False
-        """Whether the last probe found no server, or one that reports a dead engine."""
+        """Whether the last probe found no server, or a server that reports a dead engine."""
 
     @property
     def trusted(self) -> bool:
@@ -139,7 +139,7 @@ class Replica:
         return self.breaker.state is State.TRUSTED
 
     def send(self, body: bytes, path: str, request_id: str) -> asyncio.Task[Response]:
-        """Starts one attempt at a completion, which takes a slot; see `result_of`."""
+        """Starts one attempt at a completion, which takes a slot. See `result_of`."""
         if not self.in_flight:
             self.alive_at = time.monotonic()
         self.in_flight += 1
@@ -151,7 +151,7 @@ class Replica:
     def result_of(
         self, outcome: Response | BaseException | None, request_id: str = ""
     ) -> AttemptResult:
-        """What came of an attempt; `outcome` is None if `cut_off` took it back."""
+        """The result of an attempt. `outcome` is None if `cut_off` took the request back."""
         if outcome is None:
             cut = CompletionAnswer(502, b"")
             return AttemptResult(AttemptKind.CUT, cut, self.breaker.why)
@@ -162,7 +162,7 @@ class Replica:
         return self._answered_with(answer, retry_after_s(outcome.retry_after))
 
     def cut_off(self) -> int:
-        """Takes back the requests in flight, which end as `CUT`. Returns how many they were."""
+        """Takes back the requests in flight, which end as `CUT`. Returns their number."""
         taken = self.in_flight
         for post in self._posts:
             post.cancel()
@@ -196,7 +196,7 @@ class Replica:
         return AttemptResult(kind, CompletionAnswer(504 if late else 502, body), trouble)
 
     async def look(self) -> None:
-        """Adjusts the limit to the load, and doubts the replica if it stalls. Once a second."""
+        """Adjusts the limit to the load, and doubts a stalled replica. Call it once a second."""
         pressure = await self._pressure()
         moves = bool(self._answered)
         if pressure is not None:
@@ -210,14 +210,14 @@ class Replica:
         if (asked := len(self._posts)) and silent_s > self._stall_s:
             self._stalled = True
             self.breaker.doubt(
-                f"{asked} requests and no answer for {silent_s:.0f} s; "
+                f"{asked} requests without an answer for {silent_s:.0f} s; "
                 f"`stall_s` is {self._stall_s:g}"
             )
 
     def came_back(self) -> None:
-        """A probe succeeded: it gets requests again."""
+        """Records that a probe succeeded, so that the replica gets requests again."""
         if self._stalled:
-            # it may be slow rather than hung; if cut off again and again it would finish no reply
+            # it may be slow rather than hung; if cut off repeatedly, it would never finish a reply
             self._stall_s = max(self._stall_s, min(2 * self._stall_s, self._timeout_s))
         self._stalled = False
         self.broke.clear()
@@ -230,16 +230,16 @@ class Replica:
         await self._pressure()
 
     async def probe(self, token_s: float) -> str:
-        """What is wrong; empty if it answers as the teacher that the run began with.
+        """The problem found; empty if the replica is still the teacher that the run began with.
 
-        An engine can hang behind a 200 from /health, so the probe asks for a token. It must come
-        within `token_s`, unless it may wait behind our own requests.
+        An engine can hang although /health answers 200, so the probe requests a token. The token
+        must arrive within `token_s`, unless it may be waiting behind our own requests.
         """
         self.gone = False
         try:
             status, _ = await self._wire.send(f"{self._root}/health", HEALTH_S)
         except TimeoutError:
-            return f"/health does not answer within {HEALTH_S:g} s"
+            return f"no answer from /health within {HEALTH_S:g} s"
         except TROUBLES as error:
             self.gone = True
             return self._wire.describe(error)
@@ -251,7 +251,7 @@ class Replica:
         except TeacherFault as fault:
             return str(fault)
         if model != self._model:
-            return f"it serves {model} now, and the run began with {self._model}"
+            return f"it now serves {model}, but the run began with {self._model}"
         return await self._token(token_s)
 
     async def _token(self, within_s: float) -> str:
@@ -262,22 +262,24 @@ class Replica:
         except TimeoutError:
             after = await self._pressure()
             if self.answered_at > begin or (before and after and after.tokens > before.tokens):
-                return ""  # it generates, with a long queue
+                return ""  # it generates tokens, but has a long queue
             counts = before and after and after.engine_apart
             if self._posts and not counts:
-                return ""  # the token may wait behind our own requests: that proves nothing
+                return ""  # proves nothing: the token may be waiting behind our own requests
             return f"no token within {within_s:g} s"
         except TROUBLES as error:
             return self._wire.describe(error)
         answer = classify(*page)
         if answer.status >= 500 or answer.status in HOPELESS or answer.status in ASIDE - {429}:
-            return f"one token asked, it answers {answer.status}: {self._wire.excerpt(answer.body)}"
+            return (
+                f"request for one token: status {answer.status}, {self._wire.excerpt(answer.body)}"
+            )
         return ""
 
     async def _pressure(self) -> Pressure | None:
         if not self._has_metrics:
             return None
-        # one at a time: an old reading after a new one would look like a restart
+        # one reading at a time: an old one after a newer one would look like a restart
         async with self._reading:
             return await self._read_pressure()
 
@@ -287,7 +289,7 @@ class Replica:
             pressure = read_pressure(body.decode("utf-8", "replace"))
             self._has_metrics = pressure is not None or status >= 500
             if pressure is not None:
-                # the counts at the first look are not ours
+                # earlier requests caused the counts at the first reading
                 before = self._prefixes_seen or pressure.prefixes
                 self.prefixes = self.prefixes.plus(pressure.prefixes.since(before))
                 self._prefixes_seen = pressure.prefixes

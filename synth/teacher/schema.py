@@ -1,7 +1,7 @@
 """Checks replies against JSON schemas, and writes the turns that ask for a correction.
 
-A valid reply is kept in one form: no spaces, UTF-8, the keys in the teacher's order. Servers that
-constrain a reply leave its white space to chance, and a student should not learn that.
+Valid replies are normalised: no spaces, UTF-8, keys in the teacher's order. In constrained replies
+the white space is arbitrary, and a student should not learn it.
 """
 
 from __future__ import annotations
@@ -28,19 +28,21 @@ SHOWN_CHARS = 300
 
 
 class BrokenError(ValueError):
-    """A text breaks its schema; the message says where."""
+    """A text breaks its schema. The message says where; it is shown to the teacher."""
 
 
 def check_schema(schema: Mapping[str, Any]) -> None:
-    """Raises `ValueError`, with a message of one line, if it is no JSON schema."""
+    """Raises `ValueError`, with a message of one line, if `schema` is not a JSON schema."""
     try:
         validator = _validator(orjson.dumps(schema))
         validator.check_schema(schema)
-        next(validator.iter_errors(None), None)  # finds a `$ref` at the top that leads nowhere
+        next(validator.iter_errors(None), None)  # detects a broken `$ref` at the top
     except SchemaError as error:
-        raise ValueError(f"no JSON schema: {_place(error.absolute_path)}{error.message}") from error
+        raise ValueError(
+            f"not a JSON schema: {_place(error.absolute_path)}{error.message}"
+        ) from error
     except Unresolvable as error:
-        raise ValueError(f"no self-contained JSON schema: {error} cannot be found") from error
+        raise ValueError(f"not a self-contained JSON schema: {error} cannot be found") from error
 
 
 def read_schema(given: dict[str, Any] | Path) -> dict[str, Any]:
@@ -50,15 +52,15 @@ def read_schema(given: dict[str, Any] | Path) -> dict[str, Any]:
         try:
             schema = json.loads(given.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise ValueError(f"{given} holds no JSON schema: {error}") from error
+            raise ValueError(f"{given} is not a JSON schema: {error}") from error
     if not isinstance(schema, dict):
-        raise ValueError(f"{given} holds no JSON schema, which is an object")  # noqa: TRY004  pydantic's
+        raise ValueError(f"{given} is not a JSON schema, which must be an object")  # noqa: TRY004  pydantic's
     check_schema(schema)
     return schema
 
 
 def conformed(text: str, schema: Mapping[str, Any]) -> str:
-    """The JSON in the text, in its one form. Raises `BrokenError` if it breaks the schema."""
+    """The JSON in the text, normalised. Raises `BrokenError` if it breaks the schema."""
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -74,6 +76,7 @@ def conformed(text: str, schema: Mapping[str, Any]) -> str:
 
 def shown(reply: str, wrong: BrokenError) -> list[Turn]:
     """The turns that show the teacher its reply and the mistake in it."""
+    # the request's key depends on this wording, and on that of `BrokenError`
     correction = (
         f"{NOT_YET}{wrong}. Write the whole JSON again, so that it follows the schema, and nothing "
         "else."
@@ -83,9 +86,9 @@ def shown(reply: str, wrong: BrokenError) -> list[Turn]:
 
 @lru_cache(maxsize=16)
 def _validator(schema: bytes) -> Validator:
-    """The compiled schema, cached because all rows of a stage share one."""
+    """The compiled schema. Cached, because all rows of a stage share one schema."""
     read = orjson.loads(schema)
-    # an empty registry: schemas that are referenced by address are not downloaded
+    # the empty registry prevents downloads of schemas that are referenced by address
     made: Validator = validator_for(read, default=Draft202012Validator)(read, registry=Registry())
     return made
 

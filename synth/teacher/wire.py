@@ -1,8 +1,8 @@
-"""One HTTP exchange with a server: addresses, keys, statuses, and what may be shown of an answer.
+"""One HTTP exchange with a server: addresses, keys, statuses, and safe excerpts of answers.
 
-The status alone decides whether a request is answered, asked again or given up; the words of an
-error never do. `parse.classify` first gives an answer the status that it means. A key, in an
-address or a header, is masked wherever a server echoes it and is never shown:
+Only the status decides whether a request is answered, retried or given up, never an error's text.
+`parse.classify` first corrects the status if the body contradicts it. Keys in addresses and headers
+are never shown, and are masked wherever a server echoes them:
 
 https://gateway/v1?key=sk-1  →  https://gateway/v1 for people, ?key=sk-1 with each request
 """
@@ -24,42 +24,42 @@ import aiohttp
 from synth.teacher.parse import OVERSIZED, CompletionAnswer, HttpAnswer, too_long
 
 TROUBLES = (aiohttp.ClientError, TimeoutError, OSError)
-"""aiohttp raises one of these if no answer came."""
+"""The exceptions that aiohttp raises if no answer arrives."""
 UNSENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-"""The troubles without a connection: the request did not reach the server."""
-MOST_BYTES = 16 * 2**20  # of a body; far above any honest answer
-_MOVED = "it sends requests on to another address: set `url` to that one"
+"""Those of `TROUBLES` without a connection: the request did not reach the server."""
+MOST_BYTES = 16 * 2**20  # limit of a body, far above any real answer
+_MOVED = "it redirects requests to another address: set `url` to that address"
 HOPELESS = {
     **dict.fromkeys((301, 302, 303, 307, 308), _MOVED),
-    401: "it wants an API key: set `api_key_env` in the recipe's teacher and export that variable",
+    401: "it needs an API key: set `api_key_env` in the recipe's teacher and export that variable",
     402: "the account has no credit left",
     403: "the API key is not allowed to use it",
     404: "it does not know the path or the model: check `url` (it ends in /v1) and `model`",
 }
 ASIDE = frozenset({408, 409, 425, 429})
-"""The statuses below 500 that pass by themselves."""
+"""The transient statuses below 500."""
 EXCERPT_CHARS = 300
 LIMIT_REFUSED = "max_completion_tokens"
-LONG_SECRET_CHARS = 12  # a shorter key, such as `EMPTY`, may well occur in an honest reply
-SHORTEST_KEY_CHARS = 6  # a shorter value is no key, and occurs in any text
+LONG_SECRET_CHARS = 12  # a shorter key, such as `EMPTY`, may occur in a normal reply
+SHORTEST_KEY_CHARS = 6  # a shorter value is not a key, and may occur in any text
 _QUERY = re.compile(r"(https?://[^\s?'\"]+\?)[^\s'\",}\]]+")
 
 
 def parted(url: str) -> tuple[str, str]:
-    """A server's address without its query, and the query. The first may be shown."""
+    """A server's address without its query, which may be shown, and the query."""
     address, mark, query = url.partition("#")[0].partition("?")
     return address.rstrip("/"), mark + query
 
 
 def keys_in(query: str) -> list[str]:
-    """The values in a query that may be keys, percent-encoded and decoded."""
+    """The values in a query that may be keys, both percent-encoded and decoded."""
     written = [part.partition("=")[2] for part in query[1:].split("&")]
     read = [value for _, value in parse_qsl(query[1:])]
     return [value for value in written + read if len(value) >= SHORTEST_KEY_CHARS]
 
 
 def without_keys(text: str) -> str:
-    """The text with stars in place of the query of each address in it."""
+    """The text, with the query of each address replaced by stars."""
     return _QUERY.sub(r"\1***", text)
 
 
@@ -69,21 +69,21 @@ class AttemptKind(StrEnum):
     ANSWERED = "answered"
     """A reply, or a 4xx that is the request's own fault."""
     BUSY = "busy"
-    """The server asks to come again: 408, 409, 425, 429, or 503 with Retry-After."""
+    """The server asks for a retry: 408, 409, 425, 429, or 503 with Retry-After."""
     FAILED = "failed"
     """Any other 5xx."""
     LATE = "late"
-    """No whole answer came within the request's time."""
+    """No complete answer arrived within the request's time limit."""
     UNREACHED = "unreached"
     """The connection was refused, or broke."""
     KILLED = "killed"
     """The request killed its engine: it was in flight at two deaths, and alone at a third."""
     CUT = "cut"
-    """We gave the replica up and took the request back."""
+    """The replica is down, and we took the request back."""
 
 
 class Response(NamedTuple):
-    """A whole HTTP answer. One that is too large has no body and the status `OVERSIZED`."""
+    """A complete HTTP answer. If it is too large, it has no body and the status `OVERSIZED`."""
 
     status: int
     body: bytes
@@ -91,18 +91,18 @@ class Response(NamedTuple):
 
 
 class AttemptResult(NamedTuple):
-    """What came of one attempt at a request."""
+    """The result of one attempt at a request."""
 
     kind: AttemptKind
     answer: CompletionAnswer
-    """As it came; made up (502, 504) if none did."""
+    """The unchanged answer; one that we make up (502, 504) if none arrived."""
     trouble: str = ""
     pause_s: float | None = None
-    """How long the server asks to wait."""
+    """The wait that the server asks for."""
 
 
 def kind_of(status: int, asks_to_wait: bool) -> AttemptKind:
-    """How an attempt with this status ended."""
+    """The kind of result that this status means."""
     if status in ASIDE or (status == 503 and asks_to_wait):
         return AttemptKind.BUSY
     return AttemptKind.FAILED if 500 <= status < OVERSIZED else AttemptKind.ANSWERED
@@ -116,25 +116,25 @@ def retry_after_s(header: str | None) -> float | None:
         return float(header)
     try:
         return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
-    except (ValueError, OverflowError):  # no date, or one of a year that no calendar has
+    except (ValueError, OverflowError):  # not a date, or not a valid one
         return None
 
 
 class Secret:
-    """Masks keys in text, in every form in which a server may echo them."""
+    """Masks keys in text, in all forms in which a server may echo them."""
 
     def __init__(self, *keys: str | None) -> None:
         self._forms = _forms(key for key in keys if key)
         self._long_forms = _forms(key for key in keys if key and len(key) >= LONG_SECRET_CHARS)
 
     def out_of(self, text: bytes) -> bytes:
-        """The text with stars in place of the keys."""
+        """The text, with keys replaced by stars."""
         for form in self._forms:
             text = text.replace(form, b"***")
         return text
 
     def out_of_reply(self, text: bytes) -> bytes:
-        """As `out_of`, but masks long keys only: a short one may be honest text."""
+        """Like `out_of`, but masks only long keys, since a short one may be normal text."""
         for form in self._long_forms:
             text = text.replace(form, b"***")
         return text
@@ -157,26 +157,26 @@ def _forms(keys: Iterable[str]) -> list[bytes]:
 
 @dataclass(slots=True)
 class Dialect:
-    """The names that this teacher wants in requests, as its refusals showed."""
+    """The parameter names that this teacher needs, as learnt from its refusals."""
 
     completion_tokens: bool = False
-    """It refuses `max_tokens` and wants `max_completion_tokens`, as OpenAI's newer models do."""
+    """Whether to send `max_completion_tokens` for `max_tokens`, as OpenAI's newer models need."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """The HTTP session that all replicas share, and the keys that must not be shown."""
+    """The HTTP session that all replicas share, with the keys that must not be shown."""
 
     session: aiohttp.ClientSession
     secret: Secret
     priority: int | None = None
-    """Sent with each request, but not part of its key: it decides when, not how, it is answered."""
+    """Sent with each request, but not part of its key, since it does not affect the reply."""
     queries: Mapping[str, str] = field(default_factory=dict)
-    """The query to send with each request, a key perhaps, by the address without /v1."""
+    """By address without /v1: the query to send with each request, which may hold a key."""
     dialect: Dialect = field(default_factory=Dialect)
 
     def prepared(self, body: bytes) -> bytes:
-        """A request's body as it is sent."""
+        """A request's body in the form to send."""
         body = self._in_dialect(body)
         if self.priority is None:
             return body
@@ -185,11 +185,11 @@ class Wire:
     def _in_dialect(self, body: bytes) -> bytes:
         if not self.dialect.completion_tokens:
             return body
-        # in JSON no text holds this but a key, and the first one is ours
+        # in JSON only an object key can look like this, and the first one is ours
         return body.replace(b'"max_tokens":', b'"max_completion_tokens":', 1)
 
     def learns(self, status: int, body: bytes) -> bool:
-        """Whether a refusal asks for `max_completion_tokens`: all later requests then have it."""
+        """Whether a refusal asks for `max_completion_tokens`. If so, later requests use it."""
         message = body.decode("utf-8", "replace") if status == 400 else ""
         if LIMIT_REFUSED not in message or too_long(message) is not None:
             return False
@@ -197,7 +197,7 @@ class Wire:
         return True
 
     def with_query(self, url: str) -> str:
-        """The URL with the query that its server wants."""
+        """The URL with the query for its server."""
         if not self.queries:
             return url
         server = max((one for one in self.queries if url.startswith(one)), key=len, default="")
@@ -212,15 +212,15 @@ class Wire:
             allow_redirects=False,
         ) as response:
             parts: list[bytes] = []
-            left = MOST_BYTES
+            bytes_left = MOST_BYTES
             async for part in response.content.iter_any():
-                left -= len(part)
-                if left < 0:
+                bytes_left -= len(part)
+                if bytes_left < 0:
                     response.close()
                     return Response(OVERSIZED, b"", None)
                 parts.append(part)
-            again = response.headers.get("Retry-After")
-            return Response(response.status, b"".join(parts), again)
+            retry_after = response.headers.get("Retry-After")
+            return Response(response.status, b"".join(parts), retry_after)
 
     async def send(self, url: str, within_s: float, body: bytes | None = None) -> HttpAnswer:
         """The answer to a GET, or to a POST of the body. Raises `TROUBLES`."""
@@ -234,7 +234,7 @@ class Wire:
             return HttpAnswer(response.status, await response.read())
 
     def masked(self, status: int, body: bytes) -> bytes:
-        """An answer's body without the keys. Short ones stay in a 200."""
+        """An answer's body with its keys masked. In a 200, short keys are not masked."""
         return self.secret.out_of_reply(body) if status == 200 else self.secret.out_of(body)
 
     def excerpt(self, body: bytes) -> str:

@@ -1,1 +1,1 @@
-"""One definition of word, sentence, code, number, language and courtesy, shared by all packages."""
+"""Shared definitions of word, sentence, code, number, language and courtesy for all packages."""

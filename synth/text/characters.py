@@ -1,7 +1,7 @@
-"""The classes of characters: one table of bits, by code point.
+"""Character classes, as one table of bits by code point.
 
-The classes are Python's (`str.isspace`, `str.isalnum`, …, of its version of Unicode), and two lists
-that web filters use.
+The classes are those of Python (`str.isspace`, `str.isalnum`, …, for its version of Unicode), plus
+two lists that web filters use.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ from numpy.typing import NDArray
 
 SPACE, WORD, ALPHA, MARK, UNSPACED, SYMBOL, TERMINAL, BREAK, UPPER = (1 << bit for bit in range(9))
 
-# Thai, Lao, Burmese, Khmer, kana, Han: written without spaces, so each character is a word. These
-# are ranges of a character class.
+# Scripts without spaces, in which each character is a word: Thai, Lao, Burmese, Khmer, kana, Han.
+# Ranges of a regular expression's character class.
 UNSPACED_RANGES = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff"
 )
-MARK_RANGES = (range(0x300, 0x20000), range(0xE0100, 0xE01F0))  # no marks lie elsewhere
-# Words of nothing else are not counted as words. Source: datatrove 0.10, utils/text.py, after
-# CCNet; it adds the control characters and `TERMINALS`.
+MARK_RANGES = (range(0x300, 0x20000), range(0xE0100, 0xE01F0))  # all marks are in these ranges
+# A word that consists only of these is not counted as a word. Source: datatrove 0.10,
+# utils/text.py, after CCNet; it adds the control characters and `TERMINALS`.
 SYMBOLS = (
     "!/—”:％１〈&(、━\\【#%「」，】；+^]~“《„';’{|∶´[=-`*．（–？！：$～«〉,><》)?）。…@_.\"}►»"
 )
 CONTROLS = (range(9), range(11, 13), range(13, 32), range(127, 160))
-# What ends a sentence. Source: Unicode, PropList.txt, Sentence_Terminal, as in datatrove 0.10.
+# Characters that end a sentence. Source: Unicode, PropList.txt, Sentence_Terminal, as in datatrove
+# 0.10.
 TERMINALS = """
 0021 002E 003F 0589 061D-061F 06D4 0700-0702 07F9 0837 0839 083D-083E 0964-0965 104A-104B 1362
 1367-1368 166E 1735-1736 17D4-17D6 17D9-17DA 1803 1809 1944-1945 1AA8-1AAB 1B5A-1B5B 1B5E-1B5F
@@ -70,8 +71,7 @@ def classes() -> NDArray[np.uint16]:
 
 @cache
 def lower_cases() -> NDArray[np.uint32]:
-    """The lower case of every code point; the first character if it has several."""
-
+    """The lower case of every code point; if it has several characters, the first."""
     table = np.arange(sys.maxunicode + 1, dtype=np.uint32)
     for code in np.flatnonzero(classes() & ALPHA).tolist():
         table[code] = ord(chr(code).lower()[0])
@@ -80,7 +80,7 @@ def lower_cases() -> NDArray[np.uint32]:
 
 @cache
 def marks() -> list[int]:
-    """Code points that belong to the character before them: accents, vowel signs."""
+    """The code points that belong to the character before them, such as accents."""
     return [
         code
         for code in chain.from_iterable(MARK_RANGES)
@@ -98,7 +98,7 @@ def terminals() -> list[int]:
 
 
 def ranges_of(codes: list[int]) -> str:
-    """The code points, in order, as the ranges of a character class."""
+    """The sorted code points as ranges of a regular expression's character class."""
     firsts = [code for code, before in zip(codes, [-1, *codes], strict=False) if code != before + 1]
     lasts = [code for code, after in zip(codes, [*codes[1:], -1], strict=True) if after != code + 1]
     return "".join(f"{chr(a)}-{chr(b)}" for a, b in zip(firsts, lasts, strict=True))

@@ -1,4 +1,4 @@
-"""Finds tokens of chat templates in a text, and further turns that a model wrote.
+"""Finds chat-template tokens in a text, and further turns that a model wrote after its answer.
 
 "… is 11 units.### Human: How do i use pythagoras theorem when …"   ->   "### Human:"
 """
@@ -28,16 +28,16 @@ AGAIN = re.compile(
 
 
 def template_token(text: str, prompt: str = "") -> str:
-    """The first token of a chat template outside code, unless the prompt has it; or ""."""
+    """The first chat-template token outside code that is not in the prompt; "" if there is none."""
     found = TOKEN.finditer(without_code(text)) if TOKEN.search(text) else ()
     return next((token[0] for token in found if token[0] not in prompt), "")
 
 
 def next_turn(text: str, prompt: str = "") -> str:
-    """The label or opener of a further turn behind the answer; or "".
+    """The label or opener of a further turn after the answer; "" if there is none.
 
-    An answer that is a conversation has its first label at the start, or behind a line that
-    announces it; "User: …" alone may be an entry of a glossary.
+    If the answer itself is a conversation, its first label is at the start or after a line that
+    announces it. "User: …" alone may be a glossary entry.
     """
     label = LABEL.search(text)
     if label and (DIALOGUE.search(prompt) or not _goes_on(text, label)):

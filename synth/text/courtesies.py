@@ -1,13 +1,13 @@
-"""The courtesies of an answer: where its opener ends and where its sign-off begins.
+"""Finds the courtesies of an answer: the end of its opener and the start of its sign-off.
 
     "Certainly! Here is a haiku:\\n\\nRain taps on the roof …\\n\\nLet me know if you want another."
      --------- opener ----------                              ------------ sign-off ------------
 
-Sentences are judged from both ends inwards, up to the first that is not a courtesy.
-The patterns match one sentence in lower case, mostly from its beginning. They were written after
-264 labelled openers and sign-offs of 31 models (AlpacaEval), where F1 is 0.93 and 0.91; other rows
-may give less. A logistic regression over the hashed words of these sentences reached 0.66 and 0.75
-out of fold: there are too few rows.
+Sentences are judged from both ends inwards, up to the first that is not a courtesy. The patterns
+match one sentence in lower case, mostly from its beginning. They were written for 264 labelled
+openers and sign-offs of 31 models (AlpacaEval), on which F1 is 0.93 and 0.91; on other rows it may
+be lower. A logistic regression over the hashed words of these sentences reached only 0.66 and 0.75
+out of fold, because there are too few rows.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ YES = re.compile(
     rf"(?:{AGREE}|great|oh no|yes|hello|hi|hey|greetings)\b(?: there)?[,.!:\u2013\u2014 ]+",
     re.IGNORECASE,
 )
-"""What may stand before a courtesy, and is none alone."""
+"""Words that may come before a courtesy but are not a courtesy alone."""
 SUBJECT = r"(?:question|request|topic|concept|idea|word|challenge|goal)\b"
 COURTESY = _begins(
     r"i(?:'m| am|'d| would) (?!not)(?:\w+ ){0,3}(?:happy|glad|delighted|excited|sorry|love|here)"
@@ -53,11 +53,12 @@ NOT_ABLE = re.compile(
     r"\bi(?: cannot| can't| do not| don't|(?: am|'m) (?:unable|not))\b"
     rf"|\bi(?: am|'m) an? [\w -]{{0,20}}{ASSISTANT}|{AS_AN_AI} without\b"
 )
-"""Cut only with the offer behind it: "I cannot …, but I can …" hides no refusal."""
+"""Cut only together with an offer after it, as in "I cannot …, but I can …", so that no refusal is
+hidden."""
 OF_YOU = re.compile(
     r"\b(?:do you (?!know\b|have\b)|you(?:'ve| do| use| feel| think)\b)", re.IGNORECASE
 )
-"""Prompts that ask about the one who answers: what it cannot do is then an answer."""
+"""Prompts that ask about the assistant. A statement of its limits is then part of the answer."""
 OFFERS = re.compile(
     r"\bi(?: can| could|(?: will|'ll) (?:be|do|try|help|provide))\b(?!'| not\b| only\b)"
     r"(?!.*\b(?:if you|(?:tell you|suggest|say|confirm) that)\b)"  # a condition, an answer
@@ -65,12 +66,12 @@ OFFERS = re.compile(
 HELPS = re.compile(r"i can (?:\w+ )?(?:help|provide)\b")
 HERE = r"(?:here(?:'s| is| are)|below (?:is|are)|let(?:'s| me))\b"
 LEADS_IN = _begins(
-    # a comma or bracket behind "here is" tells of the subject: "here is okroshka, a cold soup:"
+    # after "here is", a comma or bracket shows the subject: "here is okroshka, a cold soup:"
     rf"(?:[^.!?]{{0,120}}, ?(?:but )?)?{HERE}[^,(]*$",
     r"it(?:'s| is| sounds| seems) (?:\w+ )?(?:understandable|you(?:'re|'ve)?)\b",
     r"you can\b.*:$",
 )
-"""Cut only behind a courtesy: a list needs its bare lead-in."""
+"""Cut only after a courtesy, because a list needs a lead-in that stands alone."""
 HANDS_OVER = re.compile(
     r"here(?:'s| is) (?:the|an?|my|your) (?:[\w-]+ ){0,3}"
     r"(?:version|rewrite|response|translation|summary|text|prompt|question)\b[^.!?]*:$"
@@ -96,11 +97,11 @@ ASKS_BACK = _begins(
     r"(?:is|does|how does) (?:this|that) (?:what|the|help|work|sound)\b.*\?",
 )
 WISHES = _begins(r"(?:enjoy|(?:good|best of) luck|have (?:a|fun)|happy \w+ing)\b")
-"""Cut only beside one that asks back: "Enjoy!" may be the last line of a recipe."""
+"""Cut only next to a sentence that asks back: "Enjoy!" may be the last line of a recipe."""
 REMARKS = re.compile(
     r"i(?:'ve| have)? (?:also )?(?:tried|included|provided|used|kept|made|wrote|added)\b"
 )
-"""A paragraph that begins so and ends by asking back is about the answer."""
+"""The start of a remark about the answer, if the same paragraph ends by asking back."""
 OF_THE_ANSWER = re.compile(r"\b(?:i|i'm|i've|me|my|above)\b")
 
 SPEAKS_AS = re.compile(
@@ -109,31 +110,33 @@ SPEAKS_AS = re.compile(
     r"|you are (?:an?|the|my)(?! ai))\b",
     re.IGNORECASE,
 )
-"""Prompts whose answer may say "I" and "you" as somebody else."""
+"""Prompts whose answer may say "I" and "you" in another person's voice."""
 YES_OR_NO = re.compile(
     r"(?:^|[.!?\n]\s*)(?:is|are|was|were|do|does|did|has|have|had|should|will|may|might|must|am"
     r"|(?:can|could|would) (?!you))\b[^.!?\n]*\?\W*$",
     re.IGNORECASE,
 )
-"""Prompts that "Absolutely!" answers."""
+"""Prompts to which "Absolutely!" is an answer."""
 
 
 HEAD_CHARS = 1_500
 TAIL_CHARS = 900
-TASK_CHARS = 250  # at either end of a prompt: what is asked, rather than material
-MOST_SENTENCES = 5  # of an opener or a sign-off
+TASK_CHARS = 250  # at each end of a prompt, where the task is; the middle may be material
+MOST_SENTENCES = 5  # in an opener or a sign-off
 
 
 class Sentence(NamedTuple):
-    """A sentence of a text: where it is, and its words in lower case with straight quotes."""
+    """A sentence's position in a text, and its words in lower case with straight quotes."""
 
     start: int
     end: int
     words: str
-    """"" for an emoji alone, "-" for what is no sentence of prose."""
+    """"" for an emoji alone, "-" for anything that is not a sentence of prose."""
 
 
-CLOSES = re.compile(r"[\"'\u201d\u2019)\]}>|`]$")  # a quotation or bracket that began earlier
+CLOSES = re.compile(
+    r"[\"'\u201d\u2019)\]}>|`]$"
+)  # closes a quotation or bracket that began earlier
 # lists, tables, quotations, code, headings and the turns of a dialogue are content
 NOT_PROSE = re.compile(r"\s*(?:[-+\u2022>|#`~]|\* |\d{1,3}[.)]|\w[\w .'-]{0,30}:\s+\S)")
 INLINE_COLON = re.compile(r":\s+\S")
@@ -155,9 +158,9 @@ SIGNED = re.compile(r"\n[^\w\n]{0,5}[\w ]{3,30},[^\w\n]{0,5}\n{1,3}[^\n]{1,60}\n
 
 
 def ends(text: str, prompt: str = "") -> tuple[int, int]:
-    """Where the answer begins and ends between its opener and its sign-off.
+    """The start and end of the answer between its opener and its sign-off.
 
-    0 and the text's length where it has none, or where nothing but a question would be left.
+    Returns 0 and the text's length if it has neither, or if only a question would remain.
     """
     prompt = prompt[:TASK_CHARS] + "\n" + prompt[TASK_CHARS:][-TASK_CHARS:] if prompt else ""
     start, end = _opener_end(text, prompt), _sign_off_start(text)
@@ -171,24 +174,25 @@ def ends(text: str, prompt: str = "") -> tuple[int, int]:
         return 0, len(text)
     found = blocks(body)
     in_code = found and not found[-1].closed and (found[-1].language or len(found) == 1)
-    letter = SALUTATION.search(body) or (_speaks(prompt) and FIRST_PERSON.search(_said(body)))
+    letter = SALUTATION.search(body) or (_speaks(prompt) and FIRST_PERSON.search(_own_words(body)))
     return start, len(text) if in_code or (letter and not SIGNED.search(body)) else end
 
 
 def has_courtesies(text: str) -> bool:
-    """Whether a text has an opener or a sign-off, as a reply has and a prompt has not."""
+    """Whether a text has an opener or a sign-off, which is typical of a reply, not of a prompt."""
     return ends(text) != (0, len(text))
 
 
 def _hangs_on(cut: str, rest: str) -> bool:
-    """Whether the rest points back to what is cut: "This behaviour …", "If so, …"."""
+    """Whether the rest refers to the cut part: "This behaviour …", "If so, …"."""
     return not AGREES.fullmatch(cut) and POINTS_BACK.match(rest) is not None
 
 
 def _limits(cut: str, rest: str, prompt: str) -> bool:
     """Whether the cut part states a limit that belongs to the answer.
 
-    The prompt asks about the assistant, or the rest contrasts with the limit ("However, …").
+    It does if the prompt asks about the assistant, or if the rest contrasts with the limit
+    ("However, …").
     """
     return NOT_ABLE.search(cut) is not None and bool(OF_YOU.search(prompt) or CONTRASTS.match(rest))
 
@@ -201,34 +205,34 @@ def _opener_end(text: str, prompt: str) -> int:
             break
         if one.words and not one.words.endswith((*ENDS, ":")):
             break  # a verse
-        said = YES.sub("", one.words, count=1) if YES.match(one.words) else one.words
+        claim = YES.sub("", one.words, count=1) if YES.match(one.words) else one.words
         answers = one.words.startswith("yes")  # "Yes, here are …", "Yes, I can write code."
-        eager = (said != one.words and not answers) or waiting or cut > 0 or NOT_ABLE.match(said)
-        if COURTESY.match(said) or COURTESY.match(one.words):
+        eager = (claim != one.words and not answers) or waiting or cut > 0 or NOT_ABLE.match(claim)
+        if COURTESY.match(claim) or COURTESY.match(one.words):
             cut, waiting, offered = one.end, False, False
-        elif OFFERS.search(said) and (eager or _is_own_offer(said)):
+        elif OFFERS.search(claim) and (eager or _is_own_offer(claim)):
             cut, waiting, offered = one.end, False, True
         elif AGREES.fullmatch(one.words):
             if YES_OR_NO.search(prompt):
                 break
             cut = one.end
-        elif HANDS_OVER.match(said) or (
-            eager and not answers and "\n\n" not in text[cut : one.start] and LEADS_IN.match(said)
+        elif HANDS_OVER.match(claim) or (
+            eager and not answers and "\n\n" not in text[cut : one.start] and LEADS_IN.match(claim)
         ):
             cut = one.end
-            if said.endswith(":"):
+            if claim.endswith(":"):
                 break
-        elif not said or (NOT_ABLE.search(said) and not cut):
+        elif not claim or (NOT_ABLE.search(claim) and not cut):
             waiting = True
         else:
             if offered and I_AM.match(one.words):
-                return 0  # the answer is about the one who answers
+                return 0  # the answer is about the assistant
             agreement = AGREES.match(text, one.start)
-            if agreement and re.match(HERE, said):
+            if agreement and re.match(HERE, claim):
                 cut = agreement.end()
             break
     paragraph = text[cut : cut + HEAD_CHARS].partition("\n\n")[0]
-    if _speaks(prompt) and FIRST_PERSON.search(_said(paragraph)):
+    if _speaks(prompt) and FIRST_PERSON.search(_own_words(paragraph)):
         return 0
     if SPEAKS_AS.search(prompt) and not (AGREES.match(text) or IS_ASSISTANT.search(text, 0, cut)):
         return 0
@@ -236,11 +240,11 @@ def _opener_end(text: str, prompt: str) -> int:
     return emoji.end() if emoji else cut
 
 
-def _is_own_offer(said: str) -> bool:
-    """Whether an offer that nothing leads up to is the assistant's: to "you", after "As an AI" or
-    "I cannot …", or with "help"."""
-    to_you = I_AM.match(said) and ("you" in said or said.startswith("as a"))
-    return bool(to_you or NOT_ABLE.match(said) or HELPS.match(said))
+def _is_own_offer(claim: str) -> bool:
+    """Whether an offer without a lead-in is the assistant's: it is to "you", follows "As an AI" or
+    "I cannot …", or contains "help"."""
+    to_you = I_AM.match(claim) and ("you" in claim or claim.startswith("as a"))
+    return bool(to_you or NOT_ABLE.match(claim) or HELPS.match(claim))
 
 
 def _sign_off_start(text: str) -> int:
@@ -275,12 +279,12 @@ def _sign_off_start(text: str) -> int:
 
 
 def _speaks(prompt: str) -> bool:
-    """Whether the "I" of the text may be somebody else than the one who answers."""
+    """Whether the "I" of the text may be somebody other than the assistant."""
     return not prompt or SPEAKS_AS.search(prompt) is not None
 
 
-def _said(text: str) -> str:
-    """What the writer says: the text without code and quotations."""
+def _own_words(text: str) -> str:
+    """The writer's own words: the text without code and quotations."""
     return QUOTED.sub("", without_blocks(text))
 
 
@@ -298,11 +302,11 @@ def _sentences(text: str, start: int, stop: int) -> Iterator[Sentence]:
 
 
 def _sentence(line: str, offset: int, at: int, end: int) -> Sentence:
-    said = line[at:end]
-    left = len(said) - len(said.lstrip())
-    words = said.strip(" \t*_").lower()
+    raw = line[at:end]
+    indent = len(raw) - len(raw.lstrip())
+    words = raw.strip(" \t*_").lower()
     if not words.isascii():
         words = EMOJI_AROUND.sub("", words).replace("\u2019", "'")
     if words and (CLOSES.search(words) or not WORD_CHARACTER.search(words)):
         words = "-"
-    return Sentence(offset + at + left, offset + at + len(said.rstrip()), words)
+    return Sentence(offset + at + indent, offset + at + len(raw.rstrip()), words)

@@ -1,4 +1,4 @@
-"""Whether a prompt looks like code or like maths."""
+"""Detects prompts about code or maths."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Domain(StrEnum):
-    """What a prompt may belong to; most belong to neither."""
+    """The domains of prompts. Most prompts belong to neither."""
 
     CODE = "code"
     MATHS = "maths"
@@ -32,7 +32,7 @@ DIGIT = re.compile(r"\d")
 
 
 def domains(prompt: str) -> frozenset[Domain]:
-    """The domains that the prompt seems to belong to, often none. Code is not maths as well."""
+    """The domain that the prompt seems to belong to, often none. Code takes precedence."""
     if CODE.search(prompt):
         return frozenset({Domain.CODE})
     if MATHS.search(prompt) and DIGIT.search(prompt):

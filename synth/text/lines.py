@@ -1,8 +1,8 @@
-"""The lines of a batch's texts: where they end, and a hash of each.
+"""The lines of a batch's texts: the end and the hash of each line.
 
-    "a\\nb\\r\\n\\nc"   ends behind a, b (at \\r, then at \\n), nothing, c
+    "a\\nb\\r\\n\\nc"   lines end after a, b (at \\r, then at \\n), an empty line, and c
 
-A line ends where `str.splitlines` ends it; those who split at newlines alone pass over the others.
+Lines end at the breaks of `str.splitlines`. Filters that split only at newlines skip other breaks.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ NEWLINE = 0x0A
 
 
 class Lines(NamedTuple):
-    """Row i has the lines `starts[i]` to `starts[i + 1]`; there is one more than breaks in it."""
+    """Row i has the lines from `starts[i]` up to `starts[i + 1]`: one more than it has breaks."""
 
     ends: NDArray[np.int64]
-    """Where each line ends among the characters: at the break, or behind the row."""
+    """The end of each line among the characters: the position of its break, or the row's end."""
     hashes: NDArray[np.uint64]
-    """Of the characters since the newline before; 0 in a row of one line."""
+    """The hash of the characters since the previous newline; 0 in a row with one line."""
     starts: NDArray[np.int64]
 
 
 def lines(characters: Characters) -> Lines:
-    """The lines of every text; one of no characters has one."""
+    """The lines of every text. An empty text has one line."""
     rows = len(characters.starts) - 1
-    most = len(characters.flat) + rows  # what stays unused is never touched
+    most = len(characters.flat) + rows  # the unused part is never touched, so it takes no memory
     ends, hashes = np.empty(most, np.int64), np.empty(most, np.uint64)
     starts = np.zeros(rows + 1, np.int64)
     find(*characters, classes(), ends, hashes, starts)
@@ -48,12 +48,12 @@ def find(
     hashes: NDArray[np.uint64],
     starts: NDArray[np.int64],
 ) -> None:
-    """Fills ends, hashes, and where each row's lines start."""
+    """Fills `ends` and `hashes`, and `starts` with the first line of each row."""
     made = 0
     for row in range(len(starts) - 1):
         start = row_starts[row]
         text = codes[start : row_starts[row + 1]]
-        likely = 0  # control characters, and the few breaks that are none
+        likely = 0  # number of control characters and of the few other breaks
         for i in range(len(text)):
             code = text[i]
             likely += (code < 0x20) | (code == 0x85) | (code == 0x2028) | (code == 0x2029)

@@ -1,9 +1,9 @@
-"""Detects loops: texts that repeat themselves as a stuck model does.
+"""Detects loops: texts that repeat themselves, like the output of a stuck model.
 
     "…worth fighting for. Together, we shall go forth, and fight. Together, we shall go forth, and…"
 
-The score is the worst of three measures, each divided by its limit. The limits were set on real
-answers of 31 models: songs, tables, lists of questions and code stay below.
+The score is the worst of four measures, each divided by its limit. The limits were set on real
+answers of 31 models. Songs, tables, lists of questions and code stay below them.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 from synth.text.sentences import sentences_and_lines
 
-READ_CHARS = 50_000  # of either end of a longer text
-WINDOW, STEP = 1_200, 600  # characters; a loop of half a window shows in one of them
-MOST_COMPRESSED = 4.7  # a good answer's most compressible window is at 2 to 4.3
-MOST_SAME_SENTENCES = 0.54  # or lines; choruses make up to 0.41 of a song
-MOST_SAME_ITEMS = 0.35  # of one list
+READ_CHARS = 50_000  # read at each end of a longer text
+WINDOW, STEP = 1_200, 600  # characters; a loop of half a window is visible in one of them
+MOST_COMPRESSED = 4.7  # the most compressible window of a good answer has 2 to 4.3
+MOST_SAME_SENTENCES = 0.54  # or lines; choruses are up to 0.41 of a song
+MOST_SAME_ITEMS = 0.35  # in one list
 FEWEST = 5  # sentences, or items of a list
 MOST_BLANK_LINES = 12
-DIGITS = str.maketrans("123456789", "0" * 9)  # a loop that counts is a loop
+DIGITS = str.maketrans("123456789", "0" * 9)  # so that a numbered repetition is detected too
 RULER = re.compile(r"([^\w\s])\1{3,}")  # ----, ====, ....
 BLANK_LINES = re.compile(r"\n{3,}")
 BLANKS = re.compile(r"[^\S\n]{2,}")
@@ -29,14 +29,14 @@ MARKER = re.compile(r" ?(?:[-*+•]|\d{1,3}[.)])\s+(?=\S)")
 
 
 class Loop(NamedTuple):
-    """How much a text loops: above 1 it does."""
+    """How much a text loops. Above 1 it is a loop."""
 
     score: float
     what: str
 
 
 def loop(text: str) -> Loop:
-    """The worst measure of the text over its limit; 0 for an empty text."""
+    """The worst measure of the text, divided by its limit; 0 for an empty text."""
     if len(text) > 2 * READ_CHARS:
         text = f"{text[:READ_CHARS]}\n{text[-READ_CHARS:]}"
     lines = [line.strip() for line in text.split("\n")]
@@ -50,7 +50,7 @@ def loop(text: str) -> Loop:
 
 
 def _compression(lines: list[str]) -> float:
-    """How far the most regular window can be compressed, tables left out."""
+    """The compression ratio of the most compressible window, ignoring tables."""
     prose = "\n".join(line for line in lines if not line.startswith("|"))
     plain = RULER.sub(r"\1\1\1", BLANKS.sub(" ", prose.translate(DIGITS)))
     windows = (plain[at : at + WINDOW] for at in range(0, max(1, len(plain) - STEP), STEP))
@@ -59,7 +59,7 @@ def _compression(lines: list[str]) -> float:
 
 
 def _same_items(text: str) -> list[float]:
-    """The share of repeated items of each list that is not nested."""
+    """The share of repeated items in each list that is not nested."""
     lists: list[list[str]] = [[]]
     for line in text.split("\n"):
         if item := MARKER.match(line):
@@ -70,7 +70,7 @@ def _same_items(text: str) -> list[float]:
 
 
 def _sentences(text: str) -> list[str]:
-    """The sentences and lines with a letter in them, rows of tables left out."""
+    """The sentences and lines with at least one letter, ignoring rows of tables."""
     parts = sentences_and_lines(text)
     return [part for part in parts if part[:1] != "|" and any(map(str.isalpha, part))]
 

@@ -1,9 +1,9 @@
-"""Code and quotations in Markdown, for every stage and filter.
+"""Finds code and quotations in Markdown, for every stage and filter.
 
     Here it is:⏎```python⏎def f(x): …⏎```⏎For example:⏎```⏎f(3)⏎```  ->  [def f(x): …], [f(3)]
 
-A fence is a line of three or more backticks or tildes, as in CommonMark (section 4.5). Ours may be
-indented deeper, since models write code inside lists. An open fence runs to the end of the text.
+A fence is a line of three or more backticks or tildes, as in CommonMark (section 4.5). We allow
+deeper indents, since models write code inside lists. An open fence extends to the end of the text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ QUOTED = re.compile(
     r"\"[^\"\n]*\"|“[^“”\n]*”|„[^„“”\n]*[“”]|«[^«»\n]*»|《[^《》\n]*》|「[^「」\n]*」"
     r"|(?<!\w)'[^'\n]*'(?!\w)"
 )
-"""A quotation in a line, with its marks."""
+"""A quotation within a line, including its marks."""
 LANGUAGE_END = re.compile(r"[^\w+#.-]")
 
 
@@ -29,9 +29,9 @@ class CodeBlock(NamedTuple):
     """A fenced block."""
 
     language: str
-    """In lower case, "" where the fence names none."""
+    """The language in lower case; "" if the fence names none."""
     code: str
-    """Without the indent of its fence."""
+    """The code, without the indent of its fence."""
     closed: bool
 
 
@@ -58,7 +58,7 @@ def without_code(text: str, instead: str = "") -> str:
 
 
 def unfenced(text: str) -> str:
-    """The code of a text that is one fenced block; any other text as it is, stripped."""
+    """The code, if the whole text is one fenced block; otherwise the stripped text."""
     text = text.strip()
     found = FENCED.fullmatch(text)
     return found["code"].strip() if found and found["closed"] else text

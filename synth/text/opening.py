@@ -1,4 +1,4 @@
-"""The opening of a text, and of the prompt that it answers, as hashed features for a linear model.
+"""Hashed features of a text's opening and of its prompt's opening, for a linear model.
 
 "How do I kill a Python process?"  "I'm sorry, but I can't help with …"
 ->  i'm | i'm sorry | i'm sorry but | … | _ _ proc | … | how + i'm | how + sorry | …
@@ -38,14 +38,14 @@ class Features(NamedTuple):
 
 
 class Ngrams(NamedTuple):
-    """The row that each n-gram is in, and its hash."""
+    """The row and the hash of each n-gram."""
 
     rows: NDArray[np.int64]
     hashes: NDArray[np.uint64]
 
 
 class Parts(NamedTuple):
-    """Words or characters as numbers; those of row i lie from `starts[i]` to `starts[i + 1]`."""
+    """Words or characters as numbers. Row i has those from `starts[i]` up to `starts[i + 1]`."""
 
     flat: NDArray[np.uint64]
     starts: NDArray[np.int64]
@@ -54,7 +54,7 @@ class Parts(NamedTuple):
 def features(texts: Sequence[str], prompts: Sequence[str]) -> Features:
     """The n-grams of each text's opening, and its first words paired with those of the prompt.
 
-    The pairs tell "I cannot help you." as a translation from a refusal.
+    The pairs distinguish "I cannot help you." as a translation from a refusal.
     """
     heads = [_head(text, prompt) for text, prompt in zip(texts, prompts, strict=True)]
     words, characters = _words(heads), _characters(heads)
@@ -75,7 +75,7 @@ def features(texts: Sequence[str], prompts: Sequence[str]) -> Features:
 
 
 def _head(text: str, prompt: str) -> str:
-    """The opening in lower case, without its subject: "_" for the longer words of the prompt.
+    """The opening in lower case. "_" replaces the prompt's longer words, to hide the subject.
 
     Quotations become "…", since they are not the writer's words.
     """
@@ -86,7 +86,6 @@ def _head(text: str, prompt: str) -> str:
 
 
 def _words(texts: Sequence[str]) -> Parts:
-
     return Parts(*words(pa.array(texts, pa.large_string())))
 
 
@@ -96,7 +95,7 @@ def _characters(texts: Sequence[str]) -> Parts:
 
 
 def _ngrams(parts: Parts, size: int, salt: int) -> Ngrams:
-    """Each run of `size` parts of a row."""
+    """Each run of `size` parts in a row."""
     rows = np.repeat(np.arange(len(parts.starts) - 1), np.diff(parts.starts))
     count = max(0, len(rows) - size + 1)
     hashes = np.full(count, salt, np.uint64)
@@ -107,7 +106,7 @@ def _ngrams(parts: Parts, size: int, salt: int) -> Ngrams:
 
 
 def _first(words: Parts, size: int, salt: int) -> Ngrams:
-    """The first `size` words of each row that has as many."""
+    """The first `size` words of each row that has that many."""
     rows = np.flatnonzero(np.diff(words.starts) >= size)
     hashes = np.full(len(rows), salt, np.uint64)
     for at in range(size):
@@ -116,7 +115,7 @@ def _first(words: Parts, size: int, salt: int) -> Ngrams:
 
 
 def _pair(asked: Parts, place: int, words: Parts, other: int) -> Ngrams:
-    """A word of the prompt, by its place, with one of the text."""
+    """Pairs word number `place` of each prompt with word number `other` of its text."""
     rows = np.flatnonzero((np.diff(asked.starts) > place) & (np.diff(words.starts) > other))
     hashes = _mixed(np.full(len(rows), 30, np.uint64), asked.flat[asked.starts[rows] + place])
     return Ngrams(rows, _mixed(hashes, words.flat[words.starts[rows] + other]))
@@ -128,9 +127,9 @@ def _mixed(hashes: NDArray[np.uint64], parts: NDArray[np.uint64]) -> NDArray[np.
 
 
 def _entries(ngrams: Ngrams, count: int, weight: float = 1.0, fewest: int = 1) -> Features:
-    """Each n-gram of a row once; a group of n-grams weighs the same in every row.
+    """Each n-gram of a row once, weighted so that a group of n-grams counts the same in every row.
 
-    A row with less than `fewest` says less than others.
+    Rows with fewer than `fewest` n-grams count less.
     """
     columns = (ngrams.hashes >> np.uint64(48)).astype(np.int64)
     rows, columns = np.divmod(np.unique(ngrams.rows * COLUMNS + columns), COLUMNS)

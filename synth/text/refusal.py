@@ -1,9 +1,9 @@
-"""The probability that a text refuses its prompt.
+"""Estimates the probability that a text refuses its prompt.
 
     "How do I kill a Python process?"  "I'm sorry, but I can't help with …"   ->   0.99
 
-A logistic regression over the text's opening (`synth.text.opening`): refusals come first, and a
-later "I cannot" is often said by a character in a story. `benchmarks/train_refusal` makes the
+A logistic regression over the text's opening (`synth.text.opening`). Refusals come at the start; a
+later "I cannot" is often spoken by a character in a story. `benchmarks/train_refusal` makes the
 weights, and `refusal.json` names the training data.
 """
 
@@ -21,7 +21,7 @@ from synth.text.opening import features
 
 WEIGHTS = Path(__file__).with_suffix(".npy")
 PROVENANCE = Path(__file__).with_suffix(".json")
-THRESHOLD = 0.4  # 0.3 % of the good answers to AlpacaEval are above, by weight
+THRESHOLD = 0.4  # 0.3 % of the good answers to AlpacaEval, by weight, are above this
 
 
 def refuses(text: str, prompt: str = "") -> bool:
@@ -31,7 +31,6 @@ def refuses(text: str, prompt: str = "") -> bool:
 
 def refusal_scores(texts: Sequence[str], prompts: Sequence[str]) -> NDArray[np.float64]:
     """The probability that each text refuses its prompt; 0 for an empty text."""
-
     weights, bias = _model()
     found = features(texts, prompts)
     sums = np.bincount(found.rows, weights[found.columns] * found.values, len(texts))
@@ -41,6 +40,5 @@ def refusal_scores(texts: Sequence[str], prompts: Sequence[str]) -> NDArray[np.f
 
 @cache
 def _model() -> tuple[NDArray[np.float32], float]:
-
     bias = json.loads(PROVENANCE.read_text(encoding="utf-8"))["bias"]
     return np.load(WEIGHTS).astype(np.float32), bias

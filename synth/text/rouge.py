@@ -1,7 +1,7 @@
-"""ROUGE-L between short texts, as Self-Instruct measures how new a prompt is.
+"""ROUGE-L between short texts, which Self-Instruct uses to measure how new a prompt is.
 
-Each different word becomes one character; rapidfuzz's normalised Indel similarity of two such
-strings, 2 LCS / (a + b), is exactly ROUGE-L's F measure. Source: arXiv:2212.10560, section 2.2.
+Each distinct word becomes one character. For two such strings, rapidfuzz's normalised Indel
+similarity, 2 LCS / (a + b), is exactly ROUGE-L's F measure. Source: arXiv:2212.10560, section 2.2.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from rapidfuzz.distance import Indel
 from synth.text.words import words_of
 
 rouge_l: Final = Indel.normalized_similarity
-"""ROUGE-L F, 0 to 1, of two texts that have one character for each word."""
+"""ROUGE-L F, 0 to 1, of two texts with one character per word."""
 
 
 def as_characters(texts: Sequence[NDArray[Any]]) -> list[str]:
-    """Texts, each given as an array of its words' numbers, with one character for each word."""
+    """Converts texts, given as arrays of word numbers, to strings with one character per word."""
     _, codes = np.unique(np.concatenate(texts), return_inverse=True)
     coded = codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
     ends = np.cumsum([len(text) for text in texts]).tolist()
@@ -29,7 +29,7 @@ def as_characters(texts: Sequence[NDArray[Any]]) -> list[str]:
 
 
 class RougePool:
-    """A growing pool of texts. Order matters: a text is compared with those added before."""
+    """A growing pool of texts. Order matters: a text is compared with those added earlier."""
 
     def __init__(self) -> None:
         self._codes: dict[str, str] = {}
@@ -40,7 +40,7 @@ class RougePool:
         self._pool.append(self._coded(text))
 
     def nearest(self, text: str) -> float:
-        """ROUGE-L F, 0 to 1, to the text of the pool that is most like it; 0 to an empty pool."""
+        """ROUGE-L F, 0 to 1, with the most similar text in the pool; 0 if the pool is empty."""
         coded = self._coded(text)
         found = process.extractOne(coded, self._pool, scorer=rouge_l)
         return float(found[1]) if found and coded else 0.0

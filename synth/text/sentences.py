@@ -1,10 +1,10 @@
-"""Where sentences and paragraphs end, for every stage and filter.
+"""Splits text into sentences and paragraphs, for every stage and filter.
 
     He met Dr. Ito at 3.30 p.m. today. "Late!" she said.   ->   two sentences
 
-A sentence ends at a full stop, question or exclamation mark, with the quotes and brackets that
-close behind it. White space follows, and then no small letter. Chinese and Japanese marks need no
-white space.
+A sentence ends at a full stop, question mark or exclamation mark, plus closing quotes and brackets.
+White space must follow, and then not a small letter. Chinese and Japanese marks need no white
+space.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from collections.abc import Iterator
 STOPS, WIDE_STOPS = ".!?\u2026", "\u3002\uff01\uff1f\u061f\u06d4\u0964"
 CLOSING = "[\"'\u201d\u2019\u00bb\u300d\u300f)\\]*_]*"
 STOP = re.compile(rf"[{STOPS}]{CLOSING}(?:\s|\Z)|[{WIDE_STOPS}]{CLOSING}")
-"""A full stop or the like, where a sentence may end."""
+"""A full stop or similar mark at which a sentence may end."""
 LAST_STOP = re.compile(rf"[{STOPS}{WIDE_STOPS}]{CLOSING}\s*\Z")
 BOUNDARY = re.compile(rf"[{STOPS}]{CLOSING}\s+(?=[^\sa-z])|[{WIDE_STOPS}]{CLOSING}\s*")
-# a full stop behind these ends no sentence, nor does one behind an initial
+# a full stop after one of these, or after an initial, does not end a sentence
 ABBREVIATION = re.compile(
     r"\b(?:mr|mrs|ms|dr|prof|st|mt|sr|jr|vs|etc|e\.g|i\.e|cf|no|fig|inc|ltd|co|[a-z])\Z",
     re.IGNORECASE,
@@ -26,13 +26,13 @@ ABBREVIATION = re.compile(
 LIST_NUMBER = re.compile(r"\s*\d+")
 ABBREVIATION_CHARS = 12
 PARAGRAPH_END = re.compile(r"\n\s*\n")
-END_CHARS = 20  # room for the marks that close behind a stop
+END_CHARS = 20  # room for a stop and the marks that close after it
 
 
 def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
-    """The start and end of each sentence, with the white space behind it. Line ends do not count.
+    """The start and end of each sentence, including the white space after it. Ignores line ends.
 
-    An abbreviation ("Dr."), an initial and a list number ("2.") end no sentence.
+    Abbreviations ("Dr."), initials and list numbers ("2.") do not end a sentence.
     """
     start = 0
     for found in BOUNDARY.finditer(text):
@@ -49,18 +49,18 @@ def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text, without white space around them. Line ends do not count."""
+    """The sentences of a text, without white space around them. Ignores line ends."""
     parts = (text[start:end].strip() for start, end in sentence_spans(text))
     return [part for part in parts if part]
 
 
 def sentences_and_lines(text: str) -> list[str]:
-    """The sentences of each line: headings, list items and verses are parts of their own."""
+    """The sentences of each line, so that headings, list items and verses are separate parts."""
     return [part for line in text.split("\n") for part in sentences(line)]
 
 
 def ends_sentence(text: str) -> bool:
-    """Whether the text ends as a sentence does."""
+    """Whether the text ends like a sentence."""
     return LAST_STOP.search(text[-END_CHARS:]) is not None
 
 

@@ -1,10 +1,10 @@
-"""The words of a batch as numbers, straight from Arrow's buffers: no Python object per word.
+"""Hashes the words of a batch directly from Arrow's buffers, without a Python object per word.
 
     "Don't stop, 水 — ok."   words   don't | stop | 水 | ok              (hashed in lower case)
                              pieces  Don't | stop, | 水 | — | ok.        (white space separates)
 
-A character of a script without spaces (Han, kana, Thai, …) is a word and a piece of its own, with
-the marks behind it. Rows lie behind one another in flat arrays: row i has those from `starts[i]` to
+In scripts without spaces (Han, kana, Thai, …), each character with the marks after it is a separate
+word and piece. All rows are in one flat array: row i has the entries from `starts[i]` up to
 `starts[i + 1]`.
 """
 
@@ -28,7 +28,7 @@ ONE, S27, S30, S31 = np.uint64(1), np.uint64(27), np.uint64(30), np.uint64(31)
 
 
 class Characters(NamedTuple):
-    """The code points of every text; a byte that is no UTF-8 counts as U+FFFD."""
+    """The code points of every text. Bytes that are not valid UTF-8 count as U+FFFD."""
 
     flat: NDArray[np.uint32]
     starts: NDArray[np.int64]
@@ -38,12 +38,12 @@ class Words(NamedTuple):
     """The Unicode words of every text."""
 
     hashes: NDArray[np.uint64]
-    """64-bit hash of each word in lower case."""
+    """The 64-bit hash of each word in lower case."""
     starts: NDArray[np.int64]
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """The number of words of each row."""
+        """The number of words in each row."""
         return np.diff(self.starts)
 
 
@@ -51,10 +51,10 @@ class Pieces(NamedTuple):
     """The pieces between white space in every text, with their punctuation."""
 
     hashes: NDArray[np.uint64]
-    """64-bit hash of each piece as it is written."""
+    """The 64-bit hash of each piece, without change of case."""
     chars: NDArray[np.int32]
     bits: NDArray[np.uint16]
-    """Those of any of its characters, but `SYMBOL` only if all are symbols."""
+    """The bits that any of its characters has, but `SYMBOL` only if all are symbols."""
     starts: NDArray[np.int64]
 
 
@@ -67,7 +67,7 @@ class Utf8(NamedTuple):
 
     @classmethod
     def of(cls, texts: pa.LargeStringArray) -> Utf8:
-        """Nothing is copied."""
+        """The buffers of `texts`, without a copy."""
         _, offsets, data = texts.buffers()
         rows = slice(texts.offset, texts.offset + len(texts) + 1)
         return cls(
@@ -78,12 +78,12 @@ class Utf8(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        """How long all texts are together."""
+        """The length of all texts together."""
         return int(self.starts[-1] - self.starts[0])
 
 
 def characters(texts: pa.LargeStringArray) -> Characters:
-    """The code points of every text; a null has none."""
+    """The code points of every text. A null has none."""
     given = Utf8.of(texts)
     flat, starts = np.empty(given.bytes, np.uint32), np.zeros(len(texts) + 1, np.int64)
     decode(*given, flat, starts)
@@ -91,10 +91,10 @@ def characters(texts: pa.LargeStringArray) -> Characters:
 
 
 def words(texts: pa.LargeStringArray) -> Words:
-    """The words of every text; a null has none."""
+    """The words of every text. A null has none."""
     given = Utf8.of(texts)
-    # A word is followed by another byte, or has three, or ends a row. What of the array stays
-    # unused is never touched, so it takes no memory.
+    # At most one word per two bytes, plus one per row: a word is followed by another byte, or has
+    # three bytes, or ends a row. The unused part is never touched, so it takes no memory.
     hashes = np.empty(given.bytes // 2 + len(texts) + 1, np.uint64)
     starts = np.zeros(len(texts) + 1, np.int64)
     find_words(*given, (classes(), lower_cases()), hashes, starts)
@@ -103,7 +103,7 @@ def words(texts: pa.LargeStringArray) -> Words:
 
 def pieces(given: Characters) -> Pieces:
     """The pieces of every text."""
-    most = len(given.flat)  # untouched where unused, as above
+    most = len(given.flat)  # the unused part takes no memory, as above
     hashes, chars = np.empty(most, np.uint64), np.empty(most, np.int32)
     bits, starts = np.empty(most, np.uint16), np.zeros(len(given.starts), np.int64)
     find_pieces(*given, classes(), hashes, chars, bits, starts)
@@ -113,7 +113,7 @@ def pieces(given: Characters) -> Pieces:
 
 @compiled
 def is_ascii(raw: NDArray[np.uint8]) -> bool:
-    """Whether these bytes are."""
+    """Whether all bytes are ASCII."""
     bits = np.uint8(0)
     for i in range(len(raw)):
         bits |= raw[i]
@@ -122,7 +122,7 @@ def is_ascii(raw: NDArray[np.uint8]) -> bool:
 
 @compiled
 def decode_row(raw: NDArray[np.uint8], start: int, end: int, out: NDArray[np.uint32]) -> int:
-    """Fills `out` with the code points of these bytes; returns how many. Reads no other bytes."""
+    """Fills `out` with the code points of bytes `start` to `end`, and returns their number."""
     made, i = 0, start
     while i < end:
         byte = np.uint32(raw[i])
@@ -150,7 +150,7 @@ def decode(
     out: NDArray[np.uint32],
     made: NDArray[np.int64],
 ) -> None:
-    """Fills `out` with code points and `made` with the starts of rows."""
+    """Fills `out` with code points and `made` with the start of each row."""
     at = 0
     for row in range(len(valid)):
         start, end = starts[row], starts[row + 1]
@@ -172,7 +172,7 @@ def find_words(
     hashes: NDArray[np.uint64],
     made: NDArray[np.int64],
 ) -> None:
-    """Fills the words of each row, and where they start in `made`."""
+    """Fills `hashes` with the words of all rows, and `made` with the start of each row."""
     found = 0
     scratch = np.empty(0, np.uint32)
     for row in range(len(valid)):
@@ -194,10 +194,13 @@ def words_of_row(
     tables: tuple[NDArray[np.uint16], NDArray[np.uint32]],
     hashes: NDArray[np.uint64],
 ) -> int:
-    """Fills in the words of one text; returns how many there are."""
+    """Fills `hashes` with the words of one text, and returns their number."""
     table, lower = tables
     found = 0
-    i, end = np.uint64(0), np.uint64(len(codes))  # unsigned: no index is looked at from behind
+    i, end = (
+        np.uint64(0),
+        np.uint64(len(codes)),
+    )  # unsigned: numba need not check for negative indices
     while i < end:
         code = codes[i]
         bits = table[code]
@@ -241,7 +244,7 @@ def find_pieces(
     piece_bits: NDArray[np.uint16],
     made: NDArray[np.int64],
 ) -> None:
-    """Fills the pieces of each row, and where they start in `made`."""
+    """Fills the arrays with the pieces of all rows, and `made` with the start of each row."""
     found = 0
     for row in range(len(made) - 1):
         i, end = np.uint64(starts[row]), np.uint64(starts[row + 1])

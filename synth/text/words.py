@@ -1,10 +1,10 @@
-"""What a word is, for every stage and filter.
+"""The definition of a word, for every stage and filter.
 
     "Don't stop, 水 — ok."   don't | stop | 水 | ok
 
 A word is a run of letters, digits and their marks, with apostrophes inside. In scripts without
 spaces (Han, kana, Thai, …) each character is a word. `synth.text.tokens` counts the same words as
-hashes. Published rules with a definition of their own keep it, beside the rule.
+hashes. Published rules that define words differently keep their definition, next to the rule.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ STOP_WORDS = frozenset({
     "in", "into", "is", "it", "its", "of", "on", "or", "than", "that", "the", "their", "then",
     "this", "to", "was", "were", "with",
 })  # fmt: skip
-"""English words that say nothing about the subject of a text."""
-SHORT_CHARS = 5_000  # of nothing but marks: 20 ms
+"""English words that say nothing about a text's subject."""
+SHORT_CHARS = 5_000  # even if all are marks, normalising takes 20 ms
 LONGEST_RUN = 30  # marks on one letter. Source: Unicode UAX #15, Stream-Safe Text Format
 
 
@@ -44,7 +44,7 @@ def word_pattern(text: str) -> re.Pattern[str]:
 def parts_of_words(text: str) -> list[str]:
     """The words of a text, in lower case, split at apostrophes and underscores.
 
-    rouge_score and GPT-3's overlap filter split words so: "don't" is two, `my_list` is two.
+    rouge_score and GPT-3's overlap filter split words this way: "don't" and `my_list` are two each.
     """
     for mark in f"_{APOSTROPHES}":
         text = text.replace(mark, " ")
@@ -52,9 +52,9 @@ def parts_of_words(text: str) -> list[str]:
 
 
 def nfkc(text: str) -> str:
-    """The text in NFKC; in a long text, of combining marks on one letter only the first 30.
+    """The text in NFKC. In long texts, keeps only the first 30 combining marks on a letter.
 
-    Sorting the marks of one letter takes quadratic time: of a million of them, minutes.
+    Sorting the marks on a letter takes quadratic time: minutes for a million marks.
     """
     if text.isascii():
         return text
@@ -70,7 +70,7 @@ def hash64(text: str) -> int:
 
 @cache
 def _any_word() -> re.Pattern[str]:
-    # each character is of one class, so that no text makes the pattern slow
+    # each character is in only one class, so that no text makes the pattern backtrack
     spaced = [code for code in marks() if not UNSPACED_CHARACTER.match(chr(code))]
     inside = rf"(?:[^\W{UNSPACED_RANGES}]+|[{ranges_of(spaced)}]+)+"
     alone = f"[{UNSPACED_RANGES}][{ranges_of(marks())}]*"

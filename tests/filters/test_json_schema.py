@@ -63,7 +63,7 @@ def test_a_schema_may_be_a_file_and_a_wrong_one_is_told(tmp_path: Path) -> None:
     path = tmp_path / "city.json"
     path.write_text(json.dumps(CITY))
     assert JsonSchema.model_validate({"against": str(path)}).against == CITY
-    with pytest.raises(ValidationError, match="no JSON schema"):
+    with pytest.raises(ValidationError, match="not a JSON schema"):
         JsonSchema(against={"type": "objekt"})
-    with pytest.raises(ValidationError, match="holds no JSON schema"):
+    with pytest.raises(ValidationError, match="is not a JSON schema"):
         JsonSchema(against=tmp_path / "none.json")

@@ -66,10 +66,10 @@ def test_every_row_is_kept_or_rejected_with_reason_and_scores(
 
 
 def test_answers_are_judged_in_a_dataset_folder_of_chats(here: Path) -> None:
-    said = ["Because it is.", "Sure! Because it is.", "I must decline."]
+    replies = ["Because it is.", "Sure! Because it is.", "I must decline."]
     chats = [
         {"messages": [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": text}]}
-        for text in said
+        for text in replies
     ]
     (here / "chats").mkdir()
     pq.write_table(pa.Table.from_pylist(chats), here / "chats/train-00000-of-00001.parquet")
@@ -94,7 +94,7 @@ def test_redacted_rows_are_kept_and_accounted_for(here: Path) -> None:
 def test_the_same_command_finds_it_done(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["filter", "pages.jsonl", "--with", "length: {min_words: 1}", "--column", "text=page"]
     assert main(command) == main(command) == ExitCode.OK
-    assert "finished before: nothing to do" in capsys.readouterr().err
+    assert "rows, already finished" in capsys.readouterr().err
 
 
 def test_a_run_folder_of_another_version_is_refused_and_its_release_read(
@@ -113,7 +113,7 @@ def test_a_run_folder_of_another_version_is_refused_and_its_release_read(
 
     assert main([*command, "old"]) == ExitCode.INVALID
     assert capsys.readouterr().err == (
-        "synth: another version of synth made old, and this version cannot continue it: choose "
+        "synth: another version of synth made old, so this version cannot continue it: choose "
         "another folder with --out, or delete this one (a release in it can still be read as "
         "input)\n"
     )
@@ -122,7 +122,7 @@ def test_a_run_folder_of_another_version_is_refused_and_its_release_read(
     assert [row["text"] for row in kept] == [GOOD, "Too few."]
 
 
-def test_where_nothing_is_left_the_funnel_says_why(
+def test_the_funnel_shows_why_no_row_is_left(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["filter", "pages.jsonl", "--with", "length: {min_words: 99}"]
@@ -158,20 +158,23 @@ def test_neighbours_share_a_stage_and_the_order_is_kept() -> None:
             "--with: minhash.threshold is 2, expected at most 1",
         ),
         (["--with", "length: {"], "--with 'length: {'"),
-        (["--with", "3"], "3 is no name"),
-        (["--with", "length", "--column", "page"], "--column 'page' is not like text=body"),
+        (["--with", "3"], "3 is not a name"),
+        (
+            ["--with", "length", "--column", "page"],
+            "--column 'page': expected ROLE=NAME, such as text=body",
+        ),
         (["--with", "length", "--column", "text=nix"], "no column 'nix'"),
-        (["--with", "length", "--column", "txt=page"], "--column: 'txt' is no role of a"),
+        (["--with", "length", "--column", "txt=page"], "--column: unknown role 'txt'"),
         (["--with", "length"], "has no column that is known to hold the prompt"),
         (["--with", "length", "--as", "web"], "has no column that is known to hold the text"),
         (["--with", "length", "--format", "xml"], "--format is 'xml', expected 'jsonl', 'parquet'"),
         (
             ["--with", "echo", "--split", "dev"],
-            "no folder is given, and a split is a part of one: remove `--split dev`",
+            "only a dataset folder has splits, and no folder is given: remove `--split dev`",
         ),
     ],
 )
-def test_a_mistake_is_told_before_anything_is_written(
+def test_a_mistake_is_reported_before_anything_is_written(
     here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert main(["filter", "pages.jsonl", *arguments]) == ExitCode.INVALID
@@ -179,11 +182,11 @@ def test_a_mistake_is_told_before_anything_is_written(
     assert not (here / "outputs").exists()
 
 
-def test_what_is_no_file_is_named(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_input_is_named(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["filter", "nix.jsonl", "--with", "length"]) == ExitCode.INVALID
     assert "nix.jsonl does not exist" in capsys.readouterr().err
 
 
 def test_only_names_and_parameters_are_parts() -> None:
-    with pytest.raises(RecipeError, match="is no name"):
+    with pytest.raises(RecipeError, match="is not a name"):
         filter_stages(["length, 3"])

@@ -1,4 +1,4 @@
-"""`synth calibrate`: a judge beside people's grades; what is wrong in a gold file is named."""
+"""`synth calibrate` compares a judge with human grades and reports errors in a gold file."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ def test_a_judge_that_likes_length_shows_its_pull(tmp_path: Path) -> None:
     rows = [{"text": "x" * (10 * n + 1), "score": 3} for n in range(6)]
     found = read_gold(gold(tmp_path, *rows))
     assert found.kind is Kind.DOCUMENTS
-    told = agreement(found, [0, 1, 2, 3, 4, 5])
-    assert told.length_pull == pytest.approx(1)
-    assert told.spearman is None
-    assert told.bias == pytest.approx(-0.5)
+    measured = agreement(found, [0, 1, 2, 3, 4, 5])
+    assert measured.length_pull == pytest.approx(1)
+    assert measured.spearman is None
+    assert measured.bias == pytest.approx(-0.5)
 
 
 def test_rows_that_were_not_judged_count_as_such_and_not_as_wrong(tmp_path: Path) -> None:
     found = read_gold(gold(tmp_path, *GRADES))
-    told = agreement(found, [0, None, 2, None, 4, 5])
-    assert (told.rows, told.judged, told.mean_error) == (6, 4, 0)
+    measured = agreement(found, [0, None, 2, None, 4, 5])
+    assert (measured.rows, measured.judged, measured.mean_error) == (6, 4, 0)
     assert agreement(found, [None] * 6).mean_error is None
 
 
@@ -62,28 +62,28 @@ def test_ties_share_their_rank() -> None:
 
 def test_pairs_are_right_undecided_or_wrong(tmp_path: Path) -> None:
     found = read_gold(gold(tmp_path, *PAIRS))
-    told = pair_agreement(found, [0.5, 1.0])
-    assert (told.right, told.undecided, told.right_when_shorter) == (0.5, 0.5, 0.0)
+    measured = pair_agreement(found, [0.5, 1.0])
+    assert (measured.right, measured.undecided, measured.right_when_shorter) == (0.5, 0.5, 0.0)
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "message"),
     [
         ([], "is empty"),
         ([[1]], "line 1: expected an object"),
         ([{"text": "a"}], "line 1: score is None; expected a number from 0 to 5"),
         ([{"text": "a", "score": 6}], "score is 6; expected a number from 0 to 5"),
-        ([{"score": 3}], "neither prompt nor text"),
-        ([{"text": 3, "score": 3}], "text is 3; expected a text"),
+        ([{"score": 3}], "add the graded `prompt` or `text`"),
+        ([{"text": 3, "score": 3}], "text is 3; expected text"),
         ([{"chosen": "a", "rejected": "b"}], "prompt is missing"),
-        ([GRADES[0], PAIRS[0]], "holds pairs and grades"),
+        ([GRADES[0], PAIRS[0]], "holds both pairs and grades"),
         ([GRADES[0], {"text": "a", "score": 1}], "holds answers and documents"),
     ],
 )
 def test_a_wrong_gold_file_is_named_with_its_line(
-    tmp_path: Path, rows: list[Any], told: str
+    tmp_path: Path, rows: list[Any], message: str
 ) -> None:
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         read_gold(gold(tmp_path, *rows))
 
 

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: real processes, a real Prefect, a real `kill -9`."""
+"""The command line as users run it: real processes, a real Prefect, a real `kill -9`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ PROMPTS = "".join(json.dumps({"prompt": f"What is {n} times {n}?"}) + "\n" for n
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The working folder of commands that run in this process, where they need no process."""
+    """The working folder of commands that run in this process."""
     monkeypatch.chdir(tmp_path)
     before = signal.getsignal(signal.SIGTERM)
     yield tmp_path
@@ -62,7 +62,7 @@ def synth(*arguments: str, env: dict[str, str], cwd: Path) -> subprocess.Complet
 
 @contextmanager
 def teacher_in_a_thread(delay_s: float = 0.0) -> Iterator[ScriptedTeacher]:
-    """The scripted teacher for other processes, while the test goes on."""
+    """The scripted teacher, served to other processes during the test."""
     ready, stop, box = threading.Event(), threading.Event(), {}
 
     async def answer(body: dict[str, Any]) -> str:
@@ -117,10 +117,10 @@ def processes_naming(text: str) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            told = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
+            content = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes()
         except OSError:
             continue
-        if text.encode() in told and int(entry.name) != os.getpid():
+        if text.encode() in content and int(entry.name) != os.getpid():
             found.append(int(entry.name))
     return found
 
@@ -158,7 +158,7 @@ def test_a_killed_run_resumes_without_asking_the_teacher_twice(
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_ends_cleanly_and_says_how_to_go_on(
+def test_an_interrupted_run_ends_cleanly_and_says_how_to_resume(
     here: Path, quiet_env: dict[str, str], sent: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tmp_path = here
@@ -212,7 +212,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_a_finished_run_says_so_without_prefect(
+def test_a_finished_run_is_reported_without_prefect(
     tmp_path: Path, teacher_url: str, quiet_env: dict[str, str]
 ) -> None:
     write_recipe(tmp_path, teacher_url)
@@ -223,7 +223,7 @@ def test_a_finished_run_says_so_without_prefect(
     assert done.returncode == ExitCode.OK, done.stderr
     lines = done.stderr.splitlines()
     assert lines[0] == f"mine: read → distill → dedup → write, teacher {teacher_url}; done"
-    assert lines[-1] == "nothing was left to do in done"
+    assert lines[-1] == "done is already finished; nothing to do"
     assert "funnel" in done.stdout
     assert "dataset: done/release" in done.stdout
     assert shard_bytes(tmp_path / "done") == before
@@ -243,7 +243,7 @@ def test_a_release_is_pushed_without_prefect(
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "expected"),
     [
         ([], "read → evolve → dedup → distill → quality → verify → select → write"),
         (["--set", "name=two"], "two: read"),
@@ -254,10 +254,10 @@ def test_a_release_is_pushed_without_prefect(
         (["--set", "teacher={urls: [http://a/v1, http://b/v1]}"], "http://a/v1 and http://b/v1;"),
     ],
 )
-def test_the_first_line_says_what_runs(settings: list[str], told: str) -> None:
+def test_the_first_line_describes_the_run(settings: list[str], expected: str) -> None:
     line = start_line(_parser().parse_args(["run", "quickstart", *settings]))
     assert line is not None
-    assert told in line
+    assert expected in line
     assert "sk-of-mine" not in line
 
 
@@ -271,7 +271,7 @@ def test_a_recipe_that_cannot_be_read_has_no_first_line(here: Path) -> None:
 def test_the_exit_codes_are_as_documented(
     here: Path, teacher_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Those of a run that fails are shown on a real server, in test_flows.py."""
+    """test_flows.py tests the codes of failed runs on a real server."""
     assert main(["check", "nothing"]) == ExitCode.INVALID
     assert "unknown recipe 'nothing'" in capsys.readouterr().err
 
@@ -308,7 +308,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(
     assert not list(tmp_path.iterdir())
 
 
-def test_recipes_and_schema_tell_what_there_is(
+def test_recipes_and_schema_list_recipes_and_settings(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["recipes"]) == ExitCode.OK
@@ -323,19 +323,19 @@ def test_recipes_and_schema_tell_what_there_is(
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "message"),
     [
-        (["chek", "quickstart"], "there is no 'chek'; did you mean 'check'?"),
-        (["show", "."], ". is no run folder; runs are under outputs/, one folder each"),
+        (["chek", "quickstart"], "unknown command 'chek'; did you mean 'check'?"),
+        (["show", "."], ". is not a run folder; runs are under outputs/, one folder each"),
         (
             ["serve", "quickstart", "--cron", "0 3 * * *", "--timezone", "Mars/X"],
-            "unknown time zone 'Mars/X'; expected a name like Europe/Berlin, or UTC",
+            "unknown time zone 'Mars/X'; expected a name such as Europe/Berlin or UTC",
         ),
         (["check", "wrong.yaml"], "no column 'Qestion' for the prompt"),
     ],
 )
-def test_what_is_mistyped_is_told_in_a_line(
-    command: list[str], told: str, here: Path, capsys: pytest.CaptureFixture[str]
+def test_a_mistyped_command_is_reported_in_one_line(
+    command: list[str], message: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (here / "prompts.jsonl").write_text('{"Question": "Why?"}\n')
     columns = "{prompts: prompts.jsonl, columns: {prompt: Qestion}}"
@@ -347,4 +347,4 @@ def test_what_is_mistyped_is_told_in_a_line(
     except SystemExit as stopped:  # argparse's
         code = stopped.code
     assert code == ExitCode.INVALID
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""From the constraint that `evolve` attaches to the answer that `verify` fails for breaking it."""
+"""`verify` fails answers that break the constraints that `evolve` attached."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def score(row: dict[str, Any]) -> dict[str, Any]:
     return dict(found)
 
 
-def test_constraints_of_two_rounds_stand_beside_the_answer(run: Path) -> None:
+def test_constraints_of_two_rounds_are_kept_with_the_answer(run: Path) -> None:
     counts: Counter[int] = Counter()
     for row in rows(run, "04-verify/*/*.parquet"):
         found = read_attached(row["meta"])

@@ -1,4 +1,4 @@
-"""What a run tells of its evolution."""
+"""A run's report of its evolved prompts."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ stages:
 
 
 def cannot_reason(body: dict[str, Any], before: int) -> str:
-    """As by rule, but three of four children by the operation `reason` are refusals."""
+    """Replies by rule, but refuses three of four requests of the operation `reason`."""
     reasons = "evolve a prompt (reason)" in str(body["messages"][0]["content"])
     return "I cannot help with that." if reasons and body["seed"] % 4 else rule(body, before)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Manifest]]:
-    """A run with all that evolution can do."""
+    """A run that uses every feature of `evolve`."""
     folder = tmp_path_factory.mktemp("grown")
     (folder / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
 
@@ -88,7 +88,7 @@ def test_operations_are_counted_by_round(run: tuple[Path, list[Manifest]]) -> No
         assert one.tokens_each is not None
 
 
-def test_instructions_that_were_rewritten_stand_among_what_left(
+def test_rewritten_instructions_are_among_the_rejected_rows(
     run: tuple[Path, list[Manifest]],
 ) -> None:
     left = rows(run[0], "02-evolve/rejected/*.parquet")
@@ -107,10 +107,10 @@ def test_instructions_that_were_rewritten_stand_among_what_left(
     assert {(f"improve/{operation}", template) for operation, template in used} <= versions.keys()
 
 
-def test_the_report_tells_survivors_by_operation_and_round(
+def test_the_report_counts_survivors_by_operation_and_round(
     run: tuple[Path, list[Manifest]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     print_operations(*run)
-    told = capsys.readouterr().out
+    out = capsys.readouterr().out
     for word in ("round 3", "tokens each", "maths_harder"):
-        assert word in told
+        assert word in out

@@ -1,4 +1,4 @@
-"""The flows on a real Prefect server: seen, named, tagged, with artifacts, fired by a schedule."""
+"""The flows on a real Prefect server: names, tags, artifacts and schedules."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PREFECT = [sys.executable, "-m", "prefect"]
 
 
 class Api:
-    """A Prefect server that runs schedules, and what it knows."""
+    """A Prefect server that runs schedules, and its records."""
 
     def __init__(self, url: str, home: Path) -> None:
         self.url = url
@@ -109,8 +109,8 @@ def test_a_run_is_named_and_tagged_with_a_task_per_shard_and_artifacts(
     verified = {row["stage"]: row["in"] for row in funnel}["06-verify"]
     assert sum(checks["06-verify", "maths"].values()) == verified
     assert sum(checks["release", "maths"].values()) == funnel[-1]["kept"]
-    told = artifacts["seen-checks"]["description"]
-    assert f" of {funnel[-1]['kept']} rows passed their checks" in told
+    description = artifacts["seen-checks"]["description"]
+    assert f" of {funnel[-1]['kept']} rows passed their checks" in description
     assert json.loads(artifacts["seen-samples"]["data"])[0]["seed"]
 
 
@@ -147,7 +147,7 @@ def test_each_job_is_a_flow_of_its_own(api: Api, tmp_path: Path, teacher_url: st
         assert run["state"]["type"] == "COMPLETED"
 
 
-def test_a_failed_run_tells_its_error_once_and_is_failed_on_the_server(
+def test_a_failed_run_reports_its_error_once_and_is_failed_on_the_server(
     api: Api, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.yaml").write_text(
@@ -167,7 +167,7 @@ def test_a_failed_run_tells_its_error_once_and_is_failed_on_the_server(
     assert run["state"]["type"] == "FAILED"
 
 
-def test_a_run_without_a_row_left_leaves_its_funnel(api: Api, tmp_path: Path) -> None:
+def test_a_run_that_keeps_no_rows_still_stores_its_funnel(api: Api, tmp_path: Path) -> None:
     (tmp_path / "prompts.jsonl").write_text('{"prompt": "Why?"}\n')
     (tmp_path / "mine.yaml").write_text(
         "name: strict\nstages:\n  - read: {prompts: prompts.jsonl}\n"
@@ -240,13 +240,16 @@ def test_schedules_fire_served_and_deployed(api: Api, tmp_path: Path, teacher_ur
 
 
 @pytest.mark.parametrize(
-    ("option", "told"),
-    [("--cron=every day", "--cron 'every day' is no schedule"), ("--timezone=Mars", "'Mars'")],
+    ("option", "message"),
+    [
+        ("--cron=every day", "--cron 'every day' is not a valid schedule"),
+        ("--timezone=Mars", "'Mars'"),
+    ],
 )
-def test_a_wrong_schedule_is_told(
+def test_a_wrong_schedule_is_reported(
     api: Api,
     option: str,
-    told: str,
+    message: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -258,6 +261,6 @@ def test_a_wrong_schedule_is_told(
     finally:
         signal.signal(signal.SIGTERM, before)
     assert code == ExitCode.INVALID
-    said = capsys.readouterr().err
-    assert told in said
-    assert "Traceback" not in said
+    err = capsys.readouterr().err
+    assert message in err
+    assert "Traceback" not in err

@@ -1,4 +1,4 @@
-"""Hints: valid recipes of which `verify` would read few answers."""
+"""Hints for valid recipes whose answers `verify` could rarely find."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def test_gold_answers_without_a_mark_are_hinted_at(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = recipe(tmp_path, [GOLD, OPEN])
-    [told] = hints(load_recipe(path))
-    assert told.startswith("1 of the first 2 prompts have a gold answer, and nothing asks")
+    [hint] = hints(load_recipe(path))
+    assert hint.startswith("1 of the first 2 prompts have a gold answer, but nothing asks")
     assert main(["check", path]) == 0
-    assert f"hint: {told}" in capsys.readouterr().out
+    assert f"hint: {hint}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

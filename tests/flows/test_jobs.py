@@ -74,7 +74,7 @@ def run(teacher_url: str) -> Run:
 
 
 def assert_every_row_is_accounted_for(folder: Path, manifests: Sequence[Manifest]) -> None:
-    """By the shards themselves, not by what the manifests say of them."""
+    """Counts the rows in the shards, not the manifests' figures."""
     came_in: set[str] | None = None
     for stage in manifests:
         here = folder / f"{stage.index:02d}-{stage.stage}"
@@ -95,7 +95,7 @@ def _rows(path: Path) -> list[dict[str, object]]:
 
 
 LEAST = {"quickstart": 3, "evolve-prompts": 10, "textbook": 10, "distill-answers": 10}
-"""Rows that each recipe keeps at least. The fake meets few demands, and `quickstart` wants all."""
+"""Minimum rows kept per recipe. The fake meets few constraints, and `quickstart` requires all."""
 
 
 @pytest.mark.parametrize("recipe", LEAST)
@@ -157,14 +157,14 @@ print(json.dumps({
         check=True,
         env={"PATH": "/usr/bin:/bin", "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"},
     )
-    told = json.loads(done.stdout)
+    report = json.loads(done.stdout)
     beside = ["id", "reasoning", "reference", "meta", "trail", "scores", "logprobs"]
-    assert told["columns"] == [["messages", *beside], ["text", *beside]]
-    assert told["messages"] == "List({'role': Value('string'), 'content': Value('string')})"
-    assert told["text"] == "Value('string')"
-    assert told["last"] == "assistant"
-    assert told["source"]
-    for name, count in zip("ab", told["rows"], strict=True):
+    assert report["columns"] == [["messages", *beside], ["text", *beside]]
+    assert report["messages"] == "List({'role': Value('string'), 'content': Value('string')})"
+    assert report["text"] == "Value('string')"
+    assert report["last"] == "assistant"
+    assert report["source"]
+    for name, count in zip("ab", report["rows"], strict=True):
         files = sorted((tmp_path / name / "release/data").iterdir())
         assert files[0].name == f"train-00000-of-{len(files):05d}.parquet"
         assert sum(len(read_shard(path)) for path in files) == count

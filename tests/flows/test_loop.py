@@ -1,4 +1,4 @@
-"""A coroutine runs beside the main thread, which hears Ctrl-C and ends it in order."""
+"""A coroutine runs outside the main thread, which receives Ctrl-C and ends it cleanly."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_an_interrupt_as_the_work_ends_is_still_an_interrupt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Interrupted(Future[Any]):
-        """Its waiter is interrupted when the loop has just closed."""
+        """Interrupts its waiter just after the loop has closed."""
 
         def result(self, timeout: float | None = None) -> Any:
             found = super().result(timeout)

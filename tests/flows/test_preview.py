@@ -1,4 +1,4 @@
-"""`synth preview` shows one input row whole and the others briefly, also where no row is left."""
+"""`synth preview` shows one input row whole and the others briefly, even if no row is left."""
 
 from __future__ import annotations
 
@@ -75,7 +75,8 @@ def test_a_page_in_no_folder_is_refused_before_anything_runs(
 ) -> None:
     assert main(["preview", recipe, "--html", "nowhere/page.html"]) == ExitCode.INVALID
     assert (
-        capsys.readouterr().err == "synth: --html nowhere/page.html: there is no folder nowhere\n"
+        capsys.readouterr().err
+        == "synth: --html nowhere/page.html: folder nowhere does not exist\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""Console progress: a redrawn line on a terminal, plain lines elsewhere, an honest time left."""
+"""Console progress: a redrawn line on a terminal, plain lines elsewhere, an accurate time left."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BAD = Reply("", "", fault="reply_empty")
 
 
 class Terminal(io.StringIO):
-    """Says that it is one, and shows what a person would see on it."""
+    """Reports that it is a terminal, and shows what a user would see on it."""
 
     def isatty(self) -> bool:
         return True
@@ -37,7 +37,7 @@ class Terminal(io.StringIO):
 
 
 class Clock:
-    """Goes when the test says so."""
+    """A clock that the test advances."""
 
     now = 1_000.0
 
@@ -71,7 +71,7 @@ def ended(kept: int, rejected: int = 0, *, came: int | None = None, **fields: An
     return Manifest(stage="distill", index=3, kind="answers", shards=[shard], **about)
 
 
-def test_elsewhere_there_are_plain_lines_and_few_of_them(clock: Clock) -> None:
+def test_without_a_terminal_there_are_few_plain_lines(clock: Clock) -> None:
     out = io.StringIO()
     shown = ConsoleProgress(out)
     shown.stage_starts(3, "distill", 1_000)
@@ -87,7 +87,7 @@ def test_elsewhere_there_are_plain_lines_and_few_of_them(clock: Clock) -> None:
     ]
 
 
-def test_a_terminal_has_one_line_that_renews_itself(clock: Clock) -> None:
+def test_a_terminal_has_one_redrawn_line(clock: Clock) -> None:
     out = Terminal()
     shown = ConsoleProgress(out)
     shown.stage_starts(3, "distill", 1_000)
@@ -182,7 +182,7 @@ def test_without_a_row_done_there_is_no_time_left(clock: Clock) -> None:
     assert out.screen() == ["03-distill     0/10 rows, 0 tokens/s, yield 0%"]
 
 
-def test_replies_of_the_journal_are_counted_and_are_no_speed(clock: Clock) -> None:
+def test_replies_from_the_journal_are_counted_but_not_in_the_speed(clock: Clock) -> None:
     out = Terminal()
     shown = ConsoleProgress(out)
     shown.stage_starts(3, "distill", 10)
@@ -210,10 +210,10 @@ def test_the_speed_is_not_flattered_by_the_replies_of_an_earlier_run(clock: Cloc
     assert out.getvalue() == "03-distill          10 kept of 10 (100%), 50 tokens/s, 2.0 s\n"
 
 
-def test_a_skipped_stage_says_so(clock: Clock) -> None:
+def test_a_skipped_stage_is_reported(clock: Clock) -> None:
     out = io.StringIO()
     ConsoleProgress(out).stage_ends(ended(1_234, 5), skipped=True)
-    assert out.getvalue() == "03-distill       1,234 rows, finished before: nothing to do\n"
+    assert out.getvalue() == "03-distill       1,234 rows, already finished\n"
 
 
 def test_rows_that_were_made_count(clock: Clock) -> None:

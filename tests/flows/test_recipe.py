@@ -57,7 +57,7 @@ def test_a_good_recipe_is_a_plan(recipe: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_shipped_recipe_is_right_and_says_what_it_does(path: Path) -> None:
+def test_every_shipped_recipe_is_valid_and_has_a_description(path: Path) -> None:
     plan = load_recipe(path.stem)
     assert plan.name == path.stem
     assert plan.recipe["description"]
@@ -124,7 +124,11 @@ def test_every_mistake_is_reported_at_once(recipe: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("  - distill: {samples: 2}\n", "", "line 6: `verify` needs answers, but here are prompts"),
+        (
+            "  - distill: {samples: 2}\n",
+            "",
+            "line 6: `verify` needs answers, but the stage before it makes prompts",
+        ),
         ("  - write: {format: messages}", "  - push: {repo: a/b}", "line 8: `push` needs release"),
         ("  - evolve: {rounds: 2}", "  - rewrite", "line 5: `rewrite` needs documents"),
         (
@@ -135,13 +139,13 @@ def test_every_mistake_is_reported_at_once(recipe: Path) -> None:
         ("  - read: {prompts: prompts.jsonl}\n", "", "line 4: `evolve` is the first stage"),
         ("messages}", "messages}\n  - dedup: {exact: {}}", "line 9: `dedup` cannot follow `write`"),
         ("format: messages", "format: text", "`format: text` does not fit answers; choose one of"),
-        ("teacher: embedded\n", "", "`evolve` asks a teacher, and the recipe names none; add"),
+        ("teacher: embedded\n", "", "`evolve` needs a teacher, but the recipe has none; add"),
         ("  - read: {prompts: prompts.jsonl}", "  - read: {prompts: x.jsonl}", "line 4: no file"),
-        ("teacher: embedded", "teacher: qwen", "'qwen' is no address"),
+        ("teacher: embedded", "teacher: qwen", "'qwen' is not an address"),
         (
             "teacher: embedded",
             "teacher: {replicas: 2}",
-            "name the `model` that the run shall launch",
+            "give the `model` to launch",
         ),
         ("name: mine", "name: ../mine", "name is '../mine'"),
         ("[maths]", "[mathss]", "mathss"),
@@ -158,15 +162,15 @@ def test_a_stage_in_an_impossible_place_is_reported(
     [
         (
             "name: a\nname: b\n",
-            "line 2: the key 'name' is here a second time (first on line 1)",
+            "line 2: duplicate key 'name' (first on line 1)",
         ),
         ("name: &a b\nx: *a\n", "line 2: aliases (*name) are not allowed"),
         ("name: [1, 2\n", "line 2: "),
-        ("- 1\n", "is no mapping"),
+        ("- 1\n", "is not a mapping"),
         ("name: !!python/object:os.system x\n", "line 1: "),
         ("name: a\x00b\n", "mine.yaml: "),
         ("#" * 1_000_001, "a recipe has at most 1,000,000"),
-        ("", "is no mapping"),
+        ("", "is not a mapping"),
     ],
 )
 def test_yaml_with_traps_is_refused(recipe: Path, text: str, expected: str) -> None:
@@ -211,22 +215,22 @@ def test_a_setting_is_set_over_the_short_form_of_a_teacher(recipe: Path) -> None
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ("stages.evlove.rounds=3", "no 'evlove' in stages, which has read, evolve, distill"),
+        ("stages.evlove.rounds=3", "stages has no 'evlove'; it has read, evolve, distill"),
         ("stages.evlove.rounds=3", "; did you mean 'evolve'?"),
         (
             "evolve.rounds=3",
-            "--set evolve.rounds: no key 'evolve' in the recipe; did you mean stages.e",
+            "--set evolve.rounds: the recipe has no key 'evolve'; did you mean stages.e",
         ),
         (
             "stages.reverse={}",
-            "copy the recipe to a file and write `- reverse: {…}` where it belongs",
+            "copy the recipe to a file and add `- reverse: {…}` where it belongs",
         ),
         ("stages.verify.0=mathss", "--set stages.verify.0: unknown verifier 'mathss'"),
         ("stages.distill.samples=two", "--set stages.distill.samples is 'two', expected a whole n"),
-        ("stages.reverse={}", "no 'reverse' in stages, which has read, evolve, distill"),
+        ("stages.reverse={}", "stages has no 'reverse'; it has read, evolve, distill"),
         ("stages.evolve.round=3", "unknown key 'round'"),
-        ("rounds", "is not like stages.evolve.rounds=2"),
-        ("name.x.y=3", "is no mapping"),
+        ("rounds", "expected PATH=VALUE, such as stages.evolve.rounds=2"),
+        ("name.x.y=3", "is not a mapping"),
     ],
 )
 def test_a_wrong_override_is_reported(recipe: Path, change: str, expected: str) -> None:
@@ -271,7 +275,7 @@ def test_one_mistake_has_one_line(recipe: Path, old: str, new: str, expected: st
     [
         ("{question: Q}", "did you mean 'prompt'?"),
         ("{promt: Q}", "did you mean 'prompt'?"),
-        ("{Question: prompt}", "the role comes first: `prompt: Question`"),
+        ("{Question: prompt}", "write the role first: `prompt: Question`"),
         ("{text: Q}", "known: answer, entry_point, messages, prompt, system, tests"),
     ],
 )
@@ -285,11 +289,11 @@ def test_a_wrong_role_is_reported_with_the_nearest(
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        ("{columns: {question: Q}}", "'question' is no role of a column in `prompts`; known: "),
+        ("{columns: {question: Q}}", "unknown role 'question' for `prompts`; known: "),
         ("{limit: [2]}", "stages.read.limit is [2], expected a whole number"),
     ],
 )
-def test_a_value_of_no_kind_that_is_taken_has_one_line(
+def test_a_value_of_a_wrong_type_is_reported_in_one_line(
     recipe: Path, written: str, expected: str
 ) -> None:
     recipe.write_text(
@@ -319,9 +323,12 @@ def test_a_schema_may_be_a_file_beside_the_recipe(recipe: Path) -> None:
 @pytest.mark.parametrize(
     ("written", "expected"),
     [
-        ("{json_schema: {type: objct}}", "line 6: no JSON schema: at type: 'objct' is not valid"),
+        (
+            "{json_schema: {type: objct}}",
+            "line 6: not a JSON schema: at type: 'objct' is not valid",
+        ),
         ("{json_schema: missing.json}", "line 6: no file or folder 'missing.json'"),
-        ("{json_schema: mine.yaml}", "line 6: .*mine.yaml holds no JSON schema"),
+        ("{json_schema: mine.yaml}", "line 6: .*mine.yaml is not a JSON schema"),
         ("{sampling: {max_tokens: 9, retry_max_tokens: 9}}", "line 6: retry_max_tokens is 9"),
     ],
 )

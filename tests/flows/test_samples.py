@@ -1,4 +1,4 @@
-"""Samples lead back to their seeds; a run's manifests are those of the stages that have ended."""
+"""Samples are traced to their seeds; a run's manifests are those of its finished stages."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ PROMPTS = tuple(f"Why is number {n} odd?" for n in range(10))
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The journal does not wait for company, so that the tests do not either."""
+    """Commits journal entries at once, so that the tests run fast."""
     monkeypatch.setattr("synth.teacher.journal.COMMIT_AFTER_S", 0.01)
 
 
 def say(body: dict[str, Any], _before: int) -> str:
-    told = asked_prompt(body).removeprefix("<prompt>\n").removesuffix("\n</prompt>\nNew prompt:")
-    if "<source>" in told:
-        return "=== faq ===\nQ: Why? A: " + told.split("<source>\n")[1].split("\n")[0]
-    return f"{told} {demand(body['seed'])}"
+    prompt = asked_prompt(body).removeprefix("<prompt>\n").removesuffix("\n</prompt>\nNew prompt:")
+    if "<source>" in prompt:
+        return "=== faq ===\nQ: Why? A: " + prompt.split("<source>\n")[1].split("\n")[0]
+    return f"{prompt} {demand(body['seed'])}"
 
 
 def run(folder: Path, *stages: Stage) -> None:
@@ -62,9 +62,9 @@ def samples(folder: Path, rows: int) -> list[dict[str, str]]:
 def test_an_answer_leads_back_over_its_prompt_to_its_seed(tmp_path: Path) -> None:
     line = (Given(prompts=PROMPTS), Evolve(rounds=2, keep="latest"), Distill(samples=2), Write())
     run(tmp_path, *line)
-    told = samples(tmp_path, 5)
-    assert len(told) == 5
-    for row in told:
+    shown = samples(tmp_path, 5)
+    assert len(shown) == 5
+    for row in shown:
         assert row["seed"] in PROMPTS
         assert row["prompt"].startswith(row["seed"])
         assert row["prompt"] != row["seed"]
@@ -159,25 +159,25 @@ def test_stages_of_an_earlier_recipe_are_not_shown(tmp_path: Path) -> None:
     assert samples(tmp_path, 1)[0]["how"] == "distill: answer"
 
 
-def test_evolved_rows_are_counted_apart_from_seeds_that_stayed(
+def test_evolved_rows_and_unchanged_seeds_are_counted_separately(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = (Given(prompts=PROMPTS), Evolve(rounds=2), Distill(samples=2), Write())
     run(tmp_path, *line)
-    told = "60 rows: 40 evolved, 20 seeds as they came"
+    counts = "60 rows: 40 evolved, 20 seeds as they came"
     print_operations(tmp_path, run_manifests(tmp_path))
-    assert told in capsys.readouterr().out
-    assert f"{told}." in (tmp_path / "release/README.md").read_text()
+    assert counts in capsys.readouterr().out
+    assert f"{counts}." in (tmp_path / "release/README.md").read_text()
 
 
-def test_a_line_that_evolves_nothing_does_not_speak_of_it(tmp_path: Path) -> None:
+def test_a_run_without_evolve_does_not_mention_evolved_rows(tmp_path: Path) -> None:
     run(tmp_path, Given(prompts=PROMPTS), Distill(), Write())
     assert evolved_in_words(tmp_path, run_manifests(tmp_path)) is None
     assert "evolved" not in (tmp_path / "release/README.md").read_text()
 
 
-class Said(Progress):
-    """Notes down the lines for the user."""
+class Recorded(Progress):
+    """Records the lines for the user."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -187,8 +187,8 @@ class Said(Progress):
 
 
 def warned(folder: Path, few: float | None) -> list[str]:
-    """What is said of a run in which one evolved prompt of 60 survives, over shards of 4 rows."""
-    progress, prompts = Said(), tuple(f"Why is number {n} odd?" for n in range(60))
+    """Returns the messages of a run in which one of 60 evolved prompts survives, in shards of 4."""
+    progress, prompts = Recorded(), tuple(f"Why is number {n} odd?" for n in range(60))
 
     def mostly_refused(body: dict[str, Any], before: int) -> str:
         return say(body, before) if "number 7 " in asked_prompt(body) else "Sorry, I cannot."
@@ -229,7 +229,7 @@ def test_a_share_is_judged_from_50_children_on(tried: int, survived: int, warns:
     assert len(Evolve().warnings(manifest)) == warns
 
 
-def test_what_the_program_attaches_counts_among_the_rows_and_not_among_the_tried(
+def test_attached_constraints_count_as_rows_and_not_as_attempts(
     tmp_path: Path,
 ) -> None:
     attach = Checkable(by="program")

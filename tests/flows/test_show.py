@@ -1,4 +1,4 @@
-"""`synth show --rejected` shows why rows left; a folder that is no run is refused."""
+"""`synth show --rejected` shows why rows were rejected; a folder without a run is refused."""
 
 from __future__ import annotations
 
@@ -59,19 +59,20 @@ def test_an_unknown_reason_is_refused_with_those_of_the_run(
 ) -> None:
     assert main(["show", "run", "--rejected", "too_few"]) == ExitCode.INVALID
     assert (
-        "no row of run was rejected as 'too_few'; its reasons: too_few_words 2, too_many_words 1; "
+        "no row of run was rejected as 'too_few'; reasons there: too_few_words 2, "
+        "too_many_words 1; "
         "did you mean 'too_few_words'?"
     ) in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("options", [[], ["--rejected"]])
-def test_a_folder_that_is_no_run_is_refused(
+def test_a_folder_without_a_run_is_refused(
     tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["show", str(tmp_path), *options]) == ExitCode.INVALID
-    assert f"{tmp_path} is no run folder" in capsys.readouterr().err
+    assert f"{tmp_path} is not a run folder" in capsys.readouterr().err
     assert main(["show", str(tmp_path / "none"), *options]) == ExitCode.INVALID
-    assert "no run folder" in capsys.readouterr().err
+    assert "none does not exist" in capsys.readouterr().err
 
 
 def test_a_run_that_kept_no_row_is_shown(

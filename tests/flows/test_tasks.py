@@ -1,4 +1,4 @@
-"""A task performs its job in any process, with no more than the run's folder."""
+"""A task performs its job in any process, given only the run's folder."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_in_the_process_of_the_run_its_own_runner_performs(
                 (tmp_path / "run/run.json").unlink()
                 job = (str(tmp_path / "run"), 0, "read", "read", 0)
                 assert await asyncio.create_task(shard.fn("", *job)) == 2
-            with pytest.raises(InputError, match=r"run\.json holds no plan"):
+            with pytest.raises(InputError, match=r"run\.json is not a plan"):
                 await shard.fn("", *job)
 
     asyncio.run(work())
@@ -115,18 +115,18 @@ def test_a_saved_plan_without_a_teacher_has_none(recipe: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("teacher", "told"),
+    ("teacher", "message"),
     [
         ("embedded", "serve the model and put its address into the recipe"),
         ("http://gateway:9/v1?key=sk-of-mine", "`teacher: {url: …, api_key_env: NAME}`"),
     ],
 )
 def test_a_teacher_that_only_the_run_can_ask_is_refused(
-    recipe: Path, tmp_path: Path, teacher: str, told: str
+    recipe: Path, tmp_path: Path, teacher: str, message: str
 ) -> None:
     recipe.write_text(RECIPE.format(teacher=f"teacher: {teacher}"))
     save_plan(load_recipe(str(recipe)), tmp_path, None)
     assert "sk-of-mine" not in (tmp_path / "run.json").read_text()
     with pytest.raises(TeacherFault, match=r"process|worker") as refused:
         check_teacher(load_plan(tmp_path)[0])
-    assert told in str(refused.value)
+    assert message in str(refused.value)

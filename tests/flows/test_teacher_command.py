@@ -1,4 +1,4 @@
-"""`synth teacher`: a recipe's teacher that stays up for several runs, and how teachers fare."""
+"""`synth teacher` keeps a recipe's teacher up for several runs and shows servers' status."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ stages:
 
 @pytest.fixture
 def mark(monkeypatch: pytest.MonkeyPatch) -> str:
-    """Names the test's processes, whose engines end when they are told to."""
+    """Marks the test's processes; their engines obey SIGTERM."""
     name = new_mark()
     monkeypatch.setenv("FAKE_MARK", name)
     monkeypatch.setenv("FAKE_POLITE", "1")
@@ -50,7 +50,7 @@ def write_recipe(folder: Path, replicas: int = 1) -> Path:
 
 @pytest.fixture
 def server(mark: str) -> Iterator[str]:
-    """A server that somebody else runs."""
+    """A server started outside `synth`."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     options = f"serve org/fake --host 127.0.0.1 --port {port} --served-model-name org/fake"
@@ -77,7 +77,7 @@ def status(*urls: str, api_key_env: str | None = None) -> int:
     return teacher_command.status(Namespace(url=list(urls), api_key_env=api_key_env))
 
 
-def test_status_shows_what_a_server_tells(
+def test_status_shows_what_a_server_reports(
     server: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
@@ -88,7 +88,7 @@ def test_status_shows_what_a_server_tells(
     assert " a token in 0." in row
     assert row.split()[-7:] == ["org/fake", "0.0.fake", "8,192", "5", "4", "25%", "75%"]
     can = {line[:25].strip(): line[25:].strip() for line in abilities[3:]}
-    assert can["several answers a request"] == "no, it takes no notice"
+    assert can["several answers a request"] == "no, it ignores the option"
     assert can["chat-template options"] == "accepted"
     assert can["metrics, prefix cache"] == "yes"
 
@@ -147,10 +147,10 @@ def test_start_keeps_the_teacher_up_until_it_is_stopped(tmp_path: Path, mark: st
     assert url.startswith("http://127.0.0.1:2")
     assert status(url) == ExitCode.OK
     child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=20)
-    assert child.returncode == ExitCode.OK, said
-    assert f"synth run mine.yaml --teacher {url}" in said
-    assert said.endswith("the teacher is ended\n")
+    _, errors = child.communicate(timeout=20)
+    assert child.returncode == ExitCode.OK, errors
+    assert f"synth run mine.yaml --teacher {url}" in errors
+    assert errors.endswith("the teacher has stopped\n")
     assert not alive(mark)
     assert (tmp_path / "logs/teacher-1.log").is_file()
 
@@ -158,8 +158,8 @@ def test_start_keeps_the_teacher_up_until_it_is_stopped(tmp_path: Path, mark: st
 def test_start_needs_a_recipe_that_launches(capsys: pytest.CaptureFixture[str]) -> None:
     served = "--set=teacher=http://127.0.0.1:9/v1"
     assert main(["teacher", "start", "distill-answers", served]) == ExitCode.INVALID
-    said = capsys.readouterr().err
-    assert "distill-answers starts no teacher; expected `teacher: {model: …}` without" in said
+    errors = capsys.readouterr().err
+    assert "distill-answers does not launch a teacher; set `teacher: {model: …}` without" in errors
 
 
 def test_a_recipe_with_a_launched_teacher_runs_and_leaves_none(tmp_path: Path, mark: str) -> None:
@@ -173,7 +173,7 @@ def test_a_recipe_with_a_launched_teacher_runs_and_leaves_none(tmp_path: Path, m
     assert not alive(mark)
 
 
-def test_a_run_survives_that_its_teacher_dies_again_and_again(
+def test_a_run_survives_repeated_crashes_of_its_teacher(
     tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_EXIT_AFTER", "4")  # each time, the first questions are the probes'
@@ -186,12 +186,12 @@ def test_a_run_survives_that_its_teacher_dies_again_and_again(
     assert not alive(mark)
 
 
-def test_a_launch_that_cannot_work_is_told_with_its_line(
+def test_an_impossible_launch_is_reported_with_its_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_recipe(tmp_path)
     argument = "--set=teacher.env={HF_TOKEN: planted}"
     assert main(["check", str(path), argument]) == ExitCode.INVALID
-    said = capsys.readouterr().err
-    assert "--set teacher.env: env: HF_TOKEN looks like a secret" in said
-    assert "planted" not in said
+    errors = capsys.readouterr().err
+    assert "--set teacher.env: env: HF_TOKEN looks like a secret" in errors
+    assert "planted" not in errors

@@ -48,9 +48,9 @@ with prefect_api() as url:
 
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache whose template was made by the command that `make install` runs; no user settings.
+    """A cache with a template from the command that `make install` runs; no user settings.
 
-    Where that was run since the code was last changed, its template is taken: it costs 10 s.
+    Reuses the existing template if the code has not changed since, which saves 10 s.
     """
     cache = tmp_path_factory.mktemp("cache")
     made = prefect_server.template_path()
@@ -67,14 +67,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.chdir(tmp_path_factory.mktemp("elsewhere"))
         prepare = [sys.executable, "-m", "flows.temporary_server", "prepare"]
-        said = subprocess.run(prepare, check=True, capture_output=True, text=True)
-        assert said.stdout == ""
-        assert said.stderr.startswith("preparing Prefect's database") is not fresh
+        done = subprocess.run(prepare, check=True, capture_output=True, text=True)
+        assert done.stdout == ""
+        assert done.stderr.startswith("preparing Prefect's database") is not fresh
         yield cache
 
 
 def children(parent: int) -> list[tuple[int, Path]]:
-    """The running servers that `parent` started, even if it is gone: process ids and homes."""
+    """Process ids and homes of running servers that `parent` started, even if it has exited."""
     lines = subprocess.run(
         ["ps", "-ww", "-eo", "pid,args"], check=True, capture_output=True, text=True
     )
@@ -84,7 +84,7 @@ def children(parent: int) -> list[tuple[int, Path]]:
 
 @pytest.fixture(scope="module")
 def run(cache: Path) -> SimpleNamespace:
-    """What could be seen of one flow run inside the block, and what is there after it."""
+    """What one flow run showed inside the block, and what remains after it."""
     before = dict(os.environ)
     with prefect_api() as url:
         from prefect import flow, get_client, tags, task
@@ -141,7 +141,7 @@ def test_task_runs_and_artifacts_are_seen(run: SimpleNamespace) -> None:
     assert [artifact.key for artifact in run.artifacts] == ["total"]
 
 
-def test_port_is_none_of_vllm(run: SimpleNamespace) -> None:
+def test_the_port_is_outside_vllms_range(run: SimpleNamespace) -> None:
     port = int(run.url.split(":")[2].split("/")[0])
     assert not 8000 <= port <= 8999
 

@@ -1,4 +1,4 @@
-"""What is printed about a run: the funnel is in words, samples stay text, the next step follows."""
+"""Output about a run: the funnel in words, samples as plain text, then the next step."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_the_funnel_says_how_many_candidates_nobody_judged(
     print_funnel([judged])
     assert "no judge" not in capsys.readouterr().out
     print_funnel([judged, left])
-    assert "decontaminate: 12 rows stayed" in capsys.readouterr().out
+    assert "decontaminate: kept 12 rows" in capsys.readouterr().out
 
 
 def sample(**texts: str) -> dict[str, str]:
@@ -139,7 +139,7 @@ def test_a_sample_has_two_lines_its_id_and_its_verdicts(
     assert lines[1].startswith("          So. So.")
     assert lines[1].endswith("…  [maths: pass]")
     assert len(lines[1]) <= 60
-    assert lines[2] == "a whole row, from seed to release: synth trace 1f3a9c02"
+    assert lines[2] == "to see how a row was made: synth trace 1f3a9c02"
 
 
 def test_a_sample_without_a_prompt_shows_its_source(capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,12 +166,12 @@ def test_a_long_text_is_cut_and_says_so() -> None:
         assert ("…" in short("x" * length)) is (length > MAX_CHARS)
 
 
-def test_a_finished_run_tells_where_the_dataset_is(
+def test_a_finished_run_shows_where_the_dataset_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     print_state(tmp_path, HISTORY)
-    told = capsys.readouterr().out
-    assert told.splitlines() == [
+    out = capsys.readouterr().out
+    assert out.splitlines() == [
         "",
         f"dataset: {tmp_path}/release",
         f'         datasets.load_dataset("{tmp_path}/release")',
@@ -187,7 +187,7 @@ def test_a_run_without_a_row_has_ended(tmp_path: Path, capsys: pytest.CaptureFix
     ]
 
 
-def test_an_unfinished_run_tells_how_far_it_is(
+def test_an_unfinished_run_shows_how_far_it_got(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("00-read", "01-evolve", "02-write"):  # the last one is of an earlier run
@@ -197,14 +197,14 @@ def test_an_unfinished_run_tells_how_far_it_is(
     print_state(tmp_path, HISTORY[:1])
     assert capsys.readouterr().out == (
         "\nunfinished: 01-evolve has 3 shards done.\n"
-        "Run the recipe again to go on: what is done is kept.\n"
+        "Run the recipe again to resume; finished shards are kept.\n"
         f"rejected rows: synth show {tmp_path} --rejected\n"
     )
     print_state(tmp_path / "nothing", [])
     assert capsys.readouterr().out.startswith("\nunfinished.\nRun the recipe again")
 
 
-def test_a_run_that_is_at_work_is_not_called_unfinished(
+def test_a_live_run_is_not_called_unfinished(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "01-evolve/receipts").mkdir(parents=True)

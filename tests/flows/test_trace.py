@@ -51,37 +51,37 @@ TEXTS = tuple(f"Page {n}. " + "Plants need light to grow, and water. " * 12 for 
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The journal does not wait for company, so that the tests do not either."""
+    """Commits journal entries at once, so that the tests run fast."""
     monkeypatch.setattr("synth.teacher.journal.COMMIT_AFTER_S", 0.01)
 
 
 def say(body: dict[str, Any], _before: int) -> str:
-    told = asked_prompt(body)
+    asked = asked_prompt(body)
     if body["max_tokens"] <= MOST_OF_A_PROBE:
         return "7"  # what it must say by the schema that it is tried with
     if "response_format" in body:
         return '{"critique": "Too short.", "needs_revision": true}'
-    if "<source>" in told:
-        return f"=== faq ===\nQ: Why? A: {told[-40:]}"
+    if "<source>" in asked:
+        return f"=== faq ===\nQ: Why? A: {asked[-40:]}"
     if body["seed"] % 5 == 0:
         return "Sorry, I cannot."
-    prompt = told.removeprefix("<prompt>\n").removesuffix("\n</prompt>\nNew prompt:")
+    prompt = asked.removeprefix("<prompt>\n").removesuffix("\n</prompt>\nNew prompt:")
     return f"{prompt} {demand(body['seed'])}"
 
 
 def run(
     folder: Path, *stages: Stage, several: bool = True, **teacher_settings: Any
 ) -> list[dict[str, Any]]:
-    """The bodies that the teacher was sent; `several`: whether it gives several answers at once."""
+    """Returns the bodies sent to the teacher; `several`: whether it supports n > 1."""
 
-    def said(body: dict[str, Any], before: int) -> Any:
+    def reply(body: dict[str, Any], before: int) -> Any:
         if body.get("n", 1) > 1 and not several:
             return 400, {"error": {"message": "n must be 1"}}
         return say(body, before)
 
     async def work() -> list[dict[str, Any]]:
         async with (
-            scripted(said) as teacher,
+            scripted(reply) as teacher,
             open_runner(plan(*stages, url=teacher.url, **teacher_settings), folder) as runner,
         ):
             await run_stages(runner)
@@ -143,17 +143,19 @@ def test_the_beginning_of_an_id_is_enough_where_it_is_the_only_one(tmp_path: Pat
     assert traced(tmp_path, ids[0][:10]).found.record["id"] == ids[0]
     with pytest.raises(InputError, match="too short"):
         traced(tmp_path, "ab")
-    with pytest.raises(InputError, match=r"no record of .* begins with 'zzzz'"):
+    with pytest.raises(InputError, match=r"no record id in .* begins with 'zzzz'"):
         traced(tmp_path, "zzzz")
 
 
-def test_what_cannot_be_rendered_any_more_is_said_and_the_rest_is_shown(tmp_path: Path) -> None:
+def test_a_request_that_cannot_be_rendered_is_reported_and_the_rest_is_shown(
+    tmp_path: Path,
+) -> None:
     run(tmp_path, *LINES["answers"])
     answers = rows(tmp_path, "02-distill/kept/*.parquet")
     record = next(row for row in answers if row["trail"][1]["stage"] == "evolve")
     shutil.rmtree(tmp_path / "01-evolve/journal")
     found = traced(tmp_path, record["id"])
-    assert "evolve: its journal" in found.changed
+    assert "evolve: the journal" in found.changed
     assert list(found.exchanges) == [record["trail"][-1]["request"]]
     journal = sorted((tmp_path / "02-distill/journal").glob("*.sqlite"))
     for path in journal:
@@ -165,9 +167,9 @@ def test_a_trace_asks_nobody_and_changes_nothing(tmp_path: Path) -> None:
     run(tmp_path, *LINES["answers"])
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
     record = rows(tmp_path, "02-distill/kept/*.parquet")[0]
-    told = json.loads(trace_as_json(traced(tmp_path, record["id"])))
-    assert told["record"]["id"] == record["id"]
-    assert told["steps"][-1]["exchange"]["request"]["messages"] == plain_turns(record["context"])
+    parsed = json.loads(trace_as_json(traced(tmp_path, record["id"])))
+    assert parsed["record"]["id"] == record["id"]
+    assert parsed["steps"][-1]["exchange"]["request"]["messages"] == plain_turns(record["context"])
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")} == before
 
 
@@ -229,16 +231,18 @@ def test_a_first_request_is_the_one_that_a_run_sends(
     assert by_seed(asyncio.run(rendered())) == by_seed(sent)
 
 
-def test_a_row_that_a_filter_rejects_is_told(
+def test_a_row_that_a_filter_rejects_is_reported(
     recipe: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["prompts", recipe, "--row", "7"]) == ExitCode.OK
     assert capsys.readouterr().out == "01-quality: the row is rejected here: too_few_words\n"
 
 
-def test_a_row_beyond_the_input_is_told(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_row_beyond_the_input_is_reported(
+    recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["prompts", recipe, "--row", "8"]) == ExitCode.INVALID
-    assert "there is no row 8: the input has 7 that can be read" in capsys.readouterr().err
+    assert "--row 8: the input has only 7 readable rows" in capsys.readouterr().err
 
 
 def test_control_characters_do_not_reach_the_terminal(
@@ -247,9 +251,9 @@ def test_control_characters_do_not_reach_the_terminal(
     run(tmp_path, Given(prompts=("Why \x1b[31mred\x1b[0m?",)), Distill(), Write())
     record = rows(tmp_path, "01-distill/kept/*.parquet")[0]
     assert main(["trace", record["id"], "--run", str(tmp_path)]) == ExitCode.OK
-    said = capsys.readouterr().out
-    assert "\x1b" not in said
-    assert "Why \ufffd[31mred" in said
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "Why \ufffd[31mred" in out
 
 
 def test_further_samples_are_shown_with_their_own_replies(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`use:` brings code of the user's own into a recipe: stages, filters and verifiers."""
+"""`use:` loads the user's own stages, filters and verifiers into a recipe."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def run(recipe: Path, folder: Path) -> list[Manifest]:
     return asyncio.run(work())
 
 
-def test_a_stage_and_a_function_of_ones_own_run_in_a_recipe(recipe: Path, tmp_path: Path) -> None:
+def test_your_own_stage_and_function_run_in_a_recipe(recipe: Path, tmp_path: Path) -> None:
     manifests = run(recipe, tmp_path / "run")
     assert [manifest.stage for manifest in manifests] == ["read", "shout", "quality", "write"]
     release = pq.read_table(tmp_path / "run/release/data").to_pylist()
@@ -137,7 +137,7 @@ def test_an_edited_source_file_runs_its_stage_again(recipe: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("use: nowhere", "use 'nowhere': write it as 'package.module:name'"),
         (
@@ -148,10 +148,10 @@ def test_an_edited_source_file_runs_its_stage_again(recipe: Path, tmp_path: Path
             "use: my_use.parts:Shuot",
             "no Shuot in my_use.parts; known: Anywhere, Nameless, Shout,",
         ),
-        ("use: my_use.parts:short", "short is not a class of a stage"),
-        ("use: my_use.parts:Unfinished", "Unfinished is not a class of a stage"),
+        ("use: my_use.parts:short", "short is not a stage class"),
+        ("use: my_use.parts:Unfinished", "Unfinished is not a stage class"),
         ("use: my_use.parts:Nameless", "the stage's `name` is 'Dis till'"),
-        ("use: my_use.parts:Taken", "the stage's `name` is 'distill', expected a word"),
+        ("use: my_use.parts:Taken", "the stage's `name` is 'distill', expected a lowercase word"),
         ("use: my_use.parts:Anywhere", "the stage has no `takes`"),
         ("{use: my_use.parts:Shout, with: {loud: 1}}", "loud: Extra inputs are not permitted"),
         ("with: {mark: a}", "unknown stage 'with'"),
@@ -160,13 +160,13 @@ def test_an_edited_source_file_runs_its_stage_again(recipe: Path, tmp_path: Path
         ("quality: [{use: my_use.parts:short, with: {least: 1}}]", "unexpected keyword"),
     ],
 )
-def test_a_wrong_use_names_value_place_and_choices(recipe: Path, line: str, said: str) -> None:
+def test_a_wrong_use_names_value_place_and_choices(recipe: Path, line: str, message: str) -> None:
     stages = RECIPE.replace('use: my_use.parts:Shout\n    with: {mark: "?"}', line)
     recipe.write_text(stages)
     with pytest.raises(RecipeError) as caught:
         load_recipe(str(recipe))
     assert str(caught.value).startswith("mine.yaml, line 4: ")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def outcome(stage: Any, *texts: str) -> Any:

@@ -49,9 +49,9 @@ def test_wrong_answers_leave_and_every_row_has_its_verdict(
     lines = capsys.readouterr().out.splitlines()
     assert any(line.split() == ["01-verify", "maths", *"11010"] for line in lines)
     assert main(["show", "v"]) == ExitCode.OK
-    warning, told, *_ = capsys.readouterr().out.splitlines()
+    warning, summary, *_ = capsys.readouterr().out.splitlines()
     assert warning.startswith("WARNING: release: 1 of 2 answers with gold could not be read")
-    assert told.endswith("2 answers with gold: 1 pass, 1 unreadable.")
+    assert summary.endswith("2 answers with gold: 1 pass, 1 unreadable.")
     assert "1 of 2 rows passed their checks (50 %)" in (here / "v/release/README.md").read_text()
 
 
@@ -70,13 +70,13 @@ def test_verdicts_are_shown_where_no_row_is_left(
     command = ["verify", "a.jsonl", "--with", "maths", *COLUMNS, "--limit", "1"]
     (here / "a.jsonl").write_text(json.dumps(ANSWERS[1]))
     assert main([*command, "--out", "v"]) == ExitCode.EMPTY
-    told = capsys.readouterr()
-    assert "maths" in told.out
-    assert "WARNING: 01-verify: 0 of 1 answer with gold passed." in told.err
-    assert "0 of 1 rows passed their checks (0 %)" in told.err
+    printed = capsys.readouterr()
+    assert "maths" in printed.out
+    assert "WARNING: 01-verify: 0 of 1 answer with gold passed." in printed.err
+    assert "0 of 1 rows passed their checks (0 %)" in printed.err
 
 
-def test_verifiers_have_parameters_and_unknown_ones_are_told() -> None:
+def test_verifiers_have_parameters_and_unknown_ones_are_reported() -> None:
     assert verify_stages(["maths: {timeout_s: 3}, consistency"], ["fail"]) == [
         {"verify": {"checks": [{"maths": {"timeout_s": 3}}, "consistency"], "reject": ["fail"]}}
     ]

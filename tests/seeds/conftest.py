@@ -1,4 +1,4 @@
-"""Reads tiny inputs with the stage itself and hands back plain rows."""
+"""Reads tiny inputs with the `read` stage and returns plain rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GOLD = Path(__file__).parents[3] / "shared" / "data"
 
 @dataclass(frozen=True)
 class Readout:
-    """What a read made of its input."""
+    """The rows that `read` kept and rejected."""
 
     outcomes: list[Outcome]
 
@@ -54,7 +54,7 @@ class Readout:
 
     @property
     def sources(self) -> list[str]:
-        """Of the kept rows and then of the rejected ones."""
+        """Sources of the kept rows, then of the rejected ones."""
         return [row["trail"][0]["parent"] for row in self.kept + self.rejected]
 
 
@@ -73,7 +73,7 @@ def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
 
 @pytest.fixture
 def read() -> Callable[..., Readout]:
-    """`read(prompts=…)` reads everything, and checks what holds of every shard."""
+    """`read(prompts=…)` reads everything, and checks every shard's invariants."""
 
     def read_all(rows: int = 1000, **fields: Any) -> Readout:
         outcomes = list(Read(**fields).shards(rows))

@@ -1,4 +1,4 @@
-"""`clean`: what is not content leaves, what is content stays, whatever the page."""
+"""`clean` removes boilerplate from any page and keeps its content."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def apply(*texts: str) -> Outcome:
     return outcome
 
 
-def test_markup_menus_and_what_follows_the_text_are_gone_and_the_text_is_left() -> None:
+def test_markup_menus_and_trailing_sections_are_removed_and_the_text_is_kept() -> None:
     assert cleaned(PAGE) == CONTENT
     assert cleaned(CONTENT) == CONTENT
 
@@ -105,11 +105,11 @@ def test_content_stays_as_it_is(text: str) -> None:
         "Loading...",
     ],
 )
-def test_a_notice_is_gone_as_a_sentence_a_heading_and_an_entry_of_a_list(notice: str) -> None:
+def test_a_notice_is_removed_as_a_sentence_a_heading_and_a_list_entry(notice: str) -> None:
     assert cleaned(f"One.\n{notice}\nTwo.") == "One.\nTwo."
 
 
-def test_a_page_without_content_leaves_and_a_score_tells_how_much_stayed() -> None:
+def test_an_empty_page_is_rejected_and_the_score_is_the_share_kept() -> None:
     outcome = apply("A page that stays as it is.", "Home | About | Shop\n[Next](/2)", "<b>Half</b>")
     kept = outcome.kept.to_pylist()
     assert [row["text"] for row in kept] == ["A page that stays as it is.", "Half"]

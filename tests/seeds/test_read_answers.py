@@ -110,7 +110,7 @@ def test_turns_must_end_in_an_answer_to_somebody(read_rows, turns, reason):
         (["text"], {"prompt": "text"}, "prompts"),
     ],
 )
-def test_what_rows_are_is_told_by_their_columns(columns, wanted, job):
+def test_the_kind_of_rows_is_detected_from_their_columns(columns, wanted, job):
     assert job_of(columns, wanted) == job
 
 

@@ -1,4 +1,4 @@
-"""CSV: one bad row costs one row, whatever it does to the quotes."""
+"""CSV: a bad row loses only itself, even with broken quotes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_cell_may_span_lines_and_hold_quotes_and_commas(write, read):
     assert read(prompts=path).prompts == ['Say "hi",\n\nthen bye', '5" disk?']
 
 
-def test_row_of_many_short_lines_over_the_limit_is_given_up_at_its_first(write, read):
+def test_row_over_the_limit_is_rejected_at_its_first_line(write, read):
     path = write("a.csv", 'prompt,n\n"' + "1234567\n" * 100 + '\nlast,"1"\n')
     result = read(prompts=path, max_line_bytes=200)
     assert result.prompts == ["last"]

@@ -1,4 +1,4 @@
-"""What a recipe may say of `read`, and that saying it costs next to nothing."""
+"""The settings of `read`, and that validating them is cheap."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_one_path_and_a_list_of_paths_are_both_recipes():
     [{}, {"prompts": []}, {"prompts": "a.jsonl", "web": "b.md"}, {"web": "a", "answers": "b"}],
 )
 def test_exactly_one_of_prompts_web_and_answers_is_given(fields):
-    with pytest.raises(ValidationError, match="exactly one of `prompts`, `web` and `answers`"):
+    with pytest.raises(ValidationError, match="exactly one of `prompts`, `web` or `answers`"):
         Read(**fields)
 
 
@@ -38,7 +38,7 @@ def test_exactly_one_of_prompts_web_and_answers_is_given(fields):
     [
         ({"prompts": "a", "columns": {"text": "body"}}, "known: answer, entry_point, mess"),
         ({"web": "a", "columns": {"prompt": "body"}}, "known: text, title, url"),
-        ({"web": "a", "columns": {"body": "text"}}, "role comes first: `text: body`"),
+        ({"web": "a", "columns": {"body": "text"}}, "write the role first: `text: body`"),
         ({"web": "a", "format": "text", "columns": {"text": "body"}}, "plain text has no columns"),
         (
             {"web": "a", "format": "xml"},
@@ -48,7 +48,7 @@ def test_exactly_one_of_prompts_web_and_answers_is_given(fields):
         ({"web": "a", "limits": 5}, "limits"),
     ],
 )
-def test_wrong_field_is_told_with_the_choices(fields, message):
+def test_wrong_field_is_reported_with_the_choices(fields, message):
     with pytest.raises(ValidationError, match=message):
         Read(**fields)
 

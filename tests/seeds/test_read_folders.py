@@ -1,4 +1,4 @@
-"""Which files a path stands for, and what they are called in a record's trail."""
+"""The files of an input path, and their names in a record's trail."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def test_dataset_folder_is_read_without_its_readme(tmp_path, write, read):
 def test_splits_of_a_folder_are_never_mixed(write, read, tmp_path, names):
     for name in names:
         write(f"set/{name}.jsonl", ROW.replace("x", name))
-    with pytest.raises(InputError, match=r"has the splits .*say which to read"):
+    with pytest.raises(InputError, match=r"has the splits .*choose one with"):
         Read(prompts=tmp_path / "set").files()
     assert read(prompts=tmp_path / "set", split="train").prompts == [names[0]]
     with pytest.raises(InputError, match="it does not have `split: dev`"):
         Read(prompts=tmp_path / "set", split="dev").files()
 
 
-def test_split_wants_a_folder_that_has_some(write, tmp_path):
+def test_split_needs_a_folder_with_splits(write, tmp_path):
     path = write("set/a.jsonl", ROW)
     with pytest.raises(InputError, match="has no splits"):
         Read(prompts=tmp_path / "set", split="train").files()
@@ -59,20 +59,20 @@ def test_split_wants_a_folder_that_has_some(write, tmp_path):
         Read(prompts=path, split="train").files()
 
 
-def test_page_called_test_is_no_split(write, read, tmp_path):
+def test_page_called_test_is_not_a_split(write, read, tmp_path):
     write("pages/test.md", "a")
     write("pages/train.md", "b")
     assert read(web=tmp_path / "pages").texts == ["a", "b"]
 
 
-def test_state_file_of_another_program_is_passed_over(write, read, tmp_path):
+def test_state_file_of_another_program_is_ignored(write, read, tmp_path):
     write("set/a.jsonl", ROW)
     for content in ("{}", "[1]", "oops", '{"_data_files": [1]}'):
         write("set/state.json", content)
         assert read(prompts=tmp_path / "set").prompts == ["x"]
 
 
-def test_folder_of_two_formats_wants_a_choice(write, read, tmp_path):
+def test_folder_with_two_formats_needs_a_choice(write, read, tmp_path):
     write("set/a.jsonl", ROW)
     write("set/a.csv", "prompt\ny\n")
     with pytest.raises(InputError, match=r"mixes formats \(1 csv, 1 jsonl\)"):
@@ -105,10 +105,10 @@ def test_unknown_extension_is_refused_with_the_known_ones(write, name, message):
 
 def test_folder_without_a_readable_file_is_refused(write, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="it holds nothing"):
+    with pytest.raises(InputError, match="it has nothing"):
         Read(prompts=tmp_path / "empty").files()
     write("pdf/a.pdf", "%PDF")
-    with pytest.raises(InputError, match=r"it holds 1 x \.pdf"):
+    with pytest.raises(InputError, match=r"it has 1 x \.pdf"):
         Read(web=tmp_path / "pdf").files()
 
 
@@ -121,7 +121,7 @@ def test_empty_file_among_others_in_a_folder_is_passed_over(write, read, tmp_pat
         next(Read(prompts=tmp_path / "set").shards(10))
 
 
-def test_files_of_one_name_are_told_apart_by_their_folders(write, read):
+def test_files_with_the_same_name_are_distinguished_by_their_folders(write, read):
     paths = [write(f"{folder}/rows.jsonl", ROW) for folder in ("x/en", "x/de", "y/de")]
     other = write("x/other.jsonl", ROW)
     assert read(prompts=[*paths, other]).sources == [
@@ -145,5 +145,5 @@ def test_file_named_twice_is_refused(write, tmp_path):
 
 def test_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "a.jsonl")
-    with pytest.raises(InputError, match="neither a file nor a folder"):
+    with pytest.raises(InputError, match="not a regular file or folder"):
         Read(prompts=tmp_path / "a.jsonl").files()

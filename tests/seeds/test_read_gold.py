@@ -1,4 +1,4 @@
-"""Real inputs that this project did not write, and the starter seeds that it did."""
+"""Real inputs from other projects, and our own starter seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An id follows from content alone, so a changed input keeps the ids of the rows it still has."""
+"""Ids depend only on content, so unchanged rows of a changed input keep their ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON lines: every reason with one tiny row, and what makes the file as a whole unusable."""
+"""JSON Lines: one tiny row per reject reason, and errors that make a file unusable."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_line_of_exactly_the_limit_is_kept(write, read, end):
     assert read(prompts=over, max_line_bytes=len(GOOD)).reasons == ["line_too_long"]
 
 
-def test_reading_goes_on_behind_a_line_of_five_megabytes(write, read):
+def test_reading_continues_after_a_line_of_five_megabytes(write, read):
     huge = b'{"prompt": "' + b"x" * 5_000_000 + b'"}\n'
     result = read(prompts=write("a.jsonl", GOOD + huge + huge + GOOD))
     assert (len(result.kept), result.reasons) == (2, ["line_too_long"] * 2)
@@ -84,7 +84,7 @@ def test_everything_else_in_the_row_goes_to_meta(write, read):
     assert result.answers == [None]
 
 
-def test_trail_tells_format_file_and_line(write, read):
+def test_trail_records_format_file_and_line(write, read):
     step = read(prompts=write("a.jsonl", b"\n\n" + GOOD)).kept[0]["trail"][0]
     assert (step["stage"], step["operation"], step["parent"]) == ("read", "jsonl", "a.jsonl#3")
 

@@ -1,4 +1,4 @@
-"""Which column is taken for what, and what a row says by that."""
+"""Which column gets which role, and how rows are read by their roles."""
 
 from __future__ import annotations
 
@@ -83,12 +83,12 @@ def test_title_and_url_stand_in_meta_under_these_names(read_rows):
         ("[1]", {"meta": "[1]", "n": 2}),
     ],
 )
-def test_the_meta_of_a_release_comes_as_it_was(read_rows, meta, read_as):
+def test_the_meta_of_a_release_is_read_unchanged(read_rows, meta, read_as):
     assert read_rows({"prompt": "x", "meta": meta, "n": 2}).metas == [read_as]
 
 
 @pytest.mark.parametrize("column", ["output", "response", "completion", "solution", "instances"])
-def test_only_a_column_that_says_so_is_gold(read_rows, column):
+def test_only_a_column_named_as_gold_is_gold(read_rows, column):
     result = read_rows({"prompt": "x", column: "y"})
     assert (result.answers, result.metas) == ([None], [{column: "y"}])
 
@@ -101,7 +101,7 @@ def test_answer_is_kept_as_text(read_rows, value, gold):
     assert read_rows({"prompt": "x", "answer": value}).answers == [gold]
 
 
-def test_answer_that_is_no_scalar_is_set_aside_not_guessed(read_rows):
+def test_answer_that_is_not_a_scalar_is_rejected_not_guessed(read_rows):
     assert read_rows({"prompt": "x", "answer": ["a", "b"]}).reasons == ["wrong_type"]
     assert read_rows({"prompt": "x", "tests": [1]}).reasons == ["wrong_type"]
 
@@ -190,7 +190,7 @@ def test_humaneval_columns_become_tests_that_run(read_rows):
     assert result.metas == [{"id": 1}]
 
 
-def test_a_test_column_without_an_entry_point_is_no_test(read_rows):
+def test_a_test_column_without_an_entry_point_is_not_a_test(read_rows):
     result = read_rows({"prompt": "x", "test": {"any": "thing"}})
     assert (result.kept[0]["reference"], result.metas) == (None, [{"test": {"any": "thing"}}])
 

@@ -18,7 +18,7 @@ def test_every_line_that_is_not_blank_is_a_prompt(write, read):
     assert result.sources == ["a.txt#1", "a.txt#4", "a.txt#5", "a.txt#6", "a.txt#7"]
 
 
-def test_every_file_is_one_web_sample_as_it_stands(write, read):
+def test_every_file_is_one_unchanged_web_sample(write, read):
     page = "---\ntitle: x\n---\n\n# Plain language\r\n\n- one\n"
     result = read(web=write("a.md", "\ufeff" + page))
     assert (result.texts, result.metas) == ([page], [{}])
@@ -54,5 +54,5 @@ def test_empty_file_by_name_is_refused(write):
 
 
 def test_plain_text_has_no_columns(write):
-    with pytest.raises(InputError, match="plain text, so it has no columns"):
+    with pytest.raises(InputError, match="plain text and has no columns"):
         next(Read(web=write("a.md", "x"), columns={"text": "text"}).shards(10))

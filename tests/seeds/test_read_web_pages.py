@@ -1,4 +1,4 @@
-"""HTML files and web archives: the main text, its title and address; what is missing is told."""
+"""HTML files and web archives: main text, title and address; a missing extra is reported."""
 
 from __future__ import annotations
 
@@ -75,17 +75,19 @@ def test_a_page_that_is_too_long_is_set_aside(write, read):
 
 
 @pytest.mark.usefixtures("extra")
-def test_a_damaged_archive_is_told(write, read):
-    with pytest.raises(InputError, match="no WARC file, or a damaged one"):
+def test_a_damaged_archive_is_reported(write, read):
+    with pytest.raises(InputError, match="is not a valid WARC file"):
         read(web=write("crawl.warc", b"not an archive\n" * 9))
 
 
 def test_web_pages_are_no_prompts(write, read):
-    with pytest.raises(InputError, match="read them as `web:`, not `prompts:`"):
+    with pytest.raises(InputError, match="read it with `web:`, not `prompts:`"):
         read(prompts=write("tides.html", PAGE))
 
 
-def test_a_missing_library_is_told_with_what_to_install(write, read, monkeypatch):
+def test_a_missing_library_is_reported_with_the_install_command(write, read, monkeypatch):
     monkeypatch.setitem(sys.modules, "trafilatura", None)
-    with pytest.raises(InputError, match=r"trafilatura is not installed.*pip install .*\[web\]"):
+    with pytest.raises(
+        InputError, match=r"trafilatura, which is not installed.*pip install .*\[web\]"
+    ):
         read(web=write("tides.html", PAGE))

@@ -99,7 +99,7 @@ def test_a_stopped_engine_is_given_up_and_asked_again_once_it_goes_on(
         finished(tmp_path, served.teacher(stall_s=5), heard)
     finally:
         os.kill(engine, signal.SIGCONT)
-    assert "requests and no answer for" in heard.log
+    assert "requests without an answer for" in heard.log
     assert "no token within" in heard.log
     assert heard.said[-1].endswith("answers again")
 
@@ -117,7 +117,7 @@ def test_of_two_replicas_one_is_killed_and_the_other_goes_on(tmp_path: Path) -> 
     logs = tmp_path / "run" / "teacher"
     heard = Struck(lambda: os.kill(engines(logs)[0], signal.SIGKILL))
     finished(tmp_path, launch(replicas=2), heard)
-    assert "requests in flight are asked elsewhere" in heard.log
+    assert "requests in flight move to another replica" in heard.log
     assert not processes(logs)
 
 

@@ -1,1 +1,1 @@
-"""vLLM as a child of the run: started, watched, started again, ended. It is run, never imported."""
+"""Runs vLLM as a child process: starts, watches, restarts and ends it. Never imports vLLM."""

@@ -14,17 +14,17 @@ from pydantic import Field, field_validator, model_validator
 from synth.model import Model
 
 SECRETIVE = frozenset({"KEY", "APIKEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS"})
-"""Parts in the names of environment variables that hold secrets, such as HF_TOKEN."""
+"""Name parts of environment variables that hold secrets, such as HF_TOKEN."""
 
-_EXPORT = "a recipe is published with its data: export {} instead, the engine inherits it"
-_LISTENS = "the run decides where its teacher listens"
-_SPREAD = "raise `replicas`, or serve the model by hand and give the recipe its address"
+_EXPORT = "recipes are published with their data: export {} instead, and the engine inherits it"
+_LISTENS = "the run chooses the address of its teacher"
+_SPREAD = "raise `replicas`, or serve the model yourself and give the recipe its address"
 REFUSED_ARGS = {
-    "--model": "that is the setting `model`",
-    "--served-model-name": "that is the setting `served_name`",
-    "--tensor-parallel-size": "that is the setting `tensor_parallel`",
-    "-tp": "that is the setting `tensor_parallel`",
-    "--max-model-len": "that is the setting `max_model_len`",
+    "--model": "use the setting `model`",
+    "--served-model-name": "use the setting `served_name`",
+    "--tensor-parallel-size": "use the setting `tensor_parallel`",
+    "-tp": "use the setting `tensor_parallel`",
+    "--max-model-len": "use the setting `max_model_len`",
     "--api-key": _EXPORT.format("VLLM_API_KEY"),
     "--hf-token": _EXPORT.format("HF_TOKEN"),
     **dict.fromkeys(("--host", "--port", "--uds", "--ssl-keyfile", "--ssl-certfile"), _LISTENS),
@@ -34,7 +34,7 @@ REFUSED_ARGS = {
 
 
 def secretive(name: str) -> bool:
-    """Whether an environment variable holds a secret, judging by its name."""
+    """Whether an environment variable holds a secret, according to its name."""
     return not SECRETIVE.isdisjoint(name.upper().split("_"))
 
 
@@ -43,36 +43,38 @@ class ServerCommand:
     """The command that starts a model server."""
 
     name: str
-    """What requests call the model."""
+    """The model's name in requests."""
     words: tuple[str, ...]
-    """Command and arguments, without the address to listen on."""
+    """The command and its arguments, without the address to listen on."""
     start_timeout_s: float
 
 
 class LaunchSettings(Model):
-    """How a teacher is launched, whichever model it is."""
+    """The settings of a launched teacher, except for the model."""
 
     served_name: Annotated[str, Field(min_length=1)] | None = None
-    """The name in requests, rows and the card. If not given: the model's, or its folder's."""
+    """The model's name in requests, rows and the card. The default is the name of the model or of
+    its folder."""
     replicas: Annotated[int, Field(ge=1, le=256)] = 1
-    """Servers side by side, each with GPUs of its own."""
+    """Number of servers, each with its own GPUs."""
     tensor_parallel: Annotated[int, Field(ge=1, le=64)] = 1
-    """GPUs that hold one replica together."""
+    """Number of GPUs per replica."""
     max_model_len: Annotated[int, Field(ge=1)] | None = None
-    """Longest prompt and reply together, in tokens; the model's own limit if not given. A smaller
-    one leaves room for more requests at once."""
+    """Maximum length of prompt plus reply, in tokens. The default is the model's own limit. A
+    smaller value leaves memory for more requests at once."""
     gpus: tuple[int | str, ...] | None = None
-    """The GPUs to use, as nvidia-smi numbers them or by UUID. If not given: those that
-    CUDA_VISIBLE_DEVICES names, or else all."""
+    """The GPUs to use, by their number in nvidia-smi or by UUID. The default is those in
+    CUDA_VISIBLE_DEVICES, or else all."""
     extra_args: tuple[str, ...] = ()
     """Further arguments of `vllm serve`, such as `--gpu-memory-utilization`, `0.8`."""
     command: Annotated[tuple[str, ...], Field(min_length=1)] = ("vllm", "serve")
-    """The command. One that does not end in `serve` gets `--model MODEL`, such as `python -m
-    vllm.entrypoints.openai.api_server`."""
+    """The command. If it does not end in `serve`, such as `python -m
+    vllm.entrypoints.openai.api_server`, the model is passed as `--model MODEL`."""
     start_timeout_s: Annotated[float, Field(gt=0)] = 900
-    """How long a replica may load. The first time, it downloads the model as well."""
+    """Seconds that a replica may take to load, including the first download of the model."""
     env: dict[str, str] = Field(default_factory=dict)
-    """Environment variables set for the engine. No secrets: those it inherits."""
+    """Environment variables for the engine. Not for secrets: export those, and the engine inherits
+    them."""
 
     @field_validator("extra_args", "command", mode="before")
     @classmethod
@@ -112,18 +114,18 @@ class LaunchSettings(Model):
         if self.gpus is None:
             return self
         if len(set(map(str, self.gpus))) < len(self.gpus):
-            raise ValueError(f"gpus: {self.gpus} names one twice")
+            raise ValueError(f"gpus: {self.gpus} names a GPU twice; name each once")
         if any(not re.fullmatch(r"[\w./-]+", str(gpu)) or str(gpu) == "-1" for gpu in self.gpus):
             raise ValueError(f"gpus: {self.gpus}; expected numbers as in nvidia-smi, or UUIDs")
         if (needed := self.replicas * self.tensor_parallel) > len(self.gpus):
             raise ValueError(
-                f"gpus: {self.replicas} replicas of {self.tensor_parallel} need {needed} GPUs, and "
-                f"{self.gpus} are {len(self.gpus)}"
+                f"gpus: {self.replicas} replicas with {self.tensor_parallel} GPUs each need "
+                f"{needed}, but {self.gpus} names {len(self.gpus)}"
             )
         return self
 
 
 def _text(value: Any) -> Any:
-    """The value as a word: YAML reads `8` as a number."""
+    """The value as text, if it is a number: YAML parses `8` as a number."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return str(value) if number else value

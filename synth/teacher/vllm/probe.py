@@ -1,9 +1,10 @@
-"""Asks a server whether it really answers (`probe`), and what it is and can do (`status`).
+"""Tests whether a server really answers (`probe`), and reports its model and abilities (`status`).
 
 GET /health -> 200, GET /v1/models -> the model, POST /v1/chat/completions -> one token
 vllm:prefix_cache_hits_total{engine="0",model_name="Qwen/Qwen3-8B"} 4096.0
 
-vLLM answers 200 at /health with a dead or hung engine, so only the token proves that it works.
+vLLM answers 200 at /health even if its engine is dead or hung, so only a token proves that it
+works.
 """
 
 from __future__ import annotations
@@ -31,18 +32,18 @@ class ProbeResult:
     """The outcome of a probe."""
 
     trouble: str = ""
-    """Why the server cannot be used; empty when it answered."""
+    """Why the server cannot be used; empty if it answered."""
     hopeless: bool = False
-    """Whether waiting cannot help."""
+    """Whether waiting is useless."""
     model: dict[str, Any] | None = None
-    """The model's entry in /v1/models, as far as the probe got there."""
+    """The model's entry in /v1/models, if the probe got that far."""
 
 
 async def probe(wire: Wire, url: str, model: str | None, timeout_s: float) -> ProbeResult:
-    """Asks for health, model and one token. `url` ends in /v1.
+    """Requests health, models and one token. `url` ends in /v1.
 
-    A `model` of None is the first one served. `timeout_s` limits the token: the first one may wait
-    for kernels to compile.
+    If `model` is None, probes the first served model. `timeout_s` limits the wait for the token,
+    which may include compiling kernels.
     """
     entry: dict[str, Any] | None = None
     try:
@@ -60,7 +61,7 @@ async def probe(wire: Wire, url: str, model: str | None, timeout_s: float) -> Pr
         entry = served[model]
         status, body = await wire.send(f"{url}/{CHAT}", timeout_s, one_token(model))
         if status != 200:
-            trouble = f"one token asked, it answers {status}: {wire.excerpt(body)}"
+            trouble = f"request for one token: status {status}, {wire.excerpt(body)}"
             return ProbeResult(trouble, status < 500 and status not in ASIDE, entry)
         orjson.loads(body)["choices"][0]["message"]
     except TimeoutError:
@@ -75,13 +76,13 @@ async def probe(wire: Wire, url: str, model: str | None, timeout_s: float) -> Pr
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A server at one moment. None is what it does not report."""
+    """The state of a server at one moment. Values that it does not report are None."""
 
     url: str
     trouble: str
-    """Why it cannot be used; empty when it answered with a token."""
+    """Why it cannot be used; empty if it answered with a token."""
     token_s: float
-    """How long health, model and one token took."""
+    """Seconds that health, models and one token took together."""
     model: str | None = None
     version: str | None = None
     max_model_len: int | None = None
@@ -89,11 +90,11 @@ class Status:
     prefix_hits: float | None = None
     """The share of prompt tokens found in the prefix cache since its start, 0 to 1."""
     abilities: Abilities = field(default_factory=dict)
-    """What it can do beyond plain chat completions; empty if it could not be probed."""
+    """Its abilities beyond plain chat completions; empty if it could not be probed."""
 
 
 async def status(url: str, api_key: str | None = None) -> Status:
-    """The server's status; never raises for a server that is down or odd."""
+    """The server's status. Does not raise for a server that is down or answers oddly."""
     url, query = parted(url)
     root = url.removesuffix("/v1")
     headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}

@@ -1,4 +1,4 @@
-"""One server process: its port, its log, and whether it answers."""
+"""Starts, probes and ends one server process, with its port and its log."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from synth.teacher.vllm.probe import probe
 from synth.teacher.wire import Wire
 
 GRACE_S = 10.0
-"""The time that an engine has to end by itself before it is killed."""
+"""Seconds that an engine has to end by itself before it is killed."""
 LATE_S = 5.0
 POLL_S = 0.2
 SAY_EVERY_S = 15.0
 TOKEN_TIMEOUT_S = 60.0
 NOW_S = 2.0
 ENDED = "it was ended"
-# below the ports of outgoing connections: the kernel could give a client that tries to reach a
-# restarting server that server's own port, and so keep it from listening
+# Below the ports of outgoing connections. Otherwise the kernel could give the port of a restarting
+# server to a client that tries to connect to it, so that the server could not listen again.
 PORTS = range(21_000, 29_000)
 HOST = "127.0.0.1"
 
@@ -43,8 +43,9 @@ HOST = "127.0.0.1"
 class Port:
     """A port of this machine that is reserved for one server.
 
-    On Linux a bound socket that does not listen reserves it: others find it taken, and a server
-    that allows reuse, as vLLM's does, can still listen. Elsewhere the server could not.
+    On Linux a bound socket that does not listen reserves it. Others find the port taken, but a
+    server that allows reuse, as vLLM's does, can listen. On other systems it could not, so there
+    the port is not reserved.
     """
 
     number: int
@@ -63,11 +64,11 @@ class Port:
 
 
 def take_port() -> Port:
-    """A free port, drawn at random. Raises `TeacherFault` when all are taken."""
+    """A free port, chosen at random. Raises `TeacherFault` if all are taken."""
     for number in random.SystemRandom().sample(PORTS, len(PORTS)):
         free = socket.socket()
         try:
-            free.bind((HOST, number))  # without reuse: fails if the port is taken
+            free.bind((HOST, number))  # without reuse, so it fails if the port is taken
         except OSError:
             free.close()
             continue
@@ -80,7 +81,7 @@ def take_port() -> Port:
 
 
 class ProcessFault(TeacherFault):
-    """A replica cannot be used; `what` says so in a few words."""
+    """A replica cannot be used. `what` is a short form of the message."""
 
     def __init__(self, message: str, what: str) -> None:
         super().__init__(message)
@@ -92,19 +93,19 @@ class ServerProcess:
     """A model server that the run starts, probes and ends."""
 
     name: str
-    """For people: `teacher 1 of 2`."""
+    """Its name in messages: `teacher 1 of 2`."""
     command: ServerCommand
     environment: dict[str, str]
     """The engine's whole environment."""
     log: Path
     gpus: str = ""
-    """For people: `, GPU 0`."""
+    """Its GPUs in messages: `, GPU 0`."""
     hide: Callable[[str], str] = str
     """Removes secrets from a line before it is shown."""
     _port: Port | None = None
     _process: subprocess.Popen[bytes] | None = None
     _log_begin: int = 0
-    """Where the lines of the current process begin in the log."""
+    """The position in the log where the lines of the current process begin."""
     _trouble: str = ""
     """Why it was not ready at the last probe."""
 
@@ -116,11 +117,11 @@ class ServerProcess:
 
     @property
     def running(self) -> bool:
-        """Whether the process lives, which does not mean that it answers."""
+        """Whether the process is alive. It may still not answer."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Starts the process, on its old port or on a free one.
+        """Starts the process, on its earlier port or on a free one.
 
         Raises `ProcessFault` if the command is missing or the log cannot be written.
         """
@@ -136,7 +137,7 @@ class ServerProcess:
                 self._log_begin = log.tell()
                 self._process = subprocess.Popen(  # noqa: S603  our watchdog, and what the recipe names
                     [sys.executable, "-I", "-S", watchdog.__file__, str(GRACE_S), *command],
-                    stdin=subprocess.PIPE,  # open as long as we live: the watchdog sees its end
+                    stdin=subprocess.PIPE,  # closes when we end, which the watchdog notices
                     stdout=log,
                     stderr=log,
                     env=self.environment,
@@ -147,9 +148,9 @@ class ServerProcess:
             raise ProcessFault(message, f"it cannot be started: {error}") from error
 
     async def until_ready(self, wire: Wire, say: Say) -> None:
-        """Returns once it has answered with a token; says now and then how far the loading is.
+        """Returns once it has answered with a token. Reports the loading every `SAY_EVERY_S`.
 
-        Raises `ProcessFault` if it ends before that, cannot be used, or takes too long.
+        Raises `ProcessFault` if the process ends before that, cannot be used, or takes too long.
         """
         begin = spoke = time.monotonic()
         answer = asyncio.create_task(self._answer(wire))
@@ -158,7 +159,7 @@ class ServerProcess:
                 answered, _ = await asyncio.wait({answer}, timeout=POLL_S)
                 seconds = time.monotonic() - begin
                 if not self.running:
-                    raise self.fault(f"{self.ending() or ENDED} after {seconds:.0f} s of loading")
+                    raise self.fault(f"{self.ending() or ENDED} after loading for {seconds:.0f} s")
                 if answered:
                     answer.result()
                     say(f"{self.name} is ready at {self.url} after {seconds:.0f} s{self.gpus}")
@@ -187,7 +188,7 @@ class ServerProcess:
             await asyncio.sleep(POLL_S)
 
     def ending(self) -> str:
-        """How the process ended by itself, in words; empty if it did not."""
+        """How the process ended by itself, in words; empty if it did not end by itself."""
         code = self._process.poll() if self._process else None
         if code in (None, watchdog.ENDED_BY_US):
             return ""
@@ -197,11 +198,11 @@ class ServerProcess:
             name = signal.Signals(code - 128).name
         except ValueError:
             return f"it ended with code {code}"
-        memory = ", maybe for want of main memory" if name == "SIGKILL" else ""
+        memory = ", perhaps because main memory ran out" if name == "SIGKILL" else ""
         return f"it was killed by {name}{memory}"
 
     def fault(self, what: str) -> ProcessFault:
-        """The error for people: which server, what happened, why, what to try, its log's end."""
+        """The error: which server, what happened, its causes, advice, and the end of the log."""
         command = self.hide(shlex.join(self.command.words))
         return ProcessFault(
             f"{self.name} (`{command}`{self.gpus}): {what}"
@@ -210,7 +211,7 @@ class ServerProcess:
         )
 
     def lost_its_port(self) -> bool:
-        """Whether it has ended because another process listens on its port."""
+        """Whether it has ended and another process listens on its port."""
         return not self.running and self._port is not None and self._port.listening()
 
     def give_up_port(self) -> None:
@@ -220,9 +221,9 @@ class ServerProcess:
         self._port = None
 
     async def end(self) -> None:
-        """Ends the process and all that it started; kills it after `GRACE_S`.
+        """Ends the process and everything that it started. Kills it after `GRACE_S`.
 
-        Kills it at once if this is cancelled.
+        If this call is cancelled, kills it at once.
         """
         process = self._process
         if process is None:
@@ -235,20 +236,20 @@ class ServerProcess:
                 await asyncio.sleep(0.02)
         finally:
             if process.poll() is None:
-                process.terminate()  # the second signal: no grace
-                with suppress(subprocess.TimeoutExpired):  # the watchdog goes on without us
+                process.terminate()  # the second request to end: no grace time
+                with suppress(subprocess.TimeoutExpired):  # the watchdog continues without us
                     process.wait(NOW_S)
 
 
 def _found(command: str, environment: Mapping[str, str]) -> str:
-    """The path of the command: on the user's path, or beside the Python that runs this."""
+    """The path of the command: on the user's PATH, or in the folder of the running Python."""
     places = (environment.get("PATH", os.defpath), str(Path(sys.executable).parent))
     found = shutil.which(command, path=os.pathsep.join(places))
     if found is None:
         raise ProcessFault(
-            f"the model is launched with {command!r}, and there is no such command here; "
-            f"{THREE_WAYS}. Where vLLM is elsewhere, say so: `teacher: {{command: [/opt/vllm/bin/"
-            "vllm, serve]}`",
-            f"there is no command {command!r} any more",
+            f"cannot launch the model: there is no command {command!r} on this machine; "
+            f"{THREE_WAYS}. If vLLM is in another place, name it: `teacher: {{command: "
+            "[/opt/vllm/bin/vllm, serve]}`",
+            f"there is no longer a command {command!r}",
         )
     return found

@@ -1,7 +1,7 @@
-"""The backend that launches vLLM: one `vllm serve` per replica, for as long as the run takes.
+"""The backend that launches vLLM: one `vllm serve` per replica, until the run ends.
 
-A replica that ends is started again on its port, and given up if that happens too often. No process
-of a replica outlives the run, however the run ends: see `watchdog.py`.
+A replica that ends is restarted on its port, and given up if that happens too often. No process of
+a replica outlives the run, however the run ends: see `watchdog.py`.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from synth.teacher.wire import Secret, Wire
 from synth.together import together
 
 RESTARTS = 3
-RESTARTS_WITHIN_S = 1800.0  # loading takes minutes: in less, a replica could fail for ever
+RESTARTS_WITHIN_S = 1800.0  # loading takes minutes, so with less a replica could fail forever
 CPU_ARGS = ("--no-enable-chunked-prefill",)
-"""vLLM 0.32 on a CPU dies of a request with a seed if it splits the prompt (`CPU Generator does not
-use offset`). So it must split none; it then makes its batches as long as `max_model_len`."""
+"""On a CPU, vLLM 0.32 dies of a request with a seed if it splits the prompt (`CPU Generator does
+not use offset`). So it must not split prompts. Its batches are then as long as `max_model_len`."""
 WATCH_S = 0.5
 PORT_TRIES = 3
 KEY = "VLLM_API_KEY"
-"""vLLM reads its key from this variable, so that no command line shows it."""
+"""vLLM reads its key from this variable, so that the key is not on a command line."""
 
 
 class Fleet:
-    """The server processes of one teacher. `kept_up` makes one."""
+    """The server processes of one teacher. `kept_up` makes it."""
 
     def __init__(
         self,
@@ -72,11 +72,11 @@ class Fleet:
     async def restart(
         self, url: str, why: str = "it does not answer", *, blameless: bool = False
     ) -> None:
-        """Ends the replica at this address, starts it again, and returns once it answers.
+        """Restarts the replica at this address, and returns once it answers.
 
-        Calls meanwhile wait for the same restart. `why` goes into the message for the user. Raises
-        `TeacherFault` if the replica is given up: after 3 restarts within 30 minutes. A `blameless`
-        restart (a request killed the engine, and is not sent again) resets that count.
+        Further calls wait for the same restart. `why` appears in the message for the user. Raises
+        `TeacherFault` if the replica is given up, after 3 restarts within 30 minutes. `blameless`
+        (a request killed the engine, and is not sent again) resets that count.
         """
         if self._ended:
             raise TeacherFault("the teacher has been ended")
@@ -88,12 +88,12 @@ class Fleet:
             task = asyncio.create_task(self._restart(process, why))
             self._restarting[process] = task
             task.add_done_callback(lambda _: self._restarting.pop(process))
-        await asyncio.shield(task)  # one caller's cancellation is no reason to stop
+        await asyncio.shield(task)  # other callers may wait for the same restart
         if blameless:
             self._starts[process].clear()
 
     async def lost(self) -> TeacherFault:
-        """Waits until no replica is left, and returns why the last one was given up."""
+        """Waits until no replica is left. Returns the reason why the last one was given up."""
         await self._lost.wait()
         assert self._fault is not None
         return self._fault
@@ -102,7 +102,7 @@ class Fleet:
         if process in self._given_up:
             raise self._given_up[process]
         await process.end()
-        why = process.ending() or why  # says more than what its clients saw
+        why = process.ending() or why  # more precise than what its clients saw
         while True:
             now = time.monotonic()
             recent = [then for then in self._starts[process] if now - then < RESTARTS_WITHIN_S]
@@ -126,14 +126,14 @@ class Fleet:
         fault = process.fault(f"{why}; it is given up after {RESTARTS} restarts")
         self._given_up[process] = fault
         left = len(self._processes) - len(self._given_up)
-        self._say(f"{process.name}: {why}; it is given up, {left} of {len(self._processes)} left")
+        self._say(f"{process.name}: {why}; it is given up, {left} of {len(self._processes)} remain")
         if not left:
             self._fault = fault
             self._lost.set()
         return fault
 
     async def _bring_up(self, process: ServerProcess) -> None:
-        """Starts it for the first time, on any free port, and waits until it answers."""
+        """Starts it for the first time, on a free port, and waits until it answers."""
         for attempt in range(1, PORT_TRIES + 1):
             process.start()
             try:
@@ -146,17 +146,17 @@ class Fleet:
             process.give_up_port()
 
     async def _watch(self, process: ServerProcess) -> None:
-        """Starts it again whenever its process has ended, until it is given up."""
+        """Restarts it whenever its process has ended, until it is given up."""
         while process not in self._given_up:
             await asyncio.sleep(WATCH_S)
             if not process.running and process not in self._restarting:
                 try:
                     await self.restart(process.url)
                 except TeacherFault:
-                    return  # it was reported, and is raised for later callers
+                    return  # it was reported, and later callers get the error
 
     async def _end(self) -> None:
-        """Ends all processes; none is started after this."""
+        """Ends all processes. None can be started after this."""
         self._ended = True
         restarts = list(self._restarting.values())
         for task in restarts:
@@ -173,7 +173,7 @@ class Fleet:
 async def kept_up(processes: Sequence[ServerProcess], say: Say) -> AsyncIterator[Fleet]:
     """Keeps the processes up and answering for the length of the block. Raises `TeacherFault`."""
     key = processes[0].environment.get(KEY)
-    # a new connection for each probe: a kept one may belong to a server that has ended
+    # a new connection for each probe, because a kept one may belong to a server that has ended
     async with aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(force_close=True, limit=0),
         headers={"Authorization": f"Bearer {key}"} if key else {},
@@ -191,26 +191,26 @@ async def kept_up(processes: Sequence[ServerProcess], say: Say) -> AsyncIterator
 
 
 class Launch(LaunchSettings, TeacherBackend):
-    """A teacher that the run launches itself, and that ends with it."""
+    """A teacher that the run launches and ends itself."""
 
     model: Annotated[str, Field(min_length=1)]
     """The model: its name on the Hugging Face Hub, or a folder."""
 
     @property
     def description(self) -> str:
-        """The model, and how often it is launched."""
+        """The model, and the number of replicas."""
         times = f", {self.replicas} times" if self.replicas > 1 else ""
         return f"{self.name}, which it launches with vLLM{times}"
 
     @property
     def name(self) -> str:
-        """What requests call the model. A folder's path stays out of requests, rows and card."""
+        """The model's name in requests, rows and the card; for a folder, without its path."""
         is_path = self.model.startswith((".", "/", "~"))
         return self.served_name or (Path(self.model).resolve().name if is_path else self.model)
 
     @property
     def arguments(self) -> list[str]:
-        """Command and arguments, without the address to listen on."""
+        """The command and its arguments, without the address to listen on."""
         model = str(Path(self.model).expanduser()) if self.model[0] == "~" else self.model
         positional = self.command[-1] == "serve"
         length = [] if self.max_model_len is None else ["--max-model-len", str(self.max_model_len)]
@@ -230,7 +230,7 @@ class Launch(LaunchSettings, TeacherBackend):
         return self.replicas
 
     def answered_as(self, model: str, revision: str) -> bool:
-        """Whether it is the same model; vLLM may be another version by now."""
+        """Whether it is the same model. The version of vLLM may differ."""
         root = "" if self.model == self.name else f"{self.model} "
         return model == self.name and revision.startswith(root)
 
@@ -243,7 +243,7 @@ class Launch(LaunchSettings, TeacherBackend):
 
     @asynccontextmanager
     async def up(self, folder: Path, say: Say) -> AsyncIterator[Endpoint]:
-        """The replicas, each with its log in `folder`. An error has the log's end and advice."""
+        """Starts the replicas, each with its log in `folder`. Errors include the end of the log."""
         environment = os.environ | self.env
         gpus = await asyncio.to_thread(assigned, self, environment)
         hide = hider(environment, self.env)

@@ -1,15 +1,15 @@
-"""Stands between a run and the engine that it launched, so that no engine outlives the run.
+"""Runs an engine as a child process and ends it with the run, so that no engine outlives the run.
 
     python -I -S watchdog.py 10 vllm serve … (seconds of grace, then the command)
 
-It runs the command as its child. When the command ends, its own standard input closes, or the run
-is gone for any reason, it asks every descendant of the command to end, and kills what is left after
-the grace time. It exits with the command's code (128 + N for signal N), or with `ENDED_BY_US` if
-the command had not ended by itself.
+It acts when the command ends, when its own standard input closes, or when the run has ended for any
+other reason. Then it asks every descendant of the command to end, and kills those still running
+after the grace time. It exits with the command's code (128 + N for signal N), or with `ENDED_BY_US`
+if the command had not ended by itself.
 
-vLLM's engine and workers are grandchildren, and outlive a killed parent. This process is their
+vLLM's engine and workers are grandchildren, which survive a killed parent. This process is their
 subreaper: it becomes the parent of every orphan, whatever its session. It is started by its path
-and uses only the standard library, so that the command's environment is the user's own.
+and uses only the standard library, so that the command gets the user's environment unchanged.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ PR_SET_CHILD_SUBREAPER = 36
 POLL_S = 0.1
 ENDING_POLL_S = 0.03
 LINUX = sys.platform == "linux"
-CANNOT_RUN = 127  # as a shell says it
+CANNOT_RUN = 127  # as in a shell
 ENDED_BY_US = 120  # a code that engines do not use
 
 asked = 0
-"""How many signals asked us to end; after the second there is no grace."""
+"""The number of requests to end. After the second there is no grace time."""
 
 
 def main() -> int:
-    """Runs the command until it or the run ends; its exit code."""
+    """Runs the command until it or the run ends, and returns the exit code."""
     global asked
     grace_s, command, run = float(sys.argv[1]), sys.argv[2:], os.getppid()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -46,7 +46,7 @@ def main() -> int:
     if LINUX:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
-        # kept, though only its id is used: a Popen that is dropped takes the exit code with it
+        # keep the Popen although we only use its id: deleting it would lose the exit code
         child = subprocess.Popen(  # noqa: S603  the recipe's own command
             command,
             stdin=subprocess.DEVNULL,  # ours is the pipe that closes with the run
@@ -58,7 +58,7 @@ def main() -> int:
         return CANNOT_RUN
     engine, code = child.pid, None
     while code is None and not asked:
-        # a process that the run forked may hold the pipe open, so its id is watched as well
+        # also watch the run's id, because a process that it forked may hold the pipe open
         if _closed(0) or os.getppid() != run:
             asked += 1
         code = _reap(engine)
@@ -77,7 +77,7 @@ def _end_with_parent() -> None:
 
 
 def _closed(pipe: int) -> bool:
-    """Waits a moment for the other end to close."""
+    """Waits a moment, and returns whether the other end has closed."""
     return bool(select.select([pipe], [], [], POLL_S)[0]) and not os.read(pipe, 4096)
 
 
@@ -100,7 +100,7 @@ def _end(engine: int, grace_s: float) -> None:
         if not (_descendants() if LINUX else _alive(engine)):
             return
         if asked > 1 or time.monotonic() >= until:
-            _signal_all(engine, signal.SIGKILL)  # again and again: one may just have forked
+            _signal_all(engine, signal.SIGKILL)  # repeatedly, since one may just have forked
         time.sleep(ENDING_POLL_S)
 
 
@@ -118,7 +118,7 @@ def _signal_all(engine: int, number: signal.Signals) -> None:
             os.killpg(engine, number)
         return
     for process in _descendants():
-        with suppress(OSError):  # it has just ended, or is another user's
+        with suppress(OSError):  # it has just ended, or belongs to another user
             os.kill(process, number)
 
 

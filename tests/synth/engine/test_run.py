@@ -212,7 +212,7 @@ class Forgetful(ShardStage):
 
 
 def test_a_stage_that_loses_a_row_is_caught_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(RowsLostError, match="1 of 4 rows came in and did not come out"):
+    with pytest.raises(RowsLostError, match="lost 1 of 4 input rows"):
         asyncio.run(run(plan(Given(prompts=PROMPTS), Forgetful()), tmp_path))
     assert not list(tmp_path.glob("01-*/kept/*"))
 

@@ -132,7 +132,7 @@ def test_several_calls_of_one_reply_are_all_made() -> None:
         ("{}", "not a list of 1 to 64 tools"),
         ("[]", "not a list of 1 to 64 tools"),
         ('[{"description": "x"}]', "tool 1: expected an object with name"),
-        ('[{"name": "a", "parameters": {"type": "objekt"}}]', "parameters are no JSON schema"),
+        ('[{"name": "a", "parameters": {"type": "objekt"}}]', "parameters are not a JSON schema"),
         ('[{"name": "a"}, {"name": "a"}]', "two tools named 'a'"),
     ],
 )  # fmt: skip

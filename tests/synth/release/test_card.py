@@ -152,13 +152,13 @@ def test_unreadable_answers_are_told_first() -> None:
 
 
 def test_where_no_row_left_the_card_says_so() -> None:
-    assert cards.reasons_table([stage("read", 0, 100)]) == ["None did."]
+    assert cards.reasons_table([stage("read", 0, 100)]) == ["None were."]
 
 
 def test_candidates_that_no_judge_decided_are_told() -> None:
     history = [stage("decontaminate", 1, 97, unjudged=12, ngram_of_gsm8k=3), stage("write", 2, 97)]
     told = card("maths", RECIPE, history, Format.MESSAGES, VerdictCounts())
-    assert "decontaminate: 12 rows stayed that are like an item of a benchmark" in told
+    assert "decontaminate: kept 12 rows that resemble an item of a benchmark" in told
     assert "no judge" not in text()
 
 

@@ -269,7 +269,7 @@ def test_a_gitignore_on_the_hub_leaves_nothing_out(hub: HubStandIn, release: Pat
     [
         (401, "does not accept the token for org/maths"),
         (403, "right to write .* 'org'"),
-        (404, "org/maths is not there"),
+        (404, "org/maths does not exist"),
         (422, "status 422: not with Bearer [*]{3}$"),
     ],
 )

@@ -187,7 +187,9 @@ def test_where_no_row_fits_there_is_no_release_and_the_old_one_stays(tmp_path: P
     release(tmp_path, [answers(3)])
     before = shard_bytes(tmp_path / "release")
     for _ in range(2):
-        with pytest.raises(NoRowsError, match=r"format `preference` needs \(no_rejected_answer\)"):
+        with pytest.raises(
+            NoRowsError, match=r"fits the format `preference` \(no_rejected_answer\)"
+        ):
             release(tmp_path, [answers(3)], format="preference")
     assert shard_bytes(tmp_path / "release") == before
     with pytest.raises(NoRowsError):

@@ -75,7 +75,7 @@ def test_what_is_refused_is_not_there(need: Need) -> None:
 @pytest.mark.parametrize("need", [Need.SEVERAL, Need.SCHEMA, Need.LOGPROBS])
 def test_what_is_taken_without_notice_is_not_there(need: Need) -> None:
     server = FakeTeacher(ignores=frozenset({SETTING[need]}))
-    assert found(server, needs=frozenset({need})) == {need: "-no, it takes no notice"}
+    assert found(server, needs=frozenset({need})) == {need: "-no, it ignores the option"}
 
 
 def test_a_model_that_thinks_first_is_given_the_benefit_of_the_doubt() -> None:
@@ -101,7 +101,7 @@ def test_a_server_that_fails_is_not_taken_for_one_that_lacks_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(identify, "PAUSE_S", 0)
-    with pytest.raises(TeacherFault, match="could not be asked whether it has JSON by a schema"):
+    with pytest.raises(TeacherFault, match="could not be probed for JSON by a schema"):
         found(FakeTeacher(status=503), needs=frozenset({Need.SCHEMA}))
 
 
@@ -218,7 +218,7 @@ def test_a_run_begins_with_who_answers_and_what_it_uses_of_them(tmp_path: Path) 
     said = run(tmp_path, server, Distill(samples=2, logprobs=True))
     assert said == [
         f"teacher: stand-in (0.12.0, context 8192) at {server.url}",
-        "  several answers a request  no, it takes no notice; each answer is asked for by itself",
+        "  several answers a request  no, it ignores the option; each answer takes its own request",
         "  log probabilities          yes",
     ]
 
@@ -231,13 +231,13 @@ def test_a_run_begins_with_who_answers_and_what_it_uses_of_them(tmp_path: Path) 
             "response_format",
             "01-distill needs JSON by a schema.*leave",
         ),
-        (Distill(logprobs=True), "logprobs", "01-distill needs log probabilities, and"),
+        (Distill(logprobs=True), "logprobs", "01-distill needs log probabilities, which"),
         (
             Distill(sampling=Sampling(chat_template_kwargs={"enable_thinking": False})),
             "chat_template_kwargs",
-            "01-distill needs chat-template options, and .* is not supported",
+            "01-distill needs chat-template options, which .* is not supported",
         ),
-        (Distill(sampling=Sampling(max_tokens=9000)), "-", "replies of 9,000 tokens, .* has 8,192"),
+        (Distill(sampling=Sampling(max_tokens=9000)), "-", "replies of 9,000 tokens, .* is 8,192"),
     ],
 )
 def test_a_recipe_that_needs_more_stops_before_anything_is_written(

@@ -298,7 +298,7 @@ def test_a_usage_that_cannot_be_is_counted_and_told(tmp_path: Path) -> None:
 
     reply, tally = asyncio.run(work())
     assert (reply.text, reply.tokens_in, reply.tokens_out) == ("Because.", 0, MOST_TOKENS)
-    assert "token counts of 1 requests cannot be right" in tally.notes[0]
+    assert "token counts of 1 requests are impossible" in tally.notes[0]
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 500])
@@ -413,7 +413,7 @@ def test_a_key_that_cannot_be_one_is_refused_unseen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_KEY", "sk-planted\n-4711")
-    with pytest.raises(TeacherFault, match=r"\$MY_KEY is no API key") as fault:
+    with pytest.raises(TeacherFault, match=r"\$MY_KEY is not an API key") as fault:
         ask(tmp_path, lambda _b, _n: "Because.", api_key_env="MY_KEY")
     assert "planted" not in str(fault.value)
 

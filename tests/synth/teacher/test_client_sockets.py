@@ -199,7 +199,9 @@ def test_a_whole_answer_may_come_in_other_forms(data: bytes) -> None:
 
 def test_an_address_that_sends_on_is_told_and_not_followed() -> None:
     moved = http(b"", "Location: https://elsewhere/v1", status="308 Permanent Redirect")
-    with pytest.raises(TeacherFault, match="answered 308: it sends requests on to another address"):
+    with pytest.raises(
+        TeacherFault, match="answered 308: it redirects requests to another address"
+    ):
         asked(sends(moved), timeout_s=5)
 
 

@@ -47,11 +47,11 @@ def test_a_model_without_an_address_is_launched() -> None:
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({}, "name the `model` that the run shall launch, or the `url`"),
+        ({}, "give the `model` to launch, or the `url`"),
         ({"url": A, "urls": [B]}, "name only one of"),
         ({"urls": [A], "embedded": {}}, "name only one of"),
         ({"urls": []}, "at least 1 item"),
-        ({"urls": [A, "b/8000"]}, "'b/8000' is no address"),
+        ({"urls": [A, "b/8000"]}, "'b/8000' is not an address"),
         ({"urls": [A, "http://me:secret@b/v1"]}, "must not hold a password"),
         ({"model": "--help"}, "is an option, not a model's name"),
         ({"model": "org/m", "api_key_env": "KEY"}, "from \\$VLLM_API_KEY"),
@@ -59,7 +59,7 @@ def test_a_model_without_an_address_is_launched() -> None:
         ({"embedded": {}, "max_model_len": 9}, "`max_model_len` is for a teacher that the run"),
         ({"urls": [A, B, f"{A}/"]}, f"{A} is listed twice"),
         ({"urls": [f"{A}?key=1", B, f"{A}?key=2"]}, f"{A} is listed twice"),
-        ({"url": "a:8000/v1?key=sk-1"}, "'a:8000/v1' is no address"),
+        ({"url": "a:8000/v1?key=sk-1"}, "'a:8000/v1' is not an address"),
         ({"url": A, "system": "drop"}, "'keep' or 'fold'"),
     ],
 )

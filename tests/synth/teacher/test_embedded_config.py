@@ -46,7 +46,7 @@ def test_servers_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ({"embedded": {}, "url": "http://127.0.0.1:1/v1"}, "only one of"),
         ({"embedded": {}, "model": "Qwen/Qwen3-8B"}, "embedded: {model: …}"),
-        ({"embedded": {}, "api_key_env": "KEY"}, "no `api_key_env`"),
+        ({"embedded": {}, "api_key_env": "KEY"}, "leave out `api_key_env`"),
         ({"embedded": {}, "replicas": 2}, "for a teacher that the run launches"),
         ({"embedded": {"model": "hub:qwen.gguf"}}, "hub:organisation/name/file.gguf"),
         ({"embedded": {"slots": 0}}, "greater than or equal to 1"),
@@ -88,7 +88,7 @@ def test_a_missing_engine_is_told_with_the_command(
 def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
     page = tmp_path / "model.gguf"
     page.write_text("<html>")
-    with pytest.raises(InputError, match="is no GGUF model"):
+    with pytest.raises(InputError, match="is not a GGUF model"):
         model_file(Embedded(model=str(page)))
     with pytest.raises(InputError, match="cannot read the model"):
         Embedded(model=str(tmp_path / "none.gguf")).check()

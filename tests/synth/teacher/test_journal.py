@@ -168,8 +168,8 @@ def test_a_damaged_reply_is_asked_for_again_and_named(tmp_path: Path) -> None:
     assert (sent, tally.reused) == (1, 1)
     [note] = tally.notes
     assert note == (
-        "1 journaled replies were damaged on disk (wrong checksum) and asked for again: "
-        f"{path}, key {first.key}"
+        "1 journaled replies were damaged on disk (wrong checksum), so their requests were sent "
+        f"again: {path}, key {first.key}"
     )
     assert asyncio.run(asked())[2] == 0
 

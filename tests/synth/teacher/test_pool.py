@@ -195,7 +195,7 @@ def test_a_hung_replica_behind_a_good_health_is_found_and_its_requests_are_asked
             begin = time.monotonic()
             assert await teacher.ask_all(prompts(30)) == answers(30)
             assert time.monotonic() - begin < 3
-            assert "and no answer for 0 s; `stall_s` is 0.3; no token" in teacher.said[0]
+            assert "without an answer for 0 s; `stall_s` is 0.3; no token" in teacher.said[0]
             await a.unhang()
             await teacher.heard(f"{a.url} answers again")
             a.asked.clear()
@@ -210,7 +210,7 @@ def test_a_single_hung_replica_is_asked_again_once_it_goes_on() -> None:
         a = FakeTeacher(hung=True)
         async with serving(a), teaching(a.url, stall_s=0.2) as teacher:
             asking = asyncio.create_task(teacher.ask_all(prompts(5)))
-            await teacher.heard("waiting for it, at most 600 s more")
+            await teacher.heard("waiting for it for at most 600 s")
             await a.unhang()
             assert await asking == answers(5)
 
@@ -366,7 +366,7 @@ def test_with_every_replica_down_requests_wait_and_the_user_is_told() -> None:
             asking = asyncio.create_task(teacher.ask_all(prompts(40)))
             await asyncio.sleep(0.08)
             await asyncio.gather(a.die(), b.die())
-            await teacher.heard("waiting for it, at most 600 s more")
+            await teacher.heard("waiting for it for at most 600 s")
             await b.start()
             assert await asking == answers(40)
             assert any(f"{b.url} answers again" in line for line in teacher.said)
@@ -495,7 +495,7 @@ def test_a_replica_stopped_for_real_is_found_and_used_again_when_it_goes_on() ->
                 replies = await teacher.ask_all(prompts(200))
                 assert len(replies) == 200
                 assert f"{a} is down" in teacher.said[0]
-                assert "/health does not answer within 0.3 s" in teacher.said[0]
+                assert "no answer from /health within 0.3 s" in teacher.said[0]
                 stopping.send_signal(signal.SIGCONT)
                 await teacher.heard(f"{a} answers again")
 

@@ -98,7 +98,7 @@ def test_without_more_room_a_cut_reply_is_rejected_at_once(tmp_path: Path) -> No
 
 
 def test_room_that_is_no_more_is_refused() -> None:
-    with pytest.raises(ValueError, match="no more room than the max_tokens of 100"):
+    with pytest.raises(ValueError, match="must be larger than max_tokens, which is 100"):
         Sampling(max_tokens=100, retry_max_tokens=100)
 
 
@@ -202,7 +202,7 @@ def test_where_the_second_try_fails_the_first_is_what_is_rejected(tmp_path: Path
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"type": "objct"}, "no JSON schema: at type: 'objct' is not valid"),
+        ({"type": "objct"}, "not a JSON schema: at type: 'objct' is not valid"),
         ({"$ref": "https://example.org/a.json"}, r"self-contained JSON schema: .*example\.org"),
     ],
 )

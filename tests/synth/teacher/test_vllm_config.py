@@ -58,9 +58,9 @@ def test_a_folders_path_is_not_what_the_model_is_called(
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"extra_args": ["--port", 8000]}, "--port: the run decides where its teacher listens"),
-        ({"extra_args": ["--max_model_len=9"]}, "that is the setting `max_model_len`"),
-        ({"extra_args": ["-tp", 2]}, "that is the setting `tensor_parallel`"),
+        ({"extra_args": ["--port", 8000]}, "--port: the run chooses the address of its teacher"),
+        ({"extra_args": ["--max_model_len=9"]}, "use the setting `max_model_len`"),
+        ({"extra_args": ["-tp", 2]}, "use the setting `tensor_parallel`"),
         ({"extra_args": ["--data-parallel-size=2"]}, "raise `replicas`"),
         ({"extra_args": ["--api-key", "planted"]}, "export VLLM_API_KEY instead"),
         ({"extra_args": "--enforce-eager"}, "write a list of words"),
@@ -72,10 +72,13 @@ def test_a_folders_path_is_not_what_the_model_is_called(
         ({"env": {"A B": "planted"}}, "the name of an environment variable"),
         ({"env": {"A": ["planted"]}}, "A must be text or a number"),
         ({"env": {"CUDA_VISIBLE_DEVICES": 0}}, "use `gpus`"),
-        ({"gpus": [0, 0]}, "names one twice"),
+        ({"gpus": [0, 0]}, "names a GPU twice"),
         ({"gpus": [-1]}, "expected numbers as in nvidia-smi"),
-        ({"gpus": [0], "replicas": 2}, "2 replicas of 1 need 2 GPUs"),
-        ({"gpus": [0, 1, 2], "replicas": 2, "tensor_parallel": 2}, "2 replicas of 2 need 4 GPUs"),
+        ({"gpus": [0], "replicas": 2}, "2 replicas with 1 GPUs each need 2"),
+        (
+            {"gpus": [0, 1, 2], "replicas": 2, "tensor_parallel": 2},
+            "2 replicas with 2 GPUs each need 4",
+        ),
     ],
 )
 def test_what_cannot_work_is_told_before_anything_runs(settings: Any, told: str) -> None:
@@ -117,7 +120,7 @@ def test_the_environments_choice_of_gpus_is_kept() -> None:
     two = Launch(model="m", replicas=2)
     assert visible(two, {"CUDA_VISIBLE_DEVICES": "GPU-b, 3"}) == ["GPU-b", "3"]
     assert assigned(two, {"CUDA_VISIBLE_DEVICES": "1,0"})[0] == {"CUDA_VISIBLE_DEVICES": "1"}
-    with pytest.raises(TeacherFault, match=r"need 2 GPUs, and CUDA_VISIBLE_DEVICES names 1 \(2\)"):
+    with pytest.raises(TeacherFault, match=r"need 2 GPUs, but CUDA_VISIBLE_DEVICES names 1 \(2\)"):
         assigned(two, {"CUDA_VISIBLE_DEVICES": "2,-1,3"})
     assert visible(two, {"CUDA_VISIBLE_DEVICES": ""}) == [None, None]
 

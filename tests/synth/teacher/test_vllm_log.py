@@ -28,7 +28,7 @@ def told(folder: Path, cause: str) -> str:
 def test_the_cause_is_told_though_the_logs_end_is_another_processs(tmp_path: Path) -> None:
     said = told(tmp_path, "Free memory on device (3.1/80 GiB) on startup is less than desired.")
     assert "it says: ValueError: Free memory on device (3.1/80 GiB)" in said
-    assert "try: there is too little memory for it: lower `max_model_len`" in said
+    assert "try: there is too little memory for the model: lower `max_model_len`" in said
     assert "--gpu-memory-utilization" in said
     assert f"the end of {tmp_path / 'teacher-1.log'}:" in said
     assert said.count("\n    ") == 12
@@ -45,7 +45,7 @@ def test_the_cause_is_told_though_the_logs_end_is_another_processs(tmp_path: Pat
         ("api_server.py: error: unrecognized arguments: --nonsense", "vllm serve --help=all"),
         ("Failed to infer device type, please set", "nvidia-smi"),
         ("User-specified max_model_len (9) is greater than the derived", "lower it"),
-        ("Total number of attention heads (3) must be divisible by tensor parallel", "cut so"),
+        ("Total number of attention heads (3) must be divisible by tensor parallel", "divided"),
         ("(8/10 GiB) is less than requested memory for kv", "max_model_len"),
         ("Cannot find …, outgoing traffic has been disabled.", "HF_HUB_OFFLINE"),
         ("No package metadata was found for vllm", "vllm.entrypoints.openai.api_server"),
@@ -81,7 +81,7 @@ def test_a_wrong_setting_is_told_by_its_own_line(tmp_path: Path) -> None:
 def test_only_a_chat_template_that_is_missing_makes_it_no_chat_model(
     tmp_path: Path, line: str, no_chat_model: bool
 ) -> None:
-    assert ("the model is no chat model" in told(tmp_path, line)) == no_chat_model
+    assert ("the model is not a chat model" in told(tmp_path, line)) == no_chat_model
 
 
 def test_an_unusual_failure_says_no_more_than_it_knows(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_a_replica_that_dies_is_started_again_on_its_port(tmp_path: Path, mark: 
     assert not alive(mark)
     [told] = [line for line in said if "starting it again" in line]
     assert told.startswith(
-        "teacher 1 of 2: it was killed by SIGKILL, maybe for want of main memory; "
+        "teacher 1 of 2: it was killed by SIGKILL, perhaps because main memory ran out; "
     )
     assert "(1 of 3 times in 30 minutes)" in told
 
@@ -121,4 +121,4 @@ def test_one_that_dies_over_and_over_is_given_up(
     with pytest.raises(TeacherFault, match="it says: ValueError: the moon is full"):
         asyncio.run(work())
     assert sum("starting it again" in line for line in said) == 3
-    assert said[-1].endswith("it is given up, 0 of 1 left")
+    assert said[-1].endswith("it is given up, 0 of 1 remain")

@@ -126,7 +126,7 @@ def test_a_crash_while_loading_tells_the_cause_the_logs_end_and_what_to_try(
     assert said.startswith("the teacher (`")
     assert "GPU 0): it ended with code 1 after" in said
     assert f"it says: {crash}" in said
-    assert "try: there is too little memory for it: lower `max_model_len`" in said
+    assert "try: there is too little memory for the model: lower `max_model_len`" in said
     assert "See root cause above." in said.splitlines()[-1]
 
 
@@ -154,13 +154,13 @@ def test_a_model_that_refuses_the_first_token_is_told_at_once(
         "FAKE_REFUSE", "so you must provide a chat template if the tokenizer does not"
     )
     said = failing(mark, tmp_path)
-    assert "it is up but cannot be used: one token asked, it answers 400" in said
-    assert "try: the model is no chat model" in said
+    assert "it is up but cannot be used: request for one token: status 400" in said
+    assert "try: the model is not a chat model" in said
 
 
 def test_a_command_that_is_not_there_says_how_to_install_it(tmp_path: Path, mark: str) -> None:
     said = failing(mark, tmp_path, command=["vllm-of-nobody", "serve"])
-    assert "'vllm-of-nobody', and there is no such command here" in said
+    assert "there is no command 'vllm-of-nobody' on this machine" in said
     assert "`pip install vllm`" in said
     assert not list(tmp_path.iterdir())
 
