@@ -14,7 +14,9 @@ def replies_in(path: Path) -> int:
     """The number of replies in the journal; 0 if it cannot be read."""
     try:
         with _opened(path) as database:
-            return int(database.execute("SELECT count(*) FROM replies").fetchone()[0])
+            return int(
+                database.execute("SELECT coalesce(max(rowid), 0) FROM replies").fetchone()[0]
+            )
     except sqlite3.Error:
         return 0
 
