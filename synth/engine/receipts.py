@@ -51,6 +51,8 @@ class Receipts:
         manifest, stage = load_manifest(self.folder(index).manifest), self.plan.stages[index]
         if manifest is None or manifest.fingerprint != self.fingerprint(index, before):
             return None
+        if index == 0 and not self._can_continue(manifest):
+            return None
         if isinstance(stage, Sink) and not all(path.is_file() for path in stage.leaves(self.run)):
             return None
         files = [file for shard in manifest.shards for file in (shard.kept, shard.rejected)]
@@ -143,8 +145,20 @@ class Receipts:
             [_content(path, path.stat().st_mtime_ns) for path in files],
         )
 
-    def seal(self, index: int, before: Manifest | None, shards: int) -> Manifest:
-        """Writes the stage's manifest. That marks the stage as finished."""
+    def _can_continue(self, read: Manifest) -> bool:
+        """Whether the plan can use the drawn shards of the input, and draw the others."""
+        if self.plan.target is None:
+            return not read.undrawn
+        shards = range(len(read.shards) + read.undrawn if read.undrawn else 0)
+        return all(load_shard_receipt(self.folder(0).receipt(shard)) for shard in shards)
+
+    def seal(
+        self, index: int, before: Manifest | None, shards: int, made: int | None = None
+    ) -> Manifest:
+        """Writes the stage's manifest. That marks the stage as finished.
+
+        It lists the first `shards` of the `made` ones. The default is all of them.
+        """
         stage = self.plan.stages[index]
         identity = self.identity if stage.asks_teacher else None
         found = [load_shard_receipt(self.folder(index).receipt(shard)) for shard in range(shards)]
@@ -163,9 +177,10 @@ class Receipts:
             if identity
             else None,
             shards=[receipt for receipt in found if receipt is not None],
+            undrawn=0 if made is None else made - shards,
         )
         assert len(manifest.shards) == shards, f"{stage.name} ended without all of its receipts"
-        self._sweep(index, shards)
+        self._sweep(index, made or shards)
         save(manifest, self.folder(index).manifest)
         self._manifests[index] = manifest
         return manifest
