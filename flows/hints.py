@@ -5,17 +5,31 @@ from __future__ import annotations
 from filters.verify.stage import Verify
 from seeds.read import Read
 from synth.engine.plan import Plan
+from synth.engine.waves import goals
 from synth.errors import InputError
 from synth.generate.distill import Distill
 from synth.generate.prompting import asks_for_mark
 
 ROWS = 200  # of the input to inspect
+SHARDS = 5  # with fewer for a target, the last one may be a fifth too much
+SMALL = 10  # rows in a shard; fewer would save little
 
 
 def hints(plan: Plan) -> list[str]:
     """Returns suggested changes to the recipe, one sentence each."""
-    hint = unmarked_answers(plan)
-    return [hint] if hint else []
+    return [hint for hint in (unmarked_answers(plan), large_shards(plan)) if hint]
+
+
+def large_shards(plan: Plan) -> str | None:
+    """Suggests smaller shards if the target is small compared with a shard of seeds."""
+    wanted = sum(goal.wanted for goal in goals(plan))
+    if not wanted or plan.shard_rows <= SMALL or wanted >= SHARDS * plan.shard_rows:
+        return None
+    return (
+        f"{wanted:,} rows are wanted, and seeds are drawn in shards of {plan.shard_rows:,}: "
+        f"`shard_rows: {max(SMALL, wanted // (2 * SHARDS))}` at the top of the recipe may ask the "
+        "teacher for fewer answers"
+    )
 
 
 def unmarked_answers(plan: Plan) -> str | None:

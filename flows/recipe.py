@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from inspect import isabstract, iscoroutinefunction
+from inspect import isabstract
 from typing import Annotated, Any, Self, get_args
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
@@ -29,7 +29,7 @@ from filters.verify.stage import Verify
 from seeds.clean import Clean
 from seeds.read import Read
 from synth.engine.plan import Plan
-from synth.engine.stage import ShardStage, Source, Stage
+from synth.engine.stage import Source, Stage
 from synth.errors import did_you_mean
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
@@ -166,8 +166,6 @@ def own_stage(path: str, settings: Mapping[str, Any]) -> Stage:
             f"use {path!r}: the stage has no `takes`, the kinds of records that it accepts; set it "
             f"to a frozenset of {', '.join(f'Kind.{kind.name}' for kind in Kind)}"
         )
-    if isinstance(stage, ShardStage) and not iscoroutinefunction(stage.apply):
-        raise ValueError(f"use {path!r}: its `apply` must be `async def apply(self, table, place)`")
     found: Stage = stage
     return found
 
@@ -220,6 +218,8 @@ class Recipe(Model):
                     f"`format: {stage.format}` does not fit {kind}; choose one of "
                     f"{', '.join(FORMATS_OF[kind])}",
                 )
+            if isinstance(stage, Write) and stage.quotas and stage.quotas.stage is not None:
+                _check_stage(position, stage.quotas.stage, [one.stage.name for one in entries])
             kind = stage.makes(kind)
         return entries
 
@@ -246,6 +246,16 @@ class Misplaced(ValueError):  # noqa: N818  internal: carries a position to the 
         self.position = position
         self.advice = advice
         """What to change in the recipe. Not shown by commands that have no recipe."""
+
+
+def _check_stage(position: int, by: str, names: list[str]) -> None:
+    if by not in names[:position]:
+        raise Misplaced(
+            position,
+            f"`quotas: {{by: {by}}}` names no stage before it; known: "
+            f"{', '.join(names[:position])}, or `meta.COLUMN`, `scores.NAME`"
+            f"{did_you_mean(by, names[:position])}",
+        )
 
 
 def _misplaced(position: int, stage: Stage, kind: Kind) -> Misplaced:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from synth.engine.stage import Stage
+from synth.engine.stage import Sink, Stage
 from synth.kind import Kind
 from synth.store.manifest import NAME
 from synth.teacher.config import TeacherConfig
@@ -40,6 +40,14 @@ class Plan:
         for stage in self.stages[:index]:
             kind = stage.makes(kind)
         return kind
+
+    @property
+    def target(self) -> int | None:
+        """The index of the sink that wants an exact number of rows, or None."""
+        for index, stage in enumerate(self.stages):
+            if isinstance(stage, Sink) and stage.goals((), self.kind_before(index)):
+                return index
+        return None
 
     @property
     def asks_teacher(self) -> bool:

@@ -74,7 +74,9 @@ class Receipts:
             with contextlib.suppress(StoreFault):  # a damaged one marks no stage as finished
                 manifest = load_manifest(self.folder(index).manifest)
         fits = manifest is not None and manifest.fingerprint == self.fingerprint(index, before)
-        return manifest if fits else None
+        if manifest is None or not fits or (index == 0 and not self._can_continue(manifest)):
+            return None
+        return manifest
 
     def damage(self, index: int, manifest: Manifest) -> list[str]:
         """Describes each damaged or missing file of a finished stage, a sink's results included."""
@@ -192,8 +194,20 @@ class Receipts:
         settings = stage.model_dump(mode="json", exclude=set(stage.not_in_fingerprint))
         return Basis(settings=settings, parts=parts)
 
-    def seal(self, index: int, before: Manifest | None, shards: int) -> Manifest:
-        """Writes the stage's manifest. That marks the stage as finished."""
+    def _can_continue(self, read: Manifest) -> bool:
+        """Whether the plan can use the drawn shards of the input, and draw the others."""
+        if self.plan.target is None:
+            return not read.undrawn
+        shards = range(len(read.shards) + read.undrawn if read.undrawn else 0)
+        return all(load_shard_receipt(self.folder(0).receipt(shard)) for shard in shards)
+
+    def seal(
+        self, index: int, before: Manifest | None, shards: int, made: int | None = None
+    ) -> Manifest:
+        """Writes the stage's manifest. That marks the stage as finished.
+
+        It lists the first `shards` of the `made` ones. The default is all of them.
+        """
         stage = self.plan.stages[index]
         identity = self.identity if stage.asks_teacher else None
         found = [load_shard_receipt(self.folder(index).receipt(shard)) for shard in range(shards)]
@@ -213,9 +227,10 @@ class Receipts:
             else None,
             shards=[receipt for receipt in found if receipt is not None],
             files=self._left(index) if isinstance(stage, Sink) else [],
+            undrawn=0 if made is None else made - shards,
         )
         assert len(manifest.shards) == shards, f"{stage.name} ended without all of its receipts"
-        self._sweep(index, shards)
+        self._sweep(index, made or shards)
         save(manifest, self.folder(index).manifest)
         self._manifests[index] = manifest
         return manifest

@@ -12,6 +12,7 @@ import gc
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from synth.engine.lock import locked
@@ -22,6 +23,7 @@ from synth.engine.receipts import Receipts, forget_hashes
 from synth.engine.resume import resume_table
 from synth.engine.runner import Action, Job, Runner
 from synth.engine.stage import CorpusStage, ShardStage
+from synth.engine.waves import draw_more, first_wave
 from synth.errors import NoRowsError, StoreFault, TeacherFault
 from synth.store.manifest import NAME, Manifest, ShardReceipt, load_manifest
 from synth.teacher.config import open_teacher
@@ -80,6 +82,8 @@ def _answered(plan: Plan, run: Path) -> Identity | None:
     """The recorded teacher, if the run needs no more requests; else None. See `_recorded`."""
     identity = _recorded(plan, run)
     done = _stages_finished(Receipts(plan, run, identity)) if identity else 0
+    if plan.target is not None and done <= plan.target:
+        return None  # more seeds may be drawn
     return None if any(stage.asks_teacher for stage in plan.stages[done:]) else identity
 
 
@@ -173,16 +177,28 @@ async def run_stages(runner: Runner, each: Each | None = None) -> list[Manifest]
 
 
 async def _run_all(runner: Runner, each: Each) -> list[Manifest]:
+    for line in await asyncio.to_thread(resume_table, runner.receipts):
+        runner.progress.say(line)
+    runner.receipts.forget_other_stages()
+    manifests = await _run_line(runner, each)
+    while manifests is None:
+        manifests = await _run_line(runner, each, again=True)
+    return manifests
+
+
+async def _run_line(runner: Runner, each: Each, again: bool = False) -> list[Manifest] | None:
+    """Runs all stages on the drawn seeds. Returns None if it drew more seeds for another wave."""
     manifests: list[Manifest] = []
     before: Manifest | None = None
     receipts = runner.receipts
-    for line in await asyncio.to_thread(resume_table, receipts):
-        runner.progress.say(line)
-    receipts.forget_other_stages()
+    more = partial(draw_more, runner.plan, runner.receipts, runner.progress)
     for index in range(len(runner.plan.stages)):
         manifest = await asyncio.to_thread(receipts.finished, index, before)
         if manifest is not None:
-            runner.progress.stage_ends(manifest, True)
+            if index or not again:
+                runner.progress.stage_ends(manifest, True)
+        elif index == runner.plan.target and more(before_sink=True):
+            return None
         else:
             manifest = await _run_stage(runner, index, before, each)
             runner.progress.stage_ends(manifest, False)
@@ -190,6 +206,8 @@ async def _run_all(runner: Runner, each: Each) -> list[Manifest]:
             runner.progress.say(warning)
         manifests.append(manifest)
         if manifest.shards and not manifest.rows_kept:  # `push` makes no shards
+            if more(before_sink=False):
+                return None
             raise NoRowsError(_nothing_left(runner, manifest))
         before = manifest
     await asyncio.to_thread(_verify_release, runner, manifests)
@@ -214,7 +232,8 @@ async def _run_stage(runner: Runner, index: int, before: Manifest | None, each: 
             parts = await asyncio.to_thread(runner.parts_left)
             await _side_by_side(runner, each, index, Action.PARSE, parts)
         shards = await each(Job(index, stage.name, action))
-        return receipts.seal(index, before, shards)
+        listed = first_wave(runner.plan, shards) if action is Action.READ else shards
+        return receipts.seal(index, before, listed, shards)
 
     shards = len(before.shards)
     waiting = [n for n in range(shards) if not receipts.shard_finished(index, n, before)]

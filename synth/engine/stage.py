@@ -212,8 +212,29 @@ class Delivery:
     say: Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A number of rows that a sink wants, and how many of them were accepted so far."""
+
+    name: str
+    """The group of rows; "" for all rows."""
+    wanted: int
+    found: int = 0
+
+    def __str__(self) -> str:
+        found = f"{self.found:,} of {self.wanted:,}"
+        return f"`{self.name}` {found}" if self.name else f"{found} rows"
+
+
 class Sink(Stage):
     """Writes or publishes the result of the recipe."""
+
+    def goals(self, shards: Sequence[Path], kind: Kind) -> list[Goal]:  # noqa: ARG002  most have none
+        """The numbers of rows that it wants, and how many of them these shards of `kind` have.
+
+        A sink without goals takes all rows.
+        """
+        return []
 
     def leaves(self, run: Path) -> list[Path]:  # noqa: ARG002  most sinks leave nothing else
         """The files it makes besides shards. It counts as finished only while they exist."""

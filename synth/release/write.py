@@ -9,25 +9,27 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from synth import __version__
 from synth.engine.plan import RELEASE
-from synth.engine.stage import Delivery, Release, Sink
+from synth.engine.stage import Delivery, Goal, Release, Sink
 from synth.errors import NoRowsError
 from synth.generate.trail import evolved
 from synth.kind import Kind
 from synth.record import REJECT, rejects
 from synth.release.card import card
 from synth.release.formats import Format, export, fits, missing, schema
+from synth.release.quotas import Quotas
 from synth.store.durable import sha256_file, write_bytes
 from synth.store.manifest import CARD, NAME, Manifest, ShardFile, ShardReceipt, save
 from synth.store.shards import read_shard, write_shard
@@ -56,6 +58,26 @@ class Write(Sink):
     answers."""
     shard_rows: Annotated[int, Field(ge=1)] = 10_000
     """Rows per Parquet file."""
+    target_rows: Annotated[int, Field(ge=1)] | None = None
+    """The exact number of rows to release: the first accepted rows, in the order of the input. The
+    run draws seeds in waves until it has these rows, or until the input or the `limit` of `read`
+    ends. A wave consists of whole shards of `shard_rows` seeds (the recipe's setting)."""
+    quotas: Quotas | None = None
+    """The exact number of rows of each group, in place of `target_rows`. Example:
+    `{by: meta.kind, rows: {sum: 100, word: 50}}`."""
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if self.target_rows is not None and self.quotas is not None:
+            raise ValueError("give `target_rows` or `quotas`: quotas add up to the rows released")
+        return self
+
+    @property
+    def _wanted(self) -> dict[str, int]:
+        """The rows wanted of each group; "" is all rows."""
+        if self.quotas is not None:
+            return self.quotas.rows
+        return {} if self.target_rows is None else {"": self.target_rows}
 
     def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  the input does not matter
         """A release."""
@@ -65,29 +87,107 @@ class Write(Sink):
         """The card and the release's manifest."""
         return [run / RELEASE / CARD, run / RELEASE / NAME]
 
+    def goals(self, shards: Sequence[Path], kind: Kind) -> list[Goal]:
+        """The rows wanted of each group, and how many of them fit the format.
+
+        Raises `InputError` if no row has a value for the `by` of the quotas.
+        """
+        found: Counter[str | None] = Counter()
+        if self._wanted:
+            for table in map(read_shard, shards):
+                found.update(self._groups(table.filter(fits(table, self._format(kind)))))
+        if self.quotas is not None and set(found) == {None}:
+            self.quotas.check(map(read_shard, shards))
+        return [Goal(name, wanted, found[name]) for name, wanted in self._wanted.items()]
+
+    def _format(self, kind: Kind) -> Format:
+        return Format(self.format or DEFAULT_FORMAT[kind])
+
+    def _groups(self, table: pa.Table) -> list[str | None]:
+        """The group of each row; None for one that belongs to no quota."""
+        if self.quotas is None:
+            return [""] * len(table)
+        return [self.quotas.group(value) for value in self.quotas.values(table)]
+
+    def _left_out(
+        self, shards: list[Path], format_: Format
+    ) -> tuple[list[pa.Array], Counter[str | None]]:
+        """Returns one array per shard with the reason why each row is not released (null if it is),
+        and the number of released rows of each group."""
+        found, taken = [], Counter[str | None]()
+        for table in map(read_shard, shards):
+            fit = fits(table, format_)
+            if not self._wanted:
+                found.append(pc.if_else(fit, pa.scalar(None, pa.string()), missing(format_)))
+                continue
+            reasons: list[str | None] = []
+            for fitting, group in zip(fit.to_pylist(), self._groups(table), strict=True):
+                reason = self._reason(group, taken) if fitting else missing(format_)
+                taken[group] += reason is None
+                reasons.append(reason)
+            found.append(pa.array(reasons, pa.string()))
+        return found, taken
+
+    def _reason(self, group: str | None, taken: Counter[str | None]) -> str | None:
+        if group is None:
+            return "no_quota"
+        return "over_target" if taken[group] >= self._wanted[group] else None
+
+    def _reached(self, delivery: Delivery, taken: Counter[str | None], more: int) -> str:
+        """Compares the released rows with the target in a sentence. Empty without a target."""
+        if not self._wanted:
+            return ""
+        read = delivery.history[0]
+        seeds, limit = f"{read.rows_in:,} seeds", read.settings.get("limit")
+        kept = f"; {more:,} more accepted rows are kept for a higher target" if more else ""
+        short = ", ".join(
+            str(Goal(name, wanted, taken[name]))
+            for name, wanted in self._wanted.items()
+            if taken[name] < wanted
+        )
+        if not short:
+            return f"released {taken.total():,} rows, as asked for, from {seeds}{kept}"
+        ended = "`read: {limit}` allows no more" if limit == read.rows_in else "the input has ended"
+        missed = f"released {short}, and all {seeds} are used: {ended}{kept}"
+        delivery.say(f"WARNING: {missed}")
+        return missed
+
+    def _none_left(self, shards: list[Path], format_: Format, reasons: Counter[str]) -> str:
+        if self.quotas is not None and reasons["no_quota"]:
+            values = (one for path in shards for one in self.quotas.values(read_shard(path)))
+            others = ", ".join(f"{one} {n}" for one, n in Counter(values).most_common(5))
+            return (
+                f"no row belongs to a group of `write: {{quotas: …}}`: by `{self.quotas.by}` the "
+                f"rows are {others}"
+            )
+        return (
+            f"no row fits the format `{format_}` ({missing(format_)}); "
+            "choose another `format` under `write`"
+        )
+
     def deliver(self, delivery: Delivery) -> list[ShardReceipt]:
         """Puts the release folder in place and returns one receipt per data file.
 
         Raises `NoRowsError` if no row fits the format. The earlier release then stays unchanged.
         """
-        format_ = Format(self.format or DEFAULT_FORMAT[delivery.kind])
-        counts = [int(fits(read_shard(path), format_).true_count) for path in delivery.shards]
-        if not any(counts):
-            raise NoRowsError(
-                f"no row fits the format `{format_}` ({missing(format_)}); "
-                "choose another `format` under `write`"
-            )
-        files = -(-sum(counts) // self.shard_rows)
+        format_ = self._format(delivery.kind)
+        left, taken = self._left_out(delivery.shards, format_)
+        reasons = Counter(sorted(one for shard in left for one in shard.drop_null().to_pylist()))
+        count = sum(shard.null_count for shard in left)
+        if not count:
+            raise NoRowsError(self._none_left(delivery.shards, format_, reasons))
+        note = self._reached(delivery, taken, reasons["over_target"])
+        files = -(-count // self.shard_rows)
         aside = delivery.run / f".{RELEASE}.tmp"
         shutil.rmtree(aside, ignore_errors=True)
-        rows = _exported(delivery.shards, format_, self.shard_rows)
+        rows = _exported(_released(delivery.shards, left), format_, self.shard_rows)
         receipts = []
         for number in range(files):
             name = f"data/train-{number:05d}-of-{files:05d}.parquet"
             kept = write_shard(aside, name, next(rows), schema(format_))
-            misfits = _misfits(delivery.shards, format_) if number == 0 else iter(())
+            out = _rejected(delivery.shards, left) if number == 0 else iter(())
             path = f"rejected/{number:05d}.parquet"
-            rejected = write_shard(delivery.folder, path, misfits, REJECT)
+            rejected = write_shard(delivery.folder, path, out, REJECT)
             receipts.append(
                 ShardReceipt(
                     shard=number,
@@ -96,10 +196,11 @@ class Write(Sink):
                     rows_made=0,
                     kept=kept.model_copy(update={"path": f"../{RELEASE}/{name}"}),
                     rejected=rejected,
-                    reasons={missing(format_): rejected.rows} if rejected.rows else {},
+                    reasons=reasons if number == 0 else {},
+                    notes=(note,) if note and number == 0 else (),
                 )
             )
-        self._finish(delivery, aside, receipts, format_)
+        self._finish(delivery, aside, receipts, format_, left)
         return receipts
 
     def _finish(
@@ -108,6 +209,7 @@ class Write(Sink):
         aside: Path,
         receipts: list[ShardReceipt],
         format_: Format,
+        left: list[pa.Array],
     ) -> None:
         """Writes the card and the manifest, then puts the folder in place."""
         teachers = [past.teacher for past in delivery.history if past.teacher]
@@ -137,7 +239,7 @@ class Write(Sink):
         history = [*delivery.history, manifest]
         evolved_rows = None
         if any(past.stage == "evolve" for past in delivery.history):
-            evolved_rows = _evolved(delivery.shards, format_)
+            evolved_rows = _evolved(_released(delivery.shards, left))
         text = card(
             delivery.name, delivery.recipe, history, format_, released(aside), evolved_rows
         ).encode()
@@ -146,7 +248,7 @@ class Write(Sink):
         save(manifest.model_copy(update={"files": [*data, readme]}), aside / NAME)
         target, old = delivery.run / RELEASE, delivery.run / f".{RELEASE}.old"
         shutil.rmtree(old, ignore_errors=True)
-        with _announced(delivery, format_):
+        with _announced(delivery, left):
             if target.exists():
                 target.rename(old)
             aside.rename(target)
@@ -154,10 +256,10 @@ class Write(Sink):
 
 
 @contextlib.contextmanager
-def _announced(delivery: Delivery, format_: Format) -> Iterator[None]:
+def _announced(delivery: Delivery, left: list[pa.Array]) -> Iterator[None]:
     """Lets the earlier corpus stages prepare for the release, which the block puts in place."""
     with contextlib.ExitStack() as stack:
-        lineage = _lineage(delivery.shards, format_) if delivery.corpus else None
+        lineage = _lineage(_released(delivery.shards, left)) if delivery.corpus else None
         for one in delivery.corpus:
             assert lineage is not None
             release = Release(
@@ -167,37 +269,44 @@ def _announced(delivery: Delivery, format_: Format) -> Iterator[None]:
         yield
 
 
-def _evolved(shards: list[Path], format_: Format) -> int:
-    """The number of rows that fit the format and come from an evolved prompt."""
-    tables = (read_shard(path) for path in shards)
-    return sum(evolved(table.filter(fits(table, format_))["trail"]) for table in tables)
+def _released(shards: list[Path], left: list[pa.Array]) -> Iterator[pa.Table]:
+    """The rows of each shard that have no reason in `left`."""
+    for path, reasons in zip(shards, left, strict=True):
+        yield read_shard(path).filter(reasons.is_null())
 
 
-def _lineage(shards: list[Path], format_: Format) -> NDArray[np.bytes_]:
-    """The ids of the rows that fit the format and of all their ancestors, sorted."""
+def _rejected(shards: list[Path], left: list[pa.Array]) -> Iterator[pa.Table]:
+    """The rows of each shard that have a reason in `left`."""
+    for path, reasons in zip(shards, left, strict=True):
+        table = read_shard(path).filter(reasons.is_valid())
+        yield rejects(table, reason=reasons.drop_null().to_pylist(), by=Write.name)
+
+
+def _evolved(released: Iterator[pa.Table]) -> int:
+    """The number of released rows that come from an evolved prompt."""
+    return sum(evolved(table["trail"]) for table in released)
+
+
+def _lineage(released: Iterator[pa.Table]) -> NDArray[np.bytes_]:
+    """The ids of the released rows and of all their ancestors, sorted."""
     found = [np.zeros(0, "S32")]
-    for path in shards:
-        table = read_shard(path)
-        table = table.filter(fits(table, format_))
+    for table in released:
         parents = pc.struct_field(pc.list_flatten(table["trail"]), "parent").to_pylist()
         ids = {one for one in [*table["id"].to_pylist(), *parents] if len(one) == ID_CHARS}
         found.append(np.array(sorted(ids), "S32"))
     return np.unique(np.concatenate(found))
 
 
-def _exported(shards: list[Path], format_: Format, shard_rows: int) -> Iterator[Iterator[pa.Table]]:
+def _exported(
+    released: Iterator[pa.Table], format_: Format, shard_rows: int
+) -> Iterator[Iterator[pa.Table]]:
     """One iterator of tables per data file. Each file has `shard_rows` rows; the last may be
     shorter.
 
     Use up each iterator before taking the next one, as with itertools.groupby.
     """
 
-    def tables() -> Iterator[pa.Table]:
-        for path in shards:
-            table = read_shard(path)
-            yield export(table.filter(fits(table, format_)), format_)
-
-    source = tables()
+    source = (export(table, format_) for table in released)
     rest: list[pa.Table] = []
 
     def one_file(first: pa.Table) -> Iterator[pa.Table]:
@@ -216,11 +325,3 @@ def _exported(shards: list[Path], format_: Format, shard_rows: int) -> Iterator[
     while (table := rest.pop() if rest else next(source, None)) is not None:
         if len(table):
             yield one_file(table)
-
-
-def _misfits(shards: list[Path], format_: Format) -> Iterator[pa.Table]:
-    """The rows that do not fit the format, as rejected rows."""
-    for path in shards:
-        table = read_shard(path)
-        misfits = table.filter(pc.invert(fits(table, format_)))
-        yield rejects(misfits, reason=[missing(format_)] * len(misfits), by=Write.name)

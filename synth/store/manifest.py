@@ -111,6 +111,8 @@ class Manifest(_Receipt):
     """The recipe's name."""
     teacher: TeacherRecord | None = None
     shards: list[ShardReceipt]
+    undrawn: int = 0
+    """Further shards of the input, which `read` made and which no wave has drawn yet."""
     files: list[ShardFile] = []
     """The files of a release (card and data shards), relative to its folder."""
     scored_by: dict[str, dict[str, Any]] = {}

@@ -28,6 +28,18 @@ def recipe(
     return str(path)
 
 
+@pytest.mark.parametrize(("shard_rows", "hinted"), [(1000, True), (20, False)])
+def test_shards_that_are_large_for_the_target_are_hinted_at(
+    tmp_path: Path, shard_rows: int, hinted: bool
+) -> None:
+    plan = load_recipe(
+        recipe(tmp_path, [OPEN]),
+        overrides=[f"shard_rows={shard_rows}", "stages.write.target_rows=100"],
+    )
+    told = "100 rows are wanted, and seeds are drawn in shards of 1,000: `shard_rows: 10` at the"
+    assert [hint.startswith(told) for hint in hints(plan)] == [True] * hinted
+
+
 def test_gold_answers_without_a_mark_are_hinted_at(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -139,6 +139,16 @@ def test_every_mistake_is_reported_at_once(recipe: Path) -> None:
         ("  - read: {prompts: prompts.jsonl}\n", "", "line 4: `evolve` is the first stage"),
         ("messages}", "messages}\n  - dedup: {exact: {}}", "line 9: `dedup` cannot follow `write`"),
         ("format: messages", "format: text", "`format: text` does not fit answers; choose one of"),
+        (
+            "format: messages",
+            "quotas: {by: evlove, rows: {deepen: 1}}",
+            "`quotas: {by: evlove}` names no stage before it; known: read, evolve, distill",
+        ),
+        (
+            "format: messages",
+            "target_rows: 1, quotas: {by: evolve, rows: {deepen: 1}}",
+            "give `target_rows` or `quotas`",
+        ),
         ("teacher: embedded\n", "", "`evolve` needs a teacher, but the recipe has none; add"),
         ("  - read: {prompts: prompts.jsonl}", "  - read: {prompts: x.jsonl}", "line 4: no file"),
         ("teacher: embedded", "teacher: qwen", "'qwen' is not an address"),

@@ -289,6 +289,25 @@ def test_tools_and_tool_calls_survive_every_stage(tmp_path: Path) -> None:
     assert first["messages"][0] == {"role": "user", "content": "What is 3 plus 4?"}
 
 
+def test_a_target_that_is_not_met_yet_launches_the_teacher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = in_a_hurry(monkeypatch)
+
+    def launched(target: int, **changed: Any) -> int:
+        teacher = TeacherConfig.model_validate(launch(mark, **changed).model_dump())
+        stages = (Given(prompts=PROMPTS), Distill(), Write(target_rows=target))
+        return asyncio.run(run(Plan("test", 7, 2, teacher, stages), tmp_path))[-1].rows_kept
+
+    missing = ["/no/such/vllm", "serve"]
+    assert launched(3) == 3
+    assert launched(3, command=missing) == 3
+    with pytest.raises(TeacherFault, match="/no/such/vllm"):
+        launched(9, command=missing)
+    assert launched(9) == 9
+    assert not alive(mark)
+
+
 def test_shards_have_the_one_schema(tmp_path: Path) -> None:
     from synth.store.shards import read_shard
 
