@@ -51,6 +51,8 @@ class Receipts:
         self._own_digests: dict[int, str] = {}
         self._manifests: dict[int, Manifest] = {}
         """The manifests of the finished stages. Each is read once, not once per shard."""
+        self._verified: dict[int, Manifest] = {}
+        """Those whose files were compared with their hashes."""
         self._corpus: dict[int, tuple[Manifest | None, str]] = {}
 
     def folder(self, index: int) -> StageFolder:
@@ -60,11 +62,11 @@ class Receipts:
     def finished(self, index: int, before: Manifest | None) -> Manifest | None:
         """The stage's manifest; None if it does not fit the settings, input or file contents."""
         manifest = self.fitting(index, before)
-        if manifest is None or self._manifests.get(index) is manifest:
+        if manifest is None or self._verified.get(index) is manifest:
             return manifest
         if self.damage(index, manifest):
             return None
-        self._manifests[index] = manifest
+        self._manifests[index] = self._verified[index] = manifest
         return manifest
 
     def fitting(self, index: int, before: Manifest | None) -> Manifest | None:

@@ -162,3 +162,17 @@ def test_a_stage_made_again_makes_the_next_one_inconsistent(run: Path) -> None:
     found = wrong(run)
     assert any("20 rows in, and distill kept 18" in line for line in found["02-dedup"])
     assert any("distill was made again since" in line for line in found["02-dedup"])
+
+
+def test_a_release_of_exactly_so_many_rows_is_whole_and_made_again(tmp_path: Path) -> None:
+    line = (*LINE[:2], Write(target_rows=7))
+    go(tmp_path, *line)
+    assert wrong(tmp_path) == {}
+    before = shard_bytes(tmp_path)
+    flip(tmp_path / "01-distill/kept/00000.parquet")
+    assert list(wrong(tmp_path)) == ["01-distill"]
+    said, teacher = go(tmp_path, *line)
+    assert not teacher.asked
+    assert "01-distill/00000 was damaged: it is made again, byte for byte" in said
+    assert shard_bytes(tmp_path) == before
+    assert wrong(tmp_path) == {}

@@ -27,7 +27,7 @@ from synth.errors import InputError, NoRowsError
 from synth.generate.distill import Distill
 from synth.release.quotas import Quotas
 from synth.release.write import Write
-from synth.store.manifest import Manifest
+from synth.store.manifest import Manifest, load_manifest
 from tests.fake_teacher import FakeTeacher, asked_prompt, served
 from tests.lines import Given, plan, rows, shard_bytes
 
@@ -95,7 +95,9 @@ class Runs:
 
     def manifest(self, stage: str, name: str = "run") -> Manifest:
         path = self.folder / name / stage / "manifest.json"
-        return Manifest.model_validate_json(path.read_bytes())
+        manifest = load_manifest(path)
+        assert manifest is not None
+        return manifest
 
     @property
     def waves(self) -> int:
