@@ -11,7 +11,7 @@ import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -39,10 +39,11 @@ from synth.engine.stage import (
 )
 from synth.errors import InputError
 from synth.record import RECORD, REJECT, last_step
-from synth.store.manifest import ShardReceipt, save, verify_file
+from synth.store.manifest import ShardReceipt, load_shard_receipt, save, verify_file
 from synth.store.shards import read_shard, read_tables, write_shard, write_tables
 from synth.teacher.journal import Journal, JournaledTeacher, ServedTeacher, Tally
-from synth.teacher.protocol import Identity
+from synth.teacher.others import StageJournals
+from synth.teacher.protocol import Identity, Reply
 
 
 class Action(StrEnum):
@@ -88,6 +89,8 @@ class Runner:
     """The teacher's identity in a run that needs no more requests, so that none was started."""
     receipts: Receipts = field(init=False)
     _parts: Sequence[InputPart] | None = None
+    _journals: tuple[int, StageJournals] | None = None
+    """Of the stage at work, by its index."""
 
     def __post_init__(self) -> None:
         identity = self.served.identity if self.served else self.answered
@@ -179,17 +182,50 @@ class Runner:
         self, job: Job, stage: ShardStage, table: pa.Table, place: Place
     ) -> tuple[Outcome, Tally]:
         assert self.served is not None, f"{job.label} needs a teacher, but none was opened"
-        journal = await Journal.open(self.receipts.folder(job.stage).journal(job.shard))
+        folder, reused_keys = self.receipts.folder(job.stage), dict[str, bool]()
+
+        def on_reply(reply: Reply, reused: bool) -> None:
+            self.progress.reply(job.stage, reply, reused)
+            if stage.learns:
+                reused_keys[reply.key] = reused
+
+        journal = await Journal.open(folder.journal(job.shard))
         try:
-            on_reply = partial(self.progress.reply, job.stage)
-            teacher = JournaledTeacher(self.served, journal, on_reply, job.shard)
+            others = self._stage_journals(job.stage).get
+            teacher = JournaledTeacher(self.served, journal, on_reply, job.shard, others)
             outcome = await stage.apply(table, replace(place, teacher=teacher))
             tally = teacher.tally
+            if stage.learns and (tally.moved or folder.receipt(job.shard).is_file()):
+                for key in tally.again:  # has its own reason
+                    reused_keys.pop(key.hex(), None)
+                tally.rows_again = await asyncio.to_thread(
+                    asked_in_part, table["id"], outcome, reused_keys
+                )
             if self.served.prefix_use and tally.requests > tally.reused:
                 tally.prefixes = await self.served.prefix_use()
         finally:
             await journal.close()
         return outcome, tally
+
+    def _stage_journals(self, index: int) -> StageJournals:
+        if self._journals is None or self._journals[0] != index:
+            journals = StageJournals(
+                self.receipts.folder(index).journals,
+                partial(self._finished_requests, index),
+                self.progress.say,
+            )
+            self._journals = index, journals
+        return self._journals[1]
+
+    def _finished_requests(self, index: int, journal: Path) -> int:
+        """The requests of the journal's shard, if the shard is finished; else 0."""
+        folder, before = self.receipts.folder(index), self.receipts.before(index)
+        shard = int(journal.stem) if journal.stem.isdecimal() else len(before.shards)
+        if shard >= len(before.shards) or journal != folder.journal(shard):
+            return 0
+        receipt = load_shard_receipt(folder.receipt(shard))
+        fits = receipt and self.receipts.shard_finished(index, shard, before)
+        return receipt.requests if receipt and fits else 0
 
     def _corpus(self, job: Job, stage: CorpusStage) -> None:
         folder = self.receipts.folder(job.stage)
@@ -280,6 +316,9 @@ class Runner:
             reasons=reasons,
             requests=tally.requests,
             reused=tally.reused,
+            moved=tally.moved,
+            again=Counter(sorted(map(str, tally.again.values()))),
+            rows_again=tally.rows_again,
             retries=tally.retries,
             unusable=tally.unusable,
             tokens_in=tally.tokens_in,
@@ -304,6 +343,19 @@ def _used_up(path: Path) -> Iterator[pa.Table]:
     """The tables of a part. Removes its file after the last one, so no row is on disk twice."""
     yield from read_tables(path)
     path.unlink()
+
+
+def asked_in_part(ids: pa.ChunkedArray, outcome: Outcome, reused_keys: Mapping[str, bool]) -> int:
+    """How many input rows have both replies that were reused and replies that were asked for."""
+    kinds: dict[str, set[bool]] = {key: set() for key in ids.to_pylist()}
+    for table in (outcome.kept, outcome.rejected):
+        for own, trail in zip(table["id"].to_pylist(), table["trail"].to_pylist(), strict=True):
+            keys = (step["request"] for step in trail)
+            found = {reused_keys[key] for key in keys if key in reused_keys}
+            for row in {own, *(step["parent"] for step in trail)}:
+                if row in kinds:
+                    kinds[row] |= found
+    return sum(len(found) == 2 for found in kinds.values())
 
 
 class RowsLostError(AssertionError):

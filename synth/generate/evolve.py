@@ -133,6 +133,11 @@ class Evolve(ShardStage):
         used += [auto.TEMPLATE] * (self.improve is not None)
         return [shipped(name).digest for name in used]
 
+    @property
+    def learns(self) -> bool:
+        """From the second round on: weights, instructions and duplicates depend on the shard."""
+        return self.rounds > 1
+
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """Each prompt followed by its descendants, in order of rounds."""
 

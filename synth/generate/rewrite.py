@@ -98,6 +98,11 @@ class Rewrite(ShardStage):
         """The styles with their prompt files' contents, in the order they are drawn from."""
         return [[style_name(style), template(style).digest] for style in self.styles]
 
+    @property
+    def learns(self) -> bool:
+        """A style that collapses in the shard is drawn less often."""
+        return self.collapse is not None
+
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """The rewrites of each document, in order of its chunks."""
 

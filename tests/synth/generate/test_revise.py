@@ -62,7 +62,7 @@ def test_both_requests_stand_in_the_trail() -> None:
         ("critique", 1),
         ("revise", 1),
     ]
-    keys = [teacher.identity.key(request.body("saying")).hex() for request in teacher.asked]
+    keys = [teacher.identity.key(request.question("saying")).hex() for request in teacher.asked]
     assert [step["request"] for step in steps] == keys
     assert len({step["parent"] for step in steps}) == 1
 

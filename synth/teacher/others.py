@@ -1,0 +1,150 @@
+"""The replies in all journals of a stage, so that a row that moved to another shard is not paid for
+again: its input was sorted, has rows on top, or is cut into other shards.
+
+The index is built at the first question that a shard's own journal cannot answer. It takes 16 bytes
+a reply. Journals are only read: another shard may be writing its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from array import array
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth.teacher.journal import Stored, stored
+
+_READER = ThreadPoolExecutor(1, thread_name_prefix="journals")
+"""The only thread that reads here, so that no commit waits for it."""
+_PREFIX = 8
+"""Bytes of a key that the index has. The row itself has the whole key, and is compared."""
+_ROW_BITS = 40
+
+
+class StageJournals:
+    """Finds replies in the journals that `files` lists, by key.
+
+    `finished` says how many requests a journal's own shard has, if that shard is finished, or else
+    0. A journal with no more replies than that has none of other shards and is not read. `say` gets
+    a line for each journal that cannot be read.
+    """
+
+    def __init__(
+        self,
+        files: Callable[[], Iterable[Path]],
+        finished: Callable[[Path], int],
+        say: Callable[[str], None],
+    ) -> None:
+        self._files = files
+        self._finished = finished
+        self._say = say
+        self._index: Future[_Index] | None = None
+        self._wanted: deque[tuple[bytes, Future[list[Stored]]]] = deque()
+
+    async def get(self, key: bytes) -> list[Stored]:
+        """The answers under the key, of all journals that the stage had when this was first
+        called."""
+        if self._index is None:
+            self._index = _READER.submit(self._build)
+        if not self._index.done():
+            await asyncio.shield(asyncio.wrap_future(self._index))
+        index = self._index.result()
+        while index.unreadable:
+            self._say(index.unreadable.pop())
+        if not index.rows(key):
+            return []
+        found: Future[list[Stored]] = Future()
+        self._wanted.append((key, found))
+        _READER.submit(self._read)
+        return await asyncio.wrap_future(found)
+
+    def _build(self) -> _Index:
+        heads, places, unreadable = bytearray(), array("Q"), []
+        files: list[Path] = []
+        for path in sorted(self._files()):
+            try:
+                with closing(_opened(path)) as database:
+                    [last] = database.execute("SELECT max(rowid) FROM replies").fetchone()
+                    if (last or 0) <= self._finished(path):
+                        continue
+                    first = len(files) << _ROW_BITS
+                    query = "SELECT CAST(key AS BLOB), rowid FROM replies"  # damage makes texts
+                    for key, row_id in database.execute(query):
+                        heads += key[:_PREFIX].ljust(_PREFIX, b"\0")
+                        places.append(first + row_id)
+            except sqlite3.Error as error:
+                unreadable.append(
+                    f"WARNING: the journal {path} cannot be read ({error}): its replies are asked "
+                    "for again where rows need them"
+                )
+            files.append(path)
+        keys = np.frombuffer(heads, np.uint64)
+        order = np.argsort(keys, kind="stable")
+        return _Index(files, keys[order], np.frombuffer(places, np.uint64)[order], unreadable)
+
+    def _read(self) -> None:
+        """Answers all who wait by now; each file is opened once for all of them."""
+        waiting = []
+        while self._wanted:
+            waiting.append(self._wanted.popleft())
+        if not waiting:
+            return
+        assert self._index is not None, "nothing is wanted before the index is built"
+        index = self._index.result()
+        of_file: dict[Path, list[tuple[bytes, list[int]]]] = defaultdict(list)
+        answers: dict[bytes, list[Stored]] = {}
+        for key, _ in waiting:
+            if key not in answers:
+                answers[key] = []
+                for path, rows in index.rows(key).items():
+                    of_file[path].append((key, rows))
+        for path, wanted in of_file.items():
+            try:
+                with closing(_opened(path)) as database:
+                    for key, rows in wanted:
+                        answers[key] += stored(database, path, key, rows)
+            except sqlite3.Error:
+                for key, _ in wanted:
+                    answers[key].append(Stored(path, None, 0))
+        for key, found in waiting:
+            if found.set_running_or_notify_cancel():
+                found.set_result(list(answers[key]))
+
+
+class _Index(NamedTuple):
+    """Where the replies are: the beginnings of their keys, sorted, and their places."""
+
+    files: Sequence[Path]
+    heads: NDArray[np.uint64]
+    places: NDArray[np.uint64]
+    """The number of the file, and the row in it."""
+    unreadable: list[str]
+
+    def rows(self, key: bytes) -> dict[Path, list[int]]:
+        """The rows whose keys begin like this one, by file; later rows first."""
+        if not self.heads.size:
+            return {}
+        head = np.frombuffer(key[:_PREFIX], np.uint64)[0]
+        first, end = np.searchsorted(self.heads, head), np.searchsorted(self.heads, head, "right")
+        found: dict[Path, list[int]] = {}
+        for place in sorted(map(int, self.places[first:end]), reverse=True):
+            file, row = divmod(place, 1 << _ROW_BITS)
+            found.setdefault(self.files[file], []).append(row)
+        return found
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """The journal, read-only; also sees what its log has and a killed run left there."""
+    address = f"file:{quote(str(path.absolute()))}?mode=ro"
+    database = sqlite3.connect(address, uri=True, check_same_thread=False, isolation_level=None)
+    database.text_factory = bytes
+    return database
