@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 from array import array
+from bisect import bisect_left
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,7 +21,6 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synth.teacher.journal import Stored, stored
 
@@ -87,9 +88,14 @@ class StageJournals:
                     "for again where rows need them"
                 )
             files.append(path)
-        keys = np.frombuffer(heads, np.uint64)
-        order = np.argsort(keys, kind="stable")
-        return _Index(files, keys[order], np.frombuffer(places, np.uint64)[order], unreadable)
+        unsorted = np.frombuffer(heads, np.uint64)
+        order = np.argsort(unsorted, kind="stable")
+        return _Index(
+            files,
+            array("Q", unsorted[order].tobytes()),
+            array("Q", np.frombuffer(places, np.uint64)[order].tobytes()),
+            unreadable,
+        )
 
     def _read(self) -> None:
         """Answers all who wait by now; each file is opened once for all of them."""
@@ -124,21 +130,19 @@ class _Index(NamedTuple):
     """Where the replies are: the beginnings of their keys, sorted, and their places."""
 
     files: Sequence[Path]
-    heads: NDArray[np.uint64]
-    places: NDArray[np.uint64]
+    heads: array[int]
+    places: array[int]
     """The number of the file, and the row in it."""
     unreadable: list[str]
 
     def rows(self, key: bytes) -> dict[Path, list[int]]:
         """The rows whose keys begin like this one, by file; later rows first."""
-        if not self.heads.size:
-            return {}
-        head = np.frombuffer(key[:_PREFIX], np.uint64)[0]
-        first, end = np.searchsorted(self.heads, head), np.searchsorted(self.heads, head, "right")
-        found: dict[Path, list[int]] = {}
-        for place in sorted(map(int, self.places[first:end]), reverse=True):
-            file, row = divmod(place, 1 << _ROW_BITS)
-            found.setdefault(self.files[file], []).append(row)
+        head = int.from_bytes(key[:_PREFIX], sys.byteorder)
+        at, found = bisect_left(self.heads, head), dict[Path, list[int]]()
+        while at < len(self.heads) and self.heads[at] == head:
+            file, row = divmod(self.places[at], 1 << _ROW_BITS)
+            found.setdefault(self.files[file], []).insert(0, row)  # rows of one key are in order
+            at += 1
         return found
 
 

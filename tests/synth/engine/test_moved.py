@@ -17,6 +17,8 @@ from typing import Any
 import orjson
 import pytest
 
+from flows.samples import run_manifests
+from flows.trace import trace
 from seeds.read import Read
 from synth.engine.progress import Progress
 from synth.engine.run import open_runner, run_stages
@@ -286,6 +288,36 @@ def test_a_smaller_max_tokens_keeps_the_replies_within_it(tmp_path: Path) -> Non
     manifests, asked = go(tmp_path, stages=within(200), **line)
     assert asked == 0
     assert [s.kept.sha256 for s in manifests[1].shards] == [s.kept.sha256 for s in whole[1].shards]
+
+
+def test_a_second_chance_is_found_as_the_limit_of_a_first_one(tmp_path: Path) -> None:
+    line = {"script": of_length}
+    twice = within(100, retry_max_tokens=400)
+    manifests, asked = go(tmp_path, stages=twice, **line)
+    assert (asked, manifests[1].reasons) == (30, {})
+    first = shard_bytes(tmp_path / "run/01-distill")
+    assert go(tmp_path, stages=within(400), **line)[1] == 0
+    assert go(tmp_path, stages=within(150, retry_max_tokens=300), **line)[1] == 5
+    assert go(tmp_path, stages=twice, **line)[1] == 0
+    assert shard_bytes(tmp_path / "run/01-distill") == first
+
+
+def test_a_reply_without_a_token_count_is_asked_again_under_a_smaller_limit(tmp_path: Path) -> None:
+    def script(_body: dict[str, Any], _before: int) -> Any:
+        return 200, {**completion("So."), "usage": None}
+
+    assert go(tmp_path, stages=within(100), script=script)[1] == 20
+    assert go(tmp_path, stages=within(200), script=script)[1] == 0
+    assert go(tmp_path, stages=within(90), script=script)[1] == 20
+
+
+def test_a_row_that_moved_is_traced(tmp_path: Path) -> None:
+    go(tmp_path, stages=within(100), script=of_length)
+    go(tmp_path, ROWS[::-1], within(150), script=of_length)
+    run, [row, *_] = tmp_path / "run", rows(tmp_path, "run/01-distill/kept/*.parquet")
+    found = asyncio.run(trace(run, run_manifests(run), row["id"]))
+    assert found.exchanges[row["trail"][-1]["request"]].reply.text == row["text"]
+    assert not found.changed
 
 
 def test_several_answers_are_kept_if_none_was_cut(tmp_path: Path) -> None:
