@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import sys
+import time
 from array import array
 from bisect import bisect_left
 from collections import defaultdict, deque
@@ -29,6 +30,7 @@ _READER = ThreadPoolExecutor(1, thread_name_prefix="journals")
 _PREFIX = 8
 """Bytes of a key that the index has. The row itself has the whole key, and is compared."""
 _ROW_BITS = 40
+TRIES, TRY_AGAIN_S = 3, 0.2
 
 
 class StageJournals:
@@ -73,20 +75,16 @@ class StageJournals:
         files: list[Path] = []
         for path in sorted(self._files()):
             try:
-                with closing(_opened(path)) as database:
-                    [last] = database.execute("SELECT max(rowid) FROM replies").fetchone()
-                    if (last or 0) <= self._finished(path):
-                        continue
-                    first = len(files) << _ROW_BITS
-                    query = "SELECT CAST(key AS BLOB), rowid FROM replies"  # damage makes texts
-                    for key, row_id in database.execute(query):
-                        heads += key[:_PREFIX].ljust(_PREFIX, b"\0")
-                        places.append(first + row_id)
+                rows = self._rows_of(path)
             except sqlite3.Error as error:
                 unreadable.append(
                     f"WARNING: the journal {path} cannot be read ({error}): its replies are asked "
                     "for again where rows need them"
                 )
+                continue
+            for key, row_id in rows:
+                heads += key[:_PREFIX].ljust(_PREFIX, b"\0")
+                places.append((len(files) << _ROW_BITS) + row_id)
             files.append(path)
         unsorted = np.frombuffer(heads, np.uint64)
         order = np.argsort(unsorted, kind="stable")
@@ -96,6 +94,26 @@ class StageJournals:
             array("Q", np.frombuffer(places, np.uint64)[order].tobytes()),
             unreadable,
         )
+
+    def _rows_of(self, path: Path) -> list[tuple[bytes, int]]:
+        """Each row's key and number, if the journal may have rows of other shards. Raises
+        `sqlite3.Error`."""
+        for tries_left in reversed(range(TRIES)):
+            try:
+                with closing(_opened(path)) as database:
+                    if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
+                        return []  # another shard is making it
+                    [last] = database.execute("SELECT max(rowid) FROM replies").fetchone()
+                    if (last or 0) <= self._finished(path):
+                        return []
+                    # damage may have made a text of a key
+                    query = "SELECT CAST(key AS BLOB), rowid FROM replies"
+                    return database.execute(query).fetchall()
+            except sqlite3.OperationalError:  # busy, or just being made
+                if not tries_left:
+                    raise
+                time.sleep(TRY_AGAIN_S)
+        return []
 
     def _read(self) -> None:
         """Answers all who wait by now; each file is opened once for all of them."""
