@@ -100,7 +100,7 @@ class StageJournals:
         `sqlite3.Error`."""
         for tries_left in reversed(range(TRIES)):
             try:
-                with closing(_opened(path)) as database:
+                with closing(_opened(path, tries_left == TRIES - 1)) as database:
                     if not database.execute("SELECT 1 FROM sqlite_master").fetchone():
                         return []  # another shard is making it
                     [last] = database.execute("SELECT max(rowid) FROM replies").fetchone()
@@ -109,7 +109,7 @@ class StageJournals:
                     # damage may have made a text of a key
                     query = "SELECT CAST(key AS BLOB), rowid FROM replies"
                     return database.execute(query).fetchall()
-            except sqlite3.OperationalError:  # busy, or just being made
+            except sqlite3.Error:  # another shard may be making it, or opening it
                 if not tries_left:
                     raise
                 time.sleep(TRY_AGAIN_S)
@@ -164,9 +164,14 @@ class _Index(NamedTuple):
         return found
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    """The journal, read-only; also sees what its log has and a killed run left there."""
-    address = f"file:{quote(str(path.absolute()))}?mode=ro"
+def _opened(path: Path, settled: bool = True) -> sqlite3.Connection:
+    """The journal, read-only; also sees what its log has and a killed run left there.
+
+    Without a log nobody has it open, which `settled` trusts: SQLite then makes no file beside it.
+    """
+    log = Path(f"{path}-wal")
+    how = "mode=ro&immutable=1" if settled and not log.exists() else "mode=ro"
+    address = f"file:{quote(str(path.absolute()))}?{how}"
     database = sqlite3.connect(address, uri=True, check_same_thread=False, isolation_level=None)
     database.text_factory = bytes
     return database

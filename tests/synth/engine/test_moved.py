@@ -100,6 +100,7 @@ def test_a_row_that_moved_to_another_shard_is_not_asked_again(
     reused = sum(shard.reused for shard in distill.shards if shard.requests)
     assert bool(total(distill, lambda shard: shard.moved)) == moves
     assert reused >= total(distill, lambda shard: shard.moved)
+    assert not list(tmp_path.glob("run/01-distill/journal/*.sqlite-*")), "a journal was left open"
     # what was found is in the shard's own journal now
     for shard in distill.shards:
         path = tmp_path / f"run/01-distill/journal/{shard.shard:05d}.sqlite"
