@@ -88,8 +88,8 @@ class StageFolder:
         return self.path / f"journal/{shard:05d}.sqlite"
 
     def journals(self) -> list[Path]:
-        """The journals of all stages of this name in the run: a recipe with one stage more, or
-        fewer, gives the stage another number."""
+        """The journals of all stages of this name. The stage's number changes when a recipe gets
+        another stage before it."""
         name = self.path.name.partition("-")[2]
         return sorted(self.path.parent.glob(f"[0-9][0-9]-{name}/journal/*.sqlite"))
 

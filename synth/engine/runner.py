@@ -90,7 +90,7 @@ class Runner:
     receipts: Receipts = field(init=False)
     _parts: Sequence[InputPart] | None = None
     _journals: tuple[int, StageJournals] | None = None
-    """Of the stage at work, by its index."""
+    """The journals of the running stage, with its index."""
 
     def __post_init__(self) -> None:
         identity = self.served.identity if self.served else self.answered
@@ -346,7 +346,7 @@ def _used_up(path: Path) -> Iterator[pa.Table]:
 
 
 def asked_in_part(ids: pa.ChunkedArray, outcome: Outcome, reused_keys: Mapping[str, bool]) -> int:
-    """How many input rows have both replies that were reused and replies that were asked for."""
+    """Counts the input rows with both reused and new replies."""
     kinds: dict[str, set[bool]] = {key: set() for key in ids.to_pylist()}
     for table in (outcome.kept, outcome.rejected):
         for own, trail in zip(table["id"].to_pylist(), table["trail"].to_pylist(), strict=True):

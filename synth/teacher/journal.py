@@ -161,9 +161,8 @@ def _connect(path: Path) -> tuple[sqlite3.Connection, list[tuple[bytes, int]]]:
         "CREATE TABLE IF NOT EXISTS replies (key BLOB NOT NULL, status INTEGER NOT NULL,"
         " max_tokens INTEGER NOT NULL, body BLOB NOT NULL, checksum INTEGER NOT NULL)"
     )
-    database.execute(
-        "SELECT checksum, max_tokens FROM replies LIMIT 0"
-    )  # fails in an older journal
+    # fails in an older journal
+    database.execute("SELECT checksum, max_tokens FROM replies LIMIT 0")
     rows = database.execute("SELECT key, rowid FROM replies ORDER BY rowid").fetchall()
     return database, rows
 

@@ -1,8 +1,8 @@
-"""The replies in all journals of a stage, so that a row that moved to another shard is not paid for
-again: its input was sorted, has rows on top, or is cut into other shards.
+"""Finds replies in all journals of a stage, so that rows that moved to another shard cost nothing.
 
-The index is built at the first question that a shard's own journal cannot answer. It takes 16 bytes
-a reply. Journals are only read: another shard may be writing its own.
+Rows move when the input is sorted or extended, or when `shard_rows` changes. The first question
+that is not in its shard's own journal builds an index, of 16 bytes per reply. Journals are only
+read, because another shard may be writing its own.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ import numpy as np
 from synth.teacher.journal import Stored, stored
 
 _READER = ThreadPoolExecutor(1, thread_name_prefix="journals")
-"""The only thread that reads here, so that no commit waits for it."""
+"""Reads other shards' journals. It is not the journal's thread, so no commit waits for it."""
 _PREFIX = 8
-"""Bytes of a key that the index has. The row itself has the whole key, and is compared."""
-_ROW_BITS = 40
+"""The bytes of each key in the index. The whole key is compared when its row is read."""
+_ROW_BITS = 40  # of a place: the row's number, below the file's
 TRIES, TRY_AGAIN_S = 3, 0.2
 
 
 class StageJournals:
-    """Finds replies in the journals that `files` lists, by key.
+    """The journals that `files` lists, read-only.
 
-    `finished` says how many requests a journal's own shard has, if that shard is finished, or else
-    0. A journal with no more replies than that has none of other shards and is not read. `say` gets
-    a line for each journal that cannot be read.
+    `finished` gives the number of requests of a journal's own shard if that shard is finished, else
+    0. A journal with no more replies than that is not read: its replies belong to its own rows.
+    `say` gets a line for each journal that cannot be read.
     """
 
     def __init__(
@@ -54,8 +54,7 @@ class StageJournals:
         self._wanted: deque[tuple[bytes, Future[list[Stored]]]] = deque()
 
     async def get(self, key: bytes) -> list[Stored]:
-        """The answers under the key, of all journals that the stage had when this was first
-        called."""
+        """The answers under the key. Only replies that existed at the first call are found."""
         if self._index is None:
             self._index = _READER.submit(self._build)
         if not self._index.done():
@@ -96,7 +95,7 @@ class StageJournals:
         )
 
     def _rows_of(self, path: Path) -> list[tuple[bytes, int]]:
-        """Each row's key and number, if the journal may have rows of other shards. Raises
+        """Each row's key and number; none if the journal has only its own shard's replies. Raises
         `sqlite3.Error`."""
         for tries_left in reversed(range(TRIES)):
             try:
@@ -116,7 +115,7 @@ class StageJournals:
         return []
 
     def _read(self) -> None:
-        """Answers all who wait by now; each file is opened once for all of them."""
+        """Answers all calls that wait, and opens each file once for all of them."""
         waiting = []
         while self._wanted:
             waiting.append(self._wanted.popleft())
