@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from synth.engine.numbering import numbered_shards
 from synth.engine.plan import Plan
@@ -173,7 +174,7 @@ class Runner:
             fingerprint,
             outcome,
             rows_in=len(table),
-            ids=table["id"],
+            given=table,
             tally=tally,
             seconds=time.monotonic() - started,
         )
@@ -241,7 +242,7 @@ class Runner:
             stage.sign(table, place, work)
             return
         outcome = stage.split(table, place, work)
-        self._write(job, fingerprint, outcome, rows_in=len(table), ids=table["id"])
+        self._write(job, fingerprint, outcome, rows_in=len(table), given=table)
         self.progress.rows_done(job.stage, len(table))
 
     def _deliver(self, job: Job, sink: Sink) -> int:
@@ -296,11 +297,11 @@ class Runner:
         outcome: Outcome,
         *,
         rows_in: int,
-        ids: pa.ChunkedArray | None = None,
+        given: pa.Table | None = None,
         tally: Tally | None = None,
         seconds: float = 0.0,
     ) -> None:
-        reasons = account(job.label, outcome, ids)
+        reasons = account(job.label, outcome, given)
         folder = self.receipts.folder(job.stage)
         folder.receipt(job.shard).unlink(missing_ok=True)  # the next lines replace its files
         kept = write_shard(folder.path, folder.kept(job.shard), [outcome.kept], RECORD)
@@ -362,11 +363,11 @@ class RowsLostError(AssertionError):
     """A stage lost a row, or made two rows with the same id. This is a bug in the stage."""
 
 
-def account(label: str, outcome: Outcome, ids: pa.ChunkedArray | None) -> Counter[str]:
-    """Counts the rejected rows by reason. Raises `RowsLostError` if an input row is missing.
+def account(label: str, outcome: Outcome, given: pa.Table | None) -> Counter[str]:
+    """Counts the rejected rows by reason. Raises `RowsLostError`.
 
-    Each input id must be the id of an output row, or the parent in its last step. A source has no
-    input ids and passes None.
+    Each id of the input must be the id of an output row, or the parent in its last step. A kept row
+    with the id of an input row must have its turns and its text. A source has no input: None.
     """
     kept_ids: list[str] = outcome.kept["id"].to_pylist()
     rejected_ids: list[str] = outcome.rejected["id"].to_pylist()
@@ -374,13 +375,28 @@ def account(label: str, outcome: Outcome, ids: pa.ChunkedArray | None) -> Counte
     if len(out) < len(kept_ids) + len(rejected_ids):
         twice = [key for key, n in Counter(kept_ids + rejected_ids).items() if n > 1]
         raise RowsLostError(f"{label}: {len(twice)} ids occur twice; the first is {twice[0]}")
-    if ids is not None:
+    if given is not None:
         out.update(last_step(outcome.kept, "parent"))
         out.update(last_step(outcome.rejected, "parent"))
-        lost = [key for key in ids.to_pylist() if key not in out]
+        lost = [key for key in given["id"].to_pylist() if key not in out]
         if lost:
             raise RowsLostError(
-                f"{label}: lost {len(lost)} of {len(ids)} input rows; the first is {lost[0]}. "
+                f"{label}: lost {len(lost)} of {len(given)} input rows; the first is {lost[0]}. "
                 "A stage must keep or reject each row"
             )
+        _check_unchanged(label, outcome.kept, given)
     return Counter(sorted(outcome.rejected["reason"].to_pylist()))
+
+
+def _check_unchanged(label: str, kept: pa.Table, given: pa.Table) -> None:
+    at = pc.index_in(kept["id"].combine_chunks(), given["id"].combine_chunks())
+    now = kept.filter(at.is_valid()).select(["id", "context", "text"])
+    before = given.select(["id", "context", "text"]).take(at.drop_null())
+    if not now.equals(before):
+        changed = [
+            a["id"] for a, b in zip(now.to_pylist(), before.to_pylist(), strict=True) if a != b
+        ]
+        raise RowsLostError(
+            f"{label}: changed the text or turns of {len(changed)} rows but kept their ids; the "
+            f"first is {changed[0]}; make a changed row with `synth.record.derive`"
+        )

@@ -313,7 +313,8 @@ class Rounds:
             child.tokens += verdict.tokens_in + verdict.tokens_out
             if judgement is not None:
                 child.gain, reason = float(judgement.gain), settings.judge.reason(judgement)
-                child.reason = None if reason in self.limits.spare else reason
+                spared = self.limits.spare | self.rules[operation].spare
+                child.reason = None if reason in spared else reason
         return child
 
     def _written(

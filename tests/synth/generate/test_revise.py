@@ -29,7 +29,7 @@ def revise(texts: list[str], script: Script, **settings: Any) -> tuple[Outcome, 
     table = records_table(rows)
     place = Place(7, Kind.ANSWERS, teacher=teacher, done=done.append)
     outcome = asyncio.run(Revise.model_validate(settings).apply(table, place))
-    account("revise", outcome, table["id"])
+    account("revise", outcome, table)
     assert sum(done) == len(rows)
     return outcome, teacher
 
