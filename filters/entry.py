@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import sha256
 from math import nan
+from traceback import extract_tb
 from typing import Any, ClassVar, Final, Self
 
 import orjson
@@ -95,6 +96,11 @@ class Entry(Model):
             self._part = next(part for part in self._named().values() if part is not None)
         else:
             self._part = load_part(self.use, self.with_, self.role, self.method)
+            if self._part.name in type(self).model_fields:
+                raise ValueError(
+                    f"use {self.use!r}: its name {self._part.name!r} is that of a built-in "
+                    f"{self.role}, and scores go by name; give yours another one"
+                )
         return self
 
     def _named(self) -> dict[str, Any]:
@@ -191,11 +197,19 @@ class OwnFunction:
         return [self._answer(row) for row in plain_rows(batch)]
 
     def _answer(self, row: Mapping[str, Any]) -> tuple[bool, str]:
-        match self.function(row, **self.settings):
-            case bool(answer):
-                return answer, ""
-            case (bool(answer), str() | None as reason):
-                return answer, reason or ""
+        try:
+            answer = self.function(row, **self.settings)
+        except Exception as error:
+            place = extract_tb(error.__traceback__)[-1]
+            raise InputError(
+                f"the {self.role} {self.path} failed for row {row['id']}: {type(error).__name__}: "
+                f"{error} ({place.filename}, line {place.lineno})"
+            ) from error
+        match answer:
+            case bool(keeps):
+                return keeps, ""
+            case (bool(keeps), str() | None as reason):
+                return keeps, reason or ""
             case other:
                 raise InputError(
                     f"the {self.role} {self.path} gave {other!r} for row {row['id']}; expected "

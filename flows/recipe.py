@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from inspect import isabstract
+from inspect import isabstract, iscoroutinefunction
 from typing import Annotated, Any, Self, get_args
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
@@ -29,7 +29,7 @@ from filters.verify.stage import Verify
 from seeds.clean import Clean
 from seeds.read import Read
 from synth.engine.plan import Plan
-from synth.engine.stage import Source, Stage
+from synth.engine.stage import ShardStage, Source, Stage
 from synth.errors import did_you_mean
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
@@ -166,6 +166,8 @@ def own_stage(path: str, settings: Mapping[str, Any]) -> Stage:
             f"use {path!r}: the stage has no `takes`, the kinds of records that it accepts; set it "
             f"to a frozenset of {', '.join(f'Kind.{kind.name}' for kind in Kind)}"
         )
+    if isinstance(stage, ShardStage) and not iscoroutinefunction(stage.apply):
+        raise ValueError(f"use {path!r}: its `apply` must be `async def apply(self, table, place)`")
     found: Stage = stage
     return found
 

@@ -28,11 +28,18 @@ def start_line(arguments: Namespace) -> str | None:
             if key in ("name", "teacher"):
                 recipe[key] = strict_yaml.parse(value.encode(), key).value
         name = str(recipe["name"])
-        stages = [one if isinstance(one, str) else next(iter(one)) for one in recipe["stages"]]
+        stages = [_stage(one) for one in recipe["stages"]]
         teacher = _teacher(arguments.teacher or recipe.get("teacher"))
         folder = arguments.out or Path("outputs") / name
         return f"{name}: {' → '.join(stages)}{teacher and f', teacher {teacher}'}; {folder}"
     return None
+
+
+def _stage(given: Any) -> str:
+    """Names a stage, or the class of one of the user's own."""
+    if isinstance(given, str):
+        return given
+    return str(given["use"]).rpartition(":")[2] if "use" in given else str(next(iter(given)))
 
 
 def _teacher(given: Any) -> str:

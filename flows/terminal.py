@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -26,6 +27,12 @@ from synth.verdict_report import verdict_rows
 MAX_CHARS = 700
 CONTROL = re.compile(r"[\x00-\x06\x0e-\x1f\x7f-\x9f]")  # rich itself strips 7, 8 and 11 to 13
 POOR = 0.5  # a stage that keeps a smaller share is shown in red
+AGAIN = {
+    "damaged": "damaged on disk",
+    "cut": "cut by `max_tokens`",
+    "too_long": "longer than `max_tokens` allows now",
+    "refused": "refused under another `max_tokens`",
+}
 CHOOSING = ("select", "prefer")  # stages that reject most rows by design
 
 
@@ -192,12 +199,17 @@ def print_use(manifests: Sequence[Manifest]) -> None:
         return
     shards = [shard for stage in manifests for shard in stage.shards]
     name = Path(teacher.model).name if teacher.model.startswith("/") else teacher.model
+    moved = sum(shard.moved for shard in shards)
     asked = {
         "requests": sum(shard.requests for shard in shards),
         "from the journal": sum(shard.reused for shard in shards),
+        **({"of these from other shards": moved} if moved else {}),
         "retries": sum(shard.retries for shard in shards),
         "unusable replies": sum(shard.unusable for shard in shards),
     }
+    again: Counter[str] = Counter()
+    for shard in shards:
+        again.update(shard.again)
     tokens_in = sum(shard.tokens_in for shard in shards)
     tokens_out = sum(shard.tokens_out for shard in shards)
     each = ""
@@ -206,6 +218,9 @@ def print_use(manifests: Sequence[Manifest]) -> None:
             f"; per released row {tokens_in / released:,.0f} in, {tokens_out / released:,.0f} out"
         )
     print_line(f"{name}: {', '.join(f'{noun} {number:,}' for noun, number in asked.items())}")
+    if again:
+        reasons = (f"{AGAIN[reason]} {count:,}" for reason, count in again.most_common())
+        print_line(f"asked again though a reply was there: {', '.join(reasons)}")
     print_line(f"tokens: {tokens_in:,} in, {tokens_out:,} out{each}")
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synth.record import last_step, new_record, records_table
+from synth.record import making_steps, new_record, records_table
 from synth.text.lines import Lines, lines
 from synth.text.tokens import Characters, Pieces, Words, characters, pieces, words
 from synth.text.words import words_of
@@ -98,8 +98,9 @@ class Batch:
 
     @cached_property
     def finish_reasons(self) -> list[str]:
-        """Why the last step's reply ended ("" if no teacher was asked)."""
-        return last_step(self.table, "finish_reason")
+        """The finish reason of the reply that made each text ("" where no teacher was asked)."""
+        reasons: list[str] = making_steps(self.table).field("finish_reason").to_pylist()
+        return reasons
 
     @cached_property
     def references(self) -> list[dict[str, Any] | None]:

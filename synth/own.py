@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+
+from synth.errors import did_you_mean
 
 OURS = frozenset({"synth", "seeds", "filters", "flows"})
 
@@ -26,7 +28,10 @@ def load(path: str, wanted: Callable[[object], bool], what: str) -> Any:
     try:
         module = import_module(module_name)
     except Exception as error:
-        raise ValueError(f"use {path!r}: importing {module_name} failed: {error}") from error
+        raise ValueError(
+            f"use {path!r}: importing {module_name} failed: {error}; it must be beside the recipe, "
+            "in the current folder, or installed"
+        ) from error
     found = getattr(module, name, None)
     if found is not None and wanted(found):
         return found
@@ -41,12 +46,20 @@ def make(path: str, factory: Callable[..., Any], settings: Mapping[str, Any]) ->
     try:
         return factory(**settings)
     except ValidationError as error:
+        known = list(getattr(factory, "model_fields", ()))
         mistakes = "; ".join(
-            f"{'.'.join(map(str, one['loc'])) or 'with'}: {one['msg']}" for one in error.errors()
+            _mistake(one["type"], one["loc"], one["msg"], known) for one in error.errors()
         )
         raise ValueError(f"use {path!r} with {dict(settings)}: {mistakes}") from error
     except (TypeError, ValueError) as error:
         raise ValueError(f"use {path!r} with {dict(settings)}: {error}") from error
+
+
+def _mistake(kind: str, place: tuple[int | str, ...], message: str, known: Sequence[str]) -> str:
+    name = ".".join(map(str, place))
+    if kind == "extra_forbidden" and len(place) == 1:
+        return f"unknown setting {name!r}; known: {', '.join(known)}{did_you_mean(name, known)}"
+    return f"{name}: {message}" if name else message
 
 
 def source_digest(part: object) -> str | None:

@@ -143,10 +143,6 @@ def plain_turns(turns: Sequence[Mapping[str, Any]]) -> list[Turn]:
     ]
 
 
-EDITS = ("redact", "trim")
-"""Stages that change part of a text but did not write it."""
-
-
 def new_record(
     *,
     prompt: str | None = None,
@@ -306,6 +302,26 @@ def derive_through(
     return children.set_column(at, RECORD.field(at), whole)
 
 
+def with_texts(
+    table: pa.Table, texts: Sequence[str], *, stage: str, operation: str = ""
+) -> pa.Table:
+    """The table with `texts`, one per row. A row whose text changes becomes a new row.
+
+    It has a new id, one more step in its trail, and no scores; other rows stay as they are.
+    """
+    ids, before = table["id"].to_pylist(), table["text"].to_pylist()
+    changed = [row for row, text in enumerate(texts) if text != before[row]]
+    step = {**EMPTY_STEP, "stage": stage, "operation": operation}
+    new = derive(
+        table,
+        changed,
+        [{**step, "parent": ids[row]} for row in changed],
+        [record_id(ids[row], stage, texts[row]) for row in changed],
+        text=pa.array([texts[row] for row in changed], pa.string()),
+    )
+    return replace_rows(table, changed, new)
+
+
 def replace_rows(table: pa.Table, rows: Sequence[int], new: pa.Table) -> pa.Table:
     """The table with row `rows[i]` replaced by `new[i]`."""
     order = np.arange(len(table))
@@ -332,12 +348,16 @@ def last_steps(table: pa.Table) -> pa.StructArray:
 
 
 def making_steps(table: pa.Table) -> pa.StructArray:
-    """The step that wrote each row's text: the last one that is not an edit (`EDITS`)."""
+    """The step that made each row's text: the last one that asked the teacher, or else the first.
+
+    Later steps changed a part of the text, as `trim`, `redact` or a stage of the user's own does.
+    """
     trail = table["trail"].combine_chunks()
-    edits = pc.is_in(trail.values.field("stage"), pa.array(EDITS)).to_numpy(zero_copy_only=False)
-    at = trail.offsets.to_numpy()[1:] - 1
-    while (edited := edits[at]).any():  # ends, because every trail begins with `read`
-        at = at - edited
+    offsets = trail.offsets.to_numpy()
+    first, at = offsets[:-1], offsets[1:] - 1
+    asked = pc.not_equal(trail.values.field("request"), "").to_numpy(zero_copy_only=False)
+    while (earlier := ~asked[at] & (at > first)).any():
+        at = at - earlier
     return trail.values.take(pa.array(at))
 
 

@@ -147,8 +147,8 @@ def test_code_of_ones_own_lies_beside_the_recipe(tmp_path):
     (tmp_path / "prompts.txt").write_text("\n".join(prompts), encoding="utf-8")
     command = [sys.executable, "-m", "flows.cli", "preview", "recipe.yaml", "--rows", "12"]
     shown = run(command, tmp_path, modules=ROOT)
-    assert [reason for reason in ("too_loud", "too_long", "not_in_head") if reason in shown] == [
-        "too_loud", "too_long", "not_in_head",
+    assert [reason for reason in ("too_loud", "too_long") if reason in shown] == [
+        "too_loud", "too_long",
     ]  # fmt: skip
 
 

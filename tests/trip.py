@@ -3,7 +3,8 @@
     python -m tests.trip
 
 The engine runs the recipe without Prefect, with the fake teacher, on one prompt. A line is a call
-into another file, below the call that made it; repeats are left out. The counts at the end say how
+into another file, below the call that made it, stage by stage; repeats within a stage are left out.
+The counts at the end say how
 many files a reader must open to follow a record, and how many pairs of files call each other.
 """
 
@@ -21,6 +22,7 @@ from types import FrameType
 from typing import NamedTuple
 
 from flows.recipe_file import load_recipe
+from synth.engine.progress import Progress
 from synth.engine.run import open_runner, run_stages
 from tests.fake_teacher import served
 
@@ -35,10 +37,10 @@ FILES = {
 
 @dataclass
 class Visit:
-    """A call into a file, and the calls from there into other files, by file and function."""
+    """A call into a file, and the calls from there into other files: by stage, file, function."""
 
     file: str = ""
-    calls: dict[tuple[str, str], Visit] = field(default_factory=dict)
+    calls: dict[tuple[str, str, str], Visit] = field(default_factory=dict)
 
 
 class Running(NamedTuple):
@@ -48,14 +50,19 @@ class Running(NamedTuple):
     caller: Running | None
 
 
-class Trip:
+class Trip(Progress):
     """Follows calls on all threads. Tasks and threads start at the place of their creator."""
 
     def __init__(self) -> None:
         self.start = Visit()
         self.on = False
+        self.stage = ""
         self._here: ContextVar[Running] = ContextVar("here")
         self._root = Running(self.start, None)
+
+    def stage_starts(self, index: int, name: str, rows: int | None) -> None:
+        """Later calls are those of this stage."""
+        self.stage = f"{index:02d}-{name}"
 
     def profile(self, frame: FrameType, event: str, _argument: object) -> None:
         """A profile function, as `sys.setprofile` takes it."""
@@ -70,7 +77,7 @@ class Trip:
         if name == "<module>":
             visit = None
         elif visit is not None and visit.file != file:
-            visit = visit.calls.setdefault((file, name), Visit(file))
+            visit = visit.calls.setdefault((self.stage, file, name), Visit(file))
         self._here.set(Running(visit, here))
 
 
@@ -79,7 +86,7 @@ async def travel(folder: Path, url: str) -> Trip:
     trip = Trip()
     threading.setprofile(trip.profile)  # before the pool's threads start
     plan = load_recipe("quickstart", teacher=url, limit=1)
-    async with open_runner(plan, folder) as runner:
+    async with open_runner(plan, folder, trip) as runner:
         sys.setprofile(trip.profile)
         trip.on = True
         await run_stages(runner)
@@ -89,7 +96,11 @@ async def travel(folder: Path, url: str) -> Trip:
 
 def tell(visit: Visit, pairs: Counter[tuple[str, str]], depth: int = 0) -> None:
     """Prints the calls below a visit, and counts them by pair of files."""
-    for (file, function), below in visit.calls.items():
+    stage = ""
+    for (its_stage, file, function), below in visit.calls.items():
+        if depth == 1 and its_stage != stage:
+            stage = its_stage
+            print(f"\n{stage}")
         print(f"{'  ' * depth}{file}: {function}")
         if visit.file:
             pairs[visit.file, file] += 1

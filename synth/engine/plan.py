@@ -87,6 +87,12 @@ class StageFolder:
         """The path of a shard's journal."""
         return self.path / f"journal/{shard:05d}.sqlite"
 
+    def journals(self) -> list[Path]:
+        """The journals of all stages of this name. The stage's number changes when a recipe gets
+        another stage before it."""
+        name = self.path.name.partition("-")[2]
+        return sorted(self.path.parent.glob(f"[0-9][0-9]-{name}/journal/*.sqlite"))
+
     def work(self, shard: int | None = None) -> Path:
         """The folder for intermediate files of one shard, or of the stage."""
         return self.path / "work" / ("" if shard is None else f"{shard:05d}")

@@ -97,7 +97,7 @@ class _Silent:
 
     async def replies(self, request: Request) -> list[Reply]:
         request = self.identity.asks(request)
-        key = self.identity.key(request.body(self.identity.model))
+        key = self.identity.key(request.question(self.identity.model))
         reply = Reply("", "", fault=NOT_ASKED, key=key.hex())
         self.exchanges.append(Exchange(request, reply))
         return [reply] * request.n

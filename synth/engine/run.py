@@ -202,6 +202,8 @@ async def _run_line(runner: Runner, each: Each, again: bool = False) -> list[Man
         else:
             manifest = await _run_stage(runner, index, before, each)
             runner.progress.stage_ends(manifest, False)
+            if manifest.asked_in_part:
+                runner.progress.say(manifest.asked_in_part)
         for warning in runner.plan.stages[index].warnings(manifest):
             runner.progress.say(warning)
         manifests.append(manifest)

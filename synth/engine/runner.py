@@ -11,7 +11,7 @@ import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from synth.engine.numbering import numbered_shards
 from synth.engine.plan import Plan
@@ -39,10 +40,11 @@ from synth.engine.stage import (
 )
 from synth.errors import InputError
 from synth.record import RECORD, REJECT, last_step
-from synth.store.manifest import ShardReceipt, save, verify_file
+from synth.store.manifest import ShardReceipt, load_shard_receipt, save, verify_file
 from synth.store.shards import read_shard, read_tables, write_shard, write_tables
 from synth.teacher.journal import Journal, JournaledTeacher, ServedTeacher, Tally
-from synth.teacher.protocol import Identity
+from synth.teacher.others import StageJournals
+from synth.teacher.protocol import Identity, Reply
 
 
 class Action(StrEnum):
@@ -88,6 +90,8 @@ class Runner:
     """The teacher's identity in a run that needs no more requests, so that none was started."""
     receipts: Receipts = field(init=False)
     _parts: Sequence[InputPart] | None = None
+    _journals: tuple[int, StageJournals] | None = None
+    """The journals of the running stage, with its index."""
 
     def __post_init__(self) -> None:
         identity = self.served.identity if self.served else self.answered
@@ -170,7 +174,7 @@ class Runner:
             fingerprint,
             outcome,
             rows_in=len(table),
-            ids=table["id"],
+            given=table,
             tally=tally,
             seconds=time.monotonic() - started,
         )
@@ -179,17 +183,50 @@ class Runner:
         self, job: Job, stage: ShardStage, table: pa.Table, place: Place
     ) -> tuple[Outcome, Tally]:
         assert self.served is not None, f"{job.label} needs a teacher, but none was opened"
-        journal = await Journal.open(self.receipts.folder(job.stage).journal(job.shard))
+        folder, reused_keys = self.receipts.folder(job.stage), dict[str, bool]()
+
+        def on_reply(reply: Reply, reused: bool) -> None:
+            self.progress.reply(job.stage, reply, reused)
+            if stage.learns:
+                reused_keys[reply.key] = reused
+
+        journal = await Journal.open(folder.journal(job.shard))
         try:
-            on_reply = partial(self.progress.reply, job.stage)
-            teacher = JournaledTeacher(self.served, journal, on_reply, job.shard)
+            others = self._stage_journals(job.stage).get
+            teacher = JournaledTeacher(self.served, journal, on_reply, job.shard, others)
             outcome = await stage.apply(table, replace(place, teacher=teacher))
             tally = teacher.tally
+            if stage.learns and (tally.moved or folder.receipt(job.shard).is_file()):
+                for key in tally.again:  # has its own reason
+                    reused_keys.pop(key.hex(), None)
+                tally.rows_again = await asyncio.to_thread(
+                    asked_in_part, table["id"], outcome, reused_keys
+                )
             if self.served.prefix_use and tally.requests > tally.reused:
                 tally.prefixes = await self.served.prefix_use()
         finally:
             await journal.close()
         return outcome, tally
+
+    def _stage_journals(self, index: int) -> StageJournals:
+        if self._journals is None or self._journals[0] != index:
+            journals = StageJournals(
+                self.receipts.folder(index).journals,
+                partial(self._finished_requests, index),
+                self.progress.say,
+            )
+            self._journals = index, journals
+        return self._journals[1]
+
+    def _finished_requests(self, index: int, journal: Path) -> int:
+        """The requests of the journal's shard, if the shard is finished; else 0."""
+        folder, before = self.receipts.folder(index), self.receipts.before(index)
+        shard = int(journal.stem) if journal.stem.isdecimal() else len(before.shards)
+        if shard >= len(before.shards) or journal != folder.journal(shard):
+            return 0
+        receipt = load_shard_receipt(folder.receipt(shard))
+        fits = receipt and self.receipts.shard_finished(index, shard, before)
+        return receipt.requests if receipt and fits else 0
 
     def _corpus(self, job: Job, stage: CorpusStage) -> None:
         folder = self.receipts.folder(job.stage)
@@ -205,7 +242,7 @@ class Runner:
             stage.sign(table, place, work)
             return
         outcome = stage.split(table, place, work)
-        self._write(job, fingerprint, outcome, rows_in=len(table), ids=table["id"])
+        self._write(job, fingerprint, outcome, rows_in=len(table), given=table)
         self.progress.rows_done(job.stage, len(table))
 
     def _deliver(self, job: Job, sink: Sink) -> int:
@@ -260,11 +297,11 @@ class Runner:
         outcome: Outcome,
         *,
         rows_in: int,
-        ids: pa.ChunkedArray | None = None,
+        given: pa.Table | None = None,
         tally: Tally | None = None,
         seconds: float = 0.0,
     ) -> None:
-        reasons = account(job.label, outcome, ids)
+        reasons = account(job.label, outcome, given)
         folder = self.receipts.folder(job.stage)
         folder.receipt(job.shard).unlink(missing_ok=True)  # the next lines replace its files
         kept = write_shard(folder.path, folder.kept(job.shard), [outcome.kept], RECORD)
@@ -280,6 +317,9 @@ class Runner:
             reasons=reasons,
             requests=tally.requests,
             reused=tally.reused,
+            moved=tally.moved,
+            again=Counter(sorted(map(str, tally.again.values()))),
+            rows_again=tally.rows_again,
             retries=tally.retries,
             unusable=tally.unusable,
             tokens_in=tally.tokens_in,
@@ -306,15 +346,28 @@ def _used_up(path: Path) -> Iterator[pa.Table]:
     path.unlink()
 
 
+def asked_in_part(ids: pa.ChunkedArray, outcome: Outcome, reused_keys: Mapping[str, bool]) -> int:
+    """Counts the input rows with both reused and new replies."""
+    kinds: dict[str, set[bool]] = {key: set() for key in ids.to_pylist()}
+    for table in (outcome.kept, outcome.rejected):
+        for own, trail in zip(table["id"].to_pylist(), table["trail"].to_pylist(), strict=True):
+            keys = (step["request"] for step in trail)
+            found = {reused_keys[key] for key in keys if key in reused_keys}
+            for row in {own, *(step["parent"] for step in trail)}:
+                if row in kinds:
+                    kinds[row] |= found
+    return sum(len(found) == 2 for found in kinds.values())
+
+
 class RowsLostError(AssertionError):
     """A stage lost a row, or made two rows with the same id. This is a bug in the stage."""
 
 
-def account(label: str, outcome: Outcome, ids: pa.ChunkedArray | None) -> Counter[str]:
-    """Counts the rejected rows by reason. Raises `RowsLostError` if an input row is missing.
+def account(label: str, outcome: Outcome, given: pa.Table | None) -> Counter[str]:
+    """Counts the rejected rows by reason. Raises `RowsLostError`.
 
-    Each input id must be the id of an output row, or the parent in its last step. A source has no
-    input ids and passes None.
+    Each id of the input must be the id of an output row, or the parent in its last step. A kept row
+    with the id of an input row must have its turns and its text. A source has no input: None.
     """
     kept_ids: list[str] = outcome.kept["id"].to_pylist()
     rejected_ids: list[str] = outcome.rejected["id"].to_pylist()
@@ -322,13 +375,28 @@ def account(label: str, outcome: Outcome, ids: pa.ChunkedArray | None) -> Counte
     if len(out) < len(kept_ids) + len(rejected_ids):
         twice = [key for key, n in Counter(kept_ids + rejected_ids).items() if n > 1]
         raise RowsLostError(f"{label}: {len(twice)} ids occur twice; the first is {twice[0]}")
-    if ids is not None:
+    if given is not None:
         out.update(last_step(outcome.kept, "parent"))
         out.update(last_step(outcome.rejected, "parent"))
-        lost = [key for key in ids.to_pylist() if key not in out]
+        lost = [key for key in given["id"].to_pylist() if key not in out]
         if lost:
             raise RowsLostError(
-                f"{label}: lost {len(lost)} of {len(ids)} input rows; the first is {lost[0]}. "
+                f"{label}: lost {len(lost)} of {len(given)} input rows; the first is {lost[0]}. "
                 "A stage must keep or reject each row"
             )
+        _check_unchanged(label, outcome.kept, given)
     return Counter(sorted(outcome.rejected["reason"].to_pylist()))
+
+
+def _check_unchanged(label: str, kept: pa.Table, given: pa.Table) -> None:
+    at = pc.index_in(kept["id"].combine_chunks(), given["id"].combine_chunks())
+    now = kept.filter(at.is_valid()).select(["id", "context", "text"])
+    before = given.select(["id", "context", "text"]).take(at.drop_null())
+    if not now.equals(before):
+        changed = [
+            a["id"] for a, b in zip(now.to_pylist(), before.to_pylist(), strict=True) if a != b
+        ]
+        raise RowsLostError(
+            f"{label}: changed the text or turns of {len(changed)} rows but kept their ids; the "
+            f"first is {changed[0]}; make a changed row with `synth.record.derive`"
+        )

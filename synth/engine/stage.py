@@ -132,6 +132,11 @@ class Source(Stage):
 class ShardStage(Stage):
     """Maps each shard to one shard. A pure function of the shard and the teacher's replies."""
 
+    @property
+    def learns(self) -> bool:
+        """Whether what it asks for a row may depend on the shard's other rows."""
+        return False
+
     @abstractmethod
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """The outcome of one shard, rows in the order of their parents."""

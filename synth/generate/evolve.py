@@ -133,6 +133,11 @@ class Evolve(ShardStage):
         used += [auto.TEMPLATE] * (self.improve is not None)
         return {f"prompt file {name}": shipped(name).digest for name in used}
 
+    @property
+    def learns(self) -> bool:
+        """From the second round on: weights, instructions and duplicates depend on the shard."""
+        return self.rounds > 1
+
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """Each prompt followed by its descendants, in order of rounds."""
 
@@ -308,7 +313,8 @@ class Rounds:
             child.tokens += verdict.tokens_in + verdict.tokens_out
             if judgement is not None:
                 child.gain, reason = float(judgement.gain), settings.judge.reason(judgement)
-                child.reason = None if reason in self.limits.spare else reason
+                spared = self.limits.spare | self.rules[operation].spare
+                child.reason = None if reason in spared else reason
         return child
 
     def _written(

@@ -100,6 +100,11 @@ class Rewrite(ShardStage):
         files = {f"style {style_name(style)}": template(style).digest for style in self.styles}
         return {"styles": names, **files}
 
+    @property
+    def learns(self) -> bool:
+        """A style that collapses in the shard is drawn less often."""
+        return self.collapse is not None
+
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """The rewrites of each document, in order of its chunks."""
 

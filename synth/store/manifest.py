@@ -59,7 +59,14 @@ class ShardReceipt(_Receipt):
     tokens_in: int = 0
     tokens_out: int = 0
     reused: int = 0
-    """Requests that the journal answered instead of the teacher."""
+    """Requests that a journal answered instead of the teacher."""
+    moved: int = 0
+    """Reused replies that came from another shard's journal."""
+    again: dict[str, int] = {}
+    """Requests that were sent although a journal had a reply, by reason: the reply was `damaged` or
+    `cut` by a smaller `max_tokens`, is `too_long` for the present one, or was `refused`."""
+    rows_again: int = 0
+    """Rows whose replies were reused only in part, in a stage that learns within a shard."""
     retries: int = 0
     """Failed attempts of all requests together."""
     unusable: int = 0
@@ -94,9 +101,10 @@ class TeacherRecord(_Receipt):
 class Manifest(_Receipt):
     """The receipt of a stage."""
 
-    format: Literal[3] = 3
+    format: Literal[4] = 4
     """Number of the schema of run folders. Raise it when records, receipts or paths change, so that
-    this version refuses older folders. 3 introduced ids by content, and turns with tool calls."""
+    this version refuses older folders. 3 introduced ids by content, and turns with tool calls. 4:
+    the journal's key leaves out `max_tokens`."""
     stage: str
     index: int
     fingerprint: str
@@ -161,6 +169,17 @@ class Manifest(_Receipt):
         return (
             f"{self.stage}: kept {rows:,} rows that resemble an item of a benchmark, because no "
             "judge decided about them."
+            if rows
+            else ""
+        )
+
+    @property
+    def asked_in_part(self) -> str:
+        """A sentence on rows whose replies were reused only in part; "" if there are none."""
+        rows = sum(shard.rows_again for shard in self.shards)
+        return (
+            f"{self.stage}: {rows:,} rows that an earlier run answered were asked again in part: "
+            "what it asks for a row depends on its settings, and in part on the shard's other rows."
             if rows
             else ""
         )

@@ -2,10 +2,11 @@
 
 There is one SQLite file per shard, in WAL mode, synced at each commit. A commit holds up to 64
 replies, or those of 250 ms, or, on a slow disk, those that arrived during the last sync. Each row
-holds an unchanged HTTP answer, its request's key and a checksum. `kill -9` loses only the requests
-in flight. If a reply was damaged on disk, its request is sent again.
+holds an unchanged HTTP answer, its question's key, the request's `max_tokens` and a checksum. `kill
+-9` loses only the requests in flight. If a reply was damaged on disk, its request is sent again.
 
-Stages ask a `JournaledTeacher`, which looks a request up in the journal before sending it.
+Stages ask a `JournaledTeacher`. Before it sends a request, it looks it up in the journal, and then
+in the journals of the stage's other shards (`synth/teacher/others.py`).
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import zlib
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from synth.errors import StoreFault
 from synth.teacher.control import as_received
 from synth.teacher.parse import CompletionAnswer, HttpAnswer, parse_replies, request_id
 from synth.teacher.pressure import PrefixUse
-from synth.teacher.protocol import CHAT, YES, Abilities, Identity, Need, Reply, Request
+from synth.teacher.protocol import CHAT, YES, Abilities, Identity, Need, Reply, Request, limited
 from synth.teacher.schema import BrokenError, conformed, shown
 
 COMMIT_REPLIES = 64
@@ -32,21 +34,31 @@ MOST_NAMED = 5
 """The number of damaged replies that a note names."""
 
 _DISK = ThreadPoolExecutor(1, thread_name_prefix="journal")
-"""The only thread that uses SQLite. Commits wait for the disk, which must not block the event loop.
-"""
+"""The only thread that writes. Commits wait for the disk, which must not block the event loop."""
+
+
+class Stored(NamedTuple):
+    """A row of a journal."""
+
+    path: Path
+    answer: HttpAnswer | None
+    """None if it was damaged on disk."""
+    max_tokens: int
+    """Of the request that got this answer."""
 
 
 class Journal:
     """The answers to one shard's requests, by key. Open it with `Journal.open`, then `close` it."""
 
-    def __init__(self, path: Path, database: sqlite3.Connection, known: dict[bytes, int]) -> None:
+    def __init__(self, path: Path, database: sqlite3.Connection) -> None:
         self.path = path
-        self.damaged: list[bytes] = []
-        """The keys of damaged answers."""
         self._database = database
-        self._known = known
+        self._known: dict[bytes, int] = {}
+        """The last row under each key."""
+        self._older: dict[bytes, list[int]] = {}
+        """The rows before it, of the few keys that have several."""
         self._loop = asyncio.get_running_loop()  # looking it up is a system call in Python 3.11
-        self._pending: list[tuple[bytes, int, bytes]] = []
+        self._pending: list[tuple[bytes, int, int, bytes]] = []
         self._waiting: list[asyncio.Future[None]] = []
         """One per pending answer, in the same order."""
         self._timer: asyncio.TimerHandle | None = None
@@ -58,39 +70,37 @@ class Journal:
         """The journal in the file, created if there is none. Raises `StoreFault`."""
         loop = asyncio.get_running_loop()
         try:
-            database, known = await loop.run_in_executor(_DISK, _connect, path)
+            database, rows = await loop.run_in_executor(_DISK, _connect, path)
         except (sqlite3.Error, OSError) as error:
             raise _fault(path, error) from error
-        return cls(path, database, known)
+        journal = cls(path, database)
+        for key, row_id in rows:
+            journal._add(key, row_id)
+        return journal
 
-    async def get(self, key: bytes) -> HttpAnswer | None:
-        """The answer under the key; None if there is none or it is damaged. Raises `StoreFault`."""
-        row_id = self._known.get(key)
-        if row_id is None:
-            return None
-        query = "SELECT status, body, checksum FROM replies WHERE rowid = ?"
+    def _add(self, key: bytes, row_id: int) -> None:
+        if key in self._known:
+            self._older.setdefault(key, []).append(self._known[key])
+        self._known[key] = row_id
+
+    async def get(self, key: bytes) -> list[Stored]:
+        """The answers under the key, the last one first. Raises `StoreFault`."""
+        last = self._known.get(key)
+        if last is None:
+            return []
+        rows = [last, *reversed(self._older.get(key, ()))]
         try:
-            row = await self._loop.run_in_executor(
-                _DISK, lambda: self._database.execute(query, (row_id,)).fetchone()
+            return await self._loop.run_in_executor(
+                _DISK, stored, self._database, self.path, key, rows
             )
         except sqlite3.Error as error:
             raise _fault(self.path, error) from error
-        if row is None:
-            return None
-        status, body, checksum = row
-        # damage may also change a value's type
-        if type(status) is int and type(body) is bytes and checksum == _checksum(key, status, body):
-            return HttpAnswer(status, body)
-        if self._known.get(key) == row_id:  # no other task has noticed or replaced it
-            del self._known[key]
-            self.damaged.append(key)
-        return None
 
-    async def put(self, key: bytes, answer: HttpAnswer) -> None:
+    async def put(self, key: bytes, answer: HttpAnswer, max_tokens: int) -> None:
         """Returns once the answer is on disk. Raises `StoreFault` if it cannot be written."""
         if not self._pending:
             self._timer = self._loop.call_later(COMMIT_AFTER_S, self._begin)
-        self._pending.append((key, *answer))
+        self._pending.append((key, answer.status, max_tokens, answer.body))
         committed = self._loop.create_future()
         self._waiting.append(committed)
         if len(self._pending) == COMMIT_REPLIES:
@@ -127,7 +137,8 @@ class Journal:
                 wrong = _fault(self.path, error)
             else:
                 first = last - len(rows) + 1
-                self._known.update((key, first + n) for n, (key, _, _) in enumerate(rows))
+                for n, (key, *_) in enumerate(rows):
+                    self._add(key, first + n)
             for committed in waiting:
                 if committed.done():  # its waiter was cancelled
                     continue
@@ -138,7 +149,7 @@ class Journal:
         self._commit = None
 
 
-def _connect(path: Path) -> tuple[sqlite3.Connection, dict[bytes, int]]:
+def _connect(path: Path) -> tuple[sqlite3.Connection, list[tuple[bytes, int]]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
     database.text_factory = bytes  # only a damaged row holds text, and its checksum shows it
@@ -148,20 +159,39 @@ def _connect(path: Path) -> tuple[sqlite3.Connection, dict[bytes, int]]:
     # would write to another page of the file for each reply.
     database.execute(
         "CREATE TABLE IF NOT EXISTS replies (key BLOB NOT NULL, status INTEGER NOT NULL,"
-        " body BLOB NOT NULL, checksum INTEGER NOT NULL)"
+        " max_tokens INTEGER NOT NULL, body BLOB NOT NULL, checksum INTEGER NOT NULL)"
     )
-    database.execute("SELECT checksum FROM replies LIMIT 0")  # fails if there are no checksums
-    # if two rows have the same key, the later one counts: it replaced a damaged one
-    known = dict(database.execute("SELECT key, rowid FROM replies ORDER BY rowid"))
-    return database, known
+    # fails in an older journal
+    database.execute("SELECT checksum, max_tokens FROM replies LIMIT 0")
+    rows = database.execute("SELECT key, rowid FROM replies ORDER BY rowid").fetchall()
+    return database, rows
 
 
-def _insert(database: sqlite3.Connection, rows: list[tuple[bytes, int, bytes]]) -> int:
+def stored(
+    database: sqlite3.Connection, path: Path, key: bytes, row_ids: Sequence[int]
+) -> list[Stored]:
+    """Those of the rows of a journal that have the key, in order. Raises `sqlite3.Error`."""
+    query = "SELECT key, status, max_tokens, body, checksum FROM replies WHERE rowid = ?"
+    found = []
+    for row_id in row_ids:
+        row = database.execute(query, (row_id,)).fetchone()
+        if row is None or row[0] != key:
+            continue
+        _, status, limit, body, checksum = row
+        # damage may change a value's type as well
+        typed = type(status) is int and type(limit) is int and type(body) is bytes
+        intact = typed and checksum == _checksum(key, status, limit, body)
+        answer = HttpAnswer(status, body) if intact else None
+        found.append(Stored(path, answer, limit if intact else 0))
+    return found
+
+
+def _insert(database: sqlite3.Connection, rows: list[tuple[bytes, int, int, bytes]]) -> int:
     """Appends the rows in order and returns the last one's rowid."""
     database.execute("BEGIN")
     try:
         database.executemany(
-            "INSERT INTO replies VALUES (?, ?, ?, ?)", ((*row, _checksum(*row)) for row in rows)
+            "INSERT INTO replies VALUES (?, ?, ?, ?, ?)", ((*row, _checksum(*row)) for row in rows)
         )
         last: int = database.execute("SELECT max(rowid) FROM replies").fetchone()[0]
         database.execute("COMMIT")
@@ -172,8 +202,8 @@ def _insert(database: sqlite3.Connection, rows: list[tuple[bytes, int, bytes]]) 
     return last
 
 
-def _checksum(key: bytes, status: int, body: bytes) -> int:
-    return zlib.crc32(body, zlib.crc32(b"%b%d" % (key, status)))
+def _checksum(key: bytes, status: int, max_tokens: int, body: bytes) -> int:
+    return zlib.crc32(body, zlib.crc32(b"%b%d,%d" % (key, status, max_tokens)))
 
 
 def _fault(path: Path, error: Exception) -> StoreFault:
@@ -223,12 +253,48 @@ class ServedTeacher:
         return within and self.abilities.get(Need.SEVERAL, YES).has
 
 
+class Again(StrEnum):
+    """Why a question with a journaled reply is asked again."""
+
+    DAMAGED = "damaged"
+    """The reply was damaged on disk."""
+    CUT = "cut"
+    """A smaller `max_tokens` cut the reply. A second chance with more room counts here too."""
+    TOO_LONG = "too_long"
+    """The reply may have more tokens than today's `max_tokens` allows."""
+    REFUSED = "refused"
+    """Under another `max_tokens` there was no usable answer."""
+
+
+def unfit(replies: Sequence[Reply], given: int, wanted: int) -> Again | None:
+    """Why replies under the `max_tokens` `given` are none under `wanted`; None if they fit.
+
+    The server counts several answers together, so together they must be within a lower limit.
+    """
+    if given == wanted:
+        return None
+    if not all(reply.finish_reason for reply in replies):
+        return Again.REFUSED
+    cut = any(r.finish_reason == "length" or r.fault == "reasoning_unfinished" for r in replies)
+    if given < wanted:
+        return Again.CUT if cut else None
+    tokens = sum(reply.tokens_out for reply in replies)
+    known = tokens > 0 and not any(reply.miscounted for reply in replies)
+    return None if known and tokens <= wanted and not cut else Again.TOO_LONG
+
+
 @dataclass(slots=True)
 class Tally:
     """The counts of a shard's requests so far."""
 
     requests: int = 0
     reused: int = 0
+    moved: int = 0
+    """Reused replies that came from another shard's journal."""
+    again: dict[bytes, Again] = field(default_factory=dict)
+    """The questions that were asked again although a journal had a reply, by key."""
+    rows_again: int = 0
+    """Rows that were asked anew in part, because the stage learns from the shard's other rows."""
     retries: int = 0
     """Failed attempts of requests that were later answered or given up."""
     unusable: int = 0
@@ -239,10 +305,8 @@ class Tally:
     """Requests with impossible token counts."""
     prefixes: PrefixUse = field(default_factory=PrefixUse)
     """The use of the prefix cache. Shards that run at the same time share the sum."""
-    journal: Path | None = None
-    """The shard's journal."""
-    damaged: list[bytes] = field(default_factory=list)
-    """The keys of damaged journal entries, whose requests were sent again."""
+    damaged: dict[bytes, Path] = field(default_factory=dict)
+    """The keys of damaged replies whose requests were sent again, with the reply's journal."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -252,11 +316,14 @@ class Tally:
             counts = f"the teacher's token counts of {self.miscounted:,} requests are impossible"
             notes.append(f"{counts} (negative, huge or not a whole number): they are clamped")
         if self.damaged:
-            named = ", ".join(key.hex() for key in self.damaged[:MOST_NAMED])
+            shown: dict[Path, list[str]] = {}
+            for key, path in list(self.damaged.items())[:MOST_NAMED]:
+                shown.setdefault(path, []).append(key.hex())
+            named = "; ".join(f"{path}, key {', '.join(keys)}" for path, keys in shown.items())
             more = ", …" if len(self.damaged) > MOST_NAMED else ""
             notes.append(
                 f"{len(self.damaged):,} journaled replies were damaged on disk (wrong checksum), "
-                f"so their requests were sent again: {self.journal}, key {named}{more}"
+                f"so their requests were sent again: {named}{more}"
             )
         return tuple(notes)
 
@@ -264,8 +331,8 @@ class Tally:
 class JournaledTeacher:
     """A served teacher with a journal: every answer is on disk before it is used.
 
-    `on_reply` is called with each reply, and whether it came from the journal. Requests of an
-    earlier `shard` go first.
+    `on_reply` is called with each reply, and whether it came from a journal. Requests of an
+    earlier `shard` go first. `others` looks a key up in further journals.
     """
 
     def __init__(
@@ -274,13 +341,15 @@ class JournaledTeacher:
         journal: Journal,
         on_reply: Callable[[Reply, bool], None] | None = None,
         shard: int = 0,
+        others: Callable[[bytes], Awaitable[list[Stored]]] | None = None,
     ) -> None:
         self.identity: Identity = served.identity
-        self.tally = Tally(journal=journal.path, damaged=journal.damaged)
+        self.tally = Tally()
         self._served = served
         self._journal = journal
         self._on_reply = on_reply
         self._shard = shard
+        self._others = others
 
     async def reply(self, request: Request) -> Reply:
         """See `Teacher.reply`. Also raises `StoreFault` if the journal fails."""
@@ -329,31 +398,66 @@ class JournaledTeacher:
     async def ask(self, request: Request) -> list[Reply]:
         """The replies to exactly this request, from the journal or else from the server."""
         request = self.identity.asks(request)
-        body = request.body(self.identity.model)
-        key = self.identity.key(body)
-        stored = await self._journal.get(key)
-        if stored is not None:
-            replies = self._parse(stored, key, request)
-        else:
-            answer = await self._served.transport.ask(
-                body, request.path, request_id(key), self._shard
-            )
-            received = HttpAnswer(answer.status, answer.body)
-            replies = self._parse(received, key, request, answer.payload)
-            if answer.permanent:
-                await self._journal.put(key, received)
-            self.tally.retries += answer.retries
+        question = request.question(self.identity.model)
+        key, limit = self.identity.key(question), request.sampling.max_tokens
+        found = await self._journaled(key, request)
+        replies = found or await self._asked(key, request, limited(question, limit))
         tally = self.tally
         tally.requests += 1
-        tally.reused += stored is not None
+        tally.reused += found is not None
         tally.miscounted += replies[0].miscounted
         for reply in replies:
             tally.unusable += reply.fault is not None
             tally.tokens_in += reply.tokens_in
             tally.tokens_out += reply.tokens_out
             if self._on_reply:
-                self._on_reply(reply, stored is not None)
+                self._on_reply(reply, found is not None)
         return replies
+
+    async def _asked(self, key: bytes, request: Request, body: bytes) -> list[Reply]:
+        """The server's replies, once they are on disk."""
+        limit = request.sampling.max_tokens
+        answer = await self._served.transport.ask(
+            body, request.path, request_id(key, limit), self._shard
+        )
+        received = HttpAnswer(answer.status, answer.body)
+        replies = self._parse(received, key, request, answer.payload)
+        if answer.permanent:
+            await self._journal.put(key, received, limit)
+        self.tally.retries += answer.retries
+        return replies
+
+    async def _journaled(self, key: bytes, request: Request) -> list[Reply] | None:
+        """The replies of this shard's journal, or else of another's; None if none fits.
+
+        A reply of another shard is copied into this shard's journal, where later runs and `synth
+        trace` look for it.
+        """
+        limit = request.sampling.max_tokens
+        damaged: Path | None = None
+        again: Again | None = None
+        for get in (self._journal.get, self._others):
+            rows = await get(key) if get else []
+            if len(rows) > 1:  # an answer to this very request goes first
+                rows.sort(key=lambda row: row.max_tokens != limit)
+            for row in rows:
+                if row.answer is None:
+                    damaged = damaged or row.path
+                    continue
+                replies = self._parse(row.answer, key, request)
+                wrong = unfit(replies, row.max_tokens, limit)
+                if wrong is None:
+                    if get is self._others:
+                        await self._journal.put(key, row.answer, row.max_tokens)
+                        self.tally.moved += 1
+                    return replies
+                again = again or wrong
+        if damaged:
+            self.tally.damaged[key] = damaged
+            again = Again.DAMAGED
+        if again:
+            self.tally.again[key] = again
+        return None
 
     def _parse(
         self, answer: HttpAnswer, key: bytes, request: Request, payload: Any = None

@@ -29,11 +29,16 @@ def journal_damage(path: Path) -> Iterator[str]:
                 if line not in (b"ok", "ok"):
                     yield f"{path} has damaged pages: {_text(line)}"
             damaged: dict[object, str] = {}
-            for row_id, key, status, body, found in database.execute(
-                "SELECT rowid, key, status, body, checksum FROM replies ORDER BY rowid"
+            for row_id, key, status, most, body, found in database.execute(
+                "SELECT rowid, key, status, max_tokens, body, checksum FROM replies ORDER BY rowid"
             ):
-                whole = type(key) is bytes and type(status) is int and type(body) is bytes
-                if whole and found == _checksum(key, status, body):
+                whole = (type(key), type(status), type(most), type(body)) == (
+                    bytes,
+                    int,
+                    int,
+                    bytes,
+                )
+                if whole and found == _checksum(key, status, most, body):
                     damaged.pop(key, None)  # it was asked for again
                 else:
                     name = key.hex() if type(key) is bytes else f"in row {row_id}"

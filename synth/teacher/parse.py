@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import orjson
@@ -193,9 +194,9 @@ def _no_completion(body: bytes, found: Any) -> CompletionAnswer:
 # --- replies
 
 
-def request_id(key: bytes) -> str:
-    """The id to send with a request."""
-    return f"synth-{key.hex()[:32]}"
+def request_id(key: bytes, max_tokens: int) -> str:
+    """The id to send with a request: a second chance with more room gets another one."""
+    return f"synth-{sha256(b'%b%d' % (key, max_tokens)).hexdigest()[:32]}"
 
 
 def parse_replies(

@@ -52,7 +52,7 @@ Abilities = Mapping[Need, Ability]
 
 class Sampling(BaseModel):
     """How the teacher samples. Part of the journal's key: with a changed value, requests are sent
-    again.
+    again. The two limits of length are not: replies that were not cut are reused.
 
     Values that are not given are left out of the request, so the server's defaults apply.
     """
@@ -94,8 +94,8 @@ class Sampling(BaseModel):
 
     @cached_property
     def sent(self) -> dict[str, Any]:
-        """The values that a request contains."""
-        return self.model_dump(exclude_none=True, exclude={"retry_max_tokens"})
+        """The values that a request contains, besides `max_tokens`."""
+        return self.model_dump(exclude_none=True, exclude={"max_tokens", "retry_max_tokens"})
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Like pydantic's, but drops the cached `sent`, which may have changed."""
@@ -146,8 +146,9 @@ class Request:
         sent = [as_sent(turn) for turn in plain_turns(self.turns)]
         return folded(sent) if self.fold else sent
 
-    def body(self, model: str) -> bytes:
-        """The JSON body of the HTTP request. The same request gives the same bytes."""
+    def question(self, model: str) -> bytes:
+        """The JSON body of the HTTP request without `max_tokens`. The same question gives the same
+        bytes."""
         payload: dict[str, Any] = {"model": model}
         if self.prompt is None:
             payload["messages"] = self.messages
@@ -167,9 +168,18 @@ class Request:
             payload["logprobs"] = True if self.prompt is None else 0
         return orjson.dumps(payload)
 
+    def body(self, model: str) -> bytes:
+        """The JSON body of the HTTP request. The same request gives the same bytes."""
+        return limited(self.question(model), self.sampling.max_tokens)
+
     def alone(self, index: int) -> Request:
         """The request for answer `index` only, with the seed that vLLM gives it among several."""
         return self if self.n == 1 else replace(self, n=1, seed=self.seed + index)
+
+
+def limited(question: bytes, max_tokens: int) -> bytes:
+    """The body of a request: the question, with a limit on the reply's tokens."""
+    return b'%b,"max_tokens":%d}' % (question.removesuffix(b"}"), max_tokens)
 
 
 def one_token(model: str) -> bytes:
@@ -208,9 +218,9 @@ class Identity:
         """The request in the form for this teacher."""
         return replace(request, fold=True) if self.folds else request
 
-    def key(self, body: bytes) -> bytes:
-        """The journal's key: the sha256 of the body, which names the model, and the revision."""
-        return sha256(body + b"\0" + self.revision.encode()).digest()
+    def key(self, question: bytes) -> bytes:
+        """The journal's key: the sha256 of the question (with the model) and of the revision."""
+        return sha256(question + b"\0" + self.revision.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)

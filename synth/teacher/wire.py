@@ -185,8 +185,8 @@ class Wire:
     def _in_dialect(self, body: bytes) -> bytes:
         if not self.dialect.completion_tokens:
             return body
-        # in JSON only an object key can look like this, and the first one is ours
-        return body.replace(b'"max_tokens":', b'"max_completion_tokens":', 1)
+        # in JSON only an object key can look like this, and the last one is ours
+        return b'"max_completion_tokens":'.join(body.rsplit(b'"max_tokens":', 1))
 
     def learns(self, status: int, body: bytes) -> bool:
         """Whether a refusal asks for `max_completion_tokens`. If so, later requests use it."""

@@ -48,7 +48,9 @@ def answers(pairs: Sequence[tuple[str, str]], **fields: Any) -> pa.Table:
 def finished(text: str, finish_reason: str) -> Batch:
     """One answer whose reply ended for this reason."""
     row = new_record(prompt="Why?", text=text)
-    row["trail"].append({**row["trail"][-1], "stage": "distill", "finish_reason": finish_reason})
+    row["trail"].append(
+        {**row["trail"][-1], "stage": "distill", "request": "a", "finish_reason": finish_reason}
+    )
     return Batch(records_table([row]))
 
 

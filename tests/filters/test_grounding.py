@@ -25,7 +25,7 @@ entries, as the Office of Seeds asks. Most members always dry their seed before 
 
 def rewritten(text: str, *, style: str = "faq", source: str | None = SOURCE, **meta: Any) -> Batch:
     row = new_record(text=text, reference={"source": source}, meta=meta)
-    step = {**EMPTY_STEP, "stage": "rewrite", "operation": f"{style}/college"}
+    step = {**EMPTY_STEP, "stage": "rewrite", "request": "a", "operation": f"{style}/college"}
     row["trail"].append(step)
     return Batch(records_table([row]))
 

@@ -57,7 +57,7 @@ Nothing...
 def rewritten(style: str, texts: list[str]) -> Batch:
     """Documents as `rewrite` leaves them."""
     pages = records_table([new_record(text="page", source=str(i)) for i in range(len(texts))])
-    step = {"stage": "rewrite", "operation": f"{style}/college"}
+    step = {"stage": "rewrite", "request": "a", "operation": f"{style}/college"}
     ids = [f"{style}{i}" for i in range(len(texts))]
     steps, rows = [step] * len(texts), list(range(len(texts)))
     return Batch(derive(pages, rows, steps, ids, text=pa.array(texts, pa.string())))

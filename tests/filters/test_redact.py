@@ -32,7 +32,7 @@ def redact(recipe: Any, *rows: dict[str, Any]) -> list[dict[str, Any]]:
     """The rows behind the stage; nothing may leave."""
     table = records_table(rows)
     outcome = asyncio.run(Redact.model_validate(recipe).apply(table, PLACE))
-    account("01-redact/00000", outcome, table["id"])
+    account("01-redact/00000", outcome, table)
     assert len(outcome.rejected) == 0
     return as_given(outcome.kept)
 
@@ -74,7 +74,9 @@ def test_a_clean_row_stays_as_it_is_and_rows_keep_their_order():
 
 def test_what_the_last_reply_ended_with_is_known_behind_it():
     cut = new_record(prompt="Why?", text=f"Write to {DATA}")
-    cut["trail"].append({**cut["trail"][-1], "stage": "distill", "finish_reason": "length"})
+    cut["trail"].append(
+        {**cut["trail"][-1], "stage": "distill", "request": "a", "finish_reason": "length"}
+    )
     [row] = redact({}, cut)
     assert row["trail"][-1]["finish_reason"] == "length"
 

@@ -56,7 +56,7 @@ def select(samples: list[Sample], **settings: Any) -> Outcome:
 def prefer(samples: list[Sample], **settings: Any) -> Outcome:
     table = table_of(samples)
     outcome = asyncio.run(Prefer.model_validate(settings).apply(table, PLACE))
-    account("prefer", outcome, table["id"])
+    account("prefer", outcome, table)
     return outcome
 
 

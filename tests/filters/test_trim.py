@@ -29,7 +29,7 @@ def trim(*rows: dict[str, Any], **settings: bool) -> list[dict[str, Any]]:
     """The rows behind the stage; none may leave."""
     table = records_table(rows)
     outcome = asyncio.run(Trim(**settings).apply(table, PLACE))
-    account("02-trim/00000", outcome, table["id"])
+    account("02-trim/00000", outcome, table)
     assert len(outcome.rejected) == 0
     return as_given(outcome.kept)
 
@@ -165,7 +165,9 @@ def test_what_stands_behind_a_letter_is_cut():
 
 def test_a_changed_row_is_a_step_further_and_the_step_holds_what_was_cut():
     row = new_record(prompt=ASK, text=f"Certainly! {LEAF} I hope this helps!")
-    row["trail"].append({**row["trail"][-1], "stage": "distill", "finish_reason": "length"})
+    row["trail"].append(
+        {**row["trail"][-1], "stage": "distill", "request": "a", "finish_reason": "length"}
+    )
     other = new_record(prompt=ASK, text=LEAF)
     first, second = trim(row, other)
     assert (first["text"], first["trail"][:-1]) == (LEAF, row["trail"])
@@ -188,7 +190,9 @@ def test_both_sides_of_a_pair_are_trimmed():
 
 def test_a_trimmed_rewrite_still_has_its_style():
     row = new_record(text=f"Here is the rewritten text:\n\n{LEAF}")
-    row["trail"].append({**row["trail"][-1], "stage": "rewrite", "operation": "faq/college"})
+    row["trail"].append(
+        {**row["trail"][-1], "stage": "rewrite", "request": "a", "operation": "faq/college"}
+    )
     table = asyncio.run(Trim().apply(records_table([row]), PLACE)).kept
     assert styles(Batch(table)) == ["faq"]
 

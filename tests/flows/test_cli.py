@@ -101,6 +101,7 @@ def journaled(run: Path) -> set[bytes]:
 
 
 def key_of(body: dict[str, Any]) -> bytes:
+    body = {name: body[name] for name in body if name != "max_tokens"}
     compact = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
     return sha256(compact + b"\0").digest()
 

@@ -257,5 +257,13 @@ def test_what_was_asked_is_in_two_lines(
         f"{named}: requests 11, from the journal 4, retries 2, unusable replies 1",
         "tokens: 1,800 in, 900 out; per released row 200 in, 100 out",
     ]
+    again = {"reused": 4, "moved": 3, "again": {"cut": 2, "damaged": 1}}
+    moved = distill.model_copy(update={**asked, "shards": [used.model_copy(update=again)]})
+    print_use([moved])
+    journal = "from the journal 4, of these from other shards 3"
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        f"{named}: requests 11, {journal}, retries 2, unusable replies 1",
+        "asked again though a reply was there: cut by `max_tokens` 2, damaged on disk 1",
+    ]
     print_use(history[:1])
     assert capsys.readouterr().out == ""

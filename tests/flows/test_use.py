@@ -30,7 +30,7 @@ STAGES = """
 import pyarrow as pa
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.kind import Kind
-from synth.record import REJECT
+from synth.record import REJECT, with_texts
 
 
 class Shout(ShardStage):
@@ -39,9 +39,8 @@ class Shout(ShardStage):
     mark: str = "!"
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
-        at = table.schema.get_field_index("text")
-        loud = pa.array([text.upper() + self.mark for text in table["text"].to_pylist()])
-        return Outcome(table.set_column(at, table.schema.field(at), loud), REJECT.empty_table())
+        loud = [text.upper() + self.mark for text in table["text"].to_pylist()]
+        return Outcome(with_texts(table, loud, stage=self.name), REJECT.empty_table())
 
 
 class Nameless(Shout):
@@ -59,6 +58,13 @@ class Anywhere(ShardStage):
         return Outcome(table, REJECT.empty_table())
 
 
+class Waiting(Shout):
+    name = "waiting"
+
+    def apply(self, table: pa.Table, place: Place) -> Outcome:
+        return Outcome(table, REJECT.empty_table())
+
+
 class Unfinished(ShardStage):
     name = "unfinished"
     takes = frozenset({Kind.DOCUMENTS})
@@ -66,6 +72,14 @@ class Unfinished(ShardStage):
 
 def short(row, most=12):
     return len(row["text"]) <= most, "too_long"
+
+
+def refusal(row):
+    return True
+
+
+def broken(row):
+    return row["txt"]
 
 
 def calm(row):
@@ -153,7 +167,9 @@ def test_an_edited_source_file_runs_its_stage_again(recipe: Path, tmp_path: Path
         ("use: my_use.parts:Nameless", "the stage's `name` is 'Dis till'"),
         ("use: my_use.parts:Taken", "the stage's `name` is 'distill', expected a lowercase word"),
         ("use: my_use.parts:Anywhere", "the stage has no `takes`"),
-        ("{use: my_use.parts:Shout, with: {loud: 1}}", "loud: Extra inputs are not permitted"),
+        ("use: my_use.parts:Waiting", "its `apply` must be `async def apply(self, table, place)`"),
+        ("quality: [{use: my_use.parts:refusal}]", "'refusal' is that of a built-in filter"),
+        ("{use: my_use.parts:Shout, with: {loud: 1}}", "unknown setting 'loud'; known: mark"),
         ("with: {mark: a}", "unknown stage 'with'"),
         ("quality: [{use: my_use.parts:NOTHING}]", "NOTHING is not a class or a function"),
         ("quality: [{use: my_use.parts:no_row}]", "is called as no_row(row, **with), but"),
@@ -198,6 +214,13 @@ def test_a_function_as_verifier_passes_or_fails(recipe: Path) -> None:
 def test_another_answer_than_true_or_false_is_named(recipe: Path, kind: Any) -> None:
     stage = kind.model_validate([{"use": "my_use.parts:odd"}])
     with pytest.raises(InputError, match=r"parts:odd gave 'yes' for row \w+; expected True"):
+        outcome(stage, "It is 5")
+
+
+def test_an_error_in_your_function_names_row_file_and_line(recipe: Path) -> None:
+    stage = Quality.model_validate([{"use": "my_use.parts:broken"}])
+    words = r"parts:broken failed for row \w+: KeyError: 'txt' \(.*parts\.py, line \d+\)"
+    with pytest.raises(InputError, match=words):
         outcome(stage, "It is 5")
 
 

@@ -60,7 +60,7 @@ def test_views_are_made_once() -> None:
 
 
 def test_a_batch_knows_how_its_replies_ended() -> None:
-    answers = derive(MIXED, [0], [{**EMPTY_STEP, "finish_reason": "length"}], ["i"])
+    answers = derive(MIXED, [0], [{**EMPTY_STEP, "request": "a", "finish_reason": "length"}], ["i"])
     assert Batch(pa.concat_tables([MIXED, answers])).finish_reasons == ["", "", "", "", "length"]
 
 

@@ -42,7 +42,7 @@ class Saying:
             await asyncio.sleep(0)
         answer = self._script(request, before)
         reply = answer if isinstance(answer, Reply) else said(answer)
-        key = self.identity.key(request.body(self.identity.model)).hex()
+        key = self.identity.key(request.question(self.identity.model)).hex()
         self.heard.append(replace(reply, key=key))
         return self.heard[-1]
 

@@ -182,7 +182,7 @@ def resampled(
     table = records_table(rows)
     place = Place(7, Kind.ANSWERS, teacher=teacher, done=done.append)
     outcome = asyncio.run(Resample.model_validate(settings).apply(table, place))
-    account("resample", outcome, table["id"])
+    account("resample", outcome, table)
     assert sum(done) == len(rows)
     assert outcome.kept.schema.equals(RECORD)
     return outcome, teacher, rows

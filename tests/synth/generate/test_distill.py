@@ -119,7 +119,7 @@ def test_the_step_names_teacher_request_and_tokens() -> None:
     assert (step["stage"], step["operation"]) == ("distill", "answer")
     assert (step["model"], step["revision"]) == ("saying", "1")
     assert (step["tokens_in"], step["tokens_out"]) == (7, 5)
-    assert step["request"] == teacher.identity.key(teacher.asked[0].body("saying")).hex()
+    assert step["request"] == teacher.identity.key(teacher.asked[0].question("saying")).hex()
 
 
 def test_no_prompts_give_no_answers() -> None:

@@ -14,7 +14,7 @@ from synth.generate.adapt import Adapt
 from synth.generate.evolve import Evolve
 from synth.generate.gain import SCHEMA, GainJudge
 from synth.generate.improve import Improve, Version, settled, with_instruction
-from synth.generate.operations import EVOL_INSTRUCT, Operation
+from synth.generate.operations import EVOL_INSTRUCT, RULES, Operation, OperationRule
 from synth.generate.screen import Reason
 from synth.generate.template import shipped
 from synth.record import new_record, plain_turns
@@ -283,6 +283,16 @@ def test_a_child_in_which_the_judge_sees_no_gain_is_eliminated_with_its_gain() -
         assert (novelty["name"], gain["name"], gain["value"]) == ("novelty", "gain", 3.0)
         assert novelty["value"] >= 3
         assert gain["note"].removeprefix("judged in ") in {r.key for r in teacher.heard}
+
+
+def test_an_operation_may_spare_its_children_the_judges_no_gain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    spare = OperationRule(spare=frozenset({Reason.NO_GAIN}))
+    monkeypatch.setitem(RULES, Operation.DEEPEN, spare)
+    stage = Evolve(judge=GainJudge(), operations=(Operation.DEEPEN,))
+    outcome, *_ = apply(stage, prompts(12), judging, seed=3)
+    assert not len(outcome.rejected)
 
 
 def test_the_judge_is_told_the_aim_of_the_operation_and_asked_for_json() -> None:

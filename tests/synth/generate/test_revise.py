@@ -29,7 +29,7 @@ def revise(texts: list[str], script: Script, **settings: Any) -> tuple[Outcome, 
     table = records_table(rows)
     place = Place(7, Kind.ANSWERS, teacher=teacher, done=done.append)
     outcome = asyncio.run(Revise.model_validate(settings).apply(table, place))
-    account("revise", outcome, table["id"])
+    account("revise", outcome, table)
     assert sum(done) == len(rows)
     return outcome, teacher
 
@@ -62,7 +62,7 @@ def test_both_requests_stand_in_the_trail() -> None:
         ("critique", 1),
         ("revise", 1),
     ]
-    keys = [teacher.identity.key(request.body("saying")).hex() for request in teacher.asked]
+    keys = [teacher.identity.key(request.question("saying")).hex() for request in teacher.asked]
     assert [step["request"] for step in steps] == keys
     assert len({step["parent"] for step in steps}) == 1
 

@@ -59,7 +59,7 @@ def test_the_record_holds_the_calls_and_what_they_return(stage: UseTools) -> Non
     assert row["context"][3]["content"] == '{"rain":true}'
     assert row["text"] == "Yes, it rains."
     assert [step["operation"] for step in row["trail"][1:]] == ["call", "return", "answer"]
-    keys = [teacher.identity.key(request.body("saying")).hex() for request in teacher.asked]
+    keys = [teacher.identity.key(request.question("saying")).hex() for request in teacher.asked]
     assert [step["request"] for step in row["trail"][1:]] == keys
     assert done == 1
 

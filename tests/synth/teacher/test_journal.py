@@ -29,7 +29,7 @@ from synth.teacher.parse import HttpAnswer
 async def main():
     journal = await Journal.open(Path(sys.argv[1]))
     async def one(n):
-        await journal.put(b"%06d" % n, HttpAnswer(200, b"x" * 500))
+        await journal.put(b"%06d" % n, HttpAnswer(200, b"x" * 500), 9)
         print(n, flush=True)
     for start in range(0, 100_000, 100):
         await asyncio.gather(*(one(n) for n in range(start, start + 100)))
@@ -50,7 +50,7 @@ def test_every_reply_it_acknowledged_survives_kill_9(tmp_path: Path) -> None:
 
     async def found() -> list[HttpAnswer | None]:
         journal = await Journal.open(path)
-        answers = [await journal.get(b"%06d" % n) for n in acknowledged]
+        answers = [(await journal.get(b"%06d" % n))[0].answer for n in acknowledged]
         await journal.close()
         return answers
 
@@ -61,14 +61,14 @@ def test_a_cancelled_waiter_loses_nothing_for_the_others(tmp_path: Path) -> None
     async def work() -> HttpAnswer | None:
         journal = await Journal.open(tmp_path / "journal.sqlite")
         waiters = [
-            asyncio.create_task(journal.put(bytes([n]), HttpAnswer(200, b"x"))) for n in (1, 2)
+            asyncio.create_task(journal.put(bytes([n]), HttpAnswer(200, b"x"), 9)) for n in (1, 2)
         ]
         await asyncio.sleep(0)
         waiters[0].cancel()
         await waiters[1]
-        found = await journal.get(b"\x01")
+        [found] = await journal.get(b"\x01")
         await journal.close()
-        return found
+        return found.answer
 
     assert asyncio.run(work()) == (200, b"x")
 
@@ -80,7 +80,7 @@ def test_a_journal_that_cannot_be_written_stops_the_run(tmp_path: Path) -> None:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("DROP TABLE replies")
         try:
-            await journal.put(b"key", HttpAnswer(200, b"x"))
+            await journal.put(b"key", HttpAnswer(200, b"x"), 9)
         finally:
             other.close()
             await journal.close()
@@ -106,43 +106,43 @@ def flip_a_bit(path: Path, key: bytes, column: str = "body") -> None:
     database.close()
 
 
-@pytest.mark.parametrize("column", ["status", "body", "checksum"])
+@pytest.mark.parametrize("column", ["status", "max_tokens", "body", "checksum"])
 def test_a_damaged_reply_is_absent_and_can_be_replaced(tmp_path: Path, column: str) -> None:
     path = tmp_path / "journal.sqlite"
 
-    async def once(key: bytes, put: HttpAnswer | None) -> tuple[HttpAnswer | None, list[bytes]]:
+    async def once(key: bytes, put: HttpAnswer | None) -> list[HttpAnswer | None]:
         journal = await Journal.open(path)
         if put:
-            await journal.put(key, put)
-        found = await journal.get(key), journal.damaged
+            await journal.put(key, put, 9)
+        found = await journal.get(key)
         await journal.close()
-        return found
+        return [row.answer for row in found]
 
     good = HttpAnswer(200, b"as it came")
-    assert asyncio.run(once(b"one", good)) == (good, [])
+    assert asyncio.run(once(b"one", good)) == [good]
     asyncio.run(once(b"two", good))
     flip_a_bit(path, b"one", column)
-    assert asyncio.run(once(b"one", None)) == (None, [b"one"])
-    assert asyncio.run(once(b"two", None)) == (good, [])
+    assert asyncio.run(once(b"one", None)) == [None]
+    assert asyncio.run(once(b"two", None)) == [good]
     again = HttpAnswer(200, b"asked again")
-    assert asyncio.run(once(b"one", again)) == (again, [])
-    assert asyncio.run(once(b"one", None)) == (again, [])  # the newer row counts
+    assert asyncio.run(once(b"one", again)) == [again, None]
+    assert asyncio.run(once(b"one", None)) == [again, None]  # the newer row is first
 
 
 def test_a_body_that_has_lost_its_type_is_damaged(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
 
-    async def work() -> tuple[HttpAnswer | None, list[bytes]]:
+    async def work() -> list[HttpAnswer | None]:
         journal = await Journal.open(path)
-        await journal.put(b"key", HttpAnswer(200, b"x"))
+        await journal.put(b"key", HttpAnswer(200, b"x"), 9)
         with sqlite3.connect(path) as database:
             database.execute("UPDATE replies SET body = CAST(x'ff' AS TEXT)")
         database.close()
-        found = await journal.get(b"key"), journal.damaged
+        found = await journal.get(b"key")
         await journal.close()
-        return found
+        return [row.answer for row in found]
 
-    assert asyncio.run(work()) == (None, [b"key"])
+    assert asyncio.run(work()) == [None]
 
 
 def test_a_damaged_reply_is_asked_for_again_and_named(tmp_path: Path) -> None:

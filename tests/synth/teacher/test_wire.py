@@ -100,7 +100,7 @@ def test_a_page_is_no_completion(page: bytes) -> None:
 
 
 def test_an_answer_under_the_id_of_another_request_is_none() -> None:
-    ours, theirs = request_id(bytes(range(32))), request_id(bytes(32))
+    ours, theirs = request_id(bytes(range(32)), 9), request_id(bytes(32), 9)
     body = orjson.dumps(completion("42") | {"id": f"chatcmpl-{ours}-3"})
     assert classify(200, body, f"{ours}-3").status == 200
     assert classify(200, body, theirs).status == 502
