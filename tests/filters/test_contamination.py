@@ -229,7 +229,7 @@ def test_it_asks_a_teacher_only_where_it_has_a_judge(tmp_path):
             {"decontaminate": {**settings, "judge": None}},
         ],
     }
-    with pytest.raises(ValidationError, match="`decontaminate` asks a teacher"):
+    with pytest.raises(ValidationError, match="`decontaminate` needs a teacher"):
         Recipe.model_validate(recipe)
 
 

@@ -176,7 +176,7 @@ def test_a_journal_that_cannot_be_read_is_named_and_not_used(tmp_path: Path) -> 
     path, said = tmp_path / "run/01-distill/journal/00009.sqlite", Said()
     path.write_bytes(b"no database" * 1000)
     assert go(tmp_path, [{"prompt": "First?"}, *ROWS], progress=said)[1] == 1
-    [line] = [line for line in said.lines if "journal" in line]
+    [line] = [line for line in said.lines if "cannot be read" in line]
     assert line.startswith(f"WARNING: the journal {path} cannot be read (file is not a database)")
 
 
