@@ -1,8 +1,8 @@
 """No text of any shape makes a filter, verifier, extractor or stage slow, or breaks it.
 
 Each text has a million characters, and each part has a second of CPU for one. A part meets a few of
-the texts, drawn by its name; with `HOSTILE=all` it meets every text, in two minutes. What a verifier
-runs in a process of its own has a limit there, and does not count here.
+the texts, drawn by its name; with `HOSTILE=all` it meets every text, in two minutes. Programs that a
+verifier runs in processes of their own have limits there, and do not count here.
 """
 
 from __future__ import annotations
