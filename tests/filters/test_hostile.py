@@ -1,7 +1,7 @@
 """No text of any shape makes a filter, verifier, extractor or stage slow, or breaks it.
 
 Each text has a million characters, and each part has a second of CPU for one. A part meets a few of
-the texts, drawn by its name; with `HOSTILE=all` it meets every text, in two minutes. Programs that a
+the texts, drawn by its name; with `HOSTILE=all` it meets every text. Programs that a
 verifier runs in processes of their own have limits there, and do not count here.
 """
 
