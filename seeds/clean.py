@@ -23,6 +23,7 @@ import pyarrow as pa
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.kind import Kind
 from synth.record import EMPTY_STEP, add_scores, derive, record_id, rejects
+from synth.text.markdown import is_fence
 
 # all patterns bound their lengths, so that hostile text cannot cost quadratic time
 FRONT_MATTER = re.compile(r"\A\s*(---|\+\+\+)[ \t]*\n(?:[^\n]{0,2000}\n){0,200}?\1[ \t]*(?:\n|\Z)")
@@ -70,7 +71,6 @@ LABEL = re.compile(  # a whole line or list entry
     r"|privacy policy|terms of (?:use|service)|add to (?:cart|basket)|you are here)\W*",
     re.IGNORECASE,
 )
-FENCE = re.compile(r"^\s*(?:```|~~~)")
 END_OF_TEXT = re.compile(
     r"\W*(?:related (?:posts|articles|pages|stories|links)|\d* ?comments?|leave a (?:comment|reply)"
     r"|share this|see also on this site|more from \w+|you (?:may|might) also like)\W*",
@@ -138,7 +138,7 @@ def cleaned(text: str) -> str:
     every = plain.split("\n")
     tables = _tables(every)
     for number, line in enumerate(every):
-        if FENCE.match(line):
+        if is_fence(line):
             fenced = not fenced
             lines.append(line)
         elif fenced:

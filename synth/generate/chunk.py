@@ -22,7 +22,7 @@ from typing import NamedTuple
 import orjson
 
 from synth.text.characters import UNSPACED_RANGES
-from synth.text.markdown import FENCED
+from synth.text.markdown import FENCED, is_fence
 from synth.text.sentences import PARAGRAPH_END
 
 TOKENS_PER_WORD = 1.3  # for English text under common BPE vocabularies
@@ -257,7 +257,7 @@ def _lines(text: str) -> Iterator[tuple[str, bool]]:
     """Each line, and whether it is prose, so not a heading, list, table or code."""
     fenced = False
     for line in text.split("\n"):
-        fence = line.lstrip().startswith(("```", "~~~"))
+        fence = is_fence(line)
         yield line, not (fenced or fence or LISTED.match(line) or HEADING.match(line))
         fenced = fenced is not fence
 

@@ -42,6 +42,7 @@ from synth.kind import Kind
 from synth.randomness import derive_seed
 from synth.record import REFERENCE, derive, record_id, rejects, split
 from synth.teacher.protocol import Identity, Reply, Sampling
+from synth.text.markdown import is_fence
 from synth.together import together
 
 COPIED_CHARS = 60  # a line of the prompt as long as that is no coincidence
@@ -50,7 +51,6 @@ ENDED = re.compile(r"[.!?:;|}\u2026\u3002\uff01\uff1f$][\"'\u201d\u2019)\]*_]*\s
 SENTENCE = re.compile(r"\w{3}[.!?][\"'\u201d\u2019)]* +[\"'\u201c\u2018(]?[A-Z]\w* \w+")
 # the line in bold, in quotes, as a heading or with a colon is the line
 FIRST_LINE = re.compile(r"[\s*_#>\"'`\u201c]*={2,}\s*(?P<name>\w+?)\s*={2,}[\s*_\"'`\u201d:.]*")
-CODE = re.compile(r"^[ \t]*(?:```|~~~)", re.MULTILINE)
 KIND = re.compile(
     r"\s*(?:(?P<row>\|)|(?P<item>[-*+\u2022] |\d{1,2}[.)] )|(?P<head>#{1,6} )|(?P<quote>>))"
 )
@@ -235,7 +235,7 @@ def ends_unlike_its_lines(text: str) -> bool:
     """Whether the last line lacks the ending that similar lines have: a table row its last bar, a
     step its full stop. Short lines and formulas do not count."""
     *before, last = text.rstrip().split("\n")
-    if CODE.search(text) or len(last.split()) < 4 or ENDED.search(last):
+    if any(map(is_fence, text.split("\n"))) or len(last.split()) < 4 or ENDED.search(last):
         return False
     kind = _kind(last)
     if kind != "row" and SENTENCE.search(last):

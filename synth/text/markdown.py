@@ -40,6 +40,11 @@ def blocks(text: str) -> list[CodeBlock]:
     return [_block(found) for found in FENCED.finditer(text)] if _has_fence(text) else []
 
 
+def is_fence(line: str) -> bool:
+    """Whether a line opens or closes a fenced block."""
+    return line.lstrip().startswith(("```", "~~~"))
+
+
 def open_fence(text: str) -> bool:
     """Whether a code fence is opened and not closed."""
     *_, last = [True, *(block.closed for block in blocks(text))]
