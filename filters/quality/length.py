@@ -19,9 +19,9 @@ MIN_WORDS_DOCUMENT = 50  # Gopher (arXiv:2112.11446, appendix A.1.1), for web do
 EMPTY_BLOCK = re.compile(r"\s*```\w*\s*(?:```)?\s*")
 MARKUP = " \t\n*_`$"
 ONLY_MARKER = re.compile(  # not a bare "A", which is a choice
-    r"(?:the )?(?:final |correct )?(?:answer is|answer|ans|a|antwort|réponse|respuesta|risposta"
+    r"(?:(?:the )?(?:final |correct )?(?:answer is|answer|ans|a|antwort|réponse|respuesta|risposta"
     r"|resposta|ответ)\s?[:=]|the (?:final |correct )?answer is|#{3,}|\\boxed\{\s*\}"
-    r"|(?:最终)?(?:答案|答え|答)是?[:：]",
+    r"|(?:最终)?(?:答案|答え|答)是?[:：]|\s){1,4}",
     re.IGNORECASE,
 )
 LONGEST_MARKER = 40  # characters

@@ -26,6 +26,7 @@ def test_empty_text_has_its_own_reason(text):
         "$\\boxed{}$",
         "答案：",
         "Antwort:",
+        "The final answer: A:",
     ],
 )
 def test_an_answer_that_is_only_a_marker_gives_none(text):
