@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from hashlib import sha256
 from math import nan
 from traceback import extract_tb
@@ -27,7 +26,7 @@ from pydantic import (
 )
 
 from synth.batch import Batch, last_user_turn
-from synth.errors import InputError
+from synth.errors import InputError, did_you_mean
 from synth.model import Model
 from synth.own import load, make, source_digest
 from synth.verdicts import Check, Verdict, Verdicts
@@ -275,8 +274,6 @@ def plain_rows(batch: Batch) -> list[dict[str, Any]]:
 
 
 def _unknown(role: str, name: object, known: list[str]) -> str:
-
-    close = get_close_matches(str(name), known, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    choices = f"{hint}known: {', '.join(known)}, or `use` with code of your own"
-    return f"unknown {role} {str(name)!r}; {choices}"
+    hint = did_you_mean(str(name), known) or ";"
+    choices = f"known: {', '.join(known)}, or `use` with code of your own"
+    return f"unknown {role} {str(name)!r}{hint} {choices}"

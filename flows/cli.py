@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 import shutil
 import signal
@@ -18,7 +17,7 @@ from typing import NamedTuple, NoReturn
 from flows.proxies import spare_loopback
 from flows.start_line import start_line
 from synth import __version__
-from synth.errors import ExitCode, SynthError
+from synth.errors import ExitCode, SynthError, did_you_mean
 
 EPILOG = """\
 exit codes: 0 done · 1 internal error, please report it ·
@@ -110,8 +109,7 @@ class _Parser(argparse.ArgumentParser):
         found = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
         if found:
             known = re.findall(r"[\w-]+", found[2])
-            near = difflib.get_close_matches(found[1], known, n=1)
-            meant = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}"
+            meant = did_you_mean(found[1], known) or f"; known: {', '.join(known)}"
             message = f"unknown command {found[1]!r}{meant}"
         super().error(message)
 

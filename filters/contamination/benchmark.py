@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from synth.errors import did_you_mean
 from synth.model import Model
 from synth.paths import InputPath
 
@@ -120,9 +120,8 @@ def _name_of(place: str) -> str:
 
 
 def _unknown(name: str) -> str:
-    close = get_close_matches(name, KNOWN, 1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
+    hint = did_you_mean(name, KNOWN) or ";"
     return (
-        f"unknown benchmark {name!r}; {hint}known: {', '.join(KNOWN)}; or give a file "
+        f"unknown benchmark {name!r}{hint} known: {', '.join(KNOWN)}; or give a file "
         f"({', '.join(FORMATS)}), or `hub: org/name` with its split and columns"
     )

@@ -177,10 +177,8 @@ def stored(
         row = database.execute(query, (row_id,)).fetchone()
         if row is None or row[0] != key:
             continue
-        _, status, limit, body, checksum = row
-        # damage may change a value's type as well
-        typed = type(status) is int and type(limit) is int and type(body) is bytes
-        intact = typed and checksum == _checksum(key, status, limit, body)
+        _, status, limit, body, _ = row
+        intact = is_intact(*row)
         answer = HttpAnswer(status, body) if intact else None
         found.append(Stored(path, answer, limit if intact else 0))
     return found
@@ -200,6 +198,17 @@ def _insert(database: sqlite3.Connection, rows: list[tuple[bytes, int, int, byte
             database.execute("ROLLBACK")
         raise
     return last
+
+
+def is_intact(key: object, status: object, max_tokens: object, body: object, checksum: int) -> bool:
+    """Whether the values of a journal's row match its checksum. Damage may change a type, too."""
+    return (
+        type(key) is bytes
+        and type(status) is int
+        and type(max_tokens) is int
+        and type(body) is bytes
+        and checksum == _checksum(key, status, max_tokens, body)
+    )
 
 
 def _checksum(key: bytes, status: int, max_tokens: int, body: bytes) -> int:

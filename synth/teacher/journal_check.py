@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from synth.teacher.journal import _checksum
+from synth.teacher.journal import is_intact
 
 
 def replies_in(path: Path) -> int:
@@ -32,13 +32,7 @@ def journal_damage(path: Path) -> Iterator[str]:
             for row_id, key, status, most, body, found in database.execute(
                 "SELECT rowid, key, status, max_tokens, body, checksum FROM replies ORDER BY rowid"
             ):
-                whole = (type(key), type(status), type(most), type(body)) == (
-                    bytes,
-                    int,
-                    int,
-                    bytes,
-                )
-                if whole and found == _checksum(key, status, most, body):
+                if is_intact(key, status, most, body, found):
                     damaged.pop(key, None)  # it was asked for again
                 else:
                     name = key.hex() if type(key) is bytes else f"in row {row_id}"
