@@ -266,6 +266,8 @@ def _content_words(prose: str) -> int:
     """The number of words in complete sentences and long lines."""
     counted = 0
     for sentence in SENTENCE.split(prose) if len(prose) >= SENTENCE_WORDS else ():
+        if len(sentence) < SENTENCE_WORDS:  # a word has at least one character
+            continue
         words = len(WORD.findall(sentence))
         if words >= LONG_WORDS or (words >= SENTENCE_WORDS and FINISHED.search(sentence)):
             counted += words
