@@ -15,15 +15,17 @@ import pyarrow.parquet as pq
 
 from flows import loop
 from flows.hints import hints
+from flows.increments import run_increments
 from flows.progress import ConsoleProgress
 from flows.recipe_file import load_recipe
+from flows.run_file import save_plan
 from flows.samples import rejected_rows, run_manifests, stage_label
 from flows.show import manifests_of
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.run import finished_run, open_runner, run_stages
 from synth.errors import InputError
 from synth.record import plain_turns
-from synth.store.manifest import NAME, load_manifest
+from synth.store.manifest import NAME, Manifest, load_manifest
 
 OUTPUTS = Path("outputs")
 
@@ -56,12 +58,20 @@ def run(
 
 
 async def _work(plan: Plan, folder: Path, progress: ConsoleProgress) -> None:
-    if await finished_run(plan, folder, progress) is not None:
+    if not plan.incremental and await finished_run(plan, folder, progress) is not None:
         return
     for hint in hints(plan):
         progress.say(f"hint: {hint}")
-    async with open_runner(plan, folder, progress) as runner:
-        await run_stages(runner)
+
+    async def work(plan: Plan, run: Path) -> list[Manifest]:
+        async with open_runner(plan, run, progress) as runner:
+            save_plan(plan, run, runner.receipts.identity)
+            return await run_stages(runner)
+
+    if plan.incremental:
+        await run_increments(plan, folder, progress, work)
+    else:
+        await work(plan, folder)
 
 
 class Run:

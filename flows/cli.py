@@ -81,6 +81,11 @@ COMMANDS = {
         "compare a judge's grades with human grades",
         "synth calibrate graded.jsonl --teacher http://127.0.0.1:8000/v1",
     ),
+    "rollback": Command(
+        "rollback:rollback",
+        "return to an earlier release of an incremental run",
+        "synth rollback outputs/nightly --to 3",
+    ),
     "push": Command(
         "push_command:push",
         "publish a run's release on the Hugging Face Hub",
@@ -243,6 +248,12 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--rubric", help="a shipped rubric, or the path of your own")
     calibrate.add_argument(
         "--seed", type=int, default=0, help="seed of the judge's sampling (default: 0)"
+    )
+
+    back = _command(commands, "rollback")
+    back.add_argument("run", type=Path, help="folder of the run, e.g. outputs/nightly")
+    back.add_argument(
+        "--to", type=_positive, metavar="N", help="number of the release (default: the one before)"
     )
 
     push = _command(commands, "push")

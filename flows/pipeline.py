@@ -20,6 +20,7 @@ from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.runtime import flow_run
 
 from flows.hints import hints
+from flows.increments import run_increments
 from flows.recipe_file import load_recipe
 from flows.samples import run_manifests, sample_rows
 from flows.tasks import Tasks
@@ -154,16 +155,33 @@ class _RunLog(Progress):
 
 async def _run(plan: Plan, out: str | None) -> dict[str, Any]:
     run = Path(out or f"{OUTPUTS}/{plan.name}")
+    progress = watching.get() or _RunLog()
+    for hint in hints(plan):
+        progress.say(f"hint: {hint}")
+    if not plan.incremental:
+        manifests = await _run_in(plan, run)
+    else:
+        manifests = []
+
+        async def work(plan: Plan, run: Path) -> list[Manifest]:
+            manifests[:] = await _run_in(plan, run)
+            return manifests
+
+        if not await run_increments(plan, run, progress, work):
+            progress.say(f"the input has no new rows; {run} stays as it is")
+    return {f"{m.index:02d}-{m.stage}": m.rows_kept for m in manifests}
+
+
+async def _run_in(plan: Plan, run: Path) -> list[Manifest]:
+    """Runs the plan in its folder, with a Prefect task per job."""
     async with _opened(plan, run) as tasks:
-        for hint in hints(plan):
-            tasks.runner.progress.say(f"hint: {hint}")
         try:
             manifests = await run_stages(tasks.runner, tasks)
         except NoRowsError:
             await _leave_artifacts(plan, run, run_manifests(run))  # they show why no row is left
             raise
     await _leave_artifacts(plan, run, manifests)
-    return {f"{m.index:02d}-{m.stage}": m.rows_kept for m in manifests}
+    return manifests
 
 
 @asynccontextmanager

@@ -201,6 +201,9 @@ class Recipe(Model):
     """Seed of all randomness in the run."""
     shard_rows: Annotated[int, Field(ge=1, le=100_000)] = 1_000
     """Records per shard. A shard is the unit of tasks, of resuming and of memory use."""
+    incremental: bool = False
+    """Makes each run an increment: it reads only rows of the input that are new, and adds its
+    rows to the release without changing the earlier data files."""
     teacher: TeacherConfig | None = None
     """The model that answers. Optional if no stage needs a teacher."""
     stages: Annotated[list[StageEntry], Field(min_length=1)]
@@ -236,10 +239,31 @@ class Recipe(Model):
             )
         return self
 
+    @model_validator(mode="after")
+    def _can_be_incremental(self) -> Recipe:
+        for entry in self.stages if self.incremental else ():
+            stage = entry.stage
+            if isinstance(stage, Write) and (stage.target_rows or stage.quotas):
+                raise ValueError(
+                    "`incremental: true` releases all new rows, so it cannot have "
+                    "`write: {target_rows}` or `quotas`: remove them, or limit the new rows of "
+                    "each run with `read: {limit}`"
+                )
+            if isinstance(stage, Dedup) and stage.index is not None:
+                raise ValueError(
+                    "`incremental: true` compares with its earlier increments itself, and an "
+                    "`index` would keep rows that a rollback withdraws: remove `dedup: {index}`"
+                )
+        if self.incremental and not any(isinstance(one.stage, Write) for one in self.stages):
+            raise ValueError("`incremental: true` adds to a release: end the stages with `write`")
+        return self
+
     def plan(self, written: dict[str, Any]) -> Plan:
         """Returns the plan that the engine runs."""
         stages = tuple(entry.stage for entry in self.stages)
-        return Plan(self.name, self.seed, self.shard_rows, self.teacher, stages, written)
+        return Plan(
+            self.name, self.seed, self.shard_rows, self.teacher, stages, written, self.incremental
+        )
 
 
 class Misplaced(ValueError):  # noqa: N818  internal: carries a position to the error message

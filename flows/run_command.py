@@ -10,11 +10,14 @@ from argparse import Namespace
 from pathlib import Path
 
 from flows import loop
+from flows.increments import begin, up_to_date
 from flows.progress import ConsoleProgress
 from flows.recipe_file import load_recipe
 from flows.show import show_run
 from flows.temporary_server import prefect_api
 from flows.terminal import print_embedded
+from synth.engine.lock import locked
+from synth.engine.plan import Plan
 from synth.engine.restart import clear, paid_replies, redo_from
 from synth.engine.run import finished_run
 from synth.errors import ExitCode, InputError, NoRowsError
@@ -32,7 +35,9 @@ def run(arguments: Namespace) -> int:
     elif arguments.first is not None:
         redo_from(plan, folder, arguments.first)
     with ConsoleProgress() as progress:
-        if loop.run(finished_run(plan, folder, progress)) is not None:
+        if plan.incremental and _nothing_new(plan, folder, progress):
+            progress.say(f"the input has no new rows for {folder}; nothing to do")
+        elif not plan.incremental and loop.run(finished_run(plan, folder, progress)) is not None:
             progress.say(f"{folder} is already finished; nothing to do")
         else:
             try:
@@ -57,6 +62,12 @@ def _clear(folder: Path, sure: bool) -> None:
         if input(f"Delete {what}? [y/N] ").strip().lower() not in ("y", "yes"):
             raise InputError("nothing was deleted")
     clear(folder)
+
+
+def _nothing_new(plan: Plan, root: Path, progress: ConsoleProgress) -> bool:
+    """Reads the new rows of the input. Returns whether there are none, and nothing to push."""
+    with locked(root):
+        return loop.run(begin(plan, root, progress)) is None and up_to_date(plan, root)
 
 
 def _run_flow(arguments: Namespace, folder: Path, progress: ConsoleProgress) -> None:

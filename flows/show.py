@@ -34,8 +34,20 @@ from flows.terminal import (
 )
 from synth.engine.audit import audit
 from synth.engine.lock import worked_on_by
+from synth.engine.plan import RELEASE
 from synth.errors import ExitCode, InputError, RunLockedError, StoreFault, did_you_mean
-from synth.store.manifest import Manifest
+from synth.store.increments import (
+    INCREMENTS,
+    RELEASES,
+    increment_run,
+    is_incremental,
+    load_mark,
+    load_state,
+    numbers_in,
+    release_record,
+    unfinished,
+)
+from synth.store.manifest import NAME, Manifest, load_manifest
 from synth.verdict_report import run_verdicts
 
 SAMPLES = 3
@@ -48,31 +60,89 @@ def show(arguments: Namespace) -> int:
     if arguments.other is not None:
         if arguments.check or arguments.rejected is not None:
             raise InputError("compare two runs without --check and --rejected")
-        runs = (arguments.run, arguments.other)
+        runs = (latest_run(arguments.run), latest_run(arguments.other))
         print_comparison(runs, [manifests_of(run) for run in runs])
     elif arguments.check:
         check_run(arguments.run)
     elif arguments.rejected is None:
         show_run(arguments.run, rows=SAMPLES if arguments.rows is None else arguments.rows)
     else:
-        manifests = manifests_of(arguments.run)
+        run = latest_run(arguments.run)
         rows = REJECTED if arguments.rows is None else arguments.rows
-        show_rejected(arguments.run, manifests, arguments.rejected, rows)
+        show_rejected(run, manifests_of(run), arguments.rejected, rows)
     return ExitCode.OK
 
 
 def show_run(folder: Path, rows: int) -> None:
-    """Prints the run's verdicts, samples and funnel, and the path of its dataset."""
-    manifests = manifests_of(folder)
+    """Prints the run's verdicts, samples and funnel, and the path of its dataset.
+
+    Of an incremental run: those of the newest increment, and all releases.
+    """
+    require_run_folder(folder)
+    run = latest_run(folder)
+    manifests = run_manifests(run)
+    if run != folder:
+        print_line(f"increment {int(run.name)}", "italic")
     if manifests:
-        found = run_verdicts(folder, manifests)
+        found = run_verdicts(run, manifests)
         print_headline(found)
-        print_samples(sample_rows(folder, manifests, rows))
+        print_samples(sample_rows(run, manifests, rows))
         print_funnel(manifests)
-        print_operations(folder, manifests)
+        print_operations(run, manifests)
         print_verdicts(found)
         print_use(manifests)
-    print_state(folder, manifests)
+    if run != folder:
+        show_releases(folder)
+        if any(manifest.rows_rejected for manifest in manifests):
+            print(f"rejected rows of increment {int(run.name)}: {_show(folder)} --rejected")
+    else:
+        print_state(folder, manifests)
+
+
+def show_releases(root: Path) -> None:
+    """Prints the releases of an incremental run, and the path of the current one."""
+    state = load_state(root)
+    table = Table(box=None, pad_edge=False)
+    for name in ("release", "rows", "new rows", "of new seeds", "state"):
+        table.add_column(name, justify="left" if name == "state" else "right")
+    for number in numbers_in(root / RELEASES):
+        manifest = load_manifest(release_record(root, number) / NAME)
+        if manifest is not None:
+            last = manifest.increments[-1]
+            withdrawn = "withdrawn" if number in state.withdrawn else ""
+            word = "current" if number == state.current else withdrawn
+            counts = (number, manifest.rows_kept, last.rows, last.seeds)
+            table.add_row(*(f"{count:,}" for count in counts), word)
+    if table.row_count:
+        print_line("releases", "italic")
+        Console(highlight=False).print(table)
+    print()
+    if (root / RELEASE).is_dir():
+        print(f"dataset: {root / RELEASE}")
+        print(f'         datasets.load_dataset("{root / RELEASE}")')
+    if process := worked_on_by(root):
+        print_line(f"running in process {process}.")
+    elif latest_run(root) != increment_run(root, state.current):
+        print_line(f"increment {int(latest_run(root).name)} is unfinished.")
+        print_line("Run the recipe again to resume; finished shards are kept.")
+
+
+def latest_run(folder: Path) -> Path:
+    """Returns the increment to show of an incremental run: the unfinished one, or else the one that
+    made the current release. Returns any other folder as it is."""
+    if not is_incremental(folder):
+        return folder
+    state = load_state(folder)
+    for number in reversed(numbers_in(folder / INCREMENTS)):
+        run = increment_run(folder, number)
+        mark = load_mark(run)
+        if number == state.current or (mark and unfinished(mark, state)):
+            return run
+    return folder
+
+
+def _show(folder: Path) -> str:
+    return f"synth show {shlex.quote(str(folder))}"
 
 
 def manifests_of(folder: Path) -> list[Manifest]:
@@ -147,7 +217,7 @@ def _print_rejected(
     for fate in islice(rejected_rows(folder, manifests, reason), rows):
         _print_fate(console, fate)
     if shown < total:
-        command = f"synth show {shlex.quote(str(folder))} --rejected {reason}".rstrip()
+        command = f"{_show(folder)} --rejected {reason}".rstrip()
         console.print(f"\n{total - shown:,} more: {command} --rows {total}", soft_wrap=True)
 
 

@@ -27,6 +27,8 @@ from synth.errors import InputError
 from synth.generate.distill import answer_seed
 from synth.kind import Kind
 from synth.record import plain_turns
+from synth.release.union import current_release
+from synth.store.increments import INCREMENTS, increment_run, is_incremental, numbers_in
 from synth.store.manifest import Manifest, ShardReceipt
 from synth.store.shards import read_shard
 from synth.teacher.journal import Journal
@@ -66,7 +68,12 @@ def run_of(wanted: str, run: Path | None) -> tuple[Path, list[Manifest]]:
     Raises `InputError` if no run, or more than one, has the record.
     """
     if run is not None:
-        manifests = run_manifests(run)
+        for one in runs_in(run):
+            with suppress(InputError):
+                found = run_manifests(one)
+                find(one, found, wanted)
+                return one, found
+        manifests = run_manifests(run := runs_in(run)[0])
         if not manifests:
             raise InputError(
                 f"--run {run} is not a run folder with a finished stage; correct the path"
@@ -74,14 +81,28 @@ def run_of(wanted: str, run: Path | None) -> tuple[Path, list[Manifest]]:
         return run, manifests
     matches = []
     for folder in sorted(OUTPUTS.glob("*/")):
-        manifests = run_manifests(folder)
-        with suppress(InputError):
-            find(folder, manifests, wanted)
-            matches.append((folder, manifests))
+        for one in runs_in(folder):
+            manifests = run_manifests(one)
+            with suppress(InputError):
+                find(one, manifests, wanted)
+                matches.append((one, manifests))
+                break  # a withdrawn increment may have the same rows
     if len(matches) != 1:
         folders = ", ".join(str(folder) for folder, _ in matches) or f"no run of {OUTPUTS}/"
         raise InputError(f"record {wanted} is in {folders}; name the run folder with --run")
     return matches[0]
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """Returns the run folders in which to look: the folder, or the increments of an incremental
+    run, those of the current release first."""
+    if not is_incremental(folder):
+        return [folder]
+    release = current_release(folder)
+    live = [one.number for one in release.increments] if release else []
+    others = [number for number in numbers_in(folder / INCREMENTS) if number not in live]
+    found = [increment_run(folder, number) for number in reversed([*others, *live])]
+    return found or [folder]
 
 
 def find(run: Path, manifests: Sequence[Manifest], wanted: str) -> Found:

@@ -83,7 +83,8 @@ class Read(Source):
     `messages`). If unset, columns are detected by common names; if set, only prompt, text and
     response are. A row's `input` is appended to a prompt from `instruction`."""
     limit: Annotated[int, Field(ge=1)] | None = None
-    """Maximum number of rows to read, including rejected ones."""
+    """Maximum number of rows to read, including rejected ones. In an incremental run: of new rows
+    that an increment reads."""
     max_line_bytes: Annotated[int, Field(ge=1)] = 4_000_000
     """Maximum length of a line (or text file) in bytes; longer ones are rejected unread."""
     max_text_chars: Annotated[int, Field(ge=1)] | None = None
@@ -115,6 +116,15 @@ class Read(Source):
     def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  the first stage has no input kind
         """Returns prompts, documents or answers, by the field that is set."""
         return KINDS[self.job]
+
+    @property
+    def most_rows(self) -> int | None:
+        """The `limit`."""
+        return self.limit
+
+    def unlimited(self) -> Read:
+        """The same stage without its `limit`."""
+        return self.model_copy(update={"limit": None})
 
     def identity(self) -> dict[str, object]:
         """Returns the kind of input and the files' names in the records' trails."""

@@ -19,6 +19,7 @@ from pydantic import Field, model_serializer, model_validator
 from filters.dedup.best import PRIORITY, best_first, by_score, in_corpus_order, reordered
 from filters.dedup.corpus import Corpus, Findings, store, stored
 from filters.dedup.decision import Method, load_decision, save_decisions
+from filters.dedup.earlier import earlier_segments
 from filters.dedup.exact import Exact
 from filters.dedup.fuzzy import Fuzzy
 from filters.dedup.index import ReleaseIndex, shards_of
@@ -30,6 +31,7 @@ from synth.engine.stage import CorpusStage, Outcome, Place, Release
 from synth.errors import StoreFault
 from synth.kind import Kind
 from synth.model import Model
+from synth.store.increments import earlier_runs
 from synth.store.shards import read_shard
 
 SEEN = "seen.json"
@@ -126,14 +128,18 @@ class Dedup(CorpusStage):
             method.sign(batch, folder)
 
     def outside(self, run: Path) -> object:
-        """The index segments of earlier runs, as part of the stage's inputs."""
-        return [segment.name for segment in self._released(run)]
+        """The index segments of earlier runs, and the earlier increments, as part of the stage's
+        inputs."""
+        return [path.name for path in (*self._released(run), *earlier_runs(run))]
 
     def decide(self, folders: list[Path], run: Path | None = None) -> None:
         """Decides which rows leave, over all shards, and saves each shard's part in its folder."""
 
         segments = self._released(run) if run is not None else []
-        released = shards_of(segments)
+        if run is not None and folders:
+            released = shards_of([*segments, *self._earlier(run, folders[0].parents[1])])
+        else:
+            released = shards_of(segments)
         corpus = Corpus([*released, *folders])
         earlier = int(corpus.starts[len(released)])
         if self.keep == "first" or not folders:
@@ -167,6 +173,15 @@ class Dedup(CorpusStage):
         index = ReleaseIndex(self.index)
         index.check(self._signatures())
         return index.others(run)
+
+    def _earlier(self, run: Path, folder: Path) -> list[Path]:
+        """The signatures of earlier increments."""
+        signing = self.model_copy(update={"keep": "first"})  # released rows stay, whatever `keep`
+
+        def sign(table: pa.Table, kind: Kind, target: Path) -> None:
+            signing.sign(table, Place(0, kind), target)
+
+        return earlier_segments(run, folder, self._signatures(), sign)
 
     def _signatures(self) -> object:
         """The settings that must be equal for two runs' signatures to be comparable."""

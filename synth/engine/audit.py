@@ -7,7 +7,7 @@ what the stage before kept, and each journaled reply with its checksum.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,7 +17,24 @@ from synth.engine.basis import INPUT, hashed, load_basis
 from synth.engine.plan import RELEASE, StageFolder
 from synth.engine.receipts import damaged, forget_hashes
 from synth.errors import SynthError
-from synth.store.manifest import NAME, Manifest, ShardReceipt, load_manifest, load_shard_receipt
+from synth.store.durable import sha256_file
+from synth.store.increments import (
+    INCREMENTS,
+    RELEASES,
+    increment_run,
+    is_incremental,
+    load_state,
+    numbers_in,
+    release_record,
+)
+from synth.store.manifest import (
+    CARD,
+    NAME,
+    Manifest,
+    ShardReceipt,
+    load_manifest,
+    load_shard_receipt,
+)
 from synth.teacher.journal_check import journal_damage, replies_in
 
 
@@ -34,8 +51,21 @@ class Audit:
 
 
 def audit(run: Path) -> Iterator[Audit]:
-    """Checks the stages in order, then the release. Each one is checked when it is requested."""
+    """Checks the stages in order, then the release. Each one is checked when it is requested.
+
+    Of an incremental run: every increment, the records of the releases, then the current release.
+    """
     forget_hashes()
+    if not is_incremental(run):
+        yield from _run(run)
+        return
+    for number in numbers_in(run / INCREMENTS):
+        for found in _run(increment_run(run, number)):
+            yield replace(found, label=f"{number:04d}/{found.label}")
+    yield from _releases(run)
+
+
+def _run(run: Path) -> Iterator[Audit]:
     before: Manifest | None = None
     finished: dict[str, Manifest] = {}
     for path in sorted(run.glob("[0-9][0-9]-*/")):
@@ -127,6 +157,44 @@ def _input(path: Path, manifest: Manifest, before: Manifest | None) -> Iterator[
         kept = hashed([shard.kept.sha256 for shard in before.shards])
         if basis.parts[INPUT] != kept:
             yield f"{path}: {before.stage} was made again since, with other rows"
+
+
+def _releases(root: Path) -> Iterator[Audit]:
+    """Checks that each release extends its parent, and that `release/` is the current one."""
+    wrong, current, rows = [], None, 0
+    try:
+        state = load_state(root)
+        records = {n: load_manifest(release_record(root, n) / NAME) for n in _recorded(root)}
+    except SynthError as error:
+        yield Audit(RELEASES, "their records cannot be used", [str(error)])
+        return
+    for number, manifest in records.items():
+        record = release_record(root, number)
+        if manifest is None:
+            wrong.append(f"{record / NAME} is missing")
+            continue
+        wrong += damaged(record, [file for file in manifest.files if file.path == CARD])
+        before = manifest.increments[-2].number if len(manifest.increments) > 1 else 0
+        parent = release_record(root, before) / NAME
+        if before and not (parent.is_file() and sha256_file(parent) == manifest.parent):
+            wrong.append(f"{record / NAME} extends another release than the one in {parent}")
+        if number == state.current:
+            current, rows = record / NAME, manifest.rows_kept
+    yield Audit(RELEASES, f"{len(records):,} releases, current {state.current}", wrong)
+    if (root / RELEASE).is_dir():
+        found = _release(root / RELEASE, {})
+        path = root / RELEASE / NAME
+        if current and path.is_file() and path.read_bytes() != current.read_bytes():
+            found.wrong.append(f"{root / RELEASE} is not release {state.current}, the current one")
+        yield found
+    elif rows:
+        yield Audit(RELEASE, "incomplete", [f"{root / RELEASE} is missing"])
+
+
+def _recorded(root: Path) -> list[int]:
+    """The recorded releases. The record of a release that was never current may be incomplete."""
+    state = load_state(root)
+    return [n for n in numbers_in(root / RELEASES) if n <= state.current or n in state.withdrawn]
 
 
 def _release(path: Path, finished: Mapping[str, Manifest]) -> Audit:

@@ -6,7 +6,7 @@ So records keep their ids when the input is renamed, sorted or extended.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +19,14 @@ from synth.record import RECORD, REJECT, repeated_id
 SHARD_BYTES = 256 << 20  # a shard must fit in memory, and an Arrow string column holds at most 2 GB
 
 
-def numbered_shards(tables: Iterable[pa.Table], rows: int) -> Iterator[Outcome]:
+def numbered_shards(
+    tables: Iterable[pa.Table],
+    rows: int,
+    chosen: Callable[[pa.Table], pa.Table] = lambda table: table,
+) -> Iterator[Outcome]:
     """The shards of an input: `rows` records each, kept and rejected together, in order.
+
+    `chosen` gets each table with its final ids, and returns the rows that the shards have.
 
     The tables have the schema `REJECT`. Each `id` is a `content_id`, and kept records have an empty
     `reason`. A shard has fewer rows only if it reaches `SHARD_BYTES`.
@@ -29,7 +35,7 @@ def numbered_shards(tables: Iterable[pa.Table], rows: int) -> Iterator[Outcome]:
     pending: list[pa.Table] = []
     count = size = 0
     for table in tables:
-        rest = _with_ids(table, repeats)
+        rest = chosen(_with_ids(table, repeats))
         sizes = np.cumsum(_sizes(rest))
         start = 0
         while start < len(rest):

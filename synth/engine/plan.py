@@ -14,6 +14,7 @@ from typing import Any
 
 from synth.engine.stage import Sink, Stage
 from synth.kind import Kind
+from synth.store.increments import set_aside_runs
 from synth.store.manifest import NAME
 from synth.teacher.config import TeacherConfig
 
@@ -33,6 +34,8 @@ class Plan:
     stages: tuple[Stage, ...]
     recipe: dict[str, Any] = field(default_factory=dict)
     """The recipe as the user wrote it, for the card."""
+    incremental: bool = False
+    """Whether each run is an increment with the new rows of the input."""
 
     def kind_before(self, index: int) -> Kind:
         """The kind of records that stage `index` reads."""
@@ -89,9 +92,10 @@ class StageFolder:
 
     def journals(self) -> list[Path]:
         """The journals of all stages of this name. The stage's number changes when a recipe gets
-        another stage before it."""
-        name = self.path.name.partition("-")[2]
-        return sorted(self.path.parent.glob(f"[0-9][0-9]-{name}/journal/*.sqlite"))
+        another stage before it. An increment also uses those of increments that were set aside."""
+        name, run = self.path.name.partition("-")[2], self.path.parent
+        journals = f"[0-9][0-9]-{name}/journal/*.sqlite"
+        return sorted(path for one in (run, *set_aside_runs(run)) for path in one.glob(journals))
 
     def work(self, shard: int | None = None) -> Path:
         """The folder for intermediate files of one shard, or of the stage."""

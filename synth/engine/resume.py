@@ -15,6 +15,7 @@ from synth.engine.basis import differences, load_basis
 from synth.engine.receipts import Receipts, damaged
 from synth.engine.stage import CorpusStage, ShardStage
 from synth.errors import StoreFault
+from synth.store.increments import load_mark
 from synth.store.manifest import Manifest, load_manifest
 from synth.teacher.journal_check import replies_in
 
@@ -25,7 +26,8 @@ MOST_NAMED = 4
 def resume_table(receipts: Receipts) -> list[str]:
     """One line per stage. Empty for a fresh folder, and if nothing is left to do."""
     stages = range(len(receipts.plan.stages))
-    if not any(receipts.folder(index).path.is_dir() for index in stages):
+    begun = stages[1:] if load_mark(receipts.run) else stages  # an increment is read before it runs
+    if not any(receipts.folder(index).path.is_dir() for index in begun):
         return []
     states: dict[str, str] = {}
     unfinished = ""

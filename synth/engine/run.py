@@ -24,7 +24,8 @@ from synth.engine.resume import resume_table
 from synth.engine.runner import Action, Job, Runner
 from synth.engine.stage import CorpusStage, ShardStage
 from synth.engine.waves import draw_more, first_wave
-from synth.errors import NoRowsError, StoreFault, TeacherFault
+from synth.errors import InputError, NoRowsError, StoreFault, TeacherFault
+from synth.store.increments import is_incremental
 from synth.store.manifest import NAME, Manifest, ShardReceipt, load_manifest
 from synth.teacher.config import open_teacher
 from synth.teacher.protocol import Identity
@@ -72,7 +73,12 @@ async def open_runner(
 
 
 def _refuse_another_version(run: Path) -> None:
-    """Raises `InputError` if another version of synth made the folder."""
+    """Raises `InputError` if another version of synth made the folder, or an incremental run."""
+    if is_incremental(run):
+        raise InputError(
+            f"{run} belongs to an incremental run: keep `incremental: true` in the recipe, or "
+            "choose another folder with --out"
+        )
     if earlier := sorted(run.glob(f"[0-9][0-9]-*/{NAME}")):
         with contextlib.suppress(StoreFault):  # a damaged one is made again
             load_manifest(earlier[0])
@@ -165,6 +171,27 @@ def _rare_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
+
+
+async def read_seeds(runner: Runner) -> Manifest:
+    """Runs the first stage alone, unless it is finished, and returns its manifest. The caller has
+    locked the folder."""
+    found = await asyncio.to_thread(runner.receipts.finished, 0, None)
+    return found or await _run_stage(runner, 0, None, runner.perform)
+
+
+async def write_again(plan: Plan, run: Path, identity: Identity | None, progress: Progress) -> bool:
+    """Writes a run's release again from its shards, without a teacher.
+
+    `identity` is the teacher that answered. Returns False if damaged shards would need it.
+    """
+    with locked(run):
+        runner = Runner(plan, run, None, progress, identity)
+        done = await asyncio.to_thread(_stages_finished, runner.receipts)
+        if any(stage.asks_teacher for stage in plan.stages[done:]):
+            return False
+        await run_stages(runner)
+    return True
 
 
 async def run_stages(runner: Runner, each: Each | None = None) -> list[Manifest]:

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from synth.engine.new_seeds import NewSeeds, new_seeds
 from synth.engine.numbering import numbered_shards
 from synth.engine.plan import Plan
 from synth.engine.progress import Progress
@@ -40,6 +41,7 @@ from synth.engine.stage import (
 )
 from synth.errors import InputError
 from synth.record import RECORD, REJECT, last_step
+from synth.store.increments import load_mark
 from synth.store.manifest import ShardReceipt, load_shard_receipt, save, verify_file
 from synth.store.shards import read_shard, read_tables, write_shard, write_tables
 from synth.teacher.journal import Journal, JournaledTeacher, ServedTeacher, Tally
@@ -121,6 +123,8 @@ class Runner:
     def _input_parts(self) -> Sequence[InputPart]:
         if self._parts is None:
             source = self.plan.stages[0]
+            if isinstance(source, Source) and load_mark(self.run):
+                source = source.unlimited()  # the limit is for new rows
             self._parts = source.input_parts() if isinstance(source, Source) else ()
         return self._parts
 
@@ -131,27 +135,34 @@ class Runner:
             process.submit(write_tables, path, part.tables, REJECT).result()
 
     def _read(self, job: Job, source: Source) -> int:
-        count = 0
-        for shard, outcome in enumerate(self._shards(source)):
+        count = total = 0
+        new = new_seeds(self.run, source.most_rows)
+        for shard, outcome in enumerate(self._shards(source, new)):
             rows = len(outcome.kept) + len(outcome.rejected)
+            total += rows
             fingerprint = self.receipts.shard_fingerprint(job.stage, shard, None)
             self._write(job._replace(shard=shard), fingerprint, outcome, rows_in=rows)
             self.progress.rows_done(job.stage, rows)
             count += 1
-        if not count:
+        if new:
+            new.check(total)
+        elif not count:
             raise InputError(f"nothing to read in {', '.join(map(str, source.files()))}")
         shutil.rmtree(self.receipts.folder(job.stage).work(), ignore_errors=True)
         return count
 
-    def _shards(self, source: Source) -> Iterator[Outcome]:
+    def _shards(self, source: Source, new: NewSeeds | None) -> Iterator[Outcome]:
         parts = self._input_parts()
         if not parts:
-            return source.shards(self.plan.shard_rows)
+            whole = source.shards(self.plan.shard_rows)
+            return whole if new is None else map(new.of_outcome, whole)
         tables = parts[0].tables()
         if len(parts) > 1:
             paths = (self.receipts.part(0, part) for part in range(len(parts)))
             tables = (table for path in paths for table in _used_up(path))
-        return numbered_shards(tables, self.plan.shard_rows)
+        if new is None:
+            return numbered_shards(tables, self.plan.shard_rows)
+        return numbered_shards(new.until_full(tables), self.plan.shard_rows, new.of)
 
     async def _apply(self, job: Job, stage: ShardStage) -> None:
         started = time.monotonic()

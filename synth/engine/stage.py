@@ -120,6 +120,15 @@ class Source(Stage):
 
     takes = frozenset({Kind.NOTHING})
 
+    @property
+    def most_rows(self) -> int | None:
+        """The most rows that it reads; None for all."""
+        return None
+
+    def unlimited(self) -> Source:
+        """The same source without `most_rows`."""
+        return self
+
     def input_parts(self) -> Sequence[InputPart]:
         """The parts of the input, in order; empty if it is not worth reading them in parallel."""
         return ()

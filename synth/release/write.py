@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -259,11 +259,11 @@ class Write(Sink):
 def _announced(delivery: Delivery, left: list[pa.Array]) -> Iterator[None]:
     """Lets the earlier corpus stages prepare for the release, which the block puts in place."""
     with contextlib.ExitStack() as stack:
-        lineage = _lineage(_released(delivery.shards, left)) if delivery.corpus else None
+        ids = lineage(_released(delivery.shards, left)) if delivery.corpus else None
         for one in delivery.corpus:
-            assert lineage is not None
+            assert ids is not None
             release = Release(
-                delivery.run, delivery.fingerprint, one.place, one.kept, one.work, lineage
+                delivery.run, delivery.fingerprint, one.place, one.kept, one.work, ids
             )
             stack.enter_context(one.stage.releasing(release))
         yield
@@ -287,7 +287,7 @@ def _evolved(released: Iterator[pa.Table]) -> int:
     return sum(evolved(table["trail"]) for table in released)
 
 
-def _lineage(released: Iterator[pa.Table]) -> NDArray[np.bytes_]:
+def lineage(released: Iterable[pa.Table]) -> NDArray[np.bytes_]:
     """The ids of the released rows and of all their ancestors, sorted."""
     found = [np.zeros(0, "S32")]
     for table in released:

@@ -98,6 +98,18 @@ class TeacherRecord(_Receipt):
     """Whether system turns were folded into user turns: `teacher: {system: fold}`."""
 
 
+class IncrementReceipt(_Receipt):
+    """What one increment added to a release."""
+
+    number: int
+    seeds: int
+    """The rows that it read."""
+    rows: int
+    """The rows that it added."""
+    files: list[str]
+    """The data files that it added, as in the release's `files`."""
+
+
 class Manifest(_Receipt):
     """The receipt of a stage."""
 
@@ -126,6 +138,13 @@ class Manifest(_Receipt):
     scored_by: dict[str, dict[str, Any]] = {}
     """In a release's manifest: the settings, including defaults, of the stages that filtered and
     verified its rows, so that each score can be compared with its threshold."""
+    number: int = 0
+    """In the release of an incremental run: its number."""
+    parent: str = ""
+    """In the release of an incremental run: the sha256 of the manifest of the release that it
+    extends; "" for the first."""
+    increments: list[IncrementReceipt] = []
+    """In the release of an incremental run: the increments that its rows come from."""
 
     @property
     def releases(self) -> bool:

@@ -1,0 +1,259 @@
+"""Incremental runs: each run of the recipe is an increment with the new rows of the input.
+
+`begin` reads the new rows into a run folder of their own. `run_increments` runs the recipe there
+and adds the rows to the release.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from flows.run_file import load_plan
+from synth.engine.lock import locked
+from synth.engine.new_seeds import known_seeds, read_manifest
+from synth.engine.plan import RELEASE, Plan
+from synth.engine.progress import Progress
+from synth.engine.receipts import Receipts, forget_hashes
+from synth.engine.run import read_seeds, write_again
+from synth.engine.runner import Runner
+from synth.errors import InputError, NoRowsError, StoreFault
+from synth.release.push import Push, push_release
+from synth.release.union import (
+    add_increment,
+    current_release,
+    lost_files,
+    settle,
+)
+from synth.release.write import DEFAULT_FORMAT
+from synth.store.durable import sha256_file, write_bytes
+from synth.store.increments import (
+    INCREMENTS,
+    MARK,
+    RELEASES,
+    IncrementMark,
+    ReleaseState,
+    increment_run,
+    load_mark,
+    load_state,
+    numbers_in,
+    unfinished,
+)
+from synth.store.manifest import NAME, Manifest
+
+Work = Callable[[Plan, Path], Awaitable[list[Manifest]]]
+"""Runs a plan in a run folder, as an ordinary run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An increment that has read its rows."""
+
+    plan: Plan
+    """The plan of its run folder, up to `write`."""
+    run: Path
+    number: int
+    resumed: bool
+    """Whether an earlier run began it."""
+
+
+async def begin(plan: Plan, root: Path, progress: Progress) -> Begun | None:
+    """Reads the new rows of the input, or returns the unfinished increment. None if nothing is new.
+
+    Asks no teacher. Also makes `release/` again if it is lost or damaged. The caller has locked
+    `root`. Raises `InputError` if the folder or its release does not fit the recipe.
+    """
+    forget_hashes()  # a damaged disk does not change a file's time
+    ordinary = _ordinary(plan)
+    _check_folder(ordinary, root)
+    await repair(root, progress)
+    state, release = load_state(root), current_release(root)
+    await asyncio.to_thread(plan.stages[0].preflight)
+    live = [one.number for one in release.increments] if release else []
+    found = _unfinished(root, state)
+    if found is None:
+        if await asyncio.to_thread(_is_read, ordinary, root, live):
+            return None
+        found = _next(root, state, live)
+    run = increment_run(root, found.number)
+    resumed = (run / "seeds.npy").is_file()
+    with locked(run):
+        read = await read_seeds(Runner(ordinary, run, None, progress))
+        if not read.rows_in:
+            shutil.rmtree(run)
+            return None
+        known_seeds(run)  # from now on the increment has these seeds
+    rows = f"{read.rows_in:,} {'row' if read.rows_in == 1 else 'rows'}"
+    progress.say(
+        f"increment {found.number} is unfinished: it continues with the {rows} that it began with"
+        if resumed
+        else f"increment {found.number} has {rows} of the input that no earlier one has read"
+    )
+    return Begun(ordinary, run, found.number, resumed)
+
+
+async def run_increments(plan: Plan, root: Path, progress: Progress, work: Work) -> int:
+    """Finishes an unfinished increment, then makes one of the new rows. Returns their number.
+
+    Raises `NoRowsError` if no increment has left a row yet.
+    """
+    made = 0
+    with locked(root):
+        while begun := await begin(plan, root, progress):
+            made += 1
+            rows_left = True
+            try:
+                await work(begun.plan, begun.run)
+            except NoRowsError as error:
+                rows_left = False
+                progress.say(f"increment {begun.number} adds nothing: {error}")
+            release = await asyncio.to_thread(
+                add_increment, root, begun.plan, begun.run, rows_left=rows_left
+            )
+            if not release.rows_kept:
+                raise NoRowsError(
+                    f"no increment of {root} has left a row, so there is no release yet; to read "
+                    "the same rows again with another recipe, delete the folder"
+                )
+            progress.say(_in_words(root, release))
+            if not begun.resumed:
+                break
+        await asyncio.to_thread(_push, plan, root, progress)
+    return made
+
+
+def _in_words(root: Path, release: Manifest) -> str:
+    last = release.increments[-1]
+    return (
+        f"release {release.number} has {release.rows_kept:,} rows, {last.rows:,} of them new: "
+        f"{root / RELEASE}"
+    )
+
+
+def up_to_date(plan: Plan, root: Path) -> bool:
+    """Whether the current release is on the Hub, if the recipe pushes it."""
+    release = current_release(root)
+    rows = release is not None and release.rows_kept
+    return not rows or _pushed(root) == _to_push(plan, root)
+
+
+async def repair(root: Path, progress: Progress) -> None:
+    """Makes `release/` again if it is lost or damaged. Raises `StoreFault` if it cannot."""
+    state = load_state(root)
+    if not state.current:
+        return
+    for number, files in (await asyncio.to_thread(lost_files, root, state.current)).items():
+        progress.say(f"increment {number}: {', '.join(files)} is lost or damaged")
+        await write_increment_again(root, number, progress)
+    for line in await asyncio.to_thread(settle, root):
+        progress.say(f"{line}: it is made again")
+
+
+async def write_increment_again(root: Path, number: int, progress: Progress) -> None:
+    """Writes the data files of an increment again from its shards, without a teacher.
+
+    Raises `StoreFault` if its shards are damaged too.
+    """
+    run = increment_run(root, number)
+    plan, identity = load_plan(run)
+    if not await write_again(plan, run, identity, progress):
+        raise StoreFault(
+            f"the release of {run} cannot be written again, since its shards are damaged too "
+            f"(`synth show {run} --check` names them): restore them from a backup, or return to an "
+            "earlier release with `synth rollback`"
+        )
+
+
+def _ordinary(plan: Plan) -> Plan:
+    """The plan of an increment: the stages up to `write`, as an ordinary run."""
+    stages = tuple(stage for stage in plan.stages if not isinstance(stage, Push))
+    return replace(plan, stages=stages, incremental=False)
+
+
+def _unfinished(root: Path, state: ReleaseState) -> IncrementMark | None:
+    """The increment that was begun on the current release and is not in a release yet."""
+    for number in reversed(numbers_in(root / INCREMENTS)):
+        mark = load_mark(increment_run(root, number))
+        if mark and unfinished(mark, state):
+            return mark
+    return None
+
+
+def _next(root: Path, state: ReleaseState, live: list[int]) -> IncrementMark:
+    """Marks the folder of a new increment."""
+    marked = [n for n in numbers_in(root / INCREMENTS) if load_mark(increment_run(root, n))]
+    number = max([0, *marked, *numbers_in(root / RELEASES)]) + 1
+    mark = IncrementMark(number=number, base=state.current, earlier=live)
+    write_bytes(increment_run(root, number) / MARK, mark.model_dump_json().encode() + b"\n")
+    return mark
+
+
+def _is_read(plan: Plan, root: Path, live: list[int]) -> bool:
+    """Whether an increment has read the whole input as it is now."""
+    source = plan.stages[0]
+    if getattr(source, "most_rows", None) is not None:
+        return False
+    now = Receipts(plan, root, None).fingerprint(0, None)
+    reads = (read_manifest(increment_run(root, number)) for number in live)
+    return any(read is not None and read.fingerprint == now for read in reads)
+
+
+def _check_folder(plan: Plan, root: Path) -> None:
+    """Raises `InputError` if the folder has an ordinary run, or a release of another format."""
+    if any(root.glob("[0-9][0-9]-*/")):
+        raise InputError(
+            f"{root} holds an ordinary run, so it cannot become incremental: choose another folder "
+            "with --out"
+        )
+    release = current_release(root)
+    if release is None or not release.rows_kept:
+        return
+    kind = plan.kind_before(-1)
+    now = plan.stages[-1].model_dump()["format"] or DEFAULT_FORMAT[kind]
+    was = release.settings["format"] or DEFAULT_FORMAT[type(kind)(release.kind)]
+    if now != was:
+        raise InputError(
+            f"the release in {root} has the format `{was}`, and the recipe writes `{now}`: an "
+            f"incremental run keeps its format; set `write: {{format: {was}}}`, or choose another "
+            "folder with --out"
+        )
+
+
+class PushedRelease(BaseModel):
+    """What was pushed last: `push.json` in the folder of an incremental run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    release: str
+    """The sha256 of the release's manifest."""
+    targets: list[str]
+
+
+def _to_push(plan: Plan, root: Path) -> PushedRelease | None:
+    targets = [f"{one.repo}@{one.revision}" for one in plan.stages if isinstance(one, Push)]
+    sha256 = sha256_file(root / RELEASE / NAME)
+    return PushedRelease(release=sha256, targets=targets) if targets else None
+
+
+def _pushed(root: Path) -> PushedRelease | None:
+    try:
+        return PushedRelease.model_validate_json((root / "push.json").read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def _push(plan: Plan, root: Path, progress: Progress) -> None:
+    """Pushes the current release, unless that was done."""
+    if up_to_date(plan, root):
+        return
+    for stage in plan.stages:
+        if isinstance(stage, Push):
+            push_release(root / RELEASE, stage, say=progress.say)
+    wanted = _to_push(plan, root)
+    assert wanted is not None, "the recipe pushes"
+    write_bytes(root / "push.json", wanted.model_dump_json(indent=1).encode() + b"\n")

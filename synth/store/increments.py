@@ -1,0 +1,130 @@
+"""The files of an incremental run, and which of its increments count.
+
+    outputs/nightly/
+      increments/0002/  increment.json  seeds.npy  and an ordinary run: 00-read/ … release/
+      releases/0002/    README.md  manifest.json: release 2, made by increment 2
+      releases/state.json  {"current": 2, "withdrawn": []}
+      release/          the current release: the data files of all its increments
+
+`increments/0002/increment.json`: {"number": 2, "base": 1, "earlier": [1]}
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from synth.errors import StoreFault
+from synth.store.durable import write_bytes
+
+INCREMENTS = "increments"
+RELEASES = "releases"
+MARK = "increment.json"
+SEEDS = "seeds.npy"
+"""The ids of the seeds that an increment began with."""
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class IncrementMark(_File):
+    """Marks a run folder as an increment. Never changes, so that the increment can be repeated."""
+
+    number: int
+    base: int
+    """The release that was current when it began; 0 for none."""
+    earlier: list[int]
+    """The increments of that release. Their seeds are not read again."""
+
+
+class ReleaseState(_File):
+    """Which release is current."""
+
+    current: int = 0
+    """0 for none."""
+    withdrawn: list[int] = []
+    """The releases that a rollback withdrew. Their numbers are not used again."""
+
+
+def is_incremental(run: Path) -> bool:
+    """Whether the folder belongs to an incremental run."""
+    return (run / INCREMENTS).is_dir()
+
+
+def increment_run(root: Path, number: int) -> Path:
+    """The run folder of an increment."""
+    return root / INCREMENTS / f"{number:04d}"
+
+
+def release_record(root: Path, number: int) -> Path:
+    """The folder with the manifest and the card of a release, current or not."""
+    return root / RELEASES / f"{number:04d}"
+
+
+def numbers_in(folder: Path) -> list[int]:
+    """The numbers of the increments or releases in the folder, in order."""
+    return sorted(int(path.name) for path in folder.glob("[0-9]*/") if path.name.isdecimal())
+
+
+def load_mark(run: Path) -> IncrementMark | None:
+    """The mark of an increment's run folder; None for any other folder."""
+    return _load(run / MARK, IncrementMark)
+
+
+def unfinished(mark: IncrementMark, state: ReleaseState) -> bool:
+    """Whether the increment is unfinished: begun on the current release, and not withdrawn.
+
+    An unfinished increment that began on another release is not resumed.
+    """
+    withdrawn = mark.number in state.withdrawn
+    return mark.base == state.current and mark.number != state.current and not withdrawn
+
+
+def earlier_runs(run: Path) -> list[Path]:
+    """The run folders of the increments that this increment builds on."""
+    mark = load_mark(run)
+    return [run.parent / f"{number:04d}" for number in mark.earlier] if mark else []
+
+
+def set_aside_runs(run: Path) -> list[Path]:
+    """The run folders of earlier increments that were withdrawn or abandoned. Their seeds are read
+    again, so their journals hold replies that this increment can reuse."""
+    mark = load_mark(run)
+    if mark is None:
+        return []
+    others = set(numbers_in(run.parent)) - set(mark.earlier)
+    return [run.parent / f"{number:04d}" for number in sorted(others) if number < mark.number]
+
+
+def load_state(root: Path) -> ReleaseState:
+    """The state of an incremental run. Raises `StoreFault` if it is lost, but releases exist."""
+    state = _load(root / RELEASES / "state.json", ReleaseState)
+    if state is None and (found := numbers_in(root / RELEASES)):
+        if found == [1]:  # a killed run recorded its first release, and did not come further
+            return ReleaseState()
+        raise StoreFault(
+            f"{root / RELEASES / 'state.json'} is missing, so it is unknown which release is "
+            f"current: choose one with `synth rollback {root} --to N`; known: "
+            f"{', '.join(map(str, found))}"
+        )
+    return state or ReleaseState()
+
+
+def save_state(root: Path, state: ReleaseState) -> None:
+    """Makes a release the current one."""
+    write_bytes(root / RELEASES / "state.json", state.model_dump_json().encode() + b"\n")
+
+
+_Kind = TypeVar("_Kind", bound=_File)
+
+
+def _load(path: Path, kind: type[_Kind]) -> _Kind | None:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise StoreFault(f"{path} is damaged: restore it from a backup") from error
