@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flows.run_file import load_plan
 from synth.engine.lock import locked
-from synth.engine.new_seeds import known_seeds, read_manifest
+from synth.engine.new_seeds import has_begun, known_seeds, read_manifest
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.progress import Progress
 from synth.engine.receipts import Receipts, forget_hashes
@@ -62,7 +62,9 @@ class Begun:
     """Whether an earlier run began it."""
 
 
-async def begin(plan: Plan, root: Path, progress: Progress) -> Begun | None:
+async def begin(
+    plan: Plan, root: Path, progress: Progress, *, announce: bool = True
+) -> Begun | None:
     """Reads the new rows of the input, or returns the unfinished increment. None if nothing is new.
 
     Asks no teacher. Also makes `release/` again if it is lost or damaged. The caller has locked
@@ -81,7 +83,7 @@ async def begin(plan: Plan, root: Path, progress: Progress) -> Begun | None:
             return None
         found = _next(root, state, live)
     run = increment_run(root, found.number)
-    resumed = (run / "seeds.npy").is_file()
+    resumed = await asyncio.to_thread(_is_under_way, run)
     with locked(run):
         read = await read_seeds(Runner(ordinary, run, None, progress))
         if not read.rows_in:
@@ -89,11 +91,12 @@ async def begin(plan: Plan, root: Path, progress: Progress) -> Begun | None:
             return None
         known_seeds(run)  # from now on the increment has these seeds
     rows = f"{read.rows_in:,} {'row' if read.rows_in == 1 else 'rows'}"
-    progress.say(
-        f"increment {found.number} is unfinished: it continues with the {rows} that it began with"
-        if resumed
-        else f"increment {found.number} has {rows} of the input that no earlier one has read"
-    )
+    if announce:
+        progress.say(
+            f"increment {found.number} is unfinished: it continues with its {rows} of the input"
+            if resumed
+            else f"increment {found.number}: {rows} of the input that no earlier increment has read"
+        )
     return Begun(ordinary, run, found.number, resumed)
 
 
@@ -167,6 +170,11 @@ async def write_increment_again(root: Path, number: int, progress: Progress) -> 
             f"(`synth show {run} --check` names them): restore them from a backup, or return to an "
             "earlier release with `synth rollback`"
         )
+
+
+def _is_under_way(run: Path) -> bool:
+    """Whether stages after `read` have begun."""
+    return has_begun(run) and any(run.glob("01-*/"))
 
 
 def _ordinary(plan: Plan) -> Plan:

@@ -67,7 +67,8 @@ def _clear(folder: Path, sure: bool) -> None:
 def _nothing_new(plan: Plan, root: Path, progress: ConsoleProgress) -> bool:
     """Reads the new rows of the input. Returns whether there are none, and nothing to push."""
     with locked(root):
-        return loop.run(begin(plan, root, progress)) is None and up_to_date(plan, root)
+        begun = loop.run(begin(plan, root, progress, announce=False))
+        return begun is None and up_to_date(plan, root)
 
 
 def _run_flow(arguments: Namespace, folder: Path, progress: ConsoleProgress) -> None:

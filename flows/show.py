@@ -103,7 +103,7 @@ def show_releases(root: Path) -> None:
     """Prints the releases of an incremental run, and the path of the current one."""
     state = load_state(root)
     table = Table(box=None, pad_edge=False)
-    for name in ("release", "rows", "new rows", "of new seeds", "state"):
+    for name in ("release", "rows", "added", "seeds read", "state"):
         table.add_column(name, justify="left" if name == "state" else "right")
     for number in numbers_in(root / RELEASES):
         manifest = load_manifest(release_record(root, number) / NAME)
