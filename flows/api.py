@@ -25,6 +25,8 @@ from synth.engine.plan import RELEASE, Plan
 from synth.engine.run import finished_run, open_runner, run_stages
 from synth.errors import InputError
 from synth.record import plain_turns
+from synth.release.union import current_release
+from synth.store.increments import increment_run, is_incremental
 from synth.store.manifest import NAME, Manifest, load_manifest
 
 OUTPUTS = Path("outputs")
@@ -102,22 +104,35 @@ class Run:
                         yield from batch.to_pylist()
 
     def rejected(self) -> Iterator[dict[str, Any]]:
-        """Yields the rejected rows by stage: records with `stage`, `reason`, `by` and `raw`."""
-        for fate in rejected_rows(self.folder, run_manifests(self.folder), ""):
-            turns = plain_turns(fate.record["context"])
-            yield {"stage": fate.stage, **fate.record, "context": turns}
+        """Yields the rejected rows by stage: records with `stage`, `reason`, `by` and `raw`. Those
+        of an incremental run's increments one after the other."""
+        for run in self._runs():
+            for fate in rejected_rows(run, run_manifests(run), ""):
+                turns = plain_turns(fate.record["context"])
+                yield {"stage": self._label(run, fate.stage), **fate.record, "context": turns}
 
     @property
     def funnel(self) -> list[dict[str, Any]]:
         """Row counts and reasons per finished stage: in + made = kept + rejected."""
         return [
             {
-                "stage": stage_label(manifest),
+                "stage": self._label(run, stage_label(manifest)),
                 "in": manifest.rows_in,
                 "made": manifest.rows_made,
                 "kept": manifest.rows_kept,
                 "rejected": manifest.rows_rejected,
                 "reasons": dict(manifest.reasons.most_common()),
             }
-            for manifest in run_manifests(self.folder)
+            for run in self._runs()
+            for manifest in run_manifests(run)
         ]
+
+    def _runs(self) -> list[Path]:
+        """The run folder, or those of the increments of the current release."""
+        release = current_release(self.folder) if is_incremental(self.folder) else None
+        if release is None:
+            return [self.folder]
+        return [increment_run(self.folder, one.number) for one in release.increments]
+
+    def _label(self, run: Path, stage: str) -> str:
+        return stage if run == self.folder else f"{run.name}/{stage}"

@@ -16,10 +16,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flows.run_file import load_plan
 from synth.engine.lock import locked
-from synth.engine.new_seeds import has_begun, known_seeds, read_manifest
+from synth.engine.new_seeds import has_begun, known_seeds
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.progress import Progress
 from synth.engine.receipts import Receipts, forget_hashes
+from synth.engine.restart import redo_from
 from synth.engine.run import read_seeds, write_again
 from synth.engine.runner import Runner
 from synth.errors import InputError, NoRowsError, StoreFault
@@ -34,6 +35,7 @@ from synth.release.write import DEFAULT_FORMAT
 from synth.store.durable import sha256_file, write_bytes
 from synth.store.increments import (
     INCREMENTS,
+    INPUT,
     MARK,
     RELEASES,
     IncrementMark,
@@ -89,7 +91,10 @@ async def begin(
         if not read.rows_in:
             shutil.rmtree(run)
             return None
-        known_seeds(run)  # from now on the increment has these seeds
+        if not has_begun(run):
+            fingerprint = await asyncio.to_thread(_fingerprint, ordinary, root)
+            write_bytes(run / INPUT, fingerprint.encode())
+            known_seeds(run)  # from now on the increment has these seeds
     rows = f"{read.rows_in:,} {'row' if read.rows_in == 1 else 'rows'}"
     if announce:
         progress.say(
@@ -157,6 +162,19 @@ async def repair(root: Path, progress: Progress) -> None:
         progress.say(f"{line}: it is made again")
 
 
+def redo_increment(plan: Plan, root: Path, stage: str) -> None:
+    """Marks a stage of the unfinished increment and all later ones as unfinished, as `redo_from`
+    does. Raises `InputError` if there is no unfinished increment."""
+    found = _unfinished(root, load_state(root))
+    if found is None:
+        raise InputError(
+            f"--from {stage}: {root} has no unfinished increment, and released ones do not change; "
+            f"to make the last one again, withdraw it with `synth rollback {root}` and run the "
+            "recipe without --from"
+        )
+    redo_from(_ordinary(plan), increment_run(root, found.number), stage)
+
+
 async def write_increment_again(root: Path, number: int, progress: Progress) -> None:
     """Writes the data files of an increment again from its shards, without a teacher.
 
@@ -206,9 +224,14 @@ def _is_read(plan: Plan, root: Path, live: list[int]) -> bool:
     source = plan.stages[0]
     if getattr(source, "most_rows", None) is not None:
         return False
-    now = Receipts(plan, root, None).fingerprint(0, None)
-    reads = (read_manifest(increment_run(root, number)) for number in live)
-    return any(read is not None and read.fingerprint == now for read in reads)
+    now = _fingerprint(plan, root).encode()
+    paths = [increment_run(root, number) / INPUT for number in live]
+    return any(path.is_file() and path.read_bytes() == now for path in paths)
+
+
+def _fingerprint(plan: Plan, root: Path) -> str:
+    """The hash of the input and of the settings of `read`."""
+    return Receipts(plan, root, None).fingerprint(0, None)
 
 
 def _check_folder(plan: Plan, root: Path) -> None:

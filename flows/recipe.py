@@ -254,6 +254,11 @@ class Recipe(Model):
                     "`incremental: true` compares with its earlier increments itself, and an "
                     "`index` would keep rows that a rollback withdraws: remove `dedup: {index}`"
                 )
+            if isinstance(stage, Push) and stage.tag is not None:
+                raise ValueError(
+                    "`push: {tag}` marks one release and is never moved, so it does not fit "
+                    "`incremental: true`: remove it, and tag a release with `synth push --tag`"
+                )
         if self.incremental and not any(isinstance(one.stage, Write) for one in self.stages):
             raise ValueError("`incremental: true` adds to a release: end the stages with `write`")
         return self

@@ -10,7 +10,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from flows import loop
-from flows.increments import begin, up_to_date
+from flows.increments import begin, redo_increment, up_to_date
 from flows.progress import ConsoleProgress
 from flows.recipe_file import load_recipe
 from flows.show import show_run
@@ -21,6 +21,7 @@ from synth.engine.plan import Plan
 from synth.engine.restart import clear, paid_replies, redo_from
 from synth.engine.run import finished_run
 from synth.errors import ExitCode, InputError, NoRowsError
+from synth.store.increments import is_incremental
 from synth.teacher.wire import without_keys
 
 
@@ -33,7 +34,10 @@ def run(arguments: Namespace) -> int:
     if arguments.fresh:
         _clear(folder, arguments.yes)
     elif arguments.first is not None:
-        redo_from(plan, folder, arguments.first)
+        if plan.incremental:
+            redo_increment(plan, folder, arguments.first)
+        else:
+            redo_from(plan, folder, arguments.first)
     with ConsoleProgress() as progress:
         if plan.incremental and _nothing_new(plan, folder, progress):
             progress.say(f"the input has no new rows for {folder}; nothing to do")
@@ -53,7 +57,7 @@ def run(arguments: Namespace) -> int:
 
 def _clear(folder: Path, sure: bool) -> None:
     """Deletes what the run folder holds, once the user agrees. Raises `InputError` if not."""
-    if not any(folder.glob("[0-9][0-9]-*/")):
+    if not any(folder.glob("[0-9][0-9]-*/")) and not is_incremental(folder):
         return
     what = f"the finished work in {folder} and {paid_replies(folder):,} journaled replies"
     if not sure:

@@ -8,6 +8,7 @@ from pathlib import Path
 from synth.engine.lock import locked
 from synth.engine.plan import RELEASE, Plan, StageFolder
 from synth.errors import InputError, did_you_mean
+from synth.store.increments import INCREMENTS, RELEASES
 from synth.teacher.journal_check import replies_in
 
 
@@ -36,14 +37,18 @@ def redo_from(plan: Plan, run: Path, name: str) -> None:
 
 def paid_replies(run: Path) -> int:
     """The number of replies in the journals of a run."""
-    return sum(map(replies_in, sorted(run.glob("[0-9][0-9]-*/journal/*.sqlite"))))
+    stages = "[0-9][0-9]-*/journal/*.sqlite"
+    journals = [*run.glob(stages), *run.glob(f"{INCREMENTS}/*/{stages}")]
+    return sum(map(replies_in, sorted(journals)))
 
 
 def clear(run: Path) -> None:
-    """Deletes what a run made: stages with their journals, the release, logs. Keeps other files."""
+    """Deletes what a run made: stages with their journals, increments, releases, logs. Keeps other
+    files."""
     with locked(run):
         for path in [*sorted(run.glob("[0-9][0-9]-*/")), *run.glob(f".{RELEASE}.*")]:
             shutil.rmtree(path)
-        for name in (RELEASE, "teacher"):
+        for name in (INCREMENTS, RELEASES, RELEASE, "teacher"):
             shutil.rmtree(run / name, ignore_errors=True)
-        (run / "run.json").unlink(missing_ok=True)
+        for name in ("run.json", "push.json"):
+            (run / name).unlink(missing_ok=True)

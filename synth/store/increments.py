@@ -1,11 +1,12 @@
 """The files of an incremental run, and which of its increments count.
 
     outputs/nightly/
-      increments/0002/  increment.json  seeds.npy  and an ordinary run: 00-read/ … release/
+      increments/0002/  increment.json  input.sha256  seeds.npy  00-read/ … release/
       releases/0002/    README.md  manifest.json: release 2, made by increment 2
       releases/state.json  {"current": 2, "withdrawn": []}
       release/          the current release: the data files of all its increments
 
+The folder of an increment is otherwise that of an ordinary run.
 `increments/0002/increment.json`: {"number": 2, "base": 1, "earlier": [1]}
 """
 
@@ -24,6 +25,8 @@ RELEASES = "releases"
 MARK = "increment.json"
 SEEDS = "seeds.npy"
 """The ids of the seeds that an increment began with."""
+INPUT = "input.sha256"
+"""The hash of the input that an increment read when it began."""
 
 
 class _File(BaseModel):

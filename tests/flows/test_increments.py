@@ -1,0 +1,463 @@
+"""Incremental runs: each one reads what is new, and the release only grows, or goes back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from flows import api, run_command
+from flows.cli import main
+from synth.errors import ExitCode
+from synth.store.manifest import load_manifest
+from tests.fake_teacher import served
+from tests.flows.test_run_folders import flip
+from tests.hub_stand_in import HubStandIn, hub_stand_in
+
+PLAIN = """\
+name: nightly
+incremental: true
+shard_rows: 2
+stages:
+  - read: {prompts: in.jsonl}
+  - dedup: {exact: {}}
+  - write: {}
+"""
+ASKING = """\
+name: nightly
+incremental: true
+shard_rows: 2
+teacher: {url: URL}
+stages:
+  - read: {prompts: in.jsonl}
+  - distill: {}
+  - dedup: {exact: {}, on: prompt}
+  - write: {}
+"""
+FIRST = ("How far is the moon?", "How old is the sun?", "How deep is the sea?")
+MORE = ("How high is the sky?", "How big is an atom?")
+
+
+def give(*prompts: str, file: str = "in.jsonl") -> None:
+    """Writes the input."""
+    Path(file).write_text("".join(json.dumps({"prompt": one}) + "\n" for one in prompts))
+
+
+def released(root: str | Path = "outputs/nightly") -> list[str]:
+    """The prompts of the release, in the manifest's order."""
+    return [str(row["prompt"]) for row in api.Run(root).rows()]
+
+
+def data(root: str | Path = "outputs/nightly") -> dict[str, bytes]:
+    """The data files of the release."""
+    return {path.name: path.read_bytes() for path in Path(root).glob("release/data/*")}
+
+
+def increments() -> list[str]:
+    """The folders of the increments."""
+    return sorted(path.name for path in Path("outputs/nightly/increments").iterdir())
+
+
+def whole(root: Path) -> dict[str, bytes]:
+    """Every file of the release."""
+    files = [path for path in sorted((root / "release").rglob("*")) if path.is_file()]
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+@pytest.fixture
+def nightly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """`synth run nightly.yaml` without Prefect, in a folder with the recipe and its input."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nightly.yaml").write_text(PLAIN)
+    give(*FIRST)
+    monkeypatch.setattr(
+        run_command,
+        "_run_flow",
+        lambda arguments, folder, _progress: api.run(
+            arguments.recipe, out=folder, overrides=arguments.set, limit=arguments.limit
+        ),
+    )
+    return lambda *arguments: main(["run", "nightly.yaml", *arguments])
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubStandIn]:
+    """A stand-in for the Hub."""
+    from huggingface_hub import constants
+
+    with hub_stand_in() as hub:
+        hub.token = "hf_test"
+        monkeypatch.setenv("HF_TOKEN", hub.token)
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-login"))
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        yield hub
+
+
+@pytest.fixture
+def asking(nightly: Callable[..., int], teacher_url: str) -> Callable[..., int]:
+    """The same with a teacher."""
+    Path("nightly.yaml").write_text(ASKING.replace("URL", teacher_url))
+    return nightly
+
+
+def test_a_grown_input_adds_rows_and_leaves_the_data_files(
+    nightly: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert nightly() == ExitCode.OK
+    first = data()
+    assert released() == list(FIRST)
+    give(MORE[0], *FIRST, MORE[1])
+    assert nightly() == ExitCode.OK
+    assert released() == [*FIRST, *MORE]
+    assert {name: data()[name] for name in first} == first
+    assert len(data()) == 2
+    captured = capsys.readouterr()
+    assert "increment 2: 2 rows of the input that no earlier increment has read" in captured.err
+    assert "release 2 has 5 rows, 2 of them new: outputs/nightly/release" in captured.err
+    assert "dataset: outputs/nightly/release" in captured.out
+
+
+def test_the_release_has_a_number_a_parent_and_its_increments(nightly: Callable[..., int]) -> None:
+    nightly()
+    parent = Path("outputs/nightly/release/manifest.json").read_bytes()
+    give(*FIRST, *MORE)
+    nightly()
+    manifest = load_manifest(Path("outputs/nightly/release/manifest.json"))
+    assert manifest is not None
+    assert manifest.number == 2
+    assert [(one.number, one.seeds, one.rows) for one in manifest.increments] == [
+        (1, 3, 3),
+        (2, 2, 2),
+    ]
+    assert manifest.parent == sha256(parent).hexdigest()
+    card = Path("outputs/nightly/release/README.md").read_text()
+    assert "| read | 5 | 0 | 5 | 0 |" in card
+    assert "5 rows in the `prompt` format" in card
+    assert "| 2 | 2 | 2 |  |" in card
+
+
+def test_datasets_loads_all_increments(nightly: Callable[..., int], tmp_path: Path) -> None:
+    import datasets
+
+    nightly()
+    give(*FIRST, *MORE)
+    nightly()
+    found = datasets.load_dataset(
+        "outputs/nightly/release", split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert sorted(found["prompt"]) == sorted([*FIRST, *MORE])
+
+
+def test_a_sorted_or_renamed_input_has_nothing_new(
+    nightly: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nightly()
+    before = whole(Path("outputs/nightly"))
+    monkeypatch.setattr(run_command, "_run_flow", lambda *_: pytest.fail("Prefect is started"))
+    assert nightly() == ExitCode.OK
+    give(*sorted(FIRST))
+    assert nightly() == ExitCode.OK
+    Path("in.jsonl").rename("other.jsonl")
+    assert nightly("--set", "stages.read.prompts=other.jsonl") == ExitCode.OK
+    nothing = "the input has no new rows for outputs/nightly; nothing to do"
+    assert capsys.readouterr().err.count(nothing) == 3
+    assert whole(Path("outputs/nightly")) == before
+    assert increments() == ["0001"]
+
+
+def test_an_edited_row_alone_is_asked(nightly: Callable[..., int]) -> None:
+    with served() as teacher:
+        Path("nightly.yaml").write_text(ASKING.replace("URL", teacher.url))
+        nightly()
+        assert len(teacher.asked) == len(FIRST)
+        give(*FIRST[:2], "How deep is the lake?")
+        nightly()
+        assert teacher.asked[len(FIRST) :] == ["How deep is the lake?"]
+
+
+def test_a_changed_gold_answer_is_no_new_row(nightly: Callable[..., int]) -> None:
+    nightly()
+    lines = [json.dumps({"prompt": one, "answer": "42"}) + "\n" for one in FIRST]
+    Path("in.jsonl").write_text("".join(lines))
+    nightly()
+    assert increments() == ["0001"]
+
+
+def test_a_duplicate_of_a_released_row_is_rejected(
+    nightly: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    nightly()
+    give(*FIRST, "how far is  THE moon?", MORE[0])
+    nightly()
+    assert released() == [*FIRST, MORE[0]]
+    give(*FIRST, "how far is  THE moon?", MORE[0], "HOW old is the sun?")
+    capsys.readouterr()
+    assert nightly() == ExitCode.OK
+    assert "increment 3 adds nothing: no row is left after dedup" in capsys.readouterr().err
+    assert released() == [*FIRST, MORE[0]]
+    nightly()
+    assert increments() == ["0001", "0002", "0003"]
+    rejected = pq.read_table("outputs/nightly/increments/0002/01-dedup/rejected").to_pylist()
+    assert [row["reason"] for row in rejected] == ["duplicate_exact"]
+    assert "of an earlier run" in rejected[0]["scores"][-1]["note"]
+    assert main(["show", "outputs/nightly", "--rejected"]) == ExitCode.OK
+    assert "rejected by exact: duplicate_exact" in capsys.readouterr().out
+
+
+def test_another_copy_of_a_row_is_a_new_row(nightly: Callable[..., int]) -> None:
+    Path("nightly.yaml").write_text(PLAIN.replace("  - dedup: {exact: {}}\n", ""))
+    nightly()
+    give(*FIRST, FIRST[0])
+    nightly()
+    assert released() == [*FIRST, FIRST[0]]
+
+
+def test_a_run_that_keeps_no_row_ends_its_seeds(
+    nightly: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    strict = PLAIN.replace("dedup: {exact: {}}", "quality: [length: {min_words: 9}]")
+    Path("nightly.yaml").write_text(strict)
+    assert nightly() == ExitCode.EMPTY
+    assert not Path("outputs/nightly/release").exists()
+    assert "quality" in capsys.readouterr().out
+    Path("nightly.yaml").write_text(PLAIN)
+    give(*FIRST, *MORE)
+    assert nightly() == ExitCode.OK
+    assert released() == list(MORE)
+
+
+def test_the_limit_is_for_new_rows(nightly: Callable[..., int]) -> None:
+    for expected in (FIRST[:2], FIRST, FIRST):
+        assert nightly("--limit", "2") == ExitCode.OK
+        assert released() == list(expected)
+
+
+def test_a_changed_recipe_holds_from_the_next_increment(nightly: Callable[..., int]) -> None:
+    nightly()
+    first = data()
+    Path("nightly.yaml").write_text(
+        PLAIN.replace("{exact: {}}", "{exact: {}, fuzzy: {ratio: 90}}").replace(
+            "  - write", "  - quality: [length: {min_words: 1}]\n  - write"
+        )
+    )
+    nightly()
+    assert data() == first
+    give(*FIRST, "How far is the moon??", *MORE)
+    nightly()
+    assert released() == [*FIRST, *MORE]
+    assert data().items() >= first.items()
+    card = Path("outputs/nightly/release/README.md").read_text()
+    assert "| 2 | 3 | 2 | `dedup.fuzzy unset → " in card
+    assert "`quality is new` |" in card
+    assert "| dedup | 6 | 0 | 5 | 1 |\n| quality | 2 | 0 | 2 | 0 |\n| write | 5 |" in card
+
+
+def test_rollback_and_again(
+    nightly: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with served() as teacher:
+        Path("nightly.yaml").write_text(ASKING.replace("URL", teacher.url))
+        nightly()
+        one = whole(Path("outputs/nightly"))
+        give(*FIRST, MORE[0])
+        nightly()
+        two = whole(Path("outputs/nightly"))
+        assert main(["rollback", "outputs/nightly"]) == ExitCode.OK
+        assert whole(Path("outputs/nightly")) == one
+        out = capsys.readouterr().out
+        assert "The next run reads the rows of withdrawn increments (2) again" in out
+        assert main(["rollback", "outputs/nightly", "--to", "2"]) == ExitCode.OK
+        assert whole(Path("outputs/nightly")) == two
+        main(["rollback", "outputs/nightly", "--to", "1"])
+        asked = len(teacher.asked)
+        give(*FIRST, *MORE)
+        assert nightly() == ExitCode.OK
+        assert teacher.asked[asked:] == [MORE[1]]
+    manifest = load_manifest(Path("outputs/nightly/release/manifest.json"))
+    assert manifest is not None
+    assert [one.number for one in manifest.increments] == [1, 3]
+    assert manifest.rows_kept == 5
+    main(["show", "outputs/nightly"])
+    out = capsys.readouterr().out
+    assert "withdrawn" in out
+    assert main(["show", "outputs/nightly", "--check"]) == ExitCode.OK
+    assert main(["rollback", "outputs/nightly", "--to", "9"]) == ExitCode.INVALID
+    assert "no release 9; known: 1, 2, 3" in capsys.readouterr().err
+
+
+def test_a_lost_release_is_made_again_byte_for_byte(
+    nightly: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    nightly()
+    give(*FIRST, *MORE)
+    nightly()
+    before = whole(Path("outputs/nightly"))
+    shutil.rmtree("outputs/nightly/release")
+    assert nightly() == ExitCode.OK
+    assert whole(Path("outputs/nightly")) == before
+    shutil.rmtree("outputs/nightly/release")
+    shutil.rmtree("outputs/nightly/increments/0001/release")
+    Path("in.jsonl").unlink()
+    assert main(["rollback", "outputs/nightly", "--to", "2"]) == ExitCode.OK
+    assert whole(Path("outputs/nightly")) == before
+
+
+def test_a_damaged_data_file_is_named_and_made_again(
+    nightly: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    nightly()
+    before = whole(Path("outputs/nightly"))
+    [path] = Path("outputs/nightly/release/data").iterdir()
+    flip(path)
+    capsys.readouterr()
+    assert main(["show", "outputs/nightly", "--check"]) == ExitCode.INFRASTRUCTURE
+    assert f"{path} is damaged" in capsys.readouterr().out
+    assert nightly() == ExitCode.OK
+    assert f"increment 1: data/{path.name} is lost or damaged" in capsys.readouterr().err
+    assert whole(Path("outputs/nightly")) == before
+    assert main(["show", "outputs/nightly", "--check"]) == ExitCode.OK
+
+
+def test_what_cannot_be_made_again_is_a_fault(
+    asking: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    asking()
+    [path] = Path("outputs/nightly/release/data").iterdir()
+    flip(path)
+    flip(Path("outputs/nightly/increments/0001/01-distill/kept/00000.parquet"))
+    assert asking() == ExitCode.INFRASTRUCTURE
+    err = capsys.readouterr().err
+    assert "outputs/nightly/increments/0001 --check` names them" in err
+
+
+def test_a_lost_state_is_chosen_by_the_user(
+    nightly: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    nightly()
+    give(*FIRST, *MORE)
+    nightly()
+    before = whole(Path("outputs/nightly"))
+    Path("outputs/nightly/releases/state.json").unlink()
+    assert nightly() == ExitCode.INFRASTRUCTURE
+    assert "synth rollback outputs/nightly --to N" in capsys.readouterr().err
+    assert main(["rollback", "outputs/nightly", "--to", "2"]) == ExitCode.OK
+    assert whole(Path("outputs/nightly")) == before
+
+
+def killed(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_damaged_seeds_are_read_again_from_the_input_as_they_were(
+    asking: Callable[..., int],
+) -> None:
+    """The first stage's shard is damaged before the increment ends, and the input has grown."""
+    asking()
+    give(*FIRST, *MORE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("flows.increments.add_increment", killed)
+        with pytest.raises(KeyboardInterrupt):
+            api.run("nightly.yaml")
+    flip(Path("outputs/nightly/increments/0002/00-read/kept/00000.parquet"))
+    give(*FIRST, "How long is a day?", *MORE)
+    assert asking() == ExitCode.OK
+    manifest = load_manifest(Path("outputs/nightly/release/manifest.json"))
+    assert manifest is not None
+    assert [one.seeds for one in manifest.increments] == [3, 2, 1]
+
+
+def test_trace_and_show_find_rows_of_all_increments(
+    asking: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    asking()
+    give(*FIRST, *MORE)
+    asking()
+    for row in api.Run("outputs/nightly").rows():
+        capsys.readouterr()
+        assert main(["trace", row["id"]]) == ExitCode.OK
+        out = capsys.readouterr().out
+        assert row["messages"][0]["content"] in out
+        assert "reply:" in out
+    assert main(["trace", row["id"], "--run", "outputs/nightly"]) == ExitCode.OK
+    assert "increments/0002/" in capsys.readouterr().out
+    assert main(["show", "outputs/nightly"]) == ExitCode.OK
+    out = capsys.readouterr().out
+    assert "increment 2" in out
+    assert ["2", "5", "2", "2", "current"] in [line.split() for line in out.splitlines()]
+    assert [entry["stage"] for entry in api.Run("outputs/nightly").funnel[:2]] == [
+        "0001/00-read",
+        "0001/01-distill",
+    ]
+
+
+def test_a_push_uploads_only_new_data_files(
+    nightly: Callable[..., int], hub: HubStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("nightly.yaml").write_text(PLAIN + "  - push: {repo: me/nightly}\n")
+    nightly()
+    first = set(data())
+    give(*FIRST, *MORE)
+    seen = len(hub.calls("PUT /storage"))
+    nightly()
+    assert len(hub.calls("PUT /storage")) == seen + 1
+    files = hub.repos["me/nightly"].at().files
+    assert {path for path in files if path.startswith("data/")} == {f"data/{n}" for n in data()}
+    assert len(data()) == 2
+    commits = len(hub.repos["me/nightly"].log())
+    assert first < set(data())
+    monkeypatch.setattr(run_command, "_run_flow", lambda *_: pytest.fail("nothing is to do"))
+    nightly()
+    assert len(hub.repos["me/nightly"].log()) == commits
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words"),
+    [
+        (PLAIN.replace("write: {}", "write: {target_rows: 5}"), "releases all new rows"),
+        (PLAIN.replace("{exact: {}}", "{exact: {}, index: i}"), "remove `dedup: {index}`"),
+        (PLAIN.replace("  - write: {}\n", ""), "end the stages with `write`"),
+        (PLAIN + "  - push: {repo: me/n, tag: v1}\n", "`push: {tag}` marks one release"),
+    ],
+)
+def test_recipes_that_cannot_be_incremental_are_refused(
+    nightly: Callable[..., int], capsys: pytest.CaptureFixture[str], recipe: str, words: str
+) -> None:
+    Path("nightly.yaml").write_text(recipe)
+    assert nightly() == ExitCode.INVALID
+    assert words in capsys.readouterr().err
+    assert not Path("outputs").exists()
+
+
+def test_folders_and_formats_do_not_mix(
+    asking: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    asking()
+    incremental = Path("nightly.yaml").read_text()
+    Path("nightly.yaml").write_text(
+        incremental.replace("write: {}", "write: {format: prompt_completion}")
+    )
+    give(*FIRST, *MORE)
+    assert asking() == ExitCode.INVALID
+    assert "has the format `messages`" in capsys.readouterr().err
+    Path("nightly.yaml").write_text(incremental.replace("incremental: true\n", ""))
+    assert asking() == ExitCode.INVALID
+    assert "belongs to an incremental run" in capsys.readouterr().err
+    assert asking("--out", "other") == ExitCode.OK
+    Path("nightly.yaml").write_text(incremental)
+    assert asking("--out", "other") == ExitCode.INVALID
+    assert "holds an ordinary run" in capsys.readouterr().err
+
+
+def test_from_and_fresh(asking: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    asking()
+    assert asking("--from", "distill") == ExitCode.INVALID
+    assert "no unfinished increment" in capsys.readouterr().err
+    assert asking("--fresh", "--yes") == ExitCode.OK
+    assert increments() == ["0001"]
+    assert "from the journal" not in capsys.readouterr().err
