@@ -213,7 +213,8 @@ def _unfinished(root: Path, state: ReleaseState) -> IncrementMark | None:
 def _next(root: Path, state: ReleaseState, live: list[int]) -> IncrementMark:
     """Marks the folder of a new increment."""
     marked = [n for n in numbers_in(root / INCREMENTS) if load_mark(increment_run(root, n))]
-    number = max([0, *marked, *numbers_in(root / RELEASES)]) + 1
+    used = [*marked, *numbers_in(root / RELEASES), *state.withdrawn, state.current]
+    number = max(used) + 1
     mark = IncrementMark(number=number, base=state.current, earlier=live)
     write_bytes(increment_run(root, number) / MARK, mark.model_dump_json().encode() + b"\n")
     return mark
