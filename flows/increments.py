@@ -36,7 +36,6 @@ from synth.store.durable import sha256_file, write_bytes
 from synth.store.increments import (
     INCREMENTS,
     INPUT,
-    MARK,
     RELEASES,
     IncrementMark,
     ReleaseState,
@@ -44,6 +43,7 @@ from synth.store.increments import (
     load_mark,
     load_state,
     numbers_in,
+    save_mark,
     unfinished,
 )
 from synth.store.manifest import NAME, Manifest
@@ -216,7 +216,7 @@ def _next(root: Path, state: ReleaseState, live: list[int]) -> IncrementMark:
     used = [*marked, *numbers_in(root / RELEASES), *state.withdrawn, state.current]
     number = max(used) + 1
     mark = IncrementMark(number=number, base=state.current, earlier=live)
-    write_bytes(increment_run(root, number) / MARK, mark.model_dump_json().encode() + b"\n")
+    save_mark(increment_run(root, number), mark)
     return mark
 
 

@@ -18,7 +18,7 @@ from synth.engine.plan import StageFolder
 from synth.engine.stage import Outcome
 from synth.errors import StoreFault
 from synth.store.increments import SEEDS, earlier_runs, load_mark
-from synth.store.manifest import Manifest, load_manifest
+from synth.store.manifest import Manifest, load_manifest, verify_file
 from synth.store.seed_ids import SeedIds
 from synth.store.shards import read_shard
 
@@ -86,7 +86,7 @@ def known_seeds(run: Path) -> Path:
             )
         folder = StageFolder.of(run, 0, read.stage).path
         files = [file for shard in read.shards for file in (shard.kept, shard.rejected)]
-        SeedIds.of(read_shard(folder / file.path)["id"] for file in files).save(path)
+        SeedIds.of(read_shard(verify_file(folder, file))["id"] for file in files).save(path)
     return path
 
 

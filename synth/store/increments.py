@@ -1,7 +1,7 @@
 """The files of an incremental run, and which of its increments count.
 
     outputs/nightly/
-      increments/0002/  increment.json  input.sha256  seeds.npy  00-read/ … release/
+      increments/0002/  increment.json  input.sha256  seeds.ids  00-read/ … release/
       releases/0002/    README.md  manifest.json: release 2, made by increment 2
       releases/state.json  {"current": 2, "withdrawn": []}
       release/          the current release: the data files of all its increments
@@ -12,10 +12,11 @@ The folder of an increment is otherwise that of an ordinary run.
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from synth.errors import StoreFault
 from synth.store.durable import write_bytes
@@ -23,7 +24,8 @@ from synth.store.durable import write_bytes
 INCREMENTS = "increments"
 RELEASES = "releases"
 MARK = "increment.json"
-SEEDS = "seeds.npy"
+STATE = "state.json"
+SEEDS = "seeds.ids"
 """The ids of the seeds that an increment began with."""
 INPUT = "input.sha256"
 """The hash of the input that an increment read when it began."""
@@ -104,30 +106,46 @@ def set_aside_runs(run: Path) -> list[Path]:
 
 def load_state(root: Path) -> ReleaseState:
     """The state of an incremental run. Raises `StoreFault` if it is lost, but releases exist."""
-    state = _load(root / RELEASES / "state.json", ReleaseState)
-    if state is None and (found := numbers_in(root / RELEASES)):
-        if found == [1]:  # a killed run recorded its first release, and did not come further
-            return ReleaseState()
-        raise StoreFault(
-            f"{root / RELEASES / 'state.json'} is missing, so it is unknown which release is "
-            f"current: choose one with `synth rollback {root} --to N`; known: "
-            f"{', '.join(map(str, found))}"
-        )
-    return state or ReleaseState()
+    path, found = root / RELEASES / STATE, numbers_in(root / RELEASES)
+    if not path.is_file() and found in ([], [1]):
+        return ReleaseState()  # 1: a killed run recorded its first release, and came no further
+    try:
+        if state := _load(path, ReleaseState):
+            return state
+        wrong = "missing"
+    except StoreFault:
+        wrong = "damaged"
+    raise StoreFault(
+        f"{path} is {wrong}, so it is unknown which release is current: choose one with "
+        f"`synth rollback {root} --to N`; known: {', '.join(map(str, found))}"
+    )
 
 
 def save_state(root: Path, state: ReleaseState) -> None:
     """Makes a release the current one."""
-    write_bytes(root / RELEASES / "state.json", state.model_dump_json().encode() + b"\n")
+    _save(root / RELEASES / STATE, state)
+
+
+def save_mark(run: Path, mark: IncrementMark) -> None:
+    """Marks the run folder as an increment."""
+    _save(run / MARK, mark)
 
 
 _Kind = TypeVar("_Kind", bound=_File)
 
 
+def _save(path: Path, content: _File) -> None:
+    """Writes a line of JSON, and its sha256 as another one."""
+    line = content.model_dump_json().encode()
+    write_bytes(path, line + b'\n"%b"\n' % sha256(line).hexdigest().encode())
+
+
 def _load(path: Path, kind: type[_Kind]) -> _Kind | None:
     try:
-        return kind.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
     except FileNotFoundError:
         return None
-    except ValidationError as error:
-        raise StoreFault(f"{path} is damaged: restore it from a backup") from error
+    line, _, checksum = content.partition(b"\n")
+    if checksum != b'"%b"\n' % sha256(line).hexdigest().encode():
+        raise StoreFault(f"{path} is damaged: restore it from a backup")
+    return kind.model_validate_json(line)

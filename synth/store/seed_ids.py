@@ -1,9 +1,12 @@
-"""Sets of seed ids on disk: 16 bytes per id, sorted. They show which rows of an input are new."""
+"""Sets of seed ids on disk: 16 bytes per id, sorted, and a checksum at the end.
+
+They show which rows of an input are new.
+"""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ from synth.store.durable import write_bytes
 
 ID_BYTES = 16
 """A record's id is 32 hex digits."""
+CHECKSUM_BYTES = 32
 
 
 class SeedIds:
@@ -32,23 +36,23 @@ class SeedIds:
 
     @classmethod
     def load(cls, files: Sequence[Path]) -> SeedIds:
-        """The ids in these files together. Raises `StoreFault` if one cannot be read."""
+        """The ids in these files together. Raises `StoreFault` if one is damaged."""
         found = [_NONE]
         for path in files:
-            try:
-                found.append(np.load(path, allow_pickle=False).astype(_NONE.dtype))
-            except (OSError, ValueError) as error:
+            content = path.read_bytes()
+            ids, checksum = content[:-CHECKSUM_BYTES], content[-CHECKSUM_BYTES:]
+            if sha256(ids).digest() != checksum:
                 raise StoreFault(
-                    f"{path} cannot be read ({error}), so it is unknown which seeds are new: "
-                    "delete it, and the next run makes it again from the shards of `read`"
-                ) from error
+                    f"{path} is damaged, so it is unknown which seeds are new: delete it, and the "
+                    "next run makes it again from the shards of `read`"
+                )
+            found.append(np.frombuffer(ids, _NONE.dtype))
         return cls(np.sort(np.concatenate(found)))
 
     def save(self, path: Path) -> None:
         """Writes the ids to a file, completely or not at all."""
-        content = io.BytesIO()
-        np.save(content, self._ids, allow_pickle=False)
-        write_bytes(path, content.getvalue())
+        ids = self._ids.tobytes()
+        write_bytes(path, ids + sha256(ids).digest())
 
     def __len__(self) -> int:
         return len(self._ids)

@@ -114,6 +114,30 @@ def test_a_run_is_named_and_tagged_with_a_task_per_shard_and_artifacts(
     assert json.loads(artifacts["seen-samples"]["data"])[0]["seed"]
 
 
+def test_an_increment_is_a_flow_run_and_nothing_new_is_none(
+    api: Api, tmp_path: Path, teacher_url: str
+) -> None:
+    (tmp_path / "in.jsonl").write_text('{"prompt": "Why is the sky blue?"}')
+    (tmp_path / "grows.yaml").write_text(
+        f"name: grows\nincremental: true\nteacher: {{url: {teacher_url}}}\n"
+        "stages: [read: {prompts: in.jsonl}, distill: {}, write: {}]\n"
+    )
+    for _ in range(2):
+        done = subprocess.run(
+            [*SYNTH, "run", "grows.yaml"],
+            env=api.env,
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    assert "the input has no new rows for outputs/grows; nothing to do" in done.stderr
+    [run] = api.filter("flow_runs", flow_runs={"tags": {"all_": ["grows"]}})
+    assert run["state"]["type"] == "COMPLETED"
+    artifacts = {a["key"]: a for a in api.filter("artifacts")}
+    assert json.loads(artifacts["grows-funnel"]["data"])[-1]["kept"] == 1
+
+
 KEY = "sk-of-the-address"
 JOBS = """
 import asyncio, sys

@@ -336,14 +336,16 @@ def test_what_cannot_be_made_again_is_a_fault(
     assert "outputs/nightly/increments/0001 --check` names them" in err
 
 
-def test_a_lost_state_is_chosen_by_the_user(
-    nightly: Callable[..., int], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_lost_or_damaged_state_is_chosen_by_the_user(
+    nightly: Callable[..., int], capsys: pytest.CaptureFixture[str], lost: bool
 ) -> None:
     nightly()
     give(*FIRST, *MORE)
     nightly()
     before = whole(Path("outputs/nightly"))
-    Path("outputs/nightly/releases/state.json").unlink()
+    state = Path("outputs/nightly/releases/state.json")
+    state.unlink() if lost else flip(state)
     assert nightly() == ExitCode.INFRASTRUCTURE
     assert "synth rollback outputs/nightly --to N" in capsys.readouterr().err
     assert main(["rollback", "outputs/nightly", "--to", "2"]) == ExitCode.OK
