@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flows.run_file import load_plan
 from synth.engine.lock import locked
-from synth.engine.new_seeds import has_begun, known_seeds
+from synth.engine.new_seeds import has_begun, known_seeds, read_manifest
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.progress import Progress
 from synth.engine.receipts import Receipts, forget_hashes
@@ -86,6 +86,7 @@ async def begin(
         found = _next(root, state, live)
     run = increment_run(root, found.number)
     resumed = await asyncio.to_thread(_is_under_way, run)
+    _check_kind(ordinary, run)
     with locked(run):
         read = await read_seeds(Runner(ordinary, run, None, progress))
         if not read.rows_in:
@@ -119,7 +120,10 @@ async def run_increments(plan: Plan, root: Path, progress: Progress, work: Work)
                 await work(begun.plan, begun.run)
             except NoRowsError as error:
                 rows_left = False
-                progress.say(f"increment {begun.number} adds nothing: {error}")
+                progress.say(
+                    f"WARNING: increment {begun.number} adds nothing: {error}. Its rows are not read "
+                    f"again, unless you withdraw it with `synth rollback {root}`"
+                )
             release = await asyncio.to_thread(
                 add_increment, root, begun.plan, begun.run, rows_left=rows_left
             )
@@ -146,8 +150,10 @@ def _in_words(root: Path, release: Manifest) -> str:
 def up_to_date(plan: Plan, root: Path) -> bool:
     """Whether the current release is on the Hub, if the recipe pushes it."""
     release = current_release(root)
-    rows = release is not None and release.rows_kept
-    return not rows or _pushed(root) == _to_push(plan, root)
+    if release is None or not release.rows_kept:
+        return True
+    wanted = _to_push(plan, root)
+    return wanted is None or _pushed(root) == wanted
 
 
 async def repair(root: Path, progress: Progress) -> None:
@@ -253,6 +259,16 @@ def _check_folder(plan: Plan, root: Path) -> None:
             f"the release in {root} has the format `{was}`, and the recipe writes `{now}`: an "
             f"incremental run keeps its format; set `write: {{format: {was}}}`, or choose another "
             "folder with --out"
+        )
+
+
+def _check_kind(plan: Plan, run: Path) -> None:
+    """Raises `InputError` if an unfinished increment began with another kind of records."""
+    read = read_manifest(run) if has_begun(run) else None
+    if read is not None and read.kind != (now := plan.kind_before(1)):
+        raise InputError(
+            f"the unfinished increment {run} began with {read.kind}, and the recipe reads {now}: "
+            "finish it with the recipe it began with, or delete its folder"
         )
 
 

@@ -10,6 +10,7 @@ from flows import loop
 from flows.increments import write_increment_again
 from flows.progress import ConsoleProgress
 from flows.show import show_releases
+from flows.terminal import print_line
 from synth.engine.lock import locked
 from synth.engine.receipts import forget_hashes
 from synth.errors import ExitCode, InputError
@@ -35,7 +36,7 @@ def rollback(arguments: Namespace) -> int:
     show_releases(root)
     if withdrawn := load_state(root).withdrawn:
         numbers = ", ".join(map(str, withdrawn))
-        print(
+        print_line(
             f"The next run reads the rows of withdrawn increments ({numbers}) again, unless the "
             "release has them, with the recipe as it is then. To leave bad rows out, remove them "
             f"from the input first. To undo: synth rollback {shlex.quote(str(root))} "

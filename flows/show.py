@@ -168,13 +168,19 @@ def check_run(folder: Path) -> None:
         raise RunLockedError(
             f"{folder} is in use by process {process}; check it after that process has ended"
         )
-    wrong = 0
+    wrong, width = 0, 16 if is_incremental(folder) else 14
     for found in audit(folder):
         wrong += len(found.wrong)
         problems = "1 problem" if len(found.wrong) == 1 else f"{len(found.wrong):,} problems"
-        print_line(f"{found.label:<14} {problems if found.wrong else 'ok'}: {found.state}")
+        print_line(f"{found.label:<{width}} {problems if found.wrong else 'ok'}: {found.state}")
         for line in found.wrong:
             print_line(line, "red", indent=2)
+    if wrong and is_incremental(folder):
+        raise StoreFault(
+            f"{folder} has {wrong:,} problems; run its recipe again: it makes the release again. "
+            "Shards of finished increments are not made again, so restore them from a backup; they "
+            "are needed only if a data file is lost, and for comparing with later increments"
+        )
     if wrong:
         raise StoreFault(
             f"{folder} has {wrong:,} problems; run its recipe again: damaged shards are made again "

@@ -199,7 +199,9 @@ def test_a_duplicate_of_a_released_row_is_rejected(
     give(*FIRST, "how far is  THE moon?", MORE[0], "HOW old is the sun?")
     capsys.readouterr()
     assert nightly() == ExitCode.OK
-    assert "increment 3 adds nothing: no row is left after dedup" in capsys.readouterr().err
+    assert (
+        "WARNING: increment 3 adds nothing: no row is left after dedup" in capsys.readouterr().err
+    )
     assert released() == [*FIRST, MORE[0]]
     nightly()
     assert increments() == ["0001", "0002", "0003"]
