@@ -121,8 +121,8 @@ async def run_increments(plan: Plan, root: Path, progress: Progress, work: Work)
             except NoRowsError as error:
                 rows_left = False
                 progress.say(
-                    f"WARNING: increment {begun.number} adds nothing: {error}. Its rows are not read "
-                    f"again, unless you withdraw it with `synth rollback {root}`"
+                    f"WARNING: increment {begun.number} adds nothing: {error}. Its rows are read "
+                    f"again only after `synth rollback {root}`"
                 )
             release = await asyncio.to_thread(
                 add_increment, root, begun.plan, begun.run, rows_left=rows_left
