@@ -23,7 +23,7 @@ from filters.entry import OWN
 from filters.pii.stage import Redact
 from filters.quality.stage import Quality
 from filters.samples.prefer import Prefer
-from filters.samples.select import Select
+from filters.samples.select import VERDICT, Select
 from filters.trim import Trim
 from filters.verify.stage import Verify
 from seeds.clean import Clean
@@ -47,6 +47,7 @@ from synth.model import Model
 from synth.own import load, make
 from synth.release.push import Push
 from synth.release.write import FORMATS_OF, Write
+from synth.samples import PASS_RATE
 from synth.teacher.config import TeacherConfig
 
 
@@ -222,6 +223,8 @@ class Recipe(Model):
                 )
             if isinstance(stage, Write) and stage.quotas and stage.quotas.stage is not None:
                 _check_stage(position, stage.quotas.stage, [one.stage.name for one in entries])
+            if isinstance(stage, Select | Prefer):
+                _check_scores(position, stage, [one.stage for one in entries[:position]])
             kind = stage.makes(kind)
         return entries
 
@@ -258,6 +261,44 @@ def _check_stage(position: int, by: str, names: list[str]) -> None:
             f"{', '.join(names[:position])}, or `meta.COLUMN`, `scores.NAME`"
             f"{did_you_mean(by, names[:position])}",
         )
+
+
+def _check_scores(position: int, stage: Select | Prefer, before: list[Stage]) -> None:
+    """Raises `Misplaced` for a score that no stage before it gives."""
+    if any(STAGES.get(one.name) is not type(one) for one in before):
+        return  # a stage of the user's own may give scores of any name
+    known = {VERDICT}.union(*map(_scores_of, before))
+    for by in (stage.by,) if isinstance(stage, Prefer) else stage.by:
+        name = by.removeprefix("-") if isinstance(stage, Select) else by
+        if name not in known:
+            raise Misplaced(
+                position,
+                f"`{stage.name}: {{by: {by}}}` names no score of a stage before it; known: "
+                f"{', '.join(sorted(known))}{did_you_mean(name, known)}",
+            )
+
+
+def _scores_of(stage: Stage) -> set[str]:
+    """The names of the scores that a stage gives, or may give."""
+    match stage:
+        case Quality():
+            return {entry.part.name for entry in stage.filters}
+        case Verify():
+            return {PASS_RATE, *(entry.part.name for entry in stage.checks)}
+        case Judge():
+            return {stage.score}
+        case Dedup():
+            return {method.name for method in stage.methods}
+        case Evolve():
+            return {"novelty", "gain"}
+        case Invent():
+            return {"rouge_l"}
+        case Reverse():
+            return {"copied"}
+        case Clean() | RoundTrip() | Trim() | Redact() | Decontaminate() | Prefer():
+            return {stage.name}
+        case _:
+            return set()
 
 
 def _misplaced(position: int, stage: Stage, kind: Kind) -> Misplaced:

@@ -14,12 +14,12 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 import orjson
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.errors import InputError
@@ -83,6 +83,15 @@ class Rewrite(ShardStage):
     collapse: Bounds | None = Bounds()
     """The limits at which a style whose texts become alike is slowed, then stopped; null: never."""
     sampling: Sampling = Sampling(temperature=0.6, top_p=0.95, max_tokens=2500)
+
+    @model_validator(mode="after")
+    def _leaves_chunks(self) -> Self:
+        if self.min_chunk_tokens > self.chunk_tokens:
+            raise ValueError(
+                f"min_chunk_tokens {self.min_chunk_tokens} is above chunk_tokens "
+                f"{self.chunk_tokens}, so no chunk of a longer document is left"
+            )
+        return self
 
     def files(self) -> list[Path]:
         """The user's own prompt files. Raises `InputError` for one that cannot be used."""
