@@ -27,12 +27,14 @@ def compiled(function: Function) -> Function:
     try:
         made: Any = numba.njit(function, nogil=True, cache=True)
     except RuntimeError:  # "no locator available": no folder for the cache can be written
-        return numba.njit(function, nogil=True)  # type: ignore[no-any-return]  # numba has no types
-    if isinstance(made, Dispatcher):  # with NUMBA_DISABLE_JIT it is the function itself
-        # numba stamps a cache file with the hash of the function's own file, although the machine
-        # code includes what the file imports; it has no setting for this
-        file = made._cache._cache_file
-        file._source_stamp = file._source_stamp, imported(function.__globals__)
+        made = numba.njit(function, nogil=True)
+    else:
+        if isinstance(made, Dispatcher):  # with NUMBA_DISABLE_JIT it is the function itself
+            # numba stamps a cache file with the hash of the function's own file, although the
+            # machine code includes what the file imports; it has no setting for this
+            cache: Any = made._cache  # type: ignore[attr-defined]  # left out of numba's types
+            file = cache._cache_file
+            file._source_stamp = file._source_stamp, imported(function.__globals__)
     result: Function = made
     return result
 

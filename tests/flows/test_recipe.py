@@ -152,8 +152,7 @@ def test_every_mistake_is_reported_at_once(recipe: Path) -> None:
         (
             "verify: [maths]",
             "quality: [length]\n  - select: {by: [verdict, -lenght]}",
-            "`select: {by: -lenght}` names no score of a stage before it; known: gain, length, "
-            "novelty, verdict; did you mean 'length'?",
+            "known: gain, length, novelty, verdict; did you mean 'length'?",
         ),
         ("verify: [maths]", "prefer: {by: judge}", "`prefer: {by: judge}` names no score of a"),
         (
