@@ -43,11 +43,12 @@ from synth.randomness import derive_seed
 from synth.record import REFERENCE, derive, record_id, rejects, split
 from synth.teacher.protocol import Identity, Reply, Sampling
 from synth.text.markdown import is_fence
+from synth.text.sentences import CLOSING, STOPS, WIDE_STOPS
 from synth.together import together
 
 COPIED_CHARS = 60  # a line of the prompt as long as that is no coincidence
 MOST = 0.7  # of the lines of a kind, before one that differs is the odd one out
-ENDED = re.compile(r"[.!?:;|}\u2026\u3002\uff01\uff1f$][\"'\u201d\u2019)\]*_]*\s*$|```\s*$")
+ENDED = re.compile(rf"[{STOPS}{WIDE_STOPS}:;|}}$]{CLOSING}\s*$|```\s*$")  # a line of any kind
 SENTENCE = re.compile(r"\w{3}[.!?][\"'\u201d\u2019)]* +[\"'\u201c\u2018(]?[A-Z]\w* \w+")
 # the line in bold, in quotes, as a heading or with a colon is the line
 FIRST_LINE = re.compile(r"[\s*_#>\"'`\u201c]*={2,}\s*(?P<name>\w+?)\s*={2,}[\s*_\"'`\u201d:.]*")
