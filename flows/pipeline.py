@@ -19,6 +19,7 @@ from prefect import flow, get_client, get_run_logger
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
 from prefect.runtime import flow_run
 
+from filters.pii.push import Push, publish_release
 from flows.hints import hints
 from flows.recipe_file import load_recipe
 from flows.samples import run_manifests, sample_rows
@@ -31,7 +32,6 @@ from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.rewrite import Rewrite
 from synth.release.hub import PushReceipt
-from synth.release.push import Push, push_release
 from synth.store.manifest import Manifest
 from synth.verdict_report import run_verdicts, verdict_rows
 
@@ -102,11 +102,16 @@ async def distill(
 
 
 @flow(name="publish", flow_run_name="publish {run}", persist_result=False)
-async def publish(run: str, settings: Push) -> PushReceipt:
-    """Pushes the finished release of a run folder to the Hub, in one commit."""
-
+async def publish(run: str, settings: Push) -> PushReceipt | None:
+    """Pushes the finished release of a run folder to the Hub, in one commit. Returns None if the
+    settings ask for approval and nobody gives it."""
     progress = watching.get() or Progress()
-    receipt = await asyncio.to_thread(push_release, Path(run) / RELEASE, settings, say=progress.say)
+    agreed = progress.agreed if settings.approve else None
+    receipt = await asyncio.to_thread(
+        publish_release, Path(run) / RELEASE, settings, say=progress.say, agreed=agreed
+    )
+    if receipt is None:
+        return None
     await acreate_markdown_artifact(
         f"[{receipt.repo}]({receipt.url}), commit `{receipt.commit[:12]}`, {receipt.files} files",
         key="published",

@@ -20,6 +20,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from filters.contamination.stage import Decontaminate
 from filters.dedup.stage import Dedup
 from filters.entry import OWN
+from filters.pii.push import Push
 from filters.pii.stage import Redact
 from filters.quality.stage import Quality
 from filters.samples.prefer import Prefer
@@ -45,7 +46,6 @@ from synth.generate.use_tools import UseTools
 from synth.kind import Kind
 from synth.model import Model
 from synth.own import load, make
-from synth.release.push import Push
 from synth.release.write import FORMATS_OF, Write
 from synth.samples import PASS_RATE
 from synth.teacher.config import TeacherConfig

@@ -88,6 +88,8 @@ class Runner:
     progress: Progress = field(default_factory=Progress)
     answered: Identity | None = None
     """The teacher's identity in a run that needs no more requests, so that none was started."""
+    approved: bool = False
+    """Whether somebody has approved what a sink is about to publish."""
     receipts: Receipts = field(init=False)
     _parts: Sequence[InputPart] | None = None
     _journals: tuple[int, StageJournals] | None = None
@@ -261,6 +263,7 @@ class Runner:
                 kind=self.plan.kind_before(job.stage),
                 corpus=self._corpus_stages(job.stage),
                 say=self.progress.say,
+                agreed=lambda question: self.approved or self.progress.agreed(question),
             )
         )
         for receipt in delivered:

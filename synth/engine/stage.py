@@ -215,6 +215,8 @@ class Delivery:
     corpus: list[Upstream]
     """The earlier corpus stages, in order."""
     say: Callable[[str], None]
+    agreed: Callable[[str], bool] = lambda _question: False
+    """Asks somebody to approve something. False if nobody can be asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from flows.cli import main
 from flows.prefect_server import await_answer, started, template
 from synth.errors import ExitCode
 from synth.store.manifest import load_manifest
+from tests.hub_stand_in import hub_stand_in
 
 ROOT = Path(__file__).parents[2]
 SYNTH = [sys.executable, "-m", "flows.cli"]
@@ -264,3 +265,42 @@ def test_a_wrong_schedule_is_reported(
     err = capsys.readouterr().err
     assert message in err
     assert "Traceback" not in err
+
+
+PUSHED = """
+name: pushed
+stages:
+- read: {answers: answers.jsonl}
+- write: {format: messages}
+- push: {repo: org/maths, approve: true}
+"""
+ANSWER = """
+import sys
+from uuid import UUID
+from prefect.flow_runs import resume_flow_run
+resume_flow_run(UUID(sys.argv[1]), run_input={"publish": sys.argv[2] == "yes"})
+"""
+
+
+@pytest.mark.parametrize("answer", ["yes", "no"])
+def test_a_push_waits_on_the_prefect_page_until_it_is_approved(
+    api: Api, tmp_path: Path, answer: str
+) -> None:
+    (tmp_path / "answers.jsonl").write_text('{"prompt": "2 + 2?", "response": "It is 4."}\n')
+    (tmp_path / "pushed.yaml").write_text(PUSHED)
+    with hub_stand_in() as hub:
+        hub.token = "hf_planted0secret0token"
+        env = {**api.env, **hub.env(tmp_path / "hub")}
+        run = subprocess.Popen(
+            [*SYNTH, "run", "pushed.yaml"],
+            env=env, cwd=tmp_path, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        [paused] = api.wait_for(
+            lambda: api.filter("flow_runs", flow_runs={"state": {"type": {"any_": ["PAUSED"]}}}), 120
+        )
+        assert not hub.repos
+        subprocess.run([sys.executable, "-c", ANSWER, paused["id"], answer], env=env, check=True)
+        _, told = run.communicate(timeout=120)
+    assert list(hub.repos) == (["org/maths"] if answer == "yes" else [])
+    assert run.returncode == (ExitCode.OK if answer == "yes" else ExitCode.INVALID), told
+    assert ("nobody approved the push to org/maths" in told) == (answer == "no")
