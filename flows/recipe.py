@@ -244,7 +244,15 @@ class Recipe(Model):
         stages = tuple(entry.stage for entry in self.stages)
         # guards affect no row, so a run that goes on with other ones gets the same card
         shown = {key: value for key, value in written.items() if key != "guards"}
-        return Plan(self.name, self.seed, self.shard_rows, self.teacher, stages, shown, self.guards)
+        return Plan(
+            self.name,
+            self.seed,
+            self.shard_rows,
+            self.teacher,
+            stages,
+            recipe=shown,
+            guards=self.guards,
+        )
 
 
 class Misplaced(ValueError):  # noqa: N818  internal: carries a position to the error message
