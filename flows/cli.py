@@ -23,7 +23,7 @@ EPILOG = """\
 exit codes: 0 done · 1 internal error, please report it ·
 2 invalid command, recipe or input, nothing written ·
 3 teacher, disk or Prefect failed, rerun to resume · 4 another run is using the folder ·
-5 no rows left · 130 interrupted, rerun to resume
+5 no rows left · 7 a guard stopped the run · 130 interrupted, rerun to resume
 """
 
 

@@ -29,6 +29,7 @@ from filters.trim import Trim
 from filters.verify.stage import Verify
 from seeds.clean import Clean
 from seeds.read import Read
+from synth.engine.guards import Guards
 from synth.engine.plan import Plan
 from synth.engine.stage import ShardStage, Source, Stage
 from synth.errors import did_you_mean
@@ -204,6 +205,8 @@ class Recipe(Model):
     """Records per shard. A shard is the unit of tasks, of resuming and of memory use."""
     teacher: TeacherConfig | None = None
     """The model that answers. Optional if no stage needs a teacher."""
+    guards: Guards = Guards()
+    """What to watch while a stage asks the teacher, and when to warn or stop."""
     stages: Annotated[list[StageEntry], Field(min_length=1)]
     """The stages in order, from `read` to `write` or `push`."""
 
@@ -242,7 +245,17 @@ class Recipe(Model):
     def plan(self, written: dict[str, Any]) -> Plan:
         """Returns the plan that the engine runs."""
         stages = tuple(entry.stage for entry in self.stages)
-        return Plan(self.name, self.seed, self.shard_rows, self.teacher, stages, written)
+        # guards affect no row, so a run that goes on with other ones gets the same card
+        shown = {key: value for key, value in written.items() if key != "guards"}
+        return Plan(
+            self.name,
+            self.seed,
+            self.shard_rows,
+            self.teacher,
+            stages,
+            recipe=shown,
+            guards=self.guards,
+        )
 
 
 class Misplaced(ValueError):  # noqa: N818  internal: carries a position to the error message

@@ -58,6 +58,7 @@ KIND = re.compile(
 
 Judged = tuple[str, str | None]
 """The rewrite's text, and the reason to reject it, if any."""
+Answer = tuple[Reply, Judged]
 
 
 class Rewrite(ShardStage):
@@ -144,17 +145,20 @@ class Rewrite(ShardStage):
             part.row for part in every for _ in range(1 if part.scrap else self.per_chunk)
         )
 
-        async def ask(piece: Piece) -> Reply:
+        async def ask(piece: Piece) -> Answer:
             if piece.left_out:
                 reply = Reply("", "", fault=piece.left_out)
+                judged = read_rewrite(reply, template(piece.style))
             else:
                 reply = await self._ask(piece, ids, place)
+                judged = read_rewrite(reply, template(piece.style))
+                place.judged(*judged, piece.part.source)
             left[piece.part.row] -= 1
             if not left[piece.part.row]:
                 place.done(1)
-            return reply
+            return reply, judged
 
-        def start(wave: Sequence[Part]) -> tuple[list[Piece], Awaitable[list[Reply]]]:
+        def start(wave: Sequence[Part]) -> tuple[list[Piece], Awaitable[list[Answer]]]:
             pieces = [
                 piece
                 for part in wave
@@ -164,16 +168,13 @@ class Rewrite(ShardStage):
 
         asked: list[tuple[Piece, Reply, Judged]] = []
 
-        def take(pieces: list[Piece], replies: list[Reply]) -> None:
-            judged = [
-                read_rewrite(reply, template(piece.style))
-                for piece, reply in zip(pieces, replies, strict=True)
-            ]
-            asked.extend(zip(pieces, replies, judged, strict=True))
+        def take(pieces: list[Piece], answers: list[Answer]) -> None:
+            for piece, (reply, judged) in zip(pieces, answers, strict=True):
+                asked.append((piece, reply, judged))
             if watch is not None:
                 accepted = [
                     (style_name(piece.style), text)
-                    for piece, (text, reason) in zip(pieces, judged, strict=True)
+                    for piece, (_, (text, reason)) in zip(pieces, answers, strict=True)
                     if reason is None
                 ]
                 watch.add(accepted, len(asked))
@@ -198,15 +199,15 @@ class Rewrite(ShardStage):
 
 async def _two_in_flight(
     waves: Sequence[Sequence[Part]],
-    start: Callable[[Sequence[Part]], tuple[list[Piece], Awaitable[list[Reply]]]],
-    take: Callable[[list[Piece], list[Reply]], None],
+    start: Callable[[Sequence[Part]], tuple[list[Piece], Awaitable[list[Answer]]]],
+    take: Callable[[list[Piece], list[Answer]], None],
 ) -> None:
-    """Starts every wave and takes its replies, in order, always with the next wave in flight."""
-    flying: list[tuple[list[Piece], asyncio.Future[list[Reply]]]] = []
+    """Starts every wave and takes its answers, in order, always with the next wave in flight."""
+    flying: list[tuple[list[Piece], asyncio.Future[list[Answer]]]] = []
     try:
         for wave in waves:
-            pieces, replies = start(wave)
-            flying.append((pieces, asyncio.ensure_future(replies)))
+            pieces, answers = start(wave)
+            flying.append((pieces, asyncio.ensure_future(answers)))
             if len(flying) > 1:
                 take(flying[0][0], await flying[0][1])
                 flying.pop(0)
