@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from filters.pii.push import Push, publish_release
 from flows.run_file import load_plan
 from synth.engine.lock import locked
 from synth.engine.new_seeds import has_begun, known_seeds, read_manifest
@@ -23,8 +24,7 @@ from synth.engine.receipts import Receipts, forget_hashes
 from synth.engine.restart import redo_from
 from synth.engine.run import read_seeds, write_again
 from synth.engine.runner import Runner
-from synth.errors import InputError, NoRowsError, StoreFault
-from synth.release.push import Push, push_release
+from synth.errors import InputError, NoRowsError, RefusedError, StoreFault
 from synth.release.union import (
     add_increment,
     current_release,
@@ -116,6 +116,9 @@ async def run_increments(plan: Plan, root: Path, progress: Progress, work: Work)
         while begun := await begin(plan, root, progress):
             made += 1
             rows_left = True
+            for stage in plan.stages:
+                if isinstance(stage, Push):
+                    await asyncio.to_thread(stage.preflight)
             try:
                 await work(begun.plan, begun.run)
             except NoRowsError as error:
@@ -301,7 +304,12 @@ def _push(plan: Plan, root: Path, progress: Progress) -> None:
         return
     for stage in plan.stages:
         if isinstance(stage, Push):
-            push_release(root / RELEASE, stage, say=progress.say)
+            agreed = progress.agreed if stage.approve else None
+            if not publish_release(root / RELEASE, stage, say=progress.say, agreed=agreed):
+                raise RefusedError(
+                    f"nobody approved the push to {stage.repo}, so nothing was published; run the "
+                    f"same command again, or `synth push {root} --repo {stage.repo}`"
+                )
     wanted = _to_push(plan, root)
     assert wanted is not None, "the recipe pushes"
     write_bytes(root / "push.json", wanted.model_dump_json(indent=1).encode() + b"\n")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from synth.engine.guards import Guards
 from synth.engine.stage import Sink, Stage
 from synth.kind import Kind
 from synth.store.increments import set_aside_runs
@@ -36,6 +37,7 @@ class Plan:
     """The recipe as the user wrote it, for the card."""
     incremental: bool = False
     """Whether each run is an increment with the new rows of the input."""
+    guards: Guards = field(default_factory=Guards)
 
     def kind_before(self, index: int) -> Kind:
         """The kind of records that stage `index` reads."""

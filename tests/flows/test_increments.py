@@ -426,7 +426,7 @@ def test_a_push_uploads_only_new_data_files(
         (PLAIN.replace("write: {}", "write: {target_rows: 5}"), "releases all new rows"),
         (PLAIN.replace("{exact: {}}", "{exact: {}, index: i}"), "remove `dedup: {index}`"),
         (PLAIN.replace("  - write: {}\n", ""), "end the stages with `write`"),
-        (PLAIN + "  - push: {repo: me/n, tag: v1}\n", "`push: {tag}` marks one release"),
+        (PLAIN + "  - push: {repo: me/n, tag: v1}\n", "the tag 'v1' marks one release"),
     ],
 )
 def test_recipes_that_cannot_be_incremental_are_refused(
