@@ -24,6 +24,7 @@ from synth.engine.receipts import Receipts, forget_hashes
 from synth.engine.restart import redo_from
 from synth.engine.run import read_seeds, write_again
 from synth.engine.runner import Runner
+from synth.engine.stage import Source
 from synth.errors import InputError, NoRowsError, RefusedError, StoreFault
 from synth.release.union import (
     add_increment,
@@ -107,7 +108,7 @@ async def begin(
 
 
 async def run_increments(plan: Plan, root: Path, progress: Progress, work: Work) -> int:
-    """Finishes an unfinished increment, then makes one of the new rows. Returns their number.
+    """Finishes an unfinished increment, then makes one of the new rows. Returns how many it made.
 
     Raises `NoRowsError` if no increment has left a row yet.
     """
@@ -136,7 +137,9 @@ async def run_increments(plan: Plan, root: Path, progress: Progress, work: Work)
                     "the same rows again with another recipe, delete the folder"
                 )
             progress.say(_in_words(root, release))
-            if not begun.resumed:
+            live = [one.number for one in release.increments]
+            limited = _limit(plan) is not None and not begun.resumed
+            if limited or await asyncio.to_thread(_is_read, begun.plan, root, live):
                 break
         await asyncio.to_thread(_push, plan, root, progress)
     return made
@@ -231,12 +234,17 @@ def _next(root: Path, state: ReleaseState, live: list[int]) -> IncrementMark:
 
 def _is_read(plan: Plan, root: Path, live: list[int]) -> bool:
     """Whether an increment has read the whole input as it is now."""
-    source = plan.stages[0]
-    if getattr(source, "most_rows", None) is not None:
+    if _limit(plan) is not None:
         return False
     now = _fingerprint(plan, root).encode()
     paths = [increment_run(root, number) / INPUT for number in live]
     return any(path.is_file() and path.read_bytes() == now for path in paths)
+
+
+def _limit(plan: Plan) -> int | None:
+    """The most new rows that an increment reads; None for all."""
+    source = plan.stages[0]
+    return source.most_rows if isinstance(source, Source) else None
 
 
 def _fingerprint(plan: Plan, root: Path) -> str:
