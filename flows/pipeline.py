@@ -17,7 +17,9 @@ from uuid import UUID
 
 from prefect import flow, get_client, get_run_logger
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
+from prefect.client.schemas import State
 from prefect.runtime import flow_run
+from prefect.states import Cancelled
 
 from flows.hints import hints
 from flows.recipe_file import load_recipe
@@ -26,7 +28,7 @@ from flows.tasks import Tasks
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.progress import Progress
 from synth.engine.run import open_runner, run_stages
-from synth.errors import NoRowsError
+from synth.errors import BudgetSpentError, NoRowsError
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.rewrite import Rewrite
@@ -43,6 +45,8 @@ unmasked: ContextVar[tuple[str | None, list[str]] | None] = ContextVar("unmasked
 there the keys are masked with stars."""
 
 OUTPUTS = "outputs"
+Done = dict[str, Any] | State[Any]
+"""The rows kept per stage, or the state of a run whose budget is used up."""
 
 
 @flow(name="pipeline", flow_run_name="{recipe}", persist_result=False)
@@ -52,7 +56,7 @@ async def pipeline(
     limit: int | None = None,
     overrides: list[str] | None = None,
     out: str | None = None,
-) -> dict[str, Any]:
+) -> Done:
     """Runs a shipped recipe or a recipe file. Returns the rows kept per stage.
 
     Args:
@@ -72,7 +76,7 @@ async def evolve(
     teacher: str | None = None,
     limit: int | None = None,
     out: str | None = None,
-) -> dict[str, Any]:
+) -> Done:
     """Evolves prompts into harder and more diverse ones, as the recipe `evolve-prompts` does."""
     return await _one_job("evolve-prompts", "prompts", prompts, settings, teacher, limit, out)
 
@@ -84,7 +88,7 @@ async def rewrite(
     teacher: str | None = None,
     limit: int | None = None,
     out: str | None = None,
-) -> dict[str, Any]:
+) -> Done:
     """Rewrites web samples so that they teach, as the recipe `textbook` does."""
     return await _one_job("textbook", "web", web, settings, teacher, limit, out)
 
@@ -96,7 +100,7 @@ async def distill(
     teacher: str | None = None,
     limit: int | None = None,
     out: str | None = None,
-) -> dict[str, Any]:
+) -> Done:
     """Answers prompts, as the recipe `distill-answers` does."""
     return await _one_job("distill-answers", "prompts", prompts, settings, teacher, limit, out)
 
@@ -128,7 +132,7 @@ async def _one_job(
     teacher: str | None,
     limit: int | None,
     out: str | None,
-) -> dict[str, Any]:
+) -> Done:
     """Runs a job's shipped recipe with this input and these settings of its stage."""
     replaced = {("read", source): path, (settings.name, None): settings.model_dump(mode="json")}
     plan = load_recipe(recipe, replaced=replaced, teacher=teacher, limit=limit)
@@ -152,7 +156,8 @@ class _RunLog(Progress):
         )
 
 
-async def _run(plan: Plan, out: str | None) -> dict[str, Any]:
+async def _run(plan: Plan, out: str | None) -> Done:
+    """Runs the plan. Returns the rows kept per stage, or the state of a run that stopped early."""
     run = Path(out or f"{OUTPUTS}/{plan.name}")
     async with _opened(plan, run) as tasks:
         for hint in hints(plan):
@@ -162,6 +167,11 @@ async def _run(plan: Plan, out: str | None) -> dict[str, Any]:
         except NoRowsError:
             await _leave_artifacts(plan, run, run_manifests(run))  # they show why no row is left
             raise
+        except BudgetSpentError as spent:
+            await _leave_artifacts(plan, run, run_manifests(run))
+            # not Failed: Prefect would retry the run if the user configured retries
+            stopped: State[Any] = Cancelled(name="Stopped", message=str(spent), data=spent)
+            return stopped
     await _leave_artifacts(plan, run, manifests)
     return {f"{m.index:02d}-{m.stage}": m.rows_kept for m in manifests}
 

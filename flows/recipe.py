@@ -47,6 +47,7 @@ from synth.model import Model
 from synth.own import load, make
 from synth.release.push import Push
 from synth.release.write import FORMATS_OF, Write
+from synth.teacher.caps import BudgetConfig
 from synth.teacher.config import TeacherConfig
 
 
@@ -203,6 +204,8 @@ class Recipe(Model):
     """Records per shard. A shard is the unit of tasks, of resuming and of memory use."""
     teacher: TeacherConfig | None = None
     """The model that answers. Optional if no stage needs a teacher."""
+    budget: BudgetConfig | None = None
+    """Caps on the run's tokens, hours and cost, and a deadline."""
     stages: Annotated[list[StageEntry], Field(min_length=1)]
     """The stages in order, from `read` to `write` or `push`."""
 
@@ -239,7 +242,8 @@ class Recipe(Model):
     def plan(self, written: dict[str, Any]) -> Plan:
         """Returns the plan that the engine runs."""
         stages = tuple(entry.stage for entry in self.stages)
-        return Plan(self.name, self.seed, self.shard_rows, self.teacher, stages, written)
+        shown = {key: value for key, value in written.items() if key != "budget"}
+        return Plan(self.name, self.seed, self.shard_rows, self.teacher, stages, shown, self.budget)
 
 
 class Misplaced(ValueError):  # noqa: N818  internal: carries a position to the error message

@@ -35,6 +35,7 @@ def save_plan(plan: Plan, run: Path, identity: Identity | None) -> None:
         "seed": plan.seed,
         "shard_rows": plan.shard_rows,
         "teacher": _masked(teacher),
+        "budget": plan.budget and plan.budget.model_dump(mode="json", exclude_unset=True),
         "answering": identity and {"model": identity.model, "revision": identity.revision},
         "stages": [line_of(stage) for stage in plan.stages],
         "recipe": recipe,
@@ -61,6 +62,11 @@ def load_plan(run: Path) -> tuple[Plan, Identity | None]:
 def check_teacher(plan: Plan) -> None:
     """Raises `TeacherFault` if only the run's own process can use the teacher."""
     assert plan.teacher is not None, "a stage asks a teacher, and the plan has none"
+    if plan.budget is not None and plan.budget.caps:
+        raise TeacherFault(
+            "the budget is counted in the process that runs the recipe: to share the work with "
+            "other processes, remove `budget` from the recipe"
+        )
     if plan.teacher.starts:
         raise TeacherFault(
             "the run launched its teacher for its own process only: to share the work with other "

@@ -40,6 +40,8 @@ class ExitCode(IntEnum):
     """Another run is using the run folder."""
     EMPTY = 5
     """The run ended, but no row survived: there is no release."""
+    BUDGET = 6
+    """The budget is used up, or the deadline has passed: the same command continues with more."""
     INTERRUPTED = 130
     """Ctrl-C or SIGTERM: the same command resumes."""
 
@@ -72,6 +74,19 @@ class NoRowsError(SynthError):
     """Every row was rejected, so there is nothing to release."""
 
     exit_code = ExitCode.EMPTY
+
+
+class BudgetSpentError(SynthError):
+    """A cap of the budget is reached. Replies so far are kept, and the run can be continued.
+
+    `setting` is the key of the cap, such as `tokens`.
+    """
+
+    exit_code = ExitCode.BUDGET
+
+    def __init__(self, message: str, setting: str = "") -> None:
+        super().__init__(message)
+        self.setting = setting
 
 
 class InfrastructureFault(SynthError):  # noqa: N818  a fault, not a mistake: the error model tells them apart
