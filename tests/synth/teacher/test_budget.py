@@ -1,4 +1,4 @@
-"""The budget: never exceeded, whatever is in flight, and counted across runs; errors of settings."""
+"""The budget: never exceeded, whatever is in flight; counted across runs; wrong settings."""
 
 from __future__ import annotations
 
