@@ -35,6 +35,7 @@ def reference() -> str:
     definitions: dict[str, Schema] = schema["$defs"]
     lines = [INTRODUCTION, "## A recipe", "", *_table(schema, definitions), ""]
     lines += ["## `teacher`", "", *_section(definitions["TeacherConfig"], definitions)]
+    lines += ["## `budget`", "", *_section(definitions["BudgetConfig"], definitions)]
     lines += ["## `sampling`", "", *_section(definitions["Sampling"], definitions)]
     lines += ["## Stages", "", "| to | stages |", "|---|---|"]
     for job, names in JOBS.items():
