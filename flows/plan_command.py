@@ -96,9 +96,9 @@ class Projection:
     tokens_per_s: dict[str, float]
     """Measured speed, by stage."""
     notes: list[str]
-    asked: int
+    replies: int
     """Replies that the sample has just paid for."""
-    asked_tokens_out: int
+    replies_tokens_out: int
 
 
 def plan(arguments: Namespace) -> int:
@@ -184,8 +184,8 @@ def _projection(
         cost=_cost(made, into, out, hours),
         tokens_per_s={labels[name]: speed.tokens_per_s for name, speed in speeds.items()},
         notes=list(_notes(made, sampled, manifests, into.plus(out), hours, kept, speeds)),
-        asked=sum(speed.replies for speed in now.values()),
-        asked_tokens_out=sum(speed.tokens_out for speed in now.values()),
+        replies=sum(speed.replies for speed in now.values()),
+        replies_tokens_out=sum(speed.tokens_out for speed in now.values()),
     )
 
 
@@ -231,11 +231,11 @@ def _notes(
         notes.append(f"no row of the sample reached {rest}: their figures are unknown, not 0")
     if speeds and made.teacher is not None and hours is not None:
         most = max(speed.replies for speed in speeds.values())
-        notes.append(
-            f"hours assume the speed of the sample, whose stages had at most {most:,} requests "
-            f"in flight; the run may have {made.teacher.most_in_flight:,}, and a server with room "
-            "for them is faster than that"
-        )
+        if most < (allowed := made.teacher.most_in_flight):
+            notes.append(
+                f"hours assume the speed of the sample, which had at most {most:,} requests in "
+                f"flight; the run may have {allowed:,}, and most servers are faster with more"
+            )
     notes += _target(made, sampled.seeds, kept)
     budget = made.budget
     if budget and budget.tokens is not None and tokens.high > budget.tokens:
@@ -303,15 +303,16 @@ def print_projection(found: Projection, made: Plan) -> None:
     for note in found.notes:
         print_line(f"note: {note}")
     print_line(
-        f"the sample asked {found.asked:,} times ({found.asked_tokens_out:,} tokens out); the run "
-        "finds these replies and does not pay for them again",
+        f"the sample got {found.replies:,} new replies ({found.replies_tokens_out:,} tokens out); "
+        "the run finds them and does not pay for them again",
         "dim",
     )
 
 
 def _cell(one: Estimate) -> str:
     """An estimate on two lines of a table."""
-    return f"{_number(one.value)}\n{_number(one.low)}–{_number(one.high)}"
+    whole = (_number(round(n) if isfinite(n) else n) for n in (one.value, one.low, one.high))
+    return "{}\n{}–{}".format(*whole)
 
 
 def _shown(one: Estimate) -> str:

@@ -291,6 +291,9 @@ class Budget:
         reserving = self._now().model_copy(
             update={"reserved_in": more.into, "reserved_out": more.out}
         )
+        covered = Tokens(reserving.tokens_in + more.into, reserving.tokens_out + more.out)
+        known = self._on_disk  # until the file is written, only what both versions cover is safe
+        self._on_disk = Tokens(min(known.into, covered.into), min(known.out, covered.out))
         try:
             await asyncio.to_thread(self._write, reserving)
         except StoreFault as fault:
@@ -298,7 +301,7 @@ class Budget:
             return
         finally:
             self._saving = None
-        self._on_disk = Tokens(reserving.tokens_in + more.into, reserving.tokens_out + more.out)
+        self._on_disk = covered
         self._room()
 
     def _ahead(self, most: Tokens) -> int:

@@ -186,13 +186,13 @@ def test_the_command_prints_a_table_or_json(
     assert "02-distill" in out
     assert "note: 01-dedup compares all rows, so a sample cannot show what it rejects" in out
     assert "the run stops at its target of 20 rows, after " in out
-    assert "the sample asked 10 times (50 tokens out)" in out
+    assert "the sample got 10 new replies (50 tokens out)" in out
     assert main([*command, "--json"]) == ExitCode.OK
     found = json.loads(capsys.readouterr().out)
     assert found["requests"]["value"] == 200
     assert found["cost"]["value"] == pytest.approx((200 * 7 + 200 * 5 * 2) / 1e6)
     assert [stage["stage"] for stage in found["stages"]] == ["02-distill", "03-quality"]
-    assert found["asked"] == 0
+    assert found["replies"] == 0
     assert main(["plan", "mine.yaml", "--rows", "9"]) == ExitCode.INVALID
     assert "--rows 9: a sample needs at least 10 rows" in capsys.readouterr().err
 
