@@ -8,6 +8,7 @@ The run folder, not Prefect, records which work is finished.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -21,6 +22,7 @@ from prefect.client.schemas import State
 from prefect.runtime import flow_run
 from prefect.states import Cancelled
 
+from filters.pii.push import Push, publish_release
 from flows.hints import hints
 from flows.recipe_file import load_recipe
 from flows.samples import run_manifests, sample_rows
@@ -28,12 +30,11 @@ from flows.tasks import Tasks
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.progress import Progress
 from synth.engine.run import open_runner, run_stages
-from synth.errors import BudgetSpentError, NoRowsError
+from synth.errors import BudgetSpentError, GuardError, NoRowsError
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.rewrite import Rewrite
 from synth.release.hub import PushReceipt
-from synth.release.push import Push, push_release
 from synth.store.manifest import Manifest
 from synth.verdict_report import run_verdicts, verdict_rows
 
@@ -46,7 +47,7 @@ there the keys are masked with stars."""
 
 OUTPUTS = "outputs"
 Done = dict[str, Any] | State[Any]
-"""The rows kept per stage, or the state of a run whose budget is used up."""
+"""The rows kept per stage, or the state of a run that its budget or a guard stopped."""
 
 
 @flow(name="pipeline", flow_run_name="{recipe}", persist_result=False)
@@ -106,11 +107,16 @@ async def distill(
 
 
 @flow(name="publish", flow_run_name="publish {run}", persist_result=False)
-async def publish(run: str, settings: Push) -> PushReceipt:
-    """Pushes the finished release of a run folder to the Hub, in one commit."""
-
+async def publish(run: str, settings: Push) -> PushReceipt | None:
+    """Pushes the finished release of a run folder to the Hub, in one commit. Returns None if the
+    settings ask for approval and nobody gives it."""
     progress = watching.get() or Progress()
-    receipt = await asyncio.to_thread(push_release, Path(run) / RELEASE, settings, say=progress.say)
+    agreed = progress.agreed if settings.approve else None
+    receipt = await asyncio.to_thread(
+        publish_release, Path(run) / RELEASE, settings, say=progress.say, agreed=agreed
+    )
+    if receipt is None:
+        return None
     await acreate_markdown_artifact(
         f"[{receipt.repo}]({receipt.url}), commit `{receipt.commit[:12]}`, {receipt.files} files",
         key="published",
@@ -143,7 +149,8 @@ class _RunLog(Progress):
     """Logs progress to the flow run, for workers and served flows, which have no terminal."""
 
     def say(self, message: str) -> None:
-        get_run_logger().info(message)
+        level = logging.WARNING if message.startswith("WARNING") else logging.INFO
+        get_run_logger().log(level, message)
 
     def stage_starts(self, index: int, name: str, rows: int | None) -> None:
         self.say(f"{index:02d}-{name} starts" + (f" with {rows:,} rows" if rows else ""))
@@ -167,10 +174,10 @@ async def _run(plan: Plan, out: str | None) -> Done:
         except NoRowsError:
             await _leave_artifacts(plan, run, run_manifests(run))  # they show why no row is left
             raise
-        except BudgetSpentError as spent:
+        except (BudgetSpentError, GuardError) as stop:
             await _leave_artifacts(plan, run, run_manifests(run))
             # not Failed: Prefect would retry the run if the user configured retries
-            stopped: State[Any] = Cancelled(name="Stopped", message=str(spent), data=spent)
+            stopped: State[Any] = Cancelled(name="Stopped", message=str(stop), data=stop)
             return stopped
     await _leave_artifacts(plan, run, manifests)
     return {f"{m.index:02d}-{m.stage}": m.rows_kept for m in manifests}

@@ -37,6 +37,7 @@ def save_plan(plan: Plan, run: Path, identity: Identity | None) -> None:
         "teacher": _masked(teacher),
         "budget": plan.budget and plan.budget.model_dump(mode="json", exclude_unset=True),
         "answering": identity and {"model": identity.model, "revision": identity.revision},
+        "guards": plan.guards.model_dump(mode="json"),
         "stages": [line_of(stage) for stage in plan.stages],
         "recipe": recipe,
     }

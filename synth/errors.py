@@ -42,6 +42,8 @@ class ExitCode(IntEnum):
     """The run ended, but no row survived: there is no release."""
     BUDGET = 6
     """The budget is used up, or the deadline has passed: the same command continues with more."""
+    GUARD = 7
+    """A guard stopped the run: look at its texts, then resume."""
     INTERRUPTED = 130
     """Ctrl-C or SIGTERM: the same command resumes."""
 
@@ -87,6 +89,13 @@ class BudgetSpentError(SynthError):
     def __init__(self, message: str, setting: str = "") -> None:
         super().__init__(message)
         self.setting = setting
+
+
+class GuardError(SynthError):
+    """A guard of the recipe stopped the run. Finished work stays valid, and the run can be resumed.
+    Not retried: the same replies would stop it again."""
+
+    exit_code = ExitCode.GUARD
 
 
 class InfrastructureFault(SynthError):  # noqa: N818  a fault, not a mistake: the error model tells them apart

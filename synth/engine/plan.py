@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from synth.engine.guards import Guards
 from synth.engine.stage import Sink, Stage
 from synth.kind import Kind
 from synth.store.manifest import NAME
@@ -37,6 +38,7 @@ class Plan:
     stages: tuple[Stage, ...]
     recipe: dict[str, Any] = field(default_factory=dict)
     """The recipe as the user wrote it, for the card."""
+    guards: Guards = field(default_factory=Guards)
     budget: BudgetConfig | None = None
     """Not part of `recipe`: a changed budget makes no finished work stale."""
     shards_at_once: int = 8
