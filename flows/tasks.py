@@ -15,7 +15,7 @@ from typing import Self
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from flows.run_file import check_teacher, load_plan, save_plan
+from flows.plan_file import check_teacher, load_plan, save_plan
 from synth.engine.needs import needs
 from synth.engine.runner import Action, Job, Runner
 from synth.errors import TeacherFault

@@ -46,4 +46,5 @@ def clear(run: Path) -> None:
             shutil.rmtree(path)
         for name in (RELEASE, "teacher"):
             shutil.rmtree(run / name, ignore_errors=True)
-        (run / "run.json").unlink(missing_ok=True)
+        for name in ("plan.json", "run.json", "report.html"):
+            (run / name).unlink(missing_ok=True)
