@@ -21,6 +21,7 @@ from prefect.runtime import flow_run
 
 from flows.hints import hints
 from flows.recipe_file import load_recipe
+from flows.report.command import update_report
 from flows.samples import run_manifests, sample_rows
 from flows.tasks import Tasks
 from synth.engine.plan import RELEASE, Plan
@@ -161,8 +162,10 @@ async def _run(plan: Plan, out: str | None) -> dict[str, Any]:
             manifests = await run_stages(tasks.runner, tasks)
         except NoRowsError:
             await _leave_artifacts(plan, run, run_manifests(run))  # they show why no row is left
+            await asyncio.to_thread(update_report, run)
             raise
     await _leave_artifacts(plan, run, manifests)
+    await asyncio.to_thread(update_report, run)
     return {f"{m.index:02d}-{m.stage}": m.rows_kept for m in manifests}
 
 
