@@ -212,7 +212,7 @@ def passed_shards(
                 gone = kept.filter(at.is_valid())
                 why = left_out.take(at.drop_null()).select(["reason", "score"])
                 for name in why.column_names:
-                    gone = gone.append_column(name, why[name])
+                    gone = gone.append_column(REJECT.field(name), why[name])
                 rejected = pa.concat_tables([rejected, gone])
                 kept = kept.filter(at.is_null())
             yield Passed(manifest, receipt.shard, before, kept, rejected, last)

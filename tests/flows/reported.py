@@ -16,16 +16,16 @@ HOSTILE = "</script><img src=x onerror=alert(1)> & that is all that this answer 
 RECIPE = """
 name: mine
 seed: 5
-shard_rows: 7
+shard_rows: 5
 stages:
   - read: {prompts: prompts.jsonl}
   - decontaminate: {against: [exam.jsonl]}
   - evolve: {rounds: 2, operations: [deepen, persona], judge: {}}
   - quality: [{length: {min_words: 4, max_words: 30}}]
   - distill: {samples: 2}
-  - quality: [{length: {min_words: 14}}, refusal]
+  - quality: [{length: {min_words: 8}}, refusal]
   - verify: {checks: [maths], reject: []}
-  - write: {target_rows: 20}
+  - write: {target_rows: 30}
 """
 PROMPTS = [
     {"prompt": f"What is the sum of {n} and {n + 1}, and why is that so?", "answer": str(2 * n + 1)}
@@ -44,7 +44,7 @@ def says(body: dict[str, Any], before: int) -> str:
 
 def make_run(folder: Path) -> tuple[Path, list[Manifest]]:
     """Runs the recipe in the folder, and returns the run's folder with its manifests."""
-    rows = [*PROMPTS, {"prompt": EXAM, "answer": "the third"}]
+    rows = [{"prompt": EXAM, "answer": "the third"}, *PROMPTS]
     (folder / "prompts.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (folder / "exam.jsonl").write_text(json.dumps({"question": EXAM}))
     (folder / "recipe.yaml").write_text(RECIPE)

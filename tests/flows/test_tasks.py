@@ -94,7 +94,7 @@ def test_in_the_process_of_the_run_its_own_runner_performs(
                 (tmp_path / "run/plan.json").unlink()
                 job = (str(tmp_path / "run"), 0, "read", "read", 0)
                 assert await asyncio.create_task(shard.fn("", *job)) == 2
-            with pytest.raises(InputError, match=r"run\.json is not a plan"):
+            with pytest.raises(InputError, match=r"plan\.json is not a plan"):
                 await shard.fn("", *job)
 
     asyncio.run(work())
