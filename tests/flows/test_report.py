@@ -7,13 +7,14 @@ import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from filters.catalogue import FILTERS
 from filters.contamination.stage import Decontaminate
-from filters.dedup.stage import METHODS
+from filters.dedup.decision import Method
 from flows import api
 from flows.cli import main
 from flows.report import examples, measures
@@ -94,14 +95,10 @@ def test_scores_are_those_that_the_stage_added_with_its_limits(
 
 
 def test_every_limit_is_a_setting_of_the_part_that_gives_the_score() -> None:
-    parts = {**FILTERS, **METHODS, "decontaminate": Decontaminate, "gain": GainJudge}
-    named = {
-        score: [
-            key for key in keys if isinstance(key, str) and key not in parts[score].model_fields
-        ]
-        for score, keys in LIMITS.items()
-    }
-    assert not any(named.values()), named
+    methods = {one.name: one for one in get_args(Method)}
+    parts = {**FILTERS, **methods, "decontaminate": Decontaminate, "gain": GainJudge}
+    settings = {(score, key) for score, keys in LIMITS.items() for key in keys if key != 1}
+    assert not [(score, key) for score, key in settings if key not in parts[score].model_fields]
 
 
 def test_rounds_lengths_contamination_and_openings(found: Measures) -> None:
@@ -162,7 +159,7 @@ def test_hostile_texts_never_become_markup(run: tuple[Path, list[Manifest]]) -> 
 def test_run_json_has_the_figures_and_the_report_is_made_again_only_when_needed(
     run: tuple[Path, list[Manifest]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder, manifests = run
+    folder = run[0]
     for name in (NAME, REPORT):
         (folder / name).unlink(missing_ok=True)
     assert main(["show", str(folder), "--json"]) == ExitCode.OK
@@ -172,10 +169,8 @@ def test_run_json_has_the_figures_and_the_report_is_made_again_only_when_needed(
     saved = RunSummary.model_validate_json((folder / NAME).read_bytes())
     assert (saved.state, saved.released, saved.seed) == ("finished", 30, 5)
     assert saved.measures == measured(*run)
-    stages = [
-        (one.rows_in + one.rows_made, one.rows_kept + one.rows_rejected) for one in saved.stages
-    ]
-    assert all(before == after for before, after in stages)
+    for one in saved.stages:
+        assert one.rows_in + one.rows_made == one.rows_kept + one.rows_rejected
     assert saved.verdicts["release"].rows == 30
     assert main(["show", str(folder), "--json"]) == ExitCode.OK
     assert capsys.readouterr().out == (folder / NAME).read_text()
@@ -258,12 +253,8 @@ def test_a_histogram_counts_every_value_and_keeps_the_tails() -> None:
 def test_small_whole_numbers_have_a_bar_each() -> None:
     values = Values()
     values.add(np.array([0, 0, 2, 3], float))
-    assert [(bar.low, bar.kept) for bar in values.bins()] == [
-        (-0.5, 2),
-        (0.5, 0),
-        (1.5, 1),
-        (2.5, 1),
-    ]
+    assert [bar.low for bar in values.bins()] == [-0.5, 0.5, 1.5, 2.5]
+    assert [bar.kept for bar in values.bins()] == [2, 0, 1, 1]
     assert Values().bins() == []
     assert Values().quantiles() is None
 
