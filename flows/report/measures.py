@@ -129,7 +129,7 @@ class Diversity(Model):
     """How much texts repeat each other, on a sample of them."""
 
     texts: str
-    """`prompts`, `texts`"""
+    """`prompts`, `answers` or `documents`."""
     bytes: int
     """Bytes of each side of the comparison."""
     seeds: float | None

@@ -23,6 +23,7 @@ from synth.verdict_counts import VerdictCounts
 from synth.verdict_report import run_verdicts
 
 NAME = "run.json"
+NOTES = 100  # of a stage; shards often note the same
 State = Literal["finished", "no_rows_left", "running", "unfinished"]
 
 
@@ -58,7 +59,7 @@ class StageFigures(Model):
     seconds: float
     """The sum over its shards. Shards run side by side, so the clock shows less."""
     notes: list[str]
-    """What the stage noted for the user."""
+    """What the stage noted for the user: the first 100 different notes."""
 
 
 class RunSummary(Model):
@@ -67,7 +68,7 @@ class RunSummary(Model):
     format: Literal[1] = 1
     """The version of this schema. It is raised when a field changes its meaning or goes."""
     name: str
-    """The recipe's name."""
+    """The recipe's name; `filter` or `verify` for these commands."""
     synth: str
     """The version of synth that ran the last stage."""
     seed: int
@@ -165,6 +166,7 @@ def _figures(manifest: Manifest) -> StageFigures:
     def total(name: str) -> int:
         return sum(getattr(shard, name) for shard in shards)
 
+    notes = [manifest.unjudged, *(note for shard in shards for note in shard.notes)]
     return StageFigures(
         stage=stage_label(manifest),
         kind=manifest.kind,
@@ -182,6 +184,5 @@ def _figures(manifest: Manifest) -> StageFigures:
         tokens_out=total("tokens_out"),
         prefix_hit_rate=manifest.prefix_hit_rate,
         seconds=round(sum(shard.seconds for shard in shards), 3),
-        notes=[note for shard in shards for note in shard.notes]
-        + list(filter(None, [manifest.unjudged])),
+        notes=list(dict.fromkeys(filter(None, notes)))[:NOTES],
     )
