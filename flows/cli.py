@@ -72,6 +72,11 @@ COMMANDS = {
         "show the funnel and samples of a run, check its files, or compare two runs",
         "synth show outputs/quickstart --check",
     ),
+    "report": Command(
+        "report.command:report",
+        "write a run's report: a page with plots and rows, and its figures as JSON",
+        "synth report outputs/quickstart",
+    ),
     "trace": Command(
         "trace_terminal:command",
         "show how a row was made, with prompts and replies",
@@ -237,6 +242,12 @@ def _parser() -> argparse.ArgumentParser:
         help="show rejected rows, all or for one reason",
     )
     show.add_argument("--rows", type=_positive, help="rows to show (default: 3; rejected: 20)")
+    show.add_argument(
+        "--json", action="store_true", help="print the run's figures as one JSON object"
+    )
+
+    report = _command(commands, "report")
+    report.add_argument("run", type=Path, help="folder of the run, e.g. outputs/quickstart")
 
     trace = _command(commands, "trace")
     trace.add_argument("id", help="id of the row, or its first letters")

@@ -25,6 +25,7 @@ from prefect.states import Cancelled
 from filters.pii.push import Push, publish_release
 from flows.hints import hints
 from flows.recipe_file import load_recipe
+from flows.report.command import update_report
 from flows.samples import run_manifests, sample_rows
 from flows.tasks import Tasks
 from synth.engine.plan import RELEASE, Plan
@@ -173,6 +174,7 @@ async def _run(plan: Plan, out: str | None) -> Done:
             manifests = await run_stages(tasks.runner, tasks)
         except NoRowsError:
             await _leave_artifacts(plan, run, run_manifests(run))  # they show why no row is left
+            await asyncio.to_thread(update_report, run)
             raise
         except (BudgetSpentError, GuardError) as stop:
             await _leave_artifacts(plan, run, run_manifests(run))
@@ -180,6 +182,7 @@ async def _run(plan: Plan, out: str | None) -> Done:
             stopped: State[Any] = Cancelled(name="Stopped", message=str(stop), data=stop)
             return stopped
     await _leave_artifacts(plan, run, manifests)
+    await asyncio.to_thread(update_report, run)
     return {f"{m.index:02d}-{m.stage}": m.rows_kept for m in manifests}
 
 

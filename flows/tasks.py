@@ -20,7 +20,7 @@ from prefect.states import aget_state_exception
 
 from filters.pii.push import Push
 from flows.approval import approved
-from flows.run_file import check_teacher, load_plan, save_plan
+from flows.plan_file import check_teacher, load_plan, save_plan
 from synth.engine.needs import needs
 from synth.engine.runner import Action, Job, Runner
 from synth.errors import BudgetSpentError, GuardError, TeacherFault

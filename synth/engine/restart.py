@@ -47,5 +47,5 @@ def clear(run: Path) -> None:
             shutil.rmtree(path)
         for name in (RELEASE, PLAN, "teacher"):
             shutil.rmtree(run / name, ignore_errors=True)
-        for name in ("run.json", BUDGET):
+        for name in ("plan.json", "run.json", "report.html", BUDGET):
             (run / name).unlink(missing_ok=True)

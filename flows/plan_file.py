@@ -1,4 +1,4 @@
-"""`run.json`: the saved plan of a run, which other processes load.
+"""`plan.json`: the saved plan of a run, which other processes load.
 
 {"name": "mine", "seed": 0, "shard_rows": 1000, "teacher": {"url": "http://gpu1:8000/v1"},
  "answering": {"model": "Qwen/Qwen3-8B", "revision": "vllm 0.12.0"},
@@ -20,7 +20,7 @@ from synth.store.durable import write_bytes
 from synth.teacher.protocol import Identity
 from synth.teacher.wire import without_keys
 
-NAME = "run.json"
+NAME = "plan.json"
 MASKED = "?***"
 
 
