@@ -14,9 +14,9 @@ from typing import Any
 
 import orjson
 import pytest
+from flows.run_file import check_teacher, load_plan, save_plan
 
 from filters.quality.stage import Quality
-from flows.run_file import check_teacher, load_plan, save_plan
 from synth.engine.plan import Plan
 from synth.engine.restart import clear
 from synth.engine.run import finished_run, open_runner, run_stages
@@ -176,6 +176,6 @@ def test_only_the_process_of_the_run_counts_the_budget(
     with pytest.raises(TeacherFault, match="remove `budget` from the recipe"):
         check_teacher(made)
     save_plan(replace(made, stages=LINE[1:2]), tmp_path, None)
-    assert b'"budget": {\n    "tokens": 9\n  }' in (tmp_path / "run.json").read_bytes()
+    assert b'"budget": {\n    "tokens": 9\n  }' in (tmp_path / "plan.json").read_bytes()
     with pytest.raises(Exception, match="is not a plan"):  # it has no `read`
         load_plan(tmp_path)
