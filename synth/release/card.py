@@ -30,7 +30,8 @@ TASKS = {
     Format.MESSAGES: ["text-generation"],
     Format.PROMPT_COMPLETION: ["text-generation"],
     Format.PREFERENCE: ["text-generation"],
-    Format.PROMPT: [],
+    Format.UNPAIRED: ["text-generation"],
+    Format.PROMPT: ["text-generation"],
 }
 
 
@@ -87,9 +88,13 @@ def card(
             "",
             "## Columns",
             "",
-            _COLUMNS[format_],
             "- `id`: a hash of the row's content and of its trail",
-            "- `reasoning`: the teacher's reasoning, if it gave any",
+            _COLUMNS[format_],
+            "",
+            "`provenance/` has the same rows in the same order:",
+            "",
+            "- `id`: as above",
+            "- `reasoning`: the teacher's reasoning, if the columns above leave it out",
             "- `reference`: gold answer, tests or source text, if there is one",
             "- `meta`: the input's other columns, as a JSON object",
             "- `trail`: each step from the seed to this row: operation, parent, request, model …",
@@ -175,4 +180,6 @@ _COLUMNS = {
     Format.MESSAGES: "- `messages`: the conversation, ending in the answer (`role`, `content`)",
     Format.PROMPT_COMPLETION: "- `prompt`, `completion`: the conversation and its answer, as turns",
     Format.PREFERENCE: "- `prompt`, `chosen`, `rejected`: the conversation and two answers to it",
+    Format.UNPAIRED: "- `prompt`, `completion`, `label`: the conversation, its answer, and whether "
+    "the answer passed its checks",
 }
