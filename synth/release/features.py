@@ -38,3 +38,21 @@ def _feature(type_: pa.DataType) -> Any:
     if isinstance(type_, pa.JsonType):
         return {"_type": "Json"}
     return {"dtype": DTYPES.get(str(type_), str(type_)), "_type": "Value"}
+
+
+def yaml_features(schema: pa.Schema) -> list[dict[str, Any]]:
+    """The features as the `dataset_info` of a card has them."""
+    return [{"name": name, **_in_yaml(one)} for name, one in features(schema).items()]
+
+
+def _in_yaml(feature: dict[str, Any]) -> dict[str, Any]:
+    match feature.get("_type"):
+        case "Value":
+            return {"dtype": feature["dtype"]}
+        case "Json":
+            return {"dtype": "json"}
+        case "List":
+            items = _in_yaml(feature["feature"])
+            return {"list": items.get("struct") or items["dtype"]}
+        case _:  # a struct has only its fields
+            return {"struct": [{"name": name, **_in_yaml(one)} for name, one in feature.items()]}

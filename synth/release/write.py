@@ -23,20 +23,20 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from synth import __version__
-from synth.engine.plan import RELEASE
+from synth.engine.plan import RELEASE, StageFolder
 from synth.engine.stage import Delivery, Goal, Release, Sink
 from synth.errors import NoRowsError
-from synth.generate.trail import evolved
 from synth.kind import Kind
 from synth.record import REJECT, rejects
 from synth.release.card import card
+from synth.release.contents import contents, seed_texts
 from synth.release.formats import Format, Reasoning, Shape, unfit
+from synth.release.mark import packed
 from synth.release.quotas import Quotas
 from synth.release.splits import ID_CHARS, TEST, TRAIN, in_test
 from synth.store.durable import sha256_file, write_bytes
 from synth.store.manifest import CARD, NAME, Manifest, ShardFile, ShardReceipt, save
 from synth.store.shards import read_shard, write_shard
-from synth.verdict_counts import released
 
 DEFAULT_FORMAT = {Kind.PROMPTS: "prompt", Kind.DOCUMENTS: "text", Kind.ANSWERS: "messages"}
 FORMATS_OF = {
@@ -222,13 +222,15 @@ class Write(Sink):
             if (note := self._reached(delivery, choice.taken, reasons["over_target"]))
             else []
         )
+        marked = shape.schema.with_metadata({**shape.schema.metadata, **packed(delivery.history)})
         aside = delivery.run / f".{RELEASE}.tmp"
         shutil.rmtree(aside, ignore_errors=True)
-        receipts, provenance = [], []
+        receipts: list[ShardReceipt] = []
+        provenance: list[ShardFile] = []
         for name, tables in self._files(delivery, choice):
             number = len(receipts)
             kept = write_shard(
-                aside, f"{DATA}/{name}", map(shape.data, tables), shape.schema, released=True
+                aside, f"{DATA}/{name}", map(shape.data, tables), marked, released=True
             )
             provenance.append(
                 write_shard(
@@ -301,12 +303,9 @@ class Write(Sink):
             },
         )
         history = [*delivery.history, manifest]
-        evolved_rows = None
-        if any(past.stage == "evolve" for past in delivery.history):
-            evolved_rows = _evolved(_released(delivery.shards, left))
-        text = card(
-            delivery.name, delivery.recipe, history, shape.format, released(aside), evolved_rows
-        ).encode()
+        found = contents(aside)
+        seeds = seed_texts(_kept(delivery.run, delivery.history[0]))
+        text = card(delivery.name, delivery.recipe, history, shape.format, found, seeds).encode()
         write_bytes(aside / CARD, text)
         readme = ShardFile(path=CARD, rows=0, bytes=len(text), sha256=sha256_file(aside / CARD))
         save(manifest.model_copy(update={"files": [*data, *provenance, readme]}), aside / NAME)
@@ -346,9 +345,10 @@ def _rejected(shards: list[Path], left: list[pa.Array]) -> Iterator[pa.Table]:
         yield rejects(table, reason=reasons.drop_null().to_pylist(), by=Write.name)
 
 
-def _evolved(released: Iterator[pa.Table]) -> int:
-    """The number of released rows that come from an evolved prompt."""
-    return sum(evolved(table["trail"]) for table in released)
+def _kept(run: Path, stage: Manifest) -> list[Path]:
+    """The shards that a stage kept."""
+    folder = StageFolder.of(run, stage.index, stage.stage).path
+    return [folder / shard.kept.path for shard in stage.shards]
 
 
 def _lineage(released: Iterator[pa.Table]) -> NDArray[np.bytes_]:

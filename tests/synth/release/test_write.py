@@ -4,61 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from synth.engine.run import open_runner, run_stages
-from synth.engine.stage import Outcome, Source
+from synth.engine.stage import Outcome
 from synth.errors import NoRowsError
 from synth.kind import Kind
 from synth.record import RECORD, REJECT, new_record, records_table
 from synth.release.formats import BESIDE, Format, Reasoning, Shape
 from synth.release.write import DEFAULT_FORMAT, FORMATS_OF, Write
-from synth.store.manifest import Manifest, load_manifest, verify_file
+from synth.store.manifest import load_manifest, verify_file
 from synth.store.shards import read_shard
 from tests.lines import plan, rows, shard_bytes
-
-CHAT = [{"role": "system", "content": "Be brief."}]
-
-
-class Made(Source):
-    """Shards as the test gives them."""
-
-    name = "read"
-    parts: tuple[tuple[dict[str, Any], ...], ...]
-    kind: Kind
-
-    def makes(self, kind: Kind) -> Kind:
-        return self.kind
-
-    def shards(self, rows: int) -> Iterator[Outcome]:
-        for part in self.parts:
-            yield Outcome(records_table(part), REJECT.empty_table())
-
-
-def answer(number: int, **fields: Any) -> dict[str, Any]:
-    row = new_record(context=CHAT, prompt=f"Q{number}", text=f"A{number}", source=f"f#{number}")
-    return {**row, **fields}
-
-
-def release(
-    run: Path,
-    parts: Sequence[Sequence[dict[str, Any]]],
-    *,
-    kind: Kind = Kind.ANSWERS,
-    **settings: Any,
-) -> list[Manifest]:
-    """A line of nothing but these shards and `write`, run to its end."""
-    made = Made(parts=tuple(map(tuple, parts)), kind=kind)
-
-    async def work() -> list[Manifest]:
-        async with open_runner(plan(made, Write(**settings)), run) as runner:
-            return await run_stages(runner)
-
-    return asyncio.run(work())
+from tests.synth.release.made import CHAT, Made, answer, release
 
 
 def answers(count: int, first: int = 0) -> list[dict[str, Any]]:
