@@ -233,6 +233,9 @@ def print_state(run: Path, manifests: Sequence[Manifest]) -> None:
     if released:
         print(f"dataset: {run / RELEASE}")
         print(f'         datasets.load_dataset("{run / RELEASE}")')
+        print(
+            f'         pandas.read_parquet("{run / RELEASE}/data"); polars and DuckDB read it too'
+        )
     if process or not released:
         _print_progress(run, manifests, process)
     if any(manifest.rows_rejected for manifest in manifests):

@@ -133,7 +133,7 @@ def card(
             "",
             "## Citation",
             "",
-            *_block(_citation(name, history), "bibtex"),
+            *_block(citation(name, history), "bibtex"),
             "",
         ]
     )
@@ -364,7 +364,8 @@ def _parsed(turn: Any) -> Any:
     return orjson.loads(turn) if isinstance(turn, str) else turn
 
 
-def _citation(name: str, history: Sequence[Manifest]) -> str:
+def citation(name: str, history: Sequence[Manifest]) -> str:
+    """The BibTeX entry of a release."""
     key = re.sub(r"\W+", "-", name).strip("-")
     year = history[0].began_on[:4]
     return "\n".join(

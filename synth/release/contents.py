@@ -144,6 +144,8 @@ def _add(found: Contents, table: pa.Table) -> None:
 
 def license_of(meta: str) -> str:
     """The license that came with the seed, in small letters; "" if there is none."""
+    if LICENSE not in meta:
+        return ""
     value = orjson.loads(meta).get("license")
     return value.strip().lower() if isinstance(value, str) else ""
 

@@ -1,7 +1,7 @@
 """The stage that writes `release/`, a Hugging Face dataset folder, at the end of a run.
 
     release/README.md  release/manifest.json  release/data/train-00000-of-00002.parquet  …
-    release/provenance/train-00000-of-00002.parquet  …      the same rows in the same order
+    release/croissant.json  release/provenance/train-00000-of-00002.parquet  …
 
 The folder is built under a temporary name and then replaces the earlier one by renaming.
 """
@@ -9,6 +9,7 @@ The folder is built under a temporary name and then replaces the earlier one by 
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -28,8 +29,10 @@ from synth.engine.stage import Delivery, Goal, Release, Sink
 from synth.errors import NoRowsError
 from synth.kind import Kind
 from synth.record import REJECT, rejects
-from synth.release.card import card
-from synth.release.contents import contents, seed_texts
+from synth.release.card import card, citation
+from synth.release.contents import contents, license_of, seed_texts
+from synth.release.croissant import NAME as DESCRIPTION
+from synth.release.croissant import croissant
 from synth.release.formats import Format, Reasoning, Shape, unfit
 from synth.release.mark import packed
 from synth.release.quotas import Quotas
@@ -44,6 +47,8 @@ FORMATS_OF = {
     Kind.DOCUMENTS: ("text",),
     Kind.ANSWERS: ("messages", "prompt_completion", "preference", "unpaired"),
 }
+NO_DERIVATIVES = re.compile(r"\bnd\b|no[- ]?deriv|all rights reserved")
+"""Licenses under which no changed copy may be published, such as `cc-by-nc-nd-4.0`."""
 DATA, PROVENANCE = "data", "provenance"
 """The release's folders of Parquet files."""
 
@@ -111,9 +116,10 @@ class Write(Sink):
         return Kind.RELEASE
 
     def leaves(self, run: Path) -> list[Path]:
-        """The card, the release's manifest and the provenance."""
+        """All files of the release except the data, which are its shards."""
         release = run / RELEASE
-        return [release / CARD, release / NAME, *sorted(release.glob(f"{PROVENANCE}/*.parquet"))]
+        named = [release / name for name in (CARD, DESCRIPTION, NAME)]
+        return [*named, *sorted(release.glob(f"{PROVENANCE}/*.parquet"))]
 
     def goals(self, shards: Sequence[Path], kind: Kind) -> list[Goal]:
         """The rows wanted of each group, and how many of them fit the format.
@@ -146,7 +152,7 @@ class Write(Sink):
         """Decides about each row. Reads all shards once."""
         choice = _Choice(Shape(format_, self.reasoning))
         for table in map(read_shard, delivery.shards):
-            reasons = unfit(table, format_)
+            reasons = pc.coalesce(unfit(table, format_), _forbidden(table))
             if self._wanted:
                 pairs = zip(reasons.to_pylist(), self._groups(table), strict=True)
                 decided = []
@@ -306,9 +312,16 @@ class Write(Sink):
         found = contents(aside)
         seeds = seed_texts(_kept(delivery.run, delivery.history[0]))
         text = card(delivery.name, delivery.recipe, history, shape.format, found, seeds).encode()
-        write_bytes(aside / CARD, text)
-        readme = ShardFile(path=CARD, rows=0, bytes=len(text), sha256=sha256_file(aside / CARD))
-        save(manifest.model_copy(update={"files": [*data, *provenance, readme]}), aside / NAME)
+        described = croissant(
+            delivery.name, history, found, aside, citation(delivery.name, history)
+        ).encode()
+        others = []
+        for name, content in ((CARD, text), (DESCRIPTION, described)):
+            write_bytes(aside / name, content)
+            digest = sha256_file(aside / name)
+            others.append(ShardFile(path=name, rows=0, bytes=len(content), sha256=digest))
+        files = [*data, *provenance, *others]
+        save(manifest.model_copy(update={"files": files}), aside / NAME)
         target, old = delivery.run / RELEASE, delivery.run / f".{RELEASE}.old"
         shutil.rmtree(old, ignore_errors=True)
         with _announced(delivery, left):
@@ -330,6 +343,13 @@ def _announced(delivery: Delivery, left: list[pa.Array]) -> Iterator[None]:
             )
             stack.enter_context(one.stage.releasing(release))
         yield
+
+
+def _forbidden(table: pa.Table) -> pa.Array:
+    """The reason for each row whose seed's license forbids changed copies."""
+    forbid = [bool(NO_DERIVATIVES.search(license_of(meta))) for meta in table["meta"].to_pylist()]
+    reason = "license_forbids_changes"
+    return pc.if_else(pa.array(forbid, pa.bool_()), reason, pa.scalar(None, pa.string()))
 
 
 def _released(shards: list[Path], left: list[pa.Array]) -> Iterator[pa.Table]:

@@ -13,9 +13,6 @@ from synth.store.durable import replacing, sha256_file
 from synth.store.manifest import ShardFile
 
 ROW_GROUP_ROWS = 5_000  # with zstd-1: 181k rows per CPU-second at 104 MB per 223 MB raw
-RELEASED_GROUP_ROWS = (
-    1_000  # as `datasets` writes: a streaming reader downloads one group at a time
-)
 
 
 def write_shard(
@@ -33,7 +30,7 @@ def write_shard(
     upload skips those that it knows, and readers find pages by an index.
     """
     target = folder / path
-    rows, group_rows = 0, RELEASED_GROUP_ROWS if released else ROW_GROUP_ROWS
+    rows = 0
     with replacing(target) as aside:
         with pq.ParquetWriter(
             aside,
@@ -44,9 +41,9 @@ def write_shard(
             use_content_defined_chunking=released,
             write_page_index=released,
         ) as writer:
-            for group in _row_groups(tables, group_rows):
+            for group in _row_groups(tables):
                 rows += len(group)
-                writer.write_table(group.cast(schema), row_group_size=group_rows)
+                writer.write_table(group.cast(schema), row_group_size=ROW_GROUP_ROWS)
         size, digest = aside.stat().st_size, sha256_file(aside)
     return ShardFile(path=path, rows=rows, bytes=size, sha256=digest)
 
@@ -82,8 +79,8 @@ def read_tables(path: Path) -> Iterator[pa.Table]:
             yield pa.Table.from_batches([batch])
 
 
-def _row_groups(tables: Iterable[pa.Table], group_rows: int) -> Iterator[pa.Table]:
-    """The same rows in tables of `group_rows` rows; the last one may be shorter.
+def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in tables of `ROW_GROUP_ROWS` rows; the last one may be shorter.
 
     Each table has one chunk, because the writer ends a page at the end of a chunk.
     """
@@ -92,10 +89,10 @@ def _row_groups(tables: Iterable[pa.Table], group_rows: int) -> Iterator[pa.Tabl
     for table in tables:
         pending.append(table)
         rows += len(table)
-        while rows >= group_rows:
+        while rows >= ROW_GROUP_ROWS:
             whole = pa.concat_tables(pending)
-            yield whole.slice(0, group_rows).combine_chunks()
-            pending = [whole.slice(group_rows)]
-            rows -= group_rows
+            yield whole.slice(0, ROW_GROUP_ROWS).combine_chunks()
+            pending = [whole.slice(ROW_GROUP_ROWS)]
+            rows -= ROW_GROUP_ROWS
     if rows:
         yield pa.concat_tables(pending).combine_chunks()

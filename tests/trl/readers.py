@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import duckdb
+import mlcroissant
 import pandas
 import polars
 import pyarrow.dataset
@@ -56,3 +57,16 @@ def test_every_reader_finds_the_same_rows(case, part):
     assert found["datasets"]
     rows = {name: plain(rows) for name, rows in found.items()}
     assert all(rows[name] == rows["datasets"] for name in rows)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_croissant_accepts_the_description_and_reads_the_rows(case):
+    found = mlcroissant.Dataset(str(folder(case) / "croissant.json"))
+    assert not found.metadata.ctx.issues.errors
+    assert (
+        json.loads((folder(case) / "croissant.json").read_text())["rai:hasSyntheticData"] is False
+    )
+    ids = [row["default/id"].decode() for row in found.records("default")]
+    assert ids == polars.read_parquet(folder(case) / "data")["id"].to_list()
+    for row in found.records("provenance"):
+        assert row["provenance/trail"]

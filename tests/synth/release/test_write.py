@@ -74,6 +74,9 @@ def test_the_same_rows_are_the_same_release_however_they_were_sharded(tmp_path: 
     assert data[0] == data[1]
 
 
+NOT_ALLOWED = "license_forbids_changes"
+
+
 def said(text: str, **more: str | None) -> list[dict[str, str | None]]:
     return [{"role": "assistant", "content": text, **more}]
 
@@ -240,6 +243,10 @@ def test_each_kind_of_records_has_a_format_of_its_own() -> None:
     ("kind", "format_", "misfit", "reason"),
     [
         (Kind.ANSWERS, "unpaired", answer(9), "no_verdict"),
+        *(
+            (Kind.ANSWERS, "messages", answer(9, meta=f'{{"license":"{one}"}}'), NOT_ALLOWED)
+            for one in ("cc-by-nc-nd-4.0", "CC BY-ND", "All rights reserved")
+        ),
         (Kind.ANSWERS, "unpaired", answer(9, text="", scores=[CHECKED]), "empty_text"),
         (Kind.ANSWERS, "messages", answer(9, text=""), "empty_text"),
         (Kind.ANSWERS, "prompt_completion", answer(9, text=""), "empty_text"),
@@ -285,6 +292,7 @@ def test_a_shorter_release_leaves_nothing_of_the_longer_one(tmp_path: Path) -> N
     assert files(tmp_path) == names(2, 1)
     assert sorted(p.name for p in (tmp_path / "release").iterdir()) == [
         "README.md",
+        "croissant.json",
         "data",
         "manifest.json",
         "provenance",
@@ -326,7 +334,7 @@ def test_a_finished_release_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "lost",
     [
-        *("README.md", "manifest.json", "."),
+        *("README.md", "croissant.json", "manifest.json", "."),
         *(f"{part}/train-00000-of-00001.parquet" for part in ("data", "provenance")),
     ],
 )
