@@ -201,7 +201,9 @@ def unfit(table: pa.Table, format_: Format) -> pa.Array:
         return _reasons(table["rejected"], "no_rejected_answer")
     reasons = _reasons(table["text"], "empty_text")
     if format_ is Format.UNPAIRED:
-        return pc.coalesce(reasons, pc.if_else(_labels(table).is_null(), "no_verdict", None))
+        reason = "no_verdict"
+        unlabeled = _labels(table).is_null()
+        return pc.coalesce(reasons, pc.if_else(unlabeled, reason, pa.scalar(None, pa.string())))
     return reasons
 
 
