@@ -203,7 +203,7 @@ def _license(found: Contents) -> str | None:
 def _licenses(found: Contents) -> list[str]:
     known = {one: count for one, count in sorted(found.licenses.items()) if one}
     if not known:
-        return ["The seeds came without a column `license`, so their licenses are not known here."]
+        return ["The seeds had no column `license`, so their licenses are not known here."]
     lines = [f"- `{one}`: {count:,} rows" for one, count in known.items()]
     if without := found.licenses[""]:
         lines.append(f"- not known: {without:,} rows")

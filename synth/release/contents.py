@@ -6,6 +6,7 @@ same rows always have the same one.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ FEWEST_OF_A_LANGUAGE = 0.05
 model misjudges."""
 CONFIGS = {"default": "data", "provenance": "provenance"}
 """The folder of each config."""
-LICENSE = '"license"'
+LICENSE = re.compile('"licen[cs]e"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def _add(found: Contents, table: pa.Table) -> None:
         if one["model"]:
             found.models[one["model"], one["revision"]] += count
     metas = table["meta"]
-    licensed = metas.filter(pc.match_substring(metas, LICENSE)).to_pylist()
+    licensed = metas.filter(pc.match_substring_regex(metas, LICENSE.pattern)).to_pylist()
     for meta in licensed:
         found.licenses[license_of(meta)] += 1
     if more := len(table) - len(licensed):
@@ -144,9 +145,10 @@ def _add(found: Contents, table: pa.Table) -> None:
 
 def license_of(meta: str) -> str:
     """The license that came with the seed, in small letters; "" if there is none."""
-    if LICENSE not in meta:
+    if not LICENSE.search(meta):
         return ""
-    value = orjson.loads(meta).get("license")
+    columns = orjson.loads(meta)
+    value = columns.get("license", columns.get("licence"))
     return value.strip().lower() if isinstance(value, str) else ""
 
 
