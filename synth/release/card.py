@@ -212,7 +212,8 @@ def _licenses(found: Contents) -> list[str]:
 
 def _loading(found: Contents) -> list[str]:
     splits = " and ".join(
-        f"`{split}` ({files.rows:,} rows)" for split, files in found.splits["default"].items()
+        f"`{split}` ({files.rows:,} row{'s' * (files.rows != 1)})"
+        for split, files in found.splits["default"].items()
     )
     return [
         f"Splits: {splits}.",
