@@ -25,12 +25,13 @@ from prefect.states import Cancelled
 from filters.pii.push import Push, publish_release
 from flows.hints import hints
 from flows.recipe_file import load_recipe
+from flows.report.command import update_report
 from flows.samples import run_manifests, sample_rows
 from flows.tasks import Tasks
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.progress import Progress
 from synth.engine.run import open_runner, run_stages
-from synth.errors import GuardError, NoRowsError
+from synth.errors import BudgetSpentError, GuardError, NoRowsError
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.rewrite import Rewrite
@@ -47,7 +48,7 @@ there the keys are masked with stars."""
 
 OUTPUTS = "outputs"
 Done = dict[str, Any] | State[Any]
-"""The rows kept per stage, or the state of a run that a guard stopped."""
+"""The rows kept per stage, or the state of a run that its budget or a guard stopped."""
 
 
 @flow(name="pipeline", flow_run_name="{recipe}", persist_result=False)
@@ -173,13 +174,15 @@ async def _run(plan: Plan, out: str | None) -> Done:
             manifests = await run_stages(tasks.runner, tasks)
         except NoRowsError:
             await _leave_artifacts(plan, run, run_manifests(run))  # they show why no row is left
+            await asyncio.to_thread(update_report, run)
             raise
-        except GuardError as stop:
+        except (BudgetSpentError, GuardError) as stop:
             await _leave_artifacts(plan, run, run_manifests(run))
             # not Failed: Prefect would retry the run if the user configured retries
             stopped: State[Any] = Cancelled(name="Stopped", message=str(stop), data=stop)
             return stopped
     await _leave_artifacts(plan, run, manifests)
+    await asyncio.to_thread(update_report, run)
     return {f"{m.index:02d}-{m.stage}": m.rows_kept for m in manifests}
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.compare import print_comparison
+from flows.report.summary import as_json, saved, summarise
 from flows.samples import (
     Fate,
     all_reasons,
@@ -45,7 +46,11 @@ FIELD_CHARS = 300
 
 def show(arguments: Namespace) -> int:
     """Shows a finished, live or interrupted run, checks its files, or compares two runs."""
-    if arguments.other is not None:
+    if arguments.json and (arguments.other or arguments.check or arguments.rejected is not None):
+        raise InputError("--json shows the figures of one run, without --check and --rejected")
+    if arguments.json:
+        show_json(arguments.run)
+    elif arguments.other is not None:
         if arguments.check or arguments.rejected is not None:
             raise InputError("compare two runs without --check and --rejected")
         runs = (arguments.run, arguments.other)
@@ -73,6 +78,17 @@ def show_run(folder: Path, rows: int) -> None:
         print_verdicts(found)
         print_use(manifests)
     print_state(folder, manifests)
+
+
+def show_json(folder: Path) -> None:
+    """Prints the run's figures: those of its `run.json` if it is up to date, else without measures.
+
+    Raises `InputError` if no stage is finished.
+    """
+    manifests = manifests_of(folder)
+    if not manifests:
+        raise InputError(f"no stage of {folder} is finished yet, so it has no figures")
+    print(as_json(saved(folder, manifests) or summarise(folder, manifests)).decode(), end="")
 
 
 def manifests_of(folder: Path) -> list[Manifest]:

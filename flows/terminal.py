@@ -33,6 +33,7 @@ AGAIN = {
     "too_long": "longer than `max_tokens` allows now",
     "refused": "refused under another `max_tokens`",
 }
+REPORT = "report.html"
 CHOOSING = ("select", "prefer")  # stages that reject most rows by design
 
 
@@ -242,6 +243,8 @@ def print_state(run: Path, manifests: Sequence[Manifest]) -> None:
         print(
             f'         pandas.read_parquet("{run / RELEASE}/data"); polars and DuckDB read it too'
         )
+    if (run / REPORT).is_file():
+        print(f"report:  {run / REPORT}")
     if process or not released:
         _print_progress(run, manifests, process)
     if any(manifest.rows_rejected for manifest in manifests):

@@ -8,6 +8,7 @@ outputs/quickstart/
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,12 @@ from synth.engine.guards import Guards
 from synth.engine.stage import Sink, Stage
 from synth.kind import Kind
 from synth.store.manifest import NAME
+from synth.teacher.caps import BudgetConfig
 from synth.teacher.config import TeacherConfig
 
 RELEASE = "release"
+PLAN = "plan"
+"""The folder inside a run folder where `synth plan` runs its sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,11 @@ class Plan:
     recipe: dict[str, Any] = field(default_factory=dict)
     """The recipe as the user wrote it, for the card."""
     guards: Guards = field(default_factory=Guards)
+    budget: BudgetConfig | None = None
+    """Not part of `recipe`: a changed budget makes no finished work stale."""
+    shards_at_once: int = 8
+    """Maximum number of shards in work at the same time. Limits memory, which holds each of these
+    shards as a whole."""
 
     def kind_before(self, index: int) -> Kind:
         """The kind of records that stage `index` reads."""
@@ -90,11 +99,19 @@ class StageFolder:
         return self.path / f"journal/{shard:05d}.sqlite"
 
     def journals(self) -> list[Path]:
-        """The journals of all stages of this name. The stage's number changes when a recipe gets
-        another stage before it."""
-        name = self.path.name.partition("-")[2]
-        return sorted(self.path.parent.glob(f"[0-9][0-9]-{name}/journal/*.sqlite"))
+        """The journals of all stages of this name, in the run and in its sample (`synth plan`).
+        The stage's number changes when a recipe gets another stage before it."""
+        name, run = self.path.name.partition("-")[2], self.path.parent
+        run = run.parent if run.name == PLAN else run
+        found = f"[0-9][0-9]-{name}/journal/*.sqlite"
+        return sorted([*run.glob(found), *run.glob(f"{PLAN}/{found}")])
 
     def work(self, shard: int | None = None) -> Path:
         """The folder for intermediate files of one shard, or of the stage."""
         return self.path / "work" / ("" if shard is None else f"{shard:05d}")
+
+
+def all_journals(run: Path) -> Iterator[Path]:
+    """The journals of all stages of the run, and of its sample."""
+    for stage in (*sorted(run.glob("[0-9][0-9]-*/")), *sorted(run.glob(f"{PLAN}/[0-9][0-9]-*/"))):
+        yield from sorted(stage.glob("journal/*.sqlite"))

@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 
 from synth.engine.lock import locked
-from synth.engine.plan import RELEASE, Plan, StageFolder
+from synth.engine.plan import PLAN, RELEASE, Plan, StageFolder
 from synth.errors import InputError, did_you_mean
+from synth.teacher.budget import NAME as BUDGET
 from synth.teacher.journal_check import replies_in
 
 
@@ -44,6 +45,7 @@ def clear(run: Path) -> None:
     with locked(run):
         for path in [*sorted(run.glob("[0-9][0-9]-*/")), *run.glob(f".{RELEASE}.*")]:
             shutil.rmtree(path)
-        for name in (RELEASE, "teacher"):
+        for name in (RELEASE, PLAN, "teacher"):
             shutil.rmtree(run / name, ignore_errors=True)
-        (run / "run.json").unlink(missing_ok=True)
+        for name in ("plan.json", "run.json", "report.html", BUDGET):
+            (run / name).unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -48,11 +48,14 @@ def write_shard(
     return ShardFile(path=path, rows=rows, bytes=size, sha256=digest)
 
 
-def read_shard(path: Path) -> pa.Table:
-    """All rows of a shard. Raises `StoreFault` if a page does not match its checksum."""
+def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """All rows of a shard, with all columns or the given ones.
+
+    Raises `StoreFault` if a page does not match its checksum.
+    """
     try:
         with pq.ParquetFile(path, page_checksum_verification=True, memory_map=True) as file:
-            return file.read()
+            return file.read(columns)
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise StoreFault(
             f"{path} cannot be read: {error}; remove it and run the recipe again: "

@@ -16,12 +16,14 @@ import sqlite3
 import zlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from synth.errors import StoreFault
+from synth.teacher.budget import Budget, Claim
 from synth.teacher.control import as_received
 from synth.teacher.parse import CompletionAnswer, HttpAnswer, parse_replies, request_id
 from synth.teacher.pressure import PrefixUse
@@ -226,12 +228,18 @@ class Transport(Protocol):
     """Sends a request's body to a server."""
 
     async def ask(
-        self, body: bytes, path: str = CHAT, request_id: str = "", shard: int = 0
+        self,
+        body: bytes,
+        path: str = CHAT,
+        request_id: str = "",
+        shard: int = 0,
+        claim: Claim | None = None,
     ) -> CompletionAnswer:
-        """The answer to the body at `path`. Raises `TeacherFault` if there is none.
+        """The answer to the body at `path`. Raises `TeacherFault` if there is none, and
+        `BudgetSpentError` if the budget does not allow the request.
 
         `request_id` is sent to the server, which may repeat it in its answer. Waiting requests of
-        an earlier `shard` go first.
+        an earlier `shard` go first. Each attempt takes the `claim` on the budget.
         """
         ...
 
@@ -252,7 +260,8 @@ class ServedTeacher:
     """Returns the use of its prefix cache since the last call."""
     abilities: Abilities = field(default_factory=dict)
     """The needs that were checked."""
-
+    budget: Budget | None = None
+    """The run's budget, if it has caps."""
     most_answers: int | None = None
     """Maximum number of answers to one request, if there is a limit."""
 
@@ -425,14 +434,16 @@ class JournaledTeacher:
 
     async def _asked(self, key: bytes, request: Request, body: bytes) -> list[Reply]:
         """The server's replies, once they are on disk."""
-        limit = request.sampling.max_tokens
-        answer = await self._served.transport.ask(
-            body, request.path, request_id(key, limit), self._shard
-        )
-        received = HttpAnswer(answer.status, answer.body)
-        replies = self._parse(received, key, request, answer.payload)
-        if answer.permanent:
-            await self._journal.put(key, received, limit)
+        limit, budget = request.sampling.max_tokens, self._served.budget
+        # until the reply is on disk: the run must not stop before
+        with budget.claim(len(body), limit * request.n) if budget else nullcontext() as claim:
+            answer = await self._served.transport.ask(
+                body, request.path, request_id(key, limit), self._shard, claim
+            )
+            received = HttpAnswer(answer.status, answer.body)
+            replies = self._parse(received, key, request, answer.payload)
+            if answer.permanent:
+                await self._journal.put(key, received, limit)
         self.tally.retries += answer.retries
         return replies
 

@@ -274,6 +274,17 @@ class TokenCounts(NamedTuple):
     """Whether the reported counts were impossible."""
 
 
+def usage_of(body: bytes, payload: Any = None) -> TokenCounts | None:
+    """The token counts of an HTTP answer; None if it has none, or impossible ones.
+
+    `payload` is the body's JSON, if it is already parsed.
+    """
+    payload = read_json(body) if payload is None else payload
+    usage = payload.get("usage") if isinstance(payload, dict) else None
+    counted = _paid(usage)
+    return None if usage is None or counted.miscounted else counted
+
+
 def _paid(usage: Any) -> TokenCounts:
     if not isinstance(usage, dict):
         return TokenCounts(0, 0, usage is not None)
