@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 VLLM_VENV ?= .venv-vllm
+TRL_VENV ?= .venv-trl
 
-.PHONY: demo test test-vllm lint types install pins docs clean
+.PHONY: demo test test-vllm test-trl lint types install pins docs clean
 
 demo: install  ## run the shipped quickstart recipe
 	$(BIN)/synth run quickstart
@@ -15,6 +16,9 @@ test: install lint types  ## lint, types, and the tests that need no vLLM
 
 test-vllm: install  ## the recipes and their faults with a real vLLM; SLOW=1 adds the longest test
 	SLOW=$(SLOW) $(BIN)/python -m tests.vllm $(VLLM_VENV)
+
+test-trl: install  ## releases with TRL's trainers and templates, polars, DuckDB, Croissant's check
+	$(BIN)/python -m tests.trl $(TRL_VENV)
 
 lint: install
 	$(BIN)/ruff format --check .

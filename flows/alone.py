@@ -76,7 +76,7 @@ def run_alone(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> int:
             print_headline(found)
             print_funnel(manifests)
             print_verdicts(found)
-    print(f"\nkept rows, with their scores: {out / RELEASE}")
+    print(f"\nkept rows: {out / RELEASE}; their scores: {out / RELEASE / 'provenance'}")
     print(f"rejected rows, with their reasons: {out}/*/rejected/")
     return ExitCode.OK
 

@@ -64,6 +64,9 @@ def evolved_in_words(run: Path, manifests: Sequence[Manifest]) -> str | None:
         return None
     last = ended[-1]
     paths = [stage_folder(run, last) / shard.kept.path for shard in last.shards]
+    if last.releases:  # the trails are in the provenance, unless 0.1 made the release
+        beside = [path.parent.parent / "provenance" / path.name for path in paths]
+        paths = beside if all(path.is_file() for path in beside) else paths
     found = sum(evolved(pq.read_table(path, columns=["trail"])["trail"]) for path in paths)
     return evolved_text(last.rows_kept, found)
 

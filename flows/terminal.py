@@ -240,6 +240,9 @@ def print_state(run: Path, manifests: Sequence[Manifest]) -> None:
     if released:
         print(f"dataset: {run / RELEASE}")
         print(f'         datasets.load_dataset("{run / RELEASE}")')
+        print(
+            f'         pandas.read_parquet("{run / RELEASE}/data"); polars and DuckDB read it too'
+        )
     if (run / REPORT).is_file():
         print(f"report:  {run / REPORT}")
     if process or not released:

@@ -115,6 +115,8 @@ def _files_below(folder: Path, forced: str | None, split: str | None) -> list[Pa
         key=lambda file: file.relative_to(folder).as_posix(),
     )
     files = [file for file in every if not hidden.search(file.relative_to(folder).as_posix())]
+    if (folder / "data").is_dir():  # a release: its provenance is about the rows in `data/`
+        files = [file for file in files if file.parent != folder / "provenance"]
     if forced is not None:
         files = [file for file in files if format_of(file) in (forced, None)]
         if forced != "text":

@@ -140,10 +140,10 @@ def _release(path: Path, finished: Mapping[str, Manifest]) -> Audit:
     listed = {path / file.path for file in manifest.files}
     wrong += [
         f"{extra} is not in the release's manifest, and `load_dataset` reads it too"
-        for extra in sorted(path.glob("data/*.parquet"))
+        for extra in sorted([*path.glob("data/*.parquet"), *path.glob("provenance/*.parquet")])
         if extra not in listed
     ]
-    rows = sum(file.rows for file in manifest.files)
+    rows = sum(file.rows for file in manifest.files if file.path.startswith("data/"))
     if rows != manifest.rows_kept:
         wrong.append(f"{path}: {rows:,} rows in its files, {manifest.rows_kept:,} in its shards")
     written = finished.get(manifest.stage)

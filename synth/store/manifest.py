@@ -117,6 +117,8 @@ class Manifest(_Receipt):
     seed: int
     recipe: str = ""
     """The recipe's name."""
+    began_on: str = ""
+    """In the manifest of `read`: the day on which it was read, for the mark of synthetic text."""
     teacher: TeacherRecord | None = None
     shards: list[ShardReceipt]
     undrawn: int = 0
