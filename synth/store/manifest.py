@@ -119,6 +119,9 @@ class Manifest(_Receipt):
     """The recipe's name."""
     teacher: TeacherRecord | None = None
     shards: list[ShardReceipt]
+    inputs: dict[str, str] = {}
+    """Of `read`: each input that lies elsewhere, by its address, with its version: the commit of a
+    dataset on the Hub, or what the file system tells of a file's content."""
     undrawn: int = 0
     """Further shards of the input, which `read` made and which no wave has drawn yet."""
     files: list[ShardFile] = []
