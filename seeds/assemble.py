@@ -117,7 +117,9 @@ def _record(
     max_chars: int | None,
 ) -> dict[str, Any]:
     ours = restored(values)
-    content = READERS[job](without_restored(values, ours=bool(ours)), roles, max_chars)
+    answered = job == "answers"
+    others = without_restored(values, ours=bool(ours), answered=answered)
+    content = READERS[job](others, roles, max_chars)
     if job == "web" and file.format in PAGES:
         content.meta.setdefault("file", file.label)
     record = content.record(
@@ -126,6 +128,8 @@ def _record(
     if record["reference"] and ours.get("reference"):  # a column that the user names comes first
         given = {name: one for name, one in record["reference"].items() if one is not None}
         ours["reference"] = ours["reference"] | given
+    if answered:
+        ours.pop("reasoning", None)
     return {**record, **ours}
 
 

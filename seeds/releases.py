@@ -53,6 +53,8 @@ def restored(values: Mapping[str, Any]) -> dict[str, Any]:
     logprobs = values.get("logprobs")
     if isinstance(logprobs, list) and all(isinstance(one, float | int) for one in logprobs):
         found["logprobs"] = logprobs
+    if isinstance(values.get("reasoning"), str):
+        found["reasoning"] = values["reasoning"]
     reference = values.get("reference")
     fields = RECORD.field("reference").type
     if isinstance(reference, dict) and _fits(reference, fields):
@@ -60,10 +62,13 @@ def restored(values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def without_restored(values: Mapping[str, Any], *, ours: bool) -> Mapping[str, Any]:
-    """The other values. A row without provenance has nulls where others have theirs."""
+def without_restored(values: Mapping[str, Any], *, ours: bool, answered: bool) -> Mapping[str, Any]:
+    """The other values. A row without provenance has nulls where others have theirs.
+
+    The reader of answers reads the reasoning itself, which may also be in a turn.
+    """
     if ours:
-        gone = {*RESTORED, *DERIVED, "reference"}
+        gone = {*RESTORED, *DERIVED, "reference"} | (set() if answered else {"reasoning"})
         return {name: value for name, value in values.items() if name not in gone}
     if "trail" in values and values["trail"] is None:
         return {

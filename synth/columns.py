@@ -178,23 +178,26 @@ def read_document(
 
 
 def read_prompt(
-    values: Mapping[str, Any], roles: Mapping[str, str], max_chars: int | None
+    values: Mapping[str, Any],
+    roles: Mapping[str, str],
+    max_chars: int | None,
+    ends: tuple[str, ...] = ("user",),
 ) -> Content:
     """The row as a prompt: the system turn, then the given turns, then the prompt as the last turn.
 
-    A conversation is cut after its last user turn. If that drops an answer, or if turns have keys
-    that are not known, `meta` keeps the unchanged column.
+    A conversation is cut after its last turn of a role in `ends`. If that drops an answer, or if
+    turns have keys that are not known, `meta` keeps the unchanged column.
     """
     content = Content(meta=rest(values, roles))
     _read_extras(content, values, roles)
     if "messages" in roles:
         given = _present(values, roles["messages"])
-        _add_turns(content, given, roles["messages"], last="prompt" not in roles)
+        _add_turns(content, given, roles["messages"], () if "prompt" in roles else ends)
     if "prompt" in roles:
         column = roles["prompt"]
         prompt = _present(values, column)
         if isinstance(prompt, list):
-            _add_turns(content, prompt, column, last=True)
+            _add_turns(content, prompt, column, ends)
         else:
             _check_text(prompt)
             joined = prompt + _second_half(column, content.meta)
@@ -232,13 +235,13 @@ def read_answer(
     Reasoning comes from its column, from the answer's turn, or from the start of the answer.
     """
     if "response" in roles:
-        content = read_prompt(values, roles, None)
+        content = read_prompt(values, roles, None, ("user", "tool"))
         answer = _answer(content, _present(values, roles["response"]))
     else:
         content = Content(meta=rest(values, roles))
         _read_extras(content, values, roles)
         given = _present(values, roles["messages"])
-        _add_turns(content, given, roles["messages"], last=False)
+        _add_turns(content, given, roles["messages"], ())
         answer = _pop_answer(content.turns)
     _read_reasoning(content, answer, values, roles.get("reasoning", ""))
     _read_rejected(content, values, roles.get("rejected", ""))
@@ -356,15 +359,16 @@ def _second_half(column: str, meta: dict[str, Any]) -> str:
     return f"\n\n{more}" if more and not more.isspace() else ""
 
 
-def _add_turns(content: Content, turns: object, column: str, *, last: bool) -> None:
+def _add_turns(content: Content, turns: object, column: str, ends: tuple[str, ...]) -> None:
     read, whole = read_turns(turns)
     given = len(read)
-    if last:
-        while read and read[-1]["role"] != "user":
+    if ends:
+        while read and read[-1]["role"] not in ends:
             read.pop()
         if not read:
             raise UnusableError("no_user_turn")
-        _check_text(read[-1]["content"])
+        if read[-1]["role"] == "user":
+            _check_text(read[-1]["content"])
     if len(read) < given or not whole:
         content.meta[column] = turns
     content.turns.extend(read)

@@ -249,3 +249,13 @@ def test_turns_before_the_answer_of_a_completion_are_context(chats):
     ]
     [row] = chats({"prompt": [ASK], "completion": [*turns, SAID]}).kept
     assert row["context"] == [ASK, *turns]
+
+
+def test_a_prompt_that_ends_in_a_result_is_answered_from_there(chats):
+    turns = [
+        ASK,
+        {"role": "assistant", "content": "", "tool_calls": [CALL]},
+        {"role": "tool", "content": "3", "tool_call_id": "c7"},
+    ]
+    [row] = chats({"prompt": turns, "completion": [SAID]}).kept
+    assert (row["context"], row["text"], row["meta"]) == (turns, SAID["content"], "{}")

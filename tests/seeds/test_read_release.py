@@ -133,6 +133,15 @@ def test_a_gold_answer_for_trainers_is_not_the_answer(tmp_path, read):
     assert kept(read(prompts=tmp_path / "r")) == [row]
 
 
+def test_a_prompt_keeps_the_reasoning_that_its_release_has(tmp_path, read):
+    names = (*BESIDE, "reasoning")
+    rows = [record(1, text=""), record(2, text="", reasoning=None)]
+    data = pa.table({"id": [row["id"] for row in rows], "prompt": [row["context"] for row in rows]})
+    save(tmp_path / "r/data/train-00000-of-00001.parquet", data)
+    save(tmp_path / "r/provenance/train-00000-of-00001.parquet", records_table(rows).select(names))
+    assert kept(read(prompts=tmp_path / "r")) == rows
+
+
 @pytest.mark.parametrize(
     "other",
     [
