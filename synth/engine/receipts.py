@@ -231,6 +231,7 @@ class Receipts:
             else None,
             shards=[receipt for receipt in found if receipt is not None],
             files=self._left(index) if isinstance(stage, Sink) else [],
+            inputs=stage.pinned() if isinstance(stage, Source) else {},
             undrawn=0 if made is None else made - shards,
         )
         assert len(manifest.shards) == shards, f"{stage.name} ended without all of its receipts"

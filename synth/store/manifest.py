@@ -121,6 +121,9 @@ class Manifest(_Receipt):
     """In the manifest of `read`: the day on which it was read, for the mark of synthetic text."""
     teacher: TeacherRecord | None = None
     shards: list[ShardReceipt]
+    inputs: dict[str, str] = {}
+    """Of `read`: each input that lies elsewhere, by its address, with its version: the commit of a
+    dataset on the Hub, or what the file system tells of a file's content."""
     undrawn: int = 0
     """Further shards of the input, which `read` made and which no wave has drawn yet."""
     files: list[ShardFile] = []
