@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 VLLM_VENV ?= .venv-vllm
 
-.PHONY: demo test test-vllm lint types install pins docs clean
+.PHONY: demo test test-faults test-vllm lint types install pins docs clean
 
 demo: install  ## run the shipped quickstart recipe
 	$(BIN)/synth run quickstart
@@ -12,6 +12,9 @@ demo: install  ## run the shipped quickstart recipe
 test: install lint types  ## lint, types, and the tests that need no vLLM
 	$(BIN)/pytest
 	$(BIN)/pytest -n0 -m embedded tests/test_embedded.py  # one by one: a model crawls on busy cores
+
+test-faults: install  ## kills, full disks and damage at many moments; the disks need root
+	$(BIN)/pytest -m "faults or not faults" tests/faults
 
 test-vllm: install  ## the recipes and their faults with a real vLLM; SLOW=1 adds the longest test
 	SLOW=$(SLOW) $(BIN)/python -m tests.vllm $(VLLM_VENV)
