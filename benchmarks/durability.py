@@ -100,7 +100,10 @@ def make_journals(folder: str, replies: int, journals: int) -> dict[str, float]:
         database = journal._connect(Path(folder, f"{number:05d}.sqlite"))
         database.execute("PRAGMA synchronous = OFF")
         for start in range(0, each, 1000):
-            keys = (sha256(b"%d %d" % (number, n)).digest() for n in range(start, start + 1000))
+            keys = (
+                sha256(b"%d %d" % (number, n)).digest()
+                for n in range(start, min(start + 1000, each))
+            )
             journal._insert(database, [(key, 200, 512, REPLY) for key in keys])
         database.close()
     return {}
