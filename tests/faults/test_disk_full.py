@@ -74,6 +74,7 @@ def check(pipeline: Pipeline, disk: Path, what: str, strike: Strike) -> None:
             assert "Traceback" not in pipeline.said()
         ballast.unlink()
         paid = set(journaled(run))
+        assert paid <= set(heard.asked)
         begin = len(heard.asked)
         assert pipeline.run(run) == 0, f"{what}\n{pipeline.said()}"
         assert not paid & set(heard.asked[begin:]), what

@@ -54,6 +54,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbe
         events = pipeline.events(folder / "run")
         whole = hashes(folder / "run")
         assert len(heard.asked) == len(set(heard.asked)), "a run asks nothing twice"
+        assert set(journaled(folder / "run")) == set(heard.asked)
         check_whole(folder / "run", whole, "undisturbed")
         yield Undisturbed(pipeline, events, set(heard.asked), whole)
 
@@ -71,6 +72,7 @@ def resumes(undisturbed: Undisturbed, tmp_path: Path) -> Callable[..., None]:
         middle = len(heard.asked)
         paid = set(journaled(run))
         answered = {key for _, key in heard.answered[begin[1] :]}
+        assert paid <= answered
         assert pipeline.run(run) == 0, f"{what}\n{pipeline.said()}"
         first, second = heard.asked[begin[0] : middle], heard.asked[middle:]
         assert not paid & set(second), f"{what}: asked for replies that are in the journal"
@@ -220,6 +222,7 @@ def test_killed_in_a_wave(tmp_path: Path, where: str, nth: int) -> None:
         heard.asked.clear()
         pipeline.killed(tmp_path / "run", where=where, nth=nth)
         paid, first = set(journaled(tmp_path / "run")), set(heard.asked)
+        assert paid <= first
         heard.asked.clear()
         assert pipeline.run(tmp_path / "run") == 0, pipeline.said()
         assert not paid & set(heard.asked)
@@ -246,6 +249,7 @@ def test_a_kill_costs_at_most_the_replies_of_the_commit_window(tmp_path: Path, t
         paid = set(journaled(tmp_path / "run"))
         answered = {key: at for at, key in heard.answered}
         lost = answered.keys() - paid
+        assert paid <= answered.keys()
         assert len(paid) >= nth - 1
         assert 0 < len(lost) <= 2 * COMMIT_REPLIES
         early = [key for key in lost if answered[key] < killed_at - 20 * COMMIT_AFTER_S]
