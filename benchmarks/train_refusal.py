@@ -35,7 +35,7 @@ HERE = Path(__file__).parent
 FOLDS = 10
 SUSPECT = 0.4  # an unlabelled answer above this is left out
 STRENGTH = 10.0  # inverse of the regularization
-MADE = 600
+MADE = {"en": 600, "de": 180, "fr": 180, "es": 180, "zh": 180}  # refusals, by language
 STEPS = 60
 WEIGHT = {
     "xstest": 1.0,
@@ -76,7 +76,7 @@ def rows_of(folder: Path) -> Rows:
         *((row["prompt"], row["response"], row["refusal"], "written") for row in written),
         *((row["instruction"], row["instances"][0]["output"], False, "tasks") for row in plain),
         *(("", prompt, False, "prompts") for prompt in asked),
-        *((*row, "made") for row in wordings(random.Random(7))),
+        *((*row, "made") for language in MADE for row in wordings(language)),
     ]
     prompts, texts, labels, sources = zip(*found, strict=True)
     return Rows(list(prompts), list(texts), np.array(labels, int), np.array(sources))
@@ -88,20 +88,22 @@ def deserves(row: dict[str, Any]) -> bool:
     return bool(row["refusal"] == "full" or partial)
 
 
-def wordings(chance: random.Random) -> list[tuple[str, str, bool]]:
+def wordings(language: str) -> list[tuple[str, str, bool]]:
     """Prompts with refusals, and with sentences about things that people cannot or will not do."""
-    parts = json.loads((HERE / "refusal_wordings.json").read_text(encoding="utf-8"))
+    part = json.loads((HERE / "refusal_wordings.json").read_text(encoding="utf-8"))[language]
+    blank = "" if language == "zh" else " "
+    chance = random.Random(f"7 {language}")
     pick = chance.choice
     made: list[tuple[str, str, bool]] = []
-    for _ in range(MADE):
-        language = pick(["en"] * 6 + ["de", "fr", "es", "zh"])
-        part, blank = parts[language], "" if language == "zh" else " "
 
-        def refuses(part: dict[str, Any] = part, blank: str = blank) -> str:
-            if chance.random() < 0.4:
-                return str(pick(part["cannot"]) + blank + pick(part["able"]))
-            return str(pick(part["cannot"]) + blank + pick(part["do"]) + blank + pick(part["what"]))
+    def refuses() -> str:
+        if "whole" in part and chance.random() < 0.3:  # other orders of words
+            return str(pick(part["whole"]))
+        if chance.random() < 0.4:
+            return str(pick(part["cannot"]) + blank + pick(part["able"]))
+        return str(pick(part["cannot"]) + blank + pick(part["do"]) + blank + pick(part["what"]))
 
+    for _ in range(MADE[language]):
         asked = pick(part["asked"]).format(pick(part["thing"]))
         made.append((asked, capital(pick(part["begin"]) + refuses() + pick(part["end"])), True))
         if chance.random() < 0.1:  # the prompt asks for this refusal, for example as a translation

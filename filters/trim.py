@@ -28,7 +28,6 @@ from synth.record import (
     REJECT,
     add_scores,
     derive,
-    last_step,
     record_id,
     replace_rows,
 )
@@ -61,6 +60,7 @@ class Trim(ShardStage):
     """
 
     name: ClassVar[str] = "trim"
+    version: ClassVar[int] = 2
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.DOCUMENTS, Kind.ANSWERS})
     openers: bool = Field(True, description="cut openers at the start")
     sign_offs: bool = Field(True, description="cut sign-offs at the end")
@@ -140,16 +140,15 @@ def _derived(
     cuts: Sequence[dict[str, str]],
     after: dict[str, list[str | None]],
 ) -> pa.Table:
-    """The changed rows with a new step, which keeps the last step's finish reason."""
+    """The changed rows with a new step."""
 
-    ids, finished = table["id"].to_pylist(), last_step(table, "finish_reason")
+    ids = table["id"].to_pylist()
     steps = [
         {
             **EMPTY_STEP,
             "stage": Trim.name,
             "operation": orjson.dumps(cuts[row]).decode(),
             "parent": ids[row],
-            "finish_reason": finished[row],
         }
         for row in changed
     ]

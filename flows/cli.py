@@ -23,7 +23,7 @@ EPILOG = """\
 exit codes: 0 done · 1 internal error, please report it ·
 2 invalid command, recipe or input, nothing written ·
 3 teacher, disk or Prefect failed, rerun to resume · 4 another run is using the folder ·
-5 no rows left · 130 interrupted, rerun to resume
+5 no rows left · 7 a guard stopped the run · 130 interrupted, rerun to resume
 """
 
 
@@ -85,6 +85,11 @@ COMMANDS = {
         "push_command:push",
         "publish a run's release on the Hugging Face Hub",
         "synth push outputs/quickstart --repo me/my-dataset",
+    ),
+    "pull": Command(
+        "push_command:pull",
+        "bring a published release back from the Hub",
+        "synth pull me/my-dataset",
     ),
     "teacher": Command(
         "teacher_command:teacher",
@@ -251,7 +256,21 @@ def _parser() -> argparse.ArgumentParser:
     push.add_argument(
         "--public", action="store_true", help="make the dataset public (default: private)"
     )
-    push.add_argument("--tag", help="also tag the commit")
+    push.add_argument("--tag", help="tag of the commit (default: release-HASH)")
+    push.add_argument(
+        "--allow",
+        metavar="KINDS",
+        help="kinds of personal data or secrets that may be published, e.g. 'email, phone'",
+    )
+    push.add_argument(
+        "--dry-run", action="store_true", help="show what would change on the Hub, change nothing"
+    )
+    push.add_argument("--yes", action="store_true", help="do not ask before publishing")
+
+    pull = _command(commands, "pull")
+    pull.add_argument("repo", help="organisation/name of the dataset")
+    pull.add_argument("--out", type=Path, help="folder (default: outputs/NAME)")
+    pull.add_argument("--revision", help="branch, tag or commit (default: main)")
 
     teacher = _command(commands, "teacher")
     actions = teacher.add_subparsers(dest="action", required=True, metavar="ACTION")

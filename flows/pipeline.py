@@ -8,6 +8,7 @@ The run folder, not Prefect, records which work is finished.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -17,8 +18,11 @@ from uuid import UUID
 
 from prefect import flow, get_client, get_run_logger
 from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
+from prefect.client.schemas import State
 from prefect.runtime import flow_run
+from prefect.states import Cancelled
 
+from filters.pii.push import Push, publish_release
 from flows.hints import hints
 from flows.recipe_file import load_recipe
 from flows.samples import run_manifests, sample_rows
@@ -26,12 +30,11 @@ from flows.tasks import Tasks
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.progress import Progress
 from synth.engine.run import open_runner, run_stages
-from synth.errors import NoRowsError
+from synth.errors import GuardError, NoRowsError
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.rewrite import Rewrite
 from synth.release.hub import PushReceipt
-from synth.release.push import Push, push_release
 from synth.store.manifest import Manifest
 from synth.verdict_report import run_verdicts, verdict_rows
 
@@ -43,6 +46,8 @@ unmasked: ContextVar[tuple[str | None, list[str]] | None] = ContextVar("unmasked
 there the keys are masked with stars."""
 
 OUTPUTS = "outputs"
+Done = dict[str, Any] | State[Any]
+"""The rows kept per stage, or the state of a run that a guard stopped."""
 
 
 @flow(name="pipeline", flow_run_name="{recipe}", persist_result=False)
@@ -52,7 +57,7 @@ async def pipeline(
     limit: int | None = None,
     overrides: list[str] | None = None,
     out: str | None = None,
-) -> dict[str, Any]:
+) -> Done:
     """Runs a shipped recipe or a recipe file. Returns the rows kept per stage.
 
     Args:
@@ -72,7 +77,7 @@ async def evolve(
     teacher: str | None = None,
     limit: int | None = None,
     out: str | None = None,
-) -> dict[str, Any]:
+) -> Done:
     """Evolves prompts into harder and more diverse ones, as the recipe `evolve-prompts` does."""
     return await _one_job("evolve-prompts", "prompts", prompts, settings, teacher, limit, out)
 
@@ -84,7 +89,7 @@ async def rewrite(
     teacher: str | None = None,
     limit: int | None = None,
     out: str | None = None,
-) -> dict[str, Any]:
+) -> Done:
     """Rewrites web samples so that they teach, as the recipe `textbook` does."""
     return await _one_job("textbook", "web", web, settings, teacher, limit, out)
 
@@ -96,17 +101,22 @@ async def distill(
     teacher: str | None = None,
     limit: int | None = None,
     out: str | None = None,
-) -> dict[str, Any]:
+) -> Done:
     """Answers prompts, as the recipe `distill-answers` does."""
     return await _one_job("distill-answers", "prompts", prompts, settings, teacher, limit, out)
 
 
 @flow(name="publish", flow_run_name="publish {run}", persist_result=False)
-async def publish(run: str, settings: Push) -> PushReceipt:
-    """Pushes the finished release of a run folder to the Hub, in one commit."""
-
+async def publish(run: str, settings: Push) -> PushReceipt | None:
+    """Pushes the finished release of a run folder to the Hub, in one commit. Returns None if the
+    settings ask for approval and nobody gives it."""
     progress = watching.get() or Progress()
-    receipt = await asyncio.to_thread(push_release, Path(run) / RELEASE, settings, say=progress.say)
+    agreed = progress.agreed if settings.approve else None
+    receipt = await asyncio.to_thread(
+        publish_release, Path(run) / RELEASE, settings, say=progress.say, agreed=agreed
+    )
+    if receipt is None:
+        return None
     await acreate_markdown_artifact(
         f"[{receipt.repo}]({receipt.url}), commit `{receipt.commit[:12]}`, {receipt.files} files",
         key="published",
@@ -128,7 +138,7 @@ async def _one_job(
     teacher: str | None,
     limit: int | None,
     out: str | None,
-) -> dict[str, Any]:
+) -> Done:
     """Runs a job's shipped recipe with this input and these settings of its stage."""
     replaced = {("read", source): path, (settings.name, None): settings.model_dump(mode="json")}
     plan = load_recipe(recipe, replaced=replaced, teacher=teacher, limit=limit)
@@ -139,7 +149,8 @@ class _RunLog(Progress):
     """Logs progress to the flow run, for workers and served flows, which have no terminal."""
 
     def say(self, message: str) -> None:
-        get_run_logger().info(message)
+        level = logging.WARNING if message.startswith("WARNING") else logging.INFO
+        get_run_logger().log(level, message)
 
     def stage_starts(self, index: int, name: str, rows: int | None) -> None:
         self.say(f"{index:02d}-{name} starts" + (f" with {rows:,} rows" if rows else ""))
@@ -152,7 +163,8 @@ class _RunLog(Progress):
         )
 
 
-async def _run(plan: Plan, out: str | None) -> dict[str, Any]:
+async def _run(plan: Plan, out: str | None) -> Done:
+    """Runs the plan. Returns the rows kept per stage, or the state of a run that stopped early."""
     run = Path(out or f"{OUTPUTS}/{plan.name}")
     async with _opened(plan, run) as tasks:
         for hint in hints(plan):
@@ -162,6 +174,11 @@ async def _run(plan: Plan, out: str | None) -> dict[str, Any]:
         except NoRowsError:
             await _leave_artifacts(plan, run, run_manifests(run))  # they show why no row is left
             raise
+        except GuardError as stop:
+            await _leave_artifacts(plan, run, run_manifests(run))
+            # not Failed: Prefect would retry the run if the user configured retries
+            stopped: State[Any] = Cancelled(name="Stopped", message=str(stop), data=stop)
+            return stopped
     await _leave_artifacts(plan, run, manifests)
     return {f"{m.index:02d}-{m.stage}": m.rows_kept for m in manifests}
 

@@ -66,6 +66,17 @@ class ConsoleProgress(Progress):
         Console(file=self.out).print(Text(message, style), soft_wrap=not self._terminal)
         self.out.flush()
 
+    @property
+    def can_ask(self) -> bool:
+        return self._terminal and sys.stdin.isatty()
+
+    def agreed(self, question: str) -> bool:
+        """Asks on the terminal. Without one, nobody can be asked."""
+        if not self.can_ask:
+            return False
+        self.say(question)
+        return input("Publish it? [y/N] ").strip().lower() in ("y", "yes")
+
     def stage_starts(self, index: int, name: str, rows: int | None) -> None:
         self._running = _Running(f"{index:02d}-{name}", rows, time.monotonic())
         self._shown = time.monotonic()

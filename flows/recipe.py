@@ -20,14 +20,16 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from filters.contamination.stage import Decontaminate
 from filters.dedup.stage import Dedup
 from filters.entry import OWN
+from filters.pii.push import Push
 from filters.pii.stage import Redact
 from filters.quality.stage import Quality
 from filters.samples.prefer import Prefer
-from filters.samples.select import Select
+from filters.samples.select import VERDICT, Select
 from filters.trim import Trim
 from filters.verify.stage import Verify
 from seeds.clean import Clean
 from seeds.read import Read
+from synth.engine.guards import Guards
 from synth.engine.plan import Plan
 from synth.engine.stage import ShardStage, Source, Stage
 from synth.errors import did_you_mean
@@ -45,8 +47,8 @@ from synth.generate.use_tools import UseTools
 from synth.kind import Kind
 from synth.model import Model
 from synth.own import load, make
-from synth.release.push import Push
 from synth.release.write import FORMATS_OF, Write
+from synth.samples import PASS_RATE
 from synth.teacher.config import TeacherConfig
 
 
@@ -203,6 +205,8 @@ class Recipe(Model):
     """Records per shard. A shard is the unit of tasks, of resuming and of memory use."""
     teacher: TeacherConfig | None = None
     """The model that answers. Optional if no stage needs a teacher."""
+    guards: Guards = Guards()
+    """What to watch while a stage asks the teacher, and when to warn or stop."""
     stages: Annotated[list[StageEntry], Field(min_length=1)]
     """The stages in order, from `read` to `write` or `push`."""
 
@@ -222,6 +226,8 @@ class Recipe(Model):
                 )
             if isinstance(stage, Write) and stage.quotas and stage.quotas.stage is not None:
                 _check_stage(position, stage.quotas.stage, [one.stage.name for one in entries])
+            if isinstance(stage, Select | Prefer):
+                _check_scores(position, stage, [one.stage for one in entries[:position]])
             kind = stage.makes(kind)
         return entries
 
@@ -239,7 +245,17 @@ class Recipe(Model):
     def plan(self, written: dict[str, Any]) -> Plan:
         """Returns the plan that the engine runs."""
         stages = tuple(entry.stage for entry in self.stages)
-        return Plan(self.name, self.seed, self.shard_rows, self.teacher, stages, written)
+        # guards affect no row, so a run that goes on with other ones gets the same card
+        shown = {key: value for key, value in written.items() if key != "guards"}
+        return Plan(
+            self.name,
+            self.seed,
+            self.shard_rows,
+            self.teacher,
+            stages,
+            recipe=shown,
+            guards=self.guards,
+        )
 
 
 class Misplaced(ValueError):  # noqa: N818  internal: carries a position to the error message
@@ -258,6 +274,44 @@ def _check_stage(position: int, by: str, names: list[str]) -> None:
             f"{', '.join(names[:position])}, or `meta.COLUMN`, `scores.NAME`"
             f"{did_you_mean(by, names[:position])}",
         )
+
+
+def _check_scores(position: int, stage: Select | Prefer, before: list[Stage]) -> None:
+    """Raises `Misplaced` for a score that no stage before it gives."""
+    if any(STAGES.get(one.name) is not type(one) for one in before):
+        return  # a stage of the user's own may give scores of any name
+    known = {VERDICT}.union(*map(_scores_of, before))
+    for by in (stage.by,) if isinstance(stage, Prefer) else stage.by:
+        name = by.removeprefix("-") if isinstance(stage, Select) else by
+        if name not in known:
+            raise Misplaced(
+                position,
+                f"`{stage.name}: {{by: {by}}}` names no score of a stage before it; known: "
+                f"{', '.join(sorted(known))}{did_you_mean(name, known)}",
+            )
+
+
+def _scores_of(stage: Stage) -> set[str]:
+    """The names of the scores that a stage gives, or may give."""
+    match stage:
+        case Quality():
+            return {entry.part.name for entry in stage.filters}
+        case Verify():
+            return {PASS_RATE, *(entry.part.name for entry in stage.checks)}
+        case Judge():
+            return {stage.score}
+        case Dedup():
+            return {method.name for method in stage.methods}
+        case Evolve():
+            return {"novelty", "gain"}
+        case Invent():
+            return {"rouge_l"}
+        case Reverse():
+            return {"copied"}
+        case Clean() | RoundTrip() | Trim() | Redact() | Decontaminate() | Prefer():
+            return {stage.name}
+        case _:
+            return set()
 
 
 def _misplaced(position: int, stage: Stage, kind: Kind) -> Misplaced:

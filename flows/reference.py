@@ -36,7 +36,9 @@ def reference() -> str:
     lines = [INTRODUCTION, "## A recipe", "", *_table(schema, definitions), ""]
     lines += ["## `teacher`", "", *_section(definitions["TeacherConfig"], definitions)]
     lines += ["## `sampling`", "", *_section(definitions["Sampling"], definitions)]
-    lines += ["## Stages", "", "| to | stages |", "|---|---|"]
+    guards = definitions["Guards"]
+    lines += ["## `guards`", "", *_plain(guards["description"]), "", *_table(guards, definitions)]
+    lines += ["", "## Stages", "", "| to | stages |", "|---|---|"]
     for job, names in JOBS.items():
         lines.append(f"| {job} | {', '.join(f'[`{name}`](#{name})' for name in names)} |")
     lines.append("")
@@ -115,7 +117,8 @@ def _default(name: str, field: Schema, schema: Schema) -> str:
     if value is None or value == "":
         return "-"
     if isinstance(value, dict):
-        if field.get("type") == "object" or field.get("$ref", "").endswith("/Sampling"):
+        brief = len(value) <= 2 and not any(isinstance(one, dict) for one in value.values())
+        if brief or field.get("type") == "object" or field.get("$ref", "").endswith("/Sampling"):
             given = [f"`{key}: {one}`" for key, one in value.items() if one is not None]
             return ", ".join(given) or "-"
         return "see below"

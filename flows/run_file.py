@@ -36,6 +36,7 @@ def save_plan(plan: Plan, run: Path, identity: Identity | None) -> None:
         "shard_rows": plan.shard_rows,
         "teacher": _masked(teacher),
         "answering": identity and {"model": identity.model, "revision": identity.revision},
+        "guards": plan.guards.model_dump(mode="json"),
         "stages": [line_of(stage) for stage in plan.stages],
         "recipe": recipe,
     }

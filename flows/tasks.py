@@ -6,23 +6,33 @@ that opened the run, a task uses that run's runner. Elsewhere it opens one from 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar, Token
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas import State
+from prefect.states import aget_state_exception
 
+from filters.pii.push import Push
+from flows.approval import approved
 from flows.run_file import check_teacher, load_plan, save_plan
 from synth.engine.needs import needs
 from synth.engine.runner import Action, Job, Runner
-from synth.errors import TeacherFault
+from synth.errors import GuardError, TeacherFault
 from synth.teacher.config import open_teacher
 
 _opened: ContextVar[Runner | None] = ContextVar("opened", default=None)
 """The runner of the current flow. Prefect runs an async task in its caller's context."""
+
+
+async def _may_retry(_task: object, _run: object, state: State[Any]) -> bool:
+    """Whether a task is worth the retries that the user may have configured in Prefect."""
+    return not isinstance(await aget_state_exception(state), GuardError)
 
 
 @task(
@@ -30,6 +40,7 @@ _opened: ContextVar[Runner | None] = ContextVar("opened", default=None)
     task_run_name="{label}",
     cache_policy=NO_CACHE,  # receipts handle resuming; Prefect's cache trusts deleted files
     persist_result=False,
+    retry_condition_fn=_may_retry,
 )
 async def shard(label: str, run: str, stage: int, name: str, action: str, number: int) -> int:  # noqa: ARG001  Prefect shows the label
     """Performs the job and writes its receipt. Returns how many shards it wrote."""
@@ -81,5 +92,9 @@ class Tasks:
 
     async def __call__(self, job: Job) -> int:
         """Performs the job as a task of the current flow run."""
+        stage, progress = self.runner.plan.stages[job.stage], self.runner.progress
+        if isinstance(stage, Push) and stage.approve and not progress.can_ask:
+            question = await asyncio.to_thread(stage.question, self.runner.run, progress.say)
+            self.runner.approved = await approved(question)
         run = str(self.runner.run.resolve())
         return await shard(job.label, run, job.stage, job.name, job.action.value, job.shard)

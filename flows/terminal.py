@@ -65,6 +65,12 @@ def print_funnel(manifests: Sequence[Manifest]) -> None:
     if hits:
         print_line(f"prefix cache hits, of prompt tokens: {', '.join(hits)}")
     for stage in manifests:
+        if unfinished := stage.reasons["reasoning_unfinished"]:
+            print_line(
+                f"{stage_label(stage)}: {unfinished:,} replies ended within their reasoning: raise "
+                "`sampling.max_tokens`, or limit the reasoning with "
+                "`sampling.thinking_token_budget`."
+            )
         if stage.unjudged:
             print_line(stage.unjudged)
         for shard in stage.shards:

@@ -24,6 +24,7 @@ from synth.engine.stage import Outcome, Place, ShardStage
 from synth.kind import Kind
 from synth.record import EMPTY_STEP, add_scores, derive, record_id, rejects
 from synth.text.markdown import is_fence
+from synth.text.sentences import CLOSING, WIDE_STOPS
 
 # all patterns bound their lengths, so that hostile text cannot cost quadratic time
 FRONT_MATTER = re.compile(r"\A\s*(---|\+\+\+)[ \t]*\n(?:[^\n]{0,2000}\n){0,200}?\1[ \t]*(?:\n|\Z)")
@@ -76,7 +77,8 @@ END_OF_TEXT = re.compile(
     r"|share this|see also on this site|more from \w+|you (?:may|might) also like)\W*",
     re.IGNORECASE,
 )
-SENTENCE = re.compile(r"[.!?\u3002\uff01\uff1f][\"'\u201d\u2019)\]*_]*\s*$|[.!?] ")
+# not "…", which a teaser ends in, and any stop within the line
+SENTENCE = re.compile(rf"[.!?{WIDE_STOPS}]{CLOSING}\s*$|[.!?] ")
 ENTRY = r"^\s*(?:#{1,6}|[-*+]|\d{1,3}[.)]) "  # a heading or list entry
 MAY_NAME_ONE = re.compile(rf"{ENTRY}|{SENTENCE.pattern}")
 NO_MENU = re.compile(rf"{ENTRY}|^\s*[|>]|^(?: {{4}}|\t)")

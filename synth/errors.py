@@ -40,6 +40,8 @@ class ExitCode(IntEnum):
     """Another run is using the run folder."""
     EMPTY = 5
     """The run ended, but no row survived: there is no release."""
+    GUARD = 7
+    """A guard stopped the run: look at its texts, then resume."""
     INTERRUPTED = 130
     """Ctrl-C or SIGTERM: the same command resumes."""
 
@@ -72,6 +74,13 @@ class NoRowsError(SynthError):
     """Every row was rejected, so there is nothing to release."""
 
     exit_code = ExitCode.EMPTY
+
+
+class GuardError(SynthError):
+    """A guard of the recipe stopped the run. Finished work stays valid, and the run can be resumed.
+    Not retried: the same replies would stop it again."""
+
+    exit_code = ExitCode.GUARD
 
 
 class InfrastructureFault(SynthError):  # noqa: N818  a fault, not a mistake: the error model tells them apart

@@ -7,9 +7,9 @@ import inspect
 import textwrap
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, model_validator
 from pydantic_core import CoreSchema
 
 
@@ -26,6 +26,16 @@ class Model(BaseModel):
     version: ClassVar[int] = 1
     """The version of the code. Raise it when the output changes for the same input and replies:
     runs then redo work that an earlier version finished."""
+
+    @model_validator(mode="after")
+    def _limits_in_order(self) -> Self:
+        """Checks that no `min_x` is above its `max_x`: nothing would be between them."""
+        for least, low in self:
+            most = f"max_{least.removeprefix('min_')}"
+            high = getattr(self, most, None) if least.startswith("min_") else None
+            if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+                raise ValueError(f"{least} {low} is above {most} {high}")
+        return self
 
     @classmethod
     def __get_pydantic_json_schema__(

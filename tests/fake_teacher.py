@@ -265,6 +265,9 @@ class FakeTeacher:
     """Settings that it accepts but ignores."""
     faults: dict[str, float] = field(default_factory=dict)
     """Share of the requests that meet a fault of `PASSING` or `LASTING`, drawn by their hash."""
+    thoughts: int = 0
+    """Words of reasoning before each reply, as far as `thinking_token_budget` and `max_tokens`
+    allow."""
     thinks: bool = False
     """Whether its replies have reasoning but no text yet."""
     key: str | None = None
@@ -346,6 +349,7 @@ class FakeTeacher:
         body = json.loads(raw)
         self.bodies.append(body)
         probe = body.get("max_tokens", 99) <= MOST_OF_A_PROBE
+        probe |= body.get("thinking_token_budget") == 1
         self.probes += probe
         if not probe:
             self.asked.append(asked_prompt(body))
@@ -409,6 +413,13 @@ class FakeTeacher:
                 flawed = LASTING[fault](text)
                 choice |= flawed["choices"][0] | {"index": choice["index"]}
                 payload["usage"] |= flawed["usage"]
+            if self.thoughts:
+                words = min(self.thoughts, body.get("thinking_token_budget", self.thoughts))
+                room = body.get("max_tokens", 10_000)
+                choice["message"]["reasoning"] = " ".join(["hm"] * min(words, room))
+                if words >= room:
+                    choice["message"]["content"] = None
+                    choice["finish_reason"] = "length"
             if self.thinks:
                 choice["message"] = {"content": None, "reasoning": "Let me see"}
             if body.get("logprobs") not in (None, False):

@@ -85,6 +85,8 @@ class HubStandIn:
     url: str = ""
     token: str | None = None
     """Required as `Authorization: Bearer …` when set; another one is answered 401."""
+    role: str = "write"
+    """What the token may do, as `whoami` answers."""
     status: int | None = None
     """The answer to every request when set, in words that repeat the token, as no Hub should."""
     faults: deque[int | str] = field(default_factory=deque)
@@ -111,7 +113,8 @@ class HubStandIn:
         except Refusal as no:
             return web.json_response({"error": str(no)}, status=no.status)
         except KeyError as missing:  # a dataset, a revision or a file
-            headers = {"X-Error-Code": "EntryNotFound"}
+            dataset = "/resolve/" not in request.path and str(missing.args[0]).count("/") == 1
+            headers = {"X-Error-Code": "RepoNotFound" if dataset else "EntryNotFound"}
             return web.json_response({"error": f"no {missing}"}, status=404, headers=headers)
         return content if isinstance(content, web.Response) else web.json_response(content)
 
@@ -128,6 +131,8 @@ class HubStandIn:
                 status = 409 if name in self.repos else 200
                 self.repos.setdefault(name, Repo(private=asked.get("visibility") == "private"))
                 return web.json_response({"url": f"{self.url}/datasets/{name}"}, status=status)
+            case "GET", ["api", "whoami-v2"]:
+                return {"name": "me", "auth": {"accessToken": {"role": self.role}}}
             case "POST", ["api", "validate-yaml"] | ["verify"]:
                 return {}
             case "POST", ["datasets", _, _, "info", "lfs", "objects", "batch"]:

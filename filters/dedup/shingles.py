@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth.compiled import compiled
-from synth.text.tokens import FACTOR, MIX_1, MIX_2, ONE, S27, S30, S31
+from synth.text.hash_set import EMPTY, HALF, ONE, slot_of, slots_for
+from synth.text.tokens import FACTOR, mixed
 
-EMPTY, S32 = np.uint64(0), np.uint64(32)
 SEED = 0  # of the permutations: fixed, so that signatures of different runs can be compared
 
 
@@ -52,14 +52,6 @@ def band_hashes(sets: Ragged, bands: int, rows: int) -> NDArray[np.uint64]:
 
 
 @compiled
-def mixed(value: np.uint64) -> np.uint64:
-    """Mixes the hash so that every bit depends on every bit (the finalizer of SplitMix64)."""
-    value = (value ^ (value >> S30)) * MIX_1
-    value = (value ^ (value >> S27)) * MIX_2
-    return value ^ (value >> S31)
-
-
-@compiled
 def fill_shingles(
     items: NDArray[np.uint64],
     starts: NDArray[np.int64],
@@ -68,27 +60,22 @@ def fill_shingles(
     offsets: NDArray[np.int64],
 ) -> None:
     """Fills in each row's set and its end."""
-    seen = np.zeros(64, np.uint64)  # an open-addressed table
+    seen = np.zeros(0, np.uint64)
     made = 0
     for row in range(len(starts) - 1):
         its = items[starts[row] : starts[row + 1]]
         width = min(size, len(its))
-        room = 64
-        while room < 2 * len(its):
-            room *= 2
+        room = slots_for(len(its))
         if len(seen) < room:
             seen = np.zeros(room, np.uint64)
         seen[:room] = EMPTY
-        mask = np.uint64(room - 1)
         for i in range(len(its) - width + 1 if width else 0):
             value = np.uint64(width)  # "a" is not "a a"
             for j in range(i, i + width):
                 value = (value + its[j]) * FACTOR
-                value ^= value >> S32
+                value ^= value >> HALF
             value = max(mixed(value), ONE)
-            slot = value & mask
-            while seen[slot] != EMPTY and seen[slot] != value:
-                slot = (slot + ONE) & mask
+            slot = slot_of(value, seen[:room])
             if seen[slot] == EMPTY:
                 seen[slot] = value
                 flat[made] = value
@@ -116,7 +103,7 @@ def fill_bands(
         every = EMPTY
         for i in range(len(its)):
             every += mixed(its[i])
-            value = np.uint32(its[i] >> S32)
+            value = np.uint32(its[i] >> HALF)
             for j in range(len(least)):
                 least[j] = min(least[j], np.uint32(value * factors[j] + shifts[j]))
         for band in range(bands):

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from filters.dedup.corpus import Findings, RaggedRows
 from synth.compiled import compiled
+from synth.text.hash_set import EMPTY, slot_of, slots_for
 
 MOST_IN_BUCKET = 1_000  # then a bucket is full, so that rows from one template take linear time
 MOST_CANDIDATES = 1_000  # per row, those that share most buckets first
 PORTION = 8_000_000  # values of sets in memory at once: 64 MB, or more for one large portion
-EMPTY, ONE = np.uint64(0), np.uint64(1)
 
 
 def decide_by_sets(
@@ -145,7 +145,7 @@ def decide_portion(
     entry, behind = np.empty(total, np.int32), np.empty(total, np.int32)
     entries = 0
     candidates, times = np.empty(len(rows), np.int64), np.zeros(len(rows), np.int64)
-    table = np.zeros(64, np.uint64)
+    table = np.zeros(0, np.uint64)
     for row in range(len(rows)):
         found = 0
         for edge in range(starts[row], ends[row]):
@@ -169,9 +169,7 @@ def decide_portion(
             times[its[i]] = 0
         if found:
             size = offsets[row + 1] - offsets[row]
-            room = 64
-            while room < 2 * size:
-                room *= 2
+            room = slots_for(size)
             if len(table) < room:
                 table = np.zeros(room, np.uint64)
             fill(flat[offsets[row] : offsets[row + 1]], table[:room])
@@ -199,24 +197,16 @@ def decide_portion(
 
 @compiled
 def fill(values: NDArray[np.uint64], table: NDArray[np.uint64]) -> None:
-    """Fills the open-addressed table with exactly these values; 0 marks a free slot."""
-    mask = np.uint64(len(table) - 1)
+    """Fills the table with exactly these values."""
     table[:] = EMPTY
     for i in range(len(values)):
-        slot = values[i] & mask
-        while table[slot] != EMPTY:
-            slot = (slot + ONE) & mask
-        table[slot] = values[i]
+        table[slot_of(values[i], table)] = values[i]
 
 
 @compiled
 def shared_values(values: NDArray[np.uint64], table: NDArray[np.uint64]) -> int:
     """How many of the values the table holds."""
-    mask = np.uint64(len(table) - 1)
     shared = 0
     for i in range(len(values)):
-        slot = values[i] & mask
-        while table[slot] != EMPTY and table[slot] != values[i]:
-            slot = (slot + ONE) & mask
-        shared += table[slot] == values[i]
+        shared += table[slot_of(values[i], table)] == values[i]
     return shared

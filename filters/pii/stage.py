@@ -47,6 +47,7 @@ class Redact(ShardStage):
 
     model_config = ConfigDict(json_schema_extra=list_schema("kinds"))
     name: ClassVar[str] = "redact"
+    version: ClassVar[int] = 2
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.PROMPTS, Kind.DOCUMENTS, Kind.ANSWERS})
     kinds: tuple[PiiKind, ...] = Field(
         tuple(PiiKind), min_length=1, description="the kinds to replace"
@@ -121,14 +122,11 @@ class Redact(ShardStage):
 
 
 def _step(row: Mapping[str, Any], spans: list[Span]) -> dict[str, Any]:
-    """The step for the trail, which keeps the last step's finish reason."""
-
     return {
         **EMPTY_STEP,
         "stage": Redact.name,
         "operation": counted(spans),
         "parent": row["id"],
-        "finish_reason": row["trail"][-1]["finish_reason"],
     }
 
 

@@ -17,6 +17,7 @@ from synth.batch import Batch
 from synth.compiled import compiled
 from synth.model import Model
 from synth.text.characters import SPACE, TERMINAL, classes
+from synth.text.hash_set import EMPTY, came_before, slots_for
 from synth.text.lines import Lines
 from synth.verdicts import Verdicts
 
@@ -66,7 +67,6 @@ class FineWeb(Model):
 
 
 NEWLINE = 0x0A
-EMPTY, ONE, SHIFT = np.uint64(0), np.uint64(1), np.uint64(32)
 
 
 def measure(batch: Batch, short_chars: int) -> NDArray[np.float64]:
@@ -91,13 +91,11 @@ def of_lines(
     made: NDArray[np.float64],
 ) -> None:
     """Fills all columns."""
-    seen = np.zeros(64, np.uint64)
+    seen = np.zeros(0, np.uint64)
     for row in range(len(made)):
         start, end = starts[row], starts[row + 1]
         breaks = found.starts[row + 1] - found.starts[row] - 1
-        size = 64
-        while size < 2 * (breaks + 1):
-            size *= 2
+        size = slots_for(breaks + 1)
         if len(seen) < size:
             seen = np.zeros(size, np.uint64)
         seen[:size] = EMPTY
@@ -125,17 +123,3 @@ def of_lines(
             made[row, 2] = short / lines
             made[row, 3] = again / (end - start - newlines)
             made[row, 4] = newlines / (piece_starts[row + 1] - piece_starts[row])
-
-
-@compiled
-def came_before(value: np.uint64, seen: NDArray[np.uint64]) -> bool:
-    """Whether the value was already in the set, an open-addressed table; adds it."""
-    mask = np.uint64(len(seen) - 1)
-    value = max(value ^ (value >> SHIFT), ONE)
-    slot = value & mask
-    while seen[slot] != EMPTY:
-        if seen[slot] == value:
-            return True
-        slot = (slot + ONE) & mask
-    seen[slot] = value
-    return False

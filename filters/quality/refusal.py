@@ -17,10 +17,12 @@ class Refusal(Model):
 
     A trained classifier reads the first 160 characters. Its F1 is 0.95 in cross-validation over the
     prompts of XSTest (arXiv:2308.01263; 900 replies, full and partial refusals together). For
-    German, French, Spanish and Chinese it was trained on sentences that we wrote.
+    German, French, Spanish and Chinese it was trained on sentences that we wrote. It found 46 of 50
+    unseen refusals in these languages, and rejected 3 of 50 good answers.
     """
 
     name: ClassVar[str] = "refusal"
+    version: ClassVar[int] = 2
     threshold: float = Field(
         THRESHOLD, ge=0, le=1, description="smallest probability that is rejected"
     )

@@ -5,9 +5,6 @@ pages, which are counted as in datatrove 0.10. For other kinds of text, short te
 limits: the table's limits would reject 16 % of correct GSM8K solutions of 50 to 100 words. Lessons
 and songs have looser limits too, since they repeat themselves by design. Lines without a letter or
 digit do not count, and a phrase that occurs once is not a repetition.
-
-The compiled functions keep sets as open-addressed tables of 64-bit hashes, with twice as many slots
-as values; 0 marks a free slot.
 """
 
 from __future__ import annotations
@@ -23,8 +20,9 @@ from synth.batch import Batch
 from synth.compiled import compiled
 from synth.model import Model
 from synth.text.characters import SPACE, WORD, classes
+from synth.text.hash_set import EMPTY, came_before, slot_of, slots_for, spread
 from synth.text.lines import Lines
-from synth.text.tokens import FACTOR, ONE, SEED
+from synth.text.tokens import FACTOR, SEED
 from synth.verdicts import Verdicts
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -92,7 +90,6 @@ class Repetition(Model):
 
 
 NEWLINE, UNDERSCORE = 0x0A, 0x5F
-EMPTY, SHIFT = np.uint64(0), np.uint64(32)
 
 
 def measure(
@@ -127,15 +124,13 @@ def of_lines(
     made: NDArray[np.float64],
 ) -> None:
     """Fills in the shares of lines (columns 0 and 2) and paragraphs (1 and 3)."""
-    seen = np.zeros(64, np.uint64)
+    seen = np.zeros(0, np.uint64)
     counts = np.empty((2, 4), np.int64)
     for row in range(len(made)):
         first, last = lines.starts[row], lines.starts[row + 1]
         if last - first == 1:
             continue  # one line cannot repeat
-        size = 64
-        while size < 2 * (last - first):
-            size *= 2
+        size = slots_for(last - first)
         if len(seen) < size:
             seen = np.zeros(size, np.uint64)
         counts[:] = 0
@@ -250,20 +245,6 @@ def count(
 
 
 @compiled
-def came_before(value: np.uint64, seen: NDArray[np.uint64]) -> bool:
-    """Whether the value was already in the set; adds it."""
-    mask = np.uint64(len(seen) - 1)
-    value = max(value ^ (value >> SHIFT), ONE)
-    slot = value & mask
-    while seen[slot] != EMPTY:
-        if seen[slot] == value:
-            return True
-        slot = (slot + ONE) & mask
-    seen[slot] = value
-    return False
-
-
-@compiled
 def of_ngrams(
     pieces: tuple[Any, ...],
     text_chars: NDArray[np.int64],
@@ -282,9 +263,7 @@ def of_ngrams(
     longest = 0
     for row in range(len(made)):
         longest = max(longest, starts[row + 1] - starts[row])
-    size = 64
-    while size < 2 * longest:
-        size *= 2
+    size = slots_for(longest)
     seen, first, times = (
         np.zeros(size, np.uint64),
         np.empty(size, np.int32),
@@ -294,9 +273,7 @@ def of_ngrams(
     for row in range(len(made)):
         start, end = starts[row], starts[row + 1]
         words = end - start
-        room = 64
-        while room < 2 * words:
-            room *= 2
+        room = slots_for(words)
         its_hashes, its_chars = hashes[start:end], chars[start:end]
         for i in range(words):
             grams[i] = its_hashes[i]
@@ -335,13 +312,10 @@ def most_frequent(
     times: NDArray[np.int32],
 ) -> tuple[int, int]:
     """The first position of the most frequent n-gram, and its number of occurrences."""
-    mask = np.uint64(len(seen) - 1)
     best, best_times = 0, 1
     for i in range(len(grams)):
-        value = max(grams[i] ^ (grams[i] >> SHIFT), ONE)
-        slot = value & mask
-        while seen[slot] != EMPTY and seen[slot] != value:
-            slot = (slot + ONE) & mask
+        value = spread(grams[i])
+        slot = slot_of(value, seen)
         if seen[slot] == EMPTY:
             seen[slot], first[slot], times[slot] = value, i, 1
             continue

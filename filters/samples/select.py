@@ -12,7 +12,7 @@ from math import inf
 from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.kind import Kind
@@ -43,13 +43,6 @@ class Select(ShardStage):
     """Drops prompts with a lower `pass_rate`."""
     max_pass_rate: Share | None = None
     """Drops prompts with a higher `pass_rate`; 0.99 drops those that every sample answers right."""
-
-    @model_validator(mode="after")
-    def _bounds(self) -> Select:
-        low, high = self.min_pass_rate, self.max_pass_rate
-        if low is not None and high is not None and low > high:
-            raise ValueError(f"min_pass_rate {low:g} is above max_pass_rate {high:g}")
-        return self
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:  # noqa: ARG002  no randomness
         """The outcome of one shard, computed in a thread."""

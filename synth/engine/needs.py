@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from synth.engine.plan import Plan
 from synth.engine.stage import Stage
 from synth.errors import TeacherFault
+from synth.model import Model
 from synth.teacher.journal import ServedTeacher
 from synth.teacher.protocol import Need, Sampling
 
@@ -18,6 +19,8 @@ WAY_OUT = {
     Need.SEED: "serve the model with vLLM",
     Need.TEMPLATE: "serve the model with vLLM, or leave out `sampling.chat_template_kwargs`",
     Need.RAW: "serve the model with vLLM, which has /v1/completions",
+    Need.THINKING: "start vLLM with `--reasoning-parser` for the model (see `--reasoning-config`), "
+    "or leave out `sampling.thinking_token_budget`",
     Need.SYSTEM: "set `system: fold` in the recipe's teacher to move them into the user turn",
     Need.PRIORITY: "start vLLM with `--scheduling-policy priority`, or leave out `priority`",
 }
@@ -25,8 +28,13 @@ WAY_OUT = {
 
 def needs_of(stage: Stage) -> frozenset[Need]:
     """The abilities that the stage needs beyond plain chat completions."""
-    options = any(sampling.chat_template_kwargs for sampling in _samplings(stage))
-    return stage.needs() | ({Need.TEMPLATE} if options else frozenset())
+    found = set(stage.needs())
+    for sampling in _samplings(stage):
+        if sampling.chat_template_kwargs:
+            found.add(Need.TEMPLATE)
+        if sampling.thinking_token_budget is not None:
+            found.add(Need.THINKING)
+    return frozenset(found)
 
 
 def needs(plan: Plan) -> frozenset[Need]:
@@ -71,5 +79,10 @@ def _require(who: str, need: Need, served: ServedTeacher) -> None:
         )
 
 
-def _samplings(stage: Stage) -> list[Sampling]:
-    return [value for _, value in stage if isinstance(value, Sampling)]
+def _samplings(settings: Model) -> Iterator[Sampling]:
+    """The stage's sampling, and those of the models in its fields, such as a judge."""
+    for _, value in settings:
+        if isinstance(value, Sampling):
+            yield value
+        elif isinstance(value, Model):
+            yield from _samplings(value)

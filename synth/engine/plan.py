@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from synth.engine.guards import Guards
 from synth.engine.stage import Sink, Stage
 from synth.kind import Kind
 from synth.store.manifest import NAME
@@ -33,6 +34,7 @@ class Plan:
     stages: tuple[Stage, ...]
     recipe: dict[str, Any] = field(default_factory=dict)
     """The recipe as the user wrote it, for the card."""
+    guards: Guards = field(default_factory=Guards)
 
     def kind_before(self, index: int) -> Kind:
         """The kind of records that stage `index` reads."""

@@ -12,6 +12,15 @@ class Progress:
     def say(self, message: str) -> None:
         """A line that the user should read."""
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether the user can be asked while the run goes on."""
+        return False
+
+    def agreed(self, question: str) -> bool:  # noqa: ARG002  nobody can be asked
+        """Asks the user to approve something. False if nobody can be asked."""
+        return False
+
     def stage_starts(self, index: int, name: str, rows: int | None) -> None:
         """A stage starts with `rows` input rows; None if the number is not known yet."""
 

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from synth.engine.guards import StageWatch
 from synth.engine.numbering import numbered_shards
 from synth.engine.plan import Plan
 from synth.engine.progress import Progress
@@ -89,10 +90,14 @@ class Runner:
     progress: Progress = field(default_factory=Progress)
     answered: Identity | None = None
     """The teacher's identity in a run that needs no more requests, so that none was started."""
+    approved: bool = False
+    """Whether somebody has approved what a sink is about to publish."""
     receipts: Receipts = field(init=False)
     _parts: Sequence[InputPart] | None = None
     _journals: tuple[int, StageJournals] | None = None
     """The journals of the running stage, with its index."""
+    _watch: tuple[int, StageWatch] | None = None
+    """What the guards know about the running stage, with its index."""
 
     def __post_init__(self) -> None:
         identity = self.served.identity if self.served else self.answered
@@ -185,9 +190,13 @@ class Runner:
     ) -> tuple[Outcome, Tally]:
         assert self.served is not None, f"{job.label} needs a teacher, but none was opened"
         folder, reused_keys = self.receipts.folder(job.stage), dict[str, bool]()
+        watch, retries = self._stage_watch(job.stage), 0
 
         def on_reply(reply: Reply, reused: bool) -> None:
+            nonlocal retries
             self.progress.reply(job.stage, reply, reused)
+            retries, before = teacher.tally.retries, retries
+            watch.replied(reply, after_errors=retries > before)
             if stage.learns:
                 reused_keys[reply.key] = reused
 
@@ -195,7 +204,8 @@ class Runner:
         try:
             others = self._stage_journals(job.stage).get
             teacher = JournaledTeacher(self.served, journal, on_reply, job.shard, others)
-            outcome = await stage.apply(table, replace(place, teacher=teacher))
+            place = replace(place, teacher=teacher, judged=watch.judged)
+            outcome = await stage.apply(table, place)
             tally = teacher.tally
             if stage.learns and (tally.moved or folder.receipt(job.shard).is_file()):
                 for key in tally.again:  # has its own reason
@@ -218,6 +228,12 @@ class Runner:
             )
             self._journals = index, journals
         return self._journals[1]
+
+    def _stage_watch(self, index: int) -> StageWatch:
+        if self._watch is None or self._watch[0] != index:
+            stage = self.receipts.folder(index).path.name
+            self._watch = index, StageWatch(self.plan.guards, stage, self.progress.say)
+        return self._watch[1]
 
     def _finished_requests(self, index: int, journal: Path) -> int:
         """The requests of the journal's shard, if the shard is finished; else 0."""
@@ -264,6 +280,7 @@ class Runner:
                 kind=self.plan.kind_before(job.stage),
                 corpus=self._corpus_stages(job.stage),
                 say=self.progress.say,
+                agreed=lambda question: self.approved or self.progress.agreed(question),
             )
         )
         for receipt in delivered:

@@ -48,6 +48,15 @@ class Outcome:
     """The verdicts on all rows of the shard; None if the stage does not verify."""
 
 
+class OnJudged(Protocol):
+    """Takes a text of the teacher and the reason to reject its row."""
+
+    def __call__(self, text: str, reason: str | None, given: str = "", /) -> None:
+        """Takes a text, or "" if the stage writes none; None as the reason if the row is kept; and
+        the text that it was written from."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """The stage's place in a run, and the resources that it may use besides its shard."""
@@ -60,6 +69,9 @@ class Place:
     """The journaled teacher of this shard; None if the stage does not ask one."""
     done: Callable[[int], None] = lambda _rows: None
     """Call it with the number of input rows just finished, for the progress line."""
+    judged: OnJudged = lambda _text, _reason, _given="": None
+    """Call it with each text that the teacher wrote, as soon as the reason to reject its row is
+    known, for the guards. They may raise `GuardError`."""
 
     @property
     def subject(self) -> Subject:
@@ -215,6 +227,8 @@ class Delivery:
     corpus: list[Upstream]
     """The earlier corpus stages, in order."""
     say: Callable[[str], None]
+    agreed: Callable[[str], bool] = lambda _question: False
+    """Asks somebody to approve something. False if nobody can be asked."""
 
 
 @dataclass(frozen=True, slots=True)

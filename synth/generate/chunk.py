@@ -23,7 +23,7 @@ import orjson
 
 from synth.text.characters import UNSPACED_RANGES
 from synth.text.markdown import FENCED, is_fence
-from synth.text.sentences import PARAGRAPH_END
+from synth.text.sentences import CLOSING, PARAGRAPH_END, WIDE_STOPS
 
 TOKENS_PER_WORD = 1.3  # for English text under common BPE vocabularies
 WORD_CHARS = 16  # a longer one (an address, base64) is several tokens, so it counts several times
@@ -33,9 +33,9 @@ HEADING = re.compile(r"^[ ]{0,3}(#{1,6})[ \t]+(\S.{0,200}?)[ \t]*#*[ \t]*$", re.
 LISTED = re.compile(  # a line of a list, quotation, table or indented code
     r"[ \t]*(?:[-*+>\u00b7\u2022\u25aa\u2713]|(?:[a-z]|\d{1,3})\\?[.)]) |[^|\n]{0,200}\|| {4}|\t"
 )
-CLOSING = "[\"')\\]\u201d\u2019]"
+CLOSES = "[\"')\\]\u201d\u2019]"  # one mark, since a look-behind has a fixed width
 SENTENCE = re.compile(  # not after an initial or a title; a line's end may be within a sentence
-    rf"\s(?:(?<=[.!?]\s)|(?<=[.!?]{CLOSING}\s)|(?<=[.!?]{CLOSING}{CLOSING}\s))"
+    rf"\s(?:(?<=[.!?]\s)|(?<=[.!?]{CLOSES}\s)|(?<=[.!?]{CLOSES}{CLOSES}\s))"
     r"(?<!\b[A-Z]\.\s)(?<!\b(?:Mr|Ms|Dr|St|No|vs)\.\s)(?<!\b(?:Mrs|Sec|Fig)\.\s)(?<!\bProf\.\s)"
     "\\s*(?=[\"'(\\[\u201c\u2018]*[A-Z0-9\u00c0-\u00de])"
     r"|\n(?<=[:;|]\n)|\n(?=[ \t]*(?:[-*+|>#\u2022]|\d{1,3}[.)]))"
@@ -48,7 +48,8 @@ MOST_LEADING = 6  # consecutive headings, as many as Markdown has levels
 LEAD_WORDS = 12  # a longer line without a full stop is not a heading
 FULL = 0.5  # of the limit: a chunk at least this full ends where the next section starts
 SCRAP = 0.25  # of the limit: a last chunk this short joins the previous one, if both fit
-FINISHED = re.compile(r"[.!?:\u3002\uff01\uff1f][\"')\]*_\u201d\u2019]*\s*$")
+# or a lead-in ends; not "…", where an extractor cut the text
+FINISHED = re.compile(rf"[.!?:{WIDE_STOPS}]{CLOSING}\s*$")
 ENTRIES = re.compile(rf"^(?:{LISTED.pattern}).*", re.MULTILINE)
 WRAP = re.compile(r"(?<=[^\n]{40})(?<![.!?:])\n(?=\S)")  # a shorter line is a label
 SENTENCE_WORDS = 8  # labels, notices and comments have fewer

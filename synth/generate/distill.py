@@ -164,6 +164,8 @@ class Answering(ShardStage):
                 self.logprobs,
             )
         )
+        for reply in replies:
+            place.judged(reply.text, reply.fault, prompt.context[-1]["content"])
         place.done(1)
         return Answered(prompt, replies, knowledge)
 

@@ -8,7 +8,6 @@ id, keeps eliminated children as rejected rows, and learns between the rounds of
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
@@ -40,13 +39,10 @@ from synth.instructions.stated import carried_over
 from synth.kind import Kind
 from synth.randomness import derive_seed
 from synth.record import EMPTY_STEP, record_id
-from synth.store.manifest import Manifest
 from synth.teacher.protocol import Need, Sampling
 from synth.text.domain import domains
 from synth.together import together
 
-FEWEST_TRIED = 50  # with fewer children, a small share may be chance
-NOT_FAILED = frozenset({"superseded", "instruction_rewritten", "no_instruction"})
 MOST_SHARED = 0.6  # of a child's new word 4-grams that are another lineage's: a near-duplicate
 NO_LONGER = frozenset({"needs_attachment", "needs_context", "subject_lost"})  # used before 0.2
 
@@ -68,7 +64,6 @@ class Evolve(ShardStage):
     name = "evolve"
     takes = frozenset({Kind.PROMPTS})
     asks_teacher = True
-    not_in_fingerprint = ("min_survivors",)
 
     rounds: Annotated[int, Field(ge=1, le=10)] = 1
     """How often each prompt is evolved; 2 to 4 in the literature."""
@@ -92,9 +87,6 @@ class Evolve(ShardStage):
     can tell whether the new words ask for more."""
     spare: Annotated[tuple[Reason, ...], BeforeValidator(_still_known)] = ()
     """Reasons that do not eliminate children, such as `list_like`."""
-    min_survivors: Annotated[float, Field(ge=0, le=1)] | None = 0.1
-    """Warns at the end of the stage if a smaller share of children survived, from 50 children on;
-    `null`: never warns. Does not affect rows."""
     judge: GainJudge | None = None
     """Lets the teacher judge whether each surviving child is a prompt, can be answered, and gained
     anything; one more request per child."""
@@ -151,23 +143,6 @@ class Evolve(ShardStage):
             tried=len(asked),
             survived=sum(child.reason is None for child in asked),
         )
-
-    def warnings(self, manifest: Manifest) -> list[str]:
-        """One where too few children survived."""
-        tried, survived = manifest.tried, manifest.survived
-        if self.min_survivors is None or tried < FEWEST_TRIED:
-            return []
-        if survived >= self.min_survivors * tried:
-            return []
-        reasons = Counter({r: n for r, n in manifest.reasons.items() if r not in NOT_FAILED})
-        top = ", ".join(f"{reason} {n:,}" for reason, n in reasons.most_common(3))
-        warning = (
-            f"WARNING: {manifest.index:02d}-{self.name}: only {survived:,} of {tried:,} evolved "
-            f"prompts survived ({survived / tried:.0%}): {top}. Most kept rows are unchanged "
-            "seeds. Use a more capable teacher, or let the program attach constraints: "
-            "`operations: [checkable]`, `checkable: {by: program}`."
-        )
-        return [warning]
 
 
 class Rounds:
@@ -315,6 +290,7 @@ class Rounds:
                 child.gain, reason = float(judgement.gain), settings.judge.reason(judgement)
                 spared = self.limits.spare | self.rules[operation].spare
                 child.reason = None if reason in spared else reason
+        self.place.judged(reply.text, child.reason, parent.prompt)
         return child
 
     def _written(

@@ -89,6 +89,7 @@ class FollowUp(ShardStage):
         like = None if reply.fault else float(fuzz.ratio(asked.lower(), reply.text.lower()))
         if reason is None and like is not None and like >= ALIKE:
             reason = Reason.UNCHANGED
+        place.judged(reply.text, reason, asked)
         return NewPrompt(
             row,
             reply,

@@ -133,6 +133,8 @@ class Invent(ShardStage):
         if sample == self.per_prompt - 1:
             place.done(1)
         own_persona, prompt = _parts(reply, way)
+        reason = self._reason(reply, prompt, way, prompts[row])
+        place.judged(prompt, reason, prompts[row])
         return NewPrompt(
             row,
             reply,
@@ -147,11 +149,28 @@ class Invent(ShardStage):
                 template="" if way is Way.TEMPLATE else shipped(f"invent/{way}").digest,
             ),
             record_id(ids[row], self.name, reply.key, reply.text, sample),
+            reason,
             note=own_persona or persona,
         )
 
+    def _reason(self, reply: Reply, prompt: str, way: str, beside: str) -> str | None:
+        """The reason to reject the prompt whatever the others are, if any."""
+        if reply.fault is None and not prompt:
+            return "persona_missing"
+        # a prompt written from an empty template may be in any language
+        alone = way == Way.TEMPLATE
+        reason = screen(
+            replace(reply, text=prompt),
+            PromptLimits(self.max_words),
+            instruction="" if alone else shipped(f"invent/{way}").system,
+            beside="" if alone else beside,
+        )
+        few = reason is None and len(words_of(prompt)) < self.min_words
+        return "too_few_words" if few else reason
+
     def _screen(self, made: list[NewPrompt], prompts: list[str]) -> None:
-        """Adds the verdicts, in order; a prompt that is kept joins the pool."""
+        """Adds the likeness of each prompt to those before it, in order; one that is kept joins
+        the pool."""
 
         pool = RougePool()
         for prompt in prompts:
@@ -159,22 +178,8 @@ class Invent(ShardStage):
         for one in made:
             text = one.turns[-1]["content"]
             one.name = "rouge_l"
-            if one.reply.fault is None and not text:
-                one.reason = "persona_missing"
-                continue
-            reply = replace(one.reply, text=text)
-            # a prompt written from an empty template may be in any language
-            way = one.step["operation"]
-            alone = way == Way.TEMPLATE
-            beside = "" if alone else prompts[one.row]
-            instruction = "" if alone else shipped(f"invent/{way}").system
-            one.reason = screen(
-                reply, PromptLimits(self.max_words), instruction=instruction, beside=beside
-            )
-            if one.reply.fault is None:
+            if one.reply.fault is None and text:
                 one.score = round(pool.nearest(text), 4)
-            if one.reason is None and len(words_of(text)) < self.min_words:
-                one.reason = "too_few_words"
             if one.reason is None and (one.score or 0) > self.max_rouge:
                 one.reason = TOO_LIKE
             if one.reason is None:

@@ -120,14 +120,19 @@ class Judge(ShardStage):
 
         teacher = place.teacher
         assert teacher is not None
-        if self.pairs:
-            found = await together(self._compare(row, place, teacher) for row in _rows(table))
-        else:
-            template = self._rubric(place.kind)
-            subject = "prompt" if place.kind is Kind.PROMPTS else "text"
-            found = await together(
-                self._grade(row, place, teacher, template, row[subject]) for row in _rows(table)
-            )
+        template = shipped("rubric/pair") if self.pairs else self._rubric(place.kind)
+        subject = "prompt" if place.kind is Kind.PROMPTS else "text"
+
+        async def judge(row: dict[str, str]) -> Judgement:
+            if self.pairs:
+                found = await self._compare(row, place, teacher, template)
+            else:
+                found = await self._grade(row, place, teacher, template, row[subject])
+            place.judged("", self._reason(found.value))
+            place.done(1)
+            return found
+
+        found = await together(judge(row) for row in _rows(table))
         reasons = [self._reason(one.value) for one in found]
         scored = add_scores(
             table,
@@ -148,18 +153,17 @@ class Judge(ShardStage):
         self, row: dict[str, str], place: Place, teacher: Teacher, template: Template, text: str
     ) -> Judgement:
         if self.rubric == "grounded" and not row["source"]:
-            place.done(1)
             return Judgement(None, "not judged: no source")
         seed = derive_seed(place.seed, self.name, row["id"])
         reply = await template.ask(teacher, {**row, "text": text}, self.sampling, seed, SCORE)
-        place.done(1)
         verdict = _read(reply)
         if verdict is None:
             return Judgement(None, f"not judged: {reply.fault}")
         return Judgement(float(verdict["score"]), verdict["reason"][:NOTE_CHARS])
 
-    async def _compare(self, row: dict[str, str], place: Place, teacher: Teacher) -> Judgement:
-        template = shipped("rubric/pair")
+    async def _compare(
+        self, row: dict[str, str], place: Place, teacher: Teacher, template: Template
+    ) -> Judgement:
         wins, notes = 0.0, []
         for order, wanted in enumerate(("first", "second")):
             answers = {"first": row["rejected"], "second": row["rejected"], wanted: row["text"]}
@@ -168,13 +172,11 @@ class Judge(ShardStage):
             reply = await template.ask(teacher, values, self.sampling, seed, WINNER)
             verdict = _read(reply)
             if verdict is None:
-                place.done(1)
                 return Judgement(None, f"not judged: {reply.fault}")
             wins += {wanted: 0.5, "equal": 0.25}.get(verdict["winner"], 0.0)
             notes.append(
                 f"shown {wanted}, {verdict['winner']} wins: {verdict['reason']}"[:NOTE_CHARS]
             )
-        place.done(1)
         return Judgement(wins, "; ".join(notes))
 
     def _reason(self, value: float | None) -> str | None:

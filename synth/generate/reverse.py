@@ -87,6 +87,7 @@ class Reverse(ShardStage):
             copied = round(shared_share(reply.text, text), 4)
         if reason is None and (copied or 0) > self.max_copied:
             reason = GIVES_AWAY
+        place.judged(reply.text, reason, text)
         return NewPrompt(
             row,
             reply,

@@ -98,8 +98,14 @@ class Revise(ShardStage):
 
         rows = table.select(["id", "context", "text"]).to_pylist()
         principles = self._principles()
-        revised = await together(self._revise(row, principles, place) for row in rows)
+        revised = await together(self._one(row, principles, place) for row in rows)
         return self._gather(table, rows, revised, place)
+
+    async def _one(self, row: dict[str, Any], principles: str, place: Place) -> Revised:
+        revised = await self._revise(row, principles, place)
+        place.judged(revised.text if revised.steps else "", revised.fault, row["text"])
+        place.done(1)
+        return revised
 
     async def _revise(self, row: dict[str, Any], principles: str, place: Place) -> Revised:
         teacher = place.teacher
@@ -114,7 +120,6 @@ class Revise(ShardStage):
                 teacher, values, self.sampling, seed, CRITIQUE
             )
             if critique.fault:
-                place.done(1)
                 return Revised((*steps, ("critique", critique)), text, critique.fault, critique.raw)
             verdict = orjson.loads(critique.text)
             if not verdict["needs_revision"]:
@@ -124,10 +129,8 @@ class Revise(ShardStage):
             revision = await shipped("revise/revise").ask(teacher, values, self.sampling, seed)
             steps += [("critique", critique), ("revise", revision)]
             if revision.fault:
-                place.done(1)
                 return Revised(tuple(steps), text, revision.fault, revision.raw)
             text = revision.text
-        place.done(1)
         return Revised(tuple(steps), text)
 
     def _gather(

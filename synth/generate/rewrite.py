@@ -14,12 +14,12 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 import orjson
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.errors import InputError
@@ -43,11 +43,12 @@ from synth.randomness import derive_seed
 from synth.record import REFERENCE, derive, record_id, rejects, split
 from synth.teacher.protocol import Identity, Reply, Sampling
 from synth.text.markdown import is_fence
+from synth.text.sentences import CLOSING, STOPS, WIDE_STOPS
 from synth.together import together
 
 COPIED_CHARS = 60  # a line of the prompt as long as that is no coincidence
 MOST = 0.7  # of the lines of a kind, before one that differs is the odd one out
-ENDED = re.compile(r"[.!?:;|}\u2026\u3002\uff01\uff1f$][\"'\u201d\u2019)\]*_]*\s*$|```\s*$")
+ENDED = re.compile(rf"[{STOPS}{WIDE_STOPS}:;|}}$]{CLOSING}\s*$|```\s*$")  # a line of any kind
 SENTENCE = re.compile(r"\w{3}[.!?][\"'\u201d\u2019)]* +[\"'\u201c\u2018(]?[A-Z]\w* \w+")
 # the line in bold, in quotes, as a heading or with a colon is the line
 FIRST_LINE = re.compile(r"[\s*_#>\"'`\u201c]*={2,}\s*(?P<name>\w+?)\s*={2,}[\s*_\"'`\u201d:.]*")
@@ -57,6 +58,7 @@ KIND = re.compile(
 
 Judged = tuple[str, str | None]
 """The rewrite's text, and the reason to reject it, if any."""
+Answer = tuple[Reply, Judged]
 
 
 class Rewrite(ShardStage):
@@ -83,6 +85,15 @@ class Rewrite(ShardStage):
     collapse: Bounds | None = Bounds()
     """The limits at which a style whose texts become alike is slowed, then stopped; null: never."""
     sampling: Sampling = Sampling(temperature=0.6, top_p=0.95, max_tokens=2500)
+
+    @model_validator(mode="after")
+    def _leaves_chunks(self) -> Self:
+        if self.min_chunk_tokens > self.chunk_tokens:
+            raise ValueError(
+                f"min_chunk_tokens {self.min_chunk_tokens} is above chunk_tokens "
+                f"{self.chunk_tokens}, so no chunk of a longer document is left"
+            )
+        return self
 
     def files(self) -> list[Path]:
         """The user's own prompt files. Raises `InputError` for one that cannot be used."""
@@ -134,17 +145,20 @@ class Rewrite(ShardStage):
             part.row for part in every for _ in range(1 if part.scrap else self.per_chunk)
         )
 
-        async def ask(piece: Piece) -> Reply:
+        async def ask(piece: Piece) -> Answer:
             if piece.left_out:
                 reply = Reply("", "", fault=piece.left_out)
+                judged = read_rewrite(reply, template(piece.style))
             else:
                 reply = await self._ask(piece, ids, place)
+                judged = read_rewrite(reply, template(piece.style))
+                place.judged(*judged, piece.part.source)
             left[piece.part.row] -= 1
             if not left[piece.part.row]:
                 place.done(1)
-            return reply
+            return reply, judged
 
-        def start(wave: Sequence[Part]) -> tuple[list[Piece], Awaitable[list[Reply]]]:
+        def start(wave: Sequence[Part]) -> tuple[list[Piece], Awaitable[list[Answer]]]:
             pieces = [
                 piece
                 for part in wave
@@ -154,16 +168,13 @@ class Rewrite(ShardStage):
 
         asked: list[tuple[Piece, Reply, Judged]] = []
 
-        def take(pieces: list[Piece], replies: list[Reply]) -> None:
-            judged = [
-                read_rewrite(reply, template(piece.style))
-                for piece, reply in zip(pieces, replies, strict=True)
-            ]
-            asked.extend(zip(pieces, replies, judged, strict=True))
+        def take(pieces: list[Piece], answers: list[Answer]) -> None:
+            for piece, (reply, judged) in zip(pieces, answers, strict=True):
+                asked.append((piece, reply, judged))
             if watch is not None:
                 accepted = [
                     (style_name(piece.style), text)
-                    for piece, (text, reason) in zip(pieces, judged, strict=True)
+                    for piece, (_, (text, reason)) in zip(pieces, answers, strict=True)
                     if reason is None
                 ]
                 watch.add(accepted, len(asked))
@@ -188,15 +199,15 @@ class Rewrite(ShardStage):
 
 async def _two_in_flight(
     waves: Sequence[Sequence[Part]],
-    start: Callable[[Sequence[Part]], tuple[list[Piece], Awaitable[list[Reply]]]],
-    take: Callable[[list[Piece], list[Reply]], None],
+    start: Callable[[Sequence[Part]], tuple[list[Piece], Awaitable[list[Answer]]]],
+    take: Callable[[list[Piece], list[Answer]], None],
 ) -> None:
-    """Starts every wave and takes its replies, in order, always with the next wave in flight."""
-    flying: list[tuple[list[Piece], asyncio.Future[list[Reply]]]] = []
+    """Starts every wave and takes its answers, in order, always with the next wave in flight."""
+    flying: list[tuple[list[Piece], asyncio.Future[list[Answer]]]] = []
     try:
         for wave in waves:
-            pieces, replies = start(wave)
-            flying.append((pieces, asyncio.ensure_future(replies)))
+            pieces, answers = start(wave)
+            flying.append((pieces, asyncio.ensure_future(answers)))
             if len(flying) > 1:
                 take(flying[0][0], await flying[0][1])
                 flying.pop(0)

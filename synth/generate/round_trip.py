@@ -5,7 +5,7 @@ round_trip: {min_likeness: 0.3}
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
 from pydantic import Field
@@ -55,36 +55,39 @@ class RoundTrip(ShardStage):
         """Every row with its score, in order; the guess is the score's note."""
 
         rows = table.select(["id", "context", "text"]).to_pylist()
-        guesses = await together(self._guess(row["id"], row["text"], place) for row in rows)
-        values = [
-            None if guess is None else likeness(row["context"][-1]["content"], guess)
-            for row, guess in zip(rows, guesses, strict=True)
-        ]
-        low = [
-            self.min_likeness is not None and value is not None and value < self.min_likeness
-            for value in values
-        ]
+        found = await together(self._guess(row, place) for row in rows)
+        guesses = [guess for guess, _ in found]
+        values = [value for _, value in found]
+        reasons = list(map(self._reason, values))
         scored = add_scores(
             table,
             [
                 {
                     "name": self.name,
-                    "verdict": "drop" if is_low else "keep",
+                    "verdict": "keep" if reason is None else "drop",
                     "value": value,
                     "note": "no guess" if guess is None else guess[:NOTE_CHARS],
                 }
-                for value, guess, is_low in zip(values, guesses, low, strict=True)
+                for value, guess, reason in zip(values, guesses, reasons, strict=True)
             ],
         )
-        reasons = ["prompt_not_recovered" if is_low else None for is_low in low]
         return Outcome(*split(scored, reasons, by=self.name, score=values))
 
-    async def _guess(self, record: str, text: str, place: Place) -> str | None:
+    def _reason(self, value: float | None) -> str | None:
+        low = self.min_likeness is not None and value is not None and value < self.min_likeness
+        return "prompt_not_recovered" if low else None
+
+    async def _guess(self, row: dict[str, Any], place: Place) -> tuple[str | None, float | None]:
+        """The guess and its likeness to the prompt; None for an unusable reply."""
         assert place.teacher is not None
-        seed = derive_seed(place.seed, self.name, record)
-        reply = await shipped(TEMPLATE).ask(place.teacher, {"text": text}, self.sampling, seed)
+        seed = derive_seed(place.seed, self.name, row["id"])
+        values = {"text": row["text"]}
+        reply = await shipped(TEMPLATE).ask(place.teacher, values, self.sampling, seed)
+        guess = None if reply.fault else reply.text
+        value = None if guess is None else likeness(row["context"][-1]["content"], guess)
+        place.judged("", self._reason(value))
         place.done(1)
-        return None if reply.fault else reply.text
+        return guess, value
 
 
 def likeness(one: str, other: str) -> float:

@@ -99,7 +99,7 @@ WRAPPED = re.compile(
 FEWEST_CONTENT = 2  # words that are not the commonest; "What is it?" has one
 MIN_REPEATED = 30  # characters; a shorter sentence may be quoted in a demand about it
 MAX_LIST_ITEMS = 10  # as later open implementations of Evol-Instruct
-MOST_CHARS = 50_000  # of either text, to bound the time
+MOST_CHARS = 50_000  # of each text, to bound the time
 COPIED_WORDS = 8  # in a row: no coincidence, see `filters.grounding.copying`
 SHINGLE_WORDS = 4
 STEM_CHARS = 5  # "explain", "explains" and "explained" are one word; "explanation" is another
@@ -147,7 +147,7 @@ def _copied(text: str, beside: str, instruction: str) -> bool:
     """Whether the prompt has labels of the instruction, or a run of its words."""
     if LABELS.search(text) and not LABELS.search(beside):
         return True
-    runs = shingles(instruction, COPIED_WORDS) - shingles(beside, COPIED_WORDS)
+    runs = shingles(instruction[:MOST_CHARS], COPIED_WORDS) - shingles(beside, COPIED_WORDS)
     return not runs.isdisjoint(shingles(text, COPIED_WORDS))
 
 

@@ -166,6 +166,7 @@ class UseTools(ShardStage):
         reason: str | None = None,
         raw: str = "",
     ) -> Trace:
+        place.judged(text, reason, context[-1]["content"])
         place.done(1)
         return Trace(context, text, tuple(steps), reason, raw)
 

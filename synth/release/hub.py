@@ -14,14 +14,20 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import httpx2
 from huggingface_hub import CommitOperationAdd as Add
 from huggingface_hub import CommitOperationDelete as Delete
 from huggingface_hub import HfApi, get_session, get_token
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]
 from pydantic import BaseModel, ConfigDict
@@ -31,14 +37,16 @@ from synth.store.manifest import CARD, ShardFile
 
 LOGIN = "log in with `hf auth login`, or set HF_TOKEN, with a token that may write to it"
 AGAIN = "run the same command again: uploaded files are kept"
-PASSING = frozenset({408, 412, 425, 429, 500, 502, 503, 504})
-"""Statuses worth another attempt. 412: somebody else committed, so the parent has changed."""
+PASSING = frozenset({408, 409, 412, 425, 429, 500, 502, 503, 504})
+"""Statuses worth another attempt. 409 and 412: somebody else committed at the same time."""
 WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Pauses between attempts. The client retries uploads (five times in 23 s), but not the commit."""
 CONNECT_S = 10.0
 ANSWER_S = 180.0
 """Without this limit the client waits forever. Giving up early is safe, because the next attempt
 first looks for the commit."""
+DATA = ("data/", "provenance/")
+"""Folders of Parquet files. Those that a release does not list belong to an earlier one."""
 GROUP = 8
 """Files per round of uploads. Each round reports progress in one line."""
 NOTHING_IGNORED = "# every file of the manifest is meant to be here\n"
@@ -51,6 +59,9 @@ def logged_in() -> bool:
         return get_token() is not None
     except Exception:  # many types are possible: OIDC, OAuth, files
         raise RefusedError(f"the Hub's client cannot get its token: {LOGIN}") from None
+
+
+Result = TypeVar("Result")
 
 
 class PushReceipt(BaseModel):
@@ -69,23 +80,60 @@ class PushReceipt(BaseModel):
     """Whether the Hub already had this release, so that nothing was sent."""
 
 
+class Difference(BaseModel):
+    """What a push would change on the Hub."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    repo: str
+    private: bool
+    exists: bool
+    """Whether the dataset is on the Hub already."""
+    tag: str | None
+    rows: int
+    """Rows of the release's training data."""
+    new: list[ShardFile]
+    changed: list[ShardFile]
+    same: list[ShardFile]
+    removed: list[str]
+    """Data files of earlier releases."""
+
+    @property
+    def lines(self) -> list[str]:
+        """The difference in lines for the user."""
+        visible = "private" if self.private else "PUBLIC"
+        state = f"{visible} dataset" if self.exists else f"new {visible} dataset"
+        sent = sum(file.bytes for file in (*self.new, *self.changed))
+        tag = f", tag {self.tag}" if self.tag else ""
+        counts = f"{len(self.changed)} changed, {len(self.same)} the same, {len(self.removed)} gone"
+        return [
+            f"{self.repo}: {state}, {self.rows:,} rows{tag}",
+            f"{sent / 1e6:,.1f} MB to upload: {len(self.new)} new files, {counts}",
+            *(f"  + {file.path} ({file.bytes:,} bytes)" for file in self.new),
+            *(f"  ~ {file.path} ({file.bytes:,} bytes)" for file in self.changed),
+            *(f"  - {path}" for path in self.removed),
+        ]
+
+
 @dataclass
 class Publication:
     """A push of one release to one branch of one dataset."""
 
-    folder: Path
     repo: str
     private: bool
     tag: str | None
     revision: str
     """The branch. It is created if it does not exist."""
-    files: list[ShardFile]
+    folder: Path = Path()
+    files: list[ShardFile] = field(default_factory=list)
     """The verified files; the manifest itself is the last."""
-    run: str
+    run: str = ""
     """The commit's title. It holds the manifest's sha256, so that this release can be recognised.
     """
-    about: str
-    say: Callable[[str], None]
+    about: str = ""
+    tag_names_release: bool = False
+    """Whether the tag holds the release's hash, so that it also fits an earlier commit of it."""
+    say: Callable[[str], None] = lambda _line: None
     reached: bool = False
     """Whether the Hub has answered once. If so, a failing address is worth another attempt."""
     sent_on: str | None = None
@@ -97,11 +145,22 @@ class Publication:
 
     def publish(self) -> PushReceipt:
         """Pushes the release, with up to `len(WAITS_S)` retries, and returns the receipt."""
+        return self._patiently(self._attempt)
+
+    def check(self) -> None:
+        """Raises `RefusedError` if the token or the dataset's visibility forbids a push."""
+        self._patiently(self._may_write)
+
+    def difference(self) -> Difference:
+        """What `publish` would change. Changes nothing."""
+        return self._patiently(self._compared)
+
+    def _patiently(self, act: Callable[[], Result]) -> Result:
         waits = iter(WAITS_S)
         while True:
             try:
                 with disable_progress_bars(), _bounded_patience():  # `say` reports the progress
-                    return self._attempt()
+                    return act()
             except SynthError:
                 raise
             except Exception as error:
@@ -114,13 +173,54 @@ class Publication:
                 self.say(f"{str(fault).partition(';')[0]}; trying again in {pause:.0f} s")
                 time.sleep(pause)
 
+    def _may_write(self) -> bool:
+        """Whether the dataset exists. Raises `RefusedError` as `check` does."""
+        told = self.api.whoami()
+        self.reached = True
+        if told.get("auth", {}).get("accessToken", {}).get("role") == "read":
+            raise RefusedError(f"the token may only read, not write to {self.repo}: {LOGIN}")
+        with contextlib.suppress(RepositoryNotFoundError):
+            self._check_visibility()
+            return True
+        return False
+
+    def _check_visibility(self) -> None:
+        found = self.api.repo_info(self.repo, repo_type="dataset").private
+        if found is not self.private:
+            now, asked = ("private", "public") if found else ("public", "private")
+            raise RefusedError(
+                f"{self.repo} exists and is {now}, but `push` asks for {asked}; nothing was "
+                f"uploaded. Make it {asked} in its settings on the Hub, choose another `repo`, or "
+                f"set `private: {str(not self.private).lower()}` under `push`"
+            )
+
+    def _compared(self) -> Difference:
+        exists = self._may_write()
+        there: dict[str, RepoFile] = {}
+        if exists:
+            with contextlib.suppress(RevisionNotFoundError):
+                there = self._tree(self.revision)
+        same = [file for file in self.files if self._same(there.get(file.path), file)]
+        sent = [file for file in self.files if file not in same]
+        return Difference(
+            repo=self.repo,
+            private=self.private,
+            exists=exists,
+            tag=self.tag,
+            rows=sum(file.rows for file in self.files if file.path.startswith("data/")),
+            new=[file for file in sent if file.path not in there],
+            changed=[file for file in sent if file.path in there],
+            same=same,
+            removed=self._stale(there),
+        )
+
     def _attempt(self) -> PushReceipt:
         self._open()
         head, tagged = self._refs()
         there = self._tree(head)
         commit = self._landed(head, there)
         already = commit is not None and self.sent_on is None
-        if self.tag and tagged not in (None, commit):
+        if self.tag and tagged not in (None, commit) and not self.tag_names_release:
             raise RefusedError(
                 f"tag {self.tag!r} of {self.repo} marks another commit ({tagged}), and a "
                 "published tag is not moved; choose another `tag` under `push`"
@@ -146,14 +246,7 @@ class Publication:
         self.api.create_repo(self.repo, repo_type="dataset", private=self.private, exist_ok=True)
         self.reached = True
         # For a dataset that exists, `create_repo` succeeds without making it private or public.
-        found = self.api.repo_info(self.repo, repo_type="dataset").private
-        if found is not self.private:
-            now, asked = ("private", "public") if found else ("public", "private")
-            raise RefusedError(
-                f"{self.repo} exists and is {now}, but `push` asks for {asked}; nothing was "
-                f"uploaded. Make it {asked} in its settings on the Hub, choose another `repo`, or "
-                f"set `private: {str(not self.private).lower()}` under `push`"
-            )
+        self._check_visibility()
 
     def _refs(self) -> tuple[str, str | None]:
         """The head of the branch, and the commit that the tag already marks, if any."""
@@ -230,7 +323,7 @@ class Publication:
     def _stale(self, there: dict[str, RepoFile]) -> list[str]:
         """Data files of earlier releases, which `load_dataset` would read as part of this one."""
         ours = {file.path for file in self.files}
-        return sorted(path for path in there if path.startswith("data/") and path not in ours)
+        return sorted(path for path in there if path.startswith(DATA) and path not in ours)
 
     def _same(self, there: RepoFile | None, file: ShardFile) -> bool:
         if there is None or there.size != file.bytes:

@@ -1,9 +1,9 @@
 """Publishes a finished release on the Hugging Face Hub, as one commit. Private by default.
 
-This is a recipe's last stage: `- push: {repo: my-org/maths-distill}`. It uploads the manifest and
-the files that it lists, and no other file in the folder. The token comes from `hf auth login` or
-HF_TOKEN and is never a setting. Repeating a push is safe: files already on the Hub are not sent
-again. `synth.release.hub` makes the requests.
+It uploads the manifest and the files that it lists, and no other file in the folder. The token
+comes from `hf auth login` or HF_TOKEN and is never a setting. Repeating a push is safe: files
+already on the Hub are not sent again. `synth.release.hub` makes the requests. The recipe's stage
+`push`, in `filters/pii/push.py`, also scans the release before it is published.
 """
 
 from __future__ import annotations
@@ -14,35 +14,25 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import Field, field_validator
 
-from synth.engine.plan import RELEASE
-from synth.engine.stage import Delivery, Sink
 from synth.errors import InputError, RefusedError
-from synth.kind import Kind
-from synth.release.hub import LOGIN, Publication, PushReceipt, logged_in
-from synth.store.durable import sha256_file, write_bytes
-from synth.store.manifest import (
-    NAME,
-    Manifest,
-    ShardFile,
-    ShardReceipt,
-    load_manifest,
-    verify_file,
-)
+from synth.model import Model
+from synth.release.hub import LOGIN, Difference, Publication, PushReceipt, logged_in
+from synth.store.durable import sha256_file
+from synth.store.manifest import NAME, Manifest, ShardFile, load_manifest, verify_file
 
 REPO = re.compile(r"[A-Za-z0-9][\w.-]*/(?!.*(--|\.\.|\.git$))\w([\w.-]{0,94}\w)?", re.ASCII)
 
 
-class Push(Sink):
-    """Publishes the release as a dataset on the Hub."""
-
-    name = "push"
-    takes = frozenset({Kind.RELEASE})
+class Destination(Model):
+    """Where a release is published."""
 
     repo: str
     """The dataset's name on the Hub: `organisation/name` or `user/name`."""
     private: bool = True
-    tag: str | None = Field(default=None, min_length=1)
-    """A tag for this commit. A tag that already marks another commit is never moved."""
+    tag: str | None = Field(default="release-{release}", min_length=1)
+    """A tag for this commit; null sets none. `{release}` becomes the first 12 characters of the
+    manifest's sha256, so each release has a tag of its own. A tag that already marks another commit
+    is never moved."""
     revision: str = Field(default="main", min_length=1)
     """The branch. It is created if it does not exist."""
 
@@ -56,45 +46,55 @@ class Push(Sink):
             )
         return value
 
-    def deliver(self, delivery: Delivery) -> list[ShardReceipt]:
-        """Pushes the run's release and writes its address to `push.json`. Makes no shards."""
-        receipt = push_release(delivery.run / RELEASE, self, say=delivery.say)
-        write_bytes(delivery.folder / "push.json", receipt.model_dump_json(indent=1).encode())
-        return []
+
+def check_destination(to: Destination) -> None:
+    """Raises `RefusedError` if a push there would be refused: no token, a token that may only read,
+    or an existing dataset that is not as private as asked. Raises `InfrastructureFault` if the Hub
+    does not answer. Writes nothing."""
+    if not logged_in():
+        raise RefusedError(f"no token for the Hub, so {to.repo} cannot be written: {LOGIN}")
+    Publication(to.repo, to.private, None, to.revision).check()
 
 
 def push_release(
-    release: Path, settings: Push, *, say: Callable[[str], None] = lambda _line: None
-) -> PushReceipt:
+    release: Path,
+    to: Destination,
+    *,
+    say: Callable[[str], None] = lambda _line: None,
+    agreed: Callable[[Difference], bool] = lambda _difference: True,
+) -> PushReceipt | None:
     """Verifies the release against its manifest and pushes it to the Hub as one commit.
 
-    `say` gets one line per step. Raises `InputError` if there is no finished release, `StoreFault`
-    for a damaged file, `RefusedError` if a rule or the token forbids the push, and
-    `InfrastructureFault` if the Hub cannot be reached. The same call then resumes the push.
+    `say` gets one line per step. `agreed` sees what the push would change and decides whether it
+    happens; if not, the result is None and nothing was written. Raises `InputError` if there is no
+    finished release, `StoreFault` for a damaged file, `RefusedError` if a rule or the token forbids
+    the push, and `InfrastructureFault` if the Hub cannot be reached. The same call then resumes the
+    push.
     """
-    manifest = _finished(release)
+    manifest = finished_release(release)
+    check_destination(to)
     say(f"checking {len(manifest.files)} files in {release}")
     for file in manifest.files:
         verify_file(release, file)
-
-    if not logged_in():
-        raise RefusedError(f"no token for the Hub, so {settings.repo} cannot be written: {LOGIN}")
     path = release / NAME
     receipt = ShardFile(path=NAME, rows=0, bytes=path.stat().st_size, sha256=sha256_file(path))
-    return Publication(
+    publication = Publication(
+        to.repo,
+        to.private,
+        to.tag and to.tag.replace("{release}", receipt.sha256[:12]),
+        to.revision,
         folder=release,
-        repo=settings.repo,
-        private=settings.private,
-        tag=settings.tag,
-        revision=settings.revision,
         files=[*manifest.files, receipt],
         run=f"synth-release: {receipt.sha256[:32]}",
         about=_about(manifest),
+        tag_names_release=to.tag is not None and "{release}" in to.tag,
         say=say,
-    ).publish()
+    )
+    return publication.publish() if agreed(publication.difference()) else None
 
 
-def _finished(release: Path) -> Manifest:
+def finished_release(release: Path) -> Manifest:
+    """The manifest of a release. Raises `InputError` if the folder holds no finished release."""
     manifest = load_manifest(release / NAME)
     if manifest is None:
         raise InputError(

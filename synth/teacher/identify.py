@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from synth.errors import THREE_WAYS, TeacherFault
+from synth.teacher.parse import parse_replies
 from synth.teacher.protocol import ACCEPTED, CHAT, RAW, YES, Abilities, Ability, Identity, Need
 from synth.teacher.wire import ASIDE, HOPELESS, TROUBLES, Wire
 
@@ -121,6 +122,7 @@ class _Probe(NamedTuple):
 
 
 HI = {"role": "user", "content": "Hi"}
+PUZZLE = {"role": "user", "content": "Which is larger, 3 ** 19 or 2 ** 30? Think step by step."}
 SEVEN = {"name": "seven", "schema": {"enum": [7]}}  # no model writes this unless forced
 PROBES = {
     Need.SEVERAL: _Probe({"n": 2, "temperature": 1}, lambda payload: len(payload["choices"]) == 2),
@@ -139,6 +141,11 @@ PROBES = {
     Need.TEMPLATE: _Probe({"chat_template_kwargs": {"enable_thinking": False}}),
     Need.RAW: _Probe({}, lambda payload: isinstance(payload["choices"][0]["text"], str), RAW),
     Need.PRIORITY: _Probe({"priority": 1}),
+    Need.THINKING: _Probe(
+        # room for the budget, and for a sentence that `--reasoning-config` may add at its end
+        {"messages": [PUZZLE], "thinking_token_budget": 1, "max_tokens": 64},
+        lambda payload: _ends_thinking(payload),
+    ),
     Need.SYSTEM: _Probe({"messages": [{"role": "system", "content": "Be brief."}, HI]}),
 }
 
@@ -147,6 +154,13 @@ def _is_seven(message: dict[str, Any]) -> bool | None:
     content = message["content"]
     # a model that reasons first has no text yet, and the schema does not apply to its reasoning
     return content.strip().startswith("7") if content else None
+
+
+def _ends_thinking(payload: dict[str, Any]) -> bool | None:
+    [reply] = parse_replies(200, b"", payload=payload)
+    if reply.fault == "reasoning_unfinished":
+        return False
+    return True if reply.reasoning else None
 
 
 async def find_abilities(

@@ -388,7 +388,7 @@ class JournaledTeacher:
         Each second chance is a separate request.
         """
         sampling = request.sampling
-        if reply.fault == "reply_truncated" and sampling.retry_max_tokens:
+        if reply.finish_reason == "length" and sampling.retry_max_tokens:
             [reply] = await self.ask(replace(request, sampling=sampling.roomier))
         if request.schema is None or reply.fault:
             return reply

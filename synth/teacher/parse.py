@@ -220,7 +220,8 @@ def parse_replies(
     `reply_without_choice`, `reply_with_extra_choices` and `reply_with_missing_choices`.
 
     Faults of one reply: `reply_truncated`, `reasoning_unfinished` (the reply ended within its
-    reasoning), `reply_without_finish_reason`, `reply_without_logprobs` and `reply_empty`.
+    reasoning, or was cut there), `reply_without_finish_reason`, `reply_without_logprobs` and
+    `reply_empty`.
     """
 
     def all_with(fault: str, raw: str = "") -> list[Reply]:
@@ -314,10 +315,10 @@ def _reply(choice: Choice, body: bytes, key: str, logprobs: bool, paid: TokenCou
     fault: str | None = None
     if not finish:
         fault = "reply_without_finish_reason"
+    elif not ended or (finish == "length" and reasoning and not content.strip()):
+        fault = "reasoning_unfinished"
     elif finish == "length":
         fault = "reply_truncated"
-    elif not ended:
-        fault = "reasoning_unfinished"
     elif not content.strip():
         fault = "reply_empty"
     elif logprobs and found is None:

@@ -31,6 +31,7 @@ class Need(StrEnum):
     RAW = "raw completions"
     PRIORITY = "priority"
     SYSTEM = "system turns"
+    THINKING = "thinking budget"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,12 @@ class Sampling(BaseModel):
     """Texts at which the reply stops. It ends before the first of them."""
     max_tokens: Annotated[int, Field(ge=1)] = 2048
     """Maximum number of tokens, including reasoning. A longer reply is cut, and rejected as
-    `reply_truncated`."""
+    `reply_truncated`, or as `reasoning_unfinished` if it had no text yet."""
     retry_max_tokens: Annotated[int, Field(ge=1)] | None = None
     """If a reply was cut off, the request is sent once more with this many tokens."""
+    thinking_token_budget: Annotated[int, Field(ge=0)] | None = None
+    """Maximum number of tokens of reasoning; then the server ends the reasoning, and the model
+    answers. Smaller than `max_tokens`. vLLM needs `--reasoning-parser` or `--reasoning-config`."""
     chat_template_kwargs: dict[str, JsonValue] | None = None
     """Options of the model's chat template, such as `enable_thinking: false`. A vLLM extension."""
 
@@ -89,6 +93,11 @@ class Sampling(BaseModel):
             raise ValueError(
                 f"retry_max_tokens is {self.retry_max_tokens}; it must be larger than max_tokens, "
                 f"which is {self.max_tokens}"
+            )
+        if (self.thinking_token_budget or 0) >= self.max_tokens:
+            raise ValueError(
+                f"thinking_token_budget is {self.thinking_token_budget}; it must be smaller than "
+                f"max_tokens, which is {self.max_tokens}, so that there is room for the answer"
             )
         return self
 

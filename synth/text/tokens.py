@@ -227,11 +227,17 @@ def words_of_row(
                 )
                 if not inside:
                     break
-        value = (value ^ (value >> S30)) * MIX_1
-        value = (value ^ (value >> S27)) * MIX_2
-        hashes[found] = value ^ (value >> S31)
+        hashes[found] = mixed(value)
         found += 1
     return found
+
+
+@compiled
+def mixed(value: np.uint64) -> np.uint64:
+    """Mixes a hash so that every bit depends on every bit (the finalizer of SplitMix64)."""
+    value = (value ^ (value >> S30)) * MIX_1
+    value = (value ^ (value >> S27)) * MIX_2
+    return value ^ (value >> S31)
 
 
 @compiled

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from filters.pii.stage import Redact
+from synth.batch import Batch
 from synth.engine.runner import account
 from synth.engine.stage import Place
 from synth.kind import Kind
@@ -78,7 +79,7 @@ def test_what_the_last_reply_ended_with_is_known_behind_it():
         {**cut["trail"][-1], "stage": "distill", "request": "a", "finish_reason": "length"}
     )
     [row] = redact({}, cut)
-    assert row["trail"][-1]["finish_reason"] == "length"
+    assert Batch(records_table([row])).finish_reasons == ["length"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from filters.quality.refusal import Refusal
@@ -35,6 +38,15 @@ def refuses(prompt: str, text: str) -> bool:
 )
 def test_refusals_in_five_languages_go(prompt, text):
     assert refuses(prompt, text)
+
+
+@pytest.mark.parametrize("language", ["fr", "de", "es", "zh"])
+def test_most_unseen_rows_in_other_languages_are_judged_right(language):
+    """The rows were written before the training data were looked at, and are not in them."""
+    lines = Path(__file__).with_name("refusals.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [row for row in map(json.loads, lines) if row["language"] == language]
+    right = [refuses(row["prompt"], row["response"]) == row["refusal"] for row in rows]
+    assert sum(right) >= 0.85 * len(rows), (language, right)
 
 
 @pytest.mark.parametrize(

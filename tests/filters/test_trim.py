@@ -172,7 +172,8 @@ def test_a_changed_row_is_a_step_further_and_the_step_holds_what_was_cut():
     first, second = trim(row, other)
     assert (first["text"], first["trail"][:-1]) == (LEAF, row["trail"])
     step = first["trail"][-1]
-    assert (step["stage"], step["parent"], step["finish_reason"]) == ("trim", row["id"], "length")
+    assert (step["stage"], step["parent"]) == ("trim", row["id"])
+    assert Batch(records_table([first])).finish_reasons == ["length"]
     cut = {"opener": "Certainly!", "sign_off": "I hope this helps!"}
     assert json.loads(step["operation"]) == cut
     assert first["scores"] == [

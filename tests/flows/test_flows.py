@@ -19,6 +19,8 @@ from flows.cli import main
 from flows.prefect_server import await_answer, started, template
 from synth.errors import ExitCode
 from synth.store.manifest import load_manifest
+from tests.fake_teacher import FakeTeacher, served
+from tests.hub_stand_in import hub_stand_in
 
 ROOT = Path(__file__).parents[2]
 SYNTH = [sys.executable, "-m", "flows.cli"]
@@ -180,6 +182,33 @@ def test_a_run_that_keeps_no_rows_still_stores_its_funnel(api: Api, tmp_path: Pa
     assert json.loads(artifacts["strict-funnel"]["data"])[-1]["reasons"] == "too_few_words 1"
 
 
+def test_a_guard_stops_a_run_once_and_prefect_does_not_retry_it(api: Api, tmp_path: Path) -> None:
+    prompts = (json.dumps({"prompt": f"Is {n} odd?"}) + "\n" for n in range(100))
+    (tmp_path / "prompts.jsonl").write_text("".join(prompts))
+    (tmp_path / "mine.yaml").write_text(
+        "name: guarded\nguards: {rejected: stop}\nstages:\n"
+        "  - read: {prompts: prompts.jsonl}\n  - distill\n  - write\n"
+    )
+    retries = {"PREFECT_TASKS_DEFAULT_RETRIES": "3", "PREFECT_FLOWS_DEFAULT_RETRIES": "3"}
+    with served(FakeTeacher("fake", script=lambda _body, _before: " ")) as teacher:
+        done = subprocess.run(
+            [*SYNTH, "run", "mine.yaml", f"--teacher={teacher.url}"],
+            env={**api.env, **retries},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+    assert done.returncode == ExitCode.GUARD, done.stderr
+    assert done.stderr.count("attempts were rejected") == 1
+    assert "synth: 01-distill: 50 of the last 50 attempts were rejected" in done.stderr
+    assert "Traceback" not in done.stderr
+    [run] = api.filter("flow_runs", flow_runs={"tags": {"all_": ["guarded"]}})
+    assert (run["state"]["name"], run["run_count"]) == ("Stopped", 1)
+    assert "attempts were rejected" in run["state"]["message"]
+    tasks = api.filter("task_runs", flow_runs={"id": {"any_": [run["id"]]}})
+    assert {task["run_count"] for task in tasks} == {1}
+
+
 def test_schedules_fire_served_and_deployed(api: Api, tmp_path: Path, teacher_url: str) -> None:
     """Both wait for the same full minute."""
     served, deployed = tmp_path / "served", tmp_path / "deployed"
@@ -264,3 +293,43 @@ def test_a_wrong_schedule_is_reported(
     err = capsys.readouterr().err
     assert message in err
     assert "Traceback" not in err
+
+
+PUSHED = """
+name: pushed
+stages:
+- read: {answers: answers.jsonl}
+- write: {format: messages}
+- push: {repo: org/maths, approve: true}
+"""
+ANSWER = """
+import sys
+from uuid import UUID
+from prefect.flow_runs import resume_flow_run
+resume_flow_run(UUID(sys.argv[1]), run_input={"publish": sys.argv[2] == "yes"})
+"""
+
+
+@pytest.mark.parametrize("answer", ["yes", "no"])
+def test_a_push_waits_on_the_prefect_page_until_it_is_approved(
+    api: Api, tmp_path: Path, answer: str
+) -> None:
+    (tmp_path / "answers.jsonl").write_text('{"prompt": "2 + 2?", "response": "It is 4."}\n')
+    (tmp_path / "pushed.yaml").write_text(PUSHED)
+    with hub_stand_in() as hub:
+        hub.token = "hf_planted0secret0token"
+        env = {**api.env, **hub.env(tmp_path / "hub")}
+        run = subprocess.Popen(
+            [*SYNTH, "run", "pushed.yaml"],
+            env=env, cwd=tmp_path, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        [paused] = api.wait_for(
+            lambda: api.filter("flow_runs", flow_runs={"state": {"type": {"any_": ["PAUSED"]}}}),
+            120,
+        )
+        assert not hub.repos
+        subprocess.run([sys.executable, "-c", ANSWER, paused["id"], answer], env=env, check=True)
+        _, told = run.communicate(timeout=120)
+    assert list(hub.repos) == (["org/maths"] if answer == "yes" else [])
+    assert run.returncode == (ExitCode.OK if answer == "yes" else ExitCode.INVALID), told
+    assert ("nobody approved the push to org/maths" in told) == (answer == "no")

@@ -149,6 +149,27 @@ def test_every_mistake_is_reported_at_once(recipe: Path) -> None:
             "target_rows: 1, quotas: {by: evolve, rows: {deepen: 1}}",
             "give `target_rows` or `quotas`",
         ),
+        (
+            "verify: [maths]",
+            "quality: [length]\n  - select: {by: [verdict, -lenght]}",
+            "known: gain, length, novelty, verdict; did you mean 'length'?",
+        ),
+        ("verify: [maths]", "prefer: {by: judge}", "`prefer: {by: judge}` names no score of a"),
+        (
+            "verify: [maths]",
+            "quality: [{length: {min_words: 5, max_words: 2}}]",
+            "min_words 5 is above max_words 2",
+        ),
+        (
+            "verify: [maths]",
+            "quality: [{gopher: {min_mean_chars: 7.5, max_mean_chars: 7}}]",
+            "min_mean_chars 7.5 is above max_mean_chars 7",
+        ),
+        (
+            "verify: [maths]",
+            "quality: [{readability: {min_lix: 50, max_lix: 20}}]",
+            "min_lix 50.0 is above max_lix 20.0",
+        ),
         ("teacher: embedded\n", "", "`evolve` needs a teacher, but the recipe has none; add"),
         ("  - read: {prompts: prompts.jsonl}", "  - read: {prompts: x.jsonl}", "line 4: no file"),
         ("teacher: embedded", "teacher: qwen", "'qwen' is not an address"),

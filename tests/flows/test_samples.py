@@ -12,7 +12,6 @@ import pytest
 from flows.evolved import evolved_in_words, tried_operations
 from flows.samples import run_manifests, sample_rows
 from flows.terminal import print_operations
-from synth.engine.progress import Progress
 from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import Stage
 from synth.generate.distill import Distill
@@ -22,7 +21,6 @@ from synth.generate.rewrite import Rewrite
 from synth.generate.styles import Style
 from synth.release.write import Write
 from synth.store import shards
-from synth.store.manifest import Manifest, ShardFile, ShardReceipt
 from tests.fake_teacher import asked_prompt, demand, scripted
 from tests.lines import Given, plan
 
@@ -174,59 +172,6 @@ def test_a_run_without_evolve_does_not_mention_evolved_rows(tmp_path: Path) -> N
     run(tmp_path, Given(prompts=PROMPTS), Distill(), Write())
     assert evolved_in_words(tmp_path, run_manifests(tmp_path)) is None
     assert "evolved" not in (tmp_path / "release/README.md").read_text()
-
-
-class Recorded(Progress):
-    """Records the lines for the user."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, message: str) -> None:
-        self.lines.append(message)
-
-
-def warned(folder: Path, few: float | None) -> list[str]:
-    """Returns the messages of a run in which one of 60 evolved prompts survives, in shards of 4."""
-    progress, prompts = Recorded(), tuple(f"Why is number {n} odd?" for n in range(60))
-
-    def mostly_refused(body: dict[str, Any], before: int) -> str:
-        return say(body, before) if "number 7 " in asked_prompt(body) else "Sorry, I cannot."
-
-    async def work() -> None:
-        async with scripted(mostly_refused) as teacher:
-            line = plan(Given(prompts=prompts), Evolve(min_survivors=few), Write(), url=teacher.url)
-            async with open_runner(line, folder, progress) as runner:
-                await run_stages(runner)
-
-    asyncio.run(work())
-    return [line for line in progress.lines if line.startswith("WARNING")]
-
-
-def test_a_stage_in_which_few_prompts_survive_warns_at_its_end(tmp_path: Path) -> None:
-    [line] = warned(tmp_path / "warned", 0.1)
-    assert "01-evolve: only 1 of 60 evolved prompts survived (2%): refused 59." in line
-    assert "checkable: {by: program}" in line
-    assert warned(tmp_path / "never", None) == warned(tmp_path / "few", 0.01) == []
-    [never, warns] = (
-        (tmp_path / name / "01-evolve/kept/00000.parquet").read_bytes()
-        for name in ("never", "warned")
-    )
-    assert never == warns
-
-
-@pytest.mark.parametrize(("tried", "survived", "warns"), [(49, 0, 0), (50, 4, 1), (50, 5, 0)])
-def test_a_share_is_judged_from_50_children_on(tried: int, survived: int, warns: int) -> None:
-    file = ShardFile(path="", rows=0, bytes=0, sha256="")
-    receipt = ShardReceipt(
-        shard=0, fingerprint="", rows_in=9, rows_made=9, kept=file, rejected=file, reasons={},
-        tried=tried, survived=survived,
-    )  # fmt: skip
-    manifest = Manifest(
-        stage="evolve", index=1, fingerprint="", settings={}, kind="prompts", code="", seed=1,
-        shards=[receipt],
-    )  # fmt: skip
-    assert len(Evolve().warnings(manifest)) == warns
 
 
 def test_attached_constraints_count_as_rows_and_not_as_attempts(

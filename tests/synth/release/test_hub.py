@@ -17,10 +17,15 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+from filters.pii.kinds import PiiKind
+from filters.pii.push import Push, publish_release
+from filters.pii.scan import scan
 from synth.errors import InfrastructureFault, InputError, RefusedError, StoreFault
-from synth.release.push import Push, push_release
+from synth.release.hub import Difference
+from synth.release.pull import pull_release
+from synth.release.push import push_release
 from synth.store.durable import sha256_file
-from synth.store.manifest import Manifest, ShardFile, save
+from synth.store.manifest import Manifest, ShardFile, load_manifest, save
 from tests.hub_stand_in import HubStandIn, Repo, hub_stand_in
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's
@@ -69,6 +74,8 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubStandIn]
     with hub_stand_in() as hub:
         hub.token = TOKEN
         monkeypatch.setenv("HF_TOKEN", TOKEN)
+        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, hub.url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-login"))
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
@@ -85,7 +92,7 @@ def first(part: str, act: Callable[[], Any]) -> Callable[[str], None]:
 PUSH_AND_LOAD = """
 import json, sys
 from pathlib import Path
-from synth.release.push import Push, push_release
+from synth.release.push import Destination as Push, push_release
 release, repo, found = sys.argv[1:]
 receipt = push_release(Path(release), Push(repo=repo), say=print)
 import datasets
@@ -178,12 +185,12 @@ def test_a_release_of_another_version_is_refused(hub: HubStandIn, release: Path)
     assert not hub.seen
 
 
-def test_a_damaged_shard_is_refused_before_any_request(hub: HubStandIn, release: Path) -> None:
+def test_a_damaged_shard_is_refused_before_anything_is_sent(hub: HubStandIn, release: Path) -> None:
     with next(release.glob("data/*")).open("r+b") as shard:
         shard.write(b"PAR2")
     with pytest.raises(StoreFault, match="does not match"):
         push_release(release, PUSH)
-    assert not hub.seen
+    assert not [line for line, _, _ in hub.seen if not line.startswith("GET")]
 
 
 def test_a_folder_without_a_release_is_refused(tmp_path: Path) -> None:
@@ -193,7 +200,14 @@ def test_a_folder_without_a_release_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("faults", "sent"),
-    [(["drop"], 1), ([503], 2), ([503, 502, 429], 4), (["late"], 2), ([503, "drop"], 2)],
+    [
+        (["drop"], 1),
+        ([503], 2),
+        ([409], 2),
+        ([503, 502, 429], 4),
+        (["late"], 2),
+        ([503, "drop"], 2),
+    ],
 )
 def test_a_lost_or_failed_commit_becomes_exactly_one(
     hub: HubStandIn, release: Path, faults: list[Any], sent: int, monkeypatch: pytest.MonkeyPatch
@@ -313,3 +327,150 @@ def test_the_stage_pushes_the_run_s_release(hub: HubStandIn, release: Path) -> N
 def test_a_name_that_the_hub_would_refuse_is_told_with_the_form_expected(repo: str) -> None:
     with pytest.raises(ValidationError, match="expected `org/name`"):
         Push(repo=repo)
+
+
+def test_each_release_has_a_tag_of_its_own(hub: HubStandIn, release: Path) -> None:
+    first, second = push_release(release, PUSH), None
+    second = push_release(make(release.parent / "next", shards=1), PUSH)
+    assert first
+    assert second
+    assert hub.repos[REPO].tags == {first.tag: first.commit, second.tag: second.commit}
+    assert first.tag == f"release-{sha256_file(release / 'manifest.json')[:12]}"
+
+
+def test_a_dry_run_shows_the_difference_and_writes_nothing(hub: HubStandIn, release: Path) -> None:
+    shown: list[Difference] = []
+
+    def no(difference: Difference) -> bool:
+        shown.append(difference)
+        return False
+
+    assert push_release(release, PUSH, agreed=no) is None
+    assert not hub.repos
+    push_release(release, PUSH)
+    (release.parent / "next").mkdir()
+    assert push_release(make(release.parent / "next/it", shards=1), PUSH, agreed=no) is None
+    new, later = shown
+    assert (new.exists, len(new.new), later.exists) == (False, 4, True)
+    assert [file.path for file in later.new] == ["data/train-00000-of-00001.parquet"]
+    assert [file.path for file in later.changed] == ["manifest.json"]
+    assert [file.path for file in later.same] == ["README.md"]
+    assert later.removed == [f"data/train-0000{n}-of-00002.parquet" for n in (0, 1)]
+    assert "  - data/train-00000-of-00002.parquet" in later.lines
+    assert len(hub.repos[REPO].log()) == 2
+
+
+def test_a_token_that_may_only_read_is_refused_first(hub: HubStandIn, release: Path) -> None:
+    hub.role = "read"
+    with pytest.raises(RefusedError, match="the token may only read, not write to org/maths"):
+        push_release(release, PUSH)
+    with pytest.raises(RefusedError, match="may only read"):
+        PUSH.preflight()
+    assert {line for line, _, _ in hub.seen} == {"GET /api/whoami-v2"}
+
+
+def test_a_run_starts_while_the_hub_is_down(hub: HubStandIn) -> None:
+    hub.status = 503
+    PUSH.preflight()
+    assert hub.seen
+
+
+KEY = "AKIA" + "Q7ZXT2MWPL4RS9KD"
+
+
+def with_text(folder: Path, text: str) -> Path:
+    """A release whose third row has this text."""
+    path = make(folder) / "data/train-00001-of-00002.parquet"
+    rows = pq.read_table(path).to_pylist()
+    rows[0]["messages"].append({"role": "assistant", "content": text})
+    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), path)
+    manifest = load_manifest(folder / "manifest.json")
+    assert manifest
+    files = [
+        file.model_copy(
+            update={
+                "bytes": (folder / file.path).stat().st_size,
+                "sha256": sha256_file(folder / file.path),
+            }
+        )
+        for file in manifest.files
+    ]
+    save(manifest.model_copy(update={"files": files}), folder / "manifest.json")
+    return folder
+
+
+def test_a_release_with_a_secret_is_not_published(hub: HubStandIn, tmp_path: Path) -> None:
+    release = with_text(tmp_path / "release", f"Use the key {KEY}.")
+    with pytest.raises(RefusedError, match=r"secret 1 \(in data/train-00001.*, rows r2\)") as told:
+        publish_release(release, PUSH)
+    assert KEY not in str(told.value)
+    assert not hub.repos
+    allowed = PUSH.model_copy(update={"allow": (PiiKind.SECRET,)})
+    assert publish_release(release, allowed)
+
+
+def test_personal_data_stops_a_public_release_only(hub: HubStandIn, tmp_path: Path) -> None:
+    release = with_text(tmp_path / "release", "Write to ann.lee@northwind-mail.org today.")
+    said: list[str] = []
+    with pytest.raises(RefusedError, match=r"email 1 .*allow: \[email\]"):
+        publish_release(release, Push(repo=REPO, private=False))
+    assert publish_release(release, PUSH, say=said.append)
+    assert [line for line in said if line.startswith("WARNING: the release contains email 1")]
+
+
+def test_a_clean_release_has_no_finding(release: Path) -> None:
+    manifest = load_manifest(release / "manifest.json")
+    assert manifest
+    assert not scan(release, manifest.files, list(PiiKind)).counts
+
+
+def test_what_was_pushed_can_be_pulled(hub: HubStandIn, release: Path, tmp_path: Path) -> None:
+    receipt = push_release(release, PUSH)
+    assert receipt
+    pushed = push_release(make(tmp_path / "next", shards=1), PUSH)
+    assert pushed
+    pull_release(REPO, tmp_path / "back", receipt.tag)
+    there = {str(path.relative_to(release)) for path in release.rglob("*") if path.is_file()}
+    back = {p.relative_to(tmp_path / "back"): p for p in (tmp_path / "back").rglob("*")}
+    back = {str(name): path for name, path in back.items() if path.is_file()}
+    assert set(back) == there - {".env"}
+    assert all(path.read_bytes() == (release / name).read_bytes() for name, path in back.items())
+    with pytest.raises(InputError, match="back exists; choose another folder"):
+        pull_release(REPO, tmp_path / "back")
+
+
+def test_a_damaged_or_foreign_dataset_is_not_pulled(hub: HubStandIn, release: Path) -> None:
+    push_release(release, PUSH)
+    repo, folder = hub.repos[REPO], release.parent / "back"
+    shard = next(path for path in repo.at().files if path.startswith("data/"))
+    good = repo.at().files
+    repo.add("main", "damage", good | {shard: good[shard][:-9] + b"123456789"})
+    with pytest.raises(StoreFault, match="does not match its manifest"):
+        pull_release(REPO, folder)
+    repo.add("main", "foreign", {"README.md": b"theirs"})
+    with pytest.raises(InputError, match=r"org/maths has no manifest.json, so it is not a release"):
+        pull_release(REPO, folder)
+    with pytest.raises(RefusedError, match="org/other does not exist"):
+        pull_release("org/other", folder)
+    assert not folder.exists()
+
+
+def test_a_push_that_nobody_approves_ends_with_the_way_to_go_on(
+    hub: HubStandIn, release: Path
+) -> None:
+    asked: list[str] = []
+
+    def agreed(question: str) -> bool:
+        asked.append(question)
+        return len(asked) > 1
+
+    delivery: Any = SimpleNamespace(
+        run=release.parent, folder=release.parent / "08", say=str, agreed=agreed
+    )
+    push = Push(repo=REPO, approve=True)
+    with pytest.raises(RefusedError, match="nobody approved the push to org/maths"):
+        push.deliver(delivery)
+    assert not hub.repos
+    assert asked[0].startswith("org/maths: new private dataset, 0 rows, tag release-")
+    assert push.deliver(delivery) == []
+    assert hub.repos[REPO]

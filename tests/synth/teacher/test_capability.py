@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ import pytest
 from synth.engine.progress import Progress
 from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import Stage
-from synth.errors import TeacherFault
+from synth.errors import NoRowsError, TeacherFault
 from synth.generate.distill import Distill
+from synth.generate.evolve import Evolve
+from synth.generate.gain import GainJudge
 from synth.record import Turn
 from synth.store.manifest import TeacherRecord, load_manifest
 from synth.teacher import identify
@@ -45,10 +48,10 @@ def test_a_server_like_vllm_has_everything() -> None:
     server = FakeTeacher()
     told = found(server)
     assert list(told) == list(Need)
-    unseen = {Need.SEED, Need.TEMPLATE, Need.PRIORITY, Need.SYSTEM}
+    unseen = {Need.SEED, Need.TEMPLATE, Need.PRIORITY, Need.SYSTEM, Need.THINKING}
     assert told == {need: "+accepted" if need in unseen else "+yes" for need in Need}
     assert len(server.bodies) == len(Need)
-    assert all(body["max_tokens"] <= 16 for body in server.bodies)
+    assert all(body["max_tokens"] <= 64 for body in server.bodies)
 
 
 def test_only_what_is_needed_is_asked() -> None:
@@ -62,7 +65,7 @@ SETTING = {
     need: next(iter(one.asks))
     for need, one in PROBES.items()
     if need not in (Need.RAW, Need.SYSTEM)
-}
+} | {Need.THINKING: "thinking_token_budget"}
 
 
 @pytest.mark.parametrize("need", SETTING)
@@ -81,6 +84,23 @@ def test_what_is_taken_without_notice_is_not_there(need: Need) -> None:
 def test_a_model_that_thinks_first_is_given_the_benefit_of_the_doubt() -> None:
     told = found(FakeTeacher(thinks=True), needs=frozenset({Need.SCHEMA}))
     assert told == {Need.SCHEMA: "+accepted"}
+
+
+@pytest.mark.parametrize(
+    ("server", "detail"),
+    [
+        (FakeTeacher(thoughts=500), "+yes"),
+        (
+            FakeTeacher(thoughts=500, ignores=frozenset({"thinking_token_budget"})),
+            "-no, it ignores",
+        ),
+        (FakeTeacher(), "+accepted"),  # a model that does not reason shows nothing
+    ],
+)
+def test_a_thinking_budget_shows_in_a_reply_with_reasoning(
+    server: FakeTeacher, detail: str
+) -> None:
+    assert found(server, needs=frozenset({Need.THINKING}))[Need.THINKING].startswith(detail)
 
 
 def test_a_server_without_raw_completions_is_told() -> None:
@@ -237,6 +257,11 @@ def test_a_run_begins_with_who_answers_and_what_it_uses_of_them(tmp_path: Path) 
             "chat_template_kwargs",
             "01-distill needs chat-template options, which .* is not supported",
         ),
+        (
+            Evolve(judge=GainJudge(sampling=Sampling(thinking_token_budget=100))),
+            "thinking_token_budget",
+            "01-evolve needs thinking budget, which .*--reasoning-parser",
+        ),
         (Distill(sampling=Sampling(max_tokens=9000)), "-", "replies of 9,000 tokens, .* is 8,192"),
     ],
 )
@@ -248,6 +273,27 @@ def test_a_recipe_that_needs_more_stops_before_anything_is_written(
         run(tmp_path / "run", server, stage)
     assert not (tmp_path / "run").exists()
     assert not server.asked
+
+
+def test_a_thinking_budget_is_sent_and_leaves_room_for_the_answer(tmp_path: Path) -> None:
+    def kept(budget: int | None) -> list[dict[str, Any]]:
+        sampling = Sampling(max_tokens=200, thinking_token_budget=budget)
+        server = FakeTeacher(thoughts=900)
+        with suppress(NoRowsError):
+            run(tmp_path, server, Distill(sampling=sampling))
+        assert [body.get("thinking_token_budget") for body in server.log.asked] == [budget] * 2
+        return rows(tmp_path, "01-distill/kept/*.parquet")
+
+    assert kept(None) == []
+    left = rows(tmp_path, "01-distill/rejected/*.parquet")
+    assert {row["reason"] for row in left} == {"reasoning_unfinished"}
+    # another budget is another question: nothing of the first run is reused
+    assert [len(row["reasoning"].split()) for row in kept(50)] == [50, 50]
+
+
+def test_a_budget_that_leaves_no_room_is_refused() -> None:
+    with pytest.raises(ValueError, match="it must be smaller than max_tokens, which is 200"):
+        Sampling(max_tokens=200, thinking_token_budget=200)
 
 
 def test_priority_goes_with_every_request_and_is_no_part_of_it(tmp_path: Path) -> None:

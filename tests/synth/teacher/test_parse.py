@@ -140,15 +140,6 @@ def test_logprobs_that_were_asked_for_and_do_not_come_are_a_fault(told: Any) -> 
     assert parse_replies(200, several(choice(0, "42", logprobs=told)))[0].fault is None
 
 
-def test_a_reply_that_was_cut_while_it_thought_is_cut_and_not_empty() -> None:
-    message = {"content": None, "reasoning": "Let me see"}
-    cut = {"index": 0, "message": message, "finish_reason": "length"}
-    [reply] = parse_replies(200, several(cut))
-    assert reply.fault == "reply_truncated"
-    assert reply.reasoning == "Let me see"
-    assert "Let me see" in reply.raw
-
-
 @pytest.mark.parametrize(
     ("content", "field", "text", "reasoning"),
     [
@@ -213,9 +204,23 @@ def test_reasoning_without_an_end_is_a_fault_and_no_text(content: str) -> None:
     assert (reply.text, reply.reasoning) == ("", "6 * 7")
     assert reply.fault == "reasoning_unfinished"
     assert content in reply.raw
-    # cut at the limit, it may be asked for with more room
     [cut] = parse_replies(200, several(choice(0, content, "length")))
-    assert (cut.text, cut.fault) == ("", "reply_truncated")
+    assert (cut.text, cut.fault) == ("", "reasoning_unfinished")
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [(None, "reasoning_unfinished"), (" ", "reasoning_unfinished"), ("It", "reply_truncated")],
+)
+def test_a_reply_cut_within_its_reasoning_is_told_from_one_cut_within_its_text(
+    content: str | None, fault: str
+) -> None:
+    message = {"content": content, "reasoning": "6 * 7"}
+    cut = {"index": 0, "message": message, "finish_reason": "length"}
+    [reply] = parse_replies(200, several(cut))
+    assert (reply.text, reply.fault) == ((content or "").strip(), fault)
+    del message["reasoning"]
+    assert parse_replies(200, several(cut))[0].fault == "reply_truncated"
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,16 @@ def test_a_changed_copy_of_the_sampling_is_what_is_sent() -> None:
     assert b'"temperature":1.5' in changed.body("m")
 
 
+def test_a_reply_cut_within_its_reasoning_gets_a_second_chance_too(tmp_path: Path) -> None:
+    def script(body: dict[str, Any], _before: int) -> Any:
+        if body["max_tokens"] < 300:
+            return 200, completion(None, "length", reasoning="Let me see")
+        return 200, completion("Because.", reasoning="Let me see. Yes.")
+
+    [reply], server, _ = ask(tmp_path, script, Request(TURNS, ROOMY, seed=1))
+    assert (reply.text, reply.fault, len(server.asked)) == ("Because.", None, 2)
+
+
 def test_a_reply_that_is_cut_again_is_rejected_with_the_longer_text(tmp_path: Path) -> None:
     [reply], server, _ = ask(tmp_path, cut_below(500), Request(TURNS, ROOMY, seed=1))
     assert (reply.fault, reply.raw, len(server.asked)) == ("reply_truncated", "It is be", 2)
