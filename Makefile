@@ -6,7 +6,7 @@ VLLM_VENV ?= .venv-vllm
 TRL_VENV ?= .venv-trl
 S3_VENV ?= .venv-s3
 
-.PHONY: demo test test-vllm test-trl test-s3 lint types install pins docs clean
+.PHONY: demo test test-faults test-vllm test-trl test-s3 lint types install pins docs clean
 
 demo: install  ## run the shipped quickstart recipe
 	$(BIN)/synth run quickstart
@@ -14,6 +14,9 @@ demo: install  ## run the shipped quickstart recipe
 test: install lint types  ## lint, types, and the tests that need no vLLM
 	$(BIN)/pytest
 	$(BIN)/pytest -n0 -m embedded tests/test_embedded.py  # one by one: a model crawls on busy cores
+
+test-faults: install  ## kills, full disks and damage at many moments; the disks need root
+	$(BIN)/pytest -m "faults or not faults" tests/faults
 
 test-vllm: install  ## the recipes and their faults with a real vLLM; SLOW=1 adds the longest test
 	SLOW=$(SLOW) $(BIN)/python -m tests.vllm $(VLLM_VENV)

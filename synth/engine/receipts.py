@@ -278,7 +278,7 @@ class Receipts:
         """Removes shards of an earlier, longer run, and half-written files of a killed run.
         Keeps journals, since their replies were paid for."""
         folder = self.folder(index).path
-        for part in ("kept", "rejected", "receipts"):
+        for part in (".", "kept", "rejected", "receipts"):
             for path in sorted((folder / part).glob("*")):
                 longer = path.stem.isdecimal() and int(path.stem) >= shards
                 if longer or is_aside(path):
