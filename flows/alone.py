@@ -26,18 +26,22 @@ from flows.samples import run_manifests
 from flows.strict_yaml import Document
 from flows.terminal import print_funnel, print_headline, print_verdicts
 from seeds.formats import READERS
-from seeds.inputs import SettingError, find_inputs
+from seeds.hub import HubDataset
+from seeds.inputs import Place, SettingError, find_inputs
 from seeds.read import Read
 from synth.columns import job_of
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import CorpusStage, ShardStage
 from synth.errors import ExitCode, InputError, RecipeError, did_you_mean
+from synth.paths import is_remote
 from synth.verdict_report import run_verdicts
 
 SHARD_ROWS = 5_000  # more than with a teacher: each row takes milliseconds at most
 OPTIONS = {"columns": "column", "format": "format", "split": "split", "limit": "limit"}
 """Maps each setting of `read` to the option that sets it."""
+PAIRS = frozenset({"chosen", "rejected"})
+"""Columns of preference pairs, which are written as pairs again."""
 Part = str | dict[str, Any]
 
 
@@ -76,7 +80,7 @@ def run_alone(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> int:
             print_headline(found)
             print_funnel(manifests)
             print_verdicts(found)
-    print(f"\nkept rows, with their scores: {out / RELEASE}")
+    print(f"\nkept rows: {out / RELEASE}; their scores: {out / RELEASE / 'provenance'}")
     print(f"rejected rows, with their reasons: {out}/*/rejected/")
     return ExitCode.OK
 
@@ -88,12 +92,15 @@ def plan_of(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> Plan:
     """
 
     columns = dict(_role_and_column(text) for text in arguments.column)
+    inputs = [_place(given) for given in arguments.input]
     try:
-        job = arguments.job or _job(arguments, columns)
+        seen = _first_columns(arguments, inputs)
     except SettingError as error:
         raise InputError(_as_option(error)) from error
+    known = "answers" if arguments.command == "verify" else job_of(seen, columns)
+    job = arguments.job or known
     read = {
-        job: arguments.input,
+        job: inputs,
         "format": arguments.format,
         "split": arguments.split,
         "columns": columns,
@@ -106,7 +113,7 @@ def plan_of(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> Plan:
         "stages": [
             {"read": {key: value for key, value in read.items() if value}},
             *stages,
-            {"write": {}},
+            {"write": {"format": "preference"} if job == "answers" and seen >= PAIRS else {}},
         ],
     }
     document = Document(recipe, arguments.command)
@@ -200,15 +207,28 @@ def _role_and_column(text: str) -> tuple[str, str]:
     return role, column
 
 
-def _job(arguments: Namespace, columns: Mapping[str, str]) -> str:
-    """Returns the kind of rows: answers for `verify`, else by the first file's columns."""
+def _place(given: str) -> str | dict[str, str]:
+    """Returns an input as in a recipe; `hub:org/name` is a dataset on the Hub."""
+    scheme, colon, name = given.partition(":")
+    return {"hub": name} if scheme == "hub" and colon else given
+
+
+def _first_columns(
+    arguments: Namespace, inputs: Sequence[str | Mapping[str, str]]
+) -> frozenset[str]:
+    """Returns the columns of the first file."""
     forced = arguments.format if arguments.format in READERS else None
-    paths = [Path(path).expanduser() for path in arguments.input]
-    files = find_inputs(paths, forced=forced, split=arguments.split)
-    if arguments.command == "verify":
-        return "answers"
+    places: list[Place] = [
+        HubDataset.model_validate(one)
+        if isinstance(one, Mapping)
+        else one
+        if is_remote(one)
+        else Path(one).expanduser()
+        for one in inputs
+    ]
+    first = find_inputs(places, forced=forced, split=arguments.split)[0]
     most = Read.model_fields["max_line_bytes"].default
-    return job_of(files[0].reader.ahead(files[0].path, web=True, max_bytes=most).columns, columns)
+    return frozenset(first.reader.ahead(first.path, web=True, max_bytes=most).columns)
 
 
 def _unknown(name: object, known: Sequence[str], what: str = "filter") -> str:

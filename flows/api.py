@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from flows import loop
 from flows.hints import hints
 from flows.increments import run_increments
+from flows.plan_file import save_plan
 from flows.progress import ConsoleProgress
 from flows.recipe_file import load_recipe
-from flows.run_file import save_plan
 from flows.samples import rejected_rows, run_manifests, stage_label
 from flows.show import manifests_of
 from synth.engine.plan import RELEASE, Plan
@@ -26,6 +26,7 @@ from synth.engine.run import finished_run, open_runner, run_stages
 from synth.errors import InputError
 from synth.record import plain_turns
 from synth.release.union import current_release
+from synth.release.write import DATA
 from synth.store.increments import increment_run, is_incremental
 from synth.store.manifest import NAME, Manifest, load_manifest
 
@@ -66,7 +67,7 @@ async def _work(plan: Plan, folder: Path, progress: ConsoleProgress) -> None:
         progress.say(f"hint: {hint}")
 
     async def work(plan: Plan, run: Path) -> list[Manifest]:
-        async with open_runner(plan, run, progress) as runner:
+        async with open_runner(plan, run, progress, folder) as runner:
             save_plan(plan, run, runner.receipts.identity)
             return await run_stages(runner)
 
@@ -98,7 +99,7 @@ class Run:
         if manifest is None:
             raise InputError(f"{self.folder} has no release yet; run its recipe up to `write`")
         for file in manifest.files:
-            if file.path.endswith(".parquet"):
+            if file.path.startswith(f"{DATA}/"):
                 with pq.ParquetFile(self.release / file.path) as shard:
                     for batch in shard.iter_batches():
                         yield from batch.to_pylist()

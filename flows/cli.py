@@ -23,7 +23,8 @@ EPILOG = """\
 exit codes: 0 done · 1 internal error, please report it ·
 2 invalid command, recipe or input, nothing written ·
 3 teacher, disk or Prefect failed, rerun to resume · 4 another run is using the folder ·
-5 no rows left · 7 a guard stopped the run · 130 interrupted, rerun to resume
+5 no rows left · 6 budget or deadline reached, raise it and rerun to resume ·
+7 a guard stopped the run · 130 interrupted, rerun to resume
 """
 
 
@@ -46,6 +47,11 @@ COMMANDS = {
         "run a recipe on a few rows and show the results",
         "synth preview distill-answers --rows 3 --teacher http://127.0.0.1:8000/v1",
     ),
+    "plan": Command(
+        "plan_command:plan",
+        "run a sample and project requests, tokens, rows, hours and cost of the whole run",
+        "synth plan distill-answers --rows 50 --teacher http://127.0.0.1:8000/v1",
+    ),
     "check": Command("check:check", "check a recipe without running it", "synth check my.yaml"),
     "filter": Command(
         "alone:filter",
@@ -65,6 +71,11 @@ COMMANDS = {
         "show:show",
         "show the funnel and samples of a run, check its files, or compare two runs",
         "synth show outputs/quickstart --check",
+    ),
+    "report": Command(
+        "report.command:report",
+        "write a run's report: a page with plots and rows, and its figures as JSON",
+        "synth report outputs/quickstart",
     ),
     "trace": Command(
         "trace_terminal:command",
@@ -109,7 +120,7 @@ COMMANDS = {
 }
 """In the order of `synth --help`. Each command's module is imported only when it is called."""
 
-RESUMABLE = ("run", "filter", "verify", "calibrate", "push", "serve")
+RESUMABLE = ("run", "plan", "filter", "verify", "calibrate", "push", "serve")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -192,6 +203,12 @@ def _parser() -> argparse.ArgumentParser:
     preview.add_argument("--rows", type=_positive, default=5, help="rows to read (default: 5)")
     preview.add_argument("--html", type=Path, metavar="FILE", help="also save it as an HTML page")
 
+    plan = _command(commands, "plan")
+    _add_recipe(plan)
+    plan.add_argument("--rows", type=_positive, default=50, help="rows of the sample (default: 50)")
+    plan.add_argument("--out", type=Path, help="folder of the run (default: outputs/NAME)")
+    plan.add_argument("--json", action="store_true", help="print one JSON object")
+
     check = _command(commands, "check")
     _add_recipe(check)
 
@@ -230,6 +247,12 @@ def _parser() -> argparse.ArgumentParser:
         help="show rejected rows, all or for one reason",
     )
     show.add_argument("--rows", type=_positive, help="rows to show (default: 3; rejected: 20)")
+    show.add_argument(
+        "--json", action="store_true", help="print the run's figures as one JSON object"
+    )
+
+    report = _command(commands, "report")
+    report.add_argument("run", type=Path, help="folder of the run, e.g. outputs/quickstart")
 
     trace = _command(commands, "trace")
     trace.add_argument("id", help="id of the row, or its first letters")

@@ -23,14 +23,14 @@ from synth.store.shards import read_shard
 
 @dataclass(slots=True)
 class Tried:
-    """One operation: its attempts and survivors per round."""
+    """One operation: its attempts, survivors and judged gain per round."""
 
     attempts: dict[int, int] = field(default_factory=dict)
     survived: dict[int, int] = field(default_factory=dict)
     tokens: int = 0
-    judged: int = 0
-    gain: float = 0.0
-    """Sum over all judged children, including those eliminated for low gain."""
+    judged: dict[int, int] = field(default_factory=dict)
+    gain: dict[int, float] = field(default_factory=dict)
+    """Sum over the round's judged children, including those eliminated for low gain."""
 
     @property
     def tokens_each(self) -> float | None:
@@ -41,7 +41,8 @@ class Tried:
     @property
     def mean_gain(self) -> float | None:
         """Mean gain as judged; None if nothing was judged."""
-        return self.gain / self.judged if self.judged else None
+        judged = sum(self.judged.values())
+        return sum(self.gain.values()) / judged if judged else None
 
 
 def tried_operations(run: Path, manifest: Manifest) -> dict[str, Tried]:
@@ -63,6 +64,9 @@ def evolved_in_words(run: Path, manifests: Sequence[Manifest]) -> str | None:
         return None
     last = ended[-1]
     paths = [stage_folder(run, last) / shard.kept.path for shard in last.shards]
+    if last.releases:  # the trails are in the provenance, unless 0.1 made the release
+        beside = [path.parent.parent / "provenance" / path.name for path in paths]
+        paths = beside if all(path.is_file() for path in beside) else paths
     found = sum(evolved(pq.read_table(path, columns=["trail"])["trail"]) for path in paths)
     return evolved_text(last.rows_kept, found)
 
@@ -84,8 +88,9 @@ def _count(table: pa.Table, survived: bool, stage: str, found: dict[str, Tried])
         gains = [score["value"] for score in row["scores"] if score["name"] == "gain"]
         if not survived and row["reason"] == "judged_no_gain":
             gains = [row["score"]]
-        one.judged += len(gains)
-        one.gain += sum(gains)
+        if gains:
+            one.judged[round_] = one.judged.get(round_, 0) + len(gains)
+            one.gain[round_] = one.gain.get(round_, 0) + sum(gains)
 
 
 def rounds(tried: dict[str, Tried]) -> list[int]:

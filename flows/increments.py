@@ -10,12 +10,13 @@ import asyncio
 import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from filters.pii.push import Push, publish_release
-from flows.run_file import load_plan
+from flows.plan_file import load_plan
 from synth.engine.lock import locked
 from synth.engine.new_seeds import has_begun, known_seeds, read_manifest
 from synth.engine.plan import RELEASE, Plan
@@ -51,6 +52,8 @@ from synth.store.manifest import NAME, Manifest
 
 Work = Callable[[Plan, Path], Awaitable[list[Manifest]]]
 """Runs a plan in a run folder, as an ordinary run."""
+Ask = Callable[[str], Awaitable[bool]]
+"""Asks somebody to approve a push."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +110,13 @@ async def begin(
     return Begun(ordinary, run, found.number, resumed)
 
 
-async def run_increments(plan: Plan, root: Path, progress: Progress, work: Work) -> int:
+async def run_increments(
+    plan: Plan, root: Path, progress: Progress, work: Work, ask: Ask | None = None
+) -> int:
     """Finishes an unfinished increment, then makes one of the new rows. Returns how many it made.
 
-    Raises `NoRowsError` if no increment has left a row yet.
+    `ask` asks for approval where `progress` cannot. Raises `NoRowsError` if no increment has left a
+    row yet.
     """
     made = 0
     with locked(root):
@@ -141,7 +147,7 @@ async def run_increments(plan: Plan, root: Path, progress: Progress, work: Work)
             limited = _limit(plan) is not None and not begun.resumed
             if limited or await asyncio.to_thread(_is_read, begun.plan, root, live):
                 break
-        await asyncio.to_thread(_push, plan, root, progress)
+        await _push(plan, root, progress, ask)
     return made
 
 
@@ -306,14 +312,19 @@ def _pushed(root: Path) -> PushedRelease | None:
         return None
 
 
-def _push(plan: Plan, root: Path, progress: Progress) -> None:
+async def _push(plan: Plan, root: Path, progress: Progress, ask: Ask | None) -> None:
     """Pushes the current release, unless that was done."""
-    if up_to_date(plan, root):
+    if await asyncio.to_thread(up_to_date, plan, root):
         return
     for stage in plan.stages:
         if isinstance(stage, Push):
             agreed = progress.agreed if stage.approve else None
-            if not publish_release(root / RELEASE, stage, say=progress.say, agreed=agreed):
+            if stage.approve and ask is not None and not progress.can_ask:
+                question = await asyncio.to_thread(stage.question, root, progress.say)
+                answer = await ask(question)
+                agreed = partial(_answered, answer)
+            publish = partial(publish_release, root / RELEASE, stage, say=progress.say)
+            if not await asyncio.to_thread(publish, agreed=agreed):
                 raise RefusedError(
                     f"nobody approved the push to {stage.repo}, so nothing was published; run the "
                     f"same command again, or `synth push {root} --repo {stage.repo}`"
@@ -321,3 +332,7 @@ def _push(plan: Plan, root: Path, progress: Progress) -> None:
     wanted = _to_push(plan, root)
     assert wanted is not None, "the recipe pushes"
     write_bytes(root / "push.json", wanted.model_dump_json(indent=1).encode() + b"\n")
+
+
+def _answered(answer: bool, _question: str) -> bool:
+    return answer

@@ -23,15 +23,17 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled
 
 from filters.pii.push import Push, publish_release
+from flows.approval import approved
 from flows.hints import hints
 from flows.increments import run_increments
 from flows.recipe_file import load_recipe
+from flows.report.command import update_report
 from flows.samples import run_manifests, sample_rows
 from flows.tasks import Tasks
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.progress import Progress
 from synth.engine.run import open_runner, run_stages
-from synth.errors import GuardError, NoRowsError
+from synth.errors import BudgetSpentError, GuardError, NoRowsError
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.rewrite import Rewrite
@@ -48,7 +50,7 @@ there the keys are masked with stars."""
 
 OUTPUTS = "outputs"
 Done = dict[str, Any] | State[Any]
-"""The rows kept per stage, or the state of a run that a guard stopped."""
+"""The rows kept per stage, or the state of a run that its budget or a guard stopped."""
 
 
 @flow(name="pipeline", flow_run_name="{recipe}", persist_result=False)
@@ -172,37 +174,40 @@ async def _run(plan: Plan, out: str | None) -> Done:
         progress.say(f"hint: {hint}")
     manifests: list[Manifest] = []
 
-    async def work(plan: Plan, run: Path) -> list[Manifest]:
-        manifests[:] = await _run_in(plan, run)
+    async def work(plan: Plan, folder: Path) -> list[Manifest]:
+        manifests[:] = await _run_in(plan, folder, run)
         return manifests
 
     try:
         if not plan.incremental:
             await work(plan, run)
-        elif not await run_increments(plan, run, progress, work):
+        elif not await run_increments(plan, run, progress, work, approved):
             progress.say(f"the input has no new rows; {run} stays as it is")
-    except GuardError as stop:
+    except (BudgetSpentError, GuardError) as stop:
         # not Failed: Prefect would retry the run if the user configured retries
         stopped: State[Any] = Cancelled(name="Stopped", message=str(stop), data=stop)
         return stopped
     return {f"{m.index:02d}-{m.stage}": m.rows_kept for m in manifests}
 
 
-async def _run_in(plan: Plan, run: Path) -> list[Manifest]:
-    """Runs the plan in its folder, with a Prefect task per job."""
-    async with _opened(plan, run) as tasks:
+async def _run_in(plan: Plan, run: Path, ledger: Path) -> list[Manifest]:
+    """Runs the plan in its folder, with a Prefect task per job. `ledger` has its budget."""
+    async with _opened(plan, run, ledger) as tasks:
         try:
             manifests = await run_stages(tasks.runner, tasks)
-        except (NoRowsError, GuardError):
+        except (NoRowsError, BudgetSpentError, GuardError) as end:
             await _leave_artifacts(plan, run, run_manifests(run))  # they show why the run ended
+            if isinstance(end, NoRowsError):
+                await asyncio.to_thread(update_report, run)
             raise
     await _leave_artifacts(plan, run, manifests)
+    await asyncio.to_thread(update_report, run)
     return manifests
 
 
 @asynccontextmanager
-async def _opened(plan: Plan, run: Path) -> AsyncIterator[Tasks]:
-    async with open_runner(plan, run, watching.get() or _RunLog()) as runner:
+async def _opened(plan: Plan, run: Path, ledger: Path) -> AsyncIterator[Tasks]:
+    async with open_runner(plan, run, watching.get() or _RunLog(), ledger) as runner:
         await _tag("synth", plan.name)
         with Tasks(runner) as tasks:
             yield tasks

@@ -13,8 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pyarrow as pa
-
 from flows import loop
 from flows.conversation import exchange_title, print_request, print_text
 from flows.hints import hints
@@ -37,8 +35,7 @@ from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import Sink
 from synth.errors import ExitCode, InputError, NoRowsError
 from synth.record import records_table
-from synth.release.formats import Format, export
-from synth.release.write import DEFAULT_FORMAT, Write
+from synth.release.write import Write
 from synth.teacher.protocol import Reply
 from synth.verdict_report import stage_verdicts
 
@@ -65,16 +62,16 @@ def preview(arguments: Namespace) -> int:
     )
     if arguments.html is not None and not arguments.html.absolute().parent.is_dir():
         raise InputError(f"--html {arguments.html}: folder {arguments.html.parent} does not exist")
-    format_ = next((stage.format for stage in plan.stages if isinstance(stage, Write)), None)
+    write = next((stage for stage in plan.stages if isinstance(stage, Write)), Write())
     stages = tuple(stage for stage in plan.stages if not isinstance(stage, Sink))
     plan = replace(plan, stages=stages)
 
     with tempfile.TemporaryDirectory(prefix="synth-preview-") as folder:
-        loop.run(_run(plan, Path(folder), format_, arguments.html))
+        loop.run(_run(plan, Path(folder), write, arguments.html))
     return ExitCode.OK
 
 
-async def _run(plan: Plan, run: Path, format_: str | None, html: Path | None) -> None:
+async def _run(plan: Plan, run: Path, write: Write, html: Path | None) -> None:
     with _PreviewProgress() as progress:
         for hint in hints(plan):
             progress.say(f"hint: {hint}")
@@ -84,12 +81,12 @@ async def _run(plan: Plan, run: Path, format_: str | None, html: Path | None) ->
                 any_left = True
             except NoRowsError:
                 any_left = False
-    await _show(plan, run, format_, html)
+    await _show(plan, run, write, html)
     if not any_left:
         raise NoRowsError("no row is left; the reasons are above")
 
 
-async def _show(plan: Plan, run: Path, format_: str | None, html: Path | None) -> None:
+async def _show(plan: Plan, run: Path, write: Write, html: Path | None) -> None:
     """Prints one input row in full, the others briefly, and the funnel; saves the page."""
     manifests = run_manifests(run)
     found = trips(run, manifests)
@@ -98,7 +95,7 @@ async def _show(plan: Plan, run: Path, format_: str | None, html: Path | None) -
     exchange = None
     for fate in fates:
         exchange = exchange or await last_exchange(run, manifests, fate.record)
-    columns = released_columns(plan, fates, format_)
+    columns = released_columns(plan, fates, write)
     print()
     print_line(short(whole.text) or "not made from an input row", "bold")
     for gold in dict.fromkeys(fate.gold for fate in fates if fate.gold):
@@ -123,14 +120,14 @@ def _save(html: Path, document: str) -> None:
     print_line(f"saved as {html}")
 
 
-def released_columns(plan: Plan, fates: Sequence[Fate], format_: str | None) -> dict[str, str]:
+def released_columns(plan: Plan, fates: Sequence[Fate], write: Write) -> dict[str, str]:
     """Returns the first kept row in release columns, without empty ones."""
     kept = [fate.record for fate in fates if fate.kept]
     if not kept:
         return {}
-    chosen = Format(format_ or DEFAULT_FORMAT[plan.kind_before(len(plan.stages))])
-    table: pa.Table = export(records_table(kept[:1]), chosen)
-    [row] = table.to_pylist()
+    table = records_table(kept[:1])
+    shape = write.shape(table, plan.kind_before(len(plan.stages)))
+    row = {**shape.data(table).to_pylist()[0], **shape.provenance(table).to_pylist()[0]}
     return {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in row.items()

@@ -49,6 +49,7 @@ from synth.model import Model
 from synth.own import load, make
 from synth.release.write import FORMATS_OF, Write
 from synth.samples import PASS_RATE
+from synth.teacher.caps import BudgetConfig
 from synth.teacher.config import TeacherConfig
 
 
@@ -208,6 +209,8 @@ class Recipe(Model):
     rows to the release without changing the earlier data files."""
     teacher: TeacherConfig | None = None
     """The model that answers. Optional if no stage needs a teacher."""
+    budget: BudgetConfig | None = None
+    """Caps on the run's tokens, hours and cost, and a deadline."""
     guards: Guards = Guards()
     """What to watch while a stage asks the teacher, and when to warn or stop."""
     stages: Annotated[list[StageEntry], Field(min_length=1)]
@@ -273,8 +276,8 @@ class Recipe(Model):
     def plan(self, written: dict[str, Any]) -> Plan:
         """Returns the plan that the engine runs."""
         stages = tuple(entry.stage for entry in self.stages)
-        # guards affect no row, so a run that goes on with other ones gets the same card
-        shown = {key: value for key, value in written.items() if key != "guards"}
+        # these affect no row, so a run that goes on with other ones gets the same card
+        shown = {key: value for key, value in written.items() if key not in ("budget", "guards")}
         return Plan(
             self.name,
             self.seed,
@@ -282,6 +285,7 @@ class Recipe(Model):
             self.teacher,
             stages,
             recipe=shown,
+            budget=self.budget,
             guards=self.guards,
             incremental=self.incremental,
         )

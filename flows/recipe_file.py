@@ -15,6 +15,7 @@ import orjson
 from pydantic import ValidationError
 
 from flows import strict_yaml
+from flows.environment import with_environment
 from flows.recipe import STAGES, Recipe
 from flows.recipe_errors import explain
 from flows.strict_yaml import Document, Location
@@ -91,7 +92,7 @@ def check(document: Document, path: Path) -> Plan:
     _make_importable(path.parent)
     context = path_context((path.parent, Path.cwd(), ROOT))
     try:
-        recipe = Recipe.model_validate(document.value, context=context)
+        recipe = Recipe.model_validate(with_environment(document), context=context)
     except ValidationError as error:
         raise RecipeError(explain(document, error)) from error
     for index, entry in enumerate(recipe.stages):

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from flows.recipe import STAGES, Recipe
+from flows.report.summary import RunSummary
 
 Schema = dict[str, Any]
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference.md"
 INTRODUCTION = """\
 # Recipe reference
 
-Every key of a recipe, with its type and default. `make docs` generates this page from the code.
+Every key of a recipe, with its type and default, and at the end every field of
+[`run.json`](#runjson). `make docs` generates this page from the code.
 `synth schema --markdown` prints it, and `synth schema` prints the JSON schema for your editor.
 """
 JOBS = {
@@ -35,6 +37,7 @@ def reference() -> str:
     definitions: dict[str, Schema] = schema["$defs"]
     lines = [INTRODUCTION, "## A recipe", "", *_table(schema, definitions), ""]
     lines += ["## `teacher`", "", *_section(definitions["TeacherConfig"], definitions)]
+    lines += ["## `budget`", "", *_section(definitions["BudgetConfig"], definitions)]
     lines += ["## `sampling`", "", *_section(definitions["Sampling"], definitions)]
     guards = definitions["Guards"]
     lines += ["## `guards`", "", *_plain(guards["description"]), "", *_table(guards, definitions)]
@@ -45,6 +48,7 @@ def reference() -> str:
     for name in chain.from_iterable(JOBS.values()):
         stage = STAGES[name]
         lines += [f"## `{name}`", "", *_section(definitions[stage.__name__], definitions)]
+    lines += ["## `run.json`", "", *_figures()]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -63,6 +67,35 @@ def _section(schema: Schema, definitions: dict[str, Schema]) -> list[str]:
                     lines += [f"### `{name}`", "", *_plain(model.get("description", "")), ""]
                     lines += [*_table(model, definitions), ""]
     return lines
+
+
+def _figures() -> list[str]:
+    """Describes the models of `run.json`, each with its fields."""
+    schema = RunSummary.model_json_schema()
+    lines = []
+    for model in (schema, *schema["$defs"].values()):
+        lines += [f"### {model['title']}", "", *_plain(model.get("description", "")), ""]
+        lines += ["| field | type | |", "|---|---|---|"]
+        lines += [
+            f"| `{name}` | {_figure(field)} | {_one_line(field.get('description', ''))} |"
+            for name, field in model["properties"].items()
+        ]
+        lines.append("")
+    return lines
+
+
+def _figure(field: Schema) -> str:
+    """The type of a field of `run.json`, with a link to its model."""
+    if "$ref" in field:
+        name = field["$ref"].rsplit("/", 1)[-1]
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in field:
+        return " or ".join(map(_figure, field["anyOf"]))
+    if field.get("type") == "array":
+        return f"list of {_figure(field['items'])}"
+    if field.get("type") == "object":
+        return f"mapping to {_figure(field['additionalProperties'])}"
+    return _type(field, {})
 
 
 def _table(schema: Schema, definitions: dict[str, Schema]) -> list[str]:

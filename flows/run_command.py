@@ -13,6 +13,7 @@ from flows import loop
 from flows.increments import begin, redo_increment, up_to_date
 from flows.progress import ConsoleProgress
 from flows.recipe_file import load_recipe
+from flows.report.command import update_report
 from flows.show import show_run
 from flows.temporary_server import prefect_api
 from flows.terminal import print_embedded
@@ -49,6 +50,7 @@ def run(arguments: Namespace) -> int:
             except NoRowsError:
                 show_run(folder, rows=0)  # the funnel shows which stage rejected the rows
                 raise
+    update_report(folder)
     show_run(folder, rows=3)
     if plan.teacher is not None and plan.teacher.embedded is not None:
         print_embedded(plan.teacher.embedded, arguments.recipe)

@@ -70,7 +70,7 @@ class Trip:
     @property
     def text(self) -> str:
         """The text of the input row."""
-        return _text(self.seed) if self.seed else ""
+        return record_text(self.seed) if self.seed else ""
 
     @property
     def by_prompt(self) -> list[Fate]:
@@ -121,7 +121,7 @@ def sample_rows(run: Path, manifests: Sequence[Manifest], rows: int) -> list[dic
         if here := [row - start for row in wanted if start <= row < end]:
             table = read_shard(stage_folder(run, last) / receipt.kept.path)
             read = manifests[0].shards[receipt.shard].kept
-            seeds = {row["id"]: _text(row) for row in _rows(run, manifests[0], read)}
+            seeds = {row["id"]: record_text(row) for row in _rows(run, manifests[0], read)}
             found += [_sample(record, seeds) for record in table.take(here).to_pylist()]
         start = end
     return found
@@ -191,5 +191,6 @@ def _label(score: Mapping[str, Any]) -> str:
     return Verdict(score["verdict"]).label
 
 
-def _text(record: dict[str, Any]) -> str:
+def record_text(record: Mapping[str, Any]) -> str:
+    """Returns the last turn of a record, or the text of a document."""
     return str(record["context"][-1]["content"] if record["context"] else record["text"])

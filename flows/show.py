@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.compare import print_comparison
+from flows.report.summary import as_json, saved, summarise
 from flows.samples import (
     Fate,
     all_reasons,
@@ -22,7 +23,9 @@ from flows.samples import (
     sample_rows,
 )
 from flows.terminal import (
+    REPORT,
     one_line,
+    print_dataset,
     print_funnel,
     print_headline,
     print_line,
@@ -57,7 +60,11 @@ FIELD_CHARS = 300
 
 def show(arguments: Namespace) -> int:
     """Shows a finished, live or interrupted run, checks its files, or compares two runs."""
-    if arguments.other is not None:
+    if arguments.json and (arguments.other or arguments.check or arguments.rejected is not None):
+        raise InputError("--json shows the figures of one run, without --check and --rejected")
+    if arguments.json:
+        show_json(arguments.run)
+    elif arguments.other is not None:
         if arguments.check or arguments.rejected is not None:
             raise InputError("compare two runs without --check and --rejected")
         runs = (latest_run(arguments.run), latest_run(arguments.other))
@@ -93,6 +100,8 @@ def show_run(folder: Path, rows: int) -> None:
         print_use(manifests)
     if run != folder:
         show_releases(folder)
+        if (run / REPORT).is_file():
+            print(f"report of increment {int(run.name)}: {run / REPORT}")
         if any(manifest.rows_rejected for manifest in manifests):
             print(f"rejected rows of increment {int(run.name)}: {_show(folder)} --rejected")
     else:
@@ -118,8 +127,7 @@ def show_releases(root: Path) -> None:
         Console(highlight=False).print(table)
     print()
     if (root / RELEASE).is_dir():
-        print(f"dataset: {root / RELEASE}")
-        print(f'         datasets.load_dataset("{root / RELEASE}")')
+        print_dataset(root / RELEASE)
     if process := worked_on_by(root):
         print_line(f"running in process {process}.")
     elif latest_run(root) != increment_run(root, state.current):
@@ -143,6 +151,20 @@ def latest_run(folder: Path) -> Path:
 
 def _show(folder: Path) -> str:
     return f"synth show {shlex.quote(str(folder))}"
+
+
+def show_json(folder: Path) -> None:
+    """Prints the run's figures: those of its `run.json` if it is up to date, else without measures.
+
+    Of an incremental run, they are those of the newest increment. Raises `InputError` if no stage
+    is finished.
+    """
+    require_run_folder(folder)
+    run = latest_run(folder)
+    manifests = run_manifests(run)
+    if not manifests:
+        raise InputError(f"no stage of {folder} is finished yet, so it has no figures")
+    print(as_json(saved(run, manifests) or summarise(run, manifests)).decode(), end="")
 
 
 def manifests_of(folder: Path) -> list[Manifest]:

@@ -109,7 +109,8 @@ def parse(content: bytes, name: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f", line {mark.line + 1}" if mark is not None else ""
-        raise RecipeError(f"{name}{where}: {error.problem or error.context}") from error
+        quote = "; a value with ${NAME} needs quotes inside {…} or […]" if "${" in text else ""
+        raise RecipeError(f"{name}{where}: {error.problem or error.context}{quote}") from error
     except yaml.YAMLError as error:
         raise RecipeError(f"{name}: {error}") from error
     lines: dict[Location, int] = {}

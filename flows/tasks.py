@@ -20,10 +20,10 @@ from prefect.states import aget_state_exception
 
 from filters.pii.push import Push
 from flows.approval import approved
-from flows.run_file import check_teacher, load_plan, save_plan
+from flows.plan_file import check_teacher, load_plan, save_plan
 from synth.engine.needs import needs
 from synth.engine.runner import Action, Job, Runner
-from synth.errors import GuardError, TeacherFault
+from synth.errors import BudgetSpentError, GuardError, TeacherFault
 from synth.teacher.config import open_teacher
 
 _opened: ContextVar[Runner | None] = ContextVar("opened", default=None)
@@ -32,7 +32,8 @@ _opened: ContextVar[Runner | None] = ContextVar("opened", default=None)
 
 async def _may_retry(_task: object, _run: object, state: State[Any]) -> bool:
     """Whether a task is worth the retries that the user may have configured in Prefect."""
-    return not isinstance(await aget_state_exception(state), GuardError)
+    stopped = await aget_state_exception(state)
+    return not isinstance(stopped, BudgetSpentError | GuardError)
 
 
 @task(

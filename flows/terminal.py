@@ -33,6 +33,7 @@ AGAIN = {
     "too_long": "longer than `max_tokens` allows now",
     "refused": "refused under another `max_tokens`",
 }
+REPORT = "report.html"
 CHOOSING = ("select", "prefer")  # stages that reject most rows by design
 
 
@@ -230,6 +231,13 @@ def print_use(manifests: Sequence[Manifest]) -> None:
     print_line(f"tokens: {tokens_in:,} in, {tokens_out:,} out{each}")
 
 
+def print_dataset(release: Path) -> None:
+    """Prints the path of a release, and how to load it."""
+    print(f"dataset: {release}")
+    print(f'         datasets.load_dataset("{release}")')
+    print(f'         pandas.read_parquet("{release}/data"); polars and DuckDB read it too')
+
+
 def print_state(run: Path, manifests: Sequence[Manifest]) -> None:
     """Prints the paths of the dataset and the rejected rows, or how far the run got."""
     last = manifests[-1] if manifests else None
@@ -237,8 +245,9 @@ def print_state(run: Path, manifests: Sequence[Manifest]) -> None:
     released = last is not None and last.releases
     print()
     if released:
-        print(f"dataset: {run / RELEASE}")
-        print(f'         datasets.load_dataset("{run / RELEASE}")')
+        print_dataset(run / RELEASE)
+    if (run / REPORT).is_file():
+        print(f"report:  {run / REPORT}")
     if process or not released:
         _print_progress(run, manifests, process)
     if any(manifest.rows_rejected for manifest in manifests):

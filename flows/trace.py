@@ -228,13 +228,16 @@ def _row(path: Path, row: int) -> dict[str, Any]:
 
 
 def _seed(run: Path, read: Manifest, shard: int, record: dict[str, Any]) -> dict[str, Any] | None:
-    """Returns the seed from the first stage's shard: kept, or rejected if `read` rejected it."""
-    trail = record["trail"]
-    wanted = trail[1]["parent"] if len(trail) > 1 else record["id"]
+    """Returns the seed from the first stage's shard: kept, or rejected if `read` rejected it.
+
+    A row of an earlier release is a seed too, and its trail begins before this run.
+    """
+    line = {record["id"], *(step["parent"] for step in record["trail"])}
     receipt = read.shards[shard]
     for file in (receipt.kept, receipt.rejected):
         path = stage_folder(run, read) / file.path
         ids: list[str] = _column(path, "id").to_pylist()
-        if wanted in ids:
-            return _row(path, ids.index(wanted))
+        for row, one in enumerate(ids):
+            if one in line:
+                return _row(path, row)
     return None

@@ -13,19 +13,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from seeds.lines import Row
+from seeds.places import File, in_folder_beside, open_file
 from seeds.reader import Ahead, Reader
+from seeds.releases import DATA, PROVENANCE, joined
 from synth.errors import InputError
 
 BATCH_ROWS = 256  # rows held as Python objects; a web page can be megabytes
 PAGE_BUFFER_BYTES = 1 << 20  # with pre_buffer off: 109 MB for a row group of 380 MB, not 477
 
 
-Opened = Callable[[Path], AbstractContextManager[tuple[Any, Iterator[Any]]]]
+Opened = Callable[[File], AbstractContextManager[tuple[Any, Iterator[Any]]]]
 """Opens a file and returns its schema and batches."""
 
 
-def _rows_by(opened: Opened) -> Callable[[Path, bool, int], Iterator[Row]]:
-    def rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: ARG001  values have types
+def _rows_by(opened: Opened) -> Callable[[File, bool, int], Iterator[Row]]:
+    def rows(path: File, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: ARG001  values have types
         """Yields the file's rows, numbered from 1; rejects rows with invalid UTF-8."""
         number = 0
         with opened(path) as (_, batches):
@@ -38,8 +40,8 @@ def _rows_by(opened: Opened) -> Callable[[Path, bool, int], Iterator[Row]]:
     return rows
 
 
-def _look_by(opened: Opened) -> Callable[[Path, bool, int], Ahead]:
-    def look(path: Path, web: bool, max_bytes: int) -> Ahead:  # noqa: ARG001  as above
+def _look_by(opened: Opened) -> Callable[[File, bool, int], Ahead]:
+    def look(path: File, web: bool, max_bytes: int) -> Ahead:  # noqa: ARG001  as above
         """Returns the columns of the file's schema; none if the file has no rows."""
         with opened(path) as (schema, batches):
             has_rows = any(len(batch) for batch in batches)
@@ -52,29 +54,52 @@ def _look_by(opened: Opened) -> Callable[[Path, bool, int], Ahead]:
 
 
 @contextlib.contextmanager
-def _parquet(path: Path) -> Iterator[tuple[Any, Iterator[Any]]]:
-    with (
-        _readable(path, "Parquet"),
-        pq.ParquetFile(
-            path,
-            buffer_size=PAGE_BUFFER_BYTES,
-            pre_buffer=False,
-            page_checksum_verification=True,
-        ) as parquet,
-    ):
-        yield parquet.schema_arrow, parquet.iter_batches(BATCH_ROWS, use_threads=False)
+def _parquet(path: File) -> Iterator[tuple[Any, Iterator[Any]]]:
+    beside = in_folder_beside(path, PROVENANCE) if _folder(path) == DATA else None
+    with _opened_parquet(path) as parquet:
+        batches = parquet.iter_batches(BATCH_ROWS, use_threads=False)
+        if beside is None or "id" not in parquet.schema_arrow.names:
+            yield parquet.schema_arrow, batches
+            return
+        with _opened_parquet(beside) as other:
+            provenance = other.read()  # of one file, which `write` holds in memory too
+        schema = pa.unify_schemas([parquet.schema_arrow, provenance.schema])
+        yield schema, (joined(batch, provenance) for batch in batches)
 
 
 @contextlib.contextmanager
-def _arrow(path: Path) -> Iterator[tuple[Any, Iterator[Any]]]:
-    # no memory map: if the file were truncated while read, the process would crash
-    with _readable(path, "Arrow"), pa.OSFile(str(path)) as source:
+def _opened_parquet(path: File) -> Iterator[pq.ParquetFile]:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_readable(path, "Parquet"))
+        yield stack.enter_context(
+            pq.ParquetFile(
+                path if isinstance(path, Path) else stack.enter_context(open_file(path)),
+                buffer_size=PAGE_BUFFER_BYTES,
+                pre_buffer=False,
+                page_checksum_verification=True,
+            )
+        )
+
+
+def _folder(path: File) -> str:
+    """The name of the file's folder."""
+    return path.parts[-2] if len(path.parts) > 1 else ""
+
+
+@contextlib.contextmanager
+def _arrow(path: File) -> Iterator[tuple[Any, Iterator[Any]]]:
+    with _readable(path, "Arrow"), contextlib.ExitStack() as stack:
+        if isinstance(path, Path):
+            # no memory map: if the file were truncated while read, the process would crash
+            source: Any = stack.enter_context(pa.OSFile(str(path)))
+        else:
+            source = pa.PythonFile(stack.enter_context(open_file(path)))
         reader = _ipc_reader(source)
         yield reader.schema, _ipc_batches(reader)
 
 
 @contextlib.contextmanager
-def _readable(path: Path, name: str) -> Iterator[None]:
+def _readable(path: File, name: str) -> Iterator[None]:
     """Turns read errors into `InputError`."""
     try:
         yield

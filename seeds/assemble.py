@@ -4,8 +4,10 @@ Reject reasons:
 - line: `not_json`, `not_an_object`, `line_too_long`, `invalid_utf8`, `lone_surrogate`,
   `nul_byte`, `nested_too_deep`
 - CSV row: `wrong_column_count`, `broken_quotes`
+- end of a compressed file: `file_cut_off`, `file_damaged`
 - values: `missing_column`, `wrong_type`, `empty_text`, `text_too_long`, `no_user_turn`,
-  `no_assistant_turn`, `unknown_speaker`
+  `no_assistant_turn`, `unknown_speaker`, `image_in_chat`, `media_in_chat`, `bad_tool_call`,
+  `ends_in_tool_call`, `reasoning_unfinished`
 """
 
 from __future__ import annotations
@@ -21,11 +23,16 @@ import pyarrow as pa
 
 from seeds.inputs import Input
 from seeds.lines import Row
-from synth.columns import READERS, Job, UnusableError, plain, rest
+from seeds.places import size_of
+from seeds.releases import restored, without_restored
+from synth.columns import READERS, Job, plain, rest
 from synth.record import REJECT, new_record, record_id
+from synth.turns import UnusableError
 
 RAW_BYTES = 64 << 10
 PART_BYTES = 64 << 20  # on disk; a separate process starts in 1 s and reads this in about 3 s
+PAGES = ("text", "html", "warc")
+"""Formats whose files hold pages; the file's name says something about them."""
 TABLE_ROWS, TABLE_BYTES = 1_000, 16 << 20  # held as Python objects
 
 
@@ -71,7 +78,7 @@ def file_parts(files: Sequence[Input]) -> list[list[Input]]:
             parts.append([])
             room = PART_BYTES
         parts[-1].append(file)
-        room -= file.path.stat().st_size
+        room -= size_of(file.path)
     return parts
 
 
@@ -109,15 +116,21 @@ def _record(
     source: str,
     max_chars: int | None,
 ) -> dict[str, Any]:
-    content = READERS[job](values, roles, max_chars)
-    return new_record(
-        context=content.turns,
-        text=content.text,
-        reference={"answer": content.answer, "tests": content.tests},
-        meta=_plain_row(file, content.meta),
-        operation=file.format,
-        source=source,
+    ours = restored(values)
+    answered = job == "answers"
+    others = without_restored(values, ours=bool(ours), answered=answered)
+    content = READERS[job](others, roles, max_chars)
+    if job == "web" and file.format in PAGES:
+        content.meta.setdefault("file", file.label)
+    record = content.record(
+        meta=_plain_row(file, content.meta), operation=file.format, source=source
     )
+    if record["reference"] and ours.get("reference"):  # a column that the user names comes first
+        given = {name: one for name, one in record["reference"].items() if one is not None}
+        ours["reference"] = ours["reference"] | given
+    if answered:
+        ours.pop("reasoning", None)
+    return {**record, **ours}
 
 
 def _without_content(file: Input, meta: dict[str, Any], source: str) -> dict[str, Any]:
@@ -129,7 +142,7 @@ def _without_content(file: Input, meta: dict[str, Any], source: str) -> dict[str
 
 def _plain_row(file: Input, values: dict[str, Any]) -> dict[str, Any]:
     """Converts values to JSON types; values from JSON and CSV already are."""
-    if file.format in ("parquet", "arrow"):
+    if file.format in ("parquet", "arrow", "hub"):
         return {name: plain(value) for name, value in values.items()}
     return values
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import csv
 from collections import Counter, deque
 from collections.abc import Iterator
-from pathlib import Path
 
 from seeds.lines import Line, Row, lines
+from seeds.places import File
 from seeds.reader import Ahead, Reader
 from synth.errors import InputError
 
@@ -37,7 +37,7 @@ class _Feed:
         line = self.again.popleft() if self.again else next(self.source)
         self.taken.append(line)
         self.bytes += len(line.content)
-        if line.too_long or self.bytes > self.max_bytes:
+        if line.reason or self.bytes > self.max_bytes:
             raise _TooLongError
         try:
             return line.content.decode() + "\n"
@@ -57,7 +57,7 @@ class _Feed:
         return b"\n".join(line.content for line in self.taken)
 
 
-def csv_rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: ARG001  the same for web samples
+def csv_rows(path: File, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: ARG001  the same for web samples
     """Yields the rows below the header, numbered from 1, without blank lines.
 
     For a malformed row (an open quote, text after a closing quote), rejects only its first line.
@@ -78,7 +78,7 @@ def csv_rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: A
         except StopIteration:
             return
         except _TooLongError:
-            reason = "line_too_long" if feed.taken[0].too_long else "broken_quotes"
+            reason = feed.taken[0].reason or "broken_quotes"
         except csv.Error:
             reason = "broken_quotes"
         if reason:
@@ -96,7 +96,7 @@ def csv_rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: A
             yield Row(number, dict(zip(columns, cells, strict=True)), "", feed.raw)
 
 
-def _look(path: Path, web: bool, max_bytes: int) -> Ahead:
+def _look(path: File, web: bool, max_bytes: int) -> Ahead:
     """Returns the header's columns; none if the file has only blank lines."""
     columns = _header(path, _Feed(lines(path, max_bytes), max_bytes))[0]
     if twice := [name for name, times in Counter(columns).items() if times > 1]:
@@ -104,7 +104,7 @@ def _look(path: Path, web: bool, max_bytes: int) -> Ahead:
     return Ahead(columns, any(True for _ in csv_rows(path, web, max_bytes)))
 
 
-def _header(path: Path, feed: _Feed) -> tuple[list[str], str]:
+def _header(path: File, feed: _Feed) -> tuple[list[str], str]:
     try:
         for line in feed:
             if line.strip():
@@ -120,7 +120,7 @@ def _header(path: Path, feed: _Feed) -> tuple[list[str], str]:
     return [], ","
 
 
-def _delimiter(path: Path, header: str) -> str:
+def _delimiter(path: File, header: str) -> str:
     if ".tsv" in (suffix.lower() for suffix in path.suffixes):
         return "\t"
     return next((mark for mark in ",;\t" if mark in header), ",")

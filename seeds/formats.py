@@ -6,6 +6,7 @@ from typing import Final
 
 from seeds.arrow_rows import ARROW, PARQUET
 from seeds.csv_rows import CSV
+from seeds.json_rows import JSON
 from seeds.jsonl_rows import JSONL
 from seeds.reader import Reader
 from seeds.text_rows import TEXT
@@ -21,6 +22,7 @@ READERS: Final[dict[str, Reader]] = {
         ARROW,
         HTML,
         WARC,
+        JSON,
     )
 }
 """Readers by format name."""

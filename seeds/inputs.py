@@ -1,4 +1,6 @@
-"""Finds the files of an input path, their formats, and their names in a record's trail.
+"""Finds the files of an input, their formats, and their names in a record's trail.
+
+An input is a path, a pattern, an address that fsspec can open, or a dataset on the Hub.
 
 A name does not depend on the machine: `prompts.jsonl` for a file, `en/a.md` for a file in a given
 folder. If two inputs share a name, parent folders are added until the names differ.
@@ -9,16 +11,23 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from seeds.formats import EXTENSIONS, READERS
+from seeds.hub import HubDataset, HubSplit, find_split
+from seeds.lines import COMPRESSED
+from seeds.places import File, RemoteFile, list_remote, open_file
 from seeds.reader import Reader
+from seeds.releases import DATA, PROVENANCE
 from synth.errors import InputError, did_you_mean
+from synth.paths import is_pattern, is_remote, matching
 
-COMPRESSED = (".gz", ".zst")  # allowed after extensions whose reader supports it
 ABOUT_THE_DATA = re.compile(r"(?i)^(readme|licen[cs]e|notice|changelog|citation)\b")
+METADATA = re.compile(r"^(dataset_infos?|dataset_dict|state|manifest|croissant|config)\.json$")
+"""JSON files of dataset folders that hold no rows."""
+HIDDEN = re.compile(r"(^|/)\.")
 SPLIT_SHARD = re.compile(r"^(?P<split>.+)-\d{5}-of-\d{5}$")
 SPLIT_NAMES = frozenset({"train", "validation", "valid", "val", "dev", "test", "eval"})
 
@@ -27,17 +36,26 @@ SPLIT_NAMES = frozenset({"train", "validation", "valid", "val", "dev", "test", "
 class Input:
     """One file to read."""
 
-    path: Path
+    path: File
     label: str
     """Name of the file in a record's source: `label#row`."""
     format: str
     given: bool
     """Whether the user named the file itself; such a file must not be empty."""
+    hub: HubSplit | None = None
+    """The split that is read instead of a file."""
 
     @property
     def reader(self) -> Reader:
         """The reader of its format."""
-        return READERS[self.format]
+        return self.hub.reader if self.hub else READERS[self.format]
+
+    @property
+    def version(self) -> str:
+        """What identifies the content of an input elsewhere; empty for a file of this machine."""
+        if self.hub:
+            return self.hub.commit
+        return "" if isinstance(self.path, Path) else self.path.version
 
 
 class SettingError(InputError):
@@ -48,34 +66,68 @@ class SettingError(InputError):
         self.problem, self.key, self.value, self.rest = problem, key, value, rest
 
 
-def find_inputs(paths: Sequence[Path], *, forced: str | None, split: str | None) -> list[Input]:
-    """Returns the files of `paths` in the order given; files of a folder are sorted.
+Place = Path | str | HubDataset
+"""A path, a pattern or an address, or a dataset on the Hub."""
 
-    Raises `InputError` for a path that is missing, has an unknown format, or is given twice.
+
+def find_inputs(places: Sequence[Place], *, forced: str | None, split: str | None) -> list[Input]:
+    """Returns the files of `places` in the order given; files of a folder are sorted.
+
+    Raises `InputError` for a place that is missing, has an unknown format, or is given twice, and
+    `StoreFault` if an address cannot be reached.
     """
-    if split is not None and not any(path.is_dir() for path in paths):
+    found: list[Input] = []
+    has_splits = False
+    for place in places:
+        if isinstance(place, HubDataset):
+            part = find_split(place, split)
+            at = RemoteFile(f"hub://{part.label}@{part.commit}")
+            found.append(Input(at, part.label, "hub", given=True, hub=part))
+            has_splits = True
+            continue
+        is_folder, files = _files_at(place)
+        has_splits = has_splits or is_folder
+        if is_folder:
+            files = _chosen(str(place), files, forced, split)
+        found += [
+            Input(file, label, forced or _format(file), given=not is_folder and len(files) == 1)
+            for label, file in files.items()
+        ]
+    if split is not None and not has_splits:
         raise SettingError(
             "only a dataset folder has splits, and no folder is given: remove", "split", split
         )
-    found: list[Input] = []
-    for path in paths:
-        if path.is_dir():
-            for file in _files_below(path, forced, split):
-                label = file.relative_to(path).as_posix()
-                found.append(Input(file, label, forced or _format(file), given=False))
-        elif path.is_file():
-            found.append(Input(path, path.name, forced or _format(path), given=True))
-        elif path.exists():
-            raise InputError(f"{path} is not a regular file or folder: copy its content to a file")
-        else:
-            raise InputError(f"{path} does not exist: correct the path")
     for path, times in Counter(file.path for file in found).items():
         if times > 1:
             raise InputError(f"{path} would be read {times} times: list it only once")
     return _with_unique_labels(found)
 
 
-def format_of(path: Path) -> str | None:
+def _files_at(place: Path | str) -> tuple[bool, dict[str, File]]:
+    """Whether the place is a folder, and its files by their paths in it, sorted."""
+    if isinstance(place, str) and is_remote(place):
+        listed = list_remote(place)
+        assert listed is not None
+        folder, files = listed
+        if not files:
+            raise InputError(f"{place} has no files: correct the address")
+        return folder, dict(files)
+    path = Path(place)
+    if path.is_dir():
+        inside = {file.relative_to(path).as_posix(): file for file in path.rglob("*")}
+        return True, {name: inside[name] for name in sorted(inside) if inside[name].is_file()}
+    if path.is_file():
+        return False, {path.name: path}
+    if path.exists():
+        raise InputError(f"{path} is not a regular file or folder: copy its content to a file")
+    if is_pattern(str(path)):
+        if not (matches := matching(str(path))):
+            raise InputError(f"no file matches {path}: correct the pattern")
+        return False, dict(matches)
+    raise InputError(f"{path} does not exist: correct the path")
+
+
+def format_of(path: File) -> str | None:
     """Returns the format by the file's extension, or None if unknown."""
     *_, suffix = ("", *path.suffixes)
     if suffix.lower() not in COMPRESSED:
@@ -86,7 +138,7 @@ def format_of(path: Path) -> str | None:
     return reader.format if reader and reader.compressed else None
 
 
-def _format(path: Path) -> str:
+def _format(path: File) -> str:
     known = format_of(path)
     if known is not None:
         return known
@@ -94,35 +146,32 @@ def _format(path: Path) -> str:
         f"{path} has the unknown extension '{path.suffix}'; known: {', '.join(EXTENSIONS)}, "
         f"text formats also with {' or '.join(COMPRESSED)}"
     )
-    if path.suffix == ".json" or path.suffixes[-2:-1] == [".json"]:
-        raise SettingError(
-            f"{problem}; if it has one object per line, write",
-            "format",
-            "jsonl",
-            "; if it is one array, convert it with: jq -c '.[]' IN.json > OUT.jsonl",
-        )
     raise SettingError(f"{problem}; or set its format with", "format", "NAME")
 
 
-def _files_below(folder: Path, forced: str | None, split: str | None) -> list[Path]:
-    splits = _list_in(folder / "dataset_dict.json", "splits")
-    within = folder / _chosen_split(folder, splits, split) if splits else folder
-    if saved := _saved_dataset(within):
+def _chosen(
+    folder: str, every: dict[str, File], forced: str | None, split: str | None
+) -> dict[str, File]:
+    """Returns the files of a folder that hold rows: of one format, and of one split."""
+    if splits := _list_in(every.get("dataset_dict.json"), "splits"):
+        within = f"{_chosen_split(folder, splits, split)}/"
+        every = {name: file for name, file in every.items() if name.startswith(within)}
+    else:
+        within = ""
+    if saved := _saved_dataset(every, within):
         return saved
-    hidden = re.compile(r"(^|/)\.")
-    every = sorted(
-        (file for file in folder.rglob("*") if file.is_file()),
-        key=lambda file: file.relative_to(folder).as_posix(),
-    )
-    files = [file for file in every if not hidden.search(file.relative_to(folder).as_posix())]
+    files = {name: file for name, file in every.items() if not HIDDEN.search(name)}
+    if any(name.startswith(f"{DATA}/") for name in files):
+        # joined to the data by the reader of Parquet
+        files = {name: f for name, f in files.items() if not name.startswith(f"{PROVENANCE}/")}
     if forced is not None:
-        files = [file for file in files if format_of(file) in (forced, None)]
+        files = {name: file for name, file in files.items() if format_of(file) in (forced, None)}
         if forced != "text":
-            files = [file for file in files if not ABOUT_THE_DATA.match(file.name)]
+            files = {name: f for name, f in files.items() if not ABOUT_THE_DATA.match(f.name)}
     else:
         files = _of_one_format(folder, files)
     if not files:
-        seen = Counter(file.suffix or "no extension" for file in every).most_common(5)
+        seen = Counter(file.suffix or "no extension" for file in every.values()).most_common(5)
         what = ", ".join(f"{count} x {suffix}" for suffix, count in seen) or "nothing"
         raise SettingError(
             f"{folder} has no file of a known format (it has {what}); "
@@ -133,47 +182,52 @@ def _files_below(folder: Path, forced: str | None, split: str | None) -> list[Pa
     return _of_one_split(folder, files, split)
 
 
-def _saved_dataset(folder: Path) -> list[Path]:
+def _saved_dataset(every: dict[str, File], within: str) -> dict[str, File]:
     """Returns the Arrow files of a `save_to_disk` folder in row order; none for other folders."""
-    files = _list_in(folder / "state.json", "_data_files")
+    files = _list_in(every.get(f"{within}state.json"), "_data_files")
     names = [file.get("filename") for file in files if isinstance(file, dict)]
-    return [folder / name for name in names if isinstance(name, str)]
+    paths = [f"{within}{name}" for name in names if isinstance(name, str)]
+    return {path: every[path] for path in paths if path in every}
 
 
-def _list_in(path: Path, key: str) -> list[object]:
+def _list_in(file: File | None, key: str) -> list[object]:
+    if file is None:
+        return []
     try:
-        content = json.loads(path.read_bytes())
+        with open_file(file) as opened:
+            content = json.loads(opened.read())
     except (OSError, ValueError):
         return []  # an unrelated state.json
     value = content.get(key) if isinstance(content, dict) else None
     return value if isinstance(value, list) else []
 
 
-def _of_one_format(folder: Path, files: Iterable[Path]) -> list[Path]:
+def _of_one_format(folder: str, files: Mapping[str, File]) -> dict[str, File]:
     """Returns files of a known format, without readmes. Raises if formats are mixed."""
-    known = [(file, kind) for file in files if (kind := format_of(file)) is not None]
-    if any(kind != "text" for _, kind in known):
-        known = [(f, kind) for f, kind in known if not ABOUT_THE_DATA.match(f.name)]
-    formats = Counter(kind for _, kind in known)
+    known = {name: kind for name, file in files.items() if (kind := format_of(file)) is not None}
+    known = {name: kind for name, kind in known.items() if not METADATA.match(files[name].name)}
+    if any(kind != "text" for kind in known.values()):
+        known = {name: k for name, k in known.items() if not ABOUT_THE_DATA.match(files[name].name)}
+    formats = Counter(known.values())
     if len(formats) > 1:  # a folder often has the same rows as jsonl and as parquet
         what = ", ".join(f"{count} {kind}" for kind, count in sorted(formats.items()))
         one = min(formats)
         raise SettingError(f"{folder} mixes formats ({what}): choose one with", "format", one)
-    return [file for file, _ in known]
+    return {name: files[name] for name in known}
 
 
-def _of_one_split(folder: Path, files: list[Path], split: str | None) -> list[Path]:
+def _of_one_split(folder: str, files: Mapping[str, File], split: str | None) -> dict[str, File]:
     """Returns the files of one split. Files without a split name belong to every split."""
-    splits = {file: _split_of(file.relative_to(folder)) for file in files}
+    splits = {name: _split_of(PurePosixPath(name)) for name in files}
     named = sorted({name for name in splits.values() if name})
     if not named and split is None:
-        return files
+        return dict(files)
     chosen = _chosen_split(folder, named, split)
-    return [file for file in files if splits[file] in ("", chosen)]
+    return {name: file for name, file in files.items() if splits[name] in ("", chosen)}
 
 
-def _split_of(file: Path) -> str:
-    if format_of(file) == "text":
+def _split_of(file: PurePosixPath) -> str:
+    if format_of(Path(file)) == "text":
         return ""  # a page may be called test.md
     *folders, stem = (*file.parts[:-1], file.name.split(".")[0])
     shard = SPLIT_SHARD.match(stem)
@@ -182,7 +236,7 @@ def _split_of(file: Path) -> str:
     return next((name for name in (stem, *folders) if name in SPLIT_NAMES), "")
 
 
-def _chosen_split(folder: Path, splits: Sequence[object], wanted: str | None) -> str:
+def _chosen_split(folder: str, splits: Sequence[object], wanted: str | None) -> str:
     names = [str(name) for name in splits]
     if wanted is None and len(names) == 1:
         return names[0]

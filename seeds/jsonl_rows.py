@@ -6,11 +6,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import orjson
 
 from seeds.lines import Row, lines
+from seeds.places import File
 from seeds.reader import LOOK_AHEAD_ROWS, Ahead, Reader
 from synth.errors import InputError
 
@@ -18,22 +18,24 @@ LOOK_AHEAD_BYTES = 64 << 20
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-def jsonl_rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: ARG001  the same for web samples
+def jsonl_rows(path: File, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: ARG001  the same for web samples
     """Yields the file's objects; rejects other lines with a reason."""
-    loads = orjson.loads
-    for number, line, too_long in lines(path, max_bytes):
-        if too_long:
-            yield Row(number, None, "line_too_long", line)
+    for number, line, reason in lines(path, max_bytes):
+        if reason:
+            yield Row(number, None, reason, line)
         elif line and not line.isspace():
-            try:
-                value = loads(line)
-            except orjson.JSONDecodeError:
-                yield Row(number, None, _why_no_json(line), line)
-            else:
-                if isinstance(value, dict):
-                    yield Row(number, value, "", line)
-                else:
-                    yield Row(number, None, "not_an_object", line)
+            yield parsed(number, line)
+
+
+def parsed(number: int, text: bytes) -> Row:
+    """The object in a line, or the reason why it is none."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return Row(number, None, _why_no_json(text), text)
+    if not isinstance(value, dict):
+        return Row(number, None, "not_an_object", text)
+    return Row(number, value, "", text)
 
 
 def _why_no_json(line: bytes) -> str:
@@ -54,7 +56,7 @@ def _why_no_json(line: bytes) -> str:
     return "not_json"
 
 
-def _look(path: Path, web: bool, max_bytes: int) -> Ahead:
+def _look(path: File, web: bool, max_bytes: int) -> Ahead:
     """Returns the keys of the first objects. Raises `InputError` if the file has no object."""
     columns: dict[str, None] = {}
     reasons: Counter[str] = Counter()
@@ -63,10 +65,7 @@ def _look(path: Path, web: bool, max_bytes: int) -> Ahead:
     for seen, row in enumerate(jsonl_rows(path, web, max_bytes), 1):
         if row.values is None:
             if seen == 1 and _is_one_document(row):
-                raise InputError(
-                    f"{path} is one JSON document, not one JSON object per line: convert "
-                    "it, for example with: jq -c '.[]' IN.json > OUT.jsonl"
-                )
+                raise InputError(_one_document(path, row))
             reasons[row.reason] += 1
         else:
             objects += 1
@@ -81,6 +80,15 @@ def _look(path: Path, web: bool, max_bytes: int) -> Ahead:
             "JSON Lines needs one object per line; for another format, set `format:`"
         )
     return Ahead(list(columns), bool(size))
+
+
+def _one_document(path: File, first: Row) -> str:
+    if first.raw.strip().startswith(b"["):
+        return f"{path} is a JSON array, not one JSON object per line: set `format: json`"
+    return (
+        f"{path} is one JSON object, not one per line: if a key of it holds the rows, take them "
+        "out, for example with: jq -c '.KEY[]' IN.json > OUT.jsonl"
+    )
 
 
 def _is_one_document(first: Row) -> bool:

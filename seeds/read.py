@@ -4,17 +4,22 @@
 - read: {web: pages.parquet, columns: {text: body}, limit: 500}
 - read: {prompts: [a.jsonl, b.csv], columns: {prompt: instruction, answer: output}}
 - read: {answers: chats.parquet, columns: {messages: turns}}
+- read: {prompts: {hub: openai/gsm8k, config: main, split: train}}
+- read: {web: "s3://bucket/pages/*.jsonl.zst"}
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import (
     BeforeValidator,
+    Discriminator,
     Field,
+    PrivateAttr,
+    Tag,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
@@ -23,13 +28,14 @@ from pydantic import (
 
 from seeds.assemble import FilePart, file_parts
 from seeds.formats import READERS
+from seeds.hub import HubDataset
 from seeds.inputs import Input, find_inputs
 from seeds.roles import roles_of_all, unknown_role
 from synth.columns import KINDS, ROLES, AnswerRole, Job, PromptRole, WebRole
 from synth.engine.numbering import numbered_shards
 from synth.engine.stage import Outcome, Source
 from synth.kind import Kind
-from synth.paths import InputPath
+from synth.paths import InputPlace, is_remote
 
 if TYPE_CHECKING:
     FormatName = str
@@ -38,50 +44,76 @@ else:
 
 
 def _one_or_many(value: object) -> object:
-    return [value] if isinstance(value, str | Path) else value
+    return [value] if isinstance(value, str | Path | dict | HubDataset) else value
 
 
+def _kind_of_place(value: object) -> str:
+    return "dataset" if isinstance(value, Mapping | HubDataset) else "path"
+
+
+OnePlace = Annotated[
+    Annotated[HubDataset, Tag("dataset")] | Annotated[InputPlace, Tag("path")],
+    Discriminator(_kind_of_place),  # a mistake in a dataset's settings is no mistake in a path
+]
 Paths = Annotated[
-    tuple[InputPath, ...],
+    tuple[OnePlace, ...],
     BeforeValidator(_one_or_many),
     WithJsonSchema(
         {
             "anyOf": [
                 {"type": "string", "format": "path"},
-                {"type": "array", "items": {"type": "string", "format": "path"}, "minItems": 1},
+                HubDataset.model_json_schema(),
+                {
+                    "type": "array",
+                    "items": {
+                        "anyOf": [
+                            {"type": "string", "format": "path"},
+                            HubDataset.model_json_schema(),
+                        ]
+                    },
+                    "minItems": 1,
+                },
             ]
         }
     ),
 ]
 
 
+def _is_elsewhere(place: HubDataset | Path | str) -> bool:
+    return isinstance(place, HubDataset) or (isinstance(place, str) and is_remote(place))
+
+
 class Read(Source):
-    """Reads prompts, web samples or answers from files and folders. Rejects bad rows with a reason.
+    """Reads prompts, web samples or answers. Rejects bad rows with a reason.
 
     A folder may be saved by `datasets`, a Hugging Face dataset, or any other folder. Files are read
-    in sorted order, including those in subfolders.
+    in sorted order, including those in subfolders. Rows of our own releases keep their ids, trails
+    and scores.
     """
 
     name: ClassVar[str] = "read"
+    version: ClassVar[int] = 2
     not_in_fingerprint = ("prompts", "web", "answers")
     """Names and contents of the files matter, but not their location."""
 
     prompts: Paths = ()
-    """Files or folders of prompts, each a path or a list of paths."""
+    """Prompts: a path, a pattern such as `data/*.jsonl`, an address such as `s3://bucket/data`, a
+    dataset on the Hub such as `{hub: openai/gsm8k, split: train}`, or a list of these."""
     web: Paths = ()
-    """Files or folders of web samples (documents)."""
+    """Web samples (documents), in the same places."""
     answers: Paths = ()
-    """Files or folders of prompts with answers. Set exactly one of `prompts`, `web`, `answers`."""
+    """Prompts with answers, in the same places. Set exactly one of `prompts`, `web`, `answers`."""
     format: FormatName | None = None
     """Format of files without a known extension."""
     split: str | None = None
     """Split of a dataset folder to read. Required if the folder has several."""
     columns: dict[PromptRole | WebRole | AnswerRole, str] = Field(default_factory=dict)
     """Maps roles to columns of the input. Roles for prompts: prompt, messages, system, answer
-    (the gold answer), tests, entry_point (the function that HumanEval's `check` tests). For web:
-    text, title, url. For answers: the roles for prompts, and response (by default the last turn of
-    `messages`). If unset, columns are detected by common names; if set, only prompt, text and
-    response are. A row's `input` is appended to a prompt from `instruction`."""
+    (the gold answer), tests, entry_point (the function that HumanEval's `check` tests), tools. For
+    web: text, title, url. For answers: the roles for prompts, response (by default the last turn of
+    `messages`), reasoning, and rejected (the worse answer of a pair). If unset, columns are
+    detected by common names; if set, gold answers, tests and system turns are not. A row's
+    `input` is appended to a prompt from `instruction`."""
     limit: Annotated[int, Field(ge=1)] | None = None
     """Maximum number of rows to read, including rejected ones. In an incremental run: of new rows
     that an increment reads."""
@@ -89,6 +121,8 @@ class Read(Source):
     """Maximum length of a line (or text file) in bytes; longer ones are rejected unread."""
     max_text_chars: Annotated[int, Field(ge=1)] | None = None
     """Maximum length of a prompt or document in characters; longer ones are rejected."""
+
+    _found: list[Input] = PrivateAttr(default_factory=list)
 
     @field_validator("columns", mode="before")
     @classmethod
@@ -128,16 +162,43 @@ class Read(Source):
 
     def identity(self) -> dict[str, object]:
         """Returns the kind of input and the files' names in the records' trails."""
-        return {"read as": self.job, "names of the inputs": [file.label for file in self.inputs()]}
+        inputs = self.inputs()
+        found: dict[str, object] = {
+            "read as": self.job,
+            "names of the inputs": [file.label for file in inputs],
+        }
+        if versions := [file.version for file in inputs if file.version]:
+            found["versions of the inputs"] = versions
+        return found
 
     def files(self) -> list[Path]:
-        """Returns every input file in reading order. Raises `InputError` as `shards` does."""
-        return [file.path for file in self.inputs()]
+        """Returns every file of this machine in reading order. Asks nobody else.
+
+        Raises `InputError` as `shards` does.
+        """
+        here = [place for place in self._places if not _is_elsewhere(place)]
+        split = self.split if len(here) == len(self._places) else None
+        inputs = find_inputs(here, forced=self.format, split=split)
+        return [file.path for file in inputs if isinstance(file.path, Path)]
 
     def inputs(self) -> list[Input]:
-        """Returns every input file with its format and its name in the records' trails."""
-        paths = self.prompts or self.web or self.answers
-        return find_inputs(paths, forced=self.format, split=self.split)
+        """Returns every input file with its format and its name in the records' trails.
+
+        Inputs elsewhere are looked up once, so that the whole run reads one version of them.
+        """
+        if not any(map(_is_elsewhere, self._places)):
+            return find_inputs(self._places, forced=self.format, split=self.split)
+        if not self._found:
+            self._found.extend(find_inputs(self._places, forced=self.format, split=self.split))
+        return self._found
+
+    def pinned(self) -> dict[str, str]:
+        """Returns the version of each input that lies elsewhere, for the manifest."""
+        return {str(file.path): file.version for file in self.inputs() if file.version}
+
+    @property
+    def _places(self) -> tuple[HubDataset | Path | str, ...]:
+        return self.prompts or self.web or self.answers
 
     def preflight(self) -> None:
         """Raises `InputError` for a missing column, before a model is loaded."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 from seeds.lines import Row
+from seeds.places import File
 
 LOOK_AHEAD_ROWS = 1000
 
@@ -35,13 +35,13 @@ class Reader:
     format: str
     """Name of the format in recipes, as in `format: csv`."""
     extensions: tuple[str, ...]
-    rows: Callable[[Path, bool, int], Iterator[Row]]
-    look: Callable[[Path, bool, int], Ahead] | None = None
+    rows: Callable[[File, bool, int], Iterator[Row]]
+    look: Callable[[File, bool, int], Ahead] | None = None
     """Detects the columns from the start of a file. None: use the first rows' columns."""
     compressed: bool = True
     """Whether files may also end in .gz or .zst."""
 
-    def ahead(self, path: Path, *, web: bool, max_bytes: int) -> Ahead:
+    def ahead(self, path: File, *, web: bool, max_bytes: int) -> Ahead:
         """Detects a file's columns. Raises `InputError` if it is not of this format."""
         if self.look is not None:
             return self.look(path, web, max_bytes)

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
-from seeds.lines import UTF8_BOM, Row, lines, opened
+from seeds.lines import UTF8_BOM, Row, damage_of, lines, opened_until_damage
+from seeds.places import File, size_of
 from seeds.reader import Ahead, Reader
 
 
-def text_rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:
+def text_rows(path: File, web: bool, max_bytes: int) -> Iterator[Row]:
     """Yields the whole file as one web sample, or each non-blank line as a prompt."""
     if web:
-        with opened(path) as file:
+        with opened_until_damage(path) as (file, damage):
             content = file.read(max_bytes + 1)
-        if len(content) > max_bytes:
+        if damage:
+            yield Row(1, None, damage_of(damage), content)
+        elif len(content) > max_bytes:
             yield Row(1, None, "text_too_long", content)
         else:
             yield _row(1, "text", content.removeprefix(UTF8_BOM))
         return
-    for number, line, too_long in lines(path, max_bytes):
-        if too_long:
-            yield Row(number, None, "line_too_long", line)
+    for number, line, reason in lines(path, max_bytes):
+        if reason:
+            yield Row(number, None, reason, line)
         elif line and not line.isspace():
             yield _row(number, "prompt", line)
 
@@ -33,9 +35,9 @@ def _row(number: int, column: str, content: bytes) -> Row:
         return Row(number, None, "invalid_utf8", content)
 
 
-def _look(path: Path, web: bool, max_bytes: int) -> Ahead:
+def _look(path: File, web: bool, max_bytes: int) -> Ahead:
     if web:
-        return Ahead(["text"], path.stat().st_size > 0)
+        return Ahead(["text"], size_of(path) > 0)
     return Ahead(["prompt"], any(True for _ in text_rows(path, web, max_bytes)))
 
 

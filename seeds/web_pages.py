@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
-from seeds.lines import Row, opened
+from seeds.lines import Row, damage_of, opened_until_damage
+from seeds.places import File, size_of
 from seeds.reader import Ahead, Reader
 from synth.errors import InputError
 
@@ -21,18 +21,22 @@ COLUMNS = ["text", "title", "url"]
 HTML_TYPES = ("text/html", "application/xhtml+xml")
 
 
-def html_rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: ARG001  always web samples
+def html_rows(path: File, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: ARG001  always web samples
     """Yields the page of an HTML file.
 
     Rejects a page without main text as `no_main_text`, one over `max_bytes` as `text_too_long`.
     """
-    with opened(path) as html:
-        yield _page(path, 1, html.read(max_bytes + 1), None, max_bytes)
+    with opened_until_damage(path) as (html, damage):
+        content = html.read(max_bytes + 1)
+    if damage:
+        yield Row(1, None, damage_of(damage), content)
+    else:
+        yield _page(path, 1, content, None, max_bytes)
 
 
-def warc_rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: ARG001  always web samples
+def warc_rows(path: File, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: ARG001  always web samples
     """Yields a row per HTML response of an archive, in order; rejects as `html_rows` does."""
-    with opened(path) as stream:
+    with opened_until_damage(path) as (stream, damage):
         warcio = _needed("warcio.archiveiterator", path)
         from warcio.exceptions import ArchiveLoadFailed  # noqa: PLC0415  an extra
 
@@ -44,13 +48,17 @@ def warc_rows(path: Path, web: bool, max_bytes: int) -> Iterator[Row]:  # noqa: 
                 if _is_page(record):
                     number += 1
                     content = record.content_stream().read(max_bytes + 1)
+                    if damage:
+                        break
                     address = record.rec_headers.get_header("WARC-Target-URI")
                     yield _page(path, number, content, address, max_bytes)
         except (ArchiveLoadFailed, EOFError, OSError) as error:
             raise InputError(
                 f"{path} is not a valid WARC file ({error}): download it again"
             ) from error
-        if not seen:
+        if damage and number:
+            yield Row(number + 1, None, damage_of(damage), b"")
+        elif not seen:
             raise InputError(
                 f"{path} is not a valid WARC file: it has no records; download it again"
             )
@@ -64,7 +72,7 @@ def _is_page(record: Any) -> bool:
     return record.http_headers.get_statuscode() == "200" and kind.strip().lower() in HTML_TYPES
 
 
-def _page(path: Path, number: int, content: bytes, url: str | None, max_bytes: int) -> Row:
+def _page(path: File, number: int, content: bytes, url: str | None, max_bytes: int) -> Row:
     if len(content) > max_bytes:
         return Row(number, None, "text_too_long", content)
     extract = _needed("trafilatura", path).extract
@@ -76,7 +84,7 @@ def _page(path: Path, number: int, content: bytes, url: str | None, max_bytes: i
     return Row(number, {key: value for key, value in values.items() if value}, "", content)
 
 
-def _needed(module: str, path: Path) -> Any:
+def _needed(module: str, path: File) -> Any:
     """Imports a module of the extra `web`. Raises `InputError` with the install command."""
 
     try:
@@ -88,10 +96,10 @@ def _needed(module: str, path: Path) -> Any:
         ) from error
 
 
-def _look(path: Path, web: bool, max_bytes: int) -> Ahead:  # noqa: ARG001  no page is read
+def _look(path: File, web: bool, max_bytes: int) -> Ahead:  # noqa: ARG001  no page is read
     if not web:
         raise InputError(f"{path} has web pages: read it with `web:`, not `prompts:`")
-    return Ahead(COLUMNS, path.stat().st_size > 0)
+    return Ahead(COLUMNS, size_of(path) > 0)
 
 
 HTML = Reader("html", (".html", ".htm", ".xhtml"), html_rows, _look)

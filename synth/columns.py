@@ -20,22 +20,13 @@ from datetime import date, time
 from typing import Any, Literal, get_args
 
 from synth.kind import Kind
+from synth.record import Turn, new_record
+from synth.text.reasoning import without_reasoning
+from synth.turns import REASONING, UnusableError, check_nul, read_tools, read_turns
 
-SPEAKERS = {
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "model": "assistant",
-    "bot": "assistant",
-    "system": "system",
-    "developer": "developer",
-    "tool": "tool",
-}
-
-PromptRole = Literal["prompt", "messages", "system", "answer", "tests", "entry_point"]
+PromptRole = Literal["prompt", "messages", "system", "answer", "tests", "entry_point", "tools"]
 WebRole = Literal["text", "title", "url"]
-AnswerRole = Literal["response"]
+AnswerRole = Literal["response", "reasoning", "rejected"]
 PROMPT_ROLES: frozenset[str] = frozenset(get_args(PromptRole))
 ROLES: dict[Job, frozenset[str]] = {
     "prompts": PROMPT_ROLES,
@@ -49,13 +40,16 @@ KINDS: dict[Job, Kind] = {"prompts": Kind.PROMPTS, "web": Kind.DOCUMENTS, "answe
 PROMPT_COLUMNS = ("prompt", "instruction", "question", "problem", "query")
 TURN_COLUMNS = ("messages", "conversations")
 LAST_RESORT = "input"  # with `instruction`, it is the second half of the prompt
-RESPONSE_COLUMNS = ("response", "completion", "output", "generation", "solution")
+RESPONSE_COLUMNS = ("response", "completion", "output", "generation", "solution", "chosen")
 TEXT_COLUMNS = ("text", "content", "body", "markdown", "page_content")
 OPTIONAL = {
     "answer": ("answer", "reference_answer", "ground_truth", "reference"),
     "tests": ("tests", "test_list", "input_output"),
     "system": ("system", "system_prompt"),
 }
+# Found even if the user names other columns: they decide about no verdict.
+BESIDE: dict[str, tuple[str, ...]] = {"tools": ("tools",)}
+BESIDE_ANSWERS = {"reasoning": REASONING, "rejected": ("rejected",)}
 # For each job: pairs of roles and common column names. Each pair needs at least one of its roles.
 MAIN_ROLES: dict[Job, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "web": [(("text",), TEXT_COLUMNS)],
@@ -91,6 +85,8 @@ def find_roles(columns: Iterable[str], wanted: Mapping[str, str], job: str) -> d
     """
     seen = set(columns)
     found = dict(wanted)
+    if {"trail", "reference"} <= seen:  # one of our releases, where it is the gold answer again
+        seen.discard("solution")
     if job == "web":
         if "text" not in found and (name := _first(TEXT_COLUMNS, seen)):
             found["text"] = name
@@ -116,6 +112,11 @@ def find_roles(columns: Iterable[str], wanted: Mapping[str, str], job: str) -> d
         elif not wanted and "messages" not in found and (name := _first(TURN_COLUMNS, free)):
             found.pop("prompt")  # the turns that end in the answer contain the prompt
             found["messages"] = name
+        if found.get("response") == "chosen" and not {"prompt", "messages"} & found.keys():
+            found["messages"] = found.pop("response")  # TRL's pairs may hold the prompt in both
+    for role, names in (BESIDE | (BESIDE_ANSWERS if job == "answers" else {})).items():
+        if role not in found and (name := _first(names, seen - set(found.values()))):
+            found[role] = name
     return found
 
 
@@ -123,23 +124,29 @@ def _first(names: Iterable[str], seen: set[str]) -> str | None:
     return next((name for name in names if name in seen), None)
 
 
-class UnusableError(Exception):
-    """A row that cannot be used. `reason` is the reason to reject it."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
 @dataclass(slots=True)
 class Content:
     """The content of a row, by role."""
 
-    turns: list[dict[str, str]] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
     text: str = ""
+    reasoning: str | None = None
+    rejected: str | None = None
+    tools: str | None = None
     answer: str | None = None
     tests: str | None = None
+    source: str | None = None
     meta: dict[str, Any] = field(default_factory=dict)
+
+    def record(self, **others: Any) -> dict[str, Any]:
+        """The record with this content; `others` go to `new_record`."""
+        reference = {"answer": self.answer, "tests": self.tests, "source": self.source}
+        return {
+            **new_record(context=self.turns, text=self.text, reference=reference, **others),
+            "reasoning": self.reasoning,
+            "rejected": self.rejected,
+            "tools": self.tools,
+        }
 
 
 def rest(values: Mapping[str, Any], roles: Mapping[str, str]) -> dict[str, Any]:
@@ -171,23 +178,26 @@ def read_document(
 
 
 def read_prompt(
-    values: Mapping[str, Any], roles: Mapping[str, str], max_chars: int | None
+    values: Mapping[str, Any],
+    roles: Mapping[str, str],
+    max_chars: int | None,
+    ends: tuple[str, ...] = ("user",),
 ) -> Content:
     """The row as a prompt: the system turn, then the given turns, then the prompt as the last turn.
 
-    A conversation is cut after its last user turn. If that drops an answer, or if turns have more
-    than a role and content (tool calls, say), `meta` keeps the unchanged column.
+    A conversation is cut after its last turn of a role in `ends`. If that drops an answer, or if
+    turns have keys that are not known, `meta` keeps the unchanged column.
     """
     content = Content(meta=rest(values, roles))
     _read_extras(content, values, roles)
     if "messages" in roles:
         given = _present(values, roles["messages"])
-        _add_turns(content, given, roles["messages"], last="prompt" not in roles)
+        _add_turns(content, given, roles["messages"], () if "prompt" in roles else ends)
     if "prompt" in roles:
         column = roles["prompt"]
         prompt = _present(values, column)
         if isinstance(prompt, list):
-            _add_turns(content, prompt, column, last=True)
+            _add_turns(content, prompt, column, ends)
         else:
             _check_text(prompt)
             joined = prompt + _second_half(column, content.meta)
@@ -197,36 +207,78 @@ def read_prompt(
 
 
 def _read_extras(content: Content, values: Mapping[str, Any], roles: Mapping[str, str]) -> None:
-    """Reads the system turn, the gold answer and the tests into `content`."""
+    """Reads the system turn, the tools, the gold answer and the tests into `content`."""
     system = values.get(roles.get("system", ""))
     if system not in (None, ""):
         _check_text(system)
         content.turns.append({"role": "system", "content": system})
     answer, tests = values.get(roles.get("answer", "")), values.get(roles.get("tests", ""))
     if isinstance(answer, dict) and answer.keys() == {"answer", "tests", "source"}:
+        content.source = answer["source"]
         answer, tests = answer["answer"], answer["tests"]  # `reference` in one of our releases
     content.answer = _gold(answer)
     content.tests = _tests(tests, values.get(roles.get("entry_point", "")))
+    column = roles.get("tools", "")
+    if (given := values.get(column)) is not None:
+        content.tools = read_tools(given)
+        if content.tools is None and given not in ("", []):
+            content.meta[column] = given  # a column of this name may hold anything
+    if values.get("images"):
+        raise UnusableError("image_in_chat")
 
 
 def read_answer(
     values: Mapping[str, Any], roles: Mapping[str, str], max_chars: int | None
 ) -> Content:
-    """The row as a prompt with its answer: the response column, or else the last turn."""
+    """The row as a prompt with its answer: the response column, or else the last turn.
+
+    Reasoning comes from its column, from the answer's turn, or from the start of the answer.
+    """
     if "response" in roles:
-        content = read_prompt(values, roles, None)
-        content.text = _response(_present(values, roles["response"]))
+        content = read_prompt(values, roles, None, ("user", "tool"))
+        answer = _answer(content, _present(values, roles["response"]))
     else:
         content = Content(meta=rest(values, roles))
         _read_extras(content, values, roles)
         given = _present(values, roles["messages"])
-        _add_turns(content, given, roles["messages"], last=False)
-        content.text = _pop_answer(content.turns)
+        _add_turns(content, given, roles["messages"], ())
+        answer = _pop_answer(content.turns)
+    _read_reasoning(content, answer, values, roles.get("reasoning", ""))
+    _read_rejected(content, values, roles.get("rejected", ""))
     if not any(turn["role"] == "user" for turn in content.turns):
         raise UnusableError("no_user_turn")
     _check_length(sum(len(turn["content"]) for turn in content.turns), max_chars)
     _check_length(len(content.text), max_chars)
     return content
+
+
+def _read_reasoning(content: Content, answer: Turn, values: Mapping[str, Any], column: str) -> None:
+    """Reads the answer's text and its reasoning into `content`."""
+    given = values.get(column)
+    if isinstance(given, str):
+        check_nul(given)
+    elif given is not None:
+        content.meta[column] = given  # a column of this name may hold anything
+    own = given if isinstance(given, str) and given.strip() else answer.get("reasoning_content")
+    text, content.reasoning, ended = without_reasoning(answer["content"], own)
+    if not ended:
+        raise UnusableError("reasoning_unfinished")
+    content.text = _checked_text(text)
+
+
+def _read_rejected(content: Content, values: Mapping[str, Any], column: str) -> None:
+    """Reads the worse answer of a pair into `content`."""
+    given = values.get(column)
+    if isinstance(given, str) and given.strip():
+        check_nul(given)
+        content.rejected = given
+    elif isinstance(given, list) and given:
+        answer = _pop_answer(read_turns(given).turns)
+        content.rejected = _checked_text(answer["content"])
+        if reasoning := answer.get("reasoning_content"):
+            content.meta["rejected_reasoning"] = reasoning
+    elif given not in (None, "", []):
+        content.meta[column] = given  # a column of this name may hold anything
 
 
 def _tests(tests: object, entry_point: object) -> str | None:
@@ -245,18 +297,30 @@ def _tests(tests: object, entry_point: object) -> str | None:
     return f"{text}\n\ncheck({name})\n" if text and name and "def check(" in text else text
 
 
-def _response(value: object) -> str:
-    """The answer in a response column: text, or turns that end in it (TRL's completions)."""
-    if isinstance(value, list):
-        return _pop_answer([_turn(turn) for turn in value])
-    return _checked_text(value)
+def _answer(content: Content, value: object) -> Turn:
+    """The answer in a response column: text, or turns that end in it (TRL's completions).
+
+    The turns before it are added to `content`, unless they repeat the prompt.
+    """
+    if not isinstance(value, list):
+        return Turn(role="assistant", content=_checked_text(value))
+    turns = read_turns(value).turns
+    answer = _pop_answer(turns)
+    if turns[: len(content.turns)] == content.turns or content.turns[-len(turns) :] == turns:
+        content.turns = max(content.turns, turns, key=len)
+    else:
+        content.turns.extend(turns)
+    return answer
 
 
-def _pop_answer(turns: list[dict[str, str]]) -> str:
-    """Removes the last turn, which must be the assistant's, and returns its text."""
+def _pop_answer(turns: list[Turn]) -> Turn:
+    """Removes the last turn, which must be an assistant's text, and returns it."""
     if not turns or turns[-1]["role"] != "assistant":
         raise UnusableError("no_assistant_turn")
-    return _checked_text(turns.pop()["content"])
+    if turns[-1].get("tool_calls"):
+        raise UnusableError("ends_in_tool_call")
+    _check_text(turns[-1]["content"])
+    return turns.pop()
 
 
 def _present(values: Mapping[str, Any], column: str) -> Any:
@@ -271,18 +335,13 @@ def _check_text(text: object) -> None:
         raise UnusableError("wrong_type")
     if not text or text.isspace():
         raise UnusableError("empty_text")
-    _check_nul(text)
+    check_nul(text)
 
 
 def _checked_text(text: object) -> str:
     _check_text(text)
     assert isinstance(text, str)
     return text
-
-
-def _check_nul(text: str) -> None:
-    if "\0" in text:  # tokenizers, databases and C libraries disagree on its meaning
-        raise UnusableError("nul_byte")
 
 
 def _check_length(chars: int, max_chars: int | None) -> None:
@@ -295,46 +354,30 @@ def _second_half(column: str, meta: dict[str, Any]) -> str:
     more = meta.get("input")
     if column != "instruction" or not isinstance(more, str):
         return ""
-    _check_nul(more)
+    check_nul(more)
     del meta["input"]
     return f"\n\n{more}" if more and not more.isspace() else ""
 
 
-def _add_turns(content: Content, turns: object, column: str, *, last: bool) -> None:
-    if not isinstance(turns, list):
-        raise UnusableError("wrong_type")
-    if not turns:
-        raise UnusableError("empty_text")
-    read = [_turn(turn) for turn in turns]
-    if last:
-        while read and read[-1]["role"] != "user":
+def _add_turns(content: Content, turns: object, column: str, ends: tuple[str, ...]) -> None:
+    read, whole = read_turns(turns)
+    given = len(read)
+    if ends:
+        while read and read[-1]["role"] not in ends:
             read.pop()
         if not read:
             raise UnusableError("no_user_turn")
-        _check_text(read[-1]["content"])
-    if len(read) < len(turns) or any(len(turn) > 2 for turn in turns):
+        if read[-1]["role"] == "user":
+            _check_text(read[-1]["content"])
+    if len(read) < given or not whole:
         content.meta[column] = turns
     content.turns.extend(read)
-
-
-def _turn(turn: object) -> dict[str, str]:
-    """A turn as `{"role", "content"}`. Also accepts ShareGPT's `{"from", "value"}`."""
-    if not isinstance(turn, dict):
-        raise UnusableError("wrong_type")
-    speaker = turn.get("role") or turn.get("from")
-    content = turn["content"] if turn.get("content") is not None else turn.get("value")
-    if not isinstance(content, str) or not isinstance(speaker, str):
-        raise UnusableError("wrong_type")
-    if speaker not in SPEAKERS:
-        raise UnusableError("unknown_speaker")
-    _check_nul(content)
-    return {"role": SPEAKERS[speaker], "content": content}
 
 
 def _gold(value: object) -> str | None:
     """A gold answer as text. Numbers are written as in JSON; None if it is missing or blank."""
     if isinstance(value, str):
-        _check_nul(value)
+        check_nul(value)
         return value if value and not value.isspace() else None
     if value is None or value != value:  # NaN: a missing value in a column of numbers
         return None

@@ -40,6 +40,8 @@ class ExitCode(IntEnum):
     """Another run is using the run folder."""
     EMPTY = 5
     """The run ended, but no row survived: there is no release."""
+    BUDGET = 6
+    """The budget is used up, or the deadline has passed: the same command continues with more."""
     GUARD = 7
     """A guard stopped the run: look at its texts, then resume."""
     INTERRUPTED = 130
@@ -74,6 +76,19 @@ class NoRowsError(SynthError):
     """Every row was rejected, so there is nothing to release."""
 
     exit_code = ExitCode.EMPTY
+
+
+class BudgetSpentError(SynthError):
+    """A cap of the budget is reached. Replies so far are kept, and the run can be continued.
+
+    `setting` is the key of the cap, such as `tokens`.
+    """
+
+    exit_code = ExitCode.BUDGET
+
+    def __init__(self, message: str, setting: str = "") -> None:
+        super().__init__(message)
+        self.setting = setting
 
 
 class GuardError(SynthError):

@@ -143,7 +143,9 @@ def tally(columns: Iterable[pa.ListArray]) -> VerdictCounts:
 
 def released(folder: Path) -> VerdictCounts:
     """The counts of a release. Reads it in batches, since it may be larger than memory."""
-    return tally(_scores(sorted(folder.glob("data/*.parquet"))))
+    provenance = sorted(folder.glob("provenance/*.parquet"))
+    # releases of 0.1 have the scores in their data files
+    return tally(_scores(provenance or sorted(folder.glob("data/*.parquet"))))
 
 
 def _scores(files: Iterable[Path]) -> Iterator[pa.ListArray]:

@@ -63,3 +63,10 @@ def as_given(table: pa.Table) -> list[dict[str, Any]]:
 def rows(run: Path, pattern: str) -> list[dict[str, Any]]:
     """The rows of all shards that match, in order of the files' names."""
     return [row for path in sorted(run.glob(pattern)) for row in as_given(read_shard(path))]
+
+
+def released(run: Path) -> list[dict[str, Any]]:
+    """The rows of a run's release with their provenance, in order."""
+    data, beside = (rows(run / "release", f"{part}/*.parquet") for part in ("data", "provenance"))
+    assert [row["id"] for row in data] == [row["id"] for row in beside]
+    return [{**row, **other} for row, other in zip(data, beside, strict=True)]

@@ -24,6 +24,7 @@ from flows.recipe import STAGES, StageEntry
 from flows.recipe_file import SHIPPED, load_recipe
 from flows.reference import JOBS, PAGE, reference
 from synth.paths import path_context
+from synth.teacher.caps import BudgetConfig
 from synth.teacher.config import TeacherConfig
 from tests.hub_stand_in import hub_stand_in
 from tests.test_reasons import is_known
@@ -73,7 +74,7 @@ COMMANDS = [
 def asked(command: str, teacher: str) -> list[str]:
     """Splits a command into words and replaces the recipe's teacher with the fake."""
     words = shlex.split(command.replace(TEACHER, teacher))
-    needs_one = words[1] in ("run", "preview") and "--teacher" not in words
+    needs_one = words[1] in ("run", "preview", "plan") and "--teacher" not in words
     return [*words, "--teacher", teacher] if needs_one else words
 
 
@@ -175,6 +176,8 @@ def test_recipes_are_valid(block: Block, tmp_path: Path, monkeypatch: pytest.Mon
         check_stages(given)
     elif set(given) == {"teacher"}:
         TeacherConfig.model_validate(given["teacher"])
+    elif set(given) == {"budget"}:
+        BudgetConfig.model_validate(given["budget"])
     else:
         (tmp_path / "recipe.yaml").write_text(block.text, encoding="utf-8")
         load_recipe("./recipe.yaml")

@@ -16,11 +16,11 @@ from synth.generate.screen import Reason
 
 ROOT = Path(__file__).parents[1]
 SAYS_WHY = re.compile("reason|fault|missing|left_out|repeated|gives_away|too_like", re.IGNORECASE)
-MAKERS = {"Rule", "Row", "Verdicts", "all_with", "_Decision", "_Shape"}
+MAKERS = {"Rule", "Row", "Line", "_Element", "Verdicts", "all_with", "_Decision", "_reasons"}
 """Calls whose arguments hold a reason, besides errors."""
 SNAKE_CASE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+")
 ONE_WORD = {"mojibake", "placeholders", "refusal", "superseded"}
-NOT_REASONS = {"benchmark_0"}
+NOT_REASONS = {"benchmark_0", "reasoning_content"}
 
 
 def test_the_glossary_has_every_reason_of_the_code() -> None:

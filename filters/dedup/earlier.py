@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from synth.engine.basis import digest
 from synth.engine.plan import RELEASE
 from synth.kind import Kind
-from synth.release.write import lineage
+from synth.release.write import PROVENANCE, lineage
 from synth.store.durable import sync
 from synth.store.increments import earlier_runs
 from synth.store.manifest import NAME, Manifest, load_manifest
@@ -94,5 +94,5 @@ def _released(run: Path) -> NDArray[np.bytes_]:
     """The ids of the rows that the increment released, and of all their ancestors."""
     manifest = load_manifest(run / RELEASE / NAME)
     files = [file.path for file in manifest.files] if manifest else []
-    data = [run / RELEASE / path for path in files if path.endswith(".parquet")]
-    return lineage(pq.read_table(path, columns=["id", "trail"]) for path in data)
+    beside = [run / RELEASE / path for path in files if path.startswith(f"{PROVENANCE}/")]
+    return lineage(pq.read_table(path, columns=["id", "trail"]) for path in beside)

@@ -28,7 +28,6 @@ from synth.store.increments import (
     release_record,
 )
 from synth.store.manifest import (
-    CARD,
     NAME,
     Manifest,
     ShardReceipt,
@@ -173,7 +172,7 @@ def _releases(root: Path) -> Iterator[Audit]:
         if manifest is None:
             wrong.append(f"{record / NAME} is missing")
             continue
-        wrong += damaged(record, [file for file in manifest.files if file.path == CARD])
+        wrong += damaged(record, [file for file in manifest.files if "/" not in file.path])
         before = manifest.increments[-2].number if len(manifest.increments) > 1 else 0
         parent = release_record(root, before) / NAME
         if before and not (parent.is_file() and sha256_file(parent) == manifest.parent):
@@ -208,10 +207,10 @@ def _release(path: Path, finished: Mapping[str, Manifest]) -> Audit:
     listed = {path / file.path for file in manifest.files}
     wrong += [
         f"{extra} is not in the release's manifest, and `load_dataset` reads it too"
-        for extra in sorted(path.glob("data/*.parquet"))
+        for extra in sorted([*path.glob("data/*.parquet"), *path.glob("provenance/*.parquet")])
         if extra not in listed
     ]
-    rows = sum(file.rows for file in manifest.files)
+    rows = sum(file.rows for file in manifest.files if file.path.startswith("data/"))
     if rows != manifest.rows_kept:
         wrong.append(f"{path}: {rows:,} rows in its files, {manifest.rows_kept:,} in its shards")
     written = finished.get(manifest.stage)

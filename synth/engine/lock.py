@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from synth.errors import RunLockedError
+from synth.store.durable import writing
 
 LOCK = ".lock"
 
@@ -18,31 +19,33 @@ LOCK = ".lock"
 def locked(run: Path) -> Iterator[None]:
     """Makes the folder and holds its lock for the block.
 
-    Raises `RunLockedError` if another process holds the lock.
+    Raises `RunLockedError` if another process holds the lock, `StoreFault` if the disk is full.
     """
-    run.mkdir(parents=True, exist_ok=True)
-    with (run / LOCK).open("a+") as file:
+    with contextlib.ExitStack() as stack:
+        with writing(run / LOCK):
+            run.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context((run / LOCK).open("ab+", buffering=0))
         if not _taken(file, fcntl.LOCK_EX):
             raise RunLockedError(
                 f"{run} is in use by process {_process(file)}; wait for it, or choose another "
                 "folder with --out"
             )
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+        with writing(run / LOCK):
+            file.truncate(0)
+            file.write(str(os.getpid()).encode())
         yield
 
 
 def worked_on_by(run: Path) -> str | None:
     """The id of the process that works in the folder; None if there is none."""
     try:
-        with (run / LOCK).open() as file:
+        with (run / LOCK).open("rb") as file:
             return None if _taken(file, fcntl.LOCK_SH) else _process(file)
     except FileNotFoundError:
         return None
 
 
-def _taken(file: IO[str], kind: int) -> bool:
+def _taken(file: IO[bytes], kind: int) -> bool:
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)  # freed by the kernel, even on kill -9
     except BlockingIOError:
@@ -50,6 +53,6 @@ def _taken(file: IO[str], kind: int) -> bool:
     return True
 
 
-def _process(file: IO[str]) -> str:
+def _process(file: IO[bytes]) -> str:
     file.seek(0)
-    return file.read().strip() or "unknown"
+    return file.read().decode(errors="replace").strip() or "unknown"

@@ -7,7 +7,7 @@ stay the same, even if the input grows before it is finished.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 
@@ -26,10 +26,10 @@ from synth.store.shards import read_shard
 class NewSeeds:
     """The rows of an input that an increment reads, at most `limit`."""
 
-    def __init__(self, run: Path, limit: int | None) -> None:
+    def __init__(self, run: Path, earlier: Sequence[Path], limit: int | None) -> None:
         """Reads the seeds of the earlier increments. Raises `StoreFault` if that fails."""
         self._run = run
-        self._known = SeedIds.load([known_seeds(earlier) for earlier in earlier_runs(run)])
+        self._known = SeedIds.load(list(map(known_seeds, earlier)))
         own = run / SEEDS
         self._own = SeedIds.load([own]) if own.is_file() else None
         """The increment's seeds, if it has begun: only these are read again."""
@@ -65,7 +65,7 @@ class NewSeeds:
 
 def new_seeds(run: Path, limit: int | None) -> NewSeeds | None:
     """The rows that `read` takes in this run folder; None for all, if it is no increment."""
-    return NewSeeds(run, limit) if load_mark(run) else None
+    return NewSeeds(run, earlier_runs(run), limit) if load_mark(run) else None
 
 
 def has_begun(run: Path) -> bool:

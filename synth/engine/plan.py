@@ -8,6 +8,7 @@ outputs/quickstart/
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,14 @@ from typing import Any
 from synth.engine.guards import Guards
 from synth.engine.stage import Sink, Stage
 from synth.kind import Kind
-from synth.store.increments import set_aside_runs
+from synth.store.increments import INCREMENTS, reusable_runs
 from synth.store.manifest import NAME
+from synth.teacher.caps import BudgetConfig
 from synth.teacher.config import TeacherConfig
 
 RELEASE = "release"
+PLAN = "plan"
+"""The folder inside a run folder where `synth plan` runs its sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,11 @@ class Plan:
     incremental: bool = False
     """Whether each run is an increment with the new rows of the input."""
     guards: Guards = field(default_factory=Guards)
+    budget: BudgetConfig | None = None
+    """Not part of `recipe`: a changed budget makes no finished work stale."""
+    shards_at_once: int = 8
+    """Maximum number of shards in work at the same time. Limits memory, which holds each of these
+    shards as a whole."""
 
     def kind_before(self, index: int) -> Kind:
         """The kind of records that stage `index` reads."""
@@ -93,12 +102,22 @@ class StageFolder:
         return self.path / f"journal/{shard:05d}.sqlite"
 
     def journals(self) -> list[Path]:
-        """The journals of all stages of this name. The stage's number changes when a recipe gets
-        another stage before it. An increment also uses those of increments that were set aside."""
+        """The journals of all stages of this name, in the run and in its sample (`synth plan`).
+        The stage's number changes when a recipe gets another stage before it. See `reusable_runs`
+        for those of incremental runs."""
         name, run = self.path.name.partition("-")[2], self.path.parent
-        journals = f"[0-9][0-9]-{name}/journal/*.sqlite"
-        return sorted(path for one in (run, *set_aside_runs(run)) for path in one.glob(journals))
+        run = run.parent if run.name == PLAN else run
+        found = f"[0-9][0-9]-{name}/journal/*.sqlite"
+        wanted = (found, f"{PLAN}/{found}")
+        runs = [run, *reusable_runs(run)]
+        return sorted(path for one in runs for where in wanted for path in one.glob(where))
 
     def work(self, shard: int | None = None) -> Path:
         """The folder for intermediate files of one shard, or of the stage."""
         return self.path / "work" / ("" if shard is None else f"{shard:05d}")
+
+
+def all_journals(run: Path) -> Iterator[Path]:
+    """The journals of all stages of the run, of its sample, and of its increments."""
+    for where in ("", f"{PLAN}/", f"{INCREMENTS}/*/"):
+        yield from sorted(run.glob(f"{where}[0-9][0-9]-*/journal/*.sqlite"))

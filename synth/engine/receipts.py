@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
@@ -19,7 +20,7 @@ from synth.engine.basis import INPUT, SHOWN, Basis, digest, hashed
 from synth.engine.new_seeds import has_begun
 from synth.engine.plan import Plan, StageFolder
 from synth.engine.stage import CorpusStage, Sink, Source
-from synth.errors import StoreFault
+from synth.errors import InputError, StoreFault
 from synth.model import versions
 from synth.own import source_digest
 from synth.store.durable import is_aside, sha256_file
@@ -227,6 +228,7 @@ class Receipts:
             code=__version__,
             seed=self.plan.seed,
             recipe=self.plan.name,
+            began_on=self._today() if index == 0 else "",
             teacher=TeacherRecord(
                 model=identity.model, revision=identity.revision, folds=identity.folds
             )
@@ -234,6 +236,7 @@ class Receipts:
             else None,
             shards=[receipt for receipt in found if receipt is not None],
             files=self._left(index) if isinstance(stage, Sink) else [],
+            inputs=stage.pinned() if isinstance(stage, Source) else {},
             undrawn=0 if made is None else made - shards,
         )
         assert len(manifest.shards) == shards, f"{stage.name} ended without all of its receipts"
@@ -241,6 +244,16 @@ class Receipts:
         save(manifest, self.folder(index).manifest)
         self._manifests[index] = manifest
         return manifest
+
+    def _today(self) -> str:
+        """The day in UTC. SOURCE_DATE_EPOCH sets another, for bytes that are the same on any day.
+        A stage that has a manifest keeps its day."""
+        with contextlib.suppress(StoreFault, InputError):
+            if (known := load_manifest(self.folder(0).manifest)) is not None and known.began_on:
+                return known.began_on
+        epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+        now = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)
+        return now.date().isoformat()
 
     def _left(self, index: int) -> list[ShardFile]:
         """The files that a sink leaves besides shards."""
@@ -270,7 +283,7 @@ class Receipts:
         """Removes shards of an earlier, longer run, and half-written files of a killed run.
         Keeps journals, since their replies were paid for."""
         folder = self.folder(index).path
-        for part in ("kept", "rejected", "receipts"):
+        for part in (".", "kept", "rejected", "receipts"):
             for path in sorted((folder / part).glob("*")):
                 longer = path.stem.isdecimal() and int(path.stem) >= shards
                 if longer or is_aside(path):

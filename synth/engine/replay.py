@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.errors import SynthError
+from synth.teacher.budget import Claim
 from synth.teacher.journal import Journal, JournaledTeacher, ServedTeacher
 from synth.teacher.parse import CompletionAnswer
 from synth.teacher.protocol import CHAT, Identity, Reply, Request
@@ -81,6 +82,7 @@ class _Absent:
         path: str = CHAT,  # noqa: ARG002  signature of a `Transport`
         request_id: str = "",  # noqa: ARG002
         shard: int = 0,  # noqa: ARG002
+        claim: Claim | None = None,  # noqa: ARG002
     ) -> CompletionAnswer:
         raise NotJournaledError(f"not in the journal: {body[:200]!r}")
 

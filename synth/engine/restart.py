@@ -6,9 +6,10 @@ import shutil
 from pathlib import Path
 
 from synth.engine.lock import locked
-from synth.engine.plan import RELEASE, Plan, StageFolder
+from synth.engine.plan import PLAN, RELEASE, Plan, StageFolder, all_journals
 from synth.errors import InputError, did_you_mean
 from synth.store.increments import INCREMENTS, RELEASES
+from synth.teacher.budget import NAME as BUDGET
 from synth.teacher.journal_check import replies_in
 
 
@@ -37,9 +38,7 @@ def redo_from(plan: Plan, run: Path, name: str) -> None:
 
 def paid_replies(run: Path) -> int:
     """The number of replies in the journals of a run."""
-    stages = "[0-9][0-9]-*/journal/*.sqlite"
-    journals = [*run.glob(stages), *run.glob(f"{INCREMENTS}/*/{stages}")]
-    return sum(map(replies_in, sorted(journals)))
+    return sum(map(replies_in, all_journals(run)))
 
 
 def clear(run: Path) -> None:
@@ -48,7 +47,7 @@ def clear(run: Path) -> None:
     with locked(run):
         for path in [*sorted(run.glob("[0-9][0-9]-*/")), *run.glob(f".{RELEASE}.*")]:
             shutil.rmtree(path)
-        for name in (INCREMENTS, RELEASES, RELEASE, "teacher"):
+        for name in (INCREMENTS, RELEASES, RELEASE, PLAN, "teacher"):
             shutil.rmtree(run / name, ignore_errors=True)
-        for name in ("run.json", "push.json"):
+        for name in ("plan.json", "run.json", "report.html", "push.json", BUDGET):
             (run / name).unlink(missing_ok=True)

@@ -48,6 +48,35 @@ def resume_table(receipts: Receipts) -> list[str]:
     return [f"found in {receipts.run}:", *lines]
 
 
+def left_to_do(receipts: Receipts) -> str:
+    """What a stopped run has done and what is left, on one line."""
+    done: list[str] = []
+    left: list[str] = []
+    before: Manifest | None = None
+    for index in range(len(receipts.plan.stages)):
+        label = receipts.folder(index).path.name
+        manifest = None if left else receipts.finished(index, before)
+        if manifest is not None:
+            done.append(f"{label} {manifest.rows_kept:,} rows")
+            before = manifest
+        elif not left:
+            left.append(f"{label} ({_progress(receipts, index, before)})")
+        else:
+            left.append(label)
+    return f"done: {', '.join(done) or 'nothing'}; left: {', '.join(left)}"
+
+
+def _progress(receipts: Receipts, index: int, before: Manifest | None) -> str:
+    """How far an unfinished stage is: `320 of 1,000 rows, 1,400 replies journaled`."""
+    rows = ""
+    if before is not None:
+        found = (receipts.shard_receipt(index, n, before) for n in range(len(before.shards)))
+        rows = f"{sum(one.rows_in for one in found if one):,} of {before.rows_kept:,} rows, "
+    folder = receipts.folder(index).path
+    replies = sum(map(replies_in, sorted(folder.glob("journal/*.sqlite"))))
+    return f"{rows}{replies:,} replies journaled"
+
+
 def _unfinished(receipts: Receipts, index: int, before: Manifest | None, waits: str) -> str:
     """The state of a stage in words. `waits` is the first unfinished stage before it, if any."""
     folder = receipts.folder(index)

@@ -17,30 +17,34 @@ from pathlib import Path
 
 from synth.engine.lock import locked
 from synth.engine.needs import check_needs, needs
-from synth.engine.plan import Plan, StageFolder
+from synth.engine.plan import Plan, StageFolder, all_journals
 from synth.engine.progress import Progress
 from synth.engine.receipts import Receipts, forget_hashes
-from synth.engine.resume import resume_table
+from synth.engine.resume import left_to_do, resume_table
 from synth.engine.runner import Action, Job, Runner
 from synth.engine.stage import CorpusStage, ShardStage
 from synth.engine.waves import draw_more, first_wave
-from synth.errors import InputError, NoRowsError, StoreFault, TeacherFault
+from synth.errors import BudgetSpentError, InputError, NoRowsError, StoreFault, TeacherFault
 from synth.store.increments import is_incremental
 from synth.store.manifest import NAME, Manifest, ShardReceipt, load_manifest
+from synth.teacher.budget import NAME as BUDGET
+from synth.teacher.budget import Budget
 from synth.teacher.config import open_teacher
+from synth.teacher.journal_check import used_tokens
 from synth.teacher.protocol import Identity
 from synth.together import together
 
 Each = Callable[[Job], Awaitable[int]]
 SHARDS_AHEAD = 4  # extra shards in flight, so that slots stay busy while a shard finishes
-MAX_SHARDS_IN_FLIGHT = 8  # limits memory, which holds each of these shards as a whole
 
 
 @asynccontextmanager
 async def open_runner(
-    plan: Plan, run: Path, progress: Progress | None = None
+    plan: Plan, run: Path, progress: Progress | None = None, ledger: Path | None = None
 ) -> AsyncIterator[Runner]:
     """A runner whose teacher is up and identified, and whose run folder is locked.
+
+    `ledger` is the folder whose `budget.json` counts what the run uses, by default the run's own.
 
     Before it writes anything, raises `TeacherFault`, or the error of a stage's preflight. Raises
     `RunLockedError` if another run uses the folder, `InputError` if another version of synth
@@ -58,17 +62,28 @@ async def open_runner(
     async with contextlib.AsyncExitStack() as stack:
         served, config = None, plan.teacher if plan.asks_teacher else None
         starts = config is not None and config.starts
-        answered = None
+        answered, budget = None, None
+        if plan.budget is not None and plan.budget.caps and config is not None:
+            budget = Budget(plan.budget, (ledger or run) / BUDGET)
+
+        async def count_on() -> None:
+            if budget is not None:
+                count = partial(used_tokens, all_journals(ledger or run))
+                await stack.enter_async_context(budget.running(count, progress.say))
+
         if starts:
             stack.enter_context(locked(run))
             answered = await asyncio.to_thread(_answered, plan, run)
         if config is not None and answered is None:
+            if starts:  # loading the model takes the GPU's time, too
+                await count_on()
             logs = run / "teacher" if starts else None
-            teacher = open_teacher(config, logs, progress.say, needs(plan))
+            teacher = open_teacher(config, logs, progress.say, needs(plan), budget)
             served = await stack.enter_async_context(teacher)
             check_needs(plan, served, progress.say)
         if not starts:
             stack.enter_context(locked(run))
+            await count_on()
         yield Runner(plan, run, served, progress, answered)
 
 
@@ -195,7 +210,8 @@ async def write_again(plan: Plan, run: Path, identity: Identity | None, progress
 
 
 async def run_stages(runner: Runner, each: Each | None = None) -> list[Manifest]:
-    """Runs all stages and returns their manifests. Raises `NoRowsError` if a stage keeps no row.
+    """Runs all stages and returns their manifests. Raises `NoRowsError` if a stage keeps no row,
+    `BudgetSpentError` if the budget allows no more requests.
 
     Skips stages whose manifest fits. In the other stages, only shards without a receipt run.
     """
@@ -207,10 +223,19 @@ async def _run_all(runner: Runner, each: Each) -> list[Manifest]:
     for line in await asyncio.to_thread(resume_table, runner.receipts):
         runner.progress.say(line)
     runner.receipts.forget_other_stages()
-    manifests = await _run_line(runner, each)
-    while manifests is None:
-        manifests = await _run_line(runner, each, again=True)
+    try:
+        manifests = await _run_line(runner, each)
+        while manifests is None:
+            manifests = await _run_line(runner, each, again=True)
+    except BudgetSpentError as spent:
+        left = await asyncio.to_thread(left_to_do, runner.receipts)
+        raise BudgetSpentError(f"{spent}\n{left}\n{_to_go_on(spent)}", spent.setting) from None
     return manifests
+
+
+def _to_go_on(spent: BudgetSpentError) -> str:
+    more = "" if spent.setting == "until" else f"raise `budget.{spent.setting}`, then "
+    return f"to go on: {more}run the same command again; no reply so far is paid for twice"
 
 
 async def _run_line(runner: Runner, each: Each, again: bool = False) -> list[Manifest] | None:
@@ -300,7 +325,7 @@ async def _side_by_side(
     in_flight = os.cpu_count() or 1
     if stage.asks_teacher and config is not None:
         in_flight = config.most_in_flight // runner.plan.shard_rows + SHARDS_AHEAD
-    slots = asyncio.Semaphore(min(in_flight, MAX_SHARDS_IN_FLIGHT))
+    slots = asyncio.Semaphore(min(in_flight, runner.plan.shards_at_once))
 
     async def one(shard: int) -> None:
         async with slots:

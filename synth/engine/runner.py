@@ -42,6 +42,7 @@ from synth.engine.stage import (
 )
 from synth.errors import InputError
 from synth.record import RECORD, REJECT, last_step
+from synth.store.durable import writing
 from synth.store.increments import load_mark
 from synth.store.manifest import ShardReceipt, load_shard_receipt, save, verify_file
 from synth.store.shards import read_shard, read_tables, write_shard, write_tables
@@ -259,14 +260,16 @@ class Runner:
         folder = self.receipts.folder(job.stage)
         if job.action is Action.DECIDE:
             before = self.receipts.before(job.stage)
-            stage.decide([folder.work(shard.shard) for shard in before.shards], self.run)
+            with writing(folder.work()):
+                stage.decide([folder.work(shard.shard) for shard in before.shards], self.run)
             return
         table, fingerprint = self._input(job)
         work = folder.work(job.shard)
         place = Place(self.plan.seed, self.plan.kind_before(job.stage), job.shard)
         if job.action is Action.SIGN:
-            work.mkdir(parents=True, exist_ok=True)
-            stage.sign(table, place, work)
+            with writing(work):
+                work.mkdir(parents=True, exist_ok=True)
+                stage.sign(table, place, work)
             return
         outcome = stage.split(table, place, work)
         self._write(job, fingerprint, outcome, rows_in=len(table), given=table)

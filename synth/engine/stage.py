@@ -145,6 +145,10 @@ class Source(Stage):
         """The parts of the input, in order; empty if it is not worth reading them in parallel."""
         return ()
 
+    def pinned(self) -> dict[str, str]:
+        """The inputs that lie elsewhere, each with the version that is read."""
+        return {}
+
     @abstractmethod
     def shards(self, rows: int) -> Iterator[Outcome]:
         """The input in order, in shards of at most `rows` records, kept and rejected together."""

@@ -6,10 +6,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
 import yaml
 
+from synth.generate.collapse import HEAD_CHARS, measure
 from synth.generate.trail import evolved_text
+from synth.release.contents import CONFIGS, Contents
+from synth.release.features import yaml_features
 from synth.release.formats import Format
+from synth.release.mark import mark
 from synth.store.manifest import Manifest, TeacherRecord
 from synth.teacher.embedded import DEFAULT, NOTICE
 from synth.teacher.wire import without_keys
@@ -25,13 +30,12 @@ SIZES = {  # the Hub's categories
     10**8: "10M<n<100M",
     10**9: "100M<n<1B",
 }
-TASKS = {
-    Format.TEXT: ["text-generation"],
-    Format.MESSAGES: ["text-generation"],
-    Format.PROMPT_COMPLETION: ["text-generation"],
-    Format.PREFERENCE: ["text-generation"],
-    Format.PROMPT: [],
-}
+LIBRARY = "synth"
+FEWEST_CHARS = 2_000
+"""Shorter texts compress badly whatever they say."""
+SHOWN_ROWS = 10
+SHOWN_CHARS = 600
+"""Of each value of a row that the card shows."""
 
 
 def card(
@@ -39,42 +43,60 @@ def card(
     recipe: Mapping[str, Any],
     history: Sequence[Manifest],
     format_: Format,
-    checked: VerdictCounts,
-    evolved: int | None = None,
+    found: Contents,
+    seeds: Sequence[str] = (),
 ) -> str:
     """The README.md of a release, with YAML metadata first. The same data give the same text.
 
-    `evolved` is the number of rows with an evolved prompt; None if no stage evolves prompts.
+    `seeds` is a sample of the input, to compare its diversity with.
     """
     written = history[-1]
-    rows = written.rows_kept
-    teacher = written.teacher
-    tags = ["synthetic"] if teacher else []  # people may have written rows that were only filtered
-    metadata = {
-        "pretty_name": name,
-        "size_categories": [next(size for bound, size in SIZES.items() if rows < bound)],
-        "task_categories": TASKS[format_],
-        "tags": tags,
-        # No `configs`: `datasets` finds data/train-*.parquet without them. With `configs`, its
-        # cache identifies a local folder by name and settings only, and confuses two releases.
-    }
-    head = yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)
+    from_prompts = any(stage.stage == "evolve" for stage in history)
+    head = yaml.safe_dump(_metadata(name, history, found), sort_keys=False, allow_unicode=True)
     return "\n".join(
         [
             f"---\n{head}---",
             f"# {name}",
             "",
-            *(f"**Warning:** {one}\n" for one in checked.warnings()),
-            f"{rows} rows in the `{format_}` format (synth {written.code}, seed {written.seed}).",
+            *(f"**Warning:** {one}\n" for one in found.verdicts.warnings()),
+            (
+                f"{found.rows:,} rows in the `{format_}` format "
+                f"(synth {written.code}, seed {written.seed})."
+            ),
             _teacher(written),
-            *([f"{evolved_text(rows, evolved)}."] if evolved is not None else []),
-            checked.words(),
+            *([f"{evolved_text(found.rows, found.evolved)}."] if from_prompts else []),
+            found.verdicts.words(),
+            "",
+            "## Load it",
+            "",
+            *_loading(found),
+            "",
+            "## Columns",
+            "",
+            "- `id`: a hash of the row's content and of its trail",
+            *(
+                f"- {_COLUMNS[column]}"
+                for column in found.schemas["default"].names
+                if column != "id"
+            ),
+            "",
+            "The config `provenance` has the same rows in the same order:",
+            "",
+            "- `id`: as above",
+            "- `reasoning`: the teacher's reasoning, if the columns above leave it out",
+            "- `reference`: gold answer, tests or source text, if there is one",
+            "- `meta`: the input's other columns, as a JSON object",
+            "- `trail`: each step from the seed to this row: operation, parent, request, model …",
+            "- `scores`: the result of each filter and verifier",
+            "- `logprobs`: log probability of each token of the reply, if requested",
             "",
             "## How the rows were made",
             "",
             *funnel_table(history),
             "",
             "Rejected rows are in the run's `rejected/` shards, each with its reason.",
+            "",
+            *_teachers_work(history, found),
             "",
             "## Why rows were rejected",
             "",
@@ -83,23 +105,279 @@ def card(
             "",
             "## Checks",
             "",
-            *checks_table({**stage_verdicts(history), "release": checked}),
+            *checks_table({**stage_verdicts(history), "release": found.verdicts}),
             "",
-            "## Columns",
+            "## Contamination",
             "",
-            _COLUMNS[format_],
-            "- `id`: a hash of the row's content and of its trail",
-            "- `reasoning`: the teacher's reasoning, if it gave any",
-            "- `reference`: gold answer, tests or source text, if there is one",
-            "- `meta`: the input's other columns, as a JSON object",
-            "- `trail`: each step from the seed to this row: operation, parent, request, model …",
-            "- `scores`: the result of each filter and verifier",
-            "- `logprobs`: log probability of each token of the reply, if requested",
+            *_contamination(history),
+            "",
+            "## Diversity",
+            "",
+            *_diversity(found, seeds),
+            "",
+            "## Known limits",
+            "",
+            *(f"- {one}" for one in _limits(history, found)),
+            "",
+            "## Licenses",
+            "",
+            *_licenses(found),
+            "",
+            "## Ten random rows",
+            "",
+            *_rows(found),
             "",
             "## Recipe",
             "",
-            *_block(without_keys(_recipe(recipe, teacher))),
+            *_block(without_keys(_recipe(recipe, written.teacher)), "yaml"),
             "",
+            "## Citation",
+            "",
+            *_block(citation(name, history), "bibtex"),
+            "",
+        ]
+    )
+
+
+def _metadata(name: str, history: Sequence[Manifest], found: Contents) -> dict[str, Any]:
+    """The YAML that the Hub and `datasets` read. Unknown keys are for other machines."""
+    synthetic = mark(list(history), dated=True)
+    by_model = {"annotations_creators": ["machine-generated"]} if synthetic else {}
+    # people may have written rows that were only filtered
+    tags = [*(["synthetic"] if synthetic else []), LIBRARY]
+    hub = history[0].settings.get("hub")
+    return {
+        "pretty_name": name,
+        **({"license": one} if (one := _license(found)) else {}),
+        **({"language": codes} if (codes := found.languages) else {}),
+        **by_model,
+        **({"language_creators": ["machine-generated"]} if synthetic else {}),
+        "source_datasets": [f"extended|{hub}"] if isinstance(hub, str) else ["original"],
+        "size_categories": [next(size for bound, size in SIZES.items() if found.rows < bound)],
+        "task_categories": ["text-generation"],
+        "tags": tags,
+        **({"synthetic": synthetic} if synthetic else {}),
+        "configs": _configs(found),
+        "dataset_info": [_info(config, found) for config in CONFIGS],
+    }
+
+
+def _configs(found: Contents) -> list[dict[str, Any]]:
+    """The configs. Their description tells releases apart: `datasets` caches a local folder under
+    its name and its configs, and would take two folders called `release` for the same."""
+    return [
+        {
+            "config_name": config,
+            **({"default": True} if config == "default" else {}),
+            "description": f"rows {found.digest[:32]}",
+            "data_files": [
+                {"split": split, "path": f"{folder}/{split}-*"} for split in found.splits[config]
+            ],
+        }
+        for config, folder in CONFIGS.items()
+    ]
+
+
+def _info(config: str, found: Contents) -> dict[str, Any]:
+    splits = found.splits[config]
+    return {
+        "config_name": config,
+        "features": yaml_features(found.schemas[config]),
+        "splits": [
+            {"name": name, "num_bytes": split.bytes, "num_examples": split.rows}
+            for name, split in splits.items()
+        ],
+        "download_size": sum(p.stat().st_size for split in splits.values() for p in split.files),
+        "dataset_size": sum(split.bytes for split in splits.values()),
+    }
+
+
+def _license(found: Contents) -> str | None:
+    """The license of all seeds, `other` if they differ, None if none is known."""
+    known = sorted(found.licenses)
+    if known in ([], [""]):
+        return None
+    return known[0] if len(known) == 1 else "other"
+
+
+def _licenses(found: Contents) -> list[str]:
+    known = {one: count for one, count in sorted(found.licenses.items()) if one}
+    if not known:
+        return ["The seeds had no column `license`, so their licenses are not known here."]
+    lines = [f"- `{one}`: {count:,} rows" for one, count in known.items()]
+    if without := found.licenses[""]:
+        lines.append(f"- not known: {without:,} rows")
+    return ["By the column `license` of the seeds:", "", *lines]
+
+
+def _loading(found: Contents) -> list[str]:
+    splits = " and ".join(
+        f"`{split}` ({files.rows:,} row{'s' * (files.rows != 1)})"
+        for split, files in found.splits["default"].items()
+    )
+    return [
+        f"Splits: {splits}.",
+        "",
+        *_block(
+            "from datasets import load_dataset\n\n"
+            'rows = load_dataset("PATH_OR_REPO", split="train")\n'
+            'provenance = load_dataset("PATH_OR_REPO", "provenance", split="train")',
+            "python",
+        ),
+        "",
+        (
+            'Other readers take the folder `data`: `polars.read_parquet("release/data")`, '
+            '`pandas.read_parquet("release/data")`, `pyarrow.dataset.dataset("release/data")`; '
+            "DuckDB takes `FROM 'release/data/*.parquet'`."
+        ),
+    ]
+
+
+def _teachers_work(history: Sequence[Manifest], found: Contents) -> list[str]:
+    """What the teacher was asked, its cost per released row, and the prompts behind the rows."""
+    asked = [stage for stage in history if any(shard.requests for shard in stage.shards)]
+    if not asked:
+        return ["No stage asked a teacher."]
+    lines = [
+        "| stage | requests | tokens in | tokens out | tokens per released row | sampling |",
+        "|---|--:|--:|--:|--:|---|",
+    ]
+    for stage in asked:
+        tokens_in = sum(shard.tokens_in for shard in stage.shards)
+        tokens_out = sum(shard.tokens_out for shard in stage.shards)
+        requests = sum(shard.requests for shard in stage.shards)
+        set_ = stage.settings.get("sampling") or {}
+        sampling = ", ".join(f"{key} {one}" for key, one in set_.items() if one is not None)
+        lines.append(
+            f"| {stage.stage} | {requests} | {tokens_in} | {tokens_out} "
+            f"| {(tokens_in + tokens_out) / found.rows:,.0f} | {sampling.replace('|', '/')} |"
+        )
+    lines += [
+        "",
+        "The steps of the released rows, each with the first digits of its prompt file's sha256:",
+        "",
+        "| stage | operation | prompt | rows |",
+        "|---|---|---|--:|",
+    ]
+    return lines + [
+        f"| {stage} | {operation.replace('|', '/')} | {f'`{prompt}`' if prompt else ''} | {rows} |"
+        for (stage, operation, prompt), rows in sorted(found.steps.items())
+    ]
+
+
+def _contamination(history: Sequence[Manifest]) -> list[str]:
+    stages = [stage for stage in history if stage.stage == "decontaminate"]
+    if not stages:
+        return ["These rows were not compared with any benchmark."]
+    lines = []
+    for stage in stages:
+        total = sum(stage.reasons.values())
+        lines.append(
+            f"`decontaminate` compared {stage.rows_in:,} rows with benchmarks and rejected "
+            f"{total:,}; the reasons above name the benchmark. Its settings are in the recipe."
+        )
+    return lines
+
+
+def _diversity(found: Contents, seeds: Sequence[str]) -> list[str]:
+    """The measures of seeds, prompts and answers, at equal sizes."""
+    prompts, answers = zip(*found.texts, strict=True)
+    groups = {"seeds": list(seeds), "prompts": list(prompts), "answers or documents": list(answers)}
+    groups = {name: [one for one in texts if one.strip()] for name, texts in groups.items()}
+    groups = {name: texts for name, texts in groups.items() if texts}
+    sizes = [sum(len(one[:HEAD_CHARS]) for one in texts) for texts in groups.values()]
+    if min(sizes) < FEWEST_CHARS:
+        return ["Too little text to measure it."]
+    lines = [
+        (
+            f"Each group is a random sample of {min(sizes):,} characters. A higher ratio "
+            "of compression (zlib) means that texts are more alike; human prompts have about 2.5."
+        ),
+        "",
+        "| texts | sampled | compression ratio | shared 4-grams | shared first five words |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for name, texts in groups.items():
+        one = measure(_cut(texts, min(sizes)))
+        lines.append(
+            f"| {name} | {one.texts} | {one.compression:.2f} | {one.repetition:.2f} "
+            f"| {one.openings:.2f} |"
+        )
+    return lines
+
+
+def _cut(texts: Sequence[str], chars: int) -> list[str]:
+    """The first texts, of each its head, with `chars` characters in all."""
+    cut = []
+    for text in texts:
+        if chars <= 0:
+            break
+        cut.append(text[: min(HEAD_CHARS, chars)])
+        chars -= len(cut[-1])
+    return cut
+
+
+def _limits(history: Sequence[Manifest], found: Contents) -> list[str]:
+    """What a user of the rows should know, as far as the run can tell."""
+    stages = {stage.stage for stage in history}
+    limits = []
+    if found.models:
+        models = ", ".join(f"`{model}`" for model in sorted({model for model, _ in found.models}))
+        limits.append(
+            f"A model wrote text of these rows ({models}): they have its errors and bias."
+        )
+    if not found.verdicts.checks:
+        limits.append("No verifier checked the answers.")
+    elif unchecked := found.rows - found.verdicts.passed:
+        limits.append(f"{unchecked:,} of {found.rows:,} rows did not pass a check, or had none.")
+    for stage, sentence in (
+        ("redact", "Personal data and secrets were not searched for."),
+        ("decontaminate", "Benchmark items may be among the rows."),
+        ("dedup", "Duplicates were not searched for."),
+        ("quality", "No quality filter looked at the rows."),
+    ):
+        if stage not in stages:
+            limits.append(sentence)
+    return limits or ["None is known."]
+
+
+def _rows(found: Contents) -> list[str]:
+    lines: list[str] = []
+    for row in found.sample[:SHOWN_ROWS]:
+        shown = orjson.dumps(_shortened(row), option=orjson.OPT_INDENT_2).decode()
+        lines += [*_block(shown, "json"), ""]
+    return lines[:-1]
+
+
+def _shortened(value: Any) -> Any:
+    """The value with parsed turns and with long texts cut."""
+    if isinstance(value, dict):
+        return {name: _shortened(one) for name, one in value.items() if one is not None}
+    if isinstance(value, list):
+        return [_shortened(_parsed(one)) for one in value]
+    if isinstance(value, str) and len(value) > SHOWN_CHARS:
+        return f"{value[:SHOWN_CHARS]}…"
+    return value
+
+
+def _parsed(turn: Any) -> Any:
+    """A turn that the data file has as JSON."""
+    return orjson.loads(turn) if isinstance(turn, str) else turn
+
+
+def citation(name: str, history: Sequence[Manifest]) -> str:
+    """The BibTeX entry of a release."""
+    key = re.sub(r"\W+", "-", name).strip("-")
+    year = history[0].began_on[:4]
+    return "\n".join(
+        [
+            f"@misc{{{key},",
+            f"  title = {{{name}}},",
+            *([f"  year = {{{year}}},"] if year else []),
+            f"  note = {{Made with synth-pipeline {history[-1].code}"
+            + (f" and {history[-1].teacher.model}" if history[-1].teacher else "")
+            + "}",
+            "}",
         ]
     )
 
@@ -154,11 +432,11 @@ def _public(recipe: Mapping[str, Any], teacher: TeacherRecord | None) -> dict[st
     return public
 
 
-def _block(text: str) -> list[str]:
+def _block(text: str, language: str) -> list[str]:
     """A code block with a fence longer than any fence in the text."""
     longest = max((len(fence) for fence in re.findall("`{3,}", text)), default=2)
     fence = "`" * (longest + 1)
-    return [f"{fence}yaml", text, fence]
+    return [f"{fence}{language}", text, fence]
 
 
 def _teacher(written: Manifest) -> str:
@@ -170,9 +448,13 @@ def _teacher(written: Manifest) -> str:
 
 
 _COLUMNS = {
-    Format.PROMPT: "- `prompt`: the prompt",
-    Format.TEXT: "- `text`: the document",
-    Format.MESSAGES: "- `messages`: the conversation, ending in the answer (`role`, `content`)",
-    Format.PROMPT_COMPLETION: "- `prompt`, `completion`: the conversation and its answer, as turns",
-    Format.PREFERENCE: "- `prompt`, `chosen`, `rejected`: the conversation and two answers to it",
+    "text": "`text`: the document",
+    "messages": "`messages`: the conversation, ending in the answer",
+    "prompt": "`prompt`: the conversation to be answered",
+    "completion": "`completion`: the answer, as one turn",
+    "label": "`label`: whether the answer passed its checks",
+    "chosen": "`chosen`: the better answer, as one turn",
+    "rejected": "`rejected`: the worse answer, as one turn",
+    "solution": "`solution`: the gold answer, if there is one",
+    "tools": "`tools`: the tools that the conversation may call, as JSON",
 }

@@ -1,32 +1,41 @@
-"""Converts records to the columns that a student's trainer expects.
+"""Converts records to the columns that a student's trainer expects, and to provenance beside them.
 
-Every format also has the columns in `BESIDE`, after its own.
+A release has two tables with the same rows in the same order. `data/` has the trainer's columns and
+`id`; `provenance/` has `id` and everything else that is known about the row:
+
+    data        {"id": "5d0c…", "messages": [{"role": "user", "content": "What is 6 * 7?"}, …]}
+    provenance  {"id": "5d0c…", "trail": [{"stage": "read", …}, …], "scores": […], "meta": "{}", …}
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth.batch import last_user_turn
 from synth.record import RECORD, append_to_lists
+from synth.release.features import with_features
+from synth.samples import overall
+from synth.verdicts import Verdict
 
-RELEASED_TURN = pa.struct([("role", pa.string()), ("content", pa.string())])
-"""Tool calls are not released yet, since no stage makes any."""
-TURNS = pa.list_(RELEASED_TURN)
 BESIDE = ("id", "reasoning", "reference", "meta", "trail", "scores", "logprobs")
+"""The columns of the provenance."""
+TOOL_FIELDS = ("tool_calls", "tool_call_id", "name")
+"""Fields of turns that chat templates look for by name, so that a null would mislead them."""
+SOLUTION, TOOLS, THOUGHTS = "solution", "tools", "reasoning_content"
 
 
 class Format(StrEnum):
-    """The usual column names in this field. Source: TRL's dataset formats."""
+    """The usual column names in this field. Source: TRL 1.16, dataset formats and types."""
 
     PROMPT = "prompt"
-    """`prompt`: prompts without answers."""
+    """`prompt`: conversations to be answered, and `solution` where there is a gold answer."""
     TEXT = "text"
     """`text`: documents, for language modelling."""
     MESSAGES = "messages"
@@ -35,85 +44,227 @@ class Format(StrEnum):
     """`prompt` and `completion`, both lists of turns."""
     PREFERENCE = "preference"
     """`prompt`, `chosen` and `rejected`, lists of turns."""
+    UNPAIRED = "unpaired"
+    """`prompt`, `completion` and `label`: whether the answer passed its checks."""
 
 
-class _Shape(NamedTuple):
-    needs: str
-    """The column that must not be empty."""
-    missing: str
-    """The reason to reject a row in which it is empty."""
-    columns: Callable[[pa.Table], dict[str, pa.Array]]
+class Reasoning(StrEnum):
+    """Where the teacher's reasoning goes."""
+
+    FIELD = "field"
+    """`reasoning_content` of the assistant's turn, as the templates of most models read it."""
+    THINKING = "thinking"
+    """`thinking` of the assistant's turn, as the templates of gpt-oss and LFM2.5 read it."""
+    INLINE = "inline"
+    """`<think>…</think>` at the start of the turn's content."""
+    DROP = "drop"
+    """Only in the provenance."""
 
 
-def schema(format_: Format) -> pa.Schema:
-    """The columns of a release in this format."""
-    empty = _SHAPES[format_].columns(RECORD.empty_table())
-    return pa.schema(
-        [*(pa.field(name, column.type) for name, column in empty.items())]
-        + [RECORD.field(name) for name in BESIDE]
-    )
+ANSWERED = frozenset({Format.MESSAGES, Format.PROMPT_COMPLETION, Format.UNPAIRED})
+"""Formats whose answer may have reasoning. In a preference pair only one answer's reasoning is
+known, and a trainer would take its presence for the difference."""
 
 
-def fits(table: pa.Table, format_: Format) -> pa.Array:
-    """Marks the rows that have the content that the format needs."""
-    column = table[_SHAPES[format_].needs].combine_chunks()
-    if pa.types.is_list(column.type):
-        column = last_user_turn(table)
-    return pc.fill_null(pc.greater(pc.utf8_length(column), 0), False)
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The columns of one release."""
+
+    format: Format
+    reasoning: Reasoning = Reasoning.FIELD
+    used: frozenset[str] = frozenset()
+    """What its rows have beyond roles and contents: fields of turns, `tools`, `solution`."""
+
+    def with_room_for(self, table: pa.Table) -> Shape:
+        """This shape, with the columns and fields that the rows of the table need too."""
+        if self.format is Format.TEXT:
+            return self
+        turns = table["context"].combine_chunks().flatten()
+        used = {
+            name for name in (*TOOL_FIELDS, THOUGHTS) if turns.field(name).null_count < len(turns)
+        }
+        if self._keeps_reasoning and table["reasoning"].null_count < len(table):
+            used.add(THOUGHTS)
+        if table["tools"].null_count < len(table):
+            used.add(TOOLS)
+        if self.format is Format.PROMPT and _gold(table).null_count < len(table):
+            used.add(SOLUTION)
+        return Shape(self.format, self.reasoning, self.used | used)
+
+    def with_room_of(self, schema: pa.Schema) -> Shape:
+        """This shape, with the columns and fields of a data file that was released before."""
+        used = {name for name in (SOLUTION, TOOLS) if name in schema.names}
+        for type_ in schema.types:
+            if pa.types.is_list(type_) and pa.types.is_struct(turn := type_.value_type):
+                fields = {turn.field(at).name for at in range(turn.num_fields)}
+                used |= {THOUGHTS} if fields.intersection((THOUGHTS, "thinking")) else set()
+            elif pa.types.is_list(type_):
+                used |= {THOUGHTS, *TOOL_FIELDS}  # turns are objects, which have no fixed fields
+        return Shape(self.format, self.reasoning, self.used | used)
+
+    @property
+    def _keeps_reasoning(self) -> bool:
+        """Whether the trainer's columns have the reasoning of the answer."""
+        return self.format in ANSWERED and self.reasoning is not Reasoning.DROP
+
+    @property
+    def _fields(self) -> tuple[str, ...]:
+        """The fields of a turn, apart from those of tool calls."""
+        names = {Reasoning.FIELD: THOUGHTS, Reasoning.THINKING: "thinking"}
+        own = names.get(self.reasoning) if THOUGHTS in self.used else None
+        return ("role", "content", *([own] if own else []))
+
+    @property
+    def as_objects(self) -> bool:
+        """Whether turns are JSON objects. If so, a turn without a field has no null there, which
+        templates such as gpt-oss's and Llama's would take for a tool call or for reasoning."""
+        thinks = self.reasoning is Reasoning.THINKING and THOUGHTS in self.used
+        return thinks or not self.used.isdisjoint(TOOL_FIELDS)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of `data/`, with the features that `datasets` declares."""
+        return self._table(RECORD.empty_table()).schema
+
+    @property
+    def provenance_schema(self) -> pa.Schema:
+        """The columns of `provenance/`."""
+        return with_features(pa.schema([RECORD.field(name) for name in BESIDE]))
+
+    def data(self, table: pa.Table) -> pa.Table:
+        """The trainer's columns of the records, in row order."""
+        return self._table(table.combine_chunks())
+
+    def provenance(self, table: pa.Table) -> pa.Table:
+        """Everything else, in row order. `reasoning` is null where `data` has it."""
+        columns = {name: table[name] for name in BESIDE}
+        if self._keeps_reasoning:
+            columns["reasoning"] = pa.nulls(len(table), pa.string())
+        return pa.Table.from_arrays(list(columns.values()), schema=self.provenance_schema)
+
+    def _table(self, table: pa.Table) -> pa.Table:
+        columns: dict[str, pa.Array] = {"id": table["id"]}
+        match self.format:
+            case Format.TEXT:
+                columns["text"] = table["text"]
+            case Format.MESSAGES:
+                turns = self._context(table)
+                lists = append_to_lists(turns, self._answers(table)).cast(turns.type)
+                columns["messages"] = lists
+            case Format.PREFERENCE:
+                columns["prompt"] = self._context(table)
+                columns["chosen"] = _one_each(self._answers(table))
+                columns["rejected"] = _one_each(self._turns(table["rejected"], None))
+            case Format.PROMPT:
+                columns["prompt"] = self._context(table)
+            case Format.PROMPT_COMPLETION | Format.UNPAIRED:
+                columns["prompt"] = self._context(table)
+                columns["completion"] = _one_each(self._answers(table))
+        if self.format is Format.UNPAIRED:
+            columns["label"] = _labels(table)
+        if SOLUTION in self.used:
+            columns[SOLUTION] = _gold(table)
+        if TOOLS in self.used:
+            columns[TOOLS] = table["tools"].cast(pa.json_())
+        built = pa.table(columns)
+        return built.replace_schema_metadata(with_features(built.schema).metadata)
+
+    def _context(self, table: pa.Table) -> pa.ListArray:
+        """The turns before the answer."""
+        lists = table["context"].combine_chunks()
+        lists = lists if isinstance(lists, pa.ListArray) else pa.concat_arrays(lists.chunks)
+        return pa.ListArray.from_arrays(lists.offsets, self._released(lists.values))
+
+    def _answers(self, table: pa.Table) -> pa.Array:
+        """The answer of each row as a turn."""
+        return self._turns(table["text"], table["reasoning"] if self._keeps_reasoning else None)
+
+    def _turns(self, content: pa.ChunkedArray, reasoning: pa.ChunkedArray | None) -> pa.Array:
+        """One assistant turn per row."""
+        rows, type_ = len(content), RECORD.field("context").type.value_type
+        known = {"role": pa.array(["assistant"] * rows, pa.string()), "content": content}
+        if reasoning is not None:
+            known[THOUGHTS] = reasoning
+        columns = [
+            known[field.name].combine_chunks()
+            if isinstance(known.get(field.name), pa.ChunkedArray)
+            else known.get(field.name, pa.nulls(rows, field.type))
+            for field in type_
+        ]
+        return self._released(pa.StructArray.from_arrays(columns, fields=list(type_)))
+
+    def _released(self, turns: pa.StructArray) -> pa.Array:
+        """The turns with the fields of this shape, or as JSON objects."""
+        columns = {field.name: turns.field(field.name) for field in turns.type}
+        if self.reasoning is Reasoning.INLINE:
+            columns["content"] = _inline(columns[THOUGHTS], columns["content"])
+        if self.as_objects:
+            columns["thinking"] = columns[THOUGHTS]
+            return _objects({name: columns[name] for name in (*self._fields, *TOOL_FIELDS)})
+        return pa.StructArray.from_arrays([columns[name] for name in self._fields], self._fields)
 
 
-def missing(format_: Format) -> str:
-    """The reason to reject a row that does not fit the format."""
-    return _SHAPES[format_].missing
+def unfit(table: pa.Table, format_: Format) -> pa.Array:
+    """Per row, the reason why it cannot be released in the format. Null if it can."""
+    if format_ is Format.PROMPT:
+        return _reasons(last_user_turn(table), "empty_prompt")
+    if format_ is Format.PREFERENCE:
+        return _reasons(table["rejected"], "no_rejected_answer")
+    reasons = _reasons(table["text"], "empty_text")
+    if format_ is Format.UNPAIRED:
+        reason = "no_verdict"
+        unlabeled = _labels(table).is_null()
+        return pc.coalesce(reasons, pc.if_else(unlabeled, reason, pa.scalar(None, pa.string())))
+    return reasons
 
 
-def export(table: pa.Table, format_: Format) -> pa.Table:
-    """The records converted to the format's columns, in row order."""
-    columns = _SHAPES[format_].columns(table)
-    arrays = [*columns.values(), *(table[name] for name in BESIDE)]
-    return pa.Table.from_arrays(arrays, schema=schema(format_))
+def _reasons(column: pa.Array | pa.ChunkedArray, reason: str) -> pa.Array:
+    """The reason for each empty value."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    empty = pc.equal(pc.fill_null(pc.utf8_length(column), 0), 0)
+    return pc.if_else(empty, reason, pa.scalar(None, pa.string()))
 
 
-def _turns(context: pa.ChunkedArray) -> pa.ListArray:
-    lists = context.combine_chunks()
-    turns = [lists.values.field(field.name) for field in RELEASED_TURN]
-    released = pa.StructArray.from_arrays(turns, fields=list(RELEASED_TURN))
-    return pa.ListArray.from_arrays(lists.offsets, released, type=TURNS)
+def _labels(table: pa.Table) -> pa.Array:
+    """True for an answer that passed its checks, False for one that failed, null for others."""
+    known = {Verdict.PASS: True, Verdict.FAIL: False}
+    return pa.array([known.get(overall(one)) for one in table["scores"].to_pylist()], pa.bool_())
 
 
-def _answers(column: pa.ChunkedArray) -> pa.StructArray:
-    content = column.combine_chunks()
-    roles = pa.array(["assistant"] * len(content), pa.string())
-    return pa.StructArray.from_arrays([roles, content], fields=list(RELEASED_TURN))
+def _gold(table: pa.Table) -> pa.Array:
+    column = table["reference"].combine_chunks()
+    return pc.struct_field(column, "answer")
 
 
-def _one_turn(column: pa.ChunkedArray) -> pa.ListArray:
-    offsets = pa.array(np.arange(len(column) + 1, dtype=np.int32))
-    return pa.ListArray.from_arrays(offsets, _answers(column), type=TURNS)
+def _inline(reasoning: pa.Array, content: pa.Array) -> pa.Array:
+    """The contents with the reasoning before them, as Qwen3's and DeepSeek's templates write it."""
+    both = pc.binary_join_element_wise("<think>\n", reasoning, "\n</think>\n\n", content, "")
+    return pc.coalesce(both, content)
 
 
-_SHAPES = {
-    Format.PROMPT: _Shape("context", "empty_prompt", lambda t: {"prompt": last_user_turn(t)}),
-    Format.TEXT: _Shape("text", "empty_text", lambda t: {"text": t["text"]}),
-    Format.MESSAGES: _Shape(
-        "text",
-        "empty_text",
-        lambda t: {
-            "messages": append_to_lists(_turns(t["context"]), _answers(t["text"])).cast(TURNS)
-        },
-    ),
-    Format.PROMPT_COMPLETION: _Shape(
-        "text",
-        "empty_text",
-        lambda t: {"prompt": _turns(t["context"]), "completion": _one_turn(t["text"])},
-    ),
-    Format.PREFERENCE: _Shape(
-        "rejected",
-        "no_rejected_answer",
-        lambda t: {
-            "prompt": _turns(t["context"]),
-            "chosen": _one_turn(t["text"]),
-            "rejected": _one_turn(t["rejected"]),
-        },
-    ),
-}
+def _objects(columns: dict[str, pa.Array]) -> pa.Array:
+    """The turns as JSON, each with the fields that it has; arguments of calls as objects."""
+    objects = []
+    for values in zip(*(column.to_pylist() for column in columns.values()), strict=True):
+        turn = {name: one for name, one in zip(columns, values, strict=True) if one is not None}
+        if calls := turn.get("tool_calls"):
+            turn["tool_calls"] = [_call(call) for call in calls]
+        objects.append(orjson.dumps(turn).decode())
+    return pa.array(objects, pa.json_())
+
+
+def _call(call: dict[str, Any]) -> dict[str, Any]:
+    """The call without nulls, its arguments parsed: templates print them as JSON."""
+    function = call["function"]
+    try:
+        arguments = orjson.loads(function["arguments"])
+    except (orjson.JSONDecodeError, TypeError):
+        arguments = function["arguments"]
+    kept = {name: one for name, one in call.items() if one is not None}
+    return {**kept, "function": {**function, "arguments": arguments}}
+
+
+def _one_each(turns: pa.Array) -> pa.ListArray:
+    """Lists of one turn."""
+    return pa.ListArray.from_arrays(pa.array(np.arange(len(turns) + 1, dtype=np.int32)), turns)

@@ -323,7 +323,8 @@ class Publication:
     def _stale(self, there: dict[str, RepoFile]) -> list[str]:
         """Data files of earlier releases, which `load_dataset` would read as part of this one."""
         ours = {file.path for file in self.files}
-        return sorted(path for path in there if path.startswith(DATA) and path not in ours)
+        folders = ("data/", "provenance/")
+        return sorted(path for path in there if path.startswith(folders) and path not in ours)
 
     def _same(self, there: RepoFile | None, file: ShardFile) -> bool:
         if there is None or there.size != file.bytes:

@@ -113,6 +113,6 @@ def finished_release(release: Path) -> Manifest:
 
 
 def _about(manifest: Manifest) -> str:
-    rows = sum(file.rows for file in manifest.files)
+    rows = manifest.rows_kept
     teacher = f", teacher {manifest.teacher.model}" if manifest.teacher else ""
     return f"{manifest.recipe or 'release'}: {rows:,} rows{teacher}; synth-pipeline {manifest.code}"

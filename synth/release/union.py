@@ -1,10 +1,12 @@
 """The release of an incremental run: the data files of its increments, named by their content.
 
-    release/README.md  release/manifest.json  release/data/train-3f9c2ab1d07e4c55.parquet  …
+    release/README.md  release/manifest.json  release/croissant.json
+    release/data/train-3f9c2ab1d07e4c55.parquet  release/provenance/train-3f9c2ab1d07e4c55.parquet
 
-A data file never changes. Release N is recorded in `releases/000N` before it becomes the current
-one, and `release/` is then built aside from hard links and put in place by renaming. Whatever
-happens to `release/`, `settle` makes it again from the record and the increments.
+A data file and its provenance have the same name, and never change. Release N is recorded in
+`releases/000N` before it becomes the current one, and `release/` is then built aside from hard
+links and put in place by renaming. Whatever happens to `release/`, `settle` makes it again from the
+record and the increments.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pyarrow.parquet as pq
 
@@ -22,10 +24,12 @@ from synth.engine.new_seeds import read_manifest
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.receipts import damaged
 from synth.errors import InputError, StoreFault
-from synth.generate.trail import evolved
-from synth.release.card import card
+from synth.release.card import card, citation
+from synth.release.contents import contents, seed_texts
+from synth.release.croissant import NAME as DESCRIPTION
+from synth.release.croissant import croissant
 from synth.release.formats import Format
-from synth.release.write import DEFAULT_FORMAT
+from synth.release.write import DATA, DEFAULT_FORMAT, PROVENANCE, kept_shards
 from synth.store.durable import sha256_file, sync, write_bytes
 from synth.store.increments import (
     RELEASES,
@@ -49,7 +53,6 @@ from synth.store.manifest import (
     save,
 )
 from synth.teacher.wire import without_keys
-from synth.verdict_counts import released
 
 NAME_CHARS = 16  # of a data file's sha256: 64 bits, so that names do not collide by chance
 
@@ -70,10 +73,11 @@ def current_release(root: Path) -> Manifest | None:
 
 
 def lost_files(root: Path, number: int) -> dict[int, list[str]]:
-    """The data files of release `number` of which no whole copy is left, by increment."""
+    """The data files of release `number`, and their provenance, of which no whole copy is left, by
+    increment."""
     manifest = release_manifest(root, number)
     places = _Places(root, manifest)
-    lost = {file.path for file in manifest.files if _is_data(file) and not places.of(file)}
+    lost = {file.path for file in manifest.files if _is_table(file) and not places.of(file)}
     found = {one.number: sorted(lost.intersection(one.files)) for one in manifest.increments}
     return {increment: files for increment, files in found.items() if files}
 
@@ -86,7 +90,7 @@ def settle(root: Path) -> list[str]:
     number = load_state(root).current
     manifest = release_manifest(root, number) if number else None
     target = root / RELEASE
-    if manifest is None or not any(map(_is_data, manifest.files)):
+    if manifest is None or not manifest.files:
         wrong = [f"{target} is of a release without rows"] if manifest and target.exists() else []
         if wrong:
             shutil.rmtree(target)
@@ -96,9 +100,10 @@ def settle(root: Path) -> list[str]:
     if not wrong:
         return []
     aside = _assembled(root, manifest)
-    for name in (CARD, NAME):
+    others = [file for file in manifest.files if not _is_table(file)]
+    for name in (*(file.path for file in others), NAME):
         write_bytes(aside / name, (record / name).read_bytes())
-    if broken := damaged(aside, [file for file in manifest.files if not _is_data(file)]):
+    if broken := damaged(aside, others):
         raise StoreFault(f"{'; '.join(broken)}: restore {record} from a backup, or roll back")
     old = root / f".{RELEASE}.old"
     shutil.rmtree(old, ignore_errors=True)
@@ -124,13 +129,15 @@ def add_increment(root: Path, plan: Plan, run: Path, *, rows_left: bool) -> Mani
         shutil.rmtree(run / RELEASE, ignore_errors=True)  # of an attempt with another recipe
     manifest = _extended(root, plan, run, mark)
     _check_columns(root, manifest)
-    aside = _assembled(root, manifest)
-    text = _card(root, plan, manifest, aside).encode()
     record = release_record(root, mark.number)
-    write_bytes(record / CARD, text)
-    readme = ShardFile(path=CARD, rows=0, bytes=len(text), sha256=sha256_file(record / CARD))
-    save(manifest.model_copy(update={"files": [*manifest.files, readme]}), record / NAME)
-    shutil.rmtree(aside)
+    others = []
+    if manifest.files:  # a release without rows has no folder and no card
+        aside = _assembled(root, manifest)
+        for name, text in _descriptions(root, plan, manifest, aside).items():
+            write_bytes(record / name, text.encode())
+            others.append(_own_file(record / name))
+        shutil.rmtree(aside)
+    save(manifest.model_copy(update={"files": [*manifest.files, *others]}), record / NAME)
     make_current(root, mark.number)
     return release_manifest(root, mark.number)
 
@@ -155,19 +162,22 @@ def _extended(root: Path, plan: Plan, run: Path, mark: IncrementMark) -> Manifes
     base = release_manifest(root, mark.base) if mark.base else None
     own, read = load_manifest(run / RELEASE / NAME), read_manifest(run)
     assert read is not None, f"{run} ended without the manifest of `read`"
-    files: dict[str, ShardFile] = {}
+    tables: list[ShardFile] = []
     shards: list[ShardReceipt] = []
     written = f"../{run.relative_to(root)}/{len(plan.stages) - 1:02d}-{plan.stages[-1].name}"
     for shard in own.shards if own else ():
-        named = shard.kept.model_copy(update={"path": _name(shard.kept)})
-        files[named.path] = named
+        assert own is not None
+        named = shard.kept.model_copy(update={"path": _name(DATA, shard.kept)})
+        beside = _provenance_of(own, shard.kept)
+        path = _name(PROVENANCE, shard.kept)
+        tables += [named, beside.model_copy(update={"path": path})]
         moved = shard.rejected.model_copy(update={"path": f"{written}/{shard.rejected.path}"})
         shards.append(shard.model_copy(update={"kept": named, "rejected": moved}))
     added = IncrementReceipt(
         number=mark.number,
         seeds=read.rows_in,
-        rows=sum(file.rows for file in files.values()),
-        files=list(files),
+        rows=sum(shard.kept.rows for shard in shards),
+        files=[file.path for file in tables],
     )
     latest = own or base or read
     return latest.model_copy(
@@ -180,7 +190,7 @@ def _extended(root: Path, plan: Plan, run: Path, mark: IncrementMark) -> Manifes
             "code": __version__,
             "recipe": plan.name,
             "shards": [*(base.shards if base else ()), *shards],
-            "files": [*(filter(_is_data, base.files) if base else ()), *files.values()],
+            "files": [*(filter(_is_table, base.files) if base else ()), *tables],
             "number": mark.number,
             "parent": sha256_file(release_record(root, mark.base) / NAME) if base else "",
             "increments": [*(base.increments if base else ()), added],
@@ -188,11 +198,21 @@ def _extended(root: Path, plan: Plan, run: Path, mark: IncrementMark) -> Manifes
     )
 
 
-def _name(file: ShardFile) -> str:
-    return f"data/train-{file.sha256[:NAME_CHARS]}.parquet"
+def _name(folder: str, data: ShardFile) -> str:
+    """The path of a data file, or of its provenance, in the release. Both are read in the order of
+    their names, so they have the same name."""
+    split = PurePosixPath(data.path).name.partition("-")[0]
+    return f"{folder}/{split}-{data.sha256[:NAME_CHARS]}.parquet"
 
 
-def _is_data(file: ShardFile) -> bool:
+def _provenance_of(written: Manifest, data: ShardFile) -> ShardFile:
+    """The provenance of a data file that `write` made."""
+    path = f"{PROVENANCE}/{PurePosixPath(data.path).name}"
+    return next(file for file in written.files if file.path == path)
+
+
+def _is_table(file: ShardFile) -> bool:
+    """Whether it is a data file or the provenance of one."""
     return file.path.endswith(".parquet")
 
 
@@ -201,13 +221,14 @@ def _own_file(path: Path) -> ShardFile:
 
 
 class _Places:
-    """Where the data files of a release are: in `release/`, and in its increments."""
+    """Where the data files of a release and their provenance are: in `release/`, and in its
+    increments."""
 
     def __init__(self, root: Path, manifest: Manifest) -> None:
         self._release = root / RELEASE
         self._found: dict[str, list[Path]] = {}
         for one in manifest.increments:
-            written = sorted((increment_run(root, one.number) / RELEASE).glob("data/*.parquet"))
+            written = sorted((increment_run(root, one.number) / RELEASE).glob("*/*.parquet"))
             self._found |= dict.fromkeys(one.files, written)
 
     def of(self, file: ShardFile) -> Path | None:
@@ -222,12 +243,13 @@ class _Places:
 
 
 def _assembled(root: Path, manifest: Manifest) -> Path:
-    """A folder with the release's data files, beside `release/`."""
+    """A folder with the release's data files and their provenance, beside `release/`."""
     aside = root / f".{RELEASE}.tmp"
     shutil.rmtree(aside, ignore_errors=True)
-    (aside / "data").mkdir(parents=True)
+    for folder in (DATA, PROVENANCE):
+        (aside / folder).mkdir(parents=True)
     places = _Places(root, manifest)
-    for file in filter(_is_data, manifest.files):
+    for file in filter(_is_table, manifest.files):
         path = places.of(file)
         if path is None:
             raise StoreFault(
@@ -235,7 +257,8 @@ def _assembled(root: Path, manifest: Manifest) -> Path:
                 f"{root}/increments: run the recipe again to make it again"
             )
         _link(path, aside / file.path)
-    sync(aside / "data")
+    for folder in (DATA, PROVENANCE):
+        sync(aside / folder)
     return aside
 
 
@@ -249,7 +272,8 @@ def _link(path: Path, target: Path) -> None:
 def _check_columns(root: Path, manifest: Manifest) -> None:
     """Raises `InputError` if a new file has other columns than the files before it."""
     places = _Places(root, manifest)
-    paths = [path for file in filter(_is_data, manifest.files) if (path := places.of(file))]
+    data = [file for file in manifest.files if file.path.startswith(f"{DATA}/")]
+    paths = [path for file in data[:1] + data[-1:] if (path := places.of(file))]
     if paths and not pq.read_schema(paths[0]).equals(last := pq.read_schema(paths[-1])):
         raise InputError(
             f"{root}: the new rows have the columns {', '.join(last.names)}, and the release has "
@@ -258,16 +282,23 @@ def _check_columns(root: Path, manifest: Manifest) -> None:
         )
 
 
-def _card(root: Path, plan: Plan, manifest: Manifest, data: Path) -> str:
-    """The card: the counts of all increments together, then a table with a line for each."""
-    histories = [_history(increment_run(root, one.number)) for one in manifest.increments]
+def _descriptions(root: Path, plan: Plan, manifest: Manifest, release: Path) -> dict[str, str]:
+    """The card and `croissant.json` of the release whose tables are in the folder.
+
+    The card has the counts of all increments together, then a table with a line for each.
+    """
+    runs = [increment_run(root, one.number) for one in manifest.increments]
+    histories = [_history(run) for run in runs]
     history = [*summed(histories), manifest]
     format_ = Format(manifest.settings["format"] or DEFAULT_FORMAT[plan.kind_before(-1)])
-    from_prompts = any(past.stage == "evolve" for past in history)
-    trails = (pq.read_table(path, columns=["trail"]) for path in sorted(data.glob("data/*")))
-    count = sum(evolved(table["trail"]) for table in trails) if from_prompts else None
-    text = card(plan.name, plan.recipe, history, format_, released(data), count)
-    return f"{text.rstrip()}\n\n{_increments_table(manifest, histories)}\n"
+    found = contents(release)
+    read = zip(runs, histories, strict=True)
+    seeds = seed_texts(path for run, past in read for path in kept_shards(run, past[0]))
+    text = card(plan.name, plan.recipe, history, format_, found, seeds)
+    return {
+        CARD: f"{text.rstrip()}\n\n{_increments_table(manifest, histories)}\n",
+        DESCRIPTION: croissant(plan.name, history, found, release, citation(plan.name, history)),
+    }
 
 
 def _history(run: Path) -> list[Manifest]:

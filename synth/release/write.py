@@ -1,6 +1,7 @@
 """The stage that writes `release/`, a Hugging Face dataset folder, at the end of a run.
 
     release/README.md  release/manifest.json  release/data/train-00000-of-00002.parquet  …
+    release/croissant.json  release/provenance/train-00000-of-00002.parquet  …
 
 The folder is built under a temporary name and then replaces the earlier one by renaming.
 """
@@ -8,43 +9,66 @@ The folder is built under a temporary name and then replaces the earlier one by 
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from synth import __version__
-from synth.engine.plan import RELEASE
+from synth.engine.plan import RELEASE, StageFolder
 from synth.engine.stage import Delivery, Goal, Release, Sink
 from synth.errors import NoRowsError
-from synth.generate.trail import evolved
 from synth.kind import Kind
 from synth.record import REJECT, rejects
-from synth.release.card import card
-from synth.release.formats import Format, export, fits, missing, schema
+from synth.release.card import card, citation
+from synth.release.contents import contents, license_of, seed_texts
+from synth.release.croissant import NAME as DESCRIPTION
+from synth.release.croissant import croissant
+from synth.release.formats import Format, Reasoning, Shape, unfit
+from synth.release.mark import packed
 from synth.release.quotas import Quotas
+from synth.release.splits import ID_CHARS, TEST, TRAIN, in_test
 from synth.store.durable import sha256_file, write_bytes
+from synth.store.increments import earlier_runs
 from synth.store.manifest import CARD, NAME, Manifest, ShardFile, ShardReceipt, save
 from synth.store.shards import read_shard, write_shard
-from synth.verdict_counts import released
 
-ID_CHARS = 32
-"""Length of a record's id. The parents of input records are places in files, not ids."""
 DEFAULT_FORMAT = {Kind.PROMPTS: "prompt", Kind.DOCUMENTS: "text", Kind.ANSWERS: "messages"}
 FORMATS_OF = {
     Kind.PROMPTS: ("prompt",),
     Kind.DOCUMENTS: ("text",),
-    Kind.ANSWERS: ("messages", "prompt_completion", "preference"),
+    Kind.ANSWERS: ("messages", "prompt_completion", "preference", "unpaired"),
 }
+NO_DERIVATIVES = re.compile(r"\bnd\b|no[- ]?deriv|all rights reserved")
+"""Licenses under which no changed copy may be published, such as `cc-by-nc-nd-4.0`."""
+DATA, PROVENANCE = "data", "provenance"
+"""The release's folders of Parquet files."""
 
 SCORING = ("quality", "verify")
+
+
+@dataclass(slots=True)
+class _Choice:
+    """Which rows are released, and how."""
+
+    shape: Shape
+    """The columns, with room for all released rows."""
+    left: list[pa.Array] = field(default_factory=list)
+    """Per shard, the reason why each row is not released; null if it is."""
+    taken: Counter[str | None] = field(default_factory=Counter)
+    """Released rows of each group."""
+    rows: Counter[str] = field(default_factory=Counter)
+    """Released rows of each split."""
 
 
 class Write(Sink):
@@ -53,11 +77,21 @@ class Write(Sink):
     name = "write"
     takes = frozenset({Kind.PROMPTS, Kind.DOCUMENTS, Kind.ANSWERS})
 
-    format: Literal["prompt", "text", "messages", "prompt_completion", "preference"] | None = None
+    version: ClassVar[int] = 2
+
+    format: (
+        Literal["prompt", "text", "messages", "prompt_completion", "preference", "unpaired"] | None
+    ) = None
     """The columns. The default is `prompt` for prompts, `text` for documents and `messages` for
     answers."""
+    reasoning: Reasoning = Reasoning.FIELD
+    """Where the teacher's reasoning goes: `field` is `reasoning_content` of the assistant's turn,
+    `thinking` is the same under the name that gpt-oss reads, `inline` is `<think>…</think>` before
+    the answer, `drop` is only in the provenance."""
+    test_share: Annotated[float, Field(ge=0, lt=1)] = 0
+    """The share of input rows that go into the split `test`, with all rows made from them."""
     shard_rows: Annotated[int, Field(ge=1)] = 10_000
-    """Rows per Parquet file."""
+    """Rows per Parquet file. The rows of one file are held in memory."""
     target_rows: Annotated[int, Field(ge=1)] | None = None
     """The exact number of rows to release: the first accepted rows, in the order of the input. The
     run draws seeds in waves until it has these rows, or until the input or the `limit` of `read`
@@ -84,8 +118,10 @@ class Write(Sink):
         return Kind.RELEASE
 
     def leaves(self, run: Path) -> list[Path]:
-        """The card and the release's manifest."""
-        return [run / RELEASE / CARD, run / RELEASE / NAME]
+        """All files of the release except the data, which are its shards."""
+        release = run / RELEASE
+        named = [release / name for name in (CARD, DESCRIPTION, NAME)]
+        return [*named, *sorted(release.glob(f"{PROVENANCE}/*.parquet"))]
 
     def goals(self, shards: Sequence[Path], kind: Kind) -> list[Goal]:
         """The rows wanted of each group, and how many of them fit the format.
@@ -95,10 +131,15 @@ class Write(Sink):
         found: Counter[str | None] = Counter()
         if self._wanted:
             for table in map(read_shard, shards):
-                found.update(self._groups(table.filter(fits(table, self._format(kind)))))
+                fitting = unfit(table, self._format(kind)).is_null()
+                found.update(self._groups(table.filter(fitting)))
         if self.quotas is not None and set(found) == {None}:
             self.quotas.check(map(read_shard, shards))
         return [Goal(name, wanted, found[name]) for name, wanted in self._wanted.items()]
+
+    def shape(self, table: pa.Table, kind: Kind) -> Shape:
+        """The columns in which these rows would be released."""
+        return Shape(self._format(kind), self.reasoning).with_room_for(table)
 
     def _format(self, kind: Kind) -> Format:
         return Format(self.format or DEFAULT_FORMAT[kind])
@@ -109,24 +150,32 @@ class Write(Sink):
             return [""] * len(table)
         return [self.quotas.group(value) for value in self.quotas.values(table)]
 
-    def _left_out(
-        self, shards: list[Path], format_: Format
-    ) -> tuple[list[pa.Array], Counter[str | None]]:
-        """Returns one array per shard with the reason why each row is not released (null if it is),
-        and the number of released rows of each group."""
-        found, taken = [], Counter[str | None]()
-        for table in map(read_shard, shards):
-            fit = fits(table, format_)
-            if not self._wanted:
-                found.append(pc.if_else(fit, pa.scalar(None, pa.string()), missing(format_)))
-                continue
-            reasons: list[str | None] = []
-            for fitting, group in zip(fit.to_pylist(), self._groups(table), strict=True):
-                reason = self._reason(group, taken) if fitting else missing(format_)
-                taken[group] += reason is None
-                reasons.append(reason)
-            found.append(pa.array(reasons, pa.string()))
-        return found, taken
+    def _choose(self, delivery: Delivery, format_: Format) -> _Choice:
+        """Decides about each row. Reads all shards once."""
+        choice = _Choice(_first_shape(delivery.run, Shape(format_, self.reasoning)))
+        for table in map(read_shard, delivery.shards):
+            reasons = pc.coalesce(unfit(table, format_), _forbidden(table))
+            if self._wanted:
+                pairs = zip(reasons.to_pylist(), self._groups(table), strict=True)
+                decided = []
+                for misfit, group in pairs:
+                    reason = misfit or self._reason(group, choice.taken)
+                    choice.taken[group] += reason is None
+                    decided.append(reason)
+                reasons = pa.array(decided, pa.string())
+            choice.left.append(reasons)
+            chosen = table.filter(reasons.is_null())
+            choice.shape = choice.shape.with_room_for(chosen)
+            for split, rows in self._splits(chosen, delivery.seed).items():
+                choice.rows[split] += len(rows)
+        return choice
+
+    def _splits(self, table: pa.Table, seed: int) -> dict[str, pa.Table]:
+        """The rows of each split."""
+        if not self.test_share:
+            return {TRAIN: table}
+        tests = in_test(table, seed, self.test_share)
+        return {TRAIN: table.filter(pc.invert(tests)), TEST: table.filter(tests)}
 
     def _reason(self, group: str | None, taken: Counter[str | None]) -> str | None:
         if group is None:
@@ -161,7 +210,7 @@ class Write(Sink):
                 f"rows are {others}"
             )
         return (
-            f"no row fits the format `{format_}` ({missing(format_)}); "
+            f"no row fits the format `{format_}` ({', '.join(reasons)}); "
             "choose another `format` under `write`"
         )
 
@@ -171,20 +220,35 @@ class Write(Sink):
         Raises `NoRowsError` if no row fits the format. The earlier release then stays unchanged.
         """
         format_ = self._format(delivery.kind)
-        left, taken = self._left_out(delivery.shards, format_)
+        choice = self._choose(delivery, format_)
+        left, shape = choice.left, choice.shape
         reasons = Counter(sorted(one for shard in left for one in shard.drop_null().to_pylist()))
-        count = sum(shard.null_count for shard in left)
-        if not count:
+        if not choice.rows.total():
             raise NoRowsError(self._none_left(delivery.shards, format_, reasons))
-        note = self._reached(delivery, taken, reasons["over_target"])
-        files = -(-count // self.shard_rows)
+        notes = (
+            [note]
+            if (note := self._reached(delivery, choice.taken, reasons["over_target"]))
+            else []
+        )
+        marked = shape.schema.with_metadata({**shape.schema.metadata, **packed(delivery.history)})
         aside = delivery.run / f".{RELEASE}.tmp"
         shutil.rmtree(aside, ignore_errors=True)
-        rows = _exported(_released(delivery.shards, left), format_, self.shard_rows)
-        receipts = []
-        for number in range(files):
-            name = f"data/train-{number:05d}-of-{files:05d}.parquet"
-            kept = write_shard(aside, name, next(rows), schema(format_))
+        receipts: list[ShardReceipt] = []
+        provenance: list[ShardFile] = []
+        for name, tables in self._files(delivery, choice):
+            number = len(receipts)
+            kept = write_shard(
+                aside, f"{DATA}/{name}", map(shape.data, tables), marked, released=True
+            )
+            provenance.append(
+                write_shard(
+                    aside,
+                    f"{PROVENANCE}/{name}",
+                    map(shape.provenance, tables),
+                    shape.provenance_schema,
+                    released=True,
+                )
+            )
             out = _rejected(delivery.shards, left) if number == 0 else iter(())
             path = f"rejected/{number:05d}.parquet"
             rejected = write_shard(delivery.folder, path, out, REJECT)
@@ -194,21 +258,31 @@ class Write(Sink):
                     fingerprint=delivery.fingerprint,
                     rows_in=kept.rows + rejected.rows,
                     rows_made=0,
-                    kept=kept.model_copy(update={"path": f"../{RELEASE}/{name}"}),
+                    kept=kept.model_copy(update={"path": f"../{RELEASE}/{kept.path}"}),
                     rejected=rejected,
                     reasons=reasons if number == 0 else {},
-                    notes=(note,) if note and number == 0 else (),
+                    notes=tuple(notes) if number == 0 else (),
                 )
             )
-        self._finish(delivery, aside, receipts, format_, left)
+        self._finish(delivery, aside, receipts, provenance, shape, left)
         return receipts
+
+    def _files(self, delivery: Delivery, choice: _Choice) -> Iterator[tuple[str, list[pa.Table]]]:
+        """The name and the rows of each data file, split by split."""
+        for split, count in choice.rows.items():
+            chosen = _released(delivery.shards, choice.left)
+            rows = (self._splits(table, delivery.seed)[split] for table in chosen)
+            files = -(-count // self.shard_rows)
+            for number, tables in enumerate(_files_of(rows, self.shard_rows)):
+                yield f"{split}-{number:05d}-of-{files:05d}.parquet", list(tables)
 
     def _finish(
         self,
         delivery: Delivery,
         aside: Path,
         receipts: list[ShardReceipt],
-        format_: Format,
+        provenance: list[ShardFile],
+        shape: Shape,
         left: list[pa.Array],
     ) -> None:
         """Writes the card and the manifest, then puts the folder in place."""
@@ -237,15 +311,19 @@ class Write(Sink):
             },
         )
         history = [*delivery.history, manifest]
-        evolved_rows = None
-        if any(past.stage == "evolve" for past in delivery.history):
-            evolved_rows = _evolved(_released(delivery.shards, left))
-        text = card(
-            delivery.name, delivery.recipe, history, format_, released(aside), evolved_rows
+        found = contents(aside)
+        seeds = seed_texts(kept_shards(delivery.run, delivery.history[0]))
+        text = card(delivery.name, delivery.recipe, history, shape.format, found, seeds).encode()
+        described = croissant(
+            delivery.name, history, found, aside, citation(delivery.name, history)
         ).encode()
-        write_bytes(aside / CARD, text)
-        readme = ShardFile(path=CARD, rows=0, bytes=len(text), sha256=sha256_file(aside / CARD))
-        save(manifest.model_copy(update={"files": [*data, readme]}), aside / NAME)
+        others = []
+        for name, content in ((CARD, text), (DESCRIPTION, described)):
+            write_bytes(aside / name, content)
+            digest = sha256_file(aside / name)
+            others.append(ShardFile(path=name, rows=0, bytes=len(content), sha256=digest))
+        files = [*data, *provenance, *others]
+        save(manifest.model_copy(update={"files": files}), aside / NAME)
         target, old = delivery.run / RELEASE, delivery.run / f".{RELEASE}.old"
         shutil.rmtree(old, ignore_errors=True)
         with _announced(delivery, left):
@@ -269,6 +347,13 @@ def _announced(delivery: Delivery, left: list[pa.Array]) -> Iterator[None]:
         yield
 
 
+def _forbidden(table: pa.Table) -> pa.Array:
+    """The reason for each row whose seed's license forbids changed copies."""
+    forbid = [bool(NO_DERIVATIVES.search(license_of(meta))) for meta in table["meta"].to_pylist()]
+    reason = "license_forbids_changes"
+    return pc.if_else(pa.array(forbid, pa.bool_()), reason, pa.scalar(None, pa.string()))
+
+
 def _released(shards: list[Path], left: list[pa.Array]) -> Iterator[pa.Table]:
     """The rows of each shard that have no reason in `left`."""
     for path, reasons in zip(shards, left, strict=True):
@@ -282,9 +367,18 @@ def _rejected(shards: list[Path], left: list[pa.Array]) -> Iterator[pa.Table]:
         yield rejects(table, reason=reasons.drop_null().to_pylist(), by=Write.name)
 
 
-def _evolved(released: Iterator[pa.Table]) -> int:
-    """The number of released rows that come from an evolved prompt."""
-    return sum(evolved(table["trail"]) for table in released)
+def _first_shape(run: Path, shape: Shape) -> Shape:
+    """The shape with room for the columns that earlier increments released, if there are any."""
+    for earlier in earlier_runs(run):
+        for path in sorted((earlier / RELEASE / DATA).glob("*.parquet"))[:1]:
+            shape = shape.with_room_of(pq.read_schema(path))
+    return shape
+
+
+def kept_shards(run: Path, stage: Manifest) -> list[Path]:
+    """The shards that a stage kept."""
+    folder = StageFolder.of(run, stage.index, stage.stage).path
+    return [folder / shard.kept.path for shard in stage.shards]
 
 
 def lineage(released: Iterable[pa.Table]) -> NDArray[np.bytes_]:
@@ -297,16 +391,12 @@ def lineage(released: Iterable[pa.Table]) -> NDArray[np.bytes_]:
     return np.unique(np.concatenate(found))
 
 
-def _exported(
-    released: Iterator[pa.Table], format_: Format, shard_rows: int
-) -> Iterator[Iterator[pa.Table]]:
+def _files_of(source: Iterator[pa.Table], shard_rows: int) -> Iterator[Iterator[pa.Table]]:
     """One iterator of tables per data file. Each file has `shard_rows` rows; the last may be
     shorter.
 
     Use up each iterator before taking the next one, as with itertools.groupby.
     """
-
-    source = (export(table, format_) for table in released)
     rest: list[pa.Table] = []
 
     def one_file(first: pa.Table) -> Iterator[pa.Table]:

@@ -25,19 +25,27 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}{ASIDE}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield aside
-        sync(aside)
-        aside.replace(path)
-        sync(path.parent)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield aside
+            sync(aside)
+            aside.replace(path)
+            sync(path.parent)
+    finally:
+        with contextlib.suppress(OSError):  # usually it was renamed, or could not be written
+            aside.unlink()
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raises `StoreFault` if the block, which writes to the path, fails with an `OSError`."""
+    try:
+        yield
     except OSError as error:
         raise StoreFault(
             f"cannot write {path}: {error.strerror or error}; free disk space, then run the same "
             "command again: finished work is kept"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):  # usually it was renamed, or could not be written
-            aside.unlink()
 
 
 def is_aside(path: Path) -> bool:

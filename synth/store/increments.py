@@ -94,14 +94,19 @@ def earlier_runs(run: Path) -> list[Path]:
     return [run.parent / f"{number:04d}" for number in mark.earlier] if mark else []
 
 
-def set_aside_runs(run: Path) -> list[Path]:
-    """The run folders of earlier increments that were withdrawn or abandoned. Their seeds are read
-    again, so their journals hold replies that this increment can reuse."""
+def reusable_runs(run: Path) -> list[Path]:
+    """The other run folders whose journals hold replies that this run can reuse.
+
+    Those of an increment are earlier increments that were withdrawn or abandoned, since their seeds
+    are read again, and the folder above, which has the sample of `synth plan`. Those of the folder
+    above are all increments.
+    """
     mark = load_mark(run)
     if mark is None:
-        return []
+        return [increment_run(run, number) for number in numbers_in(run / INCREMENTS)]
     others = set(numbers_in(run.parent)) - set(mark.earlier)
-    return [run.parent / f"{number:04d}" for number in sorted(others) if number < mark.number]
+    aside = [run.parent / f"{number:04d}" for number in sorted(others) if number < mark.number]
+    return [run.parent.parent, *aside]
 
 
 def load_state(root: Path) -> ReleaseState:

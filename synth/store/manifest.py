@@ -107,7 +107,7 @@ class IncrementReceipt(_Receipt):
     rows: int
     """The rows that it added."""
     files: list[str]
-    """The data files that it added, as in the release's `files`."""
+    """The data files that it added, and their provenance, as in the release's `files`."""
 
 
 class Manifest(_Receipt):
@@ -129,8 +129,13 @@ class Manifest(_Receipt):
     seed: int
     recipe: str = ""
     """The recipe's name."""
+    began_on: str = ""
+    """In the manifest of `read`: the day on which it was read, for the mark of synthetic text."""
     teacher: TeacherRecord | None = None
     shards: list[ShardReceipt]
+    inputs: dict[str, str] = {}
+    """Of `read`: each input that lies elsewhere, by its address, with its version: the commit of a
+    dataset on the Hub, or what the file system tells of a file's content."""
     undrawn: int = 0
     """Further shards of the input, which `read` made and which no wave has drawn yet."""
     files: list[ShardFile] = []

@@ -19,6 +19,7 @@ import aiohttp
 
 from synth.errors import TeacherFault
 from synth.teacher.backend import Restart, Say
+from synth.teacher.budget import Claim
 from synth.teacher.guard import Guard
 from synth.teacher.identify import ModelInfo, identify_all
 from synth.teacher.parse import CompletionAnswer, too_long
@@ -80,16 +81,22 @@ class Client:
         return use.since(taken)
 
     async def ask(
-        self, body: bytes, path: str = CHAT, request_id: str = "", shard: int = 0
+        self,
+        body: bytes,
+        path: str = CHAT,
+        request_id: str = "",
+        shard: int = 0,
+        claim: Claim | None = None,
     ) -> CompletionAnswer:
-        """The answer to the body at `path`.
+        """The answer to the body at `path`. Each attempt takes the `claim` on the budget.
 
         This is a 200, a 4xx that is the request's own fault, `ENGINE_DIED`, or a 5xx. A 5xx means
         that every attempt failed while other requests were answered. It is 502 or 504 if there was
         no answer or no completion.
 
         Raises `TeacherFault` at once for 401 to 404 and if the first requests are all refused.
-        Also raises it if no request was answered for `patience_s` seconds.
+        Also raises it if no request was answered for `patience_s` seconds. Raises
+        `BudgetSpentError` if the budget allows no more requests.
         """
         first = self._begun < FIRST_REQUESTS
         self._begun += 1
@@ -100,7 +107,7 @@ class Client:
             name = _name(request_id, tries)
             knows = self.wire.dialect.completion_tokens
             attempt = self.pool.send(
-                body, path, name, shard, again=again, avoid=avoid, suspicion=suspicion
+                body, path, name, shard, again=again, avoid=avoid, suspicion=suspicion, claim=claim
             )
             try:
                 result = await attempt.result

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 
 from synth.teacher.backend import Address, ByAddress, Say, TeacherBackend
+from synth.teacher.budget import Budget
 from synth.teacher.client import connected
 from synth.teacher.embedded import Embedded
 from synth.teacher.identify import find_abilities
@@ -173,8 +174,10 @@ async def open_teacher(
     logs: Path | None = None,
     say: Say = lambda _line: None,
     needs: frozenset[Need] = frozenset(),
+    budget: Budget | None = None,
 ) -> AsyncIterator[ServedTeacher]:
     """The identified teacher, for the length of the block. Its server is probed for the `needs`.
+    With a `budget`, it is asked only what the budget allows.
 
     A teacher that the run starts writes its logs to the folder `logs`, or to a temporary one. `say`
     reports its loading, and replicas that go down or come back. Raises `TeacherFault`.
@@ -196,6 +199,8 @@ async def open_teacher(
                 restart=endpoint.restart,
             )
         )
+        if budget is not None:
+            budget.attach(client.pool.hand_out, client.pool.end)
         identity = replace(client.model.identity, folds=config.folds)
         if endpoint.revision:
             identity = replace(identity, revision=endpoint.revision)
@@ -210,4 +215,5 @@ async def open_teacher(
             context=model.max_model_len,
             prefix_use=client.prefix_use,
             abilities={**abilities, **dict.fromkeys(without, FOLDED)},
+            budget=budget,
         )

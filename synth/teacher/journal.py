@@ -16,12 +16,14 @@ import sqlite3
 import zlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from synth.errors import StoreFault
+from synth.teacher.budget import Budget, Claim
 from synth.teacher.control import as_received
 from synth.teacher.parse import CompletionAnswer, HttpAnswer, parse_replies, request_id
 from synth.teacher.pressure import PrefixUse
@@ -70,13 +72,17 @@ class Journal:
         """The journal in the file, created if there is none. Raises `StoreFault`."""
         loop = asyncio.get_running_loop()
         try:
-            database, rows = await loop.run_in_executor(_DISK, _connect, path)
+            database = await loop.run_in_executor(_DISK, _connect, path)
+            journal = cls(path, database)
+            await loop.run_in_executor(_DISK, journal._read_keys)
         except (sqlite3.Error, OSError) as error:
             raise _fault(path, error) from error
-        journal = cls(path, database)
-        for key, row_id in rows:
-            journal._add(key, row_id)
         return journal
+
+    def _read_keys(self) -> None:
+        # row by row: a list of a million rows takes 65 MB more
+        for key, row_id in self._database.execute("SELECT key, rowid FROM replies ORDER BY rowid"):
+            self._add(key, row_id)
 
     def _add(self, key: bytes, row_id: int) -> None:
         if key in self._known:
@@ -149,7 +155,7 @@ class Journal:
         self._commit = None
 
 
-def _connect(path: Path) -> tuple[sqlite3.Connection, list[tuple[bytes, int]]]:
+def _connect(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
     database.text_factory = bytes  # only a damaged row holds text, and its checksum shows it
@@ -163,8 +169,7 @@ def _connect(path: Path) -> tuple[sqlite3.Connection, list[tuple[bytes, int]]]:
     )
     # fails in an older journal
     database.execute("SELECT checksum, max_tokens FROM replies LIMIT 0")
-    rows = database.execute("SELECT key, rowid FROM replies ORDER BY rowid").fetchall()
-    return database, rows
+    return database
 
 
 def stored(
@@ -226,12 +231,18 @@ class Transport(Protocol):
     """Sends a request's body to a server."""
 
     async def ask(
-        self, body: bytes, path: str = CHAT, request_id: str = "", shard: int = 0
+        self,
+        body: bytes,
+        path: str = CHAT,
+        request_id: str = "",
+        shard: int = 0,
+        claim: Claim | None = None,
     ) -> CompletionAnswer:
-        """The answer to the body at `path`. Raises `TeacherFault` if there is none.
+        """The answer to the body at `path`. Raises `TeacherFault` if there is none, and
+        `BudgetSpentError` if the budget does not allow the request.
 
         `request_id` is sent to the server, which may repeat it in its answer. Waiting requests of
-        an earlier `shard` go first.
+        an earlier `shard` go first. Each attempt takes the `claim` on the budget.
         """
         ...
 
@@ -252,7 +263,8 @@ class ServedTeacher:
     """Returns the use of its prefix cache since the last call."""
     abilities: Abilities = field(default_factory=dict)
     """The needs that were checked."""
-
+    budget: Budget | None = None
+    """The run's budget, if it has caps."""
     most_answers: int | None = None
     """Maximum number of answers to one request, if there is a limit."""
 
@@ -425,14 +437,16 @@ class JournaledTeacher:
 
     async def _asked(self, key: bytes, request: Request, body: bytes) -> list[Reply]:
         """The server's replies, once they are on disk."""
-        limit = request.sampling.max_tokens
-        answer = await self._served.transport.ask(
-            body, request.path, request_id(key, limit), self._shard
-        )
-        received = HttpAnswer(answer.status, answer.body)
-        replies = self._parse(received, key, request, answer.payload)
-        if answer.permanent:
-            await self._journal.put(key, received, limit)
+        limit, budget = request.sampling.max_tokens, self._served.budget
+        # until the reply is on disk: the run must not stop before
+        with budget.claim(len(body), limit * request.n) if budget else nullcontext() as claim:
+            answer = await self._served.transport.ask(
+                body, request.path, request_id(key, limit), self._shard, claim
+            )
+            received = HttpAnswer(answer.status, answer.body)
+            replies = self._parse(received, key, request, answer.payload)
+            if answer.permanent:
+                await self._journal.put(key, received, limit)
         self.tally.retries += answer.retries
         return replies
 

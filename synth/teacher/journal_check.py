@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
+from synth.teacher.budget import Tokens
 from synth.teacher.journal import is_intact
+from synth.teacher.parse import usage_of
 
 
 def replies_in(path: Path) -> int:
@@ -40,6 +43,25 @@ def journal_damage(path: Path) -> Iterator[str]:
             yield from damaged.values()
     except sqlite3.Error as error:
         yield f"{path} cannot be read: {error}; move it away, and its replies are asked for again"
+
+
+def used_tokens(journals: Iterable[Path]) -> Tokens:
+    """The tokens of all replies in the journals, by the server's counts.
+
+    A reply that was copied to another shard's journal counts once.
+    """
+    seen: set[bytes] = set()
+    into = out = 0
+    for path in journals:
+        with contextlib.suppress(sqlite3.Error), _opened(path) as database:  # a damaged one
+            for key, body in database.execute("SELECT key, body FROM replies"):
+                reply = sha256(b"%b%b" % (key, body)).digest()
+                if reply not in seen:
+                    seen.add(reply)
+                    counted = usage_of(body)
+                    into += counted.prompt if counted else 0
+                    out += counted.completion if counted else 0
+    return Tokens(into, out)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ import orjson
 from pydantic import BaseModel
 
 from synth.teacher.protocol import Reply
+from synth.text.reasoning import without_reasoning
 
 
 class HttpAnswer(NamedTuple):
@@ -41,12 +42,6 @@ ENGINE_DIED = HttpAnswer(
 
 OUR_ID = re.compile(r"synth-[0-9a-f]{32}")
 """Our request id inside an answer's id. vLLM puts the request's id there."""
-OPENED = re.compile(r"\s*<(think|thought)>")
-"""The start of reasoning that the server left in the text. Gemini's endpoint writes `thought`."""
-CHANNEL, MESSAGE = "<|channel|>", "<|message|>"
-BEGINS = (CHANNEL, f"<|start|>assistant{CHANNEL}")
-"""The start of a reply in which the server left gpt-oss's channels."""
-ENDS = re.compile(r"<\|(?:end|return|call|start)\|>")
 MOST_TOKENS = 100_000_000
 """More than any context holds. The sum of 20 such counts fits in a step's 32 bits."""
 TOO_LARGE = (
@@ -274,6 +269,17 @@ class TokenCounts(NamedTuple):
     """Whether the reported counts were impossible."""
 
 
+def usage_of(body: bytes, payload: Any = None) -> TokenCounts | None:
+    """The token counts of an HTTP answer; None if it has none, or impossible ones.
+
+    `payload` is the body's JSON, if it is already parsed.
+    """
+    payload = read_json(body) if payload is None else payload
+    usage = payload.get("usage") if isinstance(payload, dict) else None
+    counted = _paid(usage)
+    return None if usage is None or counted.miscounted else counted
+
+
 def _paid(usage: Any) -> TokenCounts:
     if not isinstance(usage, dict):
         return TokenCounts(0, 0, usage is not None)
@@ -310,7 +316,7 @@ def _reply(choice: Choice, body: bytes, key: str, logprobs: bool, paid: TokenCou
         reasoning = reasoning or thought or None
     ended = True
     if "<" in content:
-        content, reasoning, ended = _apart(content, reasoning)
+        content, reasoning, ended = without_reasoning(content, reasoning)
     found = _logprobs(choice.logprobs) if logprobs else None
     fault: str | None = None
     if not finish:
@@ -348,29 +354,6 @@ def _joined(parts: list[ContentPart]) -> tuple[str, str]:
             inside = part.thinking
             thought += inside if isinstance(inside, str) else _joined(inside)[0]
     return text, thought
-
-
-def _apart(content: str, reasoning: str | None) -> tuple[str, str | None, bool]:
-    """Splits reasoning that the server left in the text from the answer.
-
-    Returns the text, the reasoning, and whether the reasoning has an end. If the server also sent
-    the reasoning in a separate field, that field is used and the copy in the text is removed.
-    """
-    if content.lstrip().startswith(BEGINS):
-        final: list[str] = []
-        thought: list[str] = []
-        for part in content.split(CHANNEL)[1:]:
-            name, _, message = part.partition(MESSAGE)
-            kept = final if name.split(maxsplit=1)[:1] == ["final"] else thought
-            kept.append(ENDS.split(message, maxsplit=1)[0].strip())
-        return "\n\n".join(final), reasoning or "\n\n".join(thought) or None, bool(final)
-    opened = OPENED.match(content)
-    if opened is None and (reasoning or "</think>" not in content):
-        return content, reasoning, True
-    # some chat templates put the opening tag into the prompt
-    tag, begin = (opened[1], opened.end()) if opened else ("think", 0)
-    inside, closing, text = content[begin:].partition(f"</{tag}>")
-    return text.lstrip(), reasoning or inside.strip() or None, bool(closing)
 
 
 def _lone_surrogate(reply: Reply) -> bool:

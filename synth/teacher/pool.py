@@ -20,8 +20,9 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import NamedTuple
 
-from synth.errors import TeacherFault
-from synth.teacher.parse import ENGINE_DIED, CompletionAnswer
+from synth.errors import BudgetSpentError, TeacherFault
+from synth.teacher.budget import Claim, Tokens
+from synth.teacher.parse import ENGINE_DIED, CompletionAnswer, usage_of
 from synth.teacher.replica import Replica, Suspicion
 from synth.teacher.wire import TROUBLES, UNSENT, AttemptKind, AttemptResult, Response
 
@@ -52,6 +53,13 @@ class Attempt:
     holds_slot: bool = False
     suspicion: Suspicion | None = None
     """None until an engine's death may have caused a result of the request."""
+    claim: Claim | None = None
+    """The request's share of the budget, if there is one."""
+
+    @property
+    def payable(self) -> bool:
+        """Whether the budget allows it now. If so, its tokens are reserved."""
+        return self.claim is None or self.claim.take()
 
     @property
     def suspect(self) -> bool:
@@ -103,14 +111,16 @@ class ReplicaPool:
         again: bool = False,
         avoid: Replica | None = None,
         suspicion: Suspicion | None = None,
+        claim: Claim | None = None,
     ) -> Attempt:
-        """Starts an attempt on the least loaded replica, once a slot is free. Always `release` it.
+        """Starts an attempt on the least loaded replica, once a slot is free and the budget allows
+        it. Always `release` it.
 
         After `end`, its error is raised here or by the attempt's `result`.
         """
-        if self._ended:
-            raise _copied(self._ended)
-        attempt = Attempt(body, path, request_id, avoid, self._loop.create_future())
+        self._check_open()
+        future: asyncio.Future[AttemptResult] = self._loop.create_future()
+        attempt = Attempt(body, path, request_id, avoid, future, claim=claim)
         if suspicion:
             attempt.suspicion = suspicion
             if attempt.suspect:
@@ -118,13 +128,20 @@ class ReplicaPool:
                 self.hand_out()
                 return attempt
         ahead = self._again if again else self._waiting
-        if not ahead and (replica := self._freest(avoid)):
+        if not ahead and (replica := self._freest(avoid)) and attempt.payable:
             self._begin(attempt, replica)
-        elif again:
+            return attempt
+        self._check_open()  # the budget may have ended all attempts
+        if again:
             self._again.append(attempt)
         else:
             heappush(self._waiting, (shard, next(self._numbers), attempt))
         return attempt
+
+    def _check_open(self) -> None:
+        """Raises the error of `end`, if it was called."""
+        if self._ended:
+            raise _copied(self._ended)
 
     def release(self, attempt: Attempt) -> None:
         """Frees the attempt's slot for the next one. Cancels it if it has no result yet."""
@@ -160,6 +177,9 @@ class ReplicaPool:
         """The attempt's result. The slot is freed here unless a pause must hold it."""
         assert attempt.replica is not None
         result = attempt.replica.result_of(outcome, attempt.request_id)
+        if attempt.claim:
+            answered = result.kind is AttemptKind.ANSWERED
+            attempt.claim.settle(_used(result, outcome), answered)
         cut = result.kind is AttemptKind.CUT
         met = result.kind in BROKE or (cut and attempt.replica.gone)
         if met and not isinstance(outcome, UNSENT):
@@ -199,9 +219,10 @@ class ReplicaPool:
         if attempt.result.done():  # cancelled
             return True
         replica = self._freest(attempt.avoid)
-        if replica:
-            self._begin(attempt, replica)
-        return replica is not None
+        if replica is None or not attempt.payable:  # the budget may have ended all attempts
+            return False
+        self._begin(attempt, replica)
+        return True
 
     def _send_suspect(self) -> None:
         """Sends the next suspect once the reserved replica has no other request."""
@@ -216,7 +237,7 @@ class ReplicaPool:
         if self._ward is None or not self._ward.trusted:
             up = [replica for replica in self.replicas if replica.trusted]
             self._ward = min(up, key=lambda replica: replica.in_flight, default=None)
-        if self._ward and not self._ward.in_flight:
+        if self._ward and not self._ward.in_flight and self._suspects[0].payable:
             self._alone = self._suspects.popleft()
             self._begin(self._alone, self._ward)
 
@@ -288,6 +309,20 @@ class ReplicaPool:
         self.back_at = time.monotonic()
 
 
+def _used(result: AttemptResult, outcome: Response | BaseException | None) -> Tokens | None:
+    """The tokens that an attempt used; None if it may have used all that it was allowed."""
+    if isinstance(outcome, UNSENT):
+        return Tokens()
+    if not isinstance(outcome, Response):
+        return None
+    counted = usage_of(outcome.body, result.answer.payload)
+    if counted is not None:
+        return Tokens(counted.prompt, counted.completion)
+    return None if outcome.status == 200 and result.kind is AttemptKind.ANSWERED else Tokens()
+
+
 def _copied(error: BaseException) -> BaseException:
     """A separate fault for each request, since a shared one would collect all their tracebacks."""
+    if isinstance(error, BudgetSpentError):
+        return BudgetSpentError(str(error), error.setting)
     return TeacherFault(str(error)) if isinstance(error, TeacherFault) else error

@@ -15,7 +15,7 @@ from synth.engine.runner import account
 from synth.engine.stage import Outcome, Place
 from synth.kind import Kind
 from synth.record import RECORD
-from synth.release.formats import Format, export, fits
+from synth.release.formats import Format, Shape, unfit
 from synth.samples import overall
 from tests.filters.rows import answers, assert_whole
 
@@ -201,8 +201,8 @@ def test_samples_that_are_as_good_make_no_pair(
 
 def test_pairs_are_written_as_trainers_read_them() -> None:
     outcome = prefer([("p", "A: 5", "pass", None), ("p", "A: 6", "fail", None)])
-    assert fits(outcome.kept, Format.PREFERENCE).to_pylist() == [True]
-    [row] = export(outcome.kept, Format.PREFERENCE).to_pylist()
+    assert unfit(outcome.kept, Format.PREFERENCE).to_pylist() == [None]
+    [row] = Shape(Format.PREFERENCE).data(outcome.kept).to_pylist()
     assert row["prompt"] == [{"role": "user", "content": "p"}]
     assert row["chosen"] == [{"role": "assistant", "content": "A: 5"}]
     assert row["rejected"] == [{"role": "assistant", "content": "A: 6"}]

@@ -13,6 +13,7 @@ import pytest
 from flows.alone import filter_stages
 from flows.cli import main
 from synth.errors import ExitCode, RecipeError
+from tests.lines import released
 
 GOOD = "Plants turn light into sugar, and they do so in every leaf."
 PAGES = [
@@ -46,7 +47,7 @@ def test_every_row_is_kept_or_rejected_with_reason_and_scores(
     wanted = "refusal, exact, length: {min_words: 5}"
     code = main(["filter", name, "--with", wanted, "--column", "text=page", "--out", "done"])
     assert code == ExitCode.OK
-    [kept] = rows(here / "done/release/data", "*.parquet")
+    [kept] = released(here / "done")
     assert (kept["text"], json.loads(kept["meta"])) == (GOOD, {"n": 1})
     assert [(score["name"], score["verdict"]) for score in kept["scores"]] == [
         ("refusal", "keep"),
@@ -74,7 +75,7 @@ def test_answers_are_judged_in_a_dataset_folder_of_chats(here: Path) -> None:
     (here / "chats").mkdir()
     pq.write_table(pa.Table.from_pylist(chats), here / "chats/train-00000-of-00001.parquet")
     assert main(["filter", "chats", "--with", "trim", "--with", "[refusal]"]) == ExitCode.OK
-    kept = rows(here / "outputs/filter-chats/release/data", "*.parquet")
+    kept = released(here / "outputs/filter-chats")
     assert [row["messages"] for row in kept] == [chats[0]["messages"]] * 2
     assert [row["trail"][-1]["stage"] for row in kept] == ["read", "trim"]
 
@@ -84,7 +85,7 @@ def test_redacted_rows_are_kept_and_accounted_for(here: Path) -> None:
     (here / "mail.jsonl").write_text("".join(json.dumps(page) + "\n" for page in pages))
     wanted = "redact: [email], pii, exact"
     assert main(["filter", "mail.jsonl", "--with", wanted, "--out", "done"]) == ExitCode.OK
-    kept = rows(here / "done/release/data", "*.parquet")
+    kept = released(here / "done")
     assert [row["text"] for row in kept] == [f"{GOOD} Write to [EMAIL].", GOOD]
     assert [step["stage"] for step in kept[0]["trail"]] == ["read", "redact"]
     [twin] = rows(here / "done", "*/rejected/*.parquet")
@@ -104,7 +105,7 @@ def test_a_run_folder_of_another_version_is_refused_and_its_release_read(
     assert main([*command, "old"]) == ExitCode.OK
     for path in (here / "old").glob("*/manifest.json"):
         path.write_text(path.read_text().replace('"format": 4', '"format": 2'))
-    [shard] = (here / "old/release/data").iterdir()
+    [shard] = (here / "old/release/provenance").iterdir()
     old = pq.read_table(shard).to_pylist()
     for row in old:
         row["trail"] = [{**step, "dropped": ""} for step in row["trail"]]
@@ -118,7 +119,7 @@ def test_a_run_folder_of_another_version_is_refused_and_its_release_read(
         "input)\n"
     )
     assert main(["filter", "old/release", "--with", "refusal", "--out", "new"]) == ExitCode.OK
-    kept = rows(here / "new/release/data", "*.parquet")
+    kept = released(here / "new")
     assert [row["text"] for row in kept] == [GOOD, "Too few."]
 
 

@@ -193,6 +193,37 @@ def test_a_failed_run_reports_its_error_once_and_is_failed_on_the_server(
     assert run["state"]["type"] == "FAILED"
 
 
+def test_a_run_whose_budget_is_used_up_is_stopped_and_not_retried(
+    api: Api, tmp_path: Path, teacher_url: str
+) -> None:
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "Why?"}\n')
+    (tmp_path / "mine.yaml").write_text(
+        f"name: capped\nteacher: {teacher_url}\nbudget: {{tokens: 5}}\nstages:\n"
+        "  - read: {prompts: prompts.jsonl}\n  - distill\n  - write\n"
+    )
+    retrying = {"PREFECT_TASKS_DEFAULT_RETRIES": "2", "PREFECT_FLOWS_DEFAULT_RETRIES": "2"}
+    done = subprocess.run(
+        [*SYNTH, "run", "mine.yaml"],
+        env=api.env | retrying,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == ExitCode.BUDGET, done.stderr
+    why, left, how = done.stderr.splitlines()[-3:]
+    assert why.startswith("synth: the token budget is used up: 0 of 5 are used, and the next ")
+    assert left == (
+        "done: 00-read 1 rows; left: 01-distill (0 of 1 rows, 0 replies journaled), 02-write"
+    )
+    assert how.startswith("to go on: raise `budget.tokens`, then run the same command again")
+    [run] = api.filter("flow_runs", flow_runs={"tags": {"all_": ["capped"]}})
+    assert (run["state"]["type"], run["state"]["name"]) == ("CANCELLED", "Stopped")
+    assert run["state"]["message"] == "\n".join([why.removeprefix("synth: "), left, how])
+    assert run["run_count"] == 1
+    tasks = api.filter("task_runs", flow_runs={"id": {"any_": [run["id"]]}})
+    assert {task["run_count"] for task in tasks} <= {0, 1}
+
+
 def test_a_run_that_keeps_no_rows_still_stores_its_funnel(api: Api, tmp_path: Path) -> None:
     (tmp_path / "prompts.jsonl").write_text('{"prompt": "Why?"}\n')
     (tmp_path / "mine.yaml").write_text(

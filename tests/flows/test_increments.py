@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,8 +14,13 @@ import pytest
 
 from flows import api, run_command
 from flows.cli import main
-from synth.errors import ExitCode
-from synth.store.manifest import load_manifest
+from flows.increments import run_increments
+from flows.recipe_file import load_recipe
+from synth.engine.plan import Plan
+from synth.engine.progress import Progress
+from synth.engine.run import open_runner, run_stages
+from synth.errors import ExitCode, RefusedError
+from synth.store.manifest import Manifest, load_manifest
 from tests.fake_teacher import served
 from tests.flows.test_run_folders import flip
 from tests.hub_stand_in import HubStandIn, hub_stand_in
@@ -50,12 +56,14 @@ def give(*prompts: str, file: str = "in.jsonl") -> None:
 
 def released(root: str | Path = "outputs/nightly") -> list[str]:
     """The prompts of the release, in the manifest's order."""
-    return [str(row["prompt"]) for row in api.Run(root).rows()]
+    return [str(row["prompt"][-1]["content"]) for row in api.Run(root).rows()]
 
 
 def data(root: str | Path = "outputs/nightly") -> dict[str, bytes]:
-    """The data files of the release."""
-    return {path.name: path.read_bytes() for path in Path(root).glob("release/data/*")}
+    """The data files of the release, and their provenance, by their paths in it."""
+    release = Path(root) / "release"
+    files = [*release.glob("data/*"), *release.glob("provenance/*")]
+    return {str(path.relative_to(release)): path.read_bytes() for path in files}
 
 
 def increments() -> list[str]:
@@ -116,7 +124,7 @@ def test_a_grown_input_adds_rows_and_leaves_the_data_files(
     assert nightly() == ExitCode.OK
     assert released() == [*FIRST, *MORE]
     assert {name: data()[name] for name in first} == first
-    assert len(data()) == 2
+    assert len(data()) == 4
     captured = capsys.readouterr()
     assert "increment 2: 2 rows of the input that no earlier increment has read" in captured.err
     assert "release 2 has 5 rows, 2 of them new: outputs/nightly/release" in captured.err
@@ -151,7 +159,14 @@ def test_datasets_loads_all_increments(nightly: Callable[..., int], tmp_path: Pa
     found = datasets.load_dataset(
         "outputs/nightly/release", split="train", cache_dir=str(tmp_path / "cache")
     )
-    assert sorted(found["prompt"]) == sorted([*FIRST, *MORE])
+    assert sorted(row[0]["content"] for row in found["prompt"]) == sorted([*FIRST, *MORE])
+    provenance = datasets.load_dataset(
+        "outputs/nightly/release",
+        "provenance",
+        split="train",
+        cache_dir=str(tmp_path / "cache"),
+    )
+    assert provenance["id"] == found["id"]
 
 
 def test_a_sorted_or_renamed_input_has_nothing_new(
@@ -409,12 +424,14 @@ def test_a_push_uploads_only_new_data_files(
     give(*FIRST, *MORE)
     seen = len(hub.calls("PUT /storage"))
     nightly()
-    assert len(hub.calls("PUT /storage")) == seen + 1
+    new = {path for path in data() if path not in first}
+    assert {path.partition("/")[0] for path in new} == {"data", "provenance"}
+    assert len(hub.calls("PUT /storage")) == seen + len(new)
     files = hub.repos["me/nightly"].at().files
-    assert {path for path in files if path.startswith("data/")} == {f"data/{n}" for n in data()}
-    assert len(data()) == 2
+    assert {path for path in files if path.endswith(".parquet")} == first | new
+    assert "croissant.json" in files
+    assert len(hub.repos["me/nightly"].tags) == 2
     commits = len(hub.repos["me/nightly"].log())
-    assert first < set(data())
     monkeypatch.setattr(run_command, "_run_flow", lambda *_: pytest.fail("nothing is to do"))
     nightly()
     assert len(hub.repos["me/nightly"].log()) == commits
@@ -465,3 +482,131 @@ def test_from_and_fresh(asking: Callable[..., int], capsys: pytest.CaptureFixtur
     assert asking("--fresh", "--yes") == ExitCode.OK
     assert increments() == ["0001"]
     assert "from the journal" not in capsys.readouterr().err
+
+
+def test_the_budget_counts_all_increments(
+    asking: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    budget = "budget.tokens=20000"
+    assert asking("--set", budget) == ExitCode.OK
+    used = json.loads(Path("outputs/nightly/budget.json").read_text())
+    one = used["tokens_in"] + used["tokens_out"]
+    assert one
+    give(*FIRST, *MORE)
+    assert asking("--set", f"budget.tokens={one}") == ExitCode.BUDGET
+    assert f"{one:,} of {one:,} are used" in capsys.readouterr().err
+    assert asking("--set", budget) == ExitCode.OK
+    assert "increment 2 is unfinished" in capsys.readouterr().err
+    used = json.loads(Path("outputs/nightly/budget.json").read_text())
+    assert used["tokens_in"] + used["tokens_out"] > one
+    assert not list(Path("outputs/nightly/increments").rglob("budget.json"))
+
+
+def test_a_plan_projects_new_rows_and_its_replies_are_reused(
+    nightly: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    many = [f"How far is star {number}?" for number in range(12)]
+    with served() as teacher:
+        Path("nightly.yaml").write_text(ASKING.replace("URL", teacher.url))
+        nightly()
+        give(*FIRST, *many)
+        assert main(["plan", "nightly.yaml", "--rows", "10"]) == ExitCode.OK
+        captured = capsys.readouterr()
+        assert "nightly: 12 rows to run, projected from a sample of 10" in captured.out
+        assert nightly() == ExitCode.OK
+        assert sorted(teacher.asked) == sorted([*FIRST, *many])
+    assert main(["plan", "nightly.yaml", "--rows", "10"]) == ExitCode.INVALID
+    assert "no new rows in" in capsys.readouterr().err
+
+
+def test_each_split_keeps_its_rows(nightly: Callable[..., int], tmp_path: Path) -> None:
+    import datasets
+
+    Path("nightly.yaml").write_text(PLAIN.replace("write: {}", "write: {test_share: 0.5}"))
+    nightly()
+    before = data()
+    give(*FIRST, *MORE, *(f"How far is star {number}?" for number in range(8)))
+    nightly()
+    assert data().items() >= before.items()
+    found = {
+        config: datasets.load_dataset(
+            "outputs/nightly/release", config, cache_dir=str(tmp_path / "cache")
+        )
+        for config in ("default", "provenance")
+    }
+    assert {len(path.split("/")) for path in data()} == {2}
+    assert {path.split("-")[0] for path in data()} == {
+        f"{folder}/{split}" for folder in ("data", "provenance") for split in ("train", "test")
+    }
+    for split in ("train", "test"):
+        assert found["default"][split]["id"] == found["provenance"][split]["id"]
+    assert sum(map(len, found["default"].values())) == 13
+    listed = json.loads(Path("outputs/nightly/release/croissant.json").read_text())
+    files = {one["@id"] for one in listed["distribution"] if one["@type"] == "cr:FileObject"}
+    assert files == set(data())
+
+
+def test_rows_without_a_column_of_the_release_have_nulls(
+    nightly: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import datasets
+
+    def row(prompt: str, **more: str) -> str:
+        return json.dumps({"prompt": prompt, **more}) + "\n"
+
+    lines = row("What is 6 * 7?", answer="42")
+    Path("in.jsonl").write_text(lines)
+    nightly()
+    Path("in.jsonl").write_text(lines + row(MORE[0]))
+    assert nightly() == ExitCode.OK
+    found = datasets.load_dataset(
+        "outputs/nightly/release", split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert sorted(map(str, found["solution"])) == ["42", "None"]
+    give(*FIRST)
+    assert nightly("--out", "other") == ExitCode.OK
+    Path("in.jsonl").write_text(lines)
+    assert nightly("--out", "other") == ExitCode.INVALID
+    assert "an incremental run keeps its columns" in capsys.readouterr().err
+
+
+def test_the_report_is_that_of_the_newest_increment(
+    nightly: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    nightly()
+    give(*FIRST, *MORE)
+    nightly()
+    page = "outputs/nightly/increments/0002/report.html"
+    assert f"report of increment 2: {page}" in capsys.readouterr().out
+    Path(page).unlink()
+    assert main(["report", "outputs/nightly"]) == ExitCode.OK
+    assert f"report:  {page}" in capsys.readouterr().out
+    assert Path(page).is_file()
+    assert main(["show", "outputs/nightly", "--json"]) == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["released"] == 2
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_a_push_is_approved_where_nobody_watches(
+    nightly: Callable[..., int], hub: HubStandIn, answer: bool
+) -> None:
+    Path("nightly.yaml").write_text(PLAIN + "  - push: {repo: me/nightly, approve: true}\n")
+    asked = []
+
+    async def work(plan: Plan, run: Path) -> list[Manifest]:
+        async with open_runner(plan, run) as runner:
+            return await run_stages(runner)
+
+    async def ask(question: str) -> bool:
+        asked.append(question)
+        return answer
+
+    plan, root = load_recipe("nightly.yaml"), Path("outputs/nightly")
+    made = run_increments(plan, root, Progress(), work, ask)
+    if answer:
+        assert asyncio.run(made) == 1
+    else:
+        with pytest.raises(RefusedError, match="nobody approved the push"):
+            asyncio.run(made)
+    assert "me/nightly" in asked[0]
+    assert ("me/nightly" in hub.repos) is answer

@@ -17,7 +17,7 @@ from synth.engine.run import open_runner, run_stages
 from synth.store.manifest import Manifest
 from synth.store.shards import read_shard
 from tests.fake_teacher import FakeTeacher, rule, served
-from tests.lines import rows, shard_bytes
+from tests.lines import released, rows, shard_bytes
 
 LINE = """\
 name: line
@@ -85,7 +85,8 @@ def assert_every_row_is_accounted_for(folder: Path, manifests: Sequence[Manifest
         ids = [row["id"] for row in (*kept, *left)]
         assert len(ids) == len(set(ids))
         if came_in is not None:
-            assert came_in <= {*ids, *(row["trail"][-1]["parent"] for row in (*kept, *left))}
+            trails = [row["trail"] for row in (*kept, *left) if "trail" in row]  # else a release
+            assert came_in <= {*ids, *(trail[-1]["parent"] for trail in trails)}
         came_in = {row["id"] for row in kept}
 
 
@@ -107,7 +108,7 @@ def test_every_shipped_recipe_runs_to_its_end(run: Run, recipe: str, tmp_path: P
 
 def test_preference_pairs_set_a_right_answer_against_a_wrong_one(run: Run, tmp_path: Path) -> None:
     manifests = run("preference-pairs", tmp_path, limit=20)
-    pairs = rows(tmp_path, "release/data/*.parquet")
+    pairs = released(tmp_path)
     assert len(pairs) == manifests[-1].rows_kept > 3
     for pair in pairs:
         assert pair["chosen"][0]["content"] != pair["rejected"][0]["content"]
@@ -144,10 +145,12 @@ def test_the_release_loads_with_the_right_features(run: Run, tmp_path: Path) -> 
 import json, sys
 from datasets import load_dataset
 a, b = (load_dataset(path, split="train") for path in sys.argv[1:3])  # both are named `release`
+beside = [load_dataset(path, "provenance", split="train") for path in sys.argv[1:3]]
 print(json.dumps({
     "messages": repr(a.features["messages"]), "text": repr(b.features["text"]),
     "columns": [a.column_names, b.column_names], "rows": [len(a), len(b)],
-    "last": a[0]["messages"][-1]["role"], "source": b[0]["reference"]["source"],
+    "beside": beside[0].column_names == beside[1].column_names,
+    "last": a[0]["messages"][-1]["role"], "source": beside[1][0]["reference"]["source"],
 }))
 """
     done = subprocess.run(
@@ -158,8 +161,8 @@ print(json.dumps({
         env={"PATH": "/usr/bin:/bin", "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"},
     )
     report = json.loads(done.stdout)
-    beside = ["id", "reasoning", "reference", "meta", "trail", "scores", "logprobs"]
-    assert report["columns"] == [["messages", *beside], ["text", *beside]]
+    assert report["columns"] == [["id", "messages"], ["id", "text"]]
+    assert report["beside"]
     assert report["messages"] == "List({'role': Value('string'), 'content': Value('string')})"
     assert report["text"] == "Value('string')"
     assert report["last"] == "assistant"

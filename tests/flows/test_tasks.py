@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from flows.plan_file import check_teacher, load_plan, save_plan
 from flows.recipe_file import SHIPPED, load_recipe
-from flows.run_file import check_teacher, load_plan, save_plan
 from flows.tasks import Tasks, shard
 from synth.engine.plan import StageFolder
 from synth.engine.run import open_runner
@@ -91,10 +91,10 @@ def test_in_the_process_of_the_run_its_own_runner_performs(
     async def work() -> None:
         async with open_runner(load_recipe(str(recipe)), tmp_path / "run") as runner:
             with Tasks(runner):
-                (tmp_path / "run/run.json").unlink()
+                (tmp_path / "run/plan.json").unlink()
                 job = (str(tmp_path / "run"), 0, "read", "read", 0)
                 assert await asyncio.create_task(shard.fn("", *job)) == 2
-            with pytest.raises(InputError, match=r"run\.json is not a plan"):
+            with pytest.raises(InputError, match=r"plan\.json is not a plan"):
                 await shard.fn("", *job)
 
     asyncio.run(work())
@@ -126,7 +126,7 @@ def test_a_teacher_that_only_the_run_can_ask_is_refused(
 ) -> None:
     recipe.write_text(RECIPE.format(teacher=f"teacher: {teacher}"))
     save_plan(load_recipe(str(recipe)), tmp_path, None)
-    assert "sk-of-mine" not in (tmp_path / "run.json").read_text()
+    assert "sk-of-mine" not in (tmp_path / "plan.json").read_text()
     with pytest.raises(TeacherFault, match=r"process|worker") as refused:
         check_teacher(load_plan(tmp_path)[0])
     assert message in str(refused.value)

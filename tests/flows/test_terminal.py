@@ -175,6 +175,7 @@ def test_a_finished_run_shows_where_the_dataset_is(
         "",
         f"dataset: {tmp_path}/release",
         f'         datasets.load_dataset("{tmp_path}/release")',
+        f'         pandas.read_parquet("{tmp_path}/release/data"); polars and DuckDB read it too',
         f"rejected rows: synth show {tmp_path} --rejected",
     ]
 

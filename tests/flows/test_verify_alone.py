@@ -12,6 +12,7 @@ import pytest
 from flows.alone import verify_stages
 from flows.cli import main
 from synth.errors import ExitCode, RecipeError
+from tests.lines import released
 
 GOLD = Path(__file__).resolve().parents[3] / "shared/data/gsm8k_model_solutions.jsonl"
 ANSWERS = [
@@ -39,7 +40,7 @@ def test_wrong_answers_leave_and_every_row_has_its_verdict(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["verify", "a.jsonl", "--with", "maths", *COLUMNS, "--out", "v"]) == ExitCode.OK
-    kept = rows(here / "v/release/data", "*.parquet")
+    kept = released(here / "v")
     assert [row["scores"][0]["verdict"] for row in kept] == ["pass", "unverified"]
     [left] = rows(here / "v/01-verify", "rejected/*.parquet")
     assert (left["reason"], left["scores"][0]["note"]) == (
@@ -61,7 +62,7 @@ def test_wrong_answers_leave_and_every_row_has_its_verdict(
 def test_which_verdicts_leave_is_for_the_user_to_say(here: Path, reject: str, kept: int) -> None:
     command = ["verify", "a.jsonl", "--with", "maths", *COLUMNS, "--reject", reject, "--out", "v"]
     assert main(command) == ExitCode.OK
-    assert len(rows(here / "v/release/data", "*.parquet")) == kept
+    assert len(released(here / "v")) == kept
 
 
 def test_verdicts_are_shown_where_no_row_is_left(
@@ -93,7 +94,7 @@ def test_real_solutions_are_judged_as_people_did(tmp_path: Path) -> None:
     columns = ["--column", "response=solution", "--column", "answer=ground_truth"]
     command = ["verify", str(GOLD), "--with", "maths", *columns, "--reject", "none"]
     assert main([*command, "--out", str(tmp_path / "v")]) == ExitCode.OK
-    found = rows(tmp_path / "v/release/data", "*.parquet")
+    found = released(tmp_path / "v")
     assert len(found) == 1582
     for row in found:
         right = json.loads(row["meta"])["is_correct"]

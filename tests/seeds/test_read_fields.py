@@ -42,7 +42,7 @@ def test_exactly_one_of_prompts_web_and_answers_is_given(fields):
         ({"web": "a", "format": "text", "columns": {"text": "body"}}, "plain text has no columns"),
         (
             {"web": "a", "format": "xml"},
-            "'jsonl', 'parquet', 'csv', 'text', 'arrow', 'html' or 'warc'",
+            "'jsonl', 'parquet', 'csv', 'text', 'arrow', 'html', 'warc' or 'json'",
         ),
         ({"web": "a", "limit": 0}, "greater than or equal to 1"),
         ({"web": "a", "limits": 5}, "limits"),
@@ -53,9 +53,9 @@ def test_wrong_field_is_reported_with_the_choices(fields, message):
         Read(**fields)
 
 
-def test_editor_accepts_a_path_and_a_list_of_paths():
+def test_editor_accepts_a_path_a_dataset_and_a_list_of_them():
     schema = Read.model_json_schema()["properties"]["prompts"]
-    assert [choice["type"] for choice in schema["anyOf"]] == ["string", "array"]
+    assert [choice["type"] for choice in schema["anyOf"]] == ["string", "object", "array"]
 
 
 def test_files_names_every_file_in_reading_order(write, tmp_path):

@@ -93,8 +93,6 @@ def test_format_reads_a_file_of_any_name(write, read, tmp_path):
     [
         ("a.xlsx", r"unknown extension '\.xlsx'; known: \.jsonl, \.ndjson, \.parquet, \.csv"),
         ("a", "unknown extension ''"),
-        ("a.json", r"jq -c '\.\[\]'"),
-        ("a.json.gz", r"jq -c '\.\[\]'"),
         ("a.parquet.gz", r"unknown extension '\.gz'"),
     ],
 )

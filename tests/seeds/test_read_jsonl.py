@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from hashlib import sha512
 
 import pyarrow as pa
 import pytest
@@ -114,9 +115,9 @@ def test_compressed_lines_are_read_as_plain_ones(write, read, tmp_path):
         (b"", "has no rows"),
         (b"\n \n" * 100, "has no rows"),
         ('{"prompt": "x"}\n'.encode("utf-16"), "is UTF-16, not UTF-8"),
-        (b'[\n{"prompt": "x"}\n]\n', "is one JSON document"),
-        (b'[{"prompt": "x"},\n{"prompt": "y"}]\n', "is one JSON document"),
-        (b'{\n"prompt": "x"\n}\n', "is one JSON document"),
+        (b'[\n{"prompt": "x"}\n]\n', "set `format: json`"),
+        (b'[{"prompt": "x"},\n{"prompt": "y"}]\n', "set `format: json`"),
+        (b'{\n"prompt": "x"\n}\n', r"is one JSON object.*jq -c '\.KEY"),
         (
             '{"prompt": "x"}\n'.encode("utf-16-le"),
             r"no JSON object in its first \d rows .*nul_byte",
@@ -148,7 +149,41 @@ def test_columns_are_looked_for_in_a_thousand_rows_and_no_further(write, read):
         next(Read(prompts=late).shards(10))
 
 
-def test_truncated_download_is_refused(write):
-    path = write("a.jsonl.gz", gzip.compress(GOOD * 10_000)[:-50])
-    with pytest.raises(InputError, match=r"a\.jsonl\.gz cannot be read"):
-        list(Read(prompts=path).shards(1000))
+NOISE = [sha512(b"%d" % number).hexdigest() * 4 for number in range(1_500)]
+MANY = "".join(f'{{"prompt": "{number} {text}"}}\n' for number, text in enumerate(NOISE)).encode()
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst", "a.csv.gz", "a.txt.zst"])
+@pytest.mark.parametrize("left", [0.3, 0.9])
+def test_a_cut_file_gives_its_readable_lines_and_one_rest(write, read, name, left):
+    content = MANY if ".jsonl" in name else b"prompt\n" + MANY.replace(b'"', b"")
+    packed = compressed(name, content)
+    cut = write(name, packed[: int(len(packed) * left)])
+    result = read(prompts=cut, rows=10_000)
+    whole = read(prompts=write(f"whole/{name}", packed), rows=10_000)
+    assert 100 < len(result.prompts) < 1_500
+    assert result.prompts == whole.prompts[: len(result.prompts)]
+    assert result.reasons == ["file_cut_off"]
+    [rest] = result.rejected
+    assert rest["trail"][0]["parent"] == f"{name}#{len(result.prompts) + 1}"
+
+
+def test_a_damaged_file_gives_the_lines_before_the_damage(write, read):
+    packed = bytearray(compressed("a.gz", MANY))
+    packed[-8:] = bytes(8)  # its checksum and length
+    result = read(prompts=write("a.jsonl.gz", bytes(packed)), rows=10_000)
+    assert len(result.prompts) == 1_500
+    assert (result.reasons, result.rejected[0]["raw"]) == (["file_damaged"], "")
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst"])
+def test_a_file_that_is_cut_before_its_first_line_is_refused(write, name):
+    path = write(name, compressed(name, MANY)[:9])
+    with pytest.raises(InputError, match=r"is damaged \(.*download it again"):
+        next(Read(prompts=path).shards(10))
+
+
+def compressed(name: str, content: bytes) -> bytes:
+    if name.endswith(".gz"):
+        return gzip.compress(content)
+    return bytes(pa.Codec("zstd").compress(content))

@@ -21,7 +21,7 @@ def test_every_line_that_is_not_blank_is_a_prompt(write, read):
 def test_every_file_is_one_unchanged_web_sample(write, read):
     page = "---\ntitle: x\n---\n\n# Plain language\r\n\n- one\n"
     result = read(web=write("a.md", "\ufeff" + page))
-    assert (result.texts, result.metas) == ([page], [{}])
+    assert (result.texts, result.metas) == ([page], [{"file": "a.md"}])
     assert result.kept[0]["context"] == []
     assert result.kept[0]["trail"][0]["operation"] == "text"
 

@@ -1,6 +1,6 @@
-"""An environment for vLLM alone, apart from the project's: vLLM pins most of what it needs.
+"""An environment apart from the project's, for packages that pin most of what they need.
 
-It holds the build for the CPU, about 3.5 GB, installed in two to five minutes.
+By default it is vLLM's. It holds the build for the CPU, about 3.5 GB, installed in minutes.
 """
 
 from __future__ import annotations
@@ -25,22 +25,28 @@ class UnavailableError(Exception):
     """vLLM cannot be had on this machine; the message says why, in one line."""
 
 
-def install(folder: Path) -> Path:
-    """The Python of an environment in which vLLM runs, made where there is none."""
+def install(
+    folder: Path,
+    packages: tuple[str, ...] = PACKAGES,
+    unwanted: tuple[str, ...] = UNWANTED,
+    imports: str = "vllm, transformers",
+) -> Path:
+    """The Python of an environment with the packages, made where there is none."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     _enough("memory", memory, NEEDED_MEMORY)
-    python, stamp, wanted = folder / "bin" / "python", folder / STAMP, " ".join(PACKAGES)
+    python, stamp, wanted = folder / "bin" / "python", folder / STAMP, " ".join(packages)
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
         return python
     folder.mkdir(parents=True, exist_ok=True)
     _enough("disk", shutil.disk_usage(folder).free, NEEDED_DISK)
-    print(f"installing {wanted} into {folder}, once: minutes, 3.5 GB", flush=True)
+    print(f"installing {wanted} into {folder}, once: minutes, GB", flush=True)
     _run([sys.executable, "-m", "venv", "--clear", str(folder)])
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    for package in PACKAGES:  # in this order: the later ones take the torch that is there
+    for package in packages:  # in this order: the later ones take the torch that is there
         _run([*pip, "install", "--retries", "1", "--timeout", "20", package])
-    _run([*pip, "uninstall", "--yes", *UNWANTED])
-    _run([str(python), "-c", "import vllm, transformers"])
+    if unwanted:
+        _run([*pip, "uninstall", "--yes", *unwanted])
+    _run([str(python), "-c", f"import {imports}"])
     stamp.write_text(wanted, encoding="utf-8")
     return python
 

@@ -46,6 +46,7 @@ def test_nothing_is_wrong_with_a_finished_run(run: Path) -> None:
         ("02-dedup/kept/00000.parquet", "02-dedup"),
         ("03-write/manifest.json", "03-write"),
         ("release/data/train-00001-of-00003.parquet", "03-write"),
+        ("release/provenance/train-00001-of-00003.parquet", "03-write"),
         ("release/README.md", "03-write"),
         ("release/manifest.json", "03-write"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -286,7 +287,8 @@ def test_tools_and_tool_calls_survive_every_stage(tmp_path: Path) -> None:
         assert shard["context"][:3] == CHAT
         assert shard["tools"] == '[{"name": "add"}]'
     [first, *_] = rows(tmp_path, "release/data/*.parquet")
-    assert first["messages"][0] == {"role": "user", "content": "What is 3 plus 4?"}
+    assert [json.loads(turn) for turn in first["messages"][:1]] == CHAT[:1]
+    assert json.loads(first["tools"]) == [{"name": "add"}]
 
 
 def test_a_target_that_is_not_met_yet_launches_the_teacher(

@@ -29,7 +29,7 @@ from synth.release.quotas import Quotas
 from synth.release.write import Write
 from synth.store.manifest import Manifest, load_manifest
 from tests.fake_teacher import FakeTeacher, asked_prompt, served
-from tests.lines import Given, plan, rows, shard_bytes
+from tests.lines import Given, plan, released, rows, shard_bytes
 
 PROMPTS = tuple(f"What is {n} plus {n}?" for n in range(200))
 
@@ -223,7 +223,7 @@ def kinds(path: Path) -> Read:
 def test_quotas_are_met_exactly(runs: Runs, tmp_path: Path) -> None:
     quotas = Quotas(by="meta.kind", rows={"sum": 30, "word": 10})
     asked = runs(line(quotas=quotas, source=kinds(tmp_path)))
-    found = rows(tmp_path / "run", "release/data/*.parquet")
+    found = released(tmp_path / "run")
     assert Counter(json.loads(row["meta"])["kind"] for row in found) == {"sum": 30, "word": 10}
     word = [prompt for prompt in PROMPTS[::5] if prompt in ACCEPTED][:10]
     assert asked <= ceil((PROMPTS.index(word[-1]) + 1) * 1.3) + 10

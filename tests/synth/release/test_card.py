@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -9,7 +11,8 @@ import yaml
 
 from synth.release import card as cards
 from synth.release.card import card
-from synth.release.formats import Format
+from synth.release.contents import Contents, SplitFiles
+from synth.release.formats import Format, Shape
 from synth.store.manifest import Manifest, ShardFile, ShardReceipt, TeacherRecord
 from synth.verdict_counts import VerdictCounts, count
 
@@ -35,6 +38,7 @@ def stage(
         fingerprint="",
         settings={},
         kind="answers",
+        began_on="2026-11-29" if name == "read" else "",
         code="0.1.0",
         seed=7,
         teacher=teacher,
@@ -54,6 +58,25 @@ def stage(
     )
 
 
+def holds(
+    rows: int = 90,
+    format_: Format = Format.MESSAGES,
+    checked: VerdictCounts = VerdictCounts(),  # noqa: B008  never changed
+    **more: Any,
+) -> Contents:
+    """The contents of a release without files."""
+    shape = Shape(format_)
+    split = {"train": SplitFiles([], rows, 1)}
+    return Contents(
+        splits={"default": split, "provenance": split},
+        schemas={"default": shape.schema, "provenance": shape.provenance_schema},
+        verdicts=checked,
+        sample=[{"id": "0", "text": "A text."}],
+        digest="d" * 64,
+        **more,
+    )
+
+
 def text(
     kept: int = 90,
     *,
@@ -62,13 +85,15 @@ def text(
     recipe: dict[str, Any] = RECIPE,
     checked: VerdictCounts = VerdictCounts(),  # noqa: B008  never changed
     verified: VerdictCounts | None = None,
+    **more: Any,
 ) -> str:
     history = [
         stage("read", 0, 95, not_json=5),
-        stage("distill", 1, kept, verdicts=verified, refused=3, reply_empty=60, copied=60),
+        stage("distill", 1, kept, teacher=teacher, verdicts=verified, refused=3, reply_empty=60,
+              copied=60),
         stage("write", 2, kept, teacher=teacher),
-    ]
-    return card("maths", recipe, history, format_, checked)
+    ]  # fmt: skip
+    return card("maths", recipe, history, format_, holds(kept, format_, checked, **more))
 
 
 def head(told: str) -> dict[str, Any]:
@@ -82,11 +107,10 @@ def head(told: str) -> dict[str, Any]:
 def test_the_head_is_yaml_and_every_format_has_its_columns_told(format_: Format) -> None:
     told = text(format_=format_)
     assert head(told)["pretty_name"] == "maths"
-    assert head(told)["task_categories"] == (
-        [] if format_ is Format.PROMPT else ["text-generation"]
-    )
     assert f"90 rows in the `{format_}` format" in told
-    assert told.count("\n- `") == 8
+    columns = told.partition("## Columns")[2].partition("## ")[0]
+    names = [*Shape(format_).schema.names, *Shape(format_).provenance_schema.names]
+    assert re.findall(r"- `(\w+)`:", columns) == names
 
 
 @pytest.mark.parametrize(
@@ -107,7 +131,10 @@ def test_the_size_is_one_of_the_hubs_categories(rows: int, size: str) -> None:
 @pytest.mark.parametrize("teacher", [MODEL, None])
 def test_the_teacher_is_named_and_what_it_wrote_is_tagged(teacher: TeacherRecord | None) -> None:
     told = text(teacher=teacher)
-    assert head(told)["tags"] == (["synthetic"] if teacher else [])
+    assert head(told)["tags"] == (["synthetic", "synth"] if teacher else ["synth"])
+    made = {"generated_by": "Qwen/Qwen3-8B", "revision": "0.12.0", "tool": "synth-pipeline"}
+    assert head(told).get("synthetic") == ({**made, "date": "2026-11-29"} if teacher else None)
+    assert ("annotations_creators" in head(told)) is (teacher is not None)
     assert ("Teacher: `Qwen/Qwen3-8B` (server 0.12.0)." in told) is (teacher is not None)
     assert ("No teacher was asked." in told) is (teacher is None)
 
@@ -157,7 +184,7 @@ def test_where_no_row_left_the_card_says_so() -> None:
 
 def test_candidates_that_no_judge_decided_are_told() -> None:
     history = [stage("decontaminate", 1, 97, unjudged=12, ngram_of_gsm8k=3), stage("write", 2, 97)]
-    told = card("maths", RECIPE, history, Format.MESSAGES, VerdictCounts())
+    told = card("maths", RECIPE, history, Format.MESSAGES, holds(97))
     assert "decontaminate: kept 12 rows that resemble an item of a benchmark" in told
     assert "no judge" not in text()
 
@@ -183,7 +210,57 @@ def test_the_recipe_stands_in_it_whatever_it_holds() -> None:
     recipe = {"name": "é", "stages": [{"distill": {"system": "Use\n```python\n```\n---\n"}}]}
     told = text(recipe=recipe)
     assert head(told)["pretty_name"] == "maths"
-    block = told.split("\n## Recipe\n\n")[1].strip().splitlines()
+    recipe_part = told.split("\n## Recipe\n\n")[1].partition("\n## Citation")[0]
+    block = recipe_part.strip().splitlines()
     assert (block[0], block[-1]) == ("````yaml", "````")
     assert yaml.safe_load("\n".join(block[1:-1])) == recipe
     assert text().split("\n## Recipe\n\n")[1].startswith("```yaml\n")
+
+
+@pytest.mark.parametrize(
+    ("licenses", "told"),
+    [
+        ({}, None),
+        ({"": 9}, None),
+        ({"cc0-1.0": 9}, "cc0-1.0"),
+        ({"cc0-1.0": 5, "mit": 4}, "other"),
+        ({"cc0-1.0": 5, "": 4}, "other"),
+    ],
+)
+def test_the_license_is_that_of_all_seeds_or_other(
+    licenses: dict[str, int], told: str | None
+) -> None:
+    card_text = text(licenses=Counter(licenses))
+    assert head(card_text).get("license") == told
+    assert all(f"- `{one}`: {rows} rows" in card_text for one, rows in licenses.items() if one)
+
+
+def test_the_card_says_what_was_asked_and_what_it_cost() -> None:
+    history = [stage("read", 0, 95), stage("distill", 1, 90, teacher=MODEL), stage("write", 2, 90)]
+    [shard] = history[1].shards
+    asked = shard.model_copy(update={"requests": 95, "tokens_in": 9_000, "tokens_out": 18_000})
+    history[1] = history[1].model_copy(
+        update={"shards": [asked], "settings": {"sampling": {"temperature": 0.7, "top_k": None}}}
+    )
+    steps = Counter({("distill", "answer", "ab12"): 90})
+    told = card("maths", RECIPE, history, Format.MESSAGES, holds(steps=steps))
+    assert "| distill | 95 | 9000 | 18000 | 300 | temperature 0.7 |" in told
+    assert "| distill | answer | `ab12` | 90 |" in told
+
+
+def test_the_diversity_of_prompts_and_answers_is_compared_with_the_seeds() -> None:
+    seeds = [f"What is the capital of country number {n}, and why?" for n in range(80)]
+    found = holds()
+    found.sample = [
+        {"prompt": [{"role": "user", "content": one}],
+         "completion": [{"role": "assistant", "content": f"The answer is {n}. " * 9}]}
+        for n, one in enumerate(seeds)
+    ]  # fmt: skip
+    history = [stage("read", 0, 95), stage("write", 1, 90)]
+    told = card("maths", RECIPE, history, Format.PROMPT_COMPLETION, found, seeds)
+    measured = dict(
+        re.findall(r"^\| (seeds|prompts|answers).*? \| \d+ \| ([\d.]+) ", told, re.MULTILINE)
+    )
+    assert measured["seeds"] == measured["prompts"]
+    assert float(measured["answers"]) > float(measured["seeds"])
+    assert "Too little text" in text()

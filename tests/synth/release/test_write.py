@@ -3,62 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from synth.engine.run import open_runner, run_stages
-from synth.engine.stage import Outcome, Source
+from synth.engine.stage import Outcome
 from synth.errors import NoRowsError
 from synth.kind import Kind
 from synth.record import RECORD, REJECT, new_record, records_table
-from synth.release.formats import TURNS, Format, schema
+from synth.release.formats import BESIDE, Format, Reasoning, Shape
 from synth.release.write import DEFAULT_FORMAT, FORMATS_OF, Write
-from synth.store.manifest import Manifest, load_manifest, verify_file
+from synth.store.manifest import load_manifest, verify_file
 from synth.store.shards import read_shard
 from tests.lines import plan, rows, shard_bytes
-
-CHAT = [{"role": "system", "content": "Be brief."}]
-BESIDE = ["id", "reasoning", "reference", "meta", "trail", "scores", "logprobs"]
-
-
-class Made(Source):
-    """Shards as the test gives them."""
-
-    name = "read"
-    parts: tuple[tuple[dict[str, Any], ...], ...]
-    kind: Kind
-
-    def makes(self, kind: Kind) -> Kind:
-        return self.kind
-
-    def shards(self, rows: int) -> Iterator[Outcome]:
-        for part in self.parts:
-            yield Outcome(records_table(part), REJECT.empty_table())
-
-
-def answer(number: int, **fields: Any) -> dict[str, Any]:
-    row = new_record(context=CHAT, prompt=f"Q{number}", text=f"A{number}", source=f"f#{number}")
-    return {**row, **fields}
-
-
-def release(
-    run: Path,
-    parts: Sequence[Sequence[dict[str, Any]]],
-    *,
-    kind: Kind = Kind.ANSWERS,
-    **settings: Any,
-) -> list[Manifest]:
-    """A line of nothing but these shards and `write`, run to its end."""
-    made = Made(parts=tuple(map(tuple, parts)), kind=kind)
-
-    async def work() -> list[Manifest]:
-        async with open_runner(plan(made, Write(**settings)), run) as runner:
-            return await run_stages(runner)
-
-    return asyncio.run(work())
+from tests.synth.release.made import CHAT, Made, answer, release
 
 
 def answers(count: int, first: int = 0) -> list[dict[str, Any]]:
@@ -112,44 +74,164 @@ def test_the_same_rows_are_the_same_release_however_they_were_sharded(tmp_path: 
     assert data[0] == data[1]
 
 
-@pytest.mark.parametrize("format_", list(Format))
-def test_a_release_has_the_columns_of_its_format_and_the_records_beside(
-    tmp_path: Path, format_: Format
+NOT_ALLOWED = "license_forbids_changes"
+
+
+def said(text: str, **more: str | None) -> list[dict[str, str | None]]:
+    return [{"role": "assistant", "content": text, **more}]
+
+
+CHECKED = {"name": "maths", "verdict": "fail", "value": 0.0, "note": ""}
+THOUGHT = answer(0, rejected="B0", reasoning="Hm.", scores=[CHECKED])
+ASKED = [*CHAT, {"role": "user", "content": "Q0"}]
+NOT = {"reasoning_content": None}
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "format_", "columns"),
+    [
+        (
+            Kind.PROMPTS,
+            new_record(context=CHAT, prompt="Q0", reference={"answer": "4"}),
+            "prompt",
+            {"prompt": ASKED, "solution": "4"},
+        ),
+        (Kind.PROMPTS, new_record(context=CHAT, prompt="Q0"), "prompt", {"prompt": ASKED}),
+        (Kind.DOCUMENTS, new_record(text="T", meta={"title": "On T"}), "text", {"text": "T"}),
+        (Kind.ANSWERS, answer(0), "messages", {"messages": [*ASKED, *said("A0")]}),
+        (
+            Kind.ANSWERS,
+            answer(0),
+            "prompt_completion",
+            {"prompt": ASKED, "completion": said("A0")},
+        ),
+        (
+            Kind.ANSWERS,
+            THOUGHT,
+            "messages",
+            {"messages": [{**turn, **NOT} for turn in ASKED] + said("A0", reasoning_content="Hm.")},
+        ),
+        (
+            Kind.ANSWERS,
+            THOUGHT,
+            "preference",
+            {"prompt": ASKED, "chosen": said("A0"), "rejected": said("B0")},
+        ),
+        (
+            Kind.ANSWERS,
+            {**THOUGHT, "reasoning": None},
+            "unpaired",
+            {"prompt": ASKED, "completion": said("A0"), "label": False},
+        ),
+    ],
+)
+def test_data_has_the_trainers_columns_and_provenance_the_others(
+    tmp_path: Path, kind: Kind, one: dict[str, Any], format_: str, columns: dict[str, Any]
 ) -> None:
-    kind = next(kind for kind, formats in FORMATS_OF.items() if format_ in formats)
-    one = {
-        Kind.PROMPTS: new_record(context=CHAT, prompt="Q"),
-        Kind.DOCUMENTS: new_record(text="T", meta={"title": "On T"}),
-        Kind.ANSWERS: answer(0, rejected="B0", reasoning="Hm."),
-    }[kind]
-    release(tmp_path, [[one]], kind=kind, format=str(format_))
-    table = read_shard(tmp_path / "release/data/train-00000-of-00001.parquet")
-    assert table.schema.equals(schema(format_))
-    [row] = table.to_pylist()
-    own = {name: value for name, value in row.items() if name not in BESIDE}
-    chat = [*CHAT, {"role": "user", "content": "Q0"}]
-
-    def said(text: str) -> list[dict[str, str]]:
-        return [{"role": "assistant", "content": text}]
-
-    assert (
-        own
-        == {
-            Format.PROMPT: {"prompt": "Q"},
-            Format.TEXT: {"text": "T"},
-            Format.MESSAGES: {"messages": [*chat, *said("A0")]},
-            Format.PROMPT_COMPLETION: {"prompt": chat, "completion": said("A0")},
-            Format.PREFERENCE: {"prompt": chat, "chosen": said("A0"), "rejected": said("B0")},
-        }[format_]
-    )
-    assert {name: row[name] for name in BESIDE} == {name: one[name] for name in BESIDE}
+    release(tmp_path, [[one]], kind=kind, format=format_)
+    [row] = rows(tmp_path, "release/data/*.parquet")
+    assert row == {"id": one["id"], **columns}
+    [beside] = rows(tmp_path, "release/provenance/*.parquet")
+    assert list(beside) == list(BESIDE)
+    in_data = format_ not in ("preference", "prompt", "text")
+    left_out = {"reasoning": None} if in_data else {}
+    assert beside == {**{name: one[name] for name in BESIDE}, **left_out}
 
 
-def test_every_format_of_turns_has_one_type_of_turns() -> None:
-    columns = [schema(f) for f in (Format.MESSAGES, Format.PROMPT_COMPLETION, Format.PREFERENCE)]
-    assert all(
-        one.field(name).type == TURNS for one in columns for name in one.names if name not in BESIDE
-    )
+@pytest.mark.parametrize(
+    ("reasoning", "turn", "beside"),
+    [
+        ("field", {"content": "A0", "reasoning_content": "Hm."}, None),
+        ("thinking", {"content": "A0", "thinking": "Hm."}, None),
+        ("inline", {"content": "<think>\nHm.\n</think>\n\nA0"}, None),
+        ("drop", {"content": "A0"}, "Hm."),
+    ],
+)
+def test_reasoning_is_written_once_where_the_recipe_says(
+    tmp_path: Path, reasoning: str, turn: dict[str, str], beside: str | None
+) -> None:
+    release(tmp_path, [[THOUGHT, answer(1)]], reasoning=reasoning)
+    first, second = loaded(tmp_path)
+    assert first["messages"][-1] == {"role": "assistant", **turn}
+    assert set(second["messages"][-1]) <= {"role", "content", "reasoning_content"}
+    assert second["messages"][-1]["content"] == "A1"
+    assert [row["reasoning"] for row in rows(tmp_path, "release/provenance/*.parquet")] == [
+        beside,
+        None,
+    ]
+
+
+CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"x": [1]}'}}
+TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+
+
+def test_tool_calls_keep_their_structure_and_no_turn_has_a_null(tmp_path: Path) -> None:
+    context = [
+        {"role": "user", "content": "Q"},
+        {"role": "assistant", "content": "", "tool_calls": [CALL], "reasoning_content": "Hm."},
+        {"role": "tool", "content": "3", "tool_call_id": "c1", "name": "f"},
+    ]
+    called = new_record(context=context, text="It is 3.")
+    release(tmp_path, [[{**called, "tools": json.dumps(TOOLS)}, answer(1)]])
+    first, second = loaded(tmp_path)
+    parsed = {**CALL, "function": {"name": "f", "arguments": {"x": [1]}}}
+    assert first["messages"] == [
+        context[0],
+        {**context[1], "tool_calls": [parsed]},
+        context[2],
+        *said("It is 3."),
+    ]
+    assert first["tools"] == TOOLS
+    assert second["messages"][-1] == said("A1")[0]
+    assert second["tools"] is None
+
+
+def loaded(run: Path) -> list[dict[str, Any]]:
+    """The rows as `datasets` reads them."""
+    from datasets import Dataset
+
+    files = [str(path) for path in sorted((run / "release/data").glob("*.parquet"))]
+    found: list[dict[str, Any]] = Dataset.from_parquet(files, cache_dir=str(run)).to_list()
+    return found
+
+
+@pytest.mark.parametrize("reasoning", list(Reasoning))
+@pytest.mark.parametrize("format_", list(Format))
+def test_datasets_reads_the_features_that_arrow_has(format_: Format, reasoning: Reasoning) -> None:
+    from datasets import Features
+
+    shape = Shape(format_, reasoning).with_room_for(records_table([THOUGHT]))
+    for schema in (shape.schema, shape.provenance_schema):
+        plain = Features.from_arrow_schema(schema.remove_metadata())
+        assert Features.from_arrow_schema(schema) == plain or shape.as_objects
+
+
+def test_no_family_is_in_both_splits(tmp_path: Path) -> None:
+    seeds = answers(40)
+    children = [
+        {**answer(100 + n), "trail": [*one["trail"], {**one["trail"][0], "parent": one["id"]}]}
+        for n, one in enumerate(seeds)
+    ]
+    release(tmp_path / "a", [seeds, children], shard_rows=30, test_share=0.25)
+    found = {
+        split: rows(tmp_path / "a", f"release/provenance/{split}-*.parquet")
+        for split in ("train", "test")
+    }
+    families = {
+        split: {row["trail"][-1]["parent"] if len(row["trail"]) > 1 else row["id"] for row in part}
+        for split, part in found.items()
+    }
+    assert not families["train"] & families["test"]
+    assert 4 <= len(families["test"]) <= 16
+    assert all(len(found[split]) == 2 * len(families[split]) for split in found)
+    release(tmp_path / "b", [answers(60), children], shard_rows=30, test_share=0.25)
+    again = rows(tmp_path / "b", "release/provenance/test-*.parquet")
+    assert {row["id"] for row in found["test"]} <= {row["id"] for row in again}
+
+
+def test_a_release_without_a_test_family_has_one_split(tmp_path: Path) -> None:
+    release(tmp_path, [answers(3)], test_share=0.001)
+    assert files(tmp_path) == names(3)
 
 
 def test_each_kind_of_records_has_a_format_of_its_own() -> None:
@@ -160,6 +242,12 @@ def test_each_kind_of_records_has_a_format_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("kind", "format_", "misfit", "reason"),
     [
+        (Kind.ANSWERS, "unpaired", answer(9), "no_verdict"),
+        *(
+            (Kind.ANSWERS, "messages", answer(9, meta=f'{{"license":"{one}"}}'), NOT_ALLOWED)
+            for one in ("cc-by-nc-nd-4.0", "CC BY-ND", "All rights reserved")
+        ),
+        (Kind.ANSWERS, "unpaired", answer(9, text="", scores=[CHECKED]), "empty_text"),
         (Kind.ANSWERS, "messages", answer(9, text=""), "empty_text"),
         (Kind.ANSWERS, "prompt_completion", answer(9, text=""), "empty_text"),
         (Kind.ANSWERS, "preference", answer(9), "no_rejected_answer"),
@@ -171,7 +259,7 @@ def test_each_kind_of_records_has_a_format_of_its_own() -> None:
 def test_a_row_without_what_the_format_needs_is_rejected_with_a_reason(
     tmp_path: Path, kind: Kind, format_: str, misfit: dict[str, Any], reason: str
 ) -> None:
-    good = [answer(n, rejected="B") for n in range(5)]
+    good = [answer(n, rejected="B", scores=[CHECKED]) for n in range(5)]
     parts = [[misfit], good[:3], [{**misfit, "id": "other"}, *good[3:]]]
     made = release(tmp_path, parts, kind=kind, format=format_, shard_rows=2)[1]
     assert (made.rows_in, made.rows_kept, made.rows_rejected) == (7, 5, 2)
@@ -204,8 +292,10 @@ def test_a_shorter_release_leaves_nothing_of_the_longer_one(tmp_path: Path) -> N
     assert files(tmp_path) == names(2, 1)
     assert sorted(p.name for p in (tmp_path / "release").iterdir()) == [
         "README.md",
+        "croissant.json",
         "data",
         "manifest.json",
+        "provenance",
     ]
     assert len(list((tmp_path / "01-write/rejected").iterdir())) == 2
     assert len(list((tmp_path / "01-write/receipts").iterdir())) == 2
@@ -242,7 +332,11 @@ def test_a_finished_release_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "lost", ["README.md", "manifest.json", "data/train-00000-of-00001.parquet", "."]
+    "lost",
+    [
+        *("README.md", "croissant.json", "manifest.json", "."),
+        *(f"{part}/train-00000-of-00001.parquet" for part in ("data", "provenance")),
+    ],
 )
 def test_what_is_missing_from_a_release_is_made_again(tmp_path: Path, lost: str) -> None:
     release(tmp_path, [answers(5)])
@@ -283,6 +377,8 @@ def test_a_release_is_read_without_this_package(tmp_path: Path) -> None:
 
     release(tmp_path, [answers(5)], shard_rows=2)
     table = pq.read_table(tmp_path / "release/data")
-    assert table.column_names == ["messages", *BESIDE]
+    assert table.column_names == ["id", "messages"]
     assert table["messages"][4][-1].as_py() == {"role": "assistant", "content": "A4"}
-    assert RECORD.field("trail").type == table.schema.field("trail").type
+    beside = pq.read_table(tmp_path / "release/provenance")
+    assert beside["id"].equals(table["id"])
+    assert RECORD.field("trail").type == beside.schema.field("trail").type

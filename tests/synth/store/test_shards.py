@@ -185,3 +185,23 @@ def test_kill_9_never_leaves_an_unreadable_shard(tmp_path: Path) -> None:
     assert torn, "no writer was caught while it wrote"
     assert whole, "no writer came to its end"
     assert all(len(read_shard(path)) == 3_000 for path in whole)
+
+
+def test_a_row_before_others_leaves_the_pages_of_a_released_file_as_they_are(tmp_path):
+    rng = random.Random(0)
+    texts = ["".join(rng.choices("abcdefgh ", k=2_000)) for _ in range(2_500)]
+    schema = pa.schema([("text", pa.string())])
+    shared = {}
+    for released in (False, True):
+        files = []
+        for rows in (texts, ["new", *texts]):
+            table = pa.table({"text": rows})
+            file = write_shard(tmp_path, "x.parquet", [table], schema, released=released)
+            files.append((tmp_path / file.path).read_bytes())
+        blocks = [files[0][at : at + 1_024] for at in range(0, len(files[0]), 1_024)]
+        shared[released] = sum(block in files[1] for block in blocks) / len(blocks)
+    assert shared[False] < 0.1
+    assert shared[True] > 0.7
+    column = pq.read_metadata(tmp_path / "x.parquet").row_group(0).column(0)
+    assert column.has_offset_index
+    assert column.has_column_index

@@ -1,4 +1,4 @@
-"""`run.json`: the saved plan of a run, which other processes load.
+"""`plan.json`: the saved plan of a run, which other processes load.
 
 {"name": "mine", "seed": 0, "shard_rows": 1000, "teacher": {"url": "http://gpu1:8000/v1"},
  "answering": {"model": "Qwen/Qwen3-8B", "revision": "vllm 0.12.0"},
@@ -20,7 +20,7 @@ from synth.store.durable import write_bytes
 from synth.teacher.protocol import Identity
 from synth.teacher.wire import without_keys
 
-NAME = "run.json"
+NAME = "plan.json"
 MASKED = "?***"
 
 
@@ -35,6 +35,7 @@ def save_plan(plan: Plan, run: Path, identity: Identity | None) -> None:
         "seed": plan.seed,
         "shard_rows": plan.shard_rows,
         "teacher": _masked(teacher),
+        "budget": plan.budget and plan.budget.model_dump(mode="json", exclude_unset=True),
         "answering": identity and {"model": identity.model, "revision": identity.revision},
         "guards": plan.guards.model_dump(mode="json"),
         "stages": [line_of(stage) for stage in plan.stages],
@@ -62,6 +63,11 @@ def load_plan(run: Path) -> tuple[Plan, Identity | None]:
 def check_teacher(plan: Plan) -> None:
     """Raises `TeacherFault` if only the run's own process can use the teacher."""
     assert plan.teacher is not None, "a stage asks a teacher, and the plan has none"
+    if plan.budget is not None and plan.budget.caps:
+        raise TeacherFault(
+            "the budget is counted in the process that runs the recipe: to share the work with "
+            "other processes, remove `budget` from the recipe"
+        )
     if plan.teacher.starts:
         raise TeacherFault(
             "the run launched its teacher for its own process only: to share the work with other "
