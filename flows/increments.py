@@ -154,7 +154,8 @@ async def run_increments(
 def _in_words(root: Path, release: Manifest) -> str:
     last = release.increments[-1]
     return (
-        f"release {release.number} has {release.rows_kept:,} rows, {last.rows:,} of them new: "
+        f"release {release.number} has {release.rows_kept:,} "
+        f"{'row' if release.rows_kept == 1 else 'rows'}, {last.rows:,} of them new: "
         f"{root / RELEASE}"
     )
 
