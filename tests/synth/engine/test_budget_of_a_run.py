@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 import pytest
-from flows.run_file import check_teacher, load_plan, save_plan
+from flows.plan_file import check_teacher, load_plan, save_plan
 
 from filters.quality.stage import Quality
 from synth.engine.plan import Plan
