@@ -23,6 +23,7 @@ from synth.engine.plan import RELEASE, Plan
 from synth.engine.run import finished_run, open_runner, run_stages
 from synth.errors import InputError
 from synth.record import plain_turns
+from synth.release.write import DATA
 from synth.store.manifest import NAME, load_manifest
 
 OUTPUTS = Path("outputs")
@@ -86,7 +87,7 @@ class Run:
         if manifest is None:
             raise InputError(f"{self.folder} has no release yet; run its recipe up to `write`")
         for file in manifest.files:
-            if file.path.endswith(".parquet"):
+            if file.path.startswith(f"{DATA}/"):
                 with pq.ParquetFile(self.release / file.path) as shard:
                     for batch in shard.iter_batches():
                         yield from batch.to_pylist()

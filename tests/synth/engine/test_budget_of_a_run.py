@@ -14,9 +14,9 @@ from typing import Any
 
 import orjson
 import pytest
-from flows.plan_file import check_teacher, load_plan, save_plan
 
 from filters.quality.stage import Quality
+from flows.plan_file import check_teacher, load_plan, save_plan
 from synth.engine.plan import Plan
 from synth.engine.restart import clear
 from synth.engine.run import finished_run, open_runner, run_stages
