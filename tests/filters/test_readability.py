@@ -42,6 +42,7 @@ def test_both_limits_are_inside_and_off_by_default(limits, text, expected):
     "text", ["", "Too short to tell.", "\u690d\u7269\u9700\u8981\u5149\u3002 " * 50]
 )
 def test_what_cannot_be_measured_stays_without_a_score(text):
-    verdicts = Readability(min_lix=99, max_lix=0).judge(Batch.of_texts([text]))
-    assert verdicts.reasons == [None]
-    assert isnan(verdicts.scores[0])
+    for limits in (Readability(min_lix=99), Readability(max_lix=0)):
+        verdicts = limits.judge(Batch.of_texts([text]))
+        assert verdicts.reasons == [None]
+        assert isnan(verdicts.scores[0])

@@ -36,7 +36,7 @@ def night(folder: Path, name: str, prompts: tuple[str, ...], **settings: object)
 
     asyncio.run(work())
     table = pq.read_table(folder / name / "release" / "data")
-    return [turns[-1]["content"] for turns in table["prompt"].to_pylist()]
+    return [turns[0]["content"] for turns in table["prompt"].to_pylist()]
 
 
 def test_a_run_adds_only_what_no_other_run_released(tmp_path):

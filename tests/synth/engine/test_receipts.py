@@ -179,7 +179,7 @@ def test_a_raised_version_of_a_part_makes_its_stage_stale(
 ) -> None:
     made = plan(Given(prompts=("a",)), stage, Dedup.model_validate({"exact": {}}))
     was = fingerprints(made)
-    monkeypatch.setattr(part, "version", 2)
+    monkeypatch.setattr(part, "version", part.version + 1)  # type: ignore[attr-defined]
     assert stale(was, fingerprints(made)) == [1]
 
 
@@ -250,6 +250,7 @@ def test_each_manifest_is_read_at_most_once(
 
     monkeypatch.setattr("synth.engine.receipts.load_manifest", counted)
     asyncio.run(work())
+    assert read.pop(tmp_path / "00-read/manifest.json") == 2  # its date outlives a new manifest
     assert max(read.values()) == 1
     assert len(load_manifest(tmp_path / "01-dedup/manifest.json").shards) == 5
 
