@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import IO
 
 from synth.errors import RunLockedError
-from synth.store.durable import writing
+from synth.store.durable import is_aside, writing
 
 LOCK = ".lock"
 
 
 @contextlib.contextmanager
 def locked(run: Path) -> Iterator[None]:
-    """Makes the folder and holds its lock for the block.
+    """Makes the folder and holds its lock for the block. Removes half-written files of a killed
+    process, such as `.plan.json.4711.tmp`; stages sweep their own folders.
 
     Raises `RunLockedError` if another process holds the lock, `StoreFault` if the disk is full.
     """
@@ -33,6 +34,9 @@ def locked(run: Path) -> Iterator[None]:
         with writing(run / LOCK):
             file.truncate(0)
             file.write(str(os.getpid()).encode())
+        for path in run.glob(".*"):
+            if is_aside(path) and path.is_file():  # a half-made release is a folder
+                path.unlink()
         yield
 
 
