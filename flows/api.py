@@ -26,9 +26,8 @@ from synth.engine.run import finished_run, open_runner, run_stages
 from synth.errors import InputError
 from synth.record import plain_turns
 from synth.release.union import current_release
-from synth.release.write import DATA
 from synth.store.increments import increment_run, is_incremental
-from synth.store.manifest import NAME, Manifest, load_manifest
+from synth.store.manifest import DATA, NAME, Manifest, load_manifest
 
 OUTPUTS = Path("outputs")
 

@@ -21,6 +21,7 @@ from synth.errors import ExitCode, InputError
 from synth.release.hub import Difference, PushReceipt
 from synth.release.pull import pull_release
 from synth.release.push import push_release
+from synth.store.manifest import DATA
 
 
 def push(arguments: Namespace) -> int:
@@ -78,6 +79,6 @@ def pull(arguments: Namespace) -> int:
     folder = arguments.out or Path("outputs") / arguments.repo.rpartition("/")[2]
     progress = ConsoleProgress()
     manifest = pull_release(arguments.repo, folder / RELEASE, arguments.revision, progress.say)
-    rows = sum(file.rows for file in manifest.files if file.path.startswith("data/"))
+    rows = sum(file.rows for file in manifest.files if file.path.startswith(f"{DATA}/"))
     print(f"{arguments.repo}: {rows:,} rows are in {folder / RELEASE}, as published")
     return ExitCode.OK

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 from seeds.lines import Row
 from seeds.places import File, in_folder_beside, open_file
 from seeds.reader import Ahead, Reader
-from seeds.releases import DATA, PROVENANCE, joined
+from seeds.releases import joined
 from synth.errors import InputError
+from synth.store.manifest import DATA, PROVENANCE
 
 BATCH_ROWS = 256  # rows held as Python objects; a web page can be megabytes
 PAGE_BUFFER_BYTES = 1 << 20  # with pre_buffer off: 109 MB for a row group of 380 MB, not 477

@@ -26,9 +26,9 @@ from pydantic import Field
 
 from seeds.lines import Row
 from seeds.reader import Ahead, Reader
-from seeds.releases import PROVENANCE
 from synth.errors import InputError, StoreFault, SynthError, did_you_mean
 from synth.model import Model
+from synth.store.manifest import PROVENANCE
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 DEFAULT = "default"

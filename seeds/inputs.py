@@ -20,9 +20,9 @@ from seeds.hub import HubDataset, HubSplit, find_split
 from seeds.lines import COMPRESSED
 from seeds.places import File, RemoteFile, list_remote, open_file
 from seeds.reader import Reader
-from seeds.releases import DATA, PROVENANCE
 from synth.errors import InputError, did_you_mean
 from synth.paths import is_pattern, is_remote, matching
+from synth.store.manifest import DATA, PROVENANCE
 
 ABOUT_THE_DATA = re.compile(r"(?i)^(readme|licen[cs]e|notice|changelog|citation)\b")
 METADATA = re.compile(r"^(dataset_infos?|dataset_dict|state|manifest|croissant|config)\.json$")

@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 
 from synth.record import EMPTY_STEP, RECORD, SCORE, STEP
 
-DATA, PROVENANCE = "data", "provenance"
 OURS = frozenset({"id", "trail", "scores"})
 """The columns of each release. A row that has other content in them is somebody else's."""
 RESTORED = ("id", "trail", "scores", "logprobs")

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from synth.engine.basis import digest
 from synth.engine.plan import RELEASE
 from synth.kind import Kind
-from synth.release.write import PROVENANCE, lineage
+from synth.release.write import lineage
 from synth.store.durable import sync
 from synth.store.increments import earlier_runs
-from synth.store.manifest import NAME, Manifest, load_manifest
+from synth.store.manifest import NAME, PROVENANCE, Manifest, load_manifest
 from synth.store.shards import read_shard
 
 SIGNATURES = "signatures"

@@ -33,7 +33,7 @@ from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-def
 from pydantic import BaseModel, ConfigDict
 
 from synth.errors import InfrastructureFault, InputError, RefusedError, StoreFault, SynthError
-from synth.store.manifest import CARD, ShardFile
+from synth.store.manifest import CARD, DATA, PROVENANCE, ShardFile
 
 LOGIN = "log in with `hf auth login`, or set HF_TOKEN, with a token that may write to it"
 AGAIN = "run the same command again: uploaded files are kept"
@@ -45,7 +45,7 @@ CONNECT_S = 10.0
 ANSWER_S = 180.0
 """Without this limit the client waits forever. Giving up early is safe, because the next attempt
 first looks for the commit."""
-DATA = ("data/", "provenance/")
+TABLES = (f"{DATA}/", f"{PROVENANCE}/")
 """Folders of Parquet files. Those that a release does not list belong to an earlier one."""
 GROUP = 8
 """Files per round of uploads. Each round reports progress in one line."""
@@ -207,7 +207,7 @@ class Publication:
             private=self.private,
             exists=exists,
             tag=self.tag,
-            rows=sum(file.rows for file in self.files if file.path.startswith("data/")),
+            rows=sum(file.rows for file in self.files if file.path.startswith(f"{DATA}/")),
             new=[file for file in sent if file.path not in there],
             changed=[file for file in sent if file.path in there],
             same=same,
@@ -323,8 +323,7 @@ class Publication:
     def _stale(self, there: dict[str, RepoFile]) -> list[str]:
         """Data files of earlier releases, which `load_dataset` would read as part of this one."""
         ours = {file.path for file in self.files}
-        folders = ("data/", "provenance/")
-        return sorted(path for path in there if path.startswith(folders) and path not in ours)
+        return sorted(path for path in there if path.startswith(TABLES) and path not in ours)
 
     def _same(self, there: RepoFile | None, file: ShardFile) -> bool:
         if there is None or there.size != file.bytes:

@@ -29,7 +29,7 @@ from synth.release.contents import contents, seed_texts
 from synth.release.croissant import NAME as DESCRIPTION
 from synth.release.croissant import croissant
 from synth.release.formats import Format
-from synth.release.write import DATA, DEFAULT_FORMAT, PROVENANCE, kept_shards
+from synth.release.write import DEFAULT_FORMAT, kept_shards
 from synth.store.durable import sha256_file, sync, write_bytes
 from synth.store.increments import (
     RELEASES,
@@ -44,7 +44,9 @@ from synth.store.increments import (
 )
 from synth.store.manifest import (
     CARD,
+    DATA,
     NAME,
+    PROVENANCE,
     IncrementReceipt,
     Manifest,
     ShardFile,

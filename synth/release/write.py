@@ -40,7 +40,16 @@ from synth.release.quotas import Quotas
 from synth.release.splits import ID_CHARS, TEST, TRAIN, in_test
 from synth.store.durable import sha256_file, write_bytes
 from synth.store.increments import earlier_runs
-from synth.store.manifest import CARD, NAME, Manifest, ShardFile, ShardReceipt, save
+from synth.store.manifest import (
+    CARD,
+    DATA,
+    NAME,
+    PROVENANCE,
+    Manifest,
+    ShardFile,
+    ShardReceipt,
+    save,
+)
 from synth.store.shards import read_shard, write_shard
 
 DEFAULT_FORMAT = {Kind.PROMPTS: "prompt", Kind.DOCUMENTS: "text", Kind.ANSWERS: "messages"}
@@ -51,8 +60,6 @@ FORMATS_OF = {
 }
 NO_DERIVATIVES = re.compile(r"\bnd\b|no[- ]?deriv|all rights reserved")
 """Licenses under which no changed copy may be published, such as `cc-by-nc-nd-4.0`."""
-DATA, PROVENANCE = "data", "provenance"
-"""The release's folders of Parquet files."""
 
 SCORING = ("quality", "verify")
 

@@ -28,6 +28,8 @@ _CHECKSUM = b',\n "checksum": "%b"\n}\n'
 """The end of a receipt's file: the sha256 of everything before it."""
 CARD = "README.md"
 """File name of a release's dataset card."""
+DATA, PROVENANCE = "data", "provenance"
+"""The folders of a release's Parquet files. Equal names hold equal rows, in the same order."""
 
 
 class _Receipt(BaseModel):
