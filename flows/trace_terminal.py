@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 from flows import loop
 from flows.conversation import exchange_title, print_request, print_text, print_turns
 from flows.trace import Traced, run_of, trace
+from flows.trace_release import WHERE, released_row
 from synth.engine.replay import Exchange
 from synth.errors import ExitCode
 
 
 def command(arguments: Namespace) -> int:
     """Shows how a row was made: its seed, each step with prompt and reply, and the row."""
+    if found := released_row(arguments.id, arguments.run):
+        _print_released(*found, as_json=arguments.json)
+        return ExitCode.OK
     run, manifests = run_of(arguments.id, arguments.run)
     traced = loop.run(trace(run, manifests, arguments.id))
     if arguments.json:
@@ -44,6 +49,25 @@ def print_trace(traced: Traced) -> None:
         print_text(record["text"])
     for score in record["scores"]:
         print(f"  {_score_line(score)}")
+
+
+def _print_released(row: dict[str, Any], path: Path, *, as_json: bool) -> None:
+    trail = row.pop("trail", None) or []
+    if as_json:
+        found = {"record": row, "fate": f"released, in {path}", "steps": trail, "changed": WHERE}
+        print(json.dumps(found, ensure_ascii=False, indent=1))
+        return
+    print(f"record {row['id']}: released, in {path}; {WHERE}")
+    for number, step in enumerate(trail, 1):
+        print(f"\n{number}. {_step_title(step)}")
+    print("\nthe row")
+    for name, value in row.items():
+        if name == "scores":
+            for score in value or []:
+                print(f"  {_score_line(score)}")
+        elif name != "id" and value not in (None, "", "{}"):
+            print(f"  [{name}]")
+            print_text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def trace_as_json(traced: Traced) -> str:

@@ -322,3 +322,26 @@ def test_samples_that_were_asked_for_one_by_one_are_traced(tmp_path: Path) -> No
         found = traced(tmp_path, record["id"])
         assert not found.changed
         assert found.exchanges[record["trail"][-1]["request"]].reply.text == record["text"]
+
+
+def test_a_row_of_a_pulled_release_shows_its_steps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def work() -> None:
+        async with open_runner(plan(Given(prompts=PROMPTS), Write()), tmp_path / "run") as runner:
+            await run_stages(runner)
+
+    asyncio.run(work())
+    shutil.copytree(tmp_path / "run/release", tmp_path / "pulled/release")
+    [wanted, *_] = [row["id"] for row in rows(tmp_path / "run", "00-read/kept/*")]
+    command = ["trace", wanted[:8], "--run", str(tmp_path / "pulled")]
+    assert main(command) == ExitCode.OK
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"record {wanted}: released, in {tmp_path / 'pulled/release/data'}")
+    assert "\n1. read: " in shown
+    assert "the prompts and replies are in the run folder that made the release" in shown
+    assert main([*command, "--json"]) == ExitCode.OK
+    found = json.loads(capsys.readouterr().out)
+    assert (found["record"]["id"], found["steps"][0]["stage"]) == (wanted, "read")
+    assert main(["trace", "0000ffff", "--run", str(tmp_path / "pulled")]) == ExitCode.INVALID
+    assert "has an id that begins with '0000ffff'" in capsys.readouterr().err
