@@ -16,7 +16,7 @@ test: install lint types  ## lint, types, and the tests that need no vLLM
 	$(BIN)/pytest -n0 -m embedded tests/test_embedded.py  # one by one: a model crawls on busy cores
 
 test-faults: install  ## kills, full disks and damage at many moments; the disks need root
-	$(BIN)/pytest -m "faults or not faults" tests/faults
+	$(BIN)/pytest -m faults
 
 test-vllm: install  ## the recipes and their faults with a real vLLM; SLOW=1 adds the longest test
 	SLOW=$(SLOW) $(BIN)/python -m tests.vllm $(VLLM_VENV)

@@ -19,7 +19,7 @@ from tests.faults.trials import Pipeline, check_whole, hashes, journaled, teachi
 
 SEED = 14
 WRITES = 20
-FEW = 2
+FEW = 1
 POINTS = (
     "open .lock",
     r"open 01-evolve/kept/\..*",

@@ -129,6 +129,7 @@ def test_a_second_run_on_the_folder_is_refused_and_harms_nothing(
     check_whole(run, whole, "a second run")
 
 
+@LONG
 def test_the_process_id_of_a_killed_run_may_be_used_again(
     pipeline: Pipeline, whole: dict[str, str], tmp_path: Path
 ) -> None:
@@ -155,6 +156,7 @@ api.run(sys.argv[1], out=sys.argv[2])
 """
 
 
+@LONG
 def test_a_clock_that_jumps_changes_nothing(
     pipeline: Pipeline, whole: dict[str, str], tmp_path: Path
 ) -> None:
@@ -196,7 +198,7 @@ def replies(path: Path) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize(
-    "number", [pytest.param(n, marks=[LONG] if n >= 3 else []) for n in range(DAMAGES)]
+    "number", [pytest.param(n, marks=[LONG] if n else []) for n in range(DAMAGES)]
 )
 def test_a_random_flipped_bit_is_named_or_not_used(
     pipeline: Pipeline, whole: dict[str, str], tmp_path: Path, number: int

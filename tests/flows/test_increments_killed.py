@@ -57,7 +57,7 @@ def start(folder: Path, killed_at: int) -> BaseProcess:
     return process
 
 
-@pytest.mark.parametrize("part", range(2))
+@pytest.mark.parametrize("part", [0, pytest.param(1, marks=pytest.mark.faults)])
 def test_a_kill_at_any_rename_loses_and_doubles_no_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
+import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -32,6 +35,15 @@ def _in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "PROBE_CAP_S", 0.05)
 
 
+def lasting_port() -> int:
+    """A free port below those that the system gives to outgoing connections: while the server is
+    down, none of them may take it."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no free port")
+
+
 class Mortal:
     """A server whose engine dies of certain prompts; somebody starts it again."""
 
@@ -45,7 +57,7 @@ class Mortal:
         self.deaths: list[list[str]] = []
         """What was in flight at each."""
         self._in_flight: list[str] = []
-        self._port = 0
+        self._port = lasting_port()
         self._dying: asyncio.Task[None] | None = None
         self._runner: web.AppRunner | None = None
 
@@ -63,7 +75,6 @@ class Mortal:
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True)
         await site.start()
-        self._port = self._runner.addresses[0][1]
 
     async def end(self) -> None:
         if self._runner:
