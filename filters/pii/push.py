@@ -20,8 +20,8 @@ from synth.engine.plan import RELEASE
 from synth.engine.stage import Delivery, Sink
 from synth.errors import InfrastructureFault, RefusedError
 from synth.kind import Kind
-from synth.release.hub import Difference, PushReceipt
-from synth.release.push import Destination, check_destination, finished_release, push_release
+from synth.release.hub import PushReceipt
+from synth.release.push import Destination, check_destination, push_release
 from synth.store.durable import write_bytes
 from synth.store.manifest import Manifest, ShardReceipt
 
@@ -87,14 +87,13 @@ def publish_release(
     `agreed` gets the lines that say what was found and what the push would change. Raises
     `RefusedError` if the scan finds what may not be published.
     """
-    manifest = finished_release(release)
-    check_destination(push)
-    warnings = _scanned(release, manifest, push, say)
-
-    def asked(difference: Difference) -> bool:
-        return agreed is None or agreed("\n".join([*difference.lines, *warnings]))
-
-    return push_release(release, push, say=say, agreed=asked)
+    return push_release(
+        release,
+        push,
+        say=say,
+        inspect=lambda manifest: _scanned(release, manifest, push, say),
+        agreed=None if agreed is None else lambda change: agreed("\n".join(change.lines)),
+    )
 
 
 def _scanned(

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from synth.batch import last_user_turn
 from synth.generate.trail import evolved
 from synth.store.durable import sha256_file
+from synth.store.manifest import DATA, PROVENANCE
 from synth.store.shards import read_shard
 from synth.text.language import language
 from synth.verdict_counts import VerdictCounts, released
@@ -31,7 +32,7 @@ SAMPLED = 256
 FEWEST_OF_A_LANGUAGE = 0.05
 """The share of sampled rows from which a language is named: below it, most are short rows that the
 model misjudges."""
-CONFIGS = {"default": "data", "provenance": "provenance"}
+CONFIGS = {"default": DATA, "provenance": PROVENANCE}
 """The folder of each config."""
 LICENSE = re.compile('"licen[cs]e"')
 

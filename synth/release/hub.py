@@ -15,6 +15,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -97,6 +98,8 @@ class Difference(BaseModel):
     same: list[ShardFile]
     removed: list[str]
     """Data files of earlier releases."""
+    warnings: list[str]
+    """What was found in the release."""
 
     @property
     def lines(self) -> list[str]:
@@ -112,6 +115,7 @@ class Difference(BaseModel):
             *(f"  + {file.path} ({file.bytes:,} bytes)" for file in self.new),
             *(f"  ~ {file.path} ({file.bytes:,} bytes)" for file in self.changed),
             *(f"  - {path}" for path in self.removed),
+            *self.warnings,
         ]
 
 
@@ -151,9 +155,9 @@ class Publication:
         """Raises `RefusedError` if the token or the dataset's visibility forbids a push."""
         self._patiently(self._may_write)
 
-    def difference(self) -> Difference:
+    def difference(self, warnings: list[str]) -> Difference:
         """What `publish` would change. Changes nothing."""
-        return self._patiently(self._compared)
+        return self._patiently(partial(self._compared, warnings))
 
     def _patiently(self, act: Callable[[], Result]) -> Result:
         waits = iter(WAITS_S)
@@ -173,12 +177,16 @@ class Publication:
                 self.say(f"{str(fault).partition(';')[0]}; trying again in {pause:.0f} s")
                 time.sleep(pause)
 
-    def _may_write(self) -> bool:
-        """Whether the dataset exists. Raises `RefusedError` as `check` does."""
+    def _may_write(self) -> None:
+        """Raises `RefusedError` as `check` does."""
         told = self.api.whoami()
         self.reached = True
         if told.get("auth", {}).get("accessToken", {}).get("role") == "read":
             raise RefusedError(f"the token may only read, not write to {self.repo}: {LOGIN}")
+        self._exists()
+
+    def _exists(self) -> bool:
+        """Whether the dataset exists. Raises `RefusedError` if it is not as private as asked."""
         with contextlib.suppress(RepositoryNotFoundError):
             self._check_visibility()
             return True
@@ -194,8 +202,8 @@ class Publication:
                 f"set `private: {str(not self.private).lower()}` under `push`"
             )
 
-    def _compared(self) -> Difference:
-        exists = self._may_write()
+    def _compared(self, warnings: list[str]) -> Difference:
+        exists = self._exists()
         there: dict[str, RepoFile] = {}
         if exists:
             with contextlib.suppress(RevisionNotFoundError):
@@ -212,6 +220,7 @@ class Publication:
             changed=[file for file in sent if file.path in there],
             same=same,
             removed=self._stale(there),
+            warnings=warnings,
         )
 
     def _attempt(self) -> PushReceipt:

@@ -52,7 +52,7 @@ def pull_release(
             f"{repo} has no {NAME}, so it is not a release of synth, or not all of its files are "
             "there; `read` takes other datasets of the Hub"
         ) from error
-    except Exception as error:
+    except Exception as error:  # the client raises many types
         fault, _ = explain(error, repo, api.endpoint, reached=True)
         raise fault from None  # the cause's text may hold a signed address
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -61,12 +61,14 @@ def push_release(
     to: Destination,
     *,
     say: Callable[[str], None] = lambda _line: None,
-    agreed: Callable[[Difference], bool] = lambda _difference: True,
+    inspect: Callable[[Manifest], list[str]] = lambda _manifest: [],
+    agreed: Callable[[Difference], bool] | None = None,
 ) -> PushReceipt | None:
     """Verifies the release against its manifest and pushes it to the Hub as one commit.
 
-    `say` gets one line per step. `agreed` sees what the push would change and decides whether it
-    happens; if not, the result is None and nothing was written. Raises `InputError` if there is no
+    `say` gets one line per step. `inspect` looks at the release and returns warnings, or raises.
+    `agreed` sees what the push would change, with these warnings, and decides whether it happens;
+    if not, the result is None and nothing was written. Raises `InputError` if there is no
     finished release, `StoreFault` for a damaged file, `RefusedError` if a rule or the token forbids
     the push, and `InfrastructureFault` if the Hub cannot be reached. The same call then resumes the
     push.
@@ -76,6 +78,7 @@ def push_release(
     say(f"checking {len(manifest.files)} files in {release}")
     for file in manifest.files:
         verify_file(release, file)
+    warnings = inspect(manifest)
     path = release / NAME
     receipt = ShardFile(path=NAME, rows=0, bytes=path.stat().st_size, sha256=sha256_file(path))
     publication = Publication(
@@ -90,7 +93,9 @@ def push_release(
         tag_names_release=to.tag is not None and "{release}" in to.tag,
         say=say,
     )
-    return publication.publish() if agreed(publication.difference()) else None
+    if agreed is not None and not agreed(publication.difference(warnings)):
+        return None
+    return publication.publish()
 
 
 def finished_release(release: Path) -> Manifest:
