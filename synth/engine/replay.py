@@ -80,9 +80,9 @@ class _Absent:
         self,
         body: bytes,
         path: str = CHAT,  # noqa: ARG002  signature of a `Transport`
-        request_id: str = "",  # noqa: ARG002
-        shard: int = 0,  # noqa: ARG002
-        claim: Claim | None = None,  # noqa: ARG002
+        request_id: str = "",  # noqa: ARG002  as above
+        shard: int = 0,  # noqa: ARG002  as above
+        claim: Claim | None = None,  # noqa: ARG002  as above
     ) -> CompletionAnswer:
         raise NotJournaledError(f"not in the journal: {body[:200]!r}")
 

@@ -3,9 +3,9 @@ children that are forked after it have it already."""
 
 from __future__ import annotations
 
-import numba  # noqa: F401
-import pandas as pd  # noqa: F401
-import uvloop  # noqa: F401
+import numba  # noqa: F401  forked children have it
+import pandas as pd  # noqa: F401  forked children have it
+import uvloop  # noqa: F401  forked children have it
 
 from synth.text.language import language
 from synth.text.refusal import refuses
