@@ -6,7 +6,6 @@ holds one shard of two neighbouring stages at a time.
 
 from __future__ import annotations
 
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from flows.evolved import rounds, tried_operations
 from flows.report.histogram import Bin, Quantiles, Values
 from flows.samples import stage_folder, stage_label
 from synth.batch import Batch
+from synth.generate.collapse import OPENING_WORDS, compression_ratio
 from synth.model import Model
 from synth.record import REJECT
 from synth.store.manifest import Manifest, ShardFile
@@ -35,7 +35,6 @@ SAMPLED_TEXTS = 2_000
 SAMPLED_CHARS = 4_000  # of each sampled text: 8 MB together
 COMPRESSED_BYTES = 1_000_000
 LEAST_BYTES = 1_000  # zlib's ratio of less text says little
-OPENING_WORDS = 5
 OPENINGS = 10
 UNCHANGED = "(as it came)"
 OTHER = "(judges and other requests)"
@@ -566,7 +565,7 @@ def _diversity(texts: str, seeds: _Sample, accepted: _Sample) -> Diversity:
 
 
 def _ratio(texts: bytes, size: int) -> float | None:
-    """zlib's compression ratio of the first `size` bytes, as arXiv:2403.00553 compares corpora."""
+    """The compression ratio of the first `size` bytes; None if there are too few."""
     if len(texts) < max(size, LEAST_BYTES) or size < LEAST_BYTES:
         return None
-    return size / len(zlib.compress(texts[:size], 9))
+    return compression_ratio(texts[:size])
