@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from synth.batch import Batch
 from synth.errors import RefusedError
 from synth.record import new_record, records_table
 from synth.verdicts import Check, Verdict
+from tests.limits import cpu_within
 
 CHECK = "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(-3) == 9\n"
 PROMPT = 'import math\n\ndef square(x):\n    """The square of x."""\n'
@@ -117,9 +117,8 @@ def test_the_program_is_the_last_block_that_defines_something(text, code):
     "line", ["```" + "a" * 10**6 + "`", "~~~" * 10**5 + "`", "```\n" * 10**5, "\n" * 10**6]
 )
 def test_fences_of_any_shape_are_found_in_linear_time(line):
-    started = time.process_time()
-    program_in(line)
-    assert time.process_time() - started < 1
+    with cpu_within(1):
+        program_in(line)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from math import isnan
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from synth.generate.styles import Style
 from synth.record import new_record, records_table
 from tests.filters.rewrites import REWRITES, SOURCE
 from tests.filters.rows import HOSTILE, answers
+from tests.limits import cpu_within
 
 STARTER = Path(__file__).parents[2] / "seeds" / "starter" / "prompts.jsonl"
 PROMPT = "Why do plants need light, and what would they do without it?"
@@ -129,9 +129,8 @@ def test_hostile_texts_are_bounded():
     pairs = [*zip(texts, texts, strict=True), ("a b c", "a b c " * 500_000), (rng_like, swapped)]
     batch = Batch(answers(pairs))
     _ = batch.words
-    started = time.process_time()
-    assert len(Echo().judge(batch).reasons) == len(pairs)
-    assert time.process_time() - started < 4
+    with cpu_within(4):
+        assert len(Echo().judge(batch).reasons) == len(pairs)
 
 
 def test_gold_answers_to_the_starter_prompts_stay():

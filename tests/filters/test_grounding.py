@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from math import isnan
 from typing import Any
 
@@ -15,6 +14,7 @@ from synth.batch import Batch
 from synth.record import EMPTY_STEP, new_record, records_table
 from synth.text.words import words_of
 from tests.filters.rows import answers
+from tests.limits import cpu_within
 
 SOURCE = """The seed library in Orrin lends more than 340 varieties of vegetables. Members borrow
 a packet in March and return seed from their own plants by 14 October 2011. Beans come back true to
@@ -169,9 +169,8 @@ def test_a_base_that_the_prompt_states_holds_for_the_answer():
     "piece", ["1+1=", "=1", "1+", "(", "1+1=2 ", "\\frac{1}{", "\\boxed{", "1)=", "1+1=2;"]
 )
 def test_a_line_of_any_shape_is_worked_out_in_linear_time(piece):
-    started = time.process_time()
-    calculations(piece * (50_000 // len(piece)))
-    assert time.process_time() - started < 1
+    with cpu_within(1):
+        calculations(piece * (50_000 // len(piece)))
 
 
 @pytest.mark.gold

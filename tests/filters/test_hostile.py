@@ -41,10 +41,11 @@ from synth.teacher.protocol import Reply
 from synth.text.courtesies import ends
 from tests.filters.rows import made
 from tests.filters.test_instructions import CASES
+from tests.limits import cpu_within, stretched
 
 CHARS = 1_000_000
 DRAWN = None if os.environ.get("HOSTILE") == "all" else 10
-LIMIT_S = 4.0
+LIMIT_S = 2.0
 WARM = (
     "The naïve plan has 2 parts. It is so long that its language can be told from the words in it."
 )
@@ -142,7 +143,9 @@ def test_hostile_texts_are_bounded(name: str) -> None:
             started = time.process_time()
             (OF_ROWS | OF_TEXTS)[name](given)
             took = time.process_time() - started
-            if took > LIMIT_S and text != WARM:  # the first call compiles and loads models
+            if text == WARM:  # the first call compiles and loads models
+                continue
+            if took > LIMIT_S and took > stretched(LIMIT_S):
                 slow.append(f"{took:.1f} s for {text[:20]!r}…")
     assert not slow
 
@@ -175,7 +178,6 @@ def test_a_hundred_thousand_empty_rows_and_nulls_have_a_verdict_each(name):
     one = Batch.of_texts([""]).table
     texts = pa.array(["", None] * (rows // 2), pa.string())
     table = one.take(pa.array([0] * rows)).set_column(one.column_names.index("text"), "text", texts)
-    started = time.process_time()
-    verdicts = FILTERS[name]().judge(Batch(table))
-    assert time.process_time() - started < 4
+    with cpu_within(4):
+        verdicts = FILTERS[name]().judge(Batch(table))
     assert verdicts.reasons == [OF_AN_EMPTY_PAGE[name]] * rows

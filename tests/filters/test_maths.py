@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from synth.batch import Batch
 from synth.record import new_record, records_table
 from synth.verdicts import Check, Verdict
 from tests.filters.rows import HOSTILE
+from tests.limits import cpu_within
 
 
 def checks(pairs: list[tuple[str, str | None]], **fields: Any) -> list[Check]:
@@ -537,15 +537,14 @@ def test_the_note_is_the_evidence():
 
 
 def test_a_formula_beyond_all_bounds_is_left_open_at_once():
-    started = time.process_time()
-    found = checks(
-        [
-            (rf"\boxed{{{one}}}", "5")
-            for one in ("9^{9^{9^9}}", "x^{10^{10^{10}}}", r"\sum_{k=1}^{10^9} k")
-        ]
-    )
-    assert {check.verdict for check in found} == {Verdict.UNVERIFIED}
-    assert time.process_time() - started < 1
+    with cpu_within(1):
+        found = checks(
+            [
+                (rf"\boxed{{{one}}}", "5")
+                for one in ("9^{9^{9^9}}", "x^{10^{10^{10}}}", r"\sum_{k=1}^{10^9} k")
+            ]
+        )
+        assert {check.verdict for check in found} == {Verdict.UNVERIFIED}
 
 
 def test_model_text_is_never_executed(tmp_path):
@@ -570,9 +569,8 @@ def test_hostile_texts_are_bounded():
             rf"\boxed{{{box}}}",
             f"So {million[:900]} 5.",
         ):
-            started = time.process_time()
-            assert checks([(text, "x+1")])[0].verdict != "error"
-            assert time.process_time() - started < 1
+            with cpu_within(1):
+                assert checks([(text, "x+1")])[0].verdict != "error"
     assert {check.verdict for check in checks([(text, "5") for text in HOSTILE])} == {"unverified"}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from synth.engine.stage import Place
 from synth.kind import Kind
 from synth.record import new_record, records_table
 from tests.filters.rows import HOSTILE
+from tests.limits import cpu_within
 from tests.lines import as_given
 
 PLACE = Place(seed=0, kind=Kind.ANSWERS)
@@ -201,9 +201,8 @@ def test_a_trimmed_rewrite_still_has_its_style():
 @pytest.mark.parametrize("hostile", [*HOSTILE, "\u201c" * 500_000, "Let me know. " * 50_000])
 def test_hostile_texts_are_bounded(hostile):
     text = f"Sure! Here it is:\n\n{hostile[:1_000_000]}\n\nLet me know if you need more."
-    started = time.process_time()
-    Trim().trimmed(text, f"Write an email. {hostile[:1_000_000]}")
-    assert time.process_time() - started < 1
+    with cpu_within(1):
+        Trim().trimmed(text, f"Write an email. {hostile[:1_000_000]}")
 
 
 @pytest.mark.gold

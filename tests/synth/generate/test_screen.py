@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import orjson
@@ -10,6 +9,7 @@ import pytest
 
 from synth.generate.eliminate import eliminate
 from synth.generate.screen import PromptLimits, screen
+from tests.limits import cpu_within
 from tests.synth.generate.saying import said
 
 PARENT = "Explain how tides come about, and why there are two a day."
@@ -36,9 +36,8 @@ def test_a_hostile_prompt_is_judged_in_bounded_time(hostile: str) -> None:
             lambda: screen(said(text), PromptLimits(), beside=beside),  # noqa: B023  called at once
             lambda: eliminate(said(text), beside, PromptLimits()),  # noqa: B023  called at once
         ):
-            started = time.process_time()
-            judge()
-            assert time.process_time() - started < 1
+            with cpu_within(1):
+                judge()
 
 
 @pytest.mark.gold

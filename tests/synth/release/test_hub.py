@@ -313,7 +313,7 @@ def test_a_dead_address_is_told_at_once(
     started = time.monotonic()
     with pytest.raises(InfrastructureFault, match=r"no answer from http://127.0.0.1:9 .*same co"):
         push_release(release, PUSH)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 30  # it waits for none of the 60 s
 
 
 def test_the_stage_pushes_the_run_s_release(hub: HubStandIn, release: Path) -> None:

@@ -153,7 +153,7 @@ def test_a_server_may_name_the_moment_to_ask_again(seconds: float, least_s: floa
     busy = http(b"{}", f"Retry-After: {moment}", status="429 Too Many Requests")
     answer, sent = asked(sends(busy), timeout_s=5)
     assert (answer.body, sent) == (GOOD, 2)
-    assert least_s <= time.monotonic() - asked_at < least_s + 2
+    assert least_s <= time.monotonic() - asked_at < least_s + 15
 
 
 @pytest.mark.parametrize("chunked", [True, False])

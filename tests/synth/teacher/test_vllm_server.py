@@ -144,7 +144,7 @@ def test_one_that_never_gets_ready_is_given_up(tmp_path: Path, mark: str) -> Non
     begin = time.monotonic()
     said = failing(mark, tmp_path, env={"FAKE_HANG": "1"}, start_timeout_s=0.7)
     assert "it is not ready after 0.7 s (start_timeout_s): unreachable" in said
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 30
 
 
 def test_a_model_that_refuses_the_first_token_is_told_at_once(
