@@ -13,7 +13,7 @@ must also negate each thing that the parent forbids ("no tables").
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 
@@ -33,7 +33,9 @@ from synth.generate.screen import (
 from synth.instructions.attached import Instruction
 from synth.instructions.stated import dropped
 from synth.teacher.protocol import Reply
+from synth.text.markdown import CODE_SPAN, blocks, without_blocks
 from synth.text.numbers import NUMBER_WORDS
+from synth.text.sentences import sentences_and_lines
 from synth.text.words import words_of
 
 CHANGED_CHARS = 40  # the shortest addition that we ask for, 10 words, has about 60
@@ -42,10 +44,7 @@ NUMBERS = {name: str(value) for name, value in NUMBER_WORDS.items()} | {
     "once": "1", "twice": "2", "dozen": "12", "half": "1/2",
 }  # fmt: skip
 SURE = NUMBERS.keys() - {"one", "once", "half"}  # "one" may mean anybody
-SENTENCE_END = re.compile(r"(?<=[.!?:])[\"'”’)]*\s+|\n+")
-CLAUSE_END = re.compile(
-    r"(?<=[.!?])[\"'”’)]*\s+|\n+|[;:]\s|,\s(?=(?:and|but|without|using|with|in|as|so)\b)"
-)
+CLAUSE_END = re.compile(r"[;:]\s|,\s(?=(?:and|but|without|using|with|in|as|so)\b)")
 LIMIT = re.compile(
     r"\b(?:must|never|without|avoid|only|exactly|at (?:least|most)|no (?:more|fewer|longer|less)|"
     r"do not|don't|does not|doesn't|not|within|under|up to|maximum|minimum|every|each|except|"
@@ -66,7 +65,6 @@ IDIOMS = frozenset({
     "one", "more", "less", "fewer", "longer", "later", "doubt", "matter", "idea", "need", "wonder",
     "way", "reason", "experience",
 })  # fmt: skip
-CODE = re.compile(r"```.+?```|`[^`\n]{2,}`", re.DOTALL)
 QUOTE = re.compile(r"\"[^\"]{20,}\"|“[^“”]{20,}”", re.DOTALL)
 DIGITS = re.compile(r"(?<![\w.])\d[\d,:]*(?:\.\d+)?")
 FORMULA = re.compile(r"\d[\d\s.()]{0,60}[-+*/^×÷=][-\d\s.()+*/^×÷=]*\d")
@@ -144,9 +142,9 @@ def _states_answer(text: str, parent: str, answer: str | None) -> bool:
 
 def lost(child: str, parent: str) -> bool:
     """Whether a demand of the parent is gone: a limit, a number, a piece of its code or text."""
-    if all(part in child for part in SENTENCE_END.split(parent.rstrip(" ."))):
+    if all(part in child for part in sentences_and_lines(parent.rstrip(" ."))):
         return False  # an addition loses nothing
-    if any(code not in child for code in CODE.findall(parent)):
+    if any(code not in child for code in _code(parent)):
         return True
     kept = stems(child)
     for passage in QUOTE.findall(parent):
@@ -160,9 +158,9 @@ def lost(child: str, parent: str) -> bool:
         return True
     if _recounted(child, parent) or _allowed(child, parent):
         return True
-    clauses = [clause for clause in CLAUSE_END.split(child) if clause.strip()]
+    clauses = _clauses(child)
     stems_of = [stems(clause) for clause in clauses]
-    for clause in CLAUSE_END.split(parent):
+    for clause in _clauses(parent):
         numbers = _numbers(clause)
         if not (numbers or LIMIT.search(clause)):
             continue
@@ -177,6 +175,19 @@ def lost(child: str, parent: str) -> bool:
     return False
 
 
+def _code(text: str) -> Iterator[str]:
+    """The code of a text, without its fences, and each code span of two characters or more."""
+    yield from (block.code.strip() for block in blocks(text))
+    spans = (span.strip("`") for span in CODE_SPAN.findall(without_blocks(text)))
+    yield from (span for span in spans if len(span) > 1)
+
+
+def _clauses(text: str) -> list[str]:
+    """The parts of a text's sentences and lines that may each state a demand."""
+    parts = chain.from_iterable(CLAUSE_END.split(part) for part in sentences_and_lines(text))
+    return [part for part in parts if part.strip()]
+
+
 def _recounted(child: str, parent: str) -> bool:
     """Whether the child gives another number for something that the parent counts."""
     before, after = _counts(parent), _counts(child)
@@ -187,7 +198,7 @@ def _allowed(child: str, parent: str) -> bool:
     """Whether the child drops a prohibition of the parent ("no tables")."""
     behind = [
         {word[:STEM_CHARS] for word in words_of(clause[found.end() :])}
-        for clause in CLAUSE_END.split(child)
+        for clause in _clauses(child)
         for found in NOT.finditer(clause)
     ]
     forbidden = {found["word"].lower() for found in FORBIDDEN.finditer(parent)} - IDIOMS
@@ -198,7 +209,7 @@ def _counts(text: str) -> dict[str, set[str]]:
     """The numbers before each counted noun: {"sent": {"4"}} for "a four-sentence body"."""
     found: dict[str, set[str]] = {}
     # a number at the end of a sentence does not belong to the next one
-    each = (pairwise(words_of(clause)) for clause in CLAUSE_END.split(text))
+    each = (pairwise(words_of(clause)) for clause in _clauses(text))
     for number, thing in chain.from_iterable(each):
         value = number if number.isdecimal() else NUMBERS.get(number)
         if value is not None and len(thing) > 3 and number != "one":
