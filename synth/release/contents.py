@@ -6,7 +6,6 @@ same rows always have the same one.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -34,7 +34,7 @@ FEWEST_OF_A_LANGUAGE = 0.05
 model misjudges."""
 CONFIGS = {"default": DATA, "provenance": PROVENANCE}
 """The folder of each config."""
-LICENSE = re.compile('"licen[cs]e"')
+LICENSE = '"licen[cs]e"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,8 @@ class Contents:
     """Data rows with the smallest ids, at most `SAMPLED`."""
     digest: str
     """A hash of all data files. Two releases with the same rows have the same."""
+    languages: list[str] = field(default_factory=list)
+    """The languages of the sampled rows, most frequent first."""
     evolved: int = 0
     licenses: Counter[str] = field(default_factory=Counter)
     """Rows by the `license` that came with their seed; "" for none."""
@@ -77,14 +79,6 @@ class Contents:
         """The prompt and the answer or document of each sampled row; "" if it has none."""
         return [prompt_and_text(row) for row in self.sample]
 
-    @property
-    def languages(self) -> list[str]:
-        """The languages of the sampled rows, most frequent first."""
-        found = Counter(language(text or prompt) for prompt, text in self.texts)
-        known = {code: count for code, count in found.items() if code is not None}
-        fewest = FEWEST_OF_A_LANGUAGE * sum(known.values())
-        return sorted((one for one in known if known[one] >= fewest), key=lambda o: (-known[o], o))
-
 
 def contents(release: Path) -> Contents:
     """What the release in the folder holds."""
@@ -97,13 +91,21 @@ def contents(release: Path) -> Contents:
             for name, parts in splits.items()
         },
         verdicts=released(release),
-        sample=_smallest(map(read_shard, data)).to_pylist(),
+        sample=_smallest(data).to_pylist(),
         digest=sha256("".join(map(sha256_file, data)).encode()).hexdigest(),
     )
     for split in splits["provenance"].values():
         for table in _batches(split.files, ["meta", "trail"]):
             _add(found, table)
+    found.languages = _languages(found.texts)
     return found
+
+
+def _languages(texts: Iterable[tuple[str, str]]) -> list[str]:
+    found = Counter(language(text or prompt) for prompt, text in texts)
+    known = {code: count for code, count in found.items() if code is not None}
+    fewest = FEWEST_OF_A_LANGUAGE * sum(known.values())
+    return sorted((one for one in known if known[one] >= fewest), key=lambda o: (-known[o], o))
 
 
 def _splits(folder: Path) -> dict[str, SplitFiles]:
@@ -136,41 +138,50 @@ def _add(found: Contents, table: pa.Table) -> None:
         found.steps[one["stage"], one["operation"], one["template"]] += count
         if one["model"]:
             found.models[one["model"], one["revision"]] += count
-    metas = table["meta"]
-    licensed = metas.filter(pc.match_substring_regex(metas, LICENSE.pattern)).to_pylist()
-    for meta in licensed:
-        found.licenses[license_of(meta)] += 1
-    if more := len(table) - len(licensed):
-        found.licenses[""] += more
+    for one in licenses(table["meta"]).value_counts().to_pylist():
+        found.licenses[one["values"]] += one["counts"]
 
 
-def license_of(meta: str) -> str:
-    """The license that came with the seed, in small letters; "" if there is none."""
-    if not LICENSE.search(meta):
-        return ""
-    columns = orjson.loads(meta)
-    value = columns.get("license", columns.get("licence"))
-    return value.strip().lower() if isinstance(value, str) else ""
+def licenses(metas: pa.ChunkedArray) -> pa.Array:
+    """The license that came with the seed of each row, in small letters; "" if there is none."""
+    found = np.full(len(metas), "", object)
+    named = pc.match_substring_regex(metas, LICENSE).to_numpy().nonzero()[0]
+    for row, meta in zip(named.tolist(), metas.take(named).to_pylist(), strict=True):
+        columns = orjson.loads(meta)
+        value = columns.get("license", columns.get("licence"))
+        found[row] = value.strip().lower() if isinstance(value, str) else ""
+    return pa.array(found, pa.string())
 
 
 def seed_texts(shards: Iterable[Path]) -> list[str]:
     """A random sample of the seeds: the prompts, or else the documents."""
-    sample = _smallest(map(read_shard, shards))
+    sample = _smallest([*shards])
     if not len(sample):
         return []
     prompts: list[str] = last_user_turn(sample).to_pylist()
     return [one or text for one, text in zip(prompts, sample["text"].to_pylist(), strict=True)]
 
 
-def _smallest(tables: Iterable[pa.Table]) -> pa.Table:
-    """The rows with the smallest ids, in order of their ids."""
-    kept: pa.Table | None = None
-    for table in tables:
-        both = table if kept is None else pa.concat_tables([kept, table])
-        order = pc.sort_indices(both["id"])[:SAMPLED]
-        kept = both.take(order)
-    assert kept is not None, "a release has rows"
-    return kept
+def _smallest(files: Sequence[Path]) -> pa.Table:
+    """The rows with the smallest ids, in order of their ids.
+
+    Reads all ids first, and then only the files of these rows.
+    """
+    ids, file_of = pa.array([], pa.string()), np.zeros(0, np.int64)
+    for number, path in enumerate(files):
+        more = read_shard(path, ["id"])["id"].combine_chunks()
+        both = pa.concat_arrays([ids, more])
+        order = pc.sort_indices(both)[:SAMPLED]
+        ids = both.take(order)
+        file_of = np.append(file_of, np.full(len(more), number))[order.to_numpy()]
+    found = []
+    for number in np.unique(file_of):
+        table = read_shard(files[number])
+        found.append(table.filter(pc.is_in(table["id"], ids)))
+    if not found:
+        return pa.table({"id": ids})
+    whole = pa.concat_tables(found)
+    return whole.take(pc.sort_indices(whole["id"]))
 
 
 def prompt_and_text(row: dict[str, Any]) -> tuple[str, str]:

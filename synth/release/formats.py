@@ -222,7 +222,7 @@ def _reasons(column: pa.Array | pa.ChunkedArray, reason: str) -> pa.Array:
     """The reason for each empty value."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    empty = pc.equal(pc.fill_null(pc.utf8_length(column), 0), 0)
+    empty = pc.equal(pc.fill_null(pc.binary_length(column), 0), 0)
     return pc.if_else(empty, reason, pa.scalar(None, pa.string()))
 
 

@@ -9,7 +9,6 @@ The folder is built under a temporary name and then replaces the earlier one by 
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -31,7 +30,7 @@ from synth.errors import NoRowsError
 from synth.kind import Kind
 from synth.record import REJECT, rejects
 from synth.release.card import card, citation
-from synth.release.contents import contents, license_of, seed_texts
+from synth.release.contents import contents, licenses, seed_texts
 from synth.release.croissant import NAME as DESCRIPTION
 from synth.release.croissant import croissant
 from synth.release.formats import Format, Reasoning, Shape, unfit
@@ -58,7 +57,7 @@ FORMATS_OF = {
     Kind.DOCUMENTS: ("text",),
     Kind.ANSWERS: ("messages", "prompt_completion", "preference", "unpaired"),
 }
-NO_DERIVATIVES = re.compile(r"\bnd\b|no[- ]?deriv|all rights reserved")
+NO_DERIVATIVES = r"\bnd\b|no[- ]?deriv|all rights reserved"
 """Licenses under which no changed copy may be published, such as `cc-by-nc-nd-4.0`."""
 
 SCORING = ("quality", "verify")
@@ -160,7 +159,8 @@ class Write(Sink):
     def _choose(self, delivery: Delivery, format_: Format) -> _Choice:
         """Decides about each row. Reads all shards once."""
         choice = _Choice(_first_shape(delivery.run, Shape(format_, self.reasoning)))
-        for table in map(read_shard, delivery.shards):
+        columns = self._looks_at(format_)
+        for table in (read_shard(path, columns) for path in delivery.shards):
             reasons = pc.coalesce(unfit(table, format_), _forbidden(table))
             if self._wanted:
                 pairs = zip(reasons.to_pylist(), self._groups(table), strict=True)
@@ -176,6 +176,16 @@ class Write(Sink):
             for split, rows in self._splits(chosen, delivery.seed).items():
                 choice.rows[split] += len(rows)
         return choice
+
+    def _looks_at(self, format_: Format) -> list[str]:
+        """The columns that decide about a row: the others may be many times larger."""
+        answer = {Format.PROMPT: [], Format.PREFERENCE: ["rejected"]}.get(format_, ["text"])
+        found = ["context", "reasoning", "tools", "reference", "meta", *answer]
+        if format_ is Format.UNPAIRED or self.quotas is not None:
+            found.append("scores")
+        if self.test_share or self.quotas is not None:
+            found += ["id", "trail"]
+        return found
 
     def _splits(self, table: pa.Table, seed: int) -> dict[str, pa.Table]:
         """The rows of each split."""
@@ -356,20 +366,23 @@ def _announced(delivery: Delivery, left: list[pa.Array]) -> Iterator[None]:
 
 def _forbidden(table: pa.Table) -> pa.Array:
     """The reason for each row whose seed's license forbids changed copies."""
-    forbid = [bool(NO_DERIVATIVES.search(license_of(meta))) for meta in table["meta"].to_pylist()]
+    forbid = pc.match_substring_regex(licenses(table["meta"]), NO_DERIVATIVES)
     reason = "license_forbids_changes"
-    return pc.if_else(pa.array(forbid, pa.bool_()), reason, pa.scalar(None, pa.string()))
+    return pc.if_else(forbid, reason, pa.scalar(None, pa.string()))
 
 
 def _released(shards: list[Path], left: list[pa.Array]) -> Iterator[pa.Table]:
     """The rows of each shard that have no reason in `left`."""
     for path, reasons in zip(shards, left, strict=True):
-        yield read_shard(path).filter(reasons.is_null())
+        table = read_shard(path)
+        yield table.filter(reasons.is_null()) if reasons.null_count < len(table) else table
 
 
 def _rejected(shards: list[Path], left: list[pa.Array]) -> Iterator[pa.Table]:
     """The rows of each shard that have a reason in `left`."""
     for path, reasons in zip(shards, left, strict=True):
+        if reasons.null_count == len(reasons):
+            continue
         table = read_shard(path).filter(reasons.is_valid())
         yield rejects(table, reason=reasons.drop_null().to_pylist(), by=Write.name)
 
