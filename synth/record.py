@@ -124,6 +124,10 @@ def record_id(*parts: object) -> str:
     return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:32]
 
 
+CONTENT_AT = 16
+"""An id of 32 digits has its content's part from here on."""
+
+
 def content_id(turns: Sequence[Mapping[str, Any]], text: str) -> str:
     """The id of the first record with this content. It depends only on turns and text, not on file
     name, line number, metadata or gold answer."""
@@ -131,8 +135,11 @@ def content_id(turns: Sequence[Mapping[str, Any]], text: str) -> str:
 
 
 def repeated_id(first: str, before: int) -> str:
-    """The id of a record with `before` earlier copies of its content; `first` is a `content_id`."""
-    return record_id(first, before) if before else first
+    """The id of a record with `before` earlier copies of its content; `first` is a `content_id`.
+
+    All copies have the same second half, so that `write` puts them into one split.
+    """
+    return record_id(first, before)[:CONTENT_AT] + first[CONTENT_AT:] if before else first
 
 
 def plain_turns(turns: Sequence[Mapping[str, Any]]) -> list[Turn]:

@@ -1,7 +1,8 @@
 """The splits of a release. A split is decided by the input row that a row was made from.
 
-Rows of one input row resemble each other, so they are never divided between training and test. The
-decision depends on that row's id and the run's seed: it is the same when the input grows.
+Rows of one input row resemble each other, so they are never divided between training and test, and
+neither are equal input rows. The decision depends on that row's content and the run's seed: it is
+the same when the input grows.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from synth.randomness import derive_seed
+from synth.record import CONTENT_AT
 
 TRAIN, TEST = "train", "test"
 ID_CHARS = 32
@@ -18,7 +20,7 @@ ID_CHARS = 32
 def in_test(table: pa.Table, seed: int, share: float) -> pa.Array:
     """Per row, whether it is in the split `test`. `share` is the share of input rows, 0 to 1."""
     limit = share * 2**31  # `derive_seed` is below it
-    found = [derive_seed(seed, "split", root) < limit for root in roots(table)]
+    found = [derive_seed(seed, "split", root[CONTENT_AT:]) < limit for root in roots(table)]
     return pa.array(found, pa.bool_())
 
 

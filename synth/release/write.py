@@ -83,7 +83,7 @@ class Write(Sink):
     name = "write"
     takes = frozenset({Kind.PROMPTS, Kind.DOCUMENTS, Kind.ANSWERS})
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     format: (
         Literal["prompt", "text", "messages", "prompt_completion", "preference", "unpaired"] | None

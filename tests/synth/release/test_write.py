@@ -14,7 +14,7 @@ from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import Outcome
 from synth.errors import NoRowsError
 from synth.kind import Kind
-from synth.record import RECORD, REJECT, new_record, records_table
+from synth.record import RECORD, REJECT, new_record, record_id, records_table
 from synth.release.formats import BESIDE, Format, Reasoning, Shape
 from synth.release.write import DEFAULT_FORMAT, FORMATS_OF, Write
 from synth.store.manifest import load_manifest, verify_file
@@ -207,9 +207,9 @@ def test_datasets_reads_the_features_that_arrow_has(format_: Format, reasoning: 
 
 
 def test_no_family_is_in_both_splits(tmp_path: Path) -> None:
-    seeds = answers(40)
+    seeds = answers(200)
     children = [
-        {**answer(100 + n), "trail": [*one["trail"], {**one["trail"][0], "parent": one["id"]}]}
+        {**answer(1000 + n), "trail": [*one["trail"], {**one["trail"][0], "parent": one["id"]}]}
         for n, one in enumerate(seeds)
     ]
     release(tmp_path / "a", [seeds, children], shard_rows=30, test_share=0.25)
@@ -222,11 +222,34 @@ def test_no_family_is_in_both_splits(tmp_path: Path) -> None:
         for split, part in found.items()
     }
     assert not families["train"] & families["test"]
-    assert 4 <= len(families["test"]) <= 16
+    assert 30 <= len(families["test"]) <= 90
     assert all(len(found[split]) == 2 * len(families[split]) for split in found)
-    release(tmp_path / "b", [answers(60), children], shard_rows=30, test_share=0.25)
+    release(tmp_path / "b", [answers(300), children], shard_rows=30, test_share=0.25)
     again = rows(tmp_path / "b", "release/provenance/test-*.parquet")
     assert {row["id"] for row in found["test"]} <= {row["id"] for row in again}
+
+
+def test_equal_seeds_are_in_one_split(tmp_path: Path) -> None:
+    copies = [new_record(prompt=f"Q{n}", text="A", before=k) for n in range(20) for k in range(3)]
+    children = [
+        {
+            **answer(n),
+            "id": record_id(one["id"], "child"),
+            "trail": [*one["trail"], {**one["trail"][0], "parent": one["id"]}],
+        }
+        for n, one in enumerate(copies)
+    ]
+    assert len({row["id"] for row in copies + children}) == 120
+    release(tmp_path, [copies, children], test_share=0.3)
+    split_of = {
+        row["id"]: split
+        for split in ("train", "test")
+        for row in rows(tmp_path, f"release/data/{split}-*.parquet")
+    }
+    assert set(split_of.values()) == {"train", "test"}
+    families = [{split_of[row["id"]] for row in copies[n : n + 3]} for n in range(0, 60, 3)]
+    families += [{split_of[row["id"]] for row in children[n : n + 3]} for n in range(0, 60, 3)]
+    assert [len(one) for one in families] == [1] * 40
 
 
 def test_a_release_without_a_test_family_has_one_split(tmp_path: Path) -> None:
