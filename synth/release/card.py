@@ -31,6 +31,9 @@ SIZES = {  # the Hub's categories
     10**9: "100M<n<1B",
 }
 LIBRARY = "synth"
+AT_THE_HUB = "hf://datasets/"
+ON_THE_HUB = re.compile(rf"{AT_THE_HUB}[^/@]+/[^/@]+")
+"""The start of an address on the Hub, up to the dataset's name."""
 FEWEST_CHARS = 2_000
 """Shorter texts compress badly whatever they say."""
 SHOWN_ROWS = 10
@@ -145,14 +148,14 @@ def _metadata(name: str, history: Sequence[Manifest], found: Contents) -> dict[s
     by_model = {"annotations_creators": ["machine-generated"]} if synthetic else {}
     # people may have written rows that were only filtered
     tags = [*(["synthetic"] if synthetic else []), LIBRARY]
-    hub = history[0].settings.get("hub")
+    sources = _sources(history[0].settings)
     return {
         "pretty_name": name,
         **({"license": one} if (one := _license(found)) else {}),
         **({"language": codes} if (codes := found.languages) else {}),
         **by_model,
         **({"language_creators": ["machine-generated"]} if synthetic else {}),
-        "source_datasets": [f"extended|{hub}"] if isinstance(hub, str) else ["original"],
+        **({"source_datasets": sources} if sources else {}),
         "size_categories": [next(size for bound, size in SIZES.items() if found.rows < bound)],
         "task_categories": ["text-generation"],
         "tags": tags,
@@ -160,6 +163,16 @@ def _metadata(name: str, history: Sequence[Manifest], found: Contents) -> dict[s
         "configs": _configs(found),
         "dataset_info": [_info(config, found) for config in CONFIGS],
     }
+
+
+def _sources(read: Mapping[str, Any]) -> list[str]:
+    """The datasets of the Hub that the settings of `read` name: `openai/gsm8k`."""
+    places = [place for job in ("prompts", "web", "answers") for place in read.get(job) or ()]
+    named = [
+        place["hub"] if isinstance(place, Mapping) else (ON_THE_HUB.match(place) or [""])[0]
+        for place in places
+    ]
+    return sorted({name.removeprefix(AT_THE_HUB) for name in named if name})
 
 
 def _configs(found: Contents) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from seeds.read import Read
 from synth.release import card as cards
 from synth.release.card import card
 from synth.release.contents import Contents, SplitFiles
@@ -126,6 +127,24 @@ def test_the_head_is_yaml_and_every_format_has_its_columns_told(format_: Format)
 )
 def test_the_size_is_one_of_the_hubs_categories(rows: int, size: str) -> None:
     assert head(text(rows))["size_categories"] == [size]
+
+
+@pytest.mark.parametrize(
+    ("places", "sources"),
+    [
+        (({"hub": "openai/gsm8k", "config": "main"}, {"hub": "imdb"}), ["imdb", "openai/gsm8k"]),
+        (("hf://datasets/my-org/chats@v1/data/*.parquet",), ["my-org/chats"]),
+        (({"hub": "my-org/chats"}, "hf://datasets/my-org/chats/a.jsonl"), ["my-org/chats"]),
+        (("seeds.jsonl", "s3://bucket/hf/seeds.jsonl"), None),
+    ],
+)
+def test_source_datasets_are_those_of_the_hub_that_were_read(
+    places: tuple[Any, ...], sources: list[str] | None
+) -> None:
+    settings = Read.model_validate({"prompts": places}).model_dump(mode="json")
+    read = stage("read", 0, 95).model_copy(update={"settings": settings})
+    told = card("maths", RECIPE, [read, stage("write", 1, 90)], Format.MESSAGES, holds())
+    assert head(told).get("source_datasets") == sources
 
 
 @pytest.mark.parametrize("teacher", [MODEL, None])
