@@ -147,9 +147,11 @@ def _read(run: Path, line: Sequence[Manifest], chosen: Sequence[_Chosen]) -> dic
             rows[one] = {"reason": one.reason, "by": "write", "score": None, "raw": None, **row}
     parents = {step["parent"] for row in rows.values() for step in row["trail"][1:]}
     texts: dict[str, str] = {}
-    for manifest in line if parents else ():
+    for manifest in line:
+        if not (missing := parents - texts.keys()):
+            break
         columns = ["id", "context", "text"]
-        for row in _rows(run, manifest, chosen[0].shard, parents, columns):
+        for row in _rows(run, manifest, chosen[0].shard, missing, columns):
             texts[row["id"]] = row["text"] or record_text(row)
     return {one: _example(one, line, row, texts) for one, row in rows.items()}
 
@@ -165,9 +167,9 @@ def _rows(
     wanted = pa.array(sorted(ids), pa.string())
     found: list[dict[str, Any]] = []
     for file in (receipt.kept, receipt.rejected):
-        if file.rows:
-            table = read_shard(stage_folder(run, manifest) / file.path, columns)
-            found += table.filter(pc.is_in(table["id"], wanted)).to_pylist()
+        path = stage_folder(run, manifest) / file.path
+        if file.rows and pc.any(here := pc.is_in(read_shard(path, ["id"])["id"], wanted)).as_py():
+            found += read_shard(path, columns).filter(here).to_pylist()
     return found
 
 

@@ -33,6 +33,9 @@ COLUMNS = ("id", "trail", "scores")
 TEXTS = ("context", "text", "reasoning")
 SAMPLED_TEXTS = 2_000
 SAMPLED_CHARS = 4_000  # of each sampled text: 8 MB together
+MEASURED_TEXTS = 200_000
+"""Rows whose texts are counted. Reading and counting all texts would take most of the report's time
+in a larger run, and would change no digit that the page shows."""
 COMPRESSED_BYTES = 1_000_000
 LEAST_BYTES = 1_000  # zlib's ratio of less text says little
 OPENINGS = 10
@@ -164,6 +167,8 @@ class Measures(Model):
     operations: list[OperationCost]
     rounds: list[RoundOutcome]
     scores: list[ScoreFigures]
+    texts_every: int
+    """Lengths and diversity are of the texts of one shard in this many: 1 up to 200,000 rows."""
     lengths: list[LengthFigures]
     diversity: list[Diversity]
     contamination: list[Contamination]
@@ -183,6 +188,8 @@ class Passed:
     rejected: pa.Table
     last: bool
     """Whether no later stage has rows. `rejected` then has those that `write` left out, too."""
+    texts: bool
+    """Whether the tables have the texts."""
 
 
 def passed_shards(
@@ -190,19 +197,24 @@ def passed_shards(
 ) -> Iterator[Passed]:
     """Yields each shard at each stage, shard by shard, with these columns.
 
-    Texts (`context`, `text`, `reasoning`) are read only where they begin and end.
+    Texts (`context`, `text`, `reasoning`) are read only where they begin and end, and in a run of
+    more than `MEASURED_TEXTS` rows only in one shard of several; `Passed.texts` tells.
     """
     line = [manifest for manifest in manifests if not manifest.releases]
     left_out = _left_out(run, manifests)
     lighter = [name for name in columns if name not in TEXTS]
-    for receipt in line[0].shards if line else ():
+    receipts = [{one.shard: one for one in manifest.shards} for manifest in line]
+    every = texts_every(manifests)
+    for number, shard in enumerate(receipts[0] if line else ()):
         before = None
-        for manifest in line:
-            here = next((one for one in manifest.shards if one.shard == receipt.shard), None)
+        with_texts = number % every == 0
+        for manifest, by_shard in zip(line, receipts, strict=True):
+            here = by_shard.get(shard)
             if here is None:
                 break
             last = manifest is line[-1]
-            wanted = columns if last or before is None else lighter
+            texts = with_texts and (last or before is None)
+            wanted = columns if texts else lighter
             folder = stage_folder(run, manifest)
             kept = _read(folder, here.kept, wanted)
             rejected = _read(folder, here.rejected, [*wanted, "reason", "score"])
@@ -214,11 +226,18 @@ def passed_shards(
                     gone = gone.append_column(REJECT.field(name), why[name])
                 rejected = pa.concat_tables([rejected, gone])
                 kept = kept.filter(at.is_null())
-            yield Passed(manifest, receipt.shard, before, kept, rejected, last)
+            yield Passed(manifest, shard, before, kept, rejected, last, texts)
             before = kept
 
 
+def texts_every(manifests: Sequence[Manifest]) -> int:
+    """Texts are counted in one shard of this many: in each up to `MEASURED_TEXTS` rows."""
+    return -(-max(one.rows_kept for one in manifests) // MEASURED_TEXTS) or 1
+
+
 def _read(folder: Path, file: ShardFile, columns: Sequence[str]) -> pa.Table:
+    if not file.rows:  # most shards of rejected rows: opening them would cost more than reading
+        return pa.schema([REJECT.field(name) for name in columns]).empty_table()
     return read_shard(folder / file.path, list(columns))
 
 
@@ -252,9 +271,11 @@ class _Sample:
     texts: list[str] = field(default_factory=list)
 
     def add(self, ids: pa.ChunkedArray, texts: pa.Array) -> None:
-        filled = pc.utf8_length(texts).to_numpy(zero_copy_only=False) > 0
-        order = np.argsort(np.array(ids.to_pylist(), "S32")[filled], kind="stable")[:SAMPLED_TEXTS]
-        rows = pa.array(np.flatnonzero(filled)[order])
+        candidates = pc.greater(pc.binary_length(texts), 0)
+        if len(self.ids) == SAMPLED_TEXTS:  # most shards then have few
+            candidates = pc.and_(candidates, pc.less(ids.combine_chunks(), self.ids[-1]))
+        rows = pc.indices_nonzero(candidates)
+        rows = rows.take(pc.sort_indices(ids.take(rows))[:SAMPLED_TEXTS])
         cut = pc.utf8_slice_codeunits(texts.take(rows), 0, SAMPLED_CHARS)
         pairs = [*zip(self.ids, self.texts, strict=True)]
         pairs += zip(ids.take(rows).to_pylist(), cut.to_pylist(), strict=True)
@@ -288,11 +309,12 @@ class _Pass:
             self._add_steps(passed, both)
         self._add_scores(passed, both)
         self._add_gains(passed)
-        if passed.before is None:
+        if passed.before is None and passed.texts:
             self._add_texts(passed.kept, "seed", self.seeds)
         if passed.last:
             self.rows += len(passed.kept)
             self._add_accepted(passed.kept, asking)
+        if passed.last and passed.texts:
             self._add_texts(passed.kept, "accepted", self.accepted)
 
     def _add_steps(self, passed: Passed, both: pa.Table) -> None:
@@ -311,17 +333,15 @@ class _Pass:
             .aggregate([("tokens_in", "max"), ("tokens_out", "max"), ("finish_reason", "min")])
         )
         ends = self.finish_reasons.setdefault(stage_label(passed.manifest), Counter())
-        ends.update(replies["finish_reason_min"].to_pylist())
-        for operation, tokens_in, tokens_out in zip(
-            replies["operation"].to_pylist(),
-            replies["tokens_in_max"].to_pylist(),
-            replies["tokens_out_max"].to_pylist(),
-            strict=True,
-        ):
-            one = self._operation(passed.manifest.stage, operation)
-            one.replies += 1
-            one.tokens_in += tokens_in
-            one.tokens_out += tokens_out
+        sums = replies.group_by(["operation", "finish_reason_min"]).aggregate(
+            [("request", "count"), ("tokens_in_max", "sum"), ("tokens_out_max", "sum")]
+        )
+        for found in sums.to_pylist():
+            ends[found["finish_reason_min"]] += found["request_count"]
+            one = self._operation(passed.manifest.stage, found["operation"])
+            one.replies += found["request_count"]
+            one.tokens_in += found["tokens_in_max_sum"]
+            one.tokens_out += found["tokens_out_max_sum"]
 
     def _operation(self, stage: str, operation: str) -> _Operation:
         plain = operation.partition("@")[0]  # without the version of an improved instruction
@@ -401,6 +421,7 @@ def measured(run: Path, manifests: Sequence[Manifest]) -> Measures:
             for (label, name), values in found.scores.items()
             if label == stage_label(manifest)
         ],
+        texts_every=texts_every(manifests),
         lengths=[
             LengthFigures(
                 texts=texts, rows=values.both.total(), quantiles=found_at, bins=values.bins()

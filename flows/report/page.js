@@ -329,7 +329,7 @@ function lengths() {
         Plot.ruleY(flat, { x1: "p25", x2: "p75", y: "texts", stroke: "var(--accent)", strokeWidth: 9 }),
         Plot.dot(flat, { x: "p50", y: "texts", fill: "var(--ink)", stroke: "var(--paper)", r: 5, tip: true }),
       ],
-    }, "Point: median. Bar: the middle half. Line: from 5 % to 95 %."),
+    }, `Point: median. Bar: the middle half. Line: from 5 % to 95 %.${sampledTexts()}`),
     folded("Histograms and table",
       el("div", { class: "grid" }, list.map((one) => el("figure", {}, el("b", {}, one.texts), histogram(`Histogram of the words of ${one.texts}`, one.bins)))),
       table([
@@ -338,6 +338,11 @@ function lengths() {
         ...["p5", "p25", "p50", "p75", "p95"].map((name) => [name, (one) => fine(one.quantiles[name]), true]),
       ], list)),
   ];
+}
+
+function sampledTexts() {
+  const every = measures.texts_every;
+  return every > 1 ? ` A sample: the texts of one shard in ${number(every)}.` : "";
 }
 
 function diversity() {

@@ -23,7 +23,7 @@ from flows.report.examples import Example, drawn
 from flows.report.histogram import BINS, Values
 from flows.report.measures import LIMITS, OTHER, UNCHANGED, Measures, measured
 from flows.report.summary import NAME, RunSummary, summarise
-from flows.samples import run_manifests, stage_label
+from flows.samples import stage_label
 from flows.terminal import REPORT
 from synth.errors import ExitCode
 from synth.generate.gain import GainJudge
@@ -219,7 +219,7 @@ def test_an_unfinished_run_and_one_without_rows_have_a_report(
 def test_one_shard_after_the_other_is_read(
     run: tuple[Path, list[Manifest]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Texts are read where they begin and end only, and no file twice."""
+    """Texts are read where they begin and end only, no file twice, and none without rows."""
     read: list[str] = []
     whole = measures.read_shard
 
@@ -231,9 +231,34 @@ def test_one_shard_after_the_other_is_read(
         return whole(path, columns)
 
     monkeypatch.setattr(measures, "read_shard", noted)
-    measured(*run)
-    shards = len(run_manifests(run[0])[0].shards)
-    assert len(set(read)) == len(read) == shards * 7 * 2 + 1  # `write` rejected rows in one file
+    assert measured(*run).texts_every == 1
+    filled = [
+        file.rows
+        for stage in run[1]
+        for shard in stage.shards
+        for file in ([] if stage.releases else [shard.kept]) + [shard.rejected]
+        if file.rows
+    ]
+    assert len(set(read)) == len(read) == len(filled)
+
+
+def test_texts_of_a_large_run_are_those_of_one_shard_in_several(
+    run: tuple[Path, list[Manifest]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = measured(*run)
+    monkeypatch.setattr(measures, "MEASURED_TEXTS", max(one.rows_kept for one in run[1]) // 3)
+    some = measured(*run)
+    seeds = [
+        [one.rows for one in found.lengths if one.texts == "seed prompts"]
+        for found in (whole, some)
+    ]
+    assert (whole.texts_every, some.texts_every) == (1, 3)
+    assert seeds[1] < seeds[0]
+    assert (some.accepted, some.operations, some.scores) == (
+        whole.accepted,
+        whole.operations,
+        whole.scores,
+    )
 
 
 def test_a_histogram_counts_every_value_and_keeps_the_tails() -> None:
