@@ -224,12 +224,8 @@ class Recipe(Model):
             stage = entry.stage
             if kind not in stage.takes:
                 raise _misplaced(position, stage, kind)
-            if isinstance(stage, Write) and stage.format not in (None, *FORMATS_OF[kind]):
-                raise Misplaced(
-                    position,
-                    f"`format: {stage.format}` does not fit {kind}; choose one of "
-                    f"{', '.join(FORMATS_OF[kind])}",
-                )
+            if isinstance(stage, Write):
+                _check_formats(position, stage, kind)
             if isinstance(stage, Write) and stage.quotas and stage.quotas.stage is not None:
                 _check_stage(position, stage.quotas.stage, [one.stage.name for one in entries])
             if isinstance(stage, Select | Prefer):
@@ -257,6 +253,11 @@ class Recipe(Model):
                     "`incremental: true` releases all new rows, so it cannot have "
                     "`write: {target_rows}` or `quotas`: remove them, or limit the new rows of "
                     "each run with `read: {limit}`"
+                )
+            if isinstance(stage, Write) and len(stage.format) > 1:
+                raise ValueError(
+                    "`incremental: true` adds to a release in one format: choose one of "
+                    f"`write: {{format: [{', '.join(stage.format)}]}}`"
                 )
             if isinstance(stage, Dedup) and stage.index is not None:
                 raise ValueError(
@@ -307,6 +308,15 @@ def _check_stage(position: int, by: str, names: list[str]) -> None:
             f"{', '.join(names[:position])}, or `meta.COLUMN`, `scores.NAME`"
             f"{did_you_mean(by, names[:position])}",
         )
+
+
+def _check_formats(position: int, write: Write, kind: Kind) -> None:
+    for one in write.format:
+        if one not in FORMATS_OF[kind]:
+            raise Misplaced(
+                position,
+                f"`format: {one}` does not fit {kind}; choose one of {', '.join(FORMATS_OF[kind])}",
+            )
 
 
 def _check_scores(position: int, stage: Select | Prefer, before: list[Stage]) -> None:

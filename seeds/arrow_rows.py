@@ -17,6 +17,7 @@ from seeds.places import File, in_folder_beside, open_file
 from seeds.reader import Ahead, Reader
 from seeds.releases import joined
 from synth.errors import InputError
+from synth.release.formats import Format
 from synth.store.manifest import DATA, PROVENANCE
 
 BATCH_ROWS = 256  # rows held as Python objects; a web page can be megabytes
@@ -56,7 +57,7 @@ def _look_by(opened: Opened) -> Callable[[File, bool, int], Ahead]:
 
 @contextlib.contextmanager
 def _parquet(path: File) -> Iterator[tuple[Any, Iterator[Any]]]:
-    beside = in_folder_beside(path, PROVENANCE) if _folder(path) == DATA else None
+    beside = in_folder_beside(path, PROVENANCE) if _folder(path) in (DATA, *Format) else None
     with _opened_parquet(path) as parquet:
         batches = parquet.iter_batches(BATCH_ROWS, use_threads=False)
         if beside is None or "id" not in parquet.schema_arrow.names:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Annotated, Any, TypeVar
 
 import httpx2
@@ -28,11 +27,11 @@ from seeds.lines import Row
 from seeds.reader import Ahead, Reader
 from synth.errors import InputError, StoreFault, SynthError, did_you_mean
 from synth.model import Model
+from synth.release.contents import DEFAULT
+from synth.release.formats import Format
 from synth.store.manifest import PROVENANCE
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-DEFAULT = "default"
-"""The name of the configuration that `datasets` loads if none is named."""
 MEDIA = ("Audio", "Image", "Video", "Pdf", "Nifti")
 """Features whose values are files; they are left out, since no stage reads them."""
 LOGIN = "log in with `hf auth login`, or set HF_TOKEN"
@@ -50,7 +49,7 @@ class HubDataset(Model):
     hub: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")]
     """Its name, such as `openai/gsm8k`."""
     config: str | None = None
-    """Its configuration. Required if it has several and none is called `default`."""
+    """Its configuration. Required if it has several and none is the default."""
     split: str | None = None
     """Its split. Required if it has several."""
     revision: str = "main"
@@ -83,14 +82,12 @@ class HubSplit:
 
     def _rows(self) -> Iterator[Row]:
         """The rows in order, numbered from 1."""
-        beside: Iterator[dict[str, Any]] = repeat({})
-        if self.traced:
-            beside = self._stream(PROVENANCE)
+        beside = self._stream(PROVENANCE) if self.traced else iter(())
         rows = self._stream(self.config)
         for number, values in enumerate(rows, 1):
-            other = next(beside, {})
-            same = other.get("id") == values.get("id")
-            yield Row(number, {**other, **values} if same else values)
+            # it has all rows of the config, in the same order
+            other = next((one for one in beside if one.get("id") == values.get("id")), {})
+            yield Row(number, {**other, **values})
 
     def _stream(self, config: str) -> Iterator[dict[str, Any]]:
         from datasets import load_dataset  # noqa: PLC0415  takes a second
@@ -122,6 +119,7 @@ def find_split(dataset: HubDataset, split: str | None) -> HubSplit:
     """
     from datasets import (  # noqa: PLC0415  takes a second
         get_dataset_config_names,
+        get_dataset_default_config_name,
         get_dataset_split_names,
     )
 
@@ -130,12 +128,12 @@ def find_split(dataset: HubDataset, split: str | None) -> HubSplit:
     if not COMMIT.fullmatch(commit):
         commit = _asked(hub, lambda: HfApi().dataset_info(hub, revision=commit).sha) or commit
     configs = _asked(hub, lambda: get_dataset_config_names(hub, revision=commit))
-    ours = PROVENANCE in configs and DEFAULT in configs
-    default = DEFAULT if DEFAULT in configs else None
+    default = _asked(hub, lambda: get_dataset_default_config_name(hub, revision=commit))
     config = _choice(hub, "config", configs, dataset.config or default)
     splits = _asked(hub, lambda: get_dataset_split_names(hub, config, revision=commit))
     chosen = _choice(hub, "split", splits, wanted)
-    return HubSplit(hub, config, chosen, commit, ours and config == DEFAULT)
+    traced = PROVENANCE in configs and config in (DEFAULT, *Format)
+    return HubSplit(hub, config, chosen, commit, traced)
 
 
 def _choice(hub: str, key: str, names: list[str], wanted: str | None) -> str:

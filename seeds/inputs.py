@@ -161,9 +161,9 @@ def _chosen(
     if saved := _saved_dataset(every, within):
         return saved
     files = {name: file for name, file in every.items() if not HIDDEN.search(name)}
-    if any(name.startswith(f"{DATA}/") for name in files):
-        # joined to the data by the reader of Parquet
-        files = {name: f for name, f in files.items() if not name.startswith(f"{PROVENANCE}/")}
+    if {DATA, PROVENANCE} <= {name.partition("/")[0] for name in files}:
+        # a release: the reader of Parquet joins the provenance; further formats repeat the rows
+        files = {name: f for name, f in files.items() if name.startswith(f"{DATA}/")}
     if forced is not None:
         files = {name: file for name, file in files.items() if format_of(file) in (forced, None)}
         if forced != "text":

@@ -11,7 +11,7 @@ import yaml
 
 from synth.generate.collapse import HEAD_CHARS, measure
 from synth.generate.trail import evolved_text
-from synth.release.contents import CONFIGS, Contents
+from synth.release.contents import Contents
 from synth.release.features import yaml_features
 from synth.release.formats import Format
 from synth.release.mark import mark
@@ -66,6 +66,10 @@ def card(
                 f"{found.rows:,} rows in the `{format_}` format "
                 f"(synth {written.code}, seed {written.seed})."
             ),
+            *(
+                f"The config `{one}` has the {found.rows_of(one):,} of them that fit this format."
+                for one in found.others
+            ),
             _teacher(written),
             *([f"{evolved_text(found.rows, found.evolved)}."] if from_prompts else []),
             found.verdicts.words(),
@@ -77,12 +81,19 @@ def card(
             "## Columns",
             "",
             "- `id`: a hash of the row's content and of its trail",
-            *(
-                f"- {_COLUMNS[column]}"
-                for column in found.schemas["default"].names
-                if column != "id"
-            ),
+            *_columns(found, found.main),
             "",
+            *(
+                line
+                for one in found.others
+                for line in (
+                    f"The config `{one}`:",
+                    "",
+                    "- `id`: as above",
+                    *_columns(found, one),
+                    "",
+                )
+            ),
             "The config `provenance` has the same rows in the same order:",
             "",
             "- `id`: as above",
@@ -161,7 +172,7 @@ def _metadata(name: str, history: Sequence[Manifest], found: Contents) -> dict[s
         "tags": tags,
         **({"synthetic": synthetic} if synthetic else {}),
         "configs": _configs(found),
-        "dataset_info": [_info(config, found) for config in CONFIGS],
+        "dataset_info": [_info(config, found) for config in found.folders],
     }
 
 
@@ -181,13 +192,13 @@ def _configs(found: Contents) -> list[dict[str, Any]]:
     return [
         {
             "config_name": config,
-            **({"default": True} if config == "default" else {}),
+            **({"default": True} if config == found.main else {}),
             "description": f"rows {found.digest[:32]}",
             "data_files": [
                 {"split": split, "path": f"{folder}/{split}-*"} for split in found.splits[config]
             ],
         }
-        for config, folder in CONFIGS.items()
+        for config, folder in found.folders.items()
     ]
 
 
@@ -223,18 +234,25 @@ def _licenses(found: Contents) -> list[str]:
     return ["By the column `license` of the seeds:", "", *lines]
 
 
+def _columns(found: Contents, config: str) -> list[str]:
+    return [f"- {_COLUMNS[name]}" for name in found.schemas[config].names if name != "id"]
+
+
 def _loading(found: Contents) -> list[str]:
     splits = " and ".join(
         f"`{split}` ({files.rows:,} row{'s' * (files.rows != 1)})"
-        for split, files in found.splits["default"].items()
+        for split, files in found.splits[found.main].items()
     )
+    configs = [one for one in found.folders if one != found.main]
     return [
         f"Splits: {splits}.",
         "",
         *_block(
             "from datasets import load_dataset\n\n"
             'rows = load_dataset("PATH_OR_REPO", split="train")\n'
-            'provenance = load_dataset("PATH_OR_REPO", "provenance", split="train")',
+            + "\n".join(
+                f'{one} = load_dataset("PATH_OR_REPO", "{one}", split="train")' for one in configs
+            ),
             "python",
         ),
         "",

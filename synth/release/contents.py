@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import pyarrow.parquet as pq
 
 from synth.batch import last_user_turn
 from synth.generate.trail import evolved
+from synth.release.formats import Format
 from synth.store.durable import sha256_file
 from synth.store.manifest import DATA, PROVENANCE
 from synth.store.shards import read_shard
@@ -32,8 +34,8 @@ SAMPLED = 256
 FEWEST_OF_A_LANGUAGE = 0.05
 """The share of sampled rows from which a language is named: below it, most are short rows that the
 model misjudges."""
-CONFIGS = {"default": DATA, "provenance": PROVENANCE}
-"""The folder of each config."""
+DEFAULT = "default"
+"""The config of a release in one format."""
 LICENSE = '"licen[cs]e"'
 
 
@@ -51,6 +53,8 @@ class SplitFiles:
 class Contents:
     """What a release holds."""
 
+    folders: dict[str, str]
+    """By config. The first is the one that is loaded if none is named."""
     splits: dict[str, dict[str, SplitFiles]]
     """By config, then by split."""
     schemas: dict[str, pa.Schema]
@@ -72,7 +76,21 @@ class Contents:
     @property
     def rows(self) -> int:
         """The rows of all splits."""
-        return sum(split.rows for split in self.splits["default"].values())
+        return self.rows_of(self.main)
+
+    def rows_of(self, config: str) -> int:
+        """The rows of all splits of a config."""
+        return sum(split.rows for split in self.splits[config].values())
+
+    @property
+    def main(self) -> str:
+        """The config that is loaded if none is named. It has all rows."""
+        return next(iter(self.folders))
+
+    @property
+    def others(self) -> list[str]:
+        """The configs of further formats."""
+        return [name for name in self.folders if name not in (self.main, PROVENANCE)]
 
     @property
     def texts(self) -> list[tuple[str, str]]:
@@ -80,19 +98,33 @@ class Contents:
         return [prompt_and_text(row) for row in self.sample]
 
 
-def contents(release: Path) -> Contents:
+def config_folders(formats: Sequence[Format]) -> dict[str, str]:
+    """The folder of each config of a release. The first format is in `data/`, and each further one
+    in a folder of its own name."""
+    main, *others = formats
+    more = {str(one): str(one) for one in others}
+    return {str(main) if more else DEFAULT: DATA, **more, PROVENANCE: PROVENANCE}
+
+
+def contents(release: Path, formats: Sequence[Format]) -> Contents:
     """What the release in the folder holds."""
-    splits = {name: _splits(release / folder) for name, folder in CONFIGS.items()}
-    data = [path for split in splits["default"].values() for path in split.files]
+    folders = config_folders(formats)
+    splits = {name: _splits(release / folder) for name, folder in folders.items()}
+    main, *more = [
+        [path for split in splits[name].values() for path in split.files]
+        for name in folders
+        if name != PROVENANCE
+    ]
     found = Contents(
+        folders=folders,
         splits=splits,
         schemas={
             name: pq.read_schema(next(iter(parts.values())).files[0])
             for name, parts in splits.items()
         },
         verdicts=released(release),
-        sample=_smallest(data).to_pylist(),
-        digest=sha256("".join(map(sha256_file, data)).encode()).hexdigest(),
+        sample=_smallest(main).to_pylist(),
+        digest=sha256("".join(map(sha256_file, chain(main, *more))).encode()).hexdigest(),
     )
     for split in splits["provenance"].values():
         for table in _batches(split.files, ["meta", "trail"]):

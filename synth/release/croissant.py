@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from synth.release.contents import CONFIGS, Contents
+from synth.release.contents import Contents
 from synth.release.features import features
 from synth.release.mark import TOOL, mark
 from synth.store.durable import sha256_file
@@ -67,7 +67,7 @@ def croissant(
         "rai:hasSyntheticData": synthetic is not None,
         **_by_model(synthetic),
         "distribution": list(_files(found, release)),
-        "recordSet": [_record_set(config, found) for config in CONFIGS],
+        "recordSet": [_record_set(config, found) for config in found.folders],
     }
     return json.dumps(described, indent=1, ensure_ascii=False) + "\n"
 
@@ -85,7 +85,7 @@ def _by_model(synthetic: Mapping[str, str] | None) -> dict[str, Any]:
 
 
 def _files(found: Contents, release: Path) -> Iterator[dict[str, Any]]:
-    for config, folder in CONFIGS.items():
+    for config, folder in found.folders.items():
         for split in found.splits[config].values():
             for path in split.files:
                 named = path.relative_to(release).as_posix()

@@ -34,6 +34,7 @@ from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-def
 from pydantic import BaseModel, ConfigDict
 
 from synth.errors import InfrastructureFault, InputError, RefusedError, StoreFault, SynthError
+from synth.release.formats import Format
 from synth.store.manifest import CARD, DATA, PROVENANCE, ShardFile
 
 LOGIN = "log in with `hf auth login`, or set HF_TOKEN, with a token that may write to it"
@@ -46,7 +47,7 @@ CONNECT_S = 10.0
 ANSWER_S = 180.0
 """Without this limit the client waits forever. Giving up early is safe, because the next attempt
 first looks for the commit."""
-TABLES = (f"{DATA}/", f"{PROVENANCE}/")
+TABLES = tuple(f"{folder}/" for folder in (DATA, PROVENANCE, *Format))
 """Folders of Parquet files. Those that a release does not list belong to an earlier one."""
 GROUP = 8
 """Files per round of uploads. Each round reports progress in one line."""

@@ -28,8 +28,7 @@ from synth.release.card import card, citation
 from synth.release.contents import contents, seed_texts
 from synth.release.croissant import NAME as DESCRIPTION
 from synth.release.croissant import croissant
-from synth.release.formats import Format
-from synth.release.write import DEFAULT_FORMAT, kept_shards
+from synth.release.write import kept_shards, main_format
 from synth.store.durable import sha256_file, sync, write_bytes
 from synth.store.increments import (
     RELEASES,
@@ -292,8 +291,8 @@ def _descriptions(root: Path, plan: Plan, manifest: Manifest, release: Path) -> 
     runs = [increment_run(root, one.number) for one in manifest.increments]
     histories = [_history(run) for run in runs]
     history = [*summed(histories), manifest]
-    format_ = Format(manifest.settings["format"] or DEFAULT_FORMAT[plan.kind_before(-1)])
-    found = contents(release)
+    format_ = main_format(manifest.settings["format"], plan.kind_before(-1))
+    found = contents(release, [format_])
     read = zip(runs, histories, strict=True)
     seeds = seed_texts(path for run, past in read for path in kept_shards(run, past[0]))
     text = card(plan.name, plan.recipe, history, format_, found, seeds)

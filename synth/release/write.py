@@ -14,14 +14,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from synth import __version__
 from synth.engine.plan import RELEASE, StageFolder
@@ -51,6 +51,33 @@ from synth.store.manifest import (
 )
 from synth.store.shards import read_shard, write_shard
 
+FormatName = Literal["prompt", "text", "messages", "prompt_completion", "preference", "unpaired"]
+
+
+def _one_or_many(value: object) -> object:
+    """Makes a list of one format."""
+    return [value] if isinstance(value, str) else value
+
+
+def _each_once(names: tuple[FormatName, ...]) -> tuple[FormatName, ...]:
+    if twice := [one for one in names if names.count(one) > 1]:
+        raise ValueError(f"`{twice[0]}` is there twice: each format is a config")
+    return names
+
+
+Formats = Annotated[
+    tuple[FormatName, ...],
+    BeforeValidator(_one_or_many),
+    AfterValidator(_each_once),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": list(get_args(FormatName))},
+                {"type": "array", "items": {"enum": list(get_args(FormatName))}},
+            ]
+        }
+    ),
+]
 DEFAULT_FORMAT = {Kind.PROMPTS: "prompt", Kind.DOCUMENTS: "text", Kind.ANSWERS: "messages"}
 FORMATS_OF = {
     Kind.PROMPTS: ("prompt",),
@@ -63,18 +90,32 @@ NO_DERIVATIVES = r"\bnd\b|no[- ]?deriv|all rights reserved"
 SCORING = ("quality", "verify")
 
 
+def main_format(names: Sequence[str], kind: Kind) -> Format:
+    """The format that decides which rows are released, by the setting `format` of `write`."""
+    return Format(names[0] if names else DEFAULT_FORMAT[kind])
+
+
 @dataclass(slots=True)
 class _Choice:
     """Which rows are released, and how."""
 
     shape: Shape
     """The columns, with room for all released rows."""
+    more: dict[Format, Shape]
+    """The columns of further formats."""
     left: list[pa.Array] = field(default_factory=list)
     """Per shard, the reason why each row is not released; null if it is."""
     taken: Counter[str | None] = field(default_factory=Counter)
     """Released rows of each group."""
     rows: Counter[str] = field(default_factory=Counter)
     """Released rows of each split."""
+    misfits: dict[Format, Counter[str]] = field(default_factory=dict)
+    """By further format: why released rows are not in it."""
+
+    @property
+    def formats(self) -> list[Format]:
+        """All formats."""
+        return [self.shape.format, *self.more]
 
 
 class Write(Sink):
@@ -85,11 +126,10 @@ class Write(Sink):
 
     version: ClassVar[int] = 3
 
-    format: (
-        Literal["prompt", "text", "messages", "prompt_completion", "preference", "unpaired"] | None
-    ) = None
+    format: Formats = ()
     """The columns. The default is `prompt` for prompts, `text` for documents and `messages` for
-    answers."""
+    answers. A list such as `[messages, preference]` makes a config of each format. The first one
+    decides which rows are released; the others have those of them that fit."""
     reasoning: Reasoning = Reasoning.FIELD
     """Where the teacher's reasoning goes: `field` is `reasoning_content` of the assistant's turn,
     `thinking` is the same under the name that gpt-oss reads, `inline` is `<think>…</think>` before
@@ -127,7 +167,8 @@ class Write(Sink):
         """All files of the release except the data, which are its shards."""
         release = run / RELEASE
         named = [release / name for name in (CARD, DESCRIPTION, NAME)]
-        return [*named, *sorted(release.glob(f"{PROVENANCE}/*.parquet"))]
+        tables = sorted(release.glob("*/*.parquet"))
+        return [*named, *(path for path in tables if path.parent.name != DATA)]
 
     def goals(self, shards: Sequence[Path], kind: Kind) -> list[Goal]:
         """The rows wanted of each group, and how many of them fit the format.
@@ -148,7 +189,7 @@ class Write(Sink):
         return Shape(self._format(kind), self.reasoning).with_room_for(table)
 
     def _format(self, kind: Kind) -> Format:
-        return Format(self.format or DEFAULT_FORMAT[kind])
+        return main_format(self.format, kind)
 
     def _groups(self, table: pa.Table) -> list[str | None]:
         """The group of each row; None for one that belongs to no quota."""
@@ -158,8 +199,10 @@ class Write(Sink):
 
     def _choose(self, delivery: Delivery, format_: Format) -> _Choice:
         """Decides about each row. Reads all shards once."""
-        choice = _Choice(_first_shape(delivery.run, Shape(format_, self.reasoning)))
-        columns = self._looks_at(format_)
+        more = {Format(one): Shape(Format(one), self.reasoning) for one in self.format[1:]}
+        choice = _Choice(_first_shape(delivery.run, Shape(format_, self.reasoning)), more)
+        choice.misfits = {one: Counter() for one in more}
+        columns = self._looks_at(choice.formats)
         for table in (read_shard(path, columns) for path in delivery.shards):
             reasons = pc.coalesce(unfit(table, format_), _forbidden(table))
             if self._wanted:
@@ -173,19 +216,23 @@ class Write(Sink):
             choice.left.append(reasons)
             chosen = table.filter(reasons.is_null())
             choice.shape = choice.shape.with_room_for(chosen)
+            for one, own in choice.more.items():
+                misfits = unfit(chosen, one)
+                choice.more[one] = own.with_room_for(chosen.filter(misfits.is_null()))
+                choice.misfits[one].update(misfits.drop_null().to_pylist())
             for split, rows in self._splits(chosen, delivery.seed).items():
                 choice.rows[split] += len(rows)
         return choice
 
-    def _looks_at(self, format_: Format) -> list[str]:
+    def _looks_at(self, formats: Iterable[Format]) -> list[str]:
         """The columns that decide about a row: the others may be many times larger."""
-        answer = {Format.PROMPT: [], Format.PREFERENCE: ["rejected"]}.get(format_, ["text"])
-        found = ["context", "reasoning", "tools", "reference", "meta", *answer]
-        if format_ is Format.UNPAIRED or self.quotas is not None:
-            found.append("scores")
-        if self.test_share or self.quotas is not None:
-            found += ["id", "trail"]
-        return found
+        found = {"context", "reasoning", "tools", "reference", "meta"}
+        for one in formats:
+            found |= {"text", "scores"} if one is Format.UNPAIRED else set()
+            found |= {Format.PROMPT: set(), Format.PREFERENCE: {"rejected"}}.get(one, {"text"})
+        found |= {"id", "trail"} if self.test_share else set()
+        found |= {"scores", "trail"} if self.quotas is not None else set()
+        return sorted(found)
 
     def _splits(self, table: pa.Table, seed: int) -> dict[str, pa.Table]:
         """The rows of each split."""
@@ -242,22 +289,17 @@ class Write(Sink):
         reasons = Counter(sorted(one for shard in left for one in shard.drop_null().to_pylist()))
         if not choice.rows.total():
             raise NoRowsError(self._none_left(delivery.shards, format_, reasons))
-        notes = (
-            [note]
-            if (note := self._reached(delivery, choice.taken, reasons["over_target"]))
-            else []
-        )
-        marked = shape.schema.with_metadata({**shape.schema.metadata, **packed(delivery.history)})
+        notes = [self._reached(delivery, choice.taken, reasons["over_target"])]
+        notes += [_fitting(one, choice.rows.total(), choice.misfits[one]) for one in choice.more]
+        mark = packed(delivery.history)
         aside = delivery.run / f".{RELEASE}.tmp"
         shutil.rmtree(aside, ignore_errors=True)
         receipts: list[ShardReceipt] = []
-        provenance: list[ShardFile] = []
+        beside: list[ShardFile] = []
         for name, tables in self._files(delivery, choice):
             number = len(receipts)
-            kept = write_shard(
-                aside, f"{DATA}/{name}", map(shape.data, tables), marked, released=True
-            )
-            provenance.append(
+            kept = _write(aside, f"{DATA}/{name}", shape, tables, mark)
+            beside.append(
                 write_shard(
                     aside,
                     f"{PROVENANCE}/{name}",
@@ -266,6 +308,10 @@ class Write(Sink):
                     released=True,
                 )
             )
+            for one, own in choice.more.items():
+                fitting = [table.filter(unfit(table, one).is_null()) for table in tables]
+                if any(map(len, fitting)):
+                    beside.append(_write(aside, f"{one}/{name}", own, fitting, mark))
             out = _rejected(delivery.shards, left) if number == 0 else iter(())
             path = f"rejected/{number:05d}.parquet"
             rejected = write_shard(delivery.folder, path, out, REJECT)
@@ -278,10 +324,10 @@ class Write(Sink):
                     kept=kept.model_copy(update={"path": f"../{RELEASE}/{kept.path}"}),
                     rejected=rejected,
                     reasons=reasons if number == 0 else {},
-                    notes=tuple(notes) if number == 0 else (),
+                    notes=tuple(filter(None, notes)) if number == 0 else (),
                 )
             )
-        self._finish(delivery, aside, receipts, provenance, shape, left)
+        self._finish(delivery, aside, receipts, beside, choice)
         return receipts
 
     def _files(self, delivery: Delivery, choice: _Choice) -> Iterator[tuple[str, list[pa.Table]]]:
@@ -298,9 +344,8 @@ class Write(Sink):
         delivery: Delivery,
         aside: Path,
         receipts: list[ShardReceipt],
-        provenance: list[ShardFile],
-        shape: Shape,
-        left: list[pa.Array],
+        beside: list[ShardFile],
+        choice: _Choice,
     ) -> None:
         """Writes the card and the manifest, then puts the folder in place."""
         teachers = [past.teacher for past in delivery.history if past.teacher]
@@ -328,9 +373,11 @@ class Write(Sink):
             },
         )
         history = [*delivery.history, manifest]
-        found = contents(aside)
+        found = contents(aside, choice.formats)
         seeds = seed_texts(kept_shards(delivery.run, delivery.history[0]))
-        text = card(delivery.name, delivery.recipe, history, shape.format, found, seeds).encode()
+        text = card(
+            delivery.name, delivery.recipe, history, choice.shape.format, found, seeds
+        ).encode()
         described = croissant(
             delivery.name, history, found, aside, citation(delivery.name, history)
         ).encode()
@@ -339,11 +386,11 @@ class Write(Sink):
             write_bytes(aside / name, content)
             digest = sha256_file(aside / name)
             others.append(ShardFile(path=name, rows=0, bytes=len(content), sha256=digest))
-        files = [*data, *provenance, *others]
+        files = [*data, *beside, *others]
         save(manifest.model_copy(update={"files": files}), aside / NAME)
         target, old = delivery.run / RELEASE, delivery.run / f".{RELEASE}.old"
         shutil.rmtree(old, ignore_errors=True)
-        with _announced(delivery, left):
+        with _announced(delivery, choice.left):
             if target.exists():
                 target.rename(old)
             aside.rename(target)
@@ -362,6 +409,27 @@ def _announced(delivery: Delivery, left: list[pa.Array]) -> Iterator[None]:
             )
             stack.enter_context(one.stage.releasing(release))
         yield
+
+
+def _fitting(format_: Format, rows: int, misfits: Counter[str]) -> str:
+    """How many of the released rows a further format has. Raises `NoRowsError` if none is."""
+    others = ", ".join(f"{reason} {count:,}" for reason, count in misfits.most_common())
+    if misfits.total() == rows:
+        raise NoRowsError(
+            f"no released row fits the format `{format_}` ({others}); leave it out of `format` "
+            "under `write`"
+        )
+    return f"`{format_}` has {rows - misfits.total():,} of the {rows:,} released rows" + (
+        f"; the others do not fit: {others}" if others else ""
+    )
+
+
+def _write(
+    release: Path, path: str, shape: Shape, tables: list[pa.Table], mark: dict[bytes, bytes]
+) -> ShardFile:
+    """Writes a data file in the columns of the shape, marked as synthetic."""
+    schema = shape.schema.with_metadata({**shape.schema.metadata, **mark})
+    return write_shard(release, path, map(shape.data, tables), schema, released=True)
 
 
 def _forbidden(table: pa.Table) -> pa.Array:

@@ -441,6 +441,12 @@ def test_a_push_uploads_only_new_data_files(
     ("recipe", "words"),
     [
         (PLAIN.replace("write: {}", "write: {target_rows: 5}"), "releases all new rows"),
+        (
+            PLAIN.replace("prompts", "answers").replace(
+                "write: {}", "write: {format: [messages, preference]}"
+            ),
+            "adds to a release in one format",
+        ),
         (PLAIN.replace("{exact: {}}", "{exact: {}, index: i}"), "remove `dedup: {index}`"),
         (PLAIN.replace("  - write: {}\n", ""), "end the stages with `write`"),
         (PLAIN + "  - push: {repo: me/n, tag: v1}\n", "the tag 'v1' marks one release"),

@@ -141,6 +141,16 @@ def test_every_mistake_is_reported_at_once(recipe: Path) -> None:
         ("format: messages", "format: text", "`format: text` does not fit answers; choose one of"),
         (
             "format: messages",
+            "format: [messages, text]",
+            "`format: text` does not fit answers; choose one of",
+        ),
+        (
+            "format: messages",
+            "format: [messages, messages]",
+            "`messages` is there twice: each format is a config",
+        ),
+        (
+            "format: messages",
             "quotas: {by: evlove, rows: {deepen: 1}}",
             "`quotas: {by: evlove}` names no stage before it; known: read, evolve, distill",
         ),

@@ -12,7 +12,7 @@ import yaml
 from seeds.read import Read
 from synth.release import card as cards
 from synth.release.card import card
-from synth.release.contents import Contents, SplitFiles
+from synth.release.contents import Contents, SplitFiles, config_folders
 from synth.release.formats import Format, Shape
 from synth.store.manifest import Manifest, ShardFile, ShardReceipt, TeacherRecord
 from synth.verdict_counts import VerdictCounts, count
@@ -69,6 +69,7 @@ def holds(
     shape = Shape(format_)
     split = {"train": SplitFiles([], rows, 1)}
     return Contents(
+        folders=config_folders([format_]),
         splits={"default": split, "provenance": split},
         schemas={"default": shape.schema, "provenance": shape.provenance_schema},
         verdicts=checked,
