@@ -22,6 +22,7 @@ from synth.errors import InputError
 from synth.record import records_table
 from tests.hub_stand_in import HubStandIn, Repo, hub_stand_in
 from tests.seeds.test_read_release import BESIDE, RECORDS, messages
+from tests.synth.release.made import answer, release
 
 ROW = b'{"prompt": "%s"}\n'
 
@@ -193,6 +194,27 @@ def test_a_dataset_on_the_hub_is_streamed_from_one_commit(hub, tmp_path):
     assert "correct `split`" in why
     assert "hub: me/none does not exist" in what
     assert "choose one with `split:" in choose
+
+
+def test_each_format_of_a_release_on_the_hub_keeps_its_trails(hub, tmp_path):
+    pairs = [answer(n, rejected=f"B{n}") for n in range(3)]
+    rows = [answer(9), *pairs]
+    release(tmp_path, [rows], format=["messages", "preference"])
+    made = [path for path in (tmp_path / "release").rglob("*") if path.is_file()]
+    repo = hub.repos["me/both"] = Repo(private=False)
+    names = [path.relative_to(tmp_path / "release").as_posix() for path in made]
+    contents = [path.read_bytes() for path in made]
+    repo.add("main", "first", dict(zip(names, contents, strict=True)))
+    (chats, _), (better, _) = on_the_hub(
+        hub,
+        tmp_path,
+        {"answers": {"hub": "me/both"}},
+        {"answers": {"hub": "me/both", "config": "preference"}},
+    )
+    assert (ids(chats), ids(better)) == (ids(rows), ids(pairs))
+    assert [row["trail"] for row in chats] == [row["trail"] for row in rows]
+    assert [row["trail"] for row in better] == [row["trail"] for row in pairs]
+    assert [row["rejected"] for row in better] == ["B0", "B1", "B2"]
 
 
 def test_files_on_the_hub_are_read_by_their_address(hub, tmp_path):
