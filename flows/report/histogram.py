@@ -13,6 +13,7 @@ from synth.model import Model
 
 DIGITS = 3
 """Significant digits of a counted value, so that a million values have a few thousand keys."""
+COUNTED_AT_ONCE = 50_000
 BINS = 40
 CLIPPED = 0.005  # share of values at each end that the first and the last bin take in
 LOG_FROM = 100  # highest over lowest value, from which bins grow with the value
@@ -42,14 +43,36 @@ class Quantiles(Model):
 class Values:
     """The values of one score or length, those of rejected rows apart."""
 
-    kept: Counter[float] = field(default_factory=Counter)
-    rejected: Counter[float] = field(default_factory=Counter)
+    _kept: Counter[float] = field(default_factory=Counter)
+    _rejected: Counter[float] = field(default_factory=Counter)
+    _waiting: dict[bool, list[NDArray[np.float64]]] = field(default_factory=dict)
+    """Values that are not counted yet: a shard has too few of them to count them fast."""
 
     def add(self, values: NDArray[np.float64], *, rejected: bool = False) -> None:
         """Counts the values, rounded to three significant digits. NaN is left out."""
-        found, counts = np.unique(rounded(values[np.isfinite(values)]), return_counts=True)
-        counted = self.rejected if rejected else self.kept
-        counted.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+        waiting = self._waiting.setdefault(rejected, [])
+        waiting.append(values[np.isfinite(values)])
+        if sum(map(len, waiting)) >= COUNTED_AT_ONCE:
+            self._count()
+
+    def _count(self) -> None:
+        for rejected, waiting in self._waiting.items():
+            found, counts = np.unique(rounded(np.concatenate(waiting)), return_counts=True)
+            counted = self._rejected if rejected else self._kept
+            counted.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
+        self._waiting.clear()
+
+    @property
+    def kept(self) -> Counter[float]:
+        """The values of kept rows."""
+        self._count()
+        return self._kept
+
+    @property
+    def rejected(self) -> Counter[float]:
+        """The values of rejected rows."""
+        self._count()
+        return self._rejected
 
     @property
     def both(self) -> Counter[float]:

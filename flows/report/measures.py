@@ -369,8 +369,10 @@ class _Pass:
     def _add_scores(self, passed: Passed, both: pa.Table) -> None:
         """Counts the scores that this stage added; rows keep those of earlier stages."""
         lists = both["scores"].combine_chunks()
+        if not len(lists.flatten()):
+            return
         had = np.zeros(len(both), np.int64)
-        if passed.before is not None:
+        if passed.before is not None and len(passed.before["scores"].combine_chunks().flatten()):
             at = pc.index_in(both["id"].combine_chunks(), passed.before["id"].combine_chunks())
             counts = pc.list_value_length(passed.before["scores"]).combine_chunks()
             had = pc.fill_null(counts.take(at), 0).to_numpy(zero_copy_only=False).astype(np.int64)
