@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows.report.examples import drawn
+from flows.report.examples import Draw
 from flows.report.measures import measured
 from flows.report.page import page
 from flows.report.summary import NAME, as_json, saved, summarise
@@ -40,8 +40,9 @@ def report(arguments: Namespace) -> int:
 
 def write_report(run: Path, manifests: Sequence[Manifest]) -> Path:
     """Writes `run.json` and `report.html`, and returns the path of the page."""
-    summary = summarise(run, manifests, measured(run, manifests))
-    write_bytes(run / REPORT, page(summary, manifests, drawn(run, manifests)))
+    draw = Draw(run, manifests)
+    summary = summarise(run, manifests, measured(run, manifests, draw.add))
+    write_bytes(run / REPORT, page(summary, manifests, draw.examples()))
     write_bytes(run / NAME, as_json(summary))  # last: it says that the page is up to date
     return run / REPORT
 

@@ -17,7 +17,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flows.report.measures import passed_shards
+from flows.report.measures import Passed
 from flows.samples import Fate, record_text, stage_folder, stage_label
 from flows.terminal import short
 from synth.store.manifest import Manifest
@@ -84,18 +84,45 @@ class _Chosen(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Draw:
-    """The rows with the smallest ids of each stage and reason."""
+class Draw:
+    """Draws the sample from the shards that `measured` passes on: the rows with the smallest ids of
+    each stage and reason."""
 
+    run: Path
+    manifests: Sequence[Manifest]
     found: dict[tuple[int, str], list[tuple[str, int]]] = field(default_factory=dict)
 
-    def add(self, stage: int, reason: str, ids: pa.ChunkedArray, shard: int) -> None:
+    def add(self, passed: Passed) -> None:
+        """Draws from one shard at one stage."""
+        if passed.last and len(passed.kept):
+            self._add(passed.manifest.index, "", passed.kept["id"], passed.shard)
+        for reason in pc.unique(passed.rejected["reason"]).to_pylist():
+            ids = passed.rejected.filter(pc.equal(passed.rejected["reason"], reason))["id"]
+            self._add(passed.manifest.index, reason, ids, passed.shard)
+
+    def examples(self) -> list[Example]:
+        """Returns the sample: accepted rows first, then rejected ones, stage by stage."""
+        line = [manifest for manifest in self.manifests if not manifest.releases]
+        chosen = self._chosen()
+        found: dict[_Chosen, Example] = {}
+        for shard in sorted({one.shard for one in chosen}):
+            found |= _read(self.run, line, [one for one in chosen if one.shard == shard])
+        room, shown = MAX_BYTES, []
+        for one in chosen:
+            room -= found[one].bytes
+            if room < 0:
+                break
+            shown.append(one)
+        shown.sort(key=lambda one: (bool(one.reason), one.stage, one.reason, one.rank))
+        return [found[one] for one in shown]
+
+    def _add(self, stage: int, reason: str, ids: pa.ChunkedArray, shard: int) -> None:
         most = OF_EACH_REASON if reason else ACCEPTED
         smallest = np.sort(np.array(ids.to_pylist(), "S32"))[:most].astype(str).tolist()
         both = self.found.get((stage, reason), []) + [(id_, shard) for id_ in smallest]
         self.found[stage, reason] = sorted(both)[:most]
 
-    def chosen(self) -> list[_Chosen]:
+    def _chosen(self) -> list[_Chosen]:
         """The rows, the first of each stage and reason before the second of any."""
         return sorted(
             _Chosen(rank, shard, stage, reason, id_)
@@ -110,31 +137,6 @@ def in_page(value: Any) -> bytes:
     for sign in b"<>&":
         text = text.replace(bytes([sign]), b"\\u%04x" % sign)
     return text
-
-
-def drawn(run: Path, manifests: Sequence[Manifest]) -> list[Example]:
-    """Returns the sample: accepted rows first, then rejected ones in the order of the stages."""
-    draw = _Draw()
-    line = [manifest for manifest in manifests if not manifest.releases]
-    for passed in passed_shards(run, manifests, ["id"]):
-        index = line.index(passed.manifest)
-        if passed.last and len(passed.kept):
-            draw.add(index, "", passed.kept["id"], passed.shard)
-        for reason in pc.unique(passed.rejected["reason"]).to_pylist():
-            ids = passed.rejected.filter(pc.equal(passed.rejected["reason"], reason))["id"]
-            draw.add(index, reason, ids, passed.shard)
-    chosen = draw.chosen()
-    found: dict[_Chosen, Example] = {}
-    for shard in sorted({one.shard for one in chosen}):
-        found |= _read(run, line, [one for one in chosen if one.shard == shard])
-    room, shown = MAX_BYTES, []
-    for one in chosen:
-        room -= found[one].bytes
-        if room < 0:
-            break
-        shown.append(one)
-    shown.sort(key=lambda one: (bool(one.reason), one.stage, one.reason, one.rank))
-    return [found[one] for one in shown]
 
 
 def _read(run: Path, line: Sequence[Manifest], chosen: Sequence[_Chosen]) -> dict[_Chosen, Example]:

@@ -7,7 +7,7 @@ holds one shard of two neighbouring stages at a time.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -407,12 +407,18 @@ class _Pass:
                 samples.setdefault(noun, _Sample()).add(table["id"], texts)
 
 
-def measured(run: Path, manifests: Sequence[Manifest]) -> Measures:
-    """Returns the measures of the finished stages. Reads all their shards once."""
+def measured(
+    run: Path,
+    manifests: Sequence[Manifest],
+    also: Callable[[Passed], None] = lambda _passed: None,
+) -> Measures:
+    """Returns the measures of the finished stages. Reads all their shards once, and passes each on
+    to `also`."""
     asking = [one.stage for one in manifests if one.teacher and _requests(one)]
     found = _Pass()
     for passed in passed_shards(run, manifests, [*COLUMNS, *TEXTS]):
         found.add(passed, asking)
+        also(passed)
     return Measures(
         accepted=found.rows,
         operations=_costs(found, manifests),

@@ -19,7 +19,7 @@ from flows import api
 from flows.cli import main
 from flows.report import examples, measures
 from flows.report.command import update_report, write_report
-from flows.report.examples import Example, drawn
+from flows.report.examples import Draw, Example
 from flows.report.histogram import BINS, Values
 from flows.report.measures import LIMITS, OTHER, UNCHANGED, Measures, measured
 from flows.report.summary import NAME, RunSummary, summarise
@@ -42,6 +42,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Manifest]]
 @pytest.fixture(scope="module")
 def found(run: tuple[Path, list[Manifest]]) -> Measures:
     return measured(*run)
+
+
+def drawn(run: Path, manifests: list[Manifest]) -> list[Example]:
+    draw = Draw(run, manifests)
+    measured(run, manifests, draw.add)
+    return draw.examples()
 
 
 @pytest.fixture(scope="module")
