@@ -26,7 +26,9 @@ from synth.release.pull import pull_release
 from synth.release.push import push_release
 from synth.store.durable import sha256_file
 from synth.store.manifest import Manifest, ShardFile, load_manifest, save
+from synth.store.shards import read_shard
 from tests.hub_stand_in import HubStandIn, Repo, hub_stand_in
+from tests.synth.release import made
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # the client's
 TOKEN, REPO = "hf_planted0secret0token", "org/maths"
@@ -437,6 +439,20 @@ def test_what_was_pushed_can_be_pulled(hub: HubStandIn, release: Path, tmp_path:
     assert all(path.read_bytes() == (release / name).read_bytes() for name, path in back.items())
     with pytest.raises(InputError, match="back exists; choose another folder"):
         pull_release(REPO, tmp_path / "back")
+
+
+def test_each_format_goes_out_comes_back_and_leaves_with_its_release(
+    hub: HubStandIn, tmp_path: Path
+) -> None:
+    pairs = [[made.answer(0, rejected="B")]]
+    made.release(tmp_path / "both", pairs, format=["messages", "preference"])
+    made.release(tmp_path / "one", pairs)
+    push_release(tmp_path / "both" / "release", PUSH)
+    pull_release(REPO, tmp_path / "back")
+    assert len(read_shard(tmp_path / "back" / "preference" / "train-00000-of-00001.parquet")) == 1
+    push_release(tmp_path / "one" / "release", PUSH)
+    folders = {path.partition("/")[0] for path in hub.repos[REPO].at().files if "/" in path}
+    assert folders == {"data", "provenance"}
 
 
 def test_a_damaged_or_foreign_dataset_is_not_pulled(hub: HubStandIn, release: Path) -> None:
