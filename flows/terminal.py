@@ -19,6 +19,7 @@ from flows.evolved import evolved_in_words, rounds, tried_operations
 from flows.samples import stage_label
 from synth.engine.lock import worked_on_by
 from synth.engine.plan import RELEASE
+from synth.release.formats import Format
 from synth.store.manifest import Manifest
 from synth.teacher.embedded import Embedded, model_file
 from synth.verdict_counts import VerdictCounts
@@ -235,6 +236,9 @@ def print_dataset(release: Path) -> None:
     """Prints the path of a release, and how to load it."""
     print(f"dataset: {release}")
     print(f'         datasets.load_dataset("{release}")')
+    for further in Format:
+        if (release / further).is_dir():
+            print(f'         datasets.load_dataset("{release}", "{further}")')
     print(f'         pandas.read_parquet("{release}/data"); polars and DuckDB read it too')
 
 

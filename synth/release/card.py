@@ -260,6 +260,7 @@ def _loading(found: Contents) -> list[str]:
             'Other readers take the folder `data`: `polars.read_parquet("release/data")`, '
             '`pandas.read_parquet("release/data")`, `pyarrow.dataset.dataset("release/data")`; '
             "DuckDB takes `FROM 'release/data/*.parquet'`."
+            + "".join(f" The config `{one}` is in the folder `{one}`." for one in found.others)
         ),
     ]
 

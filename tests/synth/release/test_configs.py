@@ -80,6 +80,7 @@ def test_the_card_describes_each_config(tmp_path: Path) -> None:
     assert re.findall(r"- config_name: (\w+)", card) == ["messages", "preference", "provenance"] * 2
     assert "The config `preference` has the 6 of them that fit this format." in card
     assert 'preference = load_dataset("PATH_OR_REPO", "preference", split="train")' in card
+    assert "The config `preference` is in the folder `preference`." in card
     described = (tmp_path / "release" / "croissant.json").read_text(encoding="utf-8")
     assert "preference/train-00000-of-00001.parquet" in described
 
