@@ -354,7 +354,7 @@ function diversity() {
       ["of the accepted rows", (one) => fine(one.accepted), true],
       ["at bytes", (one) => number(one.bytes), true],
     ], measures.diversity),
-    el("p", { class: "dim" }, "zlib's compression ratio of a sample, at equal bytes. A higher ratio means more repetition. Human-written task prompts reach about 2.5."),
+    el("p", { class: "dim" }, `zlib's compression ratio of a sample, at equal bytes. A higher ratio means more repetition. Human-written task prompts reach about 2.5.${sampledTexts()}`),
     measures.diversity.filter((one) => Object.keys(one.openings).length).map((one) => folded(
       `Most frequent openings of ${one.texts}, of ${number(one.sampled)} sampled`,
       table([
