@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from flows.terminal import printable, short
 from synth.record import Turn
 from synth.teacher.protocol import Request
+from synth.tool_calls import with_calls
 
 BAR = "  │ "
 SHORTENED_CHARS = 2_000
@@ -48,7 +49,7 @@ def print_turns(turns: Sequence[Turn], chars: int | None = None) -> None:
     """Prints each turn's role above its text, whole or cut after `chars` characters."""
     for turn in turns:
         print(f"  [{turn['role']}]")
-        print_text(turn["content"] or "", chars)
+        print_text(with_calls(turn["content"] or "", turn.get("tool_calls")), chars)
 
 
 def print_text(text: str, chars: int | None = None) -> None:

@@ -13,6 +13,7 @@ from flows.trace import Traced, run_of, trace
 from flows.trace_release import WHERE, released_row
 from synth.engine.replay import Exchange
 from synth.errors import ExitCode
+from synth.tool_calls import with_calls
 
 
 def command(arguments: Namespace) -> int:
@@ -44,9 +45,9 @@ def print_trace(traced: Traced) -> None:
     if record["reasoning"]:
         print("  [reasoning]")
         print_text(record["reasoning"])
-    if record["text"]:
+    if text := with_calls(record["text"], record["tool_calls"]):
         print("  [text]")
-        print_text(record["text"])
+        print_text(text)
     for score in record["scores"]:
         print(f"  {_score_line(score)}")
 
@@ -132,7 +133,8 @@ def _print_exchange(exchange: Exchange | None, changed: str) -> None:
         print("  [reasoning]")
         print_text(exchange.reply.reasoning)
         print("  [text]")
-    print_text(exchange.reply.text or exchange.reply.raw)
+    said = with_calls(exchange.reply.text, exchange.reply.calls)
+    print_text(said or exchange.reply.raw)
 
 
 def _exchange_as_dict(exchange: Exchange | None, model: str) -> dict[str, Any] | None:
@@ -142,6 +144,7 @@ def _exchange_as_dict(exchange: Exchange | None, model: str) -> dict[str, Any] |
         "request": json.loads(exchange.request.body(model)),
         "reply": {
             "text": exchange.reply.text,
+            **({"tool_calls": list(exchange.reply.calls)} if exchange.reply.calls else {}),
             "reasoning": exchange.reply.reasoning,
             "finish_reason": exchange.reply.finish_reason,
             "fault": exchange.reply.fault,

@@ -115,10 +115,10 @@ class IncrementReceipt(_Receipt):
 class Manifest(_Receipt):
     """The receipt of a stage."""
 
-    format: Literal[4] = 4
+    format: Literal[5] = 5
     """Number of the schema of run folders. Raise it when records, receipts or paths change, so that
     this version refuses older folders. 3 introduced ids by content, and turns with tool calls. 4:
-    the journal's key leaves out `max_tokens`."""
+    the journal's key leaves out `max_tokens`. 5: answers may be tool calls."""
     stage: str
     index: int
     fingerprint: str

@@ -29,6 +29,7 @@ def record(number: int, **fields: Any) -> dict[str, Any]:
         "context": [{"role": "user", "content": f"What is {number} * 7?"}],
         "text": f"It is {number * 7}, as anybody can see.",
         "reasoning": f"{number} * 7 is {number * 7}.",
+        "tool_calls": None,
         "rejected": None,
         "tools": None,
         "reference": {"answer": str(number * 7), "tests": None, "source": "a book"},
