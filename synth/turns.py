@@ -64,8 +64,9 @@ def read_turns(given: object) -> Chat:
     """The turns in our form. Raises `UnusableError` if one cannot be read.
 
     A call without an id gets one, by its number in the chat; a result without an id is that of the
-    earliest call that still lacks one. Reasoning at the start of an assistant's text is split off.
-    A turn may also be JSON text, as in a column of JSON objects.
+    earliest call that still lacks one, and one without a name gets that of its tool. Reasoning at
+    the start of an assistant's text is split off. A turn may also be JSON text, as in a column of
+    JSON objects.
     """
     if not isinstance(given, list):
         raise UnusableError("wrong_type")
@@ -74,7 +75,8 @@ def read_turns(given: object) -> Chat:
     turns: list[Turn] = []
     whole = True
     calls = 0
-    unanswered: list[str] = []
+    unanswered: dict[str, str] = {}
+    """The names of called tools by the ids of their calls."""
     for each in (unpacked(one) if isinstance(one, str) else one for one in given):
         if not isinstance(each, dict):
             raise UnusableError("wrong_type")
@@ -84,12 +86,12 @@ def read_turns(given: object) -> Chat:
         for call in turn.get("tool_calls", ()):
             calls += 1
             call["id"] = call["id"] or f"call_{calls}"
-            unanswered.append(call["id"])
+            unanswered[call["id"]] = call["function"]["name"]
         if turn["role"] == "tool":
             if "tool_call_id" not in turn and unanswered:
-                turn["tool_call_id"] = unanswered[0]
-            if turn.get("tool_call_id") in unanswered:
-                unanswered.remove(turn["tool_call_id"])
+                turn["tool_call_id"] = next(iter(unanswered))
+            if name := unanswered.pop(turn.get("tool_call_id", ""), None):
+                turn.setdefault("name", name)
         turns.append(turn)
     return Chat(turns, whole)
 

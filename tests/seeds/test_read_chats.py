@@ -104,7 +104,7 @@ def test_sharegpts_calls_and_observations_are_the_same_turns(chats):
             "content": "",
             "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
         },
-        {"role": "tool", "content": '{"t": 3}', "tool_call_id": "call_1"},
+        {"role": "tool", "content": '{"t": 3}', "tool_call_id": "call_1", "name": "weather"},
     ]
     assert json.loads(row["tools"]) == [TOOL]
 
@@ -188,7 +188,7 @@ def test_a_prompt_that_waits_for_an_answer_to_a_result_is_not_cut(write, read):
     turns = [
         ASK,
         {"role": "assistant", "content": "", "tool_calls": [CALL]},
-        {"role": "tool", "content": "3", "tool_call_id": "c7"},
+        {"role": "tool", "content": "3", "tool_call_id": "c7", "name": "weather"},
     ]
     lines = "".join(json.dumps({"messages": row}) + "\n" for row in (turns, [*turns, SAID]))
     waits, answered = read(prompts=write("a.jsonl", lines)).kept
@@ -286,7 +286,7 @@ def test_both_answers_of_a_pair_are_read(chats, row):
 def test_turns_before_the_answer_of_a_completion_are_context(chats):
     turns = [
         {"role": "assistant", "content": "", "tool_calls": [CALL]},
-        {"role": "tool", "content": "3", "tool_call_id": "c7"},
+        {"role": "tool", "content": "3", "tool_call_id": "c7", "name": "weather"},
     ]
     [row] = chats({"prompt": [ASK], "completion": [*turns, SAID]}).kept
     assert row["context"] == [ASK, *turns]
@@ -296,7 +296,7 @@ def test_a_prompt_that_ends_in_a_result_is_answered_from_there(chats):
     turns = [
         ASK,
         {"role": "assistant", "content": "", "tool_calls": [CALL]},
-        {"role": "tool", "content": "3", "tool_call_id": "c7"},
+        {"role": "tool", "content": "3", "tool_call_id": "c7", "name": "weather"},
     ]
     [row] = chats({"prompt": turns, "completion": [SAID]}).kept
     assert (row["context"], row["text"], row["meta"]) == (turns, SAID["content"], "{}")

@@ -111,7 +111,7 @@ def test_turns_as_json_objects_are_turns(tmp_path, read):
     context = [
         {"role": "user", "content": "Add."},
         {"role": "assistant", "content": "", "tool_calls": [CALL]},
-        {"role": "tool", "content": "4", "tool_call_id": "c1"},
+        {"role": "tool", "content": "4", "tool_call_id": "c1", "name": "add"},
     ]
     row = record(1, context=context, tools=TOOL)
     turns = pa.array([json.dumps(turn) for turn in messages(row)], pa.json_())
