@@ -25,7 +25,7 @@ from synth.batch import Batch
 from synth.generate.collapse import OPENING_WORDS, compression_ratio
 from synth.model import Model
 from synth.record import REJECT
-from synth.store.manifest import Manifest, ShardFile
+from synth.store.manifest import Manifest, Novelty, ShardFile
 from synth.store.shards import read_shard
 from synth.text.tokens import words
 
@@ -166,6 +166,8 @@ class Measures(Model):
     scores: list[ScoreFigures]
     lengths: list[LengthFigures]
     diversity: list[Diversity]
+    novelty: dict[str, Novelty]
+    """By stage: NovelSum, from the embeddings of `dedup` with `semantic`."""
     contamination: list[Contamination]
     finish_reasons: dict[str, dict[str, int]]
     """By stage: how the replies ended, `stop`, `length` …"""
@@ -413,6 +415,9 @@ def measured(run: Path, manifests: Sequence[Manifest]) -> Measures:
             for texts, accepted in found.accepted.items()
             if accepted.texts
         ],
+        novelty={
+            stage_label(one): novelty for one in manifests if (novelty := one.novelty) is not None
+        },
         contamination=[
             Contamination(
                 stage=stage_label(one),
