@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from flows import loop
 from flows.conversation import exchange_title, print_request, print_text, print_turns
@@ -13,6 +13,7 @@ from flows.trace import Traced, run_of, trace
 from flows.trace_release import WHERE, released_row
 from synth.engine.replay import Exchange
 from synth.errors import ExitCode
+from synth.record import Turn
 from synth.tool_calls import with_calls
 
 
@@ -54,6 +55,7 @@ def print_trace(traced: Traced) -> None:
 
 def _print_released(row: dict[str, Any], path: Path, *, as_json: bool) -> None:
     trail = row.pop("trail", None) or []
+    row = {name: _unpacked(value) for name, value in row.items()}
     if as_json:
         found = {"record": row, "fate": f"released, in {path}", "steps": trail, "changed": WHERE}
         print(json.dumps(found, ensure_ascii=False, indent=1))
@@ -66,9 +68,23 @@ def _print_released(row: dict[str, Any], path: Path, *, as_json: bool) -> None:
         if name == "scores":
             for score in value or []:
                 print(f"  {_score_line(score)}")
+        elif isinstance(value, list) and all(isinstance(one, dict) for one in value):
+            print(f"  [{name}]")
+            turns = [{"reasoning_content": turn.get("thinking"), **turn} for turn in value]
+            print_turns(cast("list[Turn]", turns))
         elif name != "id" and value not in (None, "", "{}"):
             print(f"  [{name}]")
             print_text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _unpacked(value: Any) -> Any:
+    """The value; of turns that are JSON objects, the objects."""
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        return value
+    try:
+        return [json.loads(one) for one in value]
+    except ValueError:
+        return value
 
 
 def trace_as_json(traced: Traced) -> str:

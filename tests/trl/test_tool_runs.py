@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -62,3 +63,16 @@ def test_such_a_release_is_filtered_without_loss(tmp_path: Path) -> None:
         [{n: row[n] for n in names} for row in released(one)] for one in (release, out / "release")
     )
     assert after == before
+
+
+def test_calls_and_tools_are_shown_by_trace(tmp_path: Path, capsys) -> None:
+    release = distilled(tmp_path / "run")
+    [wanted, _] = [row["id"] for row in released(release)]
+    shutil.copytree(release, tmp_path / "pulled/release")
+    capsys.readouterr()
+    for run in ("run", "pulled"):
+        assert main(["trace", wanted, "--run", str(tmp_path / run)]) == 0
+        shown = capsys.readouterr().out
+        assert "[user]\n  │ Rain in Oslo?" in shown
+        assert '<tool_call>\n  │ {"name": "weather", "arguments": {"city":"Oslo"}}' in shown
+        assert (", tools weather:" in shown) == (run == "run")
