@@ -256,17 +256,18 @@ def plain_rows(batch: Batch) -> list[dict[str, Any]]:
 
     The keys are `id`, `prompt` (the last user turn; "" for a document), `text` (the answer or
     document; "" for a prompt), `context` (the turns before the text, each with role and content),
-    `reasoning`, `rejected`, `reference` (a dict with answer, tests and source, each None if
-    missing), `meta` (a dict) and `scores` (a dict from name to value).
+    `reasoning`, `tool_calls` (a list), `rejected`, `reference` (a dict with answer, tests and
+    source, each None if missing), `meta` (a dict) and `scores` (a dict from name to value).
     """
-    names = ["id", "context", "text", "reasoning", "rejected", "reference", "meta", "scores"]
-    rows: list[dict[str, Any]] = batch.table.select(names).to_pylist()
+    names = ["id", "context", "text", "reasoning", "tool_calls", "rejected", "reference", "meta"]
+    rows: list[dict[str, Any]] = batch.table.select([*names, "scores"]).to_pylist()
     for row, prompt in zip(rows, last_user_turn(batch.table).to_pylist(), strict=True):
         row["prompt"] = prompt
         row["context"] = [
             {key: value for key, value in turn.items() if value is not None}
             for turn in row["context"]
         ]
+        row["tool_calls"] = row["tool_calls"] or []
         row["reference"] = {**NO_REFERENCE, **(row["reference"] or {})}
         row["meta"] = orjson.loads(row["meta"])
         row["scores"] = {score["name"]: score["value"] for score in row["scores"]}

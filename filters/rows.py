@@ -119,7 +119,7 @@ def _of_pipeline(table: pa.Table) -> tuple[pa.Table, Kind, dict[int, str]]:
     rows = table.to_pylist()
     records = [{**row, "id": str(place), "scores": []} for place, row in enumerate(rows)]
     kind = Kind.ANSWERS if any(row["context"] for row in rows) else Kind.DOCUMENTS
-    if kind is Kind.ANSWERS and not any(row["text"] for row in rows):
+    if kind is Kind.ANSWERS and not any(row["text"] or row["tool_calls"] for row in rows):
         kind = Kind.PROMPTS
     return records_table(records), kind, {}
 

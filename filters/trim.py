@@ -73,6 +73,7 @@ class Trim(ShardStage):
         """All rows in order; the score is the number of characters cut."""
 
         prompts, metas = last_user_turn(table).to_pylist(), table["meta"].to_pylist()
+        calls = table["tool_calls"].to_pylist()
         after: dict[str, list[str | None]] = {}
         cuts: list[dict[str, str]] = [{} for _ in prompts]
         for name in COLUMNS:
@@ -80,7 +81,9 @@ class Trim(ShardStage):
             for row, (text, prompt, meta) in enumerate(
                 zip(after[name], prompts, metas, strict=True)
             ):
-                done = self.trimmed(text, prompt, meta) if text else Trimmed("")
+                # the text before a tool call announces the call: it is not a courtesy
+                whole = not text or (name == "text" and calls[row] is not None)
+                done = Trimmed(text or "") if whole else self.trimmed(text or "", prompt, meta)
                 if text and done.text != text:
                     after[name][row] = done.text
                     of = "" if name == "text" else f"{name}_"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import textwrap
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from flows.terminal import printable, short
 from synth.record import Turn
 from synth.teacher.protocol import Request
+from synth.tool_calls import with_calls
 
 BAR = "  │ "
 SHORTENED_CHARS = 2_000
@@ -22,7 +24,9 @@ def exchange_title(request: Request) -> str:
     given = [f"{name} {value}" for name, value in settings.items()]
     several = [f"{request.n} answers"] if request.n > 1 else []
     schema = ["JSON by a schema"] if request.schema is not None else []
-    return ", ".join([*given, f"seed {request.seed}", *several, *schema])
+    names = [one["function"]["name"] for one in json.loads(request.tools or "[]")]
+    tools = [f"tools {', '.join(names)}"] if names else []
+    return ", ".join([*given, f"seed {request.seed}", *several, *schema, *tools])
 
 
 def print_request(request: Request, *, shortened: bool = False) -> None:
@@ -45,10 +49,14 @@ def print_request(request: Request, *, shortened: bool = False) -> None:
 
 
 def print_turns(turns: Sequence[Turn], chars: int | None = None) -> None:
-    """Prints each turn's role above its text, whole or cut after `chars` characters."""
+    """Prints each turn's role above its text, whole or cut after `chars` characters. Reasoning
+    comes before the text, and tool calls come below it."""
     for turn in turns:
+        if reasoning := turn.get("reasoning_content"):
+            print(f"  [{turn['role']}, reasoning]")
+            print_text(reasoning, chars)
         print(f"  [{turn['role']}]")
-        print_text(turn["content"] or "", chars)
+        print_text(with_calls(turn["content"] or "", turn.get("tool_calls")), chars)
 
 
 def print_text(text: str, chars: int | None = None) -> None:

@@ -37,6 +37,7 @@ from synth.errors import ExitCode, InputError, NoRowsError
 from synth.record import records_table
 from synth.release.write import Write
 from synth.teacher.protocol import Reply
+from synth.tool_calls import with_calls
 from synth.verdict_report import stage_verdicts
 
 COLUMN_CHARS = 240  # of a value on the terminal; the HTML page shows all of it
@@ -146,7 +147,8 @@ def _print_fates(fates: Sequence[Fate]) -> None:
         print_line(f"{number}. {where}{fate.verdict}", "green" if fate.kept else "yellow")
         if fate.checks:
             print_line(fate.checks, "dim", indent=3)
-        if text := fate.record["text"] or fate.record.get("raw"):
+        said = with_calls(fate.record["text"], fate.record["tool_calls"])
+        if text := said or fate.record.get("raw"):
             print_text(text, MAX_CHARS)
 
 

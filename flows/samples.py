@@ -11,6 +11,7 @@ from typing import Any
 from synth.engine.plan import StageFolder
 from synth.store.manifest import NAME, Manifest, ShardFile, load_manifest
 from synth.store.shards import read_shard
+from synth.tool_calls import with_calls
 from synth.verdicts import Verdict
 
 
@@ -131,8 +132,9 @@ def _sample(record: dict[str, Any], seeds: dict[str, str]) -> dict[str, str]:
     shown = {"id": record["id"], "seed": seeds.get(_seed_id(record), "")}
     if record["context"] and (prompt := record["context"][-1]["content"]) != shown["seed"]:
         shown["prompt"] = prompt
-    if record["text"] and record["text"] != shown["seed"]:
-        shown["result"] = record["text"]
+    result = with_calls(record["text"], record["tool_calls"])
+    if result and result != shown["seed"]:
+        shown["result"] = result
     shown["how"] = ", ".join(f"{s['stage']}: {s['operation']}" for s in record["trail"][1:])
     shown["checks"] = ", ".join(
         f"{score['name']}: {_label(score)}"

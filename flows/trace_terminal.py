@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from flows import loop
 from flows.conversation import exchange_title, print_request, print_text, print_turns
@@ -13,6 +13,8 @@ from flows.trace import Traced, run_of, trace
 from flows.trace_release import WHERE, released_row
 from synth.engine.replay import Exchange
 from synth.errors import ExitCode
+from synth.record import Turn
+from synth.tool_calls import with_calls
 
 
 def command(arguments: Namespace) -> int:
@@ -44,15 +46,16 @@ def print_trace(traced: Traced) -> None:
     if record["reasoning"]:
         print("  [reasoning]")
         print_text(record["reasoning"])
-    if record["text"]:
+    if text := with_calls(record["text"], record["tool_calls"]):
         print("  [text]")
-        print_text(record["text"])
+        print_text(text)
     for score in record["scores"]:
         print(f"  {_score_line(score)}")
 
 
 def _print_released(row: dict[str, Any], path: Path, *, as_json: bool) -> None:
     trail = row.pop("trail", None) or []
+    row = {name: _unpacked(value) for name, value in row.items()}
     if as_json:
         found = {"record": row, "fate": f"released, in {path}", "steps": trail, "changed": WHERE}
         print(json.dumps(found, ensure_ascii=False, indent=1))
@@ -65,9 +68,23 @@ def _print_released(row: dict[str, Any], path: Path, *, as_json: bool) -> None:
         if name == "scores":
             for score in value or []:
                 print(f"  {_score_line(score)}")
+        elif isinstance(value, list) and all(isinstance(one, dict) for one in value):
+            print(f"  [{name}]")
+            turns = [{"reasoning_content": turn.get("thinking"), **turn} for turn in value]
+            print_turns(cast("list[Turn]", turns))
         elif name != "id" and value not in (None, "", "{}"):
             print(f"  [{name}]")
             print_text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _unpacked(value: Any) -> Any:
+    """The value; of turns that are JSON objects, the objects."""
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        return value
+    try:
+        return [json.loads(one) for one in value]
+    except ValueError:
+        return value
 
 
 def trace_as_json(traced: Traced) -> str:
@@ -132,7 +149,8 @@ def _print_exchange(exchange: Exchange | None, changed: str) -> None:
         print("  [reasoning]")
         print_text(exchange.reply.reasoning)
         print("  [text]")
-    print_text(exchange.reply.text or exchange.reply.raw)
+    said = with_calls(exchange.reply.text, exchange.reply.calls)
+    print_text(said or exchange.reply.raw)
 
 
 def _exchange_as_dict(exchange: Exchange | None, model: str) -> dict[str, Any] | None:
@@ -142,6 +160,7 @@ def _exchange_as_dict(exchange: Exchange | None, model: str) -> dict[str, Any] |
         "request": json.loads(exchange.request.body(model)),
         "reply": {
             "text": exchange.reply.text,
+            **({"tool_calls": list(exchange.reply.calls)} if exchange.reply.calls else {}),
             "reasoning": exchange.reply.reasoning,
             "finish_reason": exchange.reply.finish_reason,
             "fault": exchange.reply.fault,

@@ -7,7 +7,7 @@ Reject reasons:
 - end of a compressed file: `file_cut_off`, `file_damaged`
 - values: `missing_column`, `wrong_type`, `empty_text`, `text_too_long`, `no_user_turn`,
   `no_assistant_turn`, `unknown_speaker`, `image_in_chat`, `media_in_chat`, `bad_tool_call`,
-  `ends_in_tool_call`, `reasoning_unfinished`
+  `rejected_calls_tool`, `reasoning_unfinished`
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Each view is computed on first use and cached. Compiled filters use the flat arrays `hashed_words`,
 `pieces`, `lines` and `characters`; other filters use the Python lists `texts` and `words`.
-The judged text is a prompt's last user turn, or else the text that the student would learn.
+The judged text is a prompt's last user turn, or else the text that the student would learn. Tool
+calls are part of it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from synth.record import making_steps, new_record, records_table
 from synth.text.lines import Lines, lines
 from synth.text.tokens import Characters, Pieces, Words, characters, pieces, words
 from synth.text.words import words_of
+from synth.tool_calls import answers, calls_in_rows
 
 Subject = Literal["prompt", "text"]
 
@@ -50,7 +52,7 @@ class Batch:
     @cached_property
     def column(self) -> pa.LargeStringArray:
         """The judged text of each row, as one Arrow array. Nulls become empty strings."""
-        column = self.table["text"] if self.subject == "text" else last_user_turn(self.table)
+        column = answers(self.table) if self.subject == "text" else last_user_turn(self.table)
         filled = pc.fill_null(column.cast(pa.large_string()), "")
         return filled.combine_chunks() if isinstance(filled, pa.ChunkedArray) else filled
 
@@ -95,6 +97,14 @@ class Batch:
             return [""] * len(self)
         turns: list[str] = last_user_turn(self.table).to_pylist()
         return turns
+
+    @cached_property
+    def calls_tool(self) -> list[bool]:
+        """Whether each judged text has tool calls."""
+        if self.subject == "prompt" or not calls_in_rows(self.table):
+            return [False] * len(self)
+        valid: list[bool] = self.table["tool_calls"].is_valid().to_pylist()
+        return valid
 
     @cached_property
     def finish_reasons(self) -> list[str]:

@@ -20,7 +20,7 @@ from datetime import date, time
 from typing import Any, Literal, get_args
 
 from synth.kind import Kind
-from synth.record import Turn, new_record
+from synth.record import ToolCall, Turn, new_record
 from synth.text.reasoning import without_reasoning
 from synth.turns import REASONING, UnusableError, check_nul, read_tools, read_turns
 
@@ -130,6 +130,7 @@ class Content:
 
     turns: list[Turn] = field(default_factory=list)
     text: str = ""
+    tool_calls: list[ToolCall] | None = None
     reasoning: str | None = None
     rejected: str | None = None
     tools: str | None = None
@@ -142,7 +143,13 @@ class Content:
         """The record with this content; `others` go to `new_record`."""
         reference = {"answer": self.answer, "tests": self.tests, "source": self.source}
         return {
-            **new_record(context=self.turns, text=self.text, reference=reference, **others),
+            **new_record(
+                context=self.turns,
+                text=self.text,
+                tool_calls=self.tool_calls,
+                reference=reference,
+                **others,
+            ),
             "reasoning": self.reasoning,
             "rejected": self.rejected,
             "tools": self.tools,
@@ -232,6 +239,7 @@ def read_answer(
 ) -> Content:
     """The row as a prompt with its answer: the response column, or else the last turn.
 
+    The answer is text, tool calls or both.
     Reasoning comes from its column, from the answer's turn, or from the start of the answer.
     """
     if "response" in roles:
@@ -253,7 +261,7 @@ def read_answer(
 
 
 def _read_reasoning(content: Content, answer: Turn, values: Mapping[str, Any], column: str) -> None:
-    """Reads the answer's text and its reasoning into `content`."""
+    """Reads the answer's text, its tool calls and its reasoning into `content`."""
     given = values.get(column)
     if isinstance(given, str):
         check_nul(given)
@@ -263,7 +271,10 @@ def _read_reasoning(content: Content, answer: Turn, values: Mapping[str, Any], c
     text, content.reasoning, ended = without_reasoning(answer["content"], own)
     if not ended:
         raise UnusableError("reasoning_unfinished")
-    content.text = _checked_text(text)
+    content.tool_calls = answer.get("tool_calls")
+    if not content.tool_calls:
+        _check_text(text)
+    content.text = text.strip() if content.tool_calls else text
 
 
 def _read_rejected(content: Content, values: Mapping[str, Any], column: str) -> None:
@@ -274,6 +285,8 @@ def _read_rejected(content: Content, values: Mapping[str, Any], column: str) -> 
         content.rejected = given
     elif isinstance(given, list) and given:
         answer = _pop_answer(read_turns(given).turns)
+        if "tool_calls" in answer:
+            raise UnusableError("rejected_calls_tool")
         content.rejected = _checked_text(answer["content"])
         if reasoning := answer.get("reasoning_content"):
             content.meta["rejected_reasoning"] = reasoning
@@ -314,12 +327,11 @@ def _answer(content: Content, value: object) -> Turn:
 
 
 def _pop_answer(turns: list[Turn]) -> Turn:
-    """Removes the last turn, which must be an assistant's text, and returns it."""
+    """Removes the last turn, which must be an assistant's, and returns it."""
     if not turns or turns[-1]["role"] != "assistant":
         raise UnusableError("no_assistant_turn")
-    if turns[-1].get("tool_calls"):
-        raise UnusableError("ends_in_tool_call")
-    _check_text(turns[-1]["content"])
+    if not turns[-1].get("tool_calls"):
+        _check_text(turns[-1]["content"])
     return turns.pop()
 
 
@@ -363,7 +375,8 @@ def _add_turns(content: Content, turns: object, column: str, ends: tuple[str, ..
     read, whole = read_turns(turns)
     given = len(read)
     if ends:
-        while read and read[-1]["role"] not in ends:
+        # a chat that ends in a tool's result is answered from there
+        while read and read[-1]["role"] not in ends and (len(read) < given or not _awaits(read)):
             read.pop()
         if not read:
             raise UnusableError("no_user_turn")
@@ -372,6 +385,11 @@ def _add_turns(content: Content, turns: object, column: str, ends: tuple[str, ..
     if len(read) < given or not whole:
         content.meta[column] = turns
     content.turns.extend(read)
+
+
+def _awaits(turns: list[Turn]) -> bool:
+    """Whether the chat ends in a tool's result, which the assistant has not answered yet."""
+    return turns[-1]["role"] == "tool" and any(turn["role"] == "user" for turn in turns)
 
 
 def _gold(value: object) -> str | None:

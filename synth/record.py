@@ -4,8 +4,8 @@ A prompt has `context` and an empty `text`. A document has `text` and no context
 both. A row after `distill`, shortened:
 
     {"id": "5d0c…", "context": [{"role": "user", "content": "What is 6 * 7?"}], "text": "… 42",
-     "reasoning": None, "rejected": None, "tools": None, "reference": {"answer": "42", …},
-     "meta": '{"kind":"maths"}', "scores": [], "logprobs": None,
+     "reasoning": None, "tool_calls": None, "rejected": None, "tools": None,
+     "reference": {"answer": "42", …}, "meta": '{"kind":"maths"}', "scores": [], "logprobs": None,
      "trail": [{"stage": "read", …}, {"stage": "distill", "parent": "91aa…", …}]}
 """
 
@@ -94,6 +94,7 @@ RECORD = pa.schema(
         pa.field("context", pa.list_(TURN), nullable=False),
         pa.field("text", pa.string(), nullable=False),
         pa.field("reasoning", pa.string()),
+        pa.field("tool_calls", pa.list_(TOOL_CALL)),  # the answer's; its text may then be empty
         pa.field("rejected", pa.string()),
         pa.field("tools", pa.string()),  # a JSON list of the tools that the chat may call
         pa.field("reference", REFERENCE),
@@ -128,10 +129,12 @@ CONTENT_AT = 16
 """An id of 32 digits has its content's part from here on."""
 
 
-def content_id(turns: Sequence[Mapping[str, Any]], text: str) -> str:
-    """The id of the first record with this content. It depends only on turns and text, not on file
-    name, line number, metadata or gold answer."""
-    return record_id("read", plain_turns(turns), text)
+def content_id(
+    turns: Sequence[Mapping[str, Any]], text: str, calls: Sequence[ToolCall] | None = None
+) -> str:
+    """The id of the first record with this content. It depends only on turns, text and tool calls,
+    not on file name, line number, metadata or gold answer."""
+    return record_id("read", plain_turns(turns), text, *([calls] if calls else []))
 
 
 def repeated_id(first: str, before: int) -> str:
@@ -154,6 +157,7 @@ def new_record(
     *,
     prompt: str | None = None,
     text: str = "",
+    tool_calls: Sequence[ToolCall] | None = None,
     context: Sequence[Mapping[str, Any]] | None = None,
     reference: Mapping[str, str | None] | None = None,
     meta: Mapping[str, Any] | None = None,
@@ -174,10 +178,11 @@ def new_record(
     if reference and any(reference.values()):
         full_reference = {"answer": None, "tests": None, "source": None, **reference}
     return {
-        "id": repeated_id(content_id(turns, text), before),
+        "id": repeated_id(content_id(turns, text, tool_calls), before),
         "context": turns,
         "text": text,
         "reasoning": None,
+        "tool_calls": tool_calls or None,
         "rejected": None,
         "tools": None,
         "reference": full_reference,

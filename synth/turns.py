@@ -64,8 +64,9 @@ def read_turns(given: object) -> Chat:
     """The turns in our form. Raises `UnusableError` if one cannot be read.
 
     A call without an id gets one, by its number in the chat; a result without an id is that of the
-    earliest call that still lacks one. Reasoning at the start of an assistant's text is split off.
-    A turn may also be JSON text, as in a column of JSON objects.
+    earliest call that still lacks one, and one without a name gets that of its tool. Reasoning at
+    the start of an assistant's text is split off. A turn may also be JSON text, as in a column of
+    JSON objects.
     """
     if not isinstance(given, list):
         raise UnusableError("wrong_type")
@@ -74,7 +75,8 @@ def read_turns(given: object) -> Chat:
     turns: list[Turn] = []
     whole = True
     calls = 0
-    unanswered: list[str] = []
+    unanswered: dict[str, str] = {}
+    """The names of called tools by the ids of their calls."""
     for each in (unpacked(one) if isinstance(one, str) else one for one in given):
         if not isinstance(each, dict):
             raise UnusableError("wrong_type")
@@ -84,12 +86,12 @@ def read_turns(given: object) -> Chat:
         for call in turn.get("tool_calls", ()):
             calls += 1
             call["id"] = call["id"] or f"call_{calls}"
-            unanswered.append(call["id"])
+            unanswered[call["id"]] = call["function"]["name"]
         if turn["role"] == "tool":
             if "tool_call_id" not in turn and unanswered:
-                turn["tool_call_id"] = unanswered[0]
-            if turn.get("tool_call_id") in unanswered:
-                unanswered.remove(turn["tool_call_id"])
+                turn["tool_call_id"] = next(iter(unanswered))
+            if name := unanswered.pop(turn.get("tool_call_id", ""), None):
+                turn.setdefault("name", name)
         turns.append(turn)
     return Chat(turns, whole)
 
@@ -105,7 +107,7 @@ def _turn(values: Mapping[str, Any]) -> Turn:
     calls = next((values[name] for name in CALLS if values.get(name)), None)
     if speaker == "function_call":  # ShareGPT, as LLaMA-Factory reads it
         content, calls = None, content
-    read = [] if calls is None else _calls(calls)
+    read = [] if calls is None else read_calls(calls)
     text, thought = _text(content, role, optional=bool(read))
     reasoning = first_text(values, REASONING) or thought
     if role == "assistant":
@@ -162,8 +164,11 @@ def _joined(parts: list[Any]) -> tuple[str, str | None]:
     return "\n".join(texts), "\n".join(thoughts) or None
 
 
-def _calls(given: object) -> list[ToolCall]:
-    """The tool calls, with an empty id where none is given."""
+def read_calls(given: object) -> list[ToolCall]:
+    """The tool calls, with an empty id where none is given.
+
+    Raises `UnusableError` if one has no name, or arguments that are neither an object nor text.
+    """
     calls = unpacked(given) if isinstance(given, str) else given
     found = []
     for call in calls if isinstance(calls, list) else [calls]:
@@ -191,7 +196,8 @@ def _calls(given: object) -> list[ToolCall]:
 def read_tools(given: object) -> str | None:
     """The tools that a chat may call, as a JSON list; None if the value is not a list of tools.
 
-    Accepts a list of objects, a list of JSON texts, or the JSON text of a list, as TRL does.
+    Accepts a list of objects, a list of JSON texts, or the JSON text of a list, as TRL does. A bare
+    function, as in ShareGPT's data, gets OpenAI's form, which endpoints and most templates require.
     """
     tools = unpacked(given) if isinstance(given, str) else given
     if not isinstance(tools, list) or not tools:
@@ -199,9 +205,15 @@ def read_tools(given: object) -> str | None:
     each = [unpacked(tool) if isinstance(tool, str) else tool for tool in tools]
     if not all(isinstance(tool, dict) for tool in each):
         return None
-    text = packed([without_nulls(tool) for tool in each])
+    text = packed([_as_openai(without_nulls(tool)) for tool in each])
     check_nul(text)
     return text
+
+
+def _as_openai(tool: dict[str, Any]) -> dict[str, Any]:
+    if "function" in tool or "type" in tool or not isinstance(tool.get("name"), str):
+        return tool
+    return {"type": "function", "function": tool}
 
 
 def without_nulls(value: Any) -> Any:

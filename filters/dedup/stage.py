@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -24,6 +25,7 @@ from filters.dedup.exact import Exact
 from filters.dedup.fuzzy import Fuzzy
 from filters.dedup.index import ReleaseIndex, shards_of
 from filters.dedup.minhash import MinHash
+from filters.dedup.novelty import measure
 from filters.dedup.rouge import Rouge
 from filters.dedup.semantic import Semantic
 from synth.batch import Batch
@@ -31,11 +33,15 @@ from synth.engine.stage import CorpusStage, Outcome, Place, Release
 from synth.errors import StoreFault
 from synth.kind import Kind
 from synth.model import Model
+from synth.store.durable import write_bytes
 from synth.store.increments import earlier_runs
+from synth.store.manifest import Novelty
 from synth.store.shards import read_shard
 
 SEEN = "seen.json"
 """The file in the stage's work folder that lists the index segments it was compared with."""
+NOVELTY = "novelty.json"
+"""The file in the first shard's work folder that holds the diversity of all rows."""
 METHODS = ("exact", "minhash", "fuzzy", "rouge", "semantic")
 
 
@@ -151,6 +157,11 @@ class Dedup(CorpusStage):
             findings = [in_corpus_order(one, order) for one in found]
         save_decisions(corpus, findings, len(released))
         if folders:
+            (folders[0] / NOVELTY).unlink(missing_ok=True)
+            left = np.logical_or.reduce([found.dropped for found in findings])
+            if self.semantic and (novelty := measure(corpus, ~left, earlier)):
+                write_bytes(folders[0] / NOVELTY, novelty.model_dump_json().encode())
+        if folders:
             seen = json.dumps([segment.name for segment in segments])
             (folders[0].parent / SEEN).write_text(seen, encoding="utf-8")
 
@@ -217,7 +228,10 @@ class Dedup(CorpusStage):
     def split(self, table: pa.Table, place: Place, folder: Path) -> Outcome:  # noqa: ARG002  already decided
         """The shard's kept rows, and its rejected rows with the id of the similar row."""
 
-        return load_decision(folder).outcome(table, self.methods)
+        outcome = load_decision(folder).outcome(table, self.methods)
+        path = folder / NOVELTY
+        novelty = Novelty.model_validate_json(path.read_bytes()) if path.is_file() else None
+        return replace(outcome, novelty=novelty)
 
 
 def decide_beside(

@@ -34,7 +34,7 @@ from synth.record import (
     replace_rows,
 )
 
-COLUMNS = ("context", "text", "reasoning", "rejected", "reference")
+COLUMNS = ("context", "text", "reasoning", "tool_calls", "rejected", "reference")
 """The redacted columns, besides `meta`, which is JSON."""
 
 

@@ -22,6 +22,9 @@ from synth.kind import Kind
 from synth.record import SCORE, add_scores, rejects
 from synth.verdicts import Filter, Verdicts
 
+CALLS_TOOL = "calls a tool"
+"""The note of a row that is not judged."""
+
 
 class OneFilter(Entry):
     """A filter of the catalogue, or your own class with `judge(batch) -> Verdicts`."""
@@ -37,7 +40,10 @@ else:
 
 
 class Quality(ShardStage):
-    """Runs quality filters and rejects rows that fail one. Every row gets all scores."""
+    """Runs quality filters and rejects rows that fail one. Every row gets all scores.
+
+    The filters judge prose, so they keep each answer that calls a tool. Your own filters judge it.
+    """
 
     model_config = ConfigDict(json_schema_extra=list_schema("filters"))
     name: ClassVar[str] = "quality"
@@ -95,7 +101,21 @@ def judged(one: Filter, batch: Batch) -> Verdicts:
         raise ValueError(
             f"filter {one.name!r} gave {len(verdicts.reasons)} verdicts for {len(batch)} rows"
         )
+    if any(batch.calls_tool) and isinstance(one, tuple(FILTERS.values())):
+        return _without_calls(verdicts, batch.calls_tool)
     return verdicts
+
+
+def _without_calls(verdicts: Verdicts, calls: list[bool]) -> Verdicts:
+    """The verdicts, with answers that call a tool kept and not measured."""
+    return Verdicts(
+        [None if calls_ else one for one, calls_ in zip(verdicts.reasons, calls, strict=True)],
+        [math.nan if calls_ else one for one, calls_ in zip(verdicts.scores, calls, strict=True)],
+        [
+            CALLS_TOOL if calls_ else one
+            for one, calls_ in zip(verdicts.notes or [""] * len(calls), calls, strict=True)
+        ],
+    )
 
 
 def scores_of(filters: list[Filter], verdicts: list[Verdicts]) -> pa.StructArray:

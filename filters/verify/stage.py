@@ -36,6 +36,9 @@ UNPROVEN = frozenset({Verdict.FAIL, Verdict.ERROR, Verdict.UNVERIFIED})
 VALUES = {Verdict.PASS: 1.0, Verdict.FAIL: 0.0}  # not measured otherwise
 
 
+CALLS_TOOL = "calls a tool"
+
+
 class OneVerifier(Entry):
     """A verifier of the catalogue, or your own class with `check(batch) -> list[Check]`."""
 
@@ -55,7 +58,8 @@ class Verify(ShardStage):
     Reasons: `answer_wrong` or, from `instructions`, `instruction_broken` (fail), `check_failed`
     (error), `answer_unreadable` (unverified) and `nothing_to_check` (not_applicable). Every row
     also gets the score `pass_rate`: the share of passes among the passes and fails of its prompt's
-    samples. Other samples do not count; the score's note has their number.
+    samples. Other samples do not count; the score's note has their number. An answer that calls a
+    tool is not the answer yet: our checks do not apply to it, and your own checks judge it.
     """
 
     model_config = ConfigDict(json_schema_extra=list_schema("checks"))
@@ -155,6 +159,11 @@ def checked(one: Verifier, batch: Batch) -> list[Check]:
     checks = one.check(batch)
     if len(checks) != len(batch):
         raise ValueError(f"verifier {one.name!r} gave {len(checks)} checks for {len(batch)} rows")
+    if any(batch.calls_tool) and isinstance(one, tuple(VERIFIERS.values())):
+        call = Check(Verdict.NOT_APPLICABLE, CALLS_TOOL)
+        return [
+            call if calls else check for check, calls in zip(checks, batch.calls_tool, strict=True)
+        ]
     return checks
 
 

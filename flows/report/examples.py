@@ -22,6 +22,7 @@ from flows.samples import Fate, record_text, stage_folder, stage_label
 from flows.terminal import short
 from synth.store.manifest import Manifest
 from synth.store.shards import read_shard
+from synth.tool_calls import with_calls
 
 ACCEPTED = 150
 OF_EACH_REASON = 20
@@ -152,9 +153,9 @@ def _read(run: Path, line: Sequence[Manifest], chosen: Sequence[_Chosen]) -> dic
     for manifest in line:
         if not (missing := parents - texts.keys()):
             break
-        columns = ["id", "context", "text"]
+        columns = ["id", "context", "text", "tool_calls"]
         for row in _rows(run, manifest, chosen[0].shard, missing, columns):
-            texts[row["id"]] = row["text"] or record_text(row)
+            texts[row["id"]] = with_calls(row["text"], row["tool_calls"]) or record_text(row)
     return {one: _example(one, line, row, texts) for one, row in rows.items()}
 
 
@@ -193,8 +194,11 @@ def _example(
             {f"{s['stage']}: {s['operation'].split('/')[0]}" for s in row["trail"][1:]}
         ),
         steps=_steps(row, texts),
-        turns=[(turn["role"], _cut(turn["content"])) for turn in row["context"]],
-        text=_cut(row["text"]),
+        turns=[
+            (turn["role"], _cut(with_calls(turn["content"], turn["tool_calls"])))
+            for turn in row["context"]
+        ],
+        text=_cut(with_calls(row["text"], row["tool_calls"])),
         reasoning=_cut(row["reasoning"]),
         worse=_cut(row["rejected"]),
         raw=_cut(raw if raw != row["text"] else ""),

@@ -25,7 +25,7 @@ from synth.batch import Batch
 from synth.generate.collapse import OPENING_WORDS, compression_ratio
 from synth.model import Model
 from synth.record import REJECT
-from synth.store.manifest import Manifest, ShardFile
+from synth.store.manifest import Manifest, Novelty, ShardFile
 from synth.store.shards import read_shard
 from synth.text.tokens import words
 
@@ -171,6 +171,8 @@ class Measures(Model):
     """Lengths and diversity are of the texts of one shard in this many: 1 up to 200,000 rows."""
     lengths: list[LengthFigures]
     diversity: list[Diversity]
+    novelty: dict[str, Novelty]
+    """By stage: NovelSum, from the embeddings of `dedup` with `semantic`."""
     contamination: list[Contamination]
     finish_reasons: dict[str, dict[str, int]]
     """By stage: how the replies ended, `stop`, `length` …"""
@@ -442,6 +444,9 @@ def measured(
             for texts, accepted in found.accepted.items()
             if accepted.texts
         ],
+        novelty={
+            stage_label(one): novelty for one in manifests if (novelty := one.novelty) is not None
+        },
         contamination=[
             Contamination(
                 stage=stage_label(one),

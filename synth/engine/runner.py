@@ -363,6 +363,7 @@ class Runner:
             survived=outcome.survived,
             unjudged=outcome.unjudged,
             verdicts=outcome.verdicts,
+            novelty=outcome.novelty,
         )
         save(receipt, folder.receipt(job.shard))
 

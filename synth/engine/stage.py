@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from synth.batch import Subject
 from synth.kind import Kind
 from synth.model import Model
-from synth.store.manifest import Manifest, ShardReceipt
+from synth.store.manifest import Manifest, Novelty, ShardReceipt
 from synth.teacher.protocol import Need, Teacher
 from synth.verdict_counts import VerdictCounts
 
@@ -46,6 +46,8 @@ class Outcome:
     """Kept rows that resemble an item of a benchmark, because no judge decided about them."""
     verdicts: VerdictCounts | None = None
     """The verdicts on all rows of the shard; None if the stage does not verify."""
+    novelty: Novelty | None = None
+    """The diversity of the rows of all shards, with the first shard of a stage that measures it."""
 
 
 class OnJudged(Protocol):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -24,14 +24,26 @@ from synth.engine.stage import Outcome, Place, ShardStage
 from synth.errors import InputError
 from synth.generate.prompting import Examples, Formats
 from synth.generate.template import shipped
+from synth.generate.tools import CallError, checked, tools_of
 from synth.generate.trail import step
 from synth.kind import Kind
 from synth.paths import InputPath
 from synth.randomness import derive_random, derive_seed
-from synth.record import RECORD, STEP, Turn, append_to_lists, derive, record_id, split
+from synth.record import (
+    RECORD,
+    STEP,
+    ToolCall,
+    Turn,
+    append_to_lists,
+    derive,
+    plain_turns,
+    record_id,
+    split,
+)
 from synth.teacher.protocol import Need, Reply, Request, Sampling
 from synth.teacher.schema import read_schema
 from synth.together import together
+from synth.tool_calls import called, with_calls
 
 ANSWER = "answer"
 """The operation name of an answer's step."""
@@ -55,6 +67,8 @@ class Prompt:
     samples_before: int = 0
     asked: str = ""
     """The sentence that asks for the answer's format, for the teacher only."""
+    tools: str | None = None
+    """The tools that the answer may call, as a JSON list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +108,10 @@ class Answering(ShardStage):
     json_schema: dict[str, Any] | InputPath | None = None
     """A JSON schema, or the path of a .json file, that each answer must match. The teacher gets one
     chance to correct a mistake; then the answer is rejected as `reply_breaks_schema`."""
+    tools: Literal["send", "drop"] = "send"
+    """Whether the teacher may call a row's `tools`. A call is then the answer, and the row ends in
+    it; `use_tools` goes on from there. vLLM needs `--enable-auto-tool-choice` and
+    `--tool-call-parser`. With `drop`, the row loses its tools."""
     logprobs: bool = False
     """Stores the log probability of each reply token, including reasoning, in a column."""
     sampling: Sampling = Sampling()
@@ -154,18 +172,19 @@ class Answering(ShardStage):
         seed = answer_seed(place.seed, self.name, prompt.id, prompt.samples_before)
         facts = knowledge.text if knowledge and not knowledge.fault else self._domain()
         schema = read_schema(self.json_schema) if self.json_schema else None
-        replies = await teacher.replies(
-            Request(
-                self._turns(prompt, facts),
-                self.sampling,
-                seed,
-                self.samples,
-                schema,
-                self.logprobs,
-            )
+        request = Request(
+            self._turns(prompt, facts),
+            self.sampling,
+            seed,
+            self.samples,
+            schema,
+            self.logprobs,
+            tools=prompt.tools if self.tools == "send" else None,
         )
+        replies = [_with_checked_calls(one, prompt) for one in await teacher.replies(request)]
         for reply in replies:
-            place.judged(reply.text, reply.fault, prompt.context[-1]["content"])
+            said = with_calls(reply.text, reply.calls)
+            place.judged(said, reply.fault, prompt.context[-1]["content"])
         place.done(1)
         return Answered(prompt, replies, knowledge)
 
@@ -206,7 +225,7 @@ class Answering(ShardStage):
             system = "\n\n".join([*(turn["content"] for turn in head), f"{HINT}\n{knowledge}"])
             head = [Turn(role="system", content=system)]
         parts += [prompt.asked] if prompt.asked else []
-        return [*head, *shown, *talk, Turn(role=last["role"], content="\n\n".join(parts))]
+        return [*head, *shown, *talk, {**last, "content": "\n\n".join(parts)}]
 
     def _gather(self, table: pa.Table, answered: Sequence[Answered], place: Place) -> Outcome:
 
@@ -236,8 +255,14 @@ class Answering(ShardStage):
             reasoning=pa.array(
                 [reply.reasoning if keep_reasoning else None for reply in replies], pa.string()
             ),
+            tool_calls=pa.array(
+                [list(reply.calls) or None for reply in replies], RECORD.field("tool_calls").type
+            ),
             logprobs=pa.array([reply.logprobs for reply in replies], RECORD.field("logprobs").type),
         )
+        if self.tools == "drop":
+            at = RECORD.get_field_index("tools")
+            made = made.set_column(at, RECORD.field(at), pa.nulls(len(made), pa.string()))
         faults, raw = [reply.fault for reply in replies], [reply.raw for reply in replies]
         return Outcome(*split(made, faults, by=self.name, raw=raw))
 
@@ -258,6 +283,23 @@ class Answering(ShardStage):
         trails = append_to_lists(table["trail"], pa.array(steps, STEP), counts)
         at = RECORD.get_field_index("trail")
         return table.set_column(at, RECORD.field(at), trails)
+
+
+def _with_checked_calls(reply: Reply, prompt: Prompt) -> Reply:
+    """The reply with its tool calls in one form, or with what is wrong with them as its fault."""
+    if reply.fault is not None or not reply.calls:
+        return reply
+    try:
+        calls = checked(reply.calls, tools_of(prompt.tools or "[]"))
+    except CallError as wrong:
+        return replace(reply, fault=wrong.reason, raw=f"{wrong}\n\n{reply.raw}")
+    except InputError as wrong:
+        return replace(reply, fault="tools_unusable", raw=f"{wrong}\n\n{reply.raw}")
+    made: list[ToolCall] = []
+    for call in calls:
+        now = {"tool_calls": made}
+        made.append(called(call.tool.name, call.arguments, [*prompt.context, now]))
+    return replace(reply, calls=made)
 
 
 class Distill(Answering):
@@ -288,23 +330,24 @@ class Distill(Answering):
 
     def _prompts(self, table: pa.Table, seed: int) -> Iterator[Prompt]:
         row = 0
-        for batch in table.select(["id", "context", "reference"]).to_batches(max_chunksize=PART):
+        columns = ["id", "context", "reference", "tools"]
+        for batch in table.select(columns).to_batches(max_chunksize=PART):
             for one in batch.to_pylist():
                 yield self._prompt(row, one, seed)
                 row += 1
 
     def _prompt(self, row: int, given: dict[str, Any], seed: int) -> Prompt:
-        context: list[Turn] = list(given["context"])
+        context: list[Turn] = plain_turns(given["context"])
         asked = ""
         if self.formats is not None:
             last = context[-1]
             asked = self.formats.sentence(seed, given["id"], last["content"], given["reference"])
             if asked and self.formats.released:
-                context[-1] = Turn(role=last["role"], content=f"{last['content']}\n\n{asked}")
+                context[-1] = {**last, "content": f"{last['content']}\n\n{asked}"}
                 asked = ""
         if self.system is not None:
             systems = (self.system,) if isinstance(self.system, str) else self.system
             drawn = derive_random(seed, self.name, "system", given["id"]).choice(systems)
             rest = [turn for turn in context if turn["role"] != "system"]
             context = [Turn(role="system", content=drawn), *rest]
-        return Prompt(row, given["id"], context, asked=asked)
+        return Prompt(row, given["id"], context, asked=asked, tools=given["tools"])

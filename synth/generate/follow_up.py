@@ -19,7 +19,7 @@ from synth.generate.template import shipped
 from synth.generate.trail import NewPrompt, split_new, step
 from synth.kind import Kind
 from synth.randomness import derive_seed
-from synth.record import RECORD, Turn, record_id
+from synth.record import RECORD, Turn, record_id, split
 from synth.teacher.protocol import Sampling
 from synth.together import together
 
@@ -49,8 +49,14 @@ class FollowUp(ShardStage):
         return {f"prompt file {TEMPLATE}": shipped(TEMPLATE).digest}
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
-        """One follow-up per answer, in order."""
+        """One follow-up per answer, in order. A chat that waits for a tool has none: it is rejected
+        as `ends_in_tool_call`."""
 
+        reasons = [
+            "ends_in_tool_call" if calls else None for calls in table["tool_calls"].to_pylist()
+        ]
+        table, waiting = split(table, reasons, by=self.name)
+        place.done(len(waiting))
         ids: list[str] = table["id"].to_pylist()
         texts: list[str] = table["text"].to_pylist()
         contexts: list[list[Turn]] = table["context"].to_pylist()
@@ -59,18 +65,17 @@ class FollowUp(ShardStage):
         )
         blank = pa.array([""] * len(made), pa.string())
         nulls = pa.nulls(len(made), pa.string())
-        return Outcome(
-            *split_new(
-                table,
-                made,
-                self.name,
-                text=blank,
-                reasoning=nulls,
-                rejected=nulls,
-                # the gold answer was the first question's
-                reference=pa.nulls(len(made), RECORD.field("reference").type),
-            )
+        kept, rejected = split_new(
+            table,
+            made,
+            self.name,
+            text=blank,
+            reasoning=nulls,
+            rejected=nulls,
+            # the gold answer was the first question's
+            reference=pa.nulls(len(made), RECORD.field("reference").type),
         )
+        return Outcome(kept, pa.concat_tables([rejected, waiting]))
 
     async def _ask(
         self, row: int, parent: str, context: list[Turn], answer: str, place: Place

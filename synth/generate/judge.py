@@ -26,6 +26,7 @@ from synth.randomness import derive_seed
 from synth.record import add_scores, split
 from synth.teacher.protocol import Need, Reply, Sampling, Teacher
 from synth.together import together
+from synth.tool_calls import answers, with_calls
 
 LOWEST, HIGHEST = 0, 5
 NOTE_CHARS = 300
@@ -213,17 +214,20 @@ def _rows(table: pa.Table) -> list[dict[str, str]]:
             "source": (reference or {}).get("source") or "",
         }
         for id_, turns, text, rejected, reference in zip(
-            *(
-                table[name].to_pylist()
-                for name in ("id", "context", "text", "rejected", "reference")
-            ),
+            table["id"].to_pylist(),
+            table["context"].to_pylist(),
+            answers(table).to_pylist(),
+            table["rejected"].to_pylist(),
+            table["reference"].to_pylist(),
             strict=True,
         )
     ]
 
 
-def _conversation(turns: list[dict[str, str]]) -> str:
+def _conversation(turns: list[dict[str, Any]]) -> str:
     """The last turn; where there are several, all of them with their roles."""
     if len(turns) <= 1:
         return turns[0]["content"] if turns else ""
-    return "\n\n".join(f"[{turn['role']}]\n{turn['content']}" for turn in turns)
+    return "\n\n".join(
+        f"[{turn['role']}]\n{with_calls(turn['content'], turn['tool_calls'])}" for turn in turns
+    )

@@ -18,7 +18,7 @@ from synth.engine.stage import Outcome, Place
 from synth.generate.distill import ANSWER, Answering, Prompt
 from synth.generate.prompting import Formats
 from synth.kind import Kind
-from synth.record import RECORD, last_step
+from synth.record import RECORD, last_step, plain_turns
 from synth.samples import PASS_RATE, groups, value_of
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -80,8 +80,10 @@ def _prompts(
 
     firsts = table.take(pa.array([rows[0] for rows in found], pa.int64()))
     ids, trails, prompts = [], [], []
-    given = (firsts[name].to_pylist() for name in ("id", "context", "reference", "trail"))
-    for row, (id_, context, reference, trail) in enumerate(zip(*given, strict=True)):
+    names = ("id", "context", "reference", "trail", "tools")
+    given = (firsts[name].to_pylist() for name in names)
+    for row, (id_, turns, reference, trail, tools) in enumerate(zip(*given, strict=True)):
+        context = plain_turns(turns)
         answer = next((one for one in reversed(trail) if one["operation"] == ANSWER), None)
         prompt = answer["parent"] if answer else id_
         samples = [_sample(one) for one in table["trail"].take(pa.array(found[row])).to_pylist()]
@@ -91,12 +93,13 @@ def _prompts(
         trails.append(trail[:at] if answer else trail)
         last = context[-1]["content"]
         asked = formats.sentence(seed, prompt, last, reference) if formats else ""
-        prompts.append(Prompt(row, prompt, context, max(samples) + 1, asked))
+        prompts.append(Prompt(row, prompt, context, max(samples) + 1, asked, tools))
     empty = pa.nulls(len(firsts), pa.string())
     columns = {
         "id": pa.array(ids, pa.string()),
         "text": pa.array([""] * len(firsts), pa.string()),
         "reasoning": empty,
+        "tool_calls": pa.nulls(len(firsts), RECORD.field("tool_calls").type),
         "trail": pa.array(trails, RECORD.field("trail").type),
     }
     arrays = [columns.get(name, firsts[name]) for name in RECORD.names]

@@ -94,9 +94,9 @@ class Revise(ShardStage):
         return super().needs() | {Need.SCHEMA}
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
-        """The answers in order, each revised or as it was."""
+        """The answers in order, each revised or as it was. Tool calls stay as they were."""
 
-        rows = table.select(["id", "context", "text"]).to_pylist()
+        rows = table.select(["id", "context", "text", "tool_calls"]).to_pylist()
         principles = self._principles()
         revised = await together(self._one(row, principles, place) for row in rows)
         return self._gather(table, rows, revised, place)
@@ -112,7 +112,7 @@ class Revise(ShardStage):
         assert teacher is not None
         steps: list[tuple[str, Reply]] = []
         text: str = row["text"]
-        for round_ in range(1, self.rounds + 1):
+        for round_ in () if row["tool_calls"] else range(1, self.rounds + 1):
             values = {"constitution": principles, "prompt": row["context"][-1]["content"]}
             values["text"] = text
             seed = derive_seed(place.seed, self.name, row["id"], round_, "critique")

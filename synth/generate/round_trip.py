@@ -18,6 +18,7 @@ from synth.record import add_scores, split
 from synth.teacher.protocol import Sampling
 from synth.text.words import STOP_WORDS, words_of
 from synth.together import together
+from synth.tool_calls import with_calls
 
 TEMPLATE = "round_trip/prompt"
 NOTE_CHARS = 300
@@ -54,7 +55,7 @@ class RoundTrip(ShardStage):
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """Every row with its score, in order; the guess is the score's note."""
 
-        rows = table.select(["id", "context", "text"]).to_pylist()
+        rows = table.select(["id", "context", "text", "tool_calls"]).to_pylist()
         found = await together(self._guess(row, place) for row in rows)
         guesses = [guess for guess, _ in found]
         values = [value for _, value in found]
@@ -81,7 +82,7 @@ class RoundTrip(ShardStage):
         """The guess and its likeness to the prompt; None for an unusable reply."""
         assert place.teacher is not None
         seed = derive_seed(place.seed, self.name, row["id"])
-        values = {"text": row["text"]}
+        values = {"text": with_calls(row["text"], row["tool_calls"])}
         reply = await shipped(TEMPLATE).ask(place.teacher, values, self.sampling, seed)
         guess = None if reply.fault else reply.text
         value = None if guess is None else likeness(row["context"][-1]["content"], guess)

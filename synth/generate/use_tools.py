@@ -2,20 +2,15 @@
 
 use_tools: {tools: tools.json, most_calls: 4}
 
-system     … <tools>{"name": "weather", …}</tools> …
 user       Do I need an umbrella in Oslo?
-assistant  <tool_call>{"name": "weather", "arguments": {"city": "Oslo"}}</tool_call>
+assistant  tool_calls: [{"function": {"name": "weather", "arguments": "{\\"city\\":\\"Oslo\\"}"}}]
 tool       {"rain": true}
 assistant  Yes: it rains there.                                        the record's text
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -26,21 +21,18 @@ from pydantic import Field
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.errors import InputError
 from synth.generate.template import PROMPTS, shipped
+from synth.generate.tools import Call, CallError, calls_in, read_tools, tools_of
 from synth.generate.trail import step
 from synth.kind import Kind
 from synth.paths import InputPath
 from synth.randomness import derive_seed
-from synth.record import RECORD, Turn, derive_through, record_id, split
+from synth.record import RECORD, REJECT, Turn, derive_through, record_id, split
 from synth.teacher.protocol import Need, Reply, Request, Sampling
-from synth.teacher.schema import BrokenError, check_schema, conformed
 from synth.together import together
+from synth.tool_calls import called
 
-CALL = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
-END_OF_CALL = "</tool_call>"
-OPEN_CALL = re.compile(r"</?tool_(?:call|response)>")
-MOST_TOOLS = 64
 ABOUT_TOOLS = PROMPTS / "tools.txt"
-"""The text that explains its tools to a model; part of each record."""
+"""The text that explains its tools to the teacher. A student's chat template has its own."""
 RETURN = "tools/return"
 RETURNED: dict[str, Any] = {"type": "object"}
 RETURN_TOKENS = 512
@@ -62,8 +54,9 @@ class UseTools(ShardStage):
     """Asks the teacher to answer each prompt with tools, and simulates the tools.
 
     The teacher invents each tool result in a separate request: the trace teaches when and how to
-    call tools, not facts. Calls are written in the text, in the format of Hermes and Qwen models,
-    so the server needs no tool parser. Results are turns with role `tool`.
+    call tools, not facts. The teacher reads the tools in the system turn and writes calls in its
+    text, in the format of Hermes and Qwen models, so the server needs no tool parser. The record
+    has them in structure: `tools`, `tool_calls`, and turns with role `tool`.
     """
 
     name: ClassVar[str] = "use_tools"
@@ -72,9 +65,10 @@ class UseTools(ShardStage):
     not_in_fingerprint: ClassVar[tuple[str, ...]] = ("tools",)
     """The path of its file does not matter; its content does, as a file of the stage."""
 
-    tools: InputPath
+    tools: InputPath | None = None
     """A JSON file: a list of tools, each with `name`, `description` and `parameters`, the JSON
-    schema of its arguments. OpenAI's form is read too."""
+    schema of its arguments. OpenAI's form is read too. Default: each row's own `tools`; rows
+    without any are rejected as `no_tools`."""
     most_calls: Annotated[int, Field(ge=1, le=32)] = 6
     """Most calls per trace; longer traces are rejected as `tool_calls_without_end`."""
     sampling: Sampling = Sampling()
@@ -85,7 +79,7 @@ class UseTools(ShardStage):
 
     def files(self) -> list[Path]:
         """The tools."""
-        return [self.tools]
+        return [self.tools] if self.tools else []
 
     def identity(self) -> dict[str, object]:
         """The prompt files."""
@@ -101,32 +95,53 @@ class UseTools(ShardStage):
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """A trace for each prompt, in order. Reasons are the reply's fault, or, for its calls,
         `tool_call_malformed`, `tool_unknown`, `tool_arguments_invalid`, `tool_calls_without_end`.
+        A row without usable tools of its own is rejected as `no_tools` or `tools_unusable`.
         """
 
-        tools = read_tools(self.tools, self.tools.stat().st_mtime_ns)
-        rows = table.select(["id", "context"]).to_pylist()
-        traces = await together(self._trace(row, tools, place) for row in rows)
-        return self._gather(table, rows, traces, place)
+        table, without = self._with_tools(table)
+        rows = table.select(["id", "context", "tools"]).to_pylist()
+        traces = await together(self._trace(row, place) for row in rows)
+        outcome = self._gather(table, rows, traces, place)
+        place.done(len(without))
+        return Outcome(outcome.kept, pa.concat_tables([outcome.rejected, without]))
 
-    async def _trace(self, row: dict[str, Any], tools: Sequence[Tool], place: Place) -> Trace:
+    def _with_tools(self, table: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """The rows that have tools, and the rejected others."""
+        if self.tools is not None:
+            tools = read_tools(self.tools, self.tools.stat().st_mtime_ns)
+            packed = orjson.dumps([tool.as_openai for tool in tools]).decode()
+            at = RECORD.get_field_index("tools")
+            column = pa.array([packed] * len(table), pa.string())
+            return table.set_column(at, RECORD.field(at), column), REJECT.empty_table()
+        reasons: list[str | None] = []
+        for own in table["tools"].to_pylist():
+            try:
+                reasons.append(None if own and tools_of(own) else "no_tools")
+            except InputError:
+                reasons.append("tools_unusable")
+        return split(table, reasons, by=self.name)
+
+    async def _trace(self, row: dict[str, Any], place: Place) -> Trace:
         teacher = place.teacher
         assert teacher is not None
+        tools = tools_of(row["tools"])
         listed = "\n".join(tool.line for tool in tools)
         about = ABOUT_TOOLS.read_text(encoding="utf-8").strip().replace("{{tools}}", listed)
         own = [turn for turn in row["context"] if turn["role"] == "system"]
         system = "\n\n".join([*(turn["content"] for turn in own), about])
         talk = [turn for turn in row["context"] if turn["role"] != "system"]
-        context = [Turn(role="system", content=system), *talk]
+        asked = [Turn(role="system", content=system), *talk]
+        context = list(row["context"])
         steps: list[tuple[str, Reply]] = []
         returned: list[str] = []
         while True:
             seed = derive_seed(place.seed, self.name, row["id"], len(steps))
-            reply = await teacher.reply(Request(list(context), self.sampling, seed))
+            reply = await teacher.reply(Request(list(asked), self.sampling, seed))
             steps.append(("answer", reply))
             if reply.fault is not None:
                 return self._ended(place, context, "", steps, reply.fault, reply.raw)
             try:
-                calls = calls_in(reply.text, tools)
+                text, calls = calls_in(reply.text, tools)
             except CallError as wrong:
                 raw = f"{wrong}\n\n{reply.raw}"
                 return self._ended(place, context, "", steps, wrong.reason, raw)
@@ -136,14 +151,28 @@ class UseTools(ShardStage):
             if len(returned) + len(calls) > self.most_calls:
                 reason = "tool_calls_without_end"
                 return self._ended(place, context, "", steps, reason, reply.raw)
-            context.append(Turn(role="assistant", content=reply.text))
+            asked.append(Turn(role="assistant", content=reply.text))
+            turn = Turn(role="assistant", content=text, tool_calls=[])
+            if reply.reasoning:
+                turn["reasoning_content"] = reply.reasoning
+            context.append(turn)
             for call in calls:
+                turn["tool_calls"].append(called(call.tool.name, call.arguments, context))
+            for call, made in zip(calls, turn["tool_calls"], strict=True):
                 back = await self._returned(row["id"], call, returned, place)
                 steps.append(("return", back))
                 if back.fault is not None:
                     return self._ended(place, context, "", steps, back.fault, back.raw)
                 returned.append(f"{call.tool.name} {call.arguments} -> {back.text}")
-                context.append(Turn(role="tool", content=back.text))
+                asked.append(Turn(role="tool", content=back.text))
+                context.append(
+                    Turn(
+                        role="tool",
+                        content=back.text,
+                        name=call.tool.name,
+                        tool_call_id=made["id"],
+                    )
+                )
 
     async def _returned(self, record: str, call: Call, before: list[str], place: Place) -> Reply:
         """The tool's result, which the teacher invents."""
@@ -196,97 +225,3 @@ class UseTools(ShardStage):
         )
         reasons, raw = [trace.reason for trace in traces], [trace.raw for trace in traces]
         return Outcome(*split(made, reasons, by=self.name, raw=raw))
-
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """A tool that an assistant may call."""
-
-    name: str
-    description: str
-    parameters: Mapping[str, Any]
-    """The JSON schema of its arguments."""
-
-    @property
-    def line(self) -> str:
-        """The tool as the teacher and the student read it, one line of JSON."""
-        return orjson.dumps(
-            {"name": self.name, "description": self.description, "parameters": self.parameters}
-        ).decode()
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call of a tool."""
-
-    tool: Tool
-    arguments: str
-    """JSON that follows the tool's schema, in one form."""
-
-
-class CallError(ValueError):
-    """A reply's call is wrong; `reason` says how."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-@lru_cache(maxsize=4)
-def read_tools(path: Path, changed_ns: int) -> tuple[Tool, ...]:
-    """The tools of a JSON file: a list, each as above or in OpenAI's form, read again once it has
-    changed. Raises `InputError`."""
-    del changed_ns  # only part of the cache's key
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"the tools {path} cannot be read: {error}") from error
-    if not isinstance(rows, list) or not 1 <= len(rows) <= MOST_TOOLS:
-        raise InputError(f"{path} is not a list of 1 to {MOST_TOOLS} tools")
-    tools = tuple(_tool(row, f"{path}, tool {number}") for number, row in enumerate(rows, 1))
-    names = [tool.name for tool in tools]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise InputError(f"{path} has two tools named {twice!r}; rename one of them")
-    return tools
-
-
-def _tool(row: Any, where: str) -> Tool:
-    if isinstance(row, dict) and row.get("type") == "function":
-        row = row.get("function")
-    if not isinstance(row, dict) or not isinstance(row.get("name"), str) or not row["name"]:
-        raise InputError(f"{where}: expected an object with name, description and parameters")
-    parameters = row.get("parameters", {"type": "object", "properties": {}})
-    if not isinstance(parameters, dict):
-        raise InputError(f"{where} ({row['name']}): parameters must be a JSON schema")
-    try:
-        check_schema(parameters)
-    except ValueError as error:
-        raise InputError(f"{where} ({row['name']}): parameters are {error}") from error
-    return Tool(row["name"], str(row.get("description", "")), parameters)
-
-
-def calls_in(text: str, tools: Sequence[Tool]) -> list[Call]:
-    """The calls in a reply, in order; none where it is an answer.
-
-    Raises `CallError`: `tool_call_malformed`, `tool_unknown`, or `tool_arguments_invalid`.
-    """
-    last = text.rfind(END_OF_CALL) + len(END_OF_CALL)  # below it every tag would look for its end
-    found = CALL.findall(text, 0, last)
-    if OPEN_CALL.search(CALL.sub("", text[:last]) + text[last:]):
-        raise CallError("tool_call_malformed", "a tag of a tool call stands alone")
-    known = {tool.name: tool for tool in tools}
-    calls = []
-    for body in found:
-        try:
-            call = orjson.loads(body)
-            name, arguments = call["name"], call.get("arguments", {})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CallError("tool_call_malformed", f"no call: {body.strip()[:200]}") from error
-        if name not in known:
-            raise CallError("tool_unknown", f"no tool {name!r}; known: {', '.join(sorted(known))}")
-        try:
-            given = conformed(orjson.dumps(arguments).decode(), known[name].parameters)
-        except BrokenError as error:
-            raise CallError("tool_arguments_invalid", f"{name}: {error}") from error
-        calls.append(Call(known[name], given))
-    return calls

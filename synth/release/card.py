@@ -128,6 +128,7 @@ def card(
             "## Diversity",
             "",
             *_diversity(found, seeds),
+            *_novelty(history),
             "",
             "## Known limits",
             "",
@@ -336,6 +337,17 @@ def _diversity(found: Contents, seeds: Sequence[str]) -> list[str]:
             f"| {one.openings:.2f} |"
         )
     return lines
+
+
+def _novelty(history: Sequence[Manifest]) -> list[str]:
+    """What the embeddings of `dedup` tell; nothing where no embedding model was configured."""
+    return [
+        f"\nBy their embeddings, NovelSum (arXiv:2502.17184; higher is more diverse) is "
+        f"{novelty.compared:.3f} for the rows that `dedup` compared, and {novelty.kept:.3f} for "
+        f"those that it kept, on {novelty.texts:,} rows each."
+        for stage in history
+        if (novelty := stage.novelty)
+    ]
 
 
 def _cut(texts: Sequence[str], chars: int) -> list[str]:

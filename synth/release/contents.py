@@ -27,6 +27,7 @@ from synth.store.durable import sha256_file
 from synth.store.manifest import DATA, PROVENANCE
 from synth.store.shards import read_shard
 from synth.text.language import language
+from synth.tool_calls import with_calls
 from synth.verdict_counts import VerdictCounts, released
 
 SAMPLED = 256
@@ -225,7 +226,7 @@ def prompt_and_text(row: dict[str, Any]) -> tuple[str, str]:
     if "messages" in row:
         turns, answers = turns[:-1], turns[-1:]
     asked = next((turn["content"] for turn in reversed(turns) if turn["role"] == "user"), "")
-    return asked, answers[0]["content"] if answers else ""
+    return asked, with_calls(answers[0]["content"], answers[0].get("tool_calls")) if answers else ""
 
 
 def _turns(value: Sequence[Any] | None) -> list[dict[str, Any]]:

@@ -64,6 +64,8 @@ class Reasoning(StrEnum):
 ANSWERED = frozenset({Format.MESSAGES, Format.PROMPT_COMPLETION, Format.UNPAIRED})
 """Formats whose answer may have reasoning. In a preference pair only one answer's reasoning is
 known, and a trainer would take its presence for the difference."""
+CALLED = ANSWERED | {Format.PREFERENCE}
+"""Formats whose answer may be tool calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class Shape:
         used = {
             name for name in (*TOOL_FIELDS, THOUGHTS) if turns.field(name).null_count < len(turns)
         }
+        if self.format in CALLED and table["tool_calls"].null_count < len(table):
+            used.add("tool_calls")
         if self._keeps_reasoning and table["reasoning"].null_count < len(table):
             used.add(THOUGHTS)
         if table["tools"].null_count < len(table):
@@ -154,7 +158,7 @@ class Shape:
             case Format.PREFERENCE:
                 columns["prompt"] = self._context(table)
                 columns["chosen"] = _one_each(self._answers(table))
-                columns["rejected"] = _one_each(self._turns(table["rejected"], None))
+                columns["rejected"] = _one_each(self._turns(table["rejected"]))
             case Format.PROMPT:
                 columns["prompt"] = self._context(table)
             case Format.PROMPT_COMPLETION | Format.UNPAIRED:
@@ -177,14 +181,13 @@ class Shape:
 
     def _answers(self, table: pa.Table) -> pa.Array:
         """The answer of each row as a turn."""
-        return self._turns(table["text"], table["reasoning"] if self._keeps_reasoning else None)
+        reasoning = {THOUGHTS: table["reasoning"]} if self._keeps_reasoning else {}
+        return self._turns(table["text"], tool_calls=table["tool_calls"], **reasoning)
 
-    def _turns(self, content: pa.ChunkedArray, reasoning: pa.ChunkedArray | None) -> pa.Array:
-        """One assistant turn per row."""
+    def _turns(self, content: pa.ChunkedArray, **others: pa.ChunkedArray) -> pa.Array:
+        """One assistant turn per row, with other fields too."""
         rows, type_ = len(content), RECORD.field("context").type.value_type
-        known = {"role": pa.array(["assistant"] * rows, pa.string()), "content": content}
-        if reasoning is not None:
-            known[THOUGHTS] = reasoning
+        known = {"role": pa.array(["assistant"] * rows, pa.string()), "content": content, **others}
         columns = [
             known[field.name].combine_chunks()
             if isinstance(known.get(field.name), pa.ChunkedArray)
@@ -210,7 +213,8 @@ def unfit(table: pa.Table, format_: Format) -> pa.Array:
         return _reasons(last_user_turn(table), "empty_prompt")
     if format_ is Format.PREFERENCE:
         return _reasons(table["rejected"], "no_rejected_answer")
-    reasons = _reasons(table["text"], "empty_text")
+    empty = _reasons(table["text"], "empty_text")
+    reasons = pc.if_else(table["tool_calls"].combine_chunks().is_valid(), None, empty)
     if format_ is Format.UNPAIRED:
         reason = "no_verdict"
         unlabeled = _labels(table).is_null()

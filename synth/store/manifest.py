@@ -45,6 +45,18 @@ class ShardFile(_Receipt):
     sha256: str
 
 
+class Novelty(_Receipt):
+    """NovelSum, a measure of diversity, of equal numbers of rows; higher is more diverse. Values of
+    different embedding models do not compare."""
+
+    texts: int
+    """Rows of each side that were sampled."""
+    compared: float
+    """Of all rows that `dedup` compared."""
+    kept: float
+    """Of the rows that it kept."""
+
+
 class ShardReceipt(_Receipt):
     """The result of one shard: rows_in + rows_made = kept.rows + rejected.rows."""
 
@@ -86,6 +98,8 @@ class ShardReceipt(_Receipt):
     """Kept rows that resemble an item of a benchmark, because no judge decided about them."""
     verdicts: VerdictCounts | None = None
     """The verdicts on all input rows, including rejected ones. None if nothing was verified."""
+    novelty: Novelty | None = None
+    """In the first shard of `dedup` with `semantic`: the diversity of all its rows."""
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     """Notes for the user, for example that a style was stopped."""
@@ -115,10 +129,10 @@ class IncrementReceipt(_Receipt):
 class Manifest(_Receipt):
     """The receipt of a stage."""
 
-    format: Literal[4] = 4
+    format: Literal[5] = 5
     """Number of the schema of run folders. Raise it when records, receipts or paths change, so that
     this version refuses older folders. 3 introduced ids by content, and turns with tool calls. 4:
-    the journal's key leaves out `max_tokens`."""
+    the journal's key leaves out `max_tokens`. 5: answers may be tool calls."""
     stage: str
     index: int
     fingerprint: str
@@ -215,6 +229,11 @@ class Manifest(_Receipt):
         """The verdicts on all input rows. None if nothing was verified."""
         found = [shard.verdicts for shard in self.shards if shard.verdicts is not None]
         return sum(found, VerdictCounts()) if found else None
+
+    @property
+    def novelty(self) -> Novelty | None:
+        """The diversity of the rows by their embeddings. None if it was not measured."""
+        return next((one.novelty for one in self.shards if one.novelty is not None), None)
 
     @property
     def prefix_hit_rate(self) -> float | None:

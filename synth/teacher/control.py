@@ -17,8 +17,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from synth.record import Turn
+import orjson
+
+from synth.record import ToolCall, Turn
 
 BAR = "[|\uff5c]"  # DeepSeek's templates use the full-width bar
 MARKUP = r"/?(?:think|tool_call|tool_response)>"
@@ -43,12 +46,36 @@ MARKED_UP = frozenset({"system", "developer", "assistant"})
 def as_sent(turn: Turn) -> Turn:
     """The turn in the form to send. Returns the same object if there is nothing to escape.
 
-    A tool's result is sent as a user turn, since servers require more than text in a `tool` turn.
+    A tool's result that names no call is sent as a user turn, since servers require the name.
     """
     role, content = turn["role"], escape(turn["content"], turn["role"])
-    if role == "tool":
+    if role == "tool" and "tool_call_id" not in turn:
         return {"role": "user", "content": f"<tool_response>\n{content}\n</tool_response>"}
-    return turn if content == turn["content"] else {**turn, "content": content}
+    sent: Turn = turn if content == turn["content"] else {**turn, "content": content}
+    if "tool_calls" in turn:
+        sent = {**sent, "tool_calls": [_call_as_sent(call) for call in turn["tool_calls"]]}
+    return sent
+
+
+def _call_as_sent(call: ToolCall) -> ToolCall:
+    """The call with escaped arguments, which stay JSON."""
+    arguments = call["function"]["arguments"]
+    if "<" not in arguments and "[" not in arguments:
+        return call
+    try:
+        sent = orjson.dumps(escaped(orjson.loads(arguments))).decode()
+    except orjson.JSONDecodeError:
+        sent = escape(arguments)
+    return {**call, "function": {**call["function"], "arguments": sent}}
+
+
+def escaped(value: Any) -> Any:
+    """The JSON value with its texts escaped."""
+    if isinstance(value, str):
+        return escape(value)
+    if isinstance(value, dict):
+        return {name: escaped(each) for name, each in value.items()}
+    return [escaped(each) for each in value] if isinstance(value, list) else value
 
 
 def escape(text: str, role: str = "user") -> str:
@@ -97,3 +124,13 @@ def _tokens(turn: Turn) -> Iterator[str]:
     """The beginning of each control token in a turn: a bracket and its backslashes."""
     for pattern in (_angle(turn["role"]), SQUARE):
         yield from (found[0] for found in pattern.finditer(turn["content"]))
+    for call in turn.get("tool_calls") or ():
+        yield from _tokens(Turn(role="user", content=_unescaped(call["function"]["arguments"])))
+
+
+def _unescaped(arguments: str) -> str:
+    r"""The JSON text without escapes such as `\uff5c`, which hide a token."""
+    try:
+        return orjson.dumps(orjson.loads(arguments)).decode()
+    except orjson.JSONDecodeError:
+        return arguments

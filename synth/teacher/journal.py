@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from synth.errors import StoreFault
+from synth.record import ToolCall, Turn
 from synth.teacher.budget import Budget, Claim
 from synth.teacher.control import as_received
 from synth.teacher.parse import CompletionAnswer, HttpAnswer, parse_replies, request_id
@@ -399,7 +400,7 @@ class JournaledTeacher:
         sampling = request.sampling
         if reply.finish_reason == "length" and sampling.retry_max_tokens:
             [reply] = await self.ask(replace(request, sampling=sampling.roomier))
-        if request.schema is None or reply.fault:
+        if request.schema is None or reply.fault or reply.calls:
             return reply
         try:
             return replace(reply, text=conformed(reply.text, request.schema))
@@ -492,6 +493,7 @@ class JournaledTeacher:
             self._served.names,
             n=request.n,
             logprobs=request.logprobs,
+            tools=request.tools is not None,
             payload=payload,
         )
         return [_restored(reply, request) for reply in replies]
@@ -499,11 +501,20 @@ class JournaledTeacher:
 
 def _restored(reply: Reply, request: Request) -> Reply:
     """The reply without the escapes of its request. `raw` is unchanged."""
-    text = as_received(reply.text, request.turns, json=request.schema is not None)
-    reasoning = reply.reasoning and as_received(reply.reasoning, request.turns)
-    if text == reply.text and reasoning == reply.reasoning:
+    turns = request.turns
+    if request.tools is not None:
+        turns = [*turns, Turn(role="user", content=request.tools)]
+    text = as_received(reply.text, turns, json=request.schema is not None)
+    reasoning = reply.reasoning and as_received(reply.reasoning, turns)
+    calls = tuple(_call_restored(call, turns) for call in reply.calls)
+    if (text, reasoning, calls) == (reply.text, reply.reasoning, reply.calls):
         return reply
-    return replace(reply, text=text, reasoning=reasoning)
+    return replace(reply, text=text, reasoning=reasoning, calls=calls)
+
+
+def _call_restored(call: ToolCall, turns: Sequence[Turn]) -> ToolCall:
+    arguments = as_received(call["function"]["arguments"], turns, json=True)
+    return {**call, "function": {**call["function"], "arguments": arguments}}
 
 
 async def _all(work: Iterable[Coroutine[Any, Any, Reply]]) -> list[Reply]:

@@ -20,8 +20,11 @@ from typing import Any, NamedTuple
 import orjson
 from pydantic import BaseModel
 
+from synth.record import ToolCall
 from synth.teacher.protocol import Reply
 from synth.text.reasoning import without_reasoning
+from synth.tool_calls import as_text
+from synth.turns import UnusableError, read_calls
 
 
 class HttpAnswer(NamedTuple):
@@ -68,6 +71,8 @@ class Message(BaseModel):
     content: str | list[ContentPart] | None = None
     reasoning: Any = None
     """The reasoning, in vLLM's field: text or an empty value."""
+    tool_calls: Any = None
+    """Read only if the request has tools."""
     reasoning_content: Any = None
     """The reasoning, in the field of DeepSeek, SGLang and older vLLM. Read if `reasoning` is empty.
     """
@@ -202,6 +207,7 @@ def parse_replies(
     *,
     n: int = 1,
     logprobs: bool = False,
+    tools: bool = False,
     payload: Any = None,
 ) -> list[Reply]:
     """The `n` replies in an HTTP answer, in order. Never raises: a problem becomes a `fault`.
@@ -215,8 +221,8 @@ def parse_replies(
     `reply_without_choice`, `reply_with_extra_choices` and `reply_with_missing_choices`.
 
     Faults of one reply: `reply_truncated`, `reasoning_unfinished` (the reply ended within its
-    reasoning, or was cut there), `reply_without_finish_reason`, `reply_without_logprobs` and
-    `reply_empty`.
+    reasoning, or was cut there), `reply_without_finish_reason`, `reply_without_logprobs`,
+    `tool_call_malformed` and `reply_empty`.
     """
 
     def all_with(fault: str, raw: str = "") -> list[Reply]:
@@ -246,7 +252,7 @@ def parse_replies(
             if choices and [choice.index for choice in choices] != list(range(n)):
                 return all_with("reply_with_missing_choices")
         paid = _paid(completion.usage)
-        replies = [_reply(choice, body, key, logprobs, paid) for choice in choices]
+        replies = [_reply(choice, body, key, logprobs, tools, paid) for choice in choices]
     except (TypeError, ValueError):  # pydantic's ValidationError is a ValueError
         return all_with("reply_without_choice")
     if not replies:
@@ -299,7 +305,9 @@ def _count(given: Any) -> int:
     return int(min(value, MOST_TOKENS)) if value > 0 else 0
 
 
-def _reply(choice: Choice, body: bytes, key: str, logprobs: bool, paid: TokenCounts) -> Reply:
+def _reply(
+    choice: Choice, body: bytes, key: str, logprobs: bool, tools: bool, paid: TokenCounts
+) -> Reply:
     """The reply in one choice. Raises `ValueError` or `TypeError` if the choice is malformed."""
     message = choice.message
     if message is None:
@@ -318,18 +326,24 @@ def _reply(choice: Choice, body: bytes, key: str, logprobs: bool, paid: TokenCou
     if "<" in content:
         content, reasoning, ended = without_reasoning(content, reasoning)
     found = _logprobs(choice.logprobs) if logprobs else None
+    calls: list[ToolCall] = []
     fault: str | None = None
+    if tools and message.tool_calls:
+        try:
+            calls = read_calls(message.tool_calls)
+        except UnusableError:
+            fault = "tool_call_malformed"
     if not finish:
         fault = "reply_without_finish_reason"
     elif not ended or (finish == "length" and reasoning and not content.strip()):
         fault = "reasoning_unfinished"
     elif finish == "length":
         fault = "reply_truncated"
-    elif not content.strip():
+    elif fault is None and not content.strip() and not calls:
         fault = "reply_empty"
-    elif logprobs and found is None:
+    elif fault is None and logprobs and found is None:
         fault = "reply_without_logprobs"
-    readable = fault is None or (fault == "reply_truncated" and content.strip())
+    readable = (fault is None and not calls) or (fault == "reply_truncated" and content.strip())
     return Reply(
         text=content.strip(),
         raw=content if readable else _text(body),
@@ -339,6 +353,7 @@ def _reply(choice: Choice, body: bytes, key: str, logprobs: bool, paid: TokenCou
         tokens_out=paid.completion,
         miscounted=paid.miscounted,
         logprobs=found,
+        calls=tuple(calls),
         fault=fault,
         key=key,
     )
@@ -359,7 +374,7 @@ def _joined(parts: list[ContentPart]) -> tuple[str, str]:
 def _lone_surrogate(reply: Reply) -> bool:
     """Whether the reply contains a lone surrogate, which would later crash Arrow and SQLite."""
     try:
-        f"{reply.raw}{reply.text}{reply.reasoning}{reply.finish_reason}".encode()
+        f"{reply.raw}{reply.text}{reply.reasoning}{reply.finish_reason}{as_text(reply.calls)}".encode()
     except UnicodeEncodeError:
         return True
     return False
@@ -376,7 +391,7 @@ def _logprobs(given: Any) -> Sequence[float] | None:
 
 
 def _length(reply: Reply) -> int:
-    return len(reply.text) + len(reply.reasoning or "")
+    return len(reply.text) + len(reply.reasoning or "") + len(as_text(reply.calls))
 
 
 def _all_counted(replies: list[Reply], timings: Any) -> list[Reply]:

@@ -16,8 +16,8 @@ from typing import Annotated, Any, Protocol, Self
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from synth.record import Turn, plain_turns
-from synth.teacher.control import as_sent
+from synth.record import ToolCall, Turn, plain_turns
+from synth.teacher.control import as_sent, escaped
 
 
 class Need(StrEnum):
@@ -143,6 +143,8 @@ class Request:
     """Whether to send system turns as part of the next user turn: see `folded`."""
     prompt: str | None = None
     """Raw text to continue without a chat template, instead of `turns`."""
+    tools: str | None = None
+    """The tools that the teacher may call, as a JSON list. The server needs a tool parser."""
 
     @property
     def path(self) -> str:
@@ -161,6 +163,8 @@ class Request:
         payload: dict[str, Any] = {"model": model}
         if self.prompt is None:
             payload["messages"] = self.messages
+            if self.tools is not None:
+                payload["tools"] = escaped(orjson.loads(self.tools))
         else:
             payload["prompt"] = self.prompt
         payload |= {"seed": self.seed, **self.sampling.sent}
@@ -200,16 +204,18 @@ def one_token(model: str) -> bytes:
 def folded(turns: Sequence[Turn]) -> list[Turn]:
     """The turns for a chat template that has no system role or requires alternating roles.
 
-    Moves system text into the next user turn, and joins adjacent turns of the same role.
+    Moves system text into the next user turn, and joins adjacent turns of the same role. Tool calls
+    and their results stay as they are.
     """
     joined: list[Turn] = []
     for turn in turns:
         role = "user" if turn["role"] == "system" else turn["role"]
-        if joined and joined[-1]["role"] == role:
+        whole = role == "tool" or "tool_calls" in turn
+        if joined and joined[-1]["role"] == role and not whole:
             text = f"{joined[-1]['content']}\n\n{turn['content']}"
             joined[-1] = Turn(role=role, content=text)
         else:
-            joined.append(Turn(role=role, content=turn["content"]))
+            joined.append(turn if whole else Turn(role=role, content=turn["content"]))
     return joined
 
 
@@ -249,6 +255,8 @@ class Reply:
     """Whether the server's token counts are impossible. They are then clamped."""
     logprobs: Sequence[float] | None = None
     """The log probability of each token, if requested, including reasoning and the end token."""
+    calls: Sequence[ToolCall] = ()
+    """Its tool calls, if the request has tools. The text may then be empty."""
     fault: str | None = None
     key: str = field(default="", compare=False)
     """The request's key in the journal, in hex."""

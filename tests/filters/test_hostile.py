@@ -32,7 +32,7 @@ from synth.generate.eliminate import eliminate
 from synth.generate.rewrite import read_rewrite
 from synth.generate.screen import PromptLimits, screen
 from synth.generate.template import shipped
-from synth.generate.use_tools import CallError, calls_in
+from synth.generate.tools import CallError, calls_in
 from synth.instructions.draw import draw
 from synth.instructions.stated import stated
 from synth.record import new_record, records_table

@@ -104,7 +104,7 @@ def test_a_run_folder_of_another_version_is_refused_and_its_release_read(
     command = ["filter", "pages.jsonl", "--with", "exact", "--column", "text=page", "--out"]
     assert main([*command, "old"]) == ExitCode.OK
     for path in (here / "old").glob("*/manifest.json"):
-        path.write_text(path.read_text().replace('"format": 4', '"format": 2'))
+        path.write_text(path.read_text().replace('"format": 5', '"format": 2'))
     [shard] = (here / "old/release/provenance").iterdir()
     old = pq.read_table(shard).to_pylist()
     for row in old:

@@ -104,7 +104,7 @@ def test_sharegpts_calls_and_observations_are_the_same_turns(chats):
             "content": "",
             "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
         },
-        {"role": "tool", "content": '{"t": 3}', "tool_call_id": "call_1"},
+        {"role": "tool", "content": '{"t": 3}', "tool_call_id": "call_1", "name": "weather"},
     ]
     assert json.loads(row["tools"]) == [TOOL]
 
@@ -151,7 +151,6 @@ def test_arguments_of_other_calls_in_parquet_are_not_arguments(tmp_path, read):
         ({"role": "assistant", "tool_calls": [1]}, "bad_tool_call"),
         ({"role": "assistant", "tool_calls": [{"function": {"arguments": "{}"}}]}, "bad_tool_call"),
         ({"from": "function_call", "value": "weather(Oslo)"}, "bad_tool_call"),
-        ({"role": "assistant", "content": "", "tool_calls": [CALL]}, "ends_in_tool_call"),
         ({"role": "assistant", "content": "<think>It is"}, "reasoning_unfinished"),
         ({"role": "assistant", "content": "<think>x</think>"}, "empty_text"),
     ],
@@ -159,6 +158,48 @@ def test_arguments_of_other_calls_in_parquet_are_not_arguments(tmp_path, read):
 def test_a_chat_without_a_readable_answer_says_why(chats, turn, reason):
     result = chats({"messages": [ASK, turn]}, {"messages": [ASK, SAID]})
     assert (result.reasons, len(result.kept)) == ([reason], 1)
+
+
+@pytest.mark.parametrize("said", [None, "", "I look it up."])
+def test_a_tool_call_is_an_answer(chats, said):
+    last = {"role": "assistant", "content": said, "reasoning": THOUGHT, "tool_calls": [CALL]}
+    [row] = chats({"messages": [ASK, last], "tools": [TOOL]}).kept
+    assert (row["context"], row["text"], row["reasoning"]) == ([ASK], said or "", THOUGHT)
+    assert (row["tool_calls"], json.loads(row["tools"]), row["meta"]) == ([CALL], [TOOL], "{}")
+
+
+def test_different_calls_are_different_answers(chats):
+    rows = [
+        {"messages": [ASK, {"role": "assistant", "function_call": {"name": name}}]}
+        for name in ("a", "b", "a")
+    ]
+    kept = chats(*rows).kept
+    assert len({row["id"] for row in kept}) == 3
+    assert [row["tool_calls"][0]["function"]["name"] for row in kept] == ["a", "b", "a"]
+
+
+def test_a_pair_whose_worse_answer_is_a_call_says_why(chats):
+    last = {"role": "assistant", "tool_calls": [CALL]}
+    result = chats({"prompt": [ASK], "chosen": [SAID], "rejected": [last]})
+    assert result.reasons == ["rejected_calls_tool"]
+
+
+def test_a_prompt_that_waits_for_an_answer_to_a_result_is_not_cut(write, read):
+    turns = [
+        ASK,
+        {"role": "assistant", "content": "", "tool_calls": [CALL]},
+        {"role": "tool", "content": "3", "tool_call_id": "c7", "name": "weather"},
+    ]
+    lines = "".join(json.dumps({"messages": row}) + "\n" for row in (turns, [*turns, SAID]))
+    waits, answered = read(prompts=write("a.jsonl", lines)).kept
+    assert (waits["context"], waits["meta"]) == (turns, "{}")
+    assert answered["context"] == [ASK]
+
+
+def test_a_bare_function_gets_the_form_that_templates_read(chats):
+    bare = {"name": "weather", "parameters": {"type": "object"}}
+    [row] = chats({"messages": [ASK, SAID], "tools": json.dumps([bare])}).kept
+    assert json.loads(row["tools"]) == [{"type": "function", "function": bare}]
 
 
 def test_a_column_of_tools_that_holds_something_else_is_not_lost(chats):
@@ -245,7 +286,7 @@ def test_both_answers_of_a_pair_are_read(chats, row):
 def test_turns_before_the_answer_of_a_completion_are_context(chats):
     turns = [
         {"role": "assistant", "content": "", "tool_calls": [CALL]},
-        {"role": "tool", "content": "3", "tool_call_id": "c7"},
+        {"role": "tool", "content": "3", "tool_call_id": "c7", "name": "weather"},
     ]
     [row] = chats({"prompt": [ASK], "completion": [*turns, SAID]}).kept
     assert row["context"] == [ASK, *turns]
@@ -255,7 +296,7 @@ def test_a_prompt_that_ends_in_a_result_is_answered_from_there(chats):
     turns = [
         ASK,
         {"role": "assistant", "content": "", "tool_calls": [CALL]},
-        {"role": "tool", "content": "3", "tool_call_id": "c7"},
+        {"role": "tool", "content": "3", "tool_call_id": "c7", "name": "weather"},
     ]
     [row] = chats({"prompt": turns, "completion": [SAID]}).kept
     assert (row["context"], row["text"], row["meta"]) == (turns, SAID["content"], "{}")

@@ -29,6 +29,7 @@ def record(number: int, **fields: Any) -> dict[str, Any]:
         "context": [{"role": "user", "content": f"What is {number} * 7?"}],
         "text": f"It is {number * 7}, as anybody can see.",
         "reasoning": f"{number} * 7 is {number * 7}.",
+        "tool_calls": None,
         "rejected": None,
         "tools": None,
         "reference": {"answer": str(number * 7), "tests": None, "source": "a book"},
@@ -110,7 +111,7 @@ def test_turns_as_json_objects_are_turns(tmp_path, read):
     context = [
         {"role": "user", "content": "Add."},
         {"role": "assistant", "content": "", "tool_calls": [CALL]},
-        {"role": "tool", "content": "4", "tool_call_id": "c1"},
+        {"role": "tool", "content": "4", "tool_call_id": "c1", "name": "add"},
     ]
     row = record(1, context=context, tools=TOOL)
     turns = pa.array([json.dumps(turn) for turn in messages(row)], pa.json_())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
 from seeds.read import Read
@@ -21,9 +23,31 @@ def test_every_line_that_is_not_blank_is_a_prompt(write, read):
 def test_every_file_is_one_unchanged_web_sample(write, read):
     page = "---\ntitle: x\n---\n\n# Plain language\r\n\n- one\n"
     result = read(web=write("a.md", "\ufeff" + page))
-    assert (result.texts, result.metas) == ([page], [{"file": "a.md"}])
+    assert result.texts == [page]
+    assert result.metas == [{"file": "a.md", "title": "Plain language"}]
     assert result.kept[0]["context"] == []
     assert result.kept[0]["trail"][0]["operation"] == "text"
+
+
+@pytest.mark.parametrize(
+    ("name", "page", "title"),
+    [
+        ("a.md", "![logo](x.png)\n\n# On *tides* #\n\nThe sea.\n# Later\n", "On *tides*"),
+        ("a.markdown", "   # C#\nSharp.", "C#"),
+        ("a.md", "## A section\n#tag\n    # code\n#\n", None),
+        ("a.md", "```sh\n# a comment\n```\nText.", None),
+        ("a.md", "Text.\n" * 5_000 + "# Too late\n", None),
+        ("a.txt", "# Not Markdown\n", None),
+    ],
+)
+def test_the_first_heading_of_a_markdown_page_is_its_title(write, read, name, page, title):
+    [meta] = read(web=write(name, page)).metas
+    assert meta == {"file": name, **({"title": title} if title else {})}
+
+
+def test_a_compressed_markdown_page_has_a_title_too(write, read):
+    [meta] = read(web=write("a.md.gz", gzip.compress(b"# On tides\n\nThe sea."))).metas
+    assert meta == {"file": "a.md.gz", "title": "On tides"}
 
 
 def test_bad_page_costs_one_page(write, read, tmp_path):

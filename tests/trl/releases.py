@@ -9,6 +9,7 @@ from typing import Any
 from synth.kind import Kind
 from synth.record import new_record
 from tests.synth.release.made import answer, release
+from tests.trl.tool_runs import distilled, used
 
 CALL = {
     "id": "call00001",
@@ -48,6 +49,8 @@ def make(folder: Path) -> None:
         release(folder / f"reasoning_{reasoning}", [[*thought, answer(9)]], reasoning=reasoning)
     release(folder / "tools", [[called(), *thought]])
     release(folder / "tools_completion", [[called(), answer(9)]], format="prompt_completion")
+    distilled(folder / "tools_distilled")
+    used(folder / "tools_used")
     texts = [new_record(text=f"Text number {n}.", source=f"f#{n}") for n in range(8)]
     release(folder / "text", [texts], kind=Kind.DOCUMENTS)
     asked = [new_record(prompt=f"What is {n} + 1?", reference={"answer": str(n + 1)})

@@ -99,6 +99,21 @@ def test_a_tool_call_and_its_result_are_rendered(template):
     assert "weather" not in rendered(template, rows[1])
 
 
+@pytest.mark.parametrize("template", CALLS)
+def test_whole_runs_end_in_a_call_or_in_the_answer_to_its_result(template):
+    call, answer = train("tools_distilled")
+    end = CALLS[template].partition("Oslo")[0]  # the call, which nothing but its end follows
+    before, _, after = rendered(template, call).rpartition(end)
+    assert before
+    assert "Oslo" in after
+    [used] = train("tools_used")
+    for row, said in ((answer, "No, it is cold."), (used, "Yes, it rains.")):
+        text = rendered(template, row)
+        assert text.index(end) < text.index(said)
+    if template != "deepseekv3_training":
+        assert all("The weather." in rendered(template, row) for row in (call, answer, used))
+
+
 def test_no_template_takes_a_plain_row_of_a_release_with_tools_for_a_call():
     plain = train("messages")
     rows = train("tools")

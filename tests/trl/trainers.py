@@ -40,6 +40,7 @@ def one_step(trainer) -> None:
 @pytest.mark.parametrize(
     "case",
     ["messages", "prompt_completion", "text", "tools", "tools_completion",
+     "tools_distilled", "tools_used",
      *(f"reasoning_{form}" for form in ("field", "thinking", "inline", "drop"))],
 )  # fmt: skip
 def test_sft(case, tmp_path):

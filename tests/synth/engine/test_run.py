@@ -191,7 +191,7 @@ def test_a_run_folder_of_another_version_is_refused_before_a_teacher_is_asked(
 ) -> None:
     go(tmp_path)
     path = tmp_path / "00-read/manifest.json"
-    path.write_text(path.read_text().replace('"format": 4', '"format": 2'))
+    path.write_text(path.read_text().replace('"format": 5', '"format": 2'))
     before = shard_bytes(tmp_path)
     nobody = plan(Given(prompts=PROMPTS), Distill(samples=2), Write(), url="http://127.0.0.1:9/v1")
     with pytest.raises(InputError, match="another version of synth made"):

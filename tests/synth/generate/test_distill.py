@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from synth.generate.distill import Distill
-from synth.record import new_record
+from synth.record import Function, ToolCall, new_record
 from synth.teacher.protocol import Reply, Request
 from tests.lines import as_given
 from tests.synth.generate.saying import apply, said
@@ -46,6 +47,64 @@ def test_one_more_sample_does_not_change_those_before() -> None:
     assert [row["text"] for row in three if row["trail"][-1]["sample"] < 2] == [
         row["text"] for row in two
     ]
+
+
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": CITY}}]
+
+
+def calling(arguments: str = '{"city":  "Oslo"}', name: str = "weather") -> Reply:
+    function: Function = {"name": name, "arguments": arguments}
+    call: ToolCall = {"id": "chatcmpl-tool-0f", "type": "function", "function": function}
+    return said("", calls=(call,), finish_reason="tool_calls")
+
+
+def asking(**fields: Any) -> list[dict[str, Any]]:
+    return [{**row, "tools": json.dumps(TOOLS), **fields} for row in prompts(1)]
+
+
+def test_a_row_with_tools_may_end_in_a_call() -> None:
+    outcome, teacher, _ = apply(Distill(), asking(), lambda _r, _n: calling())
+    [row] = outcome.kept.to_pylist()
+    assert json.loads(teacher.asked[0].question("m"))["tools"] == TOOLS
+    function = {"name": "weather", "arguments": '{"city":"Oslo"}'}
+    assert row["tool_calls"] == [{"id": "call_1", "type": "function", "function": function}]
+    assert (row["text"], json.loads(row["tools"])) == ("", TOOLS)
+
+
+def test_it_answers_from_a_result_that_keeps_the_name_of_its_call() -> None:
+    call = {"id": "c7", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    turns = [
+        {"role": "user", "content": "Weather?"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "3", "tool_call_id": "c7", "name": "weather"},
+    ]
+    rows = [{**new_record(context=turns), "tools": json.dumps(TOOLS)}]
+    outcome, teacher, _ = apply(Distill(), rows, lambda _r, n: calling() if n else "3 degrees.")
+    assert json.loads(teacher.asked[0].question("m"))["messages"] == turns
+    assert outcome.kept["text"].to_pylist() == ["3 degrees."]
+    again, _, _ = apply(Distill(), rows, lambda _r, _n: calling())
+    assert again.kept["tool_calls"].to_pylist()[0][0]["id"] == "call_2"
+
+
+@pytest.mark.parametrize(
+    ("reply", "tools", "reason"),
+    [
+        (calling(name="wether"), TOOLS, "tool_unknown"),
+        (calling("{}"), TOOLS, "tool_arguments_invalid"),
+        (calling("{city"), TOOLS, "tool_arguments_invalid"),
+        (calling(), [{"type": "web_search"}], "tools_unusable"),
+    ],
+)
+def test_a_wrong_call_is_rejected_with_its_reason(reply: Reply, tools: Any, reason: str) -> None:
+    outcome, _, _ = apply(Distill(), asking(tools=json.dumps(tools)), lambda _r, _n: reply)
+    assert outcome.rejected["reason"].to_pylist() == [reason]
+
+
+def test_tools_can_be_dropped() -> None:
+    outcome, teacher, _ = apply(Distill(tools="drop"), asking(), echo)
+    assert "tools" not in json.loads(teacher.asked[0].question("m"))
+    assert outcome.kept["tools"].to_pylist() == [None]
 
 
 @pytest.mark.parametrize(("setting", "reasoning"), [("keep", "6 * 7"), ("drop", None)])

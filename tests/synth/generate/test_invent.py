@@ -17,7 +17,7 @@ from synth.generate.follow_up import FollowUp
 from synth.generate.invent import Invent, Way
 from synth.generate.reverse import Reverse
 from synth.kind import Kind
-from synth.record import new_record, plain_turns
+from synth.record import ToolCall, new_record, plain_turns
 from synth.teacher.protocol import Need, Reply, Request
 from synth.text.rouge import RougePool
 from tests.fake_teacher import FakeTeacher, serving
@@ -219,6 +219,19 @@ def test_a_follow_up_may_refer_back_but_must_ask_something_new(
     row = new_record(prompt=SEEDS[0], text="Water runs in and lifts it.")
     outcome, _, _ = apply(FollowUp(), [row], in_turn([text]))
     assert outcome.rejected["reason"].to_pylist() == ([reason] if reason else [])
+
+
+def test_no_question_follows_a_call_that_waits_for_its_tool() -> None:
+    call: ToolCall = {
+        "id": "call_1",
+        "type": "function",
+        "function": {"name": "f", "arguments": "{}"},
+    }
+    outcome, teacher, done = apply(
+        FollowUp(), [new_record(prompt=SEEDS[0], tool_calls=[call])], in_turn([])
+    )
+    assert outcome.rejected["reason"].to_pylist() == ["ends_in_tool_call"]
+    assert (teacher.asked, done) == ([], 1)
 
 
 @pytest.mark.parametrize("stage", [Invent(), Reverse(), FollowUp()], ids=lambda stage: stage.name)

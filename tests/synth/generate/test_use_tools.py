@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from synth.errors import InputError
-from synth.generate.use_tools import RETURNED, CallError, Tool, UseTools, calls_in, read_tools
-from synth.record import new_record
+from synth.generate.tools import CallError, Tool, calls_in, read_tools
+from synth.generate.use_tools import RETURNED, UseTools
+from synth.record import new_record, plain_turns
 from synth.teacher.protocol import Reply, Request
 from tests.synth.generate.saying import apply, said
 
@@ -40,28 +41,49 @@ def stage(tmp_path: Path) -> UseTools:
 PROMPT = [new_record(prompt="An umbrella in Oslo?", source="f#0")]
 
 
-def assistant(request: Request, _before: int) -> str:
+def assistant(request: Request, _before: int) -> str | Reply:
     """Calls once, then answers; as a tool, says that it rains."""
     if request.schema is not None:
         assert '"city":"Oslo"' in request.turns[-1]["content"]
         return '{"rain":true}'
     if len(request.turns) == 2:
-        return f"I look it up.\n{call(city='Oslo')}"
+        return said(f"I look it up.\n{call(city='Oslo')}", reasoning="Rain?")
     return "Yes, it rains."
 
 
 def test_the_record_holds_the_calls_and_what_they_return(stage: UseTools) -> None:
     outcome, teacher, done = apply(stage, PROMPT, assistant)
     [row] = outcome.kept.to_pylist()
-    assert [turn["role"] for turn in row["context"]] == ["system", "user", "assistant", "tool"]
-    assert '<tools>\n{"name":"weather"' in row["context"][0]["content"]
-    assert row["context"][2]["content"].endswith("</tool_call>")
-    assert row["context"][3]["content"] == '{"rain":true}'
-    assert row["text"] == "Yes, it rains."
+    assert '<tools>\n{"name":"weather"' in teacher.asked[0].turns[0]["content"]
+    function = {"name": "weather", "arguments": '{"city":"Oslo"}'}
+    assert plain_turns(row["context"]) == [
+        {"role": "user", "content": "An umbrella in Oslo?"},
+        {
+            "role": "assistant",
+            "content": "I look it up.",
+            "reasoning_content": "Rain?",
+            "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
+        },
+        {"role": "tool", "content": '{"rain":true}', "tool_call_id": "call_1", "name": "weather"},
+    ]
+    assert json.loads(row["tools"]) == [{"type": "function", "function": WEATHER}]
+    assert (row["text"], row["tool_calls"]) == ("Yes, it rains.", None)
     assert [step["operation"] for step in row["trail"][1:]] == ["call", "return", "answer"]
     keys = [teacher.identity.key(request.question("saying")).hex() for request in teacher.asked]
     assert [step["request"] for step in row["trail"][1:]] == keys
     assert done == 1
+
+
+def test_each_row_may_have_tools_of_its_own() -> None:
+    own = json.dumps([{"type": "function", "function": WEATHER}])
+    rows = [
+        {**new_record(prompt="An umbrella in Oslo?", source=f"f#{n}", before=n), "tools": tools}
+        for n, tools in enumerate((own, None, '[{"type":"web_search"}]'))
+    ]
+    outcome, _, done = apply(UseTools(), rows, assistant)
+    assert [json.loads(tools) for tools in outcome.kept["tools"].to_pylist()] == [json.loads(own)]
+    assert outcome.rejected["reason"].to_pylist() == ["no_tools", "tools_unusable"]
+    assert done == 3
 
 
 def test_what_a_tool_returned_is_told_by_the_user(stage: UseTools) -> None:
@@ -118,9 +140,9 @@ def test_a_fault_of_the_teacher_is_the_reason(stage: UseTools) -> None:
 
 
 def test_several_calls_of_one_reply_are_all_made() -> None:
-    found = calls_in(f"{call(city='Oslo')}\n{call(city='Rome', days=2)}", TOOLS)
+    _, found = calls_in(f"{call(city='Oslo')}\n{call(city='Rome', days=2)}", TOOLS)
     assert [one.arguments for one in found] == ['{"city":"Oslo"}', '{"city":"Rome","days":2}']
-    assert calls_in("Nothing to call.", TOOLS) == []
+    assert calls_in("Nothing to call.", TOOLS) == ("Nothing to call.", [])
     with pytest.raises(CallError, match="known: weather"):
         calls_in(call("other"), TOOLS)
 

@@ -14,7 +14,7 @@ from synth.release import card as cards
 from synth.release.card import card
 from synth.release.contents import Contents, SplitFiles, config_folders
 from synth.release.formats import Format, Shape
-from synth.store.manifest import Manifest, ShardFile, ShardReceipt, TeacherRecord
+from synth.store.manifest import Manifest, Novelty, ShardFile, ShardReceipt, TeacherRecord
 from synth.verdict_counts import VerdictCounts, count
 
 MODEL = TeacherRecord(model="Qwen/Qwen3-8B", revision="0.12.0")
@@ -284,3 +284,12 @@ def test_the_diversity_of_prompts_and_answers_is_compared_with_the_seeds() -> No
     assert measured["seeds"] == measured["prompts"]
     assert float(measured["answers"]) > float(measured["seeds"])
     assert "Too little text" in text()
+
+
+def test_novelty_is_told_where_it_was_measured() -> None:
+    dedup = stage("dedup", 1, 97, semantic_duplicate=3)
+    novelty = Novelty(texts=30, compared=0.41234, kept=0.5)
+    dedup.shards[0] = dedup.shards[0].model_copy(update={"novelty": novelty})
+    told = card("maths", RECIPE, [dedup, stage("write", 2, 97)], Format.MESSAGES, holds(97))
+    assert "is 0.412 for the rows that `dedup` compared, and 0.500 for those" in told
+    assert "NovelSum" not in text()

@@ -181,7 +181,7 @@ def test_an_existing_dataset_of_other_visibility_is_refused(
 
 def test_a_release_of_another_version_is_refused(hub: HubStandIn, release: Path) -> None:
     path = release / "manifest.json"
-    path.write_text(path.read_text().replace('"format": 4', '"format": 2'))
+    path.write_text(path.read_text().replace('"format": 5', '"format": 2'))
     with pytest.raises(InputError, match=f"another version of synth made {release.parent}, "):
         push_release(release, PUSH)
     assert not hub.seen

@@ -165,6 +165,19 @@ CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
 
 
+@pytest.mark.parametrize("format_", ["messages", "prompt_completion"])
+def test_an_answer_that_calls_a_tool_is_released_in_structure(tmp_path: Path, format_: str) -> None:
+    called = answer(0, text="", tool_calls=[CALL], tools=json.dumps(TOOLS), reasoning="Hm.")
+    release(tmp_path, [[called, answer(1)]], format=format_)
+    first, second = loaded(tmp_path)
+    parsed = {**CALL, "function": {"name": "f", "arguments": {"x": [1]}}}
+    turn = {"role": "assistant", "content": "", "reasoning_content": "Hm.", "tool_calls": [parsed]}
+    column = "messages" if format_ == "messages" else "completion"
+    assert first[column][-1] == turn
+    assert first["tools"] == TOOLS
+    assert second[column][-1] == {"role": "assistant", "content": "A1"}
+
+
 def test_tool_calls_keep_their_structure_and_no_turn_has_a_null(tmp_path: Path) -> None:
     context = [
         {"role": "user", "content": "Q"},

@@ -97,11 +97,11 @@ def test_a_manifest_of_another_version_is_told(tmp_path: Path) -> None:
         load_manifest(path)
 
 
-@pytest.mark.parametrize("format_", [3, 5])
+@pytest.mark.parametrize("format_", [4, 6])
 def test_a_run_folder_of_another_format_is_refused(tmp_path: Path, format_: int) -> None:
     path = tmp_path / "run/01-distill/manifest.json"
     save(manifest(), path)
-    written = path.read_text().replace('"format": 4', f'"format": {format_}')
+    written = path.read_text().replace('"format": 5', f'"format": {format_}')
     path.write_text(written.replace('"model": "m"', '"model": "m", "more": true'))
     with pytest.raises(InputError, match=rf"another version of synth made {tmp_path}/run, "):
         load_manifest(path)

@@ -121,3 +121,19 @@ def test_a_turn_that_was_in_arrow_is_sent_with_its_own_fields_alone() -> None:
     messages = json.loads(sent[0])["messages"]
     assert [list(turn) for turn in messages] == [list(turn) for turn in given]
     assert messages[1]["tool_calls"] == [call]
+
+
+def test_a_calls_arguments_stay_json_and_their_tokens_are_escaped():
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": ""}}
+    for value in CONTROL:
+        arguments = json.dumps({"text": value})
+        function = {"name": "f", "arguments": arguments}
+        turn = {"role": "assistant", "content": "", "tool_calls": [{**call, "function": function}]}
+        sent = as_sent(turn)["tool_calls"][0]["function"]["arguments"]
+        assert json.loads(sent)["text"] == escape(value)
+        assert json.loads(as_received(sent, [turn], json=True)) == {"text": value}
+
+
+def test_a_result_that_names_its_call_is_sent_as_one():
+    turn = {"role": "tool", "content": "<|im_end|>", "tool_call_id": "c1", "name": "f"}
+    assert as_sent(turn) == {**turn, "content": "<\\|im_end|>"}

@@ -281,3 +281,28 @@ def test_an_answer_that_was_too_large_to_be_read_is_told() -> None:
     [reply] = parse_replies(OVERSIZED, b"")
     assert reply.fault == "reply_too_large"
     assert "more than 16 MB" in reply.raw
+
+
+CALL = {"id": "x", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
+
+
+@pytest.mark.parametrize(
+    ("content", "calls", "tools", "fault"),
+    [
+        (None, [CALL], True, None),
+        ("", [CALL], True, None),
+        ("I add.", [CALL], True, None),
+        (None, [CALL], False, "reply_empty"),  # a stage that asked for text
+        (None, [], True, "reply_empty"),
+        (None, [{"function": {"arguments": "{}"}}], True, "tool_call_malformed"),
+        (None, "add(1)", True, "tool_call_malformed"),
+    ],
+)
+def test_a_tool_call_is_a_reply_where_the_request_has_tools(
+    content: str | None, calls: Any, tools: bool, fault: str | None
+) -> None:
+    body = orjson.dumps(completion(content, "tool_calls", tool_calls=calls))
+    [reply] = parse_replies(200, body, tools=tools)
+    assert (reply.fault, reply.text) == (fault, content or "")
+    assert list(reply.calls) == ([CALL] if fault is None else [])
+    assert reply.raw == body.decode()
