@@ -38,6 +38,7 @@ from synth.generate.evolve import Evolve
 from synth.generate.follow_up import FollowUp
 from synth.generate.invent import Invent
 from synth.generate.judge import Judge
+from synth.generate.questions import Questions
 from synth.generate.resample import Resample
 from synth.generate.reverse import Reverse
 from synth.generate.revise import Revise
@@ -65,6 +66,8 @@ class StageEntry(Model):
     """Makes prompts harder and more diverse."""
     rewrite: Rewrite | None = None
     """Rewrites documents as educational text."""
+    questions: Questions | None = None
+    """Writes questions about documents, with answers and evidence from them."""
     distill: Distill | None = None
     """Answers prompts."""
     use_tools: UseTools | None = None
@@ -367,7 +370,7 @@ def _misplaced(position: int, stage: Stage, kind: Kind) -> Misplaced:
     makers = {
         Kind.PROMPTS: "`read: {prompts: …}`",
         Kind.DOCUMENTS: "`read: {web: …}` or `rewrite`",
-        Kind.ANSWERS: "`read: {answers: …}` or `distill`",
+        Kind.ANSWERS: "`read: {answers: …}`, `questions` or `distill`",
         Kind.RELEASE: "`write`",
     }
     wanted = " or ".join(makers[kind] for kind in makers if kind in stage.takes)

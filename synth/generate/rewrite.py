@@ -23,7 +23,7 @@ from pydantic import Field, model_validator
 
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.errors import InputError
-from synth.generate.chunk import Part, parts
+from synth.generate.chunk import Part, check_sizes, parts
 from synth.generate.collapse import Bounds, CollapseWatch
 from synth.generate.styles import (
     DEFAULT,
@@ -88,11 +88,7 @@ class Rewrite(ShardStage):
 
     @model_validator(mode="after")
     def _leaves_chunks(self) -> Self:
-        if self.min_chunk_tokens > self.chunk_tokens:
-            raise ValueError(
-                f"min_chunk_tokens {self.min_chunk_tokens} is above chunk_tokens "
-                f"{self.chunk_tokens}, so no chunk of a longer document is left"
-            )
+        check_sizes(self.min_chunk_tokens, self.chunk_tokens)
         return self
 
     def files(self) -> list[Path]:
