@@ -231,7 +231,12 @@ def _notes(
         notes.append(f"`read` rejects {sampled.rejected:,} rows of the input; they cost nothing")
     for index, stage in enumerate(made.stages):
         label = StageFolder.of(Path(), index, stage.name).path.name
-        if isinstance(stage, CorpusStage):
+        if isinstance(stage, CorpusStage) and stage.originals_before:
+            notes.append(
+                f"{label} adds originals and rejects what is over its share; both cost no tokens, "
+                "and the figures leave them out"
+            )
+        elif isinstance(stage, CorpusStage):
             notes.append(
                 f"{label} compares all rows, so a sample cannot show what it rejects: it is "
                 "counted as keeping every row, and later stages may get fewer"

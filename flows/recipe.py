@@ -48,6 +48,7 @@ from synth.generate.use_tools import UseTools
 from synth.kind import Kind
 from synth.model import Model
 from synth.own import load, make
+from synth.release.mix import Mix
 from synth.release.write import FORMATS_OF, Write
 from synth.samples import PASS_RATE
 from synth.teacher.caps import BudgetConfig
@@ -102,6 +103,8 @@ class StageEntry(Model):
     """Keeps the best samples of each prompt."""
     prefer: Prefer | None = None
     """Builds preference pairs from the samples of each prompt."""
+    mix: Mix | None = None
+    """Adds the originals to their rewrites, by share."""
     write: Write | None = None
     """Writes the dataset folder."""
     push: Push | None = None
@@ -231,6 +234,8 @@ class Recipe(Model):
                 _check_formats(position, stage, kind)
             if isinstance(stage, Write) and stage.quotas and stage.quotas.stage is not None:
                 _check_stage(position, stage.quotas.stage, [one.stage.name for one in entries])
+            if isinstance(stage, Mix):
+                _check_originals(position, stage, [one.stage for one in entries[:position]])
             if isinstance(stage, Select | Prefer):
                 _check_scores(position, stage, [one.stage for one in entries[:position]])
             kind = stage.makes(kind)
@@ -320,6 +325,25 @@ def _check_formats(position: int, write: Write, kind: Kind) -> None:
                 position,
                 f"`format: {one}` does not fit {kind}; choose one of {', '.join(FORMATS_OF[kind])}",
             )
+
+
+def _check_originals(position: int, stage: Mix, before: list[Stage]) -> None:
+    """Raises `Misplaced` if the stage that the originals are read before is not there, or did not
+    get documents."""
+    names = [one.name for one in before]
+    if stage.before not in names[1:]:
+        raise Misplaced(
+            position,
+            f"`mix: {{before: {stage.before}}}` names no stage before it; known: "
+            f"{', '.join(names[1:])}{did_you_mean(stage.before, names[1:])}",
+        )
+    kind = Kind.NOTHING
+    for one in before[: names.index(stage.before)]:
+        kind = one.makes(kind)
+    if kind is not Kind.DOCUMENTS:
+        raise Misplaced(
+            position, f"`mix` mixes documents, and `{stage.before}` gets {kind} as its originals"
+        )
 
 
 def _check_scores(position: int, stage: Select | Prefer, before: list[Stage]) -> None:

@@ -26,7 +26,7 @@ JOBS = {
     "answer prompts": ("distill", "use_tools", "resample", "revise", "round_trip"),
     "filter": ("quality", "dedup", "decontaminate", "trim", "redact"),
     "verify, grade and select": ("verify", "judge", "select", "prefer"),
-    "write and publish": ("write", "push"),
+    "write and publish": ("mix", "write", "push"),
 }
 """Stages by purpose, in the order of the page."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from synth.engine.guards import Guards
-from synth.engine.stage import Sink, Stage
+from synth.engine.stage import CorpusStage, Sink, Stage
 from synth.kind import Kind
 from synth.store.increments import INCREMENTS, reusable_runs
 from synth.store.manifest import NAME
@@ -54,6 +54,13 @@ class Plan:
         for stage in self.stages[:index]:
             kind = stage.makes(kind)
         return kind
+
+    def originals(self, index: int) -> int | None:
+        """The index of the stage whose output stage `index` reads besides its input, or None."""
+        stage = self.stages[index]
+        named = stage.originals_before if isinstance(stage, CorpusStage) else None
+        names = [one.name for one in self.stages[:index]]
+        return names.index(named) - 1 if named in names else None
 
     @property
     def target(self) -> int | None:

@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 
 from synth import __version__
-from synth.engine.basis import INPUT, SHOWN, Basis, digest, hashed
+from synth.engine.basis import INPUT, ORIGINALS, SHOWN, Basis, digest, hashed
 from synth.engine.new_seeds import has_begun
 from synth.engine.plan import Plan, StageFolder
 from synth.engine.stage import CorpusStage, Sink, Source
@@ -120,10 +120,21 @@ class Receipts:
 
     def fingerprint(self, index: int, before: Manifest | None) -> str:
         """The hash of everything that the stage's output depends on."""
-        inputs = [shard.kept.sha256 for shard in before.shards] if before else []
+        inputs = self._inputs(index, before)
         if isinstance(self.plan.stages[index], Sink):
             return digest(self._own(index), inputs, self._shown_in_card(index))
         return digest(self._own(index), inputs)
+
+    def _inputs(self, index: int, before: Manifest | None) -> list[str]:
+        """The hashes of the shards that a stage reads: its input, and its originals if any."""
+        inputs = [shard.kept.sha256 for shard in before.shards] if before else []
+        return inputs + (self._originals(index) if before else [])
+
+    def _originals(self, index: int) -> list[str]:
+        """The hashes of the earlier shards that a stage reads besides its input."""
+        source = self.plan.originals(index)
+        found = [] if source is None else self.before(source + 1).shards
+        return [shard.kept.sha256 for shard in found]
 
     def _shown_in_card(self, index: int) -> object:
         """The facts about earlier stages that the dataset card shows."""
@@ -146,8 +157,7 @@ class Receipts:
         """The hash of a stage and its whole input. Cached, not computed again for each shard."""
         known, made = self._corpus.get(index, (None, ""))
         if not made or known is not before:
-            inputs = [part.kept.sha256 for part in before.shards] if before else []
-            made = digest(self._own(index), inputs)
+            made = digest(self._own(index), self._inputs(index, before))
             self._corpus[index] = before, made
         return made
 
@@ -164,6 +174,8 @@ class Receipts:
         if before is None:
             return own
         parts = {**own.parts, INPUT: hashed([shard.kept.sha256 for shard in before.shards])}
+        if originals := self._originals(index):
+            parts[ORIGINALS] = hashed(originals)
         if isinstance(self.plan.stages[index], Sink):
             parts[SHOWN] = hashed(self._shown_in_card(index))
         return own.model_copy(update={"parts": parts})

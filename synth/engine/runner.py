@@ -265,7 +265,12 @@ class Runner:
             return
         table, fingerprint = self._input(job)
         work = folder.work(job.shard)
-        place = Place(self.plan.seed, self.plan.kind_before(job.stage), job.shard)
+        place = Place(
+            self.plan.seed,
+            self.plan.kind_before(job.stage),
+            job.shard,
+            originals=partial(self._originals, job),
+        )
         if job.action is Action.SIGN:
             with writing(work):
                 work.mkdir(parents=True, exist_ok=True)
@@ -320,6 +325,13 @@ class Runner:
         # Page checksums do not cover Parquet's footer, where a flipped bit could change the data.
         path = verify_file(folder, before.shards[job.shard].kept)
         return read_shard(path), self.receipts.shard_fingerprint(job.stage, job.shard, before)
+
+    def _originals(self, job: Job) -> pa.Table:
+        """The shard as an earlier stage kept it. A row has the same shard number in all stages."""
+        index = self.plan.originals(job.stage)
+        assert index is not None, f"{job.label} names no earlier stage"
+        kept = self.receipts.before(index + 1).shards[job.shard].kept
+        return read_shard(verify_file(self.receipts.folder(index).path, kept))
 
     def _write(
         self,

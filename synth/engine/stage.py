@@ -74,6 +74,9 @@ class Place:
     judged: OnJudged = lambda _text, _reason, _given="": None
     """Call it with each text that the teacher wrote, as soon as the reason to reject its row is
     known, for the guards. They may raise `GuardError`."""
+    originals: Callable[[], pa.Table] | None = None
+    """Reads the shard's rows as an earlier stage got them, for a corpus stage with
+    `originals_before`."""
 
     @property
     def subject(self) -> Subject:
@@ -171,6 +174,11 @@ class ShardStage(Stage):
 
 class CorpusStage(Stage):
     """Decides with knowledge of all shards: signs each shard, decides once, splits each shard."""
+
+    @property
+    def originals_before(self) -> str | None:
+        """The name of an earlier stage whose input it reads too; None for most."""
+        return None
 
     @abstractmethod
     def sign(self, table: pa.Table, place: Place, folder: Path) -> None:
