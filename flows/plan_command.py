@@ -249,9 +249,9 @@ def _notes(
     if len(manifests) < len(sampled.plan.stages):
         rest = ", ".join(one.name for one in sampled.plan.stages[len(manifests) :])
         notes.append(f"no row of the sample reached {rest}: their figures are unknown, not 0")
-    if speeds and made.teacher is not None and hours is not None:
+    if speeds and made.asks_teacher and hours is not None:
         most = max(speed.replies for speed in speeds.values())
-        if most < (allowed := made.teacher.most_in_flight):
+        if most < (allowed := max(one.most_in_flight for one in made.asked().values())):
             notes.append(
                 f"hours assume the speed of the sample, which had at most {most:,} requests in "
                 f"flight; the run may have {allowed:,}, and most servers are faster with more"

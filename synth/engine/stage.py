@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field
 
 from synth.batch import Subject
 from synth.kind import Kind
@@ -170,6 +171,13 @@ class ShardStage(Stage):
     @abstractmethod
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """The outcome of one shard, rows in the order of their parents."""
+
+
+class AskingStage(ShardStage):
+    """A shard stage that asks the teacher, or may ask it."""
+
+    teacher: Annotated[str, Field(min_length=1)] | None = None
+    """Which of the recipe's `teachers` it asks, by name; by default the recipe's `teacher`."""
 
 
 class CorpusStage(Stage):

@@ -25,7 +25,7 @@ import orjson
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from synth.engine.stage import Outcome, Place, ShardStage
+from synth.engine.stage import AskingStage, Outcome, Place
 from synth.generate.chunk import Part, check_sizes, document_title, parts
 from synth.generate.template import shipped
 from synth.generate.trail import step
@@ -40,6 +40,7 @@ TEMPLATE = "questions/grounded"
 OPERATION = "grounded"
 LONGEST = {"question": 400, "evidence": 800, "answer": 1500}
 """Characters of each text. Constrained replies end there, so a text of that length is cut."""
+LINK_TARGET = re.compile(r"(?<=\])\([^)\n]{0,500}\)")
 SPEAKS_OF_SOURCE = re.compile(
     r"\b(?:the|this) (?:given |provided )?(?:text|passage|article|document|excerpt|source)\b",
     re.IGNORECASE,
@@ -61,7 +62,7 @@ class Pair:
     """Why it is rejected, if it is."""
 
 
-class Questions(ShardStage):
+class Questions(AskingStage):
     """Writes question-answer rows from documents. Each answer rests on its chunk alone, and quotes
     the evidence for it, which must be in the chunk."""
 
@@ -252,7 +253,7 @@ def is_in(quotation: str, source: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    return " ".join(words_of(nfkc(text).replace("\u2019", "'")))
+    return " ".join(words_of(LINK_TARGET.sub(" ", nfkc(text)).replace("\u2019", "'")))
 
 
 def _without_repeats(asked: Sequence[Sequence[Pair]]) -> list[Pair]:

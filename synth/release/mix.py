@@ -26,7 +26,7 @@ from synth.record import RECORD, making_steps, split
 from synth.store.manifest import Manifest
 
 SIZES, DRAWS, ORIGINAL, KEPT = "sizes.npy", "draws.npy", "original.npy", "kept.npy"
-OVER = {True: "originals_over_share", False: "synthetic_over_share"}
+REASONS = {True: "originals_over_share", False: "synthetic_over_share"}
 
 
 class Mix(CorpusStage):
@@ -50,7 +50,7 @@ class Mix(CorpusStage):
 
     def warnings(self, manifest: Manifest) -> list[str]:
         """Says that paid rows are left out for want of originals."""
-        out = manifest.reasons[OVER[False]]
+        out = manifest.reasons[REASONS[False]]
         if not out:
             return []
         few = f"there are too few originals for a share of {self.originals:g}"
@@ -83,7 +83,7 @@ class Mix(CorpusStage):
         both, original = _with_originals(table, place)
         kept = np.load(folder / KEPT)
         reasons = [
-            None if stays else OVER[bool(one)]
+            None if stays else REASONS[bool(one)]
             for stays, one in zip(kept.tolist(), original.tolist(), strict=True)
         ]
         return Outcome(*split(_with_origin(both, original), reasons, by=self.name))

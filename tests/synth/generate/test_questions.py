@@ -119,10 +119,11 @@ def test_a_text_about_documents_may_be_asked_about_the_document() -> None:
         '"Don’t touch", the guide said - twice.',
         "**Don't touch**, the *guide* said twice",
         "don't touch the guide said twice",
+        "Don't [touch](https://caves.example/no), the guide said",
     ],
 )
 def test_white_space_marks_and_case_do_not_matter(quotation: str) -> None:
-    text = "In the cave: ‘Don’t touch’, the guide\nsaid – twice. Nobody did."
+    text = "In the cave: ‘Don’t touch’, the [guide](https://a.example/g)\nsaid – twice. Nobody did."
     assert is_in(quotation, text)
     assert not is_in(quotation.replace("touch", "torch"), text)
 
