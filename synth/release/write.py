@@ -226,7 +226,7 @@ class Write(Sink):
 
     def _looks_at(self, formats: Iterable[Format]) -> list[str]:
         """The columns that decide about a row: the others may be many times larger."""
-        found = {"context", "reasoning", "tools", "reference", "meta"}
+        found = {"context", "reasoning", "tool_calls", "tools", "reference", "meta"}
         for one in formats:
             found |= {"text", "scores"} if one is Format.UNPAIRED else set()
             found |= {Format.PROMPT: set(), Format.PREFERENCE: {"rejected"}}.get(one, {"text"})
