@@ -67,7 +67,7 @@ async def _work(plan: Plan, folder: Path, progress: ConsoleProgress) -> None:
 
     async def work(plan: Plan, run: Path) -> list[Manifest]:
         async with open_runner(plan, run, progress, folder) as runner:
-            save_plan(plan, run, runner.receipts.identity)
+            save_plan(plan, run, runner.receipts.identities)
             return await run_stages(runner)
 
     if plan.incremental:

@@ -18,11 +18,16 @@ def check(arguments: Namespace) -> int:
     plan = load_recipe(
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
     )
-    if plan.teacher:
-        plan.teacher.backend().check()
+    for config in plan.asked().values():
+        config.backend().check()
     plan.stages[0].preflight()  # checks the input's column names
     line = " → ".join(stage.name for stage in plan.stages)
-    who = f"teacher {plan.teacher.who}" if plan.teacher else "no teacher"
+    teachers = {"": plan.teacher} if plan.teacher else {}
+    who = ", ".join(
+        f"teacher {name + ': ' if name else ''}{config.who}"
+        for name, config in {**teachers, **plan.asked()}.items()
+    )
+    who = who or "no teacher"
     print_line(f"{plan.name} is a valid recipe: {line}; {who}")
     for hint in hints(plan):
         print_line(f"hint: {hint}")

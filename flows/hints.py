@@ -17,7 +17,8 @@ SMALL = 10  # rows in a shard; fewer would save little
 
 def hints(plan: Plan) -> list[str]:
     """Returns suggested changes to the recipe, one sentence each."""
-    return [hint for hint in (unmarked_answers(plan), large_shards(plan)) if hint]
+    found = (unmarked_answers(plan), large_shards(plan), unseen_originals(plan))
+    return [hint for hint in found if hint]
 
 
 def large_shards(plan: Plan) -> str | None:
@@ -30,6 +31,23 @@ def large_shards(plan: Plan) -> str | None:
         f"`shard_rows: {max(SMALL, wanted // (2 * SHARDS))}` at the top of the recipe may ask the "
         "teacher for fewer answers"
     )
+
+
+def unseen_originals(plan: Plan) -> str | None:
+    """Warns if a stage that cleans what is released does not see the originals of `mix`."""
+    for index in range(len(plan.stages)):
+        source = plan.originals(index)
+        if source is None:
+            continue
+        names = [stage.name for stage in plan.stages]
+        seen, unseen = {*names[: source + 1], *names[index:]}, names[source + 1 : index]
+        for name in ("decontaminate", "redact"):
+            if name in unseen and name not in seen:
+                return (
+                    f"`{name}` does not see the originals that `{names[index]}` adds; move it "
+                    f"before `{names[source + 1]}` or after `{names[index]}`"
+                )
+    return None
 
 
 def unmarked_answers(plan: Plan) -> str | None:

@@ -92,7 +92,7 @@ async def begin(
     resumed = await asyncio.to_thread(_is_under_way, run)
     _check_kind(ordinary, run)
     with locked(run):
-        read = await read_seeds(Runner(ordinary, run, None, progress))
+        read = await read_seeds(Runner(ordinary, run, {}, progress))
         if not read.rows_in:
             shutil.rmtree(run)
             return None
@@ -200,8 +200,8 @@ async def write_increment_again(root: Path, number: int, progress: Progress) -> 
     Raises `StoreFault` if its shards are damaged too.
     """
     run = increment_run(root, number)
-    plan, identity = load_plan(run)
-    if not await write_again(plan, run, identity, progress):
+    plan, identities = load_plan(run)
+    if not await write_again(plan, run, identities, progress):
         raise StoreFault(
             f"the release of {run} cannot be written again, since its shards are damaged too "
             f"(`synth show {run} --check` names them): restore them from a backup, or return to an "
@@ -256,7 +256,7 @@ def _limit(plan: Plan) -> int | None:
 
 def _fingerprint(plan: Plan, root: Path) -> str:
     """The hash of the input and of the settings of `read`."""
-    return Receipts(plan, root, None).fingerprint(0, None)
+    return Receipts(plan, root, {}).fingerprint(0, None)
 
 
 def _check_folder(plan: Plan, root: Path) -> None:

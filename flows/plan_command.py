@@ -231,7 +231,12 @@ def _notes(
         notes.append(f"`read` rejects {sampled.rejected:,} rows of the input; they cost nothing")
     for index, stage in enumerate(made.stages):
         label = StageFolder.of(Path(), index, stage.name).path.name
-        if isinstance(stage, CorpusStage):
+        if isinstance(stage, CorpusStage) and stage.originals_before:
+            notes.append(
+                f"{label} adds originals and rejects what is over its share; both cost no tokens, "
+                "and the figures leave them out"
+            )
+        elif isinstance(stage, CorpusStage):
             notes.append(
                 f"{label} compares all rows, so a sample cannot show what it rejects: it is "
                 "counted as keeping every row, and later stages may get fewer"
@@ -244,9 +249,9 @@ def _notes(
     if len(manifests) < len(sampled.plan.stages):
         rest = ", ".join(one.name for one in sampled.plan.stages[len(manifests) :])
         notes.append(f"no row of the sample reached {rest}: their figures are unknown, not 0")
-    if speeds and made.teacher is not None and hours is not None:
+    if speeds and made.asks_teacher and hours is not None:
         most = max(speed.replies for speed in speeds.values())
-        if most < (allowed := made.teacher.most_in_flight):
+        if most < (allowed := max(one.most_in_flight for one in made.asked().values())):
             notes.append(
                 f"hours assume the speed of the sample, which had at most {most:,} requests in "
                 f"flight; the run may have {allowed:,}, and most servers are faster with more"

@@ -14,6 +14,7 @@ from synth.engine.plan import Plan
 from synth.engine.replay import Exchange, unanswered
 from synth.engine.stage import Outcome, Place, ShardStage, Source
 from synth.errors import ExitCode, InputError
+from synth.teacher.config import TeacherConfig
 from synth.teacher.protocol import Identity
 
 ANY_MODEL = "MODEL"
@@ -47,8 +48,6 @@ async def prompts(plan: Plan, row: int) -> AsyncIterator[tuple[str, list[Exchang
 
     Treats every reply as unusable: an evolved prompt is eliminated, and its parent continues.
     """
-    folds = plan.teacher is not None and plan.teacher.folds
-    identity = Identity(_model(plan), folds=folds)
     table = input_row(plan, row)
     for index, stage in enumerate(plan.stages[1:], 1):
         if not isinstance(stage, ShardStage):
@@ -56,6 +55,8 @@ async def prompts(plan: Plan, row: int) -> AsyncIterator[tuple[str, list[Exchang
         label = f"{index:02d}-{stage.name}"
         place = Place(plan.seed, plan.kind_before(index))
         if stage.asks_teacher:
+            config = _config(plan, index)
+            identity = Identity(_model(config), folds=config is not None and config.folds)
             exchanges, outcome = await unanswered(stage, table, place, identity)
             yield label, exchanges
         else:
@@ -72,7 +73,8 @@ async def print_prompts(plan: Plan, row: int, *, as_json: bool) -> None:
     async for label, made in prompts(plan, row):
         if as_json:
             for exchange in made if not isinstance(made, str) else ():
-                print(exchange.request.body(_model(plan)).decode())
+                model = _model(_config(plan, int(label.partition("-")[0])))
+                print(exchange.request.body(model).decode())
             continue
         if isinstance(made, str):
             print(f"{label}: {made}")
@@ -90,8 +92,12 @@ def _why_it_ends(outcome: Outcome, *, asked: bool) -> str:
     return f"the row is rejected here: {', '.join(reasons)}"
 
 
-def _model(plan: Plan) -> str:
-    config = plan.teacher
+def _config(plan: Plan, index: int) -> TeacherConfig | None:
+    """The teacher that a stage asks."""
+    return plan.asked().get(plan.teacher_of(index) or "")
+
+
+def _model(config: TeacherConfig | None) -> str:
     if config is None:
         return ANY_MODEL
     return config.backend().name or ANY_MODEL

@@ -11,11 +11,11 @@ stages:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from inspect import isabstract, iscoroutinefunction
 from typing import Annotated, Any, Self, get_args
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from filters.contamination.stage import Decontaminate
 from filters.dedup.stage import Dedup
@@ -31,13 +31,14 @@ from seeds.clean import Clean
 from seeds.read import Read
 from synth.engine.guards import Guards
 from synth.engine.plan import Plan
-from synth.engine.stage import ShardStage, Source, Stage
+from synth.engine.stage import AskingStage, ShardStage, Source, Stage
 from synth.errors import did_you_mean
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.follow_up import FollowUp
 from synth.generate.invent import Invent
 from synth.generate.judge import Judge
+from synth.generate.questions import Questions
 from synth.generate.resample import Resample
 from synth.generate.reverse import Reverse
 from synth.generate.revise import Revise
@@ -47,10 +48,14 @@ from synth.generate.use_tools import UseTools
 from synth.kind import Kind
 from synth.model import Model
 from synth.own import load, make
+from synth.release.mix import Mix
 from synth.release.write import FORMATS_OF, Write
 from synth.samples import PASS_RATE
 from synth.teacher.caps import BudgetConfig
 from synth.teacher.config import TeacherConfig
+
+STAGE_NAME = re.compile(r"[a-z][a-z0-9_]*")
+"""A stage's name is also part of a folder name."""
 
 
 class StageEntry(Model):
@@ -65,6 +70,8 @@ class StageEntry(Model):
     """Makes prompts harder and more diverse."""
     rewrite: Rewrite | None = None
     """Rewrites documents as educational text."""
+    questions: Questions | None = None
+    """Writes questions about documents, with answers and evidence from them."""
     distill: Distill | None = None
     """Answers prompts."""
     use_tools: UseTools | None = None
@@ -99,6 +106,8 @@ class StageEntry(Model):
     """Keeps the best samples of each prompt."""
     prefer: Prefer | None = None
     """Builds preference pairs from the samples of each prompt."""
+    mix: Mix | None = None
+    """Adds the originals to their rewrites, by share."""
     write: Write | None = None
     """Writes the dataset folder."""
     push: Push | None = None
@@ -188,8 +197,6 @@ def _is_stage(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, Stage) and not isabstract(value)
 
 
-STAGE_NAME = re.compile(r"[a-z][a-z0-9_]*")
-"""A stage's name is also part of a folder name."""
 _EXAMPLE = "distill: {samples: 2}"
 
 
@@ -208,7 +215,10 @@ class Recipe(Model):
     """Makes each run an increment: it reads only rows of the input that are new, and adds its
     rows to the release without changing the earlier data files."""
     teacher: TeacherConfig | None = None
-    """The model that answers. Optional if no stage needs a teacher."""
+    """The model that answers. Optional if no stage needs a teacher, or each names one."""
+    teachers: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], TeacherConfig] = Field({})
+    """Further teachers by name, with the same settings. A stage chooses one: `evolve: {teacher:
+    small}`."""
     budget: BudgetConfig | None = None
     """Caps on the run's tokens, hours and cost, and a deadline."""
     guards: Guards = Guards()
@@ -218,27 +228,35 @@ class Recipe(Model):
 
     @field_validator("stages")
     @classmethod
-    def _in_order(cls, entries: list[StageEntry]) -> list[StageEntry]:
+    def _in_order(cls, entries: list[StageEntry], info: ValidationInfo) -> list[StageEntry]:
         kind = Kind.NOTHING
         for position, entry in enumerate(entries):
             stage = entry.stage
             if kind not in stage.takes:
                 raise _misplaced(position, stage, kind)
+            if "teachers" in info.data:  # else they are a mistake of their own
+                _check_teacher(position, stage, info.data["teachers"])
             if isinstance(stage, Write):
                 _check_formats(position, stage, kind)
             if isinstance(stage, Write) and stage.quotas and stage.quotas.stage is not None:
                 _check_stage(position, stage.quotas.stage, [one.stage.name for one in entries])
-            if isinstance(stage, Select | Prefer):
+            if isinstance(stage, Mix):
+                _check_originals(position, stage, [one.stage for one in entries[:position]])
+            if isinstance(stage, Quality | Select | Prefer):
                 _check_scores(position, stage, [one.stage for one in entries[:position]])
             kind = stage.makes(kind)
         return entries
 
     @model_validator(mode="after")
     def _has_teacher(self) -> Recipe:
-        asking = [entry.stage.name for entry in self.stages if entry.stage.asks_teacher]
-        if asking and self.teacher is None:
+        unnamed = [
+            entry.stage.name
+            for entry in self.stages
+            if entry.stage.asks_teacher and teacher_name(entry.stage) is None
+        ]
+        if unnamed and self.teacher is None:
             raise ValueError(
-                f"`{asking[0]}` needs a teacher, but the recipe has none; add "
+                f"`{unnamed[0]}` needs a teacher, but the recipe has none; add "
                 "`teacher: http://HOST:PORT/v1` for a served model, `teacher: {model: …}` to "
                 "launch one with vLLM on a GPU, or `teacher: embedded` for a small CPU model"
             )
@@ -289,6 +307,7 @@ class Recipe(Model):
             budget=self.budget,
             guards=self.guards,
             incremental=self.incremental,
+            teachers=self.teachers,
         )
 
 
@@ -298,6 +317,23 @@ class Misplaced(ValueError):  # noqa: N818  internal: carries a position to the 
         self.position = position
         self.advice = advice
         """What to change in the recipe. Not shown by commands that have no recipe."""
+
+
+def teacher_name(stage: Stage) -> str | None:
+    """The name of the teacher that a stage chooses; None for the recipe's `teacher`."""
+    return stage.teacher if isinstance(stage, AskingStage) else None
+
+
+def _check_teacher(position: int, stage: Stage, teachers: Mapping[str, TeacherConfig]) -> None:
+    """Raises `Misplaced` for the name of a teacher that the recipe does not have."""
+    name = teacher_name(stage)
+    if name is not None and name not in teachers:
+        known = ", ".join(teachers) or "none, since the recipe has no `teachers`"
+        raise Misplaced(
+            position,
+            f"`{stage.name}: {{teacher: {name}}}` names no teacher; known: {known}"
+            f"{did_you_mean(name, teachers)}",
+        )
 
 
 def _check_stage(position: int, by: str, names: list[str]) -> None:
@@ -319,17 +355,38 @@ def _check_formats(position: int, write: Write, kind: Kind) -> None:
             )
 
 
-def _check_scores(position: int, stage: Select | Prefer, before: list[Stage]) -> None:
+def _check_originals(position: int, stage: Mix, before: list[Stage]) -> None:
+    """Raises `Misplaced` if the stage that the originals are read before is not there, or did not
+    get documents."""
+    names = [one.name for one in before]
+    if stage.before not in names[1:]:
+        raise Misplaced(
+            position,
+            f"`mix: {{before: {stage.before}}}` names no stage before it; known: "
+            f"{', '.join(names[1:])}{did_you_mean(stage.before, names[1:])}",
+        )
+    kind = Kind.NOTHING
+    for one in before[: names.index(stage.before)]:
+        kind = one.makes(kind)
+    if kind is not Kind.DOCUMENTS:
+        raise Misplaced(
+            position, f"`mix` mixes documents, and `{stage.before}` gets {kind} as its originals"
+        )
+
+
+def _check_scores(position: int, stage: Quality | Select | Prefer, before: list[Stage]) -> None:
     """Raises `Misplaced` for a score that no stage before it gives."""
     if any(STAGES.get(one.name) is not type(one) for one in before):
         return  # a stage of the user's own may give scores of any name
     known = {VERDICT}.union(*map(_scores_of, before))
-    for by in (stage.by,) if isinstance(stage, Prefer) else stage.by:
+    key = "spare" if isinstance(stage, Quality) else "by"
+    named: str | Iterable[str] = getattr(stage, key)
+    for by in (named,) if isinstance(named, str) else named:
         name = by.removeprefix("-") if isinstance(stage, Select) else by
         if name not in known:
             raise Misplaced(
                 position,
-                f"`{stage.name}: {{by: {by}}}` names no score of a stage before it; known: "
+                f"`{stage.name}: {{{key}: {by}}}` names no score of a stage before it; known: "
                 f"{', '.join(sorted(known))}{did_you_mean(name, known)}",
             )
 
@@ -367,7 +424,7 @@ def _misplaced(position: int, stage: Stage, kind: Kind) -> Misplaced:
     makers = {
         Kind.PROMPTS: "`read: {prompts: …}`",
         Kind.DOCUMENTS: "`read: {web: …}` or `rewrite`",
-        Kind.ANSWERS: "`read: {answers: …}` or `distill`",
+        Kind.ANSWERS: "`read: {answers: …}`, `questions` or `distill`",
         Kind.RELEASE: "`write`",
     }
     wanted = " or ".join(makers[kind] for kind in makers if kind in stage.takes)

@@ -54,8 +54,11 @@ def load_recipe(
             f"{path.name} is not a mapping; a recipe needs keys such as `name: …` and `stages: …`"
         )
     if teacher is not None:
+        named = document.value.get("teachers")
         document.value["teacher"] = teacher
         document.options["teacher",] = "--teacher"
+        if isinstance(named, dict):  # it is asked in place of all teachers
+            document.value["teachers"] = dict.fromkeys(named, teacher)
     for (stage, key), value in (replaced or {}).items():
         keys = ["stages", stage] if key is None else ["stages", stage, key]
         _set(document, keys, value, f"the new value of {'.'.join(keys)}")
@@ -150,7 +153,7 @@ def _set(document: Document, keys: Sequence[str], value: Any, option: str) -> No
             node[key] = value
         elif node.get(key) is None:
             node[key] = {}
-        elif key == "teacher" and isinstance(node[key], str):
+        elif isinstance(node[key], str) and (path == ("teacher",) or path[:-1] == ("teachers",)):
             node[key] = {"embedded": {}} if node[key] == "embedded" else {"url": node[key]}
         parent, node = node, node[key]
     document.options[path] = option

@@ -22,11 +22,11 @@ Every key of a recipe, with its type and default, and at the end every field of
 JOBS = {
     "read and clean input": ("read", "clean"),
     "make prompts": ("evolve", "invent", "reverse", "follow_up"),
-    "write educational text": ("rewrite",),
+    "use documents": ("rewrite", "questions"),
     "answer prompts": ("distill", "use_tools", "resample", "revise", "round_trip"),
     "filter": ("quality", "dedup", "decontaminate", "trim", "redact"),
     "verify, grade and select": ("verify", "judge", "select", "prefer"),
-    "write and publish": ("write", "push"),
+    "write and publish": ("mix", "write", "push"),
 }
 """Stages by purpose, in the order of the page."""
 

@@ -52,8 +52,9 @@ def run(arguments: Namespace) -> int:
                 raise
     update_report(folder)
     show_run(folder, rows=3)
-    if plan.teacher is not None and plan.teacher.embedded is not None:
-        print_embedded(plan.teacher.embedded, arguments.recipe)
+    for config in plan.asked().values():
+        if config.embedded is not None:
+            print_embedded(config.embedded, arguments.recipe)
     return ExitCode.OK
 
 

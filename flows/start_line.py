@@ -30,6 +30,9 @@ def start_line(arguments: Namespace) -> str | None:
         name = str(recipe["name"])
         stages = [_stage(one) for one in recipe["stages"]]
         teacher = _teacher(arguments.teacher or recipe.get("teacher"))
+        named = {} if arguments.teacher else recipe.get("teachers") or {}
+        others = [f"{name} {_teacher(one)}" for name, one in named.items()]
+        teacher = ", ".join(filter(None, [teacher, *others]))
         folder = arguments.out or Path("outputs") / name
         return f"{name}: {' → '.join(stages)}{teacher and f', teacher {teacher}'}; {folder}"
     return None

@@ -60,19 +60,21 @@ async def _perform(run: Path, job: Job) -> int:
 @asynccontextmanager
 async def _reopened(run: Path, job: Job) -> AsyncIterator[Runner]:
     """Opens a runner for the job in a process that did not open the run."""
-    plan, identity = load_plan(run)
-    if not plan.stages[job.stage].asks_teacher:
-        yield Runner(plan, run, answered=identity)
+    plan, identities = load_plan(run)
+    name = plan.teacher_of(job.stage)
+    if name is None:
+        yield Runner(plan, run, answered=identities)
         return
-    check_teacher(plan)
-    assert plan.teacher is not None
-    async with open_teacher(plan.teacher, needs=needs(plan)) as served:
-        if served.identity != identity:
+    config = plan.asked()[name]
+    check_teacher(plan, config)
+    async with open_teacher(config, needs=needs(plan, name)) as served:
+        if served.identity != identities.get(name):
+            began = identities[name].model if name in identities else "no teacher"
             raise TeacherFault(
-                f"the teacher here is {served.description}, but the run began with "
-                f"{identity.model if identity else 'no teacher'}: run the recipe again"
+                f"the teacher here is {served.description}, but the run began with {began}: run "
+                "the recipe again"
             )
-        yield Runner(plan, run, served)
+        yield Runner(plan, run, {name: served}, answered=identities)
 
 
 class Tasks:
@@ -83,7 +85,7 @@ class Tasks:
         self._token: Token[Runner | None] | None = None
 
     def __enter__(self) -> Self:
-        save_plan(self.runner.plan, self.runner.run, self.runner.receipts.identity)
+        save_plan(self.runner.plan, self.runner.run, self.runner.receipts.identities)
         self._token = _opened.set(self.runner)
         return self
 

@@ -20,7 +20,7 @@ from flows.samples import stage_label
 from synth.engine.lock import worked_on_by
 from synth.engine.plan import RELEASE
 from synth.release.formats import Format
-from synth.store.manifest import Manifest
+from synth.store.manifest import Manifest, ShardReceipt
 from synth.teacher.embedded import Embedded, model_file
 from synth.verdict_counts import VerdictCounts
 from synth.verdict_report import verdict_rows
@@ -201,20 +201,16 @@ def print_embedded(teacher: Embedded, recipe: str) -> None:
 
 
 def print_use(manifests: Sequence[Manifest]) -> None:
-    """Prints the run's teacher usage: requests, retries, and tokens per released row."""
-    teacher = next((stage.teacher for stage in reversed(manifests) if stage.teacher), None)
-    if teacher is None:
+    """Prints the use of each teacher: requests and retries; and the tokens per released row."""
+    by_model: dict[str, list[ShardReceipt]] = {}
+    for stage in manifests:
+        if stage.teacher and not stage.releases:
+            by_model.setdefault(stage.teacher.model, []).extend(stage.shards)
+    if not by_model:
         return
     shards = [shard for stage in manifests for shard in stage.shards]
-    name = Path(teacher.model).name if teacher.model.startswith("/") else teacher.model
-    moved = sum(shard.moved for shard in shards)
-    asked = {
-        "requests": sum(shard.requests for shard in shards),
-        "from the journal": sum(shard.reused for shard in shards),
-        **({"of these from other shards": moved} if moved else {}),
-        "retries": sum(shard.retries for shard in shards),
-        "unusable replies": sum(shard.unusable for shard in shards),
-    }
+    for model, asked in by_model.items():
+        print_line(f"{Path(model).name if model.startswith('/') else model}: {_requests(asked)}")
     again: Counter[str] = Counter()
     for shard in shards:
         again.update(shard.again)
@@ -225,11 +221,23 @@ def print_use(manifests: Sequence[Manifest]) -> None:
         each = (
             f"; per released row {tokens_in / released:,.0f} in, {tokens_out / released:,.0f} out"
         )
-    print_line(f"{name}: {', '.join(f'{noun} {number:,}' for noun, number in asked.items())}")
     if again:
         reasons = (f"{AGAIN[reason]} {count:,}" for reason, count in again.most_common())
         print_line(f"asked again though a reply was there: {', '.join(reasons)}")
     print_line(f"tokens: {tokens_in:,} in, {tokens_out:,} out{each}")
+
+
+def _requests(shards: Sequence[ShardReceipt]) -> str:
+    """Counts the requests of these shards, in words."""
+    moved = sum(shard.moved for shard in shards)
+    counts = {
+        "requests": sum(shard.requests for shard in shards),
+        "from the journal": sum(shard.reused for shard in shards),
+        **({"of these from other shards": moved} if moved else {}),
+        "retries": sum(shard.retries for shard in shards),
+        "unusable replies": sum(shard.unusable for shard in shards),
+    }
+    return ", ".join(f"{noun} {number:,}" for noun, number in counts.items())
 
 
 def print_dataset(release: Path) -> None:

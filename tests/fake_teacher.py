@@ -89,9 +89,11 @@ def rule(body: dict[str, Any], _before: int) -> str:
     if instructions.startswith("Task: judge an evolved prompt"):
         said = {"reason": "More is asked.", "verdict": "prompt", "gain": dice.randint(0, 3)}
         return json.dumps(said)
+    user = asked_prompt(body)
+    if instructions.startswith("Task: ask questions"):
+        return _questions(_inside(user, "source"), dice)
     if (schema := _schema(body)) is not None:
         return _instance_of(schema, dice.random())
-    user = asked_prompt(body)
     more = demand(dice.getrandbits(32))
     given = _inside(user, "prompt")
     if source := _inside(user, "source"):
@@ -147,6 +149,20 @@ def _rewritten(source: str, dice: random.Random) -> str:
     said = [" ".join(second).capitalize() + ", " + " ".join(first) for second, first in halves]
     kept = sorted(dice.sample(range(len(said)), max(1, len(said) * 3 // 4))) if said else []
     return " ".join(f"{said[at]}." for at in kept) or _sentence(source, dice)
+
+
+def _questions(source: str, dice: random.Random) -> str:
+    """Returns questions about sentences of the source; 1 piece of evidence in 4 is made up."""
+    found = re.findall(r"[A-Z][^.!?\n|•*:]{30,300}\.", source) or [source[:200]]
+    pairs = [
+        {
+            "question": f"Why {_sentence(one, dice)[:-1].lower()}?",
+            "evidence": one if dice.random() < 0.75 else _sentence(one, dice),
+            "answer": _rewritten(one, dice),
+        }
+        for one in dice.sample(found, min(2, len(found)))
+    ]
+    return json.dumps({"questions": pairs})
 
 
 def _schema(body: dict[str, Any]) -> Any:

@@ -21,7 +21,7 @@ from filters.contamination.benchmark import Benchmark
 from filters.contamination.index import Index, Match, index_of, items_of
 from filters.contamination.same_problem import SameProblem, SuspectRow, SuspectVerdict, template
 from synth.batch import Batch
-from synth.engine.stage import Outcome, Place, ShardStage
+from synth.engine.stage import AskingStage, Outcome, Place
 from synth.errors import InputError
 from synth.kind import Kind
 from synth.record import add_scores, split
@@ -40,7 +40,7 @@ def _null_means_defaults(value: object) -> object:
     return {} if value is None else value
 
 
-class Decontaminate(ShardStage):
+class Decontaminate(AskingStage):
     """Rejects rows that contain an item of a benchmark, verbatim or rephrased.
 
     Searches both prompt and text of rows with an answer. The score is the likeness of the nearest

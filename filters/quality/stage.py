@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, model_validator
 
 from filters.catalogue import FILTERS
@@ -51,6 +52,11 @@ class Quality(ShardStage):
     filters: list[FilterEntry] = Field(
         min_length=1, description="the filters; the first that rejects a row gives the reason"
     )
+    spare: dict[str, float] = Field(
+        {},
+        description="spares rows that an earlier stage calls good: one of these scores, such as "
+        "`{judge: 4}`, is at least this value. They are scored and not rejected",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -77,7 +83,7 @@ class Quality(ShardStage):
             table, scores_of(filters, verdicts), np.full(len(table), len(filters), np.int64)
         )
         drops = np.array([[reason is not None for reason in one.reasons] for one in verdicts])
-        leaves = drops.any(axis=0)
+        leaves = drops.any(axis=0) & ~self._spared(table)
         gone = np.flatnonzero(leaves).tolist()
         by = drops.argmax(axis=0)[leaves].tolist()  # the first filter that drops the row
         reasons = [verdicts[first].reasons[row] for first, row in zip(by, gone, strict=True)]
@@ -92,6 +98,16 @@ class Quality(ShardStage):
                 ],
             ),
         )
+
+    def _spared(self, table: pa.Table) -> NDArray[np.bool_]:
+        """Which rows have an earlier score that spares them."""
+        spared = np.zeros(len(table), bool)
+        for row, scores in enumerate(table["scores"].to_pylist() if self.spare else ()):
+            known = {one["name"]: one["value"] for one in scores if one["value"] is not None}
+            spared[row] = any(
+                known.get(name, -math.inf) >= least for name, least in self.spare.items()
+            )
+        return spared
 
 
 def judged(one: Filter, batch: Batch) -> Verdicts:

@@ -21,7 +21,10 @@ from synth.store.durable import write_bytes
 NAME = "basis.json"
 INPUT = "input"
 """The part for the stage's input: the shards that the previous stage kept."""
+ORIGINALS = "originals"
+"""The part for the shards of an earlier stage that a stage reads besides its input."""
 SHOWN = "what the card shows of the recipe and the stages before"
+FROM_BEFORE = (INPUT, ORIGINALS, SHOWN)
 HASHED = "sha256:"
 MOST_CHARS = 60
 """The longest value that a difference quotes."""
@@ -45,7 +48,7 @@ class Basis(BaseModel):
     @property
     def own(self) -> Basis:
         """The same without the parts that come from earlier stages."""
-        parts = {name: one for name, one in self.parts.items() if name not in (INPUT, SHOWN)}
+        parts = {name: one for name, one in self.parts.items() if name not in FROM_BEFORE}
         return self.model_copy(update={"parts": parts})
 
     def save(self, folder: Path) -> None:

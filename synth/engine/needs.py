@@ -37,25 +37,35 @@ def needs_of(stage: Stage) -> frozenset[Need]:
     return frozenset(found)
 
 
-def needs(plan: Plan) -> frozenset[Need]:
-    """The abilities that the whole plan needs."""
-    wanted = frozenset[Need]().union(*(needs_of(stage) for stage in plan.stages))
-    if plan.teacher is not None and plan.teacher.priority is not None:
+def needs(plan: Plan, teacher: str = "") -> frozenset[Need]:
+    """The abilities that the plan needs of this teacher."""
+    wanted = frozenset[Need]().union(*(needs_of(stage) for _, stage in _asking(plan, teacher)))
+    config = plan.asked().get(teacher)
+    if config is not None and config.priority is not None:
         wanted |= {Need.PRIORITY}
     return wanted
 
 
-def check_needs(plan: Plan, served: ServedTeacher, say: Callable[[str], None]) -> None:
-    """Reports who the teacher is, with a table of the abilities that the plan uses.
+def _asking(plan: Plan, teacher: str) -> Iterator[tuple[int, Stage]]:
+    """The stages that ask this teacher, with their indices."""
+    for index, stage in enumerate(plan.stages):
+        if plan.teacher_of(index) == teacher:
+            yield index, stage
+
+
+def check_needs(
+    plan: Plan, served: ServedTeacher, say: Callable[[str], None], teacher: str = ""
+) -> None:
+    """Reports who this teacher is, with a table of the abilities that the plan uses.
 
     If the plan needs more, raises a `TeacherFault` that names the stage and what to do.
     """
-    say(f"teacher: {served.description}")
+    say(f"teacher{teacher and f' {teacher}'}: {served.description}")
     wide = max(map(len, Need))
     for need, ability in served.abilities.items():
         made_up = "; each answer takes its own request" if need in MADE_UP_FOR else ""
         say(f"  {need:<{wide}}  {ability.detail}{'' if ability.has else made_up}")
-    for index, stage in enumerate(plan.stages):
+    for index, stage in _asking(plan, teacher):
         where = f"{index:02d}-{stage.name}"
         for need in sorted(needs_of(stage) - MADE_UP_FOR):
             _require(where, need, served)
@@ -68,7 +78,8 @@ def check_needs(plan: Plan, served: ServedTeacher, say: Callable[[str], None]) -
                     "longer `--max-model-len` (`embedded.context` for an embedded one)"
                 )
     if Need.PRIORITY in served.abilities:
-        _require("the recipe's teacher", Need.PRIORITY, served)
+        who = f"the teacher `{teacher}`" if teacher else "the recipe's teacher"
+        _require(who, Need.PRIORITY, served)
 
 
 def _require(who: str, need: Need, served: ServedTeacher) -> None:

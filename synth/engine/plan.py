@@ -8,13 +8,13 @@ outputs/quickstart/
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from synth.engine.guards import Guards
-from synth.engine.stage import Sink, Stage
+from synth.engine.stage import AskingStage, CorpusStage, Sink, Stage
 from synth.kind import Kind
 from synth.store.increments import INCREMENTS, reusable_runs
 from synth.store.manifest import NAME
@@ -44,6 +44,8 @@ class Plan:
     guards: Guards = field(default_factory=Guards)
     budget: BudgetConfig | None = None
     """Not part of `recipe`: a changed budget makes no finished work stale."""
+    teachers: Mapping[str, TeacherConfig] = field(default_factory=dict)
+    """Further teachers, by the names that stages use."""
     shards_at_once: int = 8
     """Maximum number of shards in work at the same time. Limits memory, which holds each of these
     shards as a whole."""
@@ -54,6 +56,13 @@ class Plan:
         for stage in self.stages[:index]:
             kind = stage.makes(kind)
         return kind
+
+    def originals(self, index: int) -> int | None:
+        """The index of the stage whose output stage `index` reads besides its input, or None."""
+        stage = self.stages[index]
+        named = stage.originals_before if isinstance(stage, CorpusStage) else None
+        names = [one.name for one in self.stages[:index]]
+        return names.index(named) - 1 if named in names else None
 
     @property
     def target(self) -> int | None:
@@ -67,6 +76,26 @@ class Plan:
     def asks_teacher(self) -> bool:
         """Whether any stage asks a teacher."""
         return any(stage.asks_teacher for stage in self.stages)
+
+    def teacher_of(self, index: int) -> str | None:
+        """The name of the teacher that a stage asks, "" for the recipe's `teacher`. None if it asks
+        none. Teachers with equal settings are one, which has the first of their names."""
+        stage = self.stages[index]
+        if not stage.asks_teacher:
+            return None
+        named = stage.teacher if isinstance(stage, AskingStage) else None
+        known = self._teachers()
+        wanted = known.get(named or "")
+        return next((name for name, config in known.items() if config == wanted), named or "")
+
+    def asked(self) -> dict[str, TeacherConfig]:
+        """The teachers that stages ask, by name, in the order of these stages."""
+        names = map(self.teacher_of, range(len(self.stages)))
+        known = self._teachers()
+        return {name: known[name] for name in names if name is not None and name in known}
+
+    def _teachers(self) -> dict[str, TeacherConfig]:
+        return {**({} if self.teacher is None else {"": self.teacher}), **self.teachers}
 
 
 @dataclass(frozen=True, slots=True)

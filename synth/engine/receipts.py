@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -16,10 +16,10 @@ from itertools import chain
 from pathlib import Path
 
 from synth import __version__
-from synth.engine.basis import INPUT, SHOWN, Basis, digest, hashed
+from synth.engine.basis import INPUT, ORIGINALS, SHOWN, Basis, digest, hashed
 from synth.engine.new_seeds import has_begun
 from synth.engine.plan import Plan, StageFolder
-from synth.engine.stage import CorpusStage, Sink, Source
+from synth.engine.stage import AskingStage, CorpusStage, Sink, Source
 from synth.errors import InputError, StoreFault
 from synth.model import versions
 from synth.own import source_digest
@@ -45,10 +45,11 @@ MOST_FILES = 64
 class Receipts:
     """The finished work of a run, according to the receipts in its folder."""
 
-    def __init__(self, plan: Plan, run: Path, identity: Identity | None) -> None:
+    def __init__(self, plan: Plan, run: Path, identities: Mapping[str, Identity]) -> None:
         self.plan = plan
         self.run = run
-        self.identity = identity
+        self.identities = identities
+        """The teachers, by their names in the plan."""
         self._own_bases: dict[int, Basis] = {}
         self._own_digests: dict[int, str] = {}
         self._manifests: dict[int, Manifest] = {}
@@ -120,10 +121,21 @@ class Receipts:
 
     def fingerprint(self, index: int, before: Manifest | None) -> str:
         """The hash of everything that the stage's output depends on."""
-        inputs = [shard.kept.sha256 for shard in before.shards] if before else []
+        inputs = self._inputs(index, before)
         if isinstance(self.plan.stages[index], Sink):
             return digest(self._own(index), inputs, self._shown_in_card(index))
         return digest(self._own(index), inputs)
+
+    def _inputs(self, index: int, before: Manifest | None) -> list[str]:
+        """The hashes of the shards that a stage reads: its input, and its originals if any."""
+        inputs = [shard.kept.sha256 for shard in before.shards] if before else []
+        return inputs + (self._originals(index) if before else [])
+
+    def _originals(self, index: int) -> list[str]:
+        """The hashes of the earlier shards that a stage reads besides its input."""
+        source = self.plan.originals(index)
+        found = [] if source is None else self.before(source + 1).shards
+        return [shard.kept.sha256 for shard in found]
 
     def _shown_in_card(self, index: int) -> object:
         """The facts about earlier stages that the dataset card shows."""
@@ -146,8 +158,7 @@ class Receipts:
         """The hash of a stage and its whole input. Cached, not computed again for each shard."""
         known, made = self._corpus.get(index, (None, ""))
         if not made or known is not before:
-            inputs = [part.kept.sha256 for part in before.shards] if before else []
-            made = digest(self._own(index), inputs)
+            made = digest(self._own(index), self._inputs(index, before))
             self._corpus[index] = before, made
         return made
 
@@ -164,6 +175,8 @@ class Receipts:
         if before is None:
             return own
         parts = {**own.parts, INPUT: hashed([shard.kept.sha256 for shard in before.shards])}
+        if originals := self._originals(index):
+            parts[ORIGINALS] = hashed(originals)
         if isinstance(self.plan.stages[index], Sink):
             parts[SHOWN] = hashed(self._shown_in_card(index))
         return own.model_copy(update={"parts": parts})
@@ -173,9 +186,14 @@ class Receipts:
             self._own_bases[index] = self._basis_of(index)
         return self._own_bases[index]
 
+    def _identity(self, index: int) -> Identity | None:
+        """The teacher that a stage asks; None if it asks none, or if that one is not known."""
+        name = self.plan.teacher_of(index)
+        return None if name is None else self.identities.get(name)
+
     def _basis_of(self, index: int) -> Basis:
         plan, stage = self.plan, self.plan.stages[index]
-        identity = self.identity if stage.asks_teacher else None
+        identity = self._identity(index)
         parts = {
             "version": ", ".join(map(str, versions(stage))),
             "seed": str(plan.seed),
@@ -199,7 +217,10 @@ class Receipts:
                     number += 1
                     name = f"file {path.name} ({number})"
                 parts[name] = hashed(_content(path, path.stat().st_mtime_ns))
-        settings = stage.model_dump(mode="json", exclude=set(stage.not_in_fingerprint))
+        left_out = set(stage.not_in_fingerprint)
+        if isinstance(stage, AskingStage):
+            left_out.add("teacher")  # its model counts, and not its name in the recipe
+        settings = stage.model_dump(mode="json", exclude=left_out)
         return Basis(settings=settings, parts=parts)
 
     def _can_continue(self, read: Manifest) -> bool:
@@ -217,7 +238,7 @@ class Receipts:
         It lists the first `shards` of the `made` ones. The default is all of them.
         """
         stage = self.plan.stages[index]
-        identity = self.identity if stage.asks_teacher else None
+        identity = self._identity(index)
         found = [load_shard_receipt(self.folder(index).receipt(shard)) for shard in range(shards)]
         manifest = Manifest(
             stage=stage.name,

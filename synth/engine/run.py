@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import gc
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from synth.store.manifest import NAME, Manifest, ShardReceipt, load_manifest
 from synth.teacher.budget import NAME as BUDGET
 from synth.teacher.budget import Budget
 from synth.teacher.config import open_teacher
+from synth.teacher.journal import ServedTeacher
 from synth.teacher.journal_check import used_tokens
 from synth.teacher.protocol import Identity
 from synth.together import together
@@ -42,7 +43,7 @@ SHARDS_AHEAD = 4  # extra shards in flight, so that slots stay busy while a shar
 async def open_runner(
     plan: Plan, run: Path, progress: Progress | None = None, ledger: Path | None = None
 ) -> AsyncIterator[Runner]:
-    """A runner whose teacher is up and identified, and whose run folder is locked.
+    """A runner whose teachers are up and identified, and whose run folder is locked.
 
     `ledger` is the folder whose `budget.json` counts what the run uses, by default the run's own.
 
@@ -60,30 +61,38 @@ async def open_runner(
         await asyncio.to_thread(stage.preflight)
     await asyncio.to_thread(_refuse_another_version, run)  # before a teacher starts
     async with contextlib.AsyncExitStack() as stack:
-        served, config = None, plan.teacher if plan.asks_teacher else None
-        starts = config is not None and config.starts
-        answered, budget = None, None
-        if plan.budget is not None and plan.budget.caps and config is not None:
+        asked = plan.asked()
+        launched = {name: config for name, config in asked.items() if config.starts}
+        served: dict[str, ServedTeacher] = {}
+        answered: Mapping[str, Identity] = {}
+        budget = None
+        if plan.budget is not None and plan.budget.caps and asked:
             budget = Budget(plan.budget, (ledger or run) / BUDGET)
 
-        async def count_on() -> None:
-            if budget is not None:
-                count = partial(used_tokens, all_journals(ledger or run))
-                await stack.enter_async_context(budget.running(count, progress.say))
+        async def open_(name: str) -> None:
+            config = asked[name]
+            logs = run / "teacher" / name if config.starts else None
+            teacher = open_teacher(config, logs, progress.say, needs(plan, name), budget)
+            served[name] = await stack.enter_async_context(teacher)
+            check_needs(plan, served[name], progress.say, name)
 
-        if starts:
+        if launched:
             stack.enter_context(locked(run))
-            answered = await asyncio.to_thread(_answered, plan, run)
-        if config is not None and answered is None:
-            if starts:  # loading the model takes the GPU's time, too
-                await count_on()
-            logs = run / "teacher" if starts else None
-            teacher = open_teacher(config, logs, progress.say, needs(plan), budget)
-            served = await stack.enter_async_context(teacher)
-            check_needs(plan, served, progress.say)
-        if not starts:
+        for name in asked:
+            if name not in launched:
+                await open_(name)
+        if launched:
+            up = {name: one.identity for name, one in served.items()}
+            answered = await asyncio.to_thread(_answered, plan, run, up)
+        else:
             stack.enter_context(locked(run))
-            await count_on()
+        if budget is not None and (served or answered.keys() < launched.keys()):
+            # loading a model takes the GPU's time, too
+            count = partial(used_tokens, all_journals(ledger or run))
+            await stack.enter_async_context(budget.running(count, progress.say))
+        for name in launched:
+            if name not in answered:
+                await open_(name)
         yield Runner(plan, run, served, progress, answered)
 
 
@@ -99,31 +108,40 @@ def _refuse_another_version(run: Path) -> None:
             load_manifest(earlier[0])
 
 
-def _answered(plan: Plan, run: Path) -> Identity | None:
-    """The recorded teacher, if the run needs no more requests; else None. See `_recorded`."""
-    identity = _recorded(plan, run)
-    done = _stages_finished(Receipts(plan, run, identity)) if identity else 0
+def _answered(plan: Plan, run: Path, up: Mapping[str, Identity]) -> dict[str, Identity]:
+    """The recorded teachers that the run would start and needs no more. `up` are those that need
+    no start."""
+    known = {
+        name: found
+        for name, config in plan.asked().items()
+        if config.starts and (found := _recorded(plan, run, name)) is not None
+    }
+    if not known:
+        return {}
+    done = _stages_finished(Receipts(plan, run, {**up, **known}))
     if plan.target is not None and done <= plan.target:
-        return None  # more seeds may be drawn
-    return None if any(stage.asks_teacher for stage in plan.stages[done:]) else identity
+        return {}  # more seeds may be drawn
+    needed = {plan.teacher_of(index) for index in range(done, len(plan.stages))}
+    return {name: found for name, found in known.items() if name not in needed}
 
 
-def _recorded(plan: Plan, run: Path) -> Identity | None:
-    """The teacher in the run's manifest, if it is the model that the plan would start; else None.
+def _recorded(plan: Plan, run: Path, name: str) -> Identity | None:
+    """The teacher in the manifest of its first stage, if it is the model that the plan would start;
+    else None.
 
     A newer engine version does not make finished work stale.
     """
-    asking = next(index for index, stage in enumerate(plan.stages) if stage.asks_teacher)
+    asking = next(n for n in range(len(plan.stages)) if plan.teacher_of(n) == name)
     folder = StageFolder.of(run, asking, plan.stages[asking].name)
     manifest = None
     with contextlib.suppress(StoreFault):  # a damaged one says nothing
         manifest = load_manifest(folder.manifest)
-    if manifest is None or manifest.teacher is None or plan.teacher is None:
+    if manifest is None or manifest.teacher is None:
         return None
-    answered = manifest.teacher
-    if not plan.teacher.backend().answered_as(answered.model, answered.revision):
+    answered, config = manifest.teacher, plan.asked()[name]
+    if not config.backend().answered_as(answered.model, answered.revision):
         return None
-    return Identity(answered.model, answered.revision, plan.teacher.folds)
+    return Identity(answered.model, answered.revision, config.folds)
 
 
 def _stages_finished(receipts: Receipts) -> int:
@@ -150,24 +168,25 @@ async def finished_run(
     if not all(StageFolder.of(run, n, stage.name).manifest.is_file() for n, stage in stages):
         return None
     with locked(run):
-        identity = None
-        if plan.asks_teacher:
-            identity = await _who_answers(plan, run)
+        identities = {}
+        for name in plan.asked():
+            identity = await _who_answers(plan, run, name)
             if identity is None:
                 return None
-        runner = Runner(plan, run, None, progress or Progress(), identity)
+            identities[name] = identity
+        runner = Runner(plan, run, {}, progress or Progress(), identities)
         if await asyncio.to_thread(_stages_finished, runner.receipts) < len(plan.stages):
             return None
         return await run_stages(runner)
 
 
-async def _who_answers(plan: Plan, run: Path) -> Identity | None:
+async def _who_answers(plan: Plan, run: Path, name: str) -> Identity | None:
     """The teacher that would answer now; None if finding out would mean starting one."""
-    assert plan.teacher is not None, "a stage asks a teacher, and the plan has none"
-    if plan.teacher.starts:
-        return _recorded(plan, run)
+    config = plan.asked()[name]
+    if config.starts:
+        return _recorded(plan, run, name)
     try:
-        async with open_teacher(plan.teacher) as served:
+        async with open_teacher(config) as served:
             return served.identity
     except TeacherFault:
         return None  # the run itself will report it
@@ -195,13 +214,15 @@ async def read_seeds(runner: Runner) -> Manifest:
     return found or await _run_stage(runner, 0, None, runner.perform)
 
 
-async def write_again(plan: Plan, run: Path, identity: Identity | None, progress: Progress) -> bool:
+async def write_again(
+    plan: Plan, run: Path, identities: Mapping[str, Identity], progress: Progress
+) -> bool:
     """Writes a run's release again from its shards, without a teacher.
 
-    `identity` is the teacher that answered. Returns False if damaged shards would need it.
+    `identities` are the teachers that answered. Returns False if damaged shards would need one.
     """
     with locked(run):
-        runner = Runner(plan, run, None, progress, identity)
+        runner = Runner(plan, run, {}, progress, identities)
         done = await asyncio.to_thread(_stages_finished, runner.receipts)
         if any(stage.asks_teacher for stage in plan.stages[done:]):
             return False
@@ -321,9 +342,10 @@ def _made_again(label: str, was: ShardReceipt, now: ShardReceipt) -> str:
 async def _side_by_side(
     runner: Runner, each: Each, index: int, action: Action, shards: list[int]
 ) -> None:
-    stage, config = runner.plan.stages[index], runner.plan.teacher
+    stage, name = runner.plan.stages[index], runner.plan.teacher_of(index)
+    config = None if name is None else runner.plan.asked().get(name)
     in_flight = os.cpu_count() or 1
-    if stage.asks_teacher and config is not None:
+    if config is not None:
         in_flight = config.most_in_flight // runner.plan.shard_rows + SHARDS_AHEAD
     slots = asyncio.Semaphore(min(in_flight, runner.plan.shards_at_once))
 

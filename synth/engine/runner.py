@@ -84,14 +84,15 @@ class Job(NamedTuple):
 
 @dataclass(slots=True)
 class Runner:
-    """A run's plan, folder and teacher, in one process."""
+    """A run's plan, folder and teachers, in one process."""
 
     plan: Plan
     run: Path
-    served: ServedTeacher | None = None
+    served: Mapping[str, ServedTeacher] = field(default_factory=dict)
+    """The teachers that are up, by their names in the plan."""
     progress: Progress = field(default_factory=Progress)
-    answered: Identity | None = None
-    """The teacher's identity in a run that needs no more requests, so that none was started."""
+    answered: Mapping[str, Identity] = field(default_factory=dict)
+    """The teachers that are not asked any more, so that they were not started."""
     approved: bool = False
     """Whether somebody has approved what a sink is about to publish."""
     receipts: Receipts = field(init=False)
@@ -102,8 +103,8 @@ class Runner:
     """What the guards know about the running stage, with its index."""
 
     def __post_init__(self) -> None:
-        identity = self.served.identity if self.served else self.answered
-        self.receipts = Receipts(self.plan, self.run, identity)
+        up = {name: served.identity for name, served in self.served.items()}
+        self.receipts = Receipts(self.plan, self.run, {**self.answered, **up})
 
     async def perform(self, job: Job) -> int:
         """Does the job and writes its receipts. Returns the number of shards that it made."""
@@ -199,7 +200,10 @@ class Runner:
     async def _ask(
         self, job: Job, stage: ShardStage, table: pa.Table, place: Place
     ) -> tuple[Outcome, Tally]:
-        assert self.served is not None, f"{job.label} needs a teacher, but none was opened"
+        name = self.plan.teacher_of(job.stage)
+        assert name is not None
+        assert name in self.served, f"{job.label} needs a teacher, but none was opened"
+        served = self.served[name]
         folder, reused_keys = self.receipts.folder(job.stage), dict[str, bool]()
         watch, retries = self._stage_watch(job.stage), 0
 
@@ -214,7 +218,7 @@ class Runner:
         journal = await Journal.open(folder.journal(job.shard))
         try:
             others = self._stage_journals(job.stage).get
-            teacher = JournaledTeacher(self.served, journal, on_reply, job.shard, others)
+            teacher = JournaledTeacher(served, journal, on_reply, job.shard, others)
             place = replace(place, teacher=teacher, judged=watch.judged)
             outcome = await stage.apply(table, place)
             tally = teacher.tally
@@ -224,8 +228,8 @@ class Runner:
                 tally.rows_again = await asyncio.to_thread(
                     asked_in_part, table["id"], outcome, reused_keys
                 )
-            if self.served.prefix_use and tally.requests > tally.reused:
-                tally.prefixes = await self.served.prefix_use()
+            if served.prefix_use and tally.requests > tally.reused:
+                tally.prefixes = await served.prefix_use()
         finally:
             await journal.close()
         return outcome, tally
@@ -265,7 +269,12 @@ class Runner:
             return
         table, fingerprint = self._input(job)
         work = folder.work(job.shard)
-        place = Place(self.plan.seed, self.plan.kind_before(job.stage), job.shard)
+        place = Place(
+            self.plan.seed,
+            self.plan.kind_before(job.stage),
+            job.shard,
+            originals=partial(self._originals, job),
+        )
         if job.action is Action.SIGN:
             with writing(work):
                 work.mkdir(parents=True, exist_ok=True)
@@ -320,6 +329,13 @@ class Runner:
         # Page checksums do not cover Parquet's footer, where a flipped bit could change the data.
         path = verify_file(folder, before.shards[job.shard].kept)
         return read_shard(path), self.receipts.shard_fingerprint(job.stage, job.shard, before)
+
+    def _originals(self, job: Job) -> pa.Table:
+        """The shard as an earlier stage kept it. A row has the same shard number in all stages."""
+        index = self.plan.originals(job.stage)
+        assert index is not None, f"{job.label} names no earlier stage"
+        kept = self.receipts.before(index + 1).shards[job.shard].kept
+        return read_shard(verify_file(self.receipts.folder(index).path, kept))
 
     def _write(
         self,

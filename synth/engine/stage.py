@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field
 
 from synth.batch import Subject
 from synth.kind import Kind
@@ -74,6 +75,9 @@ class Place:
     judged: OnJudged = lambda _text, _reason, _given="": None
     """Call it with each text that the teacher wrote, as soon as the reason to reject its row is
     known, for the guards. They may raise `GuardError`."""
+    originals: Callable[[], pa.Table] | None = None
+    """Reads the shard's rows as an earlier stage got them, for a corpus stage with
+    `originals_before`."""
 
     @property
     def subject(self) -> Subject:
@@ -169,8 +173,20 @@ class ShardStage(Stage):
         """The outcome of one shard, rows in the order of their parents."""
 
 
+class AskingStage(ShardStage):
+    """A shard stage that asks the teacher, or may ask it."""
+
+    teacher: Annotated[str, Field(min_length=1)] | None = None
+    """Which of the recipe's `teachers` it asks, by name; by default the recipe's `teacher`."""
+
+
 class CorpusStage(Stage):
     """Decides with knowledge of all shards: signs each shard, decides once, splits each shard."""
+
+    @property
+    def originals_before(self) -> str | None:
+        """The name of an earlier stage whose input it reads too; None for most."""
+        return None
 
     @abstractmethod
     def sign(self, table: pa.Table, place: Place, folder: Path) -> None:

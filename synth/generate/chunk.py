@@ -294,7 +294,7 @@ def parts(
     row: int, text: str, meta: str, chunk_tokens: int, min_chunk_tokens: int
 ) -> Iterator[Part]:
     """The chunks of a document, in order; empty if there is nothing to rewrite."""
-    title = _one_line(str(orjson.loads(meta).get("title") or "")) or _first_heading(text)
+    title = document_title(text, meta)
     found = chunks(text, chunk_tokens)
     for number, (chunk, section) in enumerate(found):
         last = number == len(found) - 1
@@ -305,6 +305,20 @@ def parts(
         little = tokens < min_chunk_tokens or count_content(source) < LEAST_CONTENT * tokens
         scrap = len(found) > 1 and little
         yield Part(row, number, source, heading, _one_line(section), scrap)
+
+
+def check_sizes(min_chunk_tokens: int, chunk_tokens: int) -> None:
+    """Raises ValueError if no chunk could be long enough."""
+    if min_chunk_tokens > chunk_tokens:
+        raise ValueError(
+            f"min_chunk_tokens {min_chunk_tokens} is above chunk_tokens {chunk_tokens}, so no "
+            "chunk of a longer document is left"
+        )
+
+
+def document_title(text: str, meta: str) -> str:
+    """The document's title, by its `meta` or its first heading; "" if it has none."""
+    return _one_line(str(orjson.loads(meta).get("title") or "")) or _first_heading(text)
 
 
 def _first_heading(text: str) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from synth.engine.stage import Outcome, Place, ShardStage
+from synth.engine.stage import AskingStage, Outcome, Place
 from synth.errors import InputError
 from synth.generate.prompting import Examples, Formats
 from synth.generate.template import shipped
@@ -89,7 +89,7 @@ def answer_seed(seed: int, stage: str, prompt: str, sample: int) -> int:
     return derive_seed(seed, stage, prompt, sample)
 
 
-class Answering(ShardStage):
+class Answering(AskingStage):
     """The settings of every stage that asks for answers."""
 
     asks_teacher: ClassVar[bool] = True

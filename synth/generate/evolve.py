@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 import pyarrow as pa
 from pydantic import BeforeValidator, Field, model_validator
 
-from synth.engine.stage import Outcome, Place, ShardStage
+from synth.engine.stage import AskingStage, Outcome, Place
 from synth.generate import improve as auto
 from synth.generate.adapt import Adapt, Yield, count, draw, gains_nothing, total
 from synth.generate.eliminate import eliminate
@@ -58,7 +58,7 @@ Weight = Annotated[float, Field(ge=0, le=1000)]
 Temperature = Annotated[float, Field(ge=0, le=5)]
 
 
-class Evolve(ShardStage):
+class Evolve(AskingStage):
     """Evolves each prompt over several rounds."""
 
     name = "evolve"

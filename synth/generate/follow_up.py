@@ -13,7 +13,7 @@ import pyarrow as pa
 from pydantic import Field
 from rapidfuzz import fuzz
 
-from synth.engine.stage import Outcome, Place, ShardStage
+from synth.engine.stage import AskingStage, Outcome, Place
 from synth.generate.screen import PromptLimits, Reason, screen
 from synth.generate.template import shipped
 from synth.generate.trail import NewPrompt, split_new, step
@@ -27,7 +27,7 @@ TEMPLATE = "invent/follow_up"
 ALIKE = 85.0  # rapidfuzz ratio to the prompt before: the same question again
 
 
-class FollowUp(ShardStage):
+class FollowUp(AskingStage):
     """Asks the teacher for the person's next question after each answer."""
 
     name = "follow_up"

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from synth.batch import Batch
-from synth.engine.stage import Outcome, Place, ShardStage
+from synth.engine.stage import AskingStage, Outcome, Place
 from synth.generate.screen import PromptLimits, screen
 from synth.generate.template import shipped
 from synth.generate.trail import NewPrompt, after_parents, split_new, step
@@ -45,7 +45,7 @@ class Way(StrEnum):
     """The model continues `prefix`. Source: Magpie, arXiv:2406.08464."""
 
 
-class Invent(ShardStage):
+class Invent(AskingStage):
     """Adds new prompts to the given ones."""
 
     name = "invent"

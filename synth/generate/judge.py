@@ -18,7 +18,7 @@ import orjson
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from synth.engine.stage import Outcome, Place, ShardStage
+from synth.engine.stage import AskingStage, Outcome, Place
 from synth.generate.template import Template, load, shipped
 from synth.kind import Kind
 from synth.paths import InputPath
@@ -61,7 +61,7 @@ class Judgement:
     note: str
 
 
-class Judge(ShardStage):
+class Judge(AskingStage):
     """Asks the teacher to grade each row, 0 to 5 by an additive rubric, and stores the score.
 
     With `pairs`, asks twice which of a row's two answers is better, once in each order. The score

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from synth.engine.stage import Outcome, Place, ShardStage
+from synth.engine.stage import AskingStage, Outcome, Place
 from synth.generate.screen import PromptLimits, screen, shared_share
 from synth.generate.template import shipped
 from synth.generate.trail import NewPrompt, split_new, step
@@ -26,7 +26,7 @@ TEMPLATE = "invent/document"
 GIVES_AWAY = "source_copied"
 
 
-class Reverse(ShardStage):
+class Reverse(AskingStage):
     """Asks the teacher for the prompt that each document would answer."""
 
     name = "reverse"

@@ -17,7 +17,7 @@ import orjson
 import pyarrow as pa
 from pydantic import Field
 
-from synth.engine.stage import Outcome, Place, ShardStage
+from synth.engine.stage import AskingStage, Outcome, Place
 from synth.errors import InputError
 from synth.generate.template import PROMPTS, shipped
 from synth.generate.trail import step
@@ -52,7 +52,7 @@ class Revised:
     raw: str | None = None
 
 
-class Revise(ShardStage):
+class Revise(AskingStage):
     """Asks the teacher what is wrong with each answer, and for a better answer if needed.
 
     An answer that needs no revision stays unchanged; with `pairs` it is rejected as

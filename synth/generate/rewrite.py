@@ -21,9 +21,9 @@ import orjson
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from synth.engine.stage import Outcome, Place, ShardStage
+from synth.engine.stage import AskingStage, Outcome, Place
 from synth.errors import InputError
-from synth.generate.chunk import Part, parts
+from synth.generate.chunk import Part, check_sizes, parts
 from synth.generate.collapse import Bounds, CollapseWatch
 from synth.generate.styles import (
     DEFAULT,
@@ -61,7 +61,7 @@ Judged = tuple[str, str | None]
 Answer = tuple[Reply, Judged]
 
 
-class Rewrite(ShardStage):
+class Rewrite(AskingStage):
     """Rewrites each document, chunk by chunk."""
 
     name = "rewrite"
@@ -77,8 +77,9 @@ class Rewrite(ShardStage):
     """The audiences to draw from."""
     per_chunk: Annotated[int, Field(ge=1, le=16)] = 1
     """Rewrites of each chunk, in different style and audience where there are enough."""
-    chunk_tokens: Annotated[int, Field(ge=50, le=4000)] = 300
-    """Longest chunk, in estimated tokens: 1.3 a word."""
+    chunk_tokens: Annotated[int, Field(ge=50, le=32_000)] = 300
+    """Longest chunk, in estimated tokens: 1.3 a word. 6000 rewrites most documents as a whole, in a
+    context of 8,192 tokens."""
     min_chunk_tokens: Annotated[int, Field(ge=0)] = 50
     """A shorter chunk is left out as `chunk_too_short`, unless it is the whole document; so is one
     that holds little but labels and notices: under 40 % in finished sentences, lists or code."""
@@ -88,11 +89,7 @@ class Rewrite(ShardStage):
 
     @model_validator(mode="after")
     def _leaves_chunks(self) -> Self:
-        if self.min_chunk_tokens > self.chunk_tokens:
-            raise ValueError(
-                f"min_chunk_tokens {self.min_chunk_tokens} is above chunk_tokens "
-                f"{self.chunk_tokens}, so no chunk of a longer document is left"
-            )
+        check_sizes(self.min_chunk_tokens, self.chunk_tokens)
         return self
 
     def files(self) -> list[Path]:

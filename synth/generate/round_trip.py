@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 import pyarrow as pa
 from pydantic import Field
 
-from synth.engine.stage import Outcome, Place, ShardStage
+from synth.engine.stage import AskingStage, Outcome, Place
 from synth.generate.template import shipped
 from synth.kind import Kind
 from synth.randomness import derive_seed
@@ -28,7 +28,7 @@ ASKING = frozenset({
 })  # fmt: skip
 
 
-class RoundTrip(ShardStage):
+class RoundTrip(AskingStage):
     """Asks the teacher which prompt each answer answers, and compares it with the real one.
 
     The score is the F1 of the words that the two prompts share, without the commonest; where the

@@ -18,7 +18,7 @@ import orjson
 import pyarrow as pa
 from pydantic import Field
 
-from synth.engine.stage import Outcome, Place, ShardStage
+from synth.engine.stage import AskingStage, Outcome, Place
 from synth.errors import InputError
 from synth.generate.template import PROMPTS, shipped
 from synth.generate.tools import Call, CallError, calls_in, read_tools, tools_of
@@ -50,7 +50,7 @@ class Trace:
     raw: str = ""
 
 
-class UseTools(ShardStage):
+class UseTools(AskingStage):
     """Asks the teacher to answer each prompt with tools, and simulates the tools.
 
     The teacher invents each tool result in a separate request: the trace teaches when and how to

@@ -70,7 +70,7 @@ def card(
                 f"The config `{one}` has the {found.rows_of(one):,} of them that fit this format."
                 for one in found.others
             ),
-            _teacher(written),
+            _teacher(history),
             *([f"{evolved_text(found.rows, found.evolved)}."] if from_prompts else []),
             found.verdicts.words(),
             "",
@@ -144,7 +144,7 @@ def card(
             "",
             "## Recipe",
             "",
-            *_block(without_keys(_recipe(recipe, written.teacher)), "yaml"),
+            *_block(without_keys(_recipe(recipe, history)), "yaml"),
             "",
             "## Citation",
             "",
@@ -461,19 +461,24 @@ def checks_table(found: Mapping[str, VerdictCounts]) -> list[str]:
     ]
 
 
-def _recipe(recipe: Mapping[str, Any], teacher: TeacherRecord | None) -> str:
-    return yaml.safe_dump(_public(recipe, teacher), sort_keys=False, allow_unicode=True).strip()
+def _recipe(recipe: Mapping[str, Any], history: Sequence[Manifest]) -> str:
+    return yaml.safe_dump(_public(recipe, history), sort_keys=False, allow_unicode=True).strip()
 
 
-def _public(recipe: Mapping[str, Any], teacher: TeacherRecord | None) -> dict[str, Any]:
-    """The recipe without details of the machine: the teacher's name replaces its settings, and a
-    teacher that was not asked is left out."""
+def _public(recipe: Mapping[str, Any], history: Sequence[Manifest]) -> dict[str, Any]:
+    """The recipe without details of the machine: each teacher's model replaces its settings, and
+    teachers that were not asked are left out."""
+    asked = {
+        str(stage.settings.get("teacher") or ""): stage.teacher.model
+        for stage in history[:-1]
+        if stage.teacher
+    }
     public = dict(recipe)
-    if teacher is None:
-        public.pop("teacher", None)
-    elif "teacher" in public:
-        public["teacher"] = teacher.model
-    return public
+    if "teacher" in public:
+        public["teacher"] = asked.get("")
+    if "teachers" in public:
+        public["teachers"] = {name: model for name, model in asked.items() if name}
+    return {key: value for key, value in public.items() if value or not key.startswith("teacher")}
 
 
 def _block(text: str, language: str) -> list[str]:
@@ -483,12 +488,21 @@ def _block(text: str, language: str) -> list[str]:
     return [f"{fence}{language}", text, fence]
 
 
-def _teacher(written: Manifest) -> str:
-    if written.teacher is None:
+def _teacher(history: Sequence[Manifest]) -> str:
+    """Who wrote the rows; with several models, which stages asked which."""
+    stages: dict[TeacherRecord, list[str]] = {}
+    for one in history[:-1]:  # the last one is the release
+        if one.teacher:
+            stages.setdefault(one.teacher, []).append(one.stage)
+    if not stages:
         return "No teacher was asked."
-    revision = f" (server {written.teacher.revision})" if written.teacher.revision else ""
-    notice = f" {NOTICE}" if written.teacher.model == DEFAULT else ""
-    return f"Teacher: `{written.teacher.model}`{revision}.{notice}"
+    named = []
+    for teacher, asked in stages.items():
+        revision = f" (server {teacher.revision})" if teacher.revision else ""
+        where = f" in {', '.join(f'`{stage}`' for stage in asked)}" if len(stages) > 1 else ""
+        named.append(f"`{teacher.model}`{revision}{where}")
+    notice = f" {NOTICE}" if any(teacher.model == DEFAULT for teacher in stages) else ""
+    return f"Teacher{'s' * (len(stages) > 1)}: {'; '.join(named)}.{notice}"
 
 
 _COLUMNS = {

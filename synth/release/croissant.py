@@ -77,6 +77,8 @@ def _by_model(synthetic: Mapping[str, str] | None) -> dict[str, Any]:
     if synthetic is None:
         return {}
     model = " ".join(filter(None, (synthetic["generated_by"], synthetic["revision"])))
+    if others := synthetic.get("with"):
+        model = f"{model}, with {others}"
     return {
         "rai:machineAnnotationTools": [model, synthetic["tool"]],
         "rai:dataCollection": f"{synthetic['tool']} asked the model {model} to write the text.",

@@ -34,7 +34,7 @@ from synth.release.contents import contents, licenses, seed_texts
 from synth.release.croissant import NAME as DESCRIPTION
 from synth.release.croissant import croissant
 from synth.release.formats import Format, Reasoning, Shape, unfit
-from synth.release.mark import packed
+from synth.release.mark import packed, writers
 from synth.release.quotas import Quotas
 from synth.release.splits import ID_CHARS, TEST, TRAIN, in_test
 from synth.store.durable import sha256_file, write_bytes
@@ -348,7 +348,7 @@ class Write(Sink):
         choice: _Choice,
     ) -> None:
         """Writes the card and the manifest, then puts the folder in place."""
-        teachers = [past.teacher for past in delivery.history if past.teacher]
+        teachers = writers(delivery.history)
         data = [
             receipt.kept.model_copy(
                 update={"path": receipt.kept.path.removeprefix(f"../{RELEASE}/")}

@@ -138,12 +138,19 @@ class Budget:
         self._busy = 0
         """Requests in flight, or answered and not on disk yet."""
         self._saving: asyncio.Task[None] | None = None
-        self._room: Callable[[], None] = lambda: None
-        self._end: Callable[[BaseException], None] = lambda _error: None
+        self._attached: list[tuple[Callable[[], None], Callable[[BaseException], None]]] = []
 
     def attach(self, room: Callable[[], None], end: Callable[[BaseException], None]) -> None:
-        """Sets what to call when requests may fit again, and when no more may be sent."""
-        self._room, self._end = room, end
+        """Adds what to call when requests may fit again, and when no more may be sent."""
+        self._attached.append((room, end))
+
+    def _room(self) -> None:
+        for room, _ in self._attached:
+            room()
+
+    def _end(self, error: BaseException) -> None:
+        for _, end in self._attached:
+            end(error)
 
     @asynccontextmanager
     async def running(

@@ -14,7 +14,7 @@ from synth.batch import Batch
 from synth.engine.stage import Place
 from synth.kind import Kind
 from synth.model import Model
-from synth.record import RECORD, records_table
+from synth.record import RECORD, new_record, records_table
 from synth.verdicts import Verdicts
 from tests.filters.rows import answers, assert_whole
 
@@ -162,3 +162,15 @@ def test_the_schema_offers_names_and_the_list():
     schema = json.dumps(Quality.model_json_schema())
     assert '"enum": ["arithmetic", "boilerplate", "c4"' in schema
     assert '"min_words"' in schema
+
+
+def test_rows_that_an_earlier_stage_calls_good_are_spared() -> None:
+    rows = [new_record(text="Short.", source=f"f#{n}") for n in range(4)]
+    for row, value in zip(rows, (5.0, 3.0, None, None), strict=True):
+        name = "judge" if value or row is rows[2] else "other"
+        row["scores"] = [{"name": name, "verdict": "keep", "value": value, "note": ""}]
+    stage = Quality.model_validate({"filters": ["length"], "spare": {"judge": 4}})
+    outcome = stage.decide(records_table(rows), Place(7, Kind.DOCUMENTS))
+    assert outcome.kept["id"].to_pylist() == [rows[0]["id"]]
+    assert [one["name"] for one in outcome.kept["scores"][0].as_py()] == ["judge", "length"]
+    assert len(outcome.rejected) == 3

@@ -75,3 +75,24 @@ def test_a_format_that_marks_nothing_does_not_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(path.stem for path in SHIPPED.glob("*.yaml")))
 def test_shipped_recipes_need_none(name: str) -> None:
     assert hints(load_recipe(name)) == []
+
+
+@pytest.mark.parametrize(
+    ("stages", "hinted"),
+    [
+        ("rewrite, redact, mix", True),
+        ("redact, rewrite, redact, mix", False),
+        ("rewrite, redact, mix, redact", False),
+        ("redact, rewrite, mix", False),
+    ],
+)
+def test_originals_that_no_stage_cleans_are_hinted_at(
+    stages: str, hinted: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "p.jsonl").write_text('{"text": "A page."}\n')
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        f"name: mine\nteacher: http://a:1/v1\nstages: [{{read: {{web: p.jsonl}}}}, {stages}, write]"
+    )
+    found = [hint for hint in hints(load_recipe(path)) if "`redact` does not see" in hint]
+    assert bool(found) is hinted

@@ -87,7 +87,7 @@ def test_an_unknown_stage_is_named_with_line_and_choices(recipe: Path) -> None:
 def test_an_unknown_key_is_named_with_line_and_choices(recipe: Path) -> None:
     message = error_of(recipe, ("rounds: 2", "round: 2"))
     assert message.startswith("mine.yaml, line 5: unknown key 'round' in ")
-    assert "known: rounds, operations, keep" in message
+    assert "known: teacher, rounds, operations, keep" in message
 
 
 def test_an_unknown_key_of_the_recipe_is_named(recipe: Path) -> None:

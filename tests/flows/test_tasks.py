@@ -103,15 +103,15 @@ def test_in_the_process_of_the_run_its_own_runner_performs(
 @pytest.mark.parametrize("name", sorted(path.stem for path in SHIPPED.glob("*.yaml")))
 def test_a_saved_plan_is_the_same_plan(name: str, tmp_path: Path) -> None:
     plan = load_recipe(name, teacher="http://127.0.0.1:9/v1")
-    save_plan(plan, tmp_path, None)
-    assert load_plan(tmp_path) == (plan, None)
+    save_plan(plan, tmp_path, {})
+    assert load_plan(tmp_path) == (plan, {})
 
 
 def test_a_saved_plan_without_a_teacher_has_none(recipe: Path, tmp_path: Path) -> None:
     recipe.write_text(RECIPE.format(teacher="seed: 3").replace("  - distill: {samples: 2}\n", ""))
     plan = load_recipe(str(recipe))
-    save_plan(plan, tmp_path, None)
-    assert load_plan(tmp_path) == (plan, None)
+    save_plan(plan, tmp_path, {})
+    assert load_plan(tmp_path) == (plan, {})
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,10 @@ def test_a_teacher_that_only_the_run_can_ask_is_refused(
     recipe: Path, tmp_path: Path, teacher: str, message: str
 ) -> None:
     recipe.write_text(RECIPE.format(teacher=f"teacher: {teacher}"))
-    save_plan(load_recipe(str(recipe)), tmp_path, None)
+    save_plan(load_recipe(str(recipe)), tmp_path, {})
     assert "sk-of-mine" not in (tmp_path / "plan.json").read_text()
+    plan, _ = load_plan(tmp_path)
+    assert plan.teacher is not None
     with pytest.raises(TeacherFault, match=r"process|worker") as refused:
-        check_teacher(load_plan(tmp_path)[0])
+        check_teacher(plan, plan.teacher)
     assert message in str(refused.value)

@@ -26,6 +26,7 @@ from synth.generate.judge import Judge
 from synth.release.write import Write
 from synth.teacher import journal
 from synth.teacher.caps import BudgetConfig
+from synth.teacher.config import TeacherConfig
 from synth.teacher.protocol import Sampling
 from tests.fake_teacher import FakeTeacher, rule, served
 from tests.lines import Given, plan, shard_bytes
@@ -174,8 +175,8 @@ def test_only_the_process_of_the_run_counts_the_budget(
 ) -> None:
     made = replace(capped(teacher.url, tokens=9), stages=(Write(),))
     with pytest.raises(TeacherFault, match="remove `budget` from the recipe"):
-        check_teacher(made)
-    save_plan(replace(made, stages=LINE[1:2]), tmp_path, None)
+        check_teacher(made, TeacherConfig(url=teacher.url))
+    save_plan(replace(made, stages=LINE[1:2]), tmp_path, {})
     assert b'"budget": {\n    "tokens": 9\n  }' in (tmp_path / "plan.json").read_bytes()
     with pytest.raises(Exception, match="is not a plan"):  # it has no `read`
         load_plan(tmp_path)

@@ -67,7 +67,7 @@ def fingerprints(
     made: Plan, teacher: Identity | None = TEACHER, given: Manifest | None = None
 ) -> list[str]:
     """Of each stage of the plan, the first without an input."""
-    receipts = Receipts(made, Path("run"), teacher)
+    receipts = Receipts(made, Path("run"), {"": teacher} if teacher else {})
     given = given or before("a", "b")
     return [receipts.fingerprint(n, given if n else None) for n in range(len(made.stages))]
 
@@ -210,7 +210,7 @@ def test_an_inputs_content_name_and_reading_count(tmp_path: Path) -> None:
 
 
 def test_a_shard_depends_on_its_own_input_and_a_corpus_stage_on_all() -> None:
-    receipts = Receipts(BASE, Path("run"), TEACHER)
+    receipts = Receipts(BASE, Path("run"), {"": TEACHER})
     one, other = before("a", "b"), before("a", "c")
 
     def changed(index: int) -> list[int]:

@@ -40,11 +40,11 @@ def states(made: Plan, run: Path, teacher: Identity | None = None) -> dict[str, 
         assert asking is not None
         assert asking.teacher is not None
         teacher = Identity(asking.teacher.model, asking.teacher.revision)
-    return by_stage(resume_table(Receipts(made, run, teacher)))
+    return by_stage(resume_table(Receipts(made, run, {"": teacher})))
 
 
 def test_a_fresh_folder_and_a_finished_run_have_no_table(tmp_path: Path) -> None:
-    assert resume_table(Receipts(plan(*LINE), tmp_path / "run", TEACHER)) == []
+    assert resume_table(Receipts(plan(*LINE), tmp_path / "run", {"": TEACHER})) == []
     said, _ = go(tmp_path)
     assert not any("found in" in line for line in said)
     assert not any("found in" in line for line in go(tmp_path)[0])
@@ -132,7 +132,7 @@ def test_a_change_after_a_killed_change_is_compared_with_the_last_one(run: Path)
     warm = Distill(samples=2, sampling=Sampling(temperature=0.9))
 
     hot = Distill(samples=2, sampling=Sampling(temperature=1.1))
-    receipts = Receipts(plan(LINE[0], warm, *LINE[2:]), run, TEACHER)
+    receipts = Receipts(plan(LINE[0], warm, *LINE[2:]), run, {"": TEACHER})
     before = receipts.finished(0, None)
     receipts.basis(1, before).save(receipts.folder(1).path)  # it starts …
     receipts.reopen(1)  # … and is killed at once

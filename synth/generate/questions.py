@@ -1,0 +1,291 @@
+"""Questions: the teacher asks about documents and answers from them, with a quotation as evidence.
+
+One request per chunk asks for several pairs. The evidence comes before the answer, so that the
+answer follows from it, and must be in the chunk. A row after `questions`, shortened:
+
+    {"context": [{"role": "user", "content": "Why does the Moon change shape?"}],
+     "text": "The part of its lit half that faces us changes.",
+     "reference": {"source": "# Why does the Moon change shape? …", "answer": null, …},
+     "meta": "{\"evidence\":\"What changes through the month is how much …\",\"file\":\"moon.md\"}"}
+
+Source: SQuAD (arXiv:1606.05250), where the answer is a span of the passage. Ours writes a full
+answer, and checks a separate quotation, so the student learns sentences and not spans.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import orjson
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from synth.engine.stage import AskingStage, Outcome, Place
+from synth.generate.chunk import Part, check_sizes, document_title, parts
+from synth.generate.template import shipped
+from synth.generate.trail import step
+from synth.kind import Kind
+from synth.randomness import derive_seed
+from synth.record import RECORD, REFERENCE, Turn, derive, record_id, rejects, split
+from synth.teacher.protocol import Need, Reply, Sampling
+from synth.text.words import nfkc, words_of
+from synth.together import together
+
+TEMPLATE = "questions/grounded"
+OPERATION = "grounded"
+LONGEST = {"question": 400, "evidence": 800, "answer": 1500}
+"""Characters of each text. Constrained replies end there, so a text of that length is cut."""
+LINK_TARGET = re.compile(r"(?<=\])\([^)\n]{0,500}\)")
+SPEAKS_OF_SOURCE = re.compile(
+    r"\b(?:the|this) (?:given |provided )?(?:text|passage|article|document|excerpt|source)\b",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A question with its answer, or what came in place of one."""
+
+    part: Part
+    reply: Reply
+    question: str = ""
+    evidence: str = ""
+    answer: str = ""
+    number: int = 0
+    """Its number among the pairs of its chunk."""
+    reason: str | None = None
+    """Why it is rejected, if it is."""
+
+
+class Questions(AskingStage):
+    """Writes question-answer rows from documents. Each answer rests on its chunk alone, and quotes
+    the evidence for it, which must be in the chunk."""
+
+    name: ClassVar[str] = "questions"
+    takes: ClassVar[frozenset[Kind]] = frozenset({Kind.DOCUMENTS})
+    asks_teacher: ClassVar[bool] = True
+
+    per_chunk: Annotated[int, Field(ge=1, le=20)] = 3
+    """The most questions about each chunk. The teacher may write fewer."""
+    chunk_tokens: Annotated[int, Field(ge=50, le=8000)] = 600
+    """Longest chunk, in estimated tokens: 1.3 a word."""
+    min_chunk_tokens: Annotated[int, Field(ge=0)] = 50
+    """A shorter chunk is left out as `chunk_too_short`, unless it is the whole document; so is one
+    that holds little but labels and notices."""
+    min_evidence_words: Annotated[int, Field(ge=1, le=50)] = 5
+    """Shorter evidence is rejected: a few words occur in any text."""
+    sampling: Sampling = Sampling(temperature=0.6, top_p=0.95, max_tokens=2000)
+
+    @model_validator(mode="after")
+    def _leaves_chunks(self) -> Questions:
+        check_sizes(self.min_chunk_tokens, self.chunk_tokens)
+        return self
+
+    def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  always the same
+        """Questions with their answers."""
+        return Kind.ANSWERS
+
+    def identity(self) -> dict[str, object]:
+        """The prompt file."""
+        return {f"prompt file {TEMPLATE}": shipped(TEMPLATE).digest}
+
+    def needs(self) -> frozenset[Need]:
+        """Replies that follow a schema."""
+        return super().needs() | {Need.SCHEMA}
+
+    async def apply(self, table: pa.Table, place: Place) -> Outcome:
+        """The pairs of each document, in order of its chunks."""
+        ids: list[str] = table["id"].to_pylist()
+        found = [
+            list(parts(row, text, meta, self.chunk_tokens, self.min_chunk_tokens))
+            for row, (text, meta) in enumerate(
+                zip(table["text"].to_pylist(), table["meta"].to_pylist(), strict=True)
+            )
+        ]
+        blank = [row for row, own in enumerate(found) if not own]
+        place.done(len(blank))
+        left = [len(own) for own in found]
+
+        async def ask(part: Part) -> list[Pair]:
+            pairs = await self._ask(part, ids[part.row], place)
+            left[part.row] -= 1
+            if not left[part.row]:
+                place.done(1)
+            return pairs
+
+        asked = await together(ask(part) for own in found for part in own)
+        return self._outcome(table, blank, _without_repeats(asked), place)
+
+    async def _ask(self, part: Part, record: str, place: Place) -> list[Pair]:
+        """The pairs of a chunk, or one in their place that says what went wrong."""
+        teacher, template = place.teacher, shipped(TEMPLATE)
+        assert teacher is not None
+        if part.scrap:
+            return [Pair(part, Reply("", ""), reason="chunk_too_short")]
+        seed = derive_seed(place.seed, self.name, record, part.number)
+        values = {"count": str(self.per_chunk), "title": part.title, "source": part.source}
+        schema = pairs_schema(self.per_chunk)
+        reply = await template.ask(teacher, values, self.sampling, seed, schema)
+        if reply.fault or reply.finish_reason == "length":
+            reason = reply.fault or "reply_truncated"
+            place.judged("", reason, part.source)
+            return [Pair(part, reply, reason=reason)]
+        pairs = []
+        for number, one in enumerate(orjson.loads(reply.text)["questions"]):
+            texts = {name: one[name].strip() for name in LONGEST}
+            why = self._reason(part, **texts)
+            place.judged(texts["answer"], why, part.source)
+            pairs.append(Pair(part, reply, **texts, number=number, reason=why))
+        return pairs
+
+    def _reason(self, part: Part, question: str, evidence: str, answer: str) -> str | None:
+        """Why a pair is rejected, if it is."""
+        if not question or not answer:
+            return "reply_empty"
+        if any(
+            len(text) >= LONGEST[name]
+            for name, text in (("question", question), ("answer", answer))
+        ):
+            return "reply_truncated"
+        if len(words_of(evidence)) < self.min_evidence_words:
+            return "evidence_too_short"
+        if not is_in(evidence, part.source):
+            return "evidence_not_found"
+        said = SPEAKS_OF_SOURCE.search(question) or SPEAKS_OF_SOURCE.search(answer)
+        # a text about documents may speak of them
+        if said and said[0].lower() not in f"{part.title}\n{part.source}".lower():
+            return "source_mentioned"
+        return None
+
+    def _outcome(
+        self, table: pa.Table, blank: Sequence[int], pairs: Sequence[Pair], place: Place
+    ) -> Outcome:
+        """The kept and the rejected pairs, both in the order of the documents."""
+        assert place.teacher is not None
+        ids: list[str] = table["id"].to_pylist()
+        rows = [pair.part.row for pair in pairs]
+        identity, digest = place.teacher.identity, shipped(TEMPLATE).digest
+        turns = [
+            [Turn(role="user", content=pair.question)] if pair.question else [] for pair in pairs
+        ]
+        made = derive(
+            table,
+            rows,
+            [
+                step(
+                    self.name,
+                    OPERATION,
+                    ids[pair.part.row],
+                    identity,
+                    pair.reply,
+                    sample=pair.part.number,
+                    template=digest,
+                )
+                for pair in pairs
+            ],
+            [
+                record_id(
+                    ids[pair.part.row],
+                    self.name,
+                    pair.reply.key,
+                    [pair.question, pair.evidence, pair.answer],
+                    [pair.part.number, pair.number],
+                )
+                for pair in pairs
+            ],
+            context=pa.array(turns, RECORD.field("context").type),
+            text=pa.array([pair.answer for pair in pairs], pa.string()),
+            reasoning=pa.array([pair.reply.reasoning for pair in pairs], pa.string()),
+            reference=pa.array(
+                [{"answer": None, "tests": None, "source": pair.part.source} for pair in pairs],
+                REFERENCE,
+            ),
+            meta=pa.array(_metas(table, pairs), pa.string()),
+        )
+        kept, failed = split(
+            made,
+            [pair.reason for pair in pairs],
+            by=self.name,
+            raw=[pair.reply.raw for pair in pairs],
+        )
+        empty = rejects(
+            table.take(pa.array(blank, pa.int64())),
+            reason=["empty_text"] * len(blank),
+            by=self.name,
+        )
+        bad = [row for row, pair in zip(rows, pairs, strict=True) if pair.reason is not None]
+        in_order = pa.array(np.argsort(np.array([*blank, *bad], np.int64), kind="stable"))
+        return Outcome(kept, pa.concat_tables([empty, failed]).take(in_order))
+
+
+def pairs_schema(count: int) -> dict[str, Any]:
+    """The JSON schema of a reply with up to `count` pairs."""
+    pair = {
+        "type": "object",
+        "properties": {
+            name: {"type": "string", "minLength": 1, "maxLength": most}
+            for name, most in LONGEST.items()
+        },
+        "required": list(LONGEST),
+        "additionalProperties": False,
+    }
+    return {
+        "type": "object",
+        "properties": {
+            "questions": {"type": "array", "minItems": 1, "maxItems": count, "items": pair}
+        },
+        "required": ["questions"],
+        "additionalProperties": False,
+    }
+
+
+def is_in(quotation: str, source: str) -> bool:
+    """Whether the quotation's words are in the source, in a row.
+
+    White space, case, punctuation, markup and the kind of quotation marks do not matter.
+    """
+    return f" {_plain(quotation)} " in f" {_plain(source)} "
+
+
+def _plain(text: str) -> str:
+    return " ".join(words_of(LINK_TARGET.sub(" ", nfkc(text)).replace("\u2019", "'")))
+
+
+def _without_repeats(asked: Sequence[Sequence[Pair]]) -> list[Pair]:
+    """All pairs in order. Rejects a question that the same document has had before."""
+    known: set[tuple[int, str]] = set()
+    pairs = []
+    for pair in chain.from_iterable(asked):
+        key = (pair.part.row, _plain(pair.question))
+        if pair.reason is None and key in known:
+            pairs.append(replace(pair, reason="question_repeated"))
+            continue
+        if pair.reason is None:
+            known.add(key)
+        pairs.append(pair)
+    return pairs
+
+
+def _metas(table: pa.Table, pairs: Sequence[Pair]) -> list[str]:
+    """The documents' `meta`, with the title, file, section and evidence of each pair."""
+    texts: list[str] = table["text"].to_pylist()
+    metas: list[str] = table["meta"].to_pylist()
+    places: list[str] = [trail[0]["parent"] for trail in table["trail"].to_pylist()]
+    found = []
+    for pair in pairs:
+        row = pair.part.row
+        own = {
+            "title": document_title(texts[row], metas[row]),
+            "file": places[row].rpartition("#")[0],
+            **orjson.loads(metas[row]),
+            "section": pair.part.section,
+            "evidence": pair.evidence,
+        }
+        given = {name: value for name, value in own.items() if value != ""}
+        found.append(orjson.dumps(given, option=orjson.OPT_SORT_KEYS).decode())
+    return found
