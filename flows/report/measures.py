@@ -30,7 +30,7 @@ from synth.store.shards import read_shard
 from synth.text.tokens import words
 
 COLUMNS = ("id", "trail", "scores")
-TEXTS = ("context", "text", "reasoning")
+TEXTS = ("context", "text", "tool_calls", "reasoning")
 SAMPLED_TEXTS = 2_000
 SAMPLED_CHARS = 4_000  # of each sampled text: 8 MB together
 MEASURED_TEXTS = 200_000
