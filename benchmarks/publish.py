@@ -229,7 +229,7 @@ def bare(folder: str) -> dict[str, Any]:
     for path in sorted(Path(folder, "release").glob("*/*.parquet")):
         tables = groups(path)
         schema = next(tables).schema
-        target = path.with_suffix(".bare")
+        target = Path(folder, "bare.parquet")
         began, started = time.monotonic(), time.process_time()
         with pq.ParquetWriter(target, schema, **PQ_SETTINGS) as writer:
             cpu_s, seconds = (

@@ -28,7 +28,7 @@ from synth.engine.plan import RELEASE, StageFolder
 from synth.engine.stage import Delivery, Goal, Release, Sink
 from synth.errors import NoRowsError
 from synth.kind import Kind
-from synth.record import REJECT, rejects
+from synth.record import RECORD, REJECT, rejects
 from synth.release.card import card, citation
 from synth.release.contents import contents, licenses, seed_texts
 from synth.release.croissant import NAME as DESCRIPTION
@@ -225,14 +225,15 @@ class Write(Sink):
         return choice
 
     def _looks_at(self, formats: Iterable[Format]) -> list[str]:
-        """The columns that decide about a row: the others may be many times larger."""
-        found = {"context", "reasoning", "tool_calls", "tools", "reference", "meta"}
-        for one in formats:
-            found |= {"text", "scores"} if one is Format.UNPAIRED else set()
-            found |= {Format.PROMPT: set(), Format.PREFERENCE: {"rejected"}}.get(one, {"text"})
-        found |= {"id", "trail"} if self.test_share else set()
-        found |= {"scores", "trail"} if self.quotas is not None else set()
-        return sorted(found)
+        """The columns that decide about a row. The rest takes a third of the time to read all."""
+        rest = {"id", "trail", "scores", "logprobs"}
+        if self.test_share:
+            rest -= {"id", "trail"}
+        if Format.UNPAIRED in formats:
+            rest -= {"scores"}
+        if self.quotas is not None:
+            rest -= {"scores", "trail"}
+        return [name for name in RECORD.names if name not in rest]
 
     def _splits(self, table: pa.Table, seed: int) -> dict[str, pa.Table]:
         """The rows of each split."""
