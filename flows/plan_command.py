@@ -28,7 +28,7 @@ from synth.engine.plan import PLAN, Plan, StageFolder
 from synth.engine.projection import NOTHING, Estimate, StageProjection, project, whole
 from synth.engine.run import open_runner, run_stages
 from synth.engine.sample import Sampled, draw
-from synth.engine.stage import CorpusStage, ShardStage, Source
+from synth.engine.stage import CorpusStage, ShardStage, Sink, Source
 from synth.engine.waves import goals
 from synth.errors import ExitCode, InputError, NoRowsError
 from synth.release.union import current_release
@@ -66,7 +66,7 @@ class SampleProgress(ConsoleProgress):
     _started: float = 0.0
 
     def stage_starts(self, index: int, name: str, rows: int | None) -> None:
-        self._label, self._started = name, monotonic()
+        self._label, self._started = _label(index, name), monotonic()
         ConsoleProgress.stage_starts(self, index, name, rows)
 
     def reply(self, index: int, reply: Reply, reused: bool) -> None:
@@ -165,18 +165,16 @@ def _projection(
     speeds: dict[str, Speed],
     now: dict[str, Speed],
 ) -> Projection:
+    both = [at for at, stage in enumerate(made.stages) if not isinstance(stage, Sink | CorpusStage)]
     labels = {
-        stage.name: StageFolder.of(Path(), index, stage.name).path.name
-        for index, stage in enumerate(made.stages)
+        _label(index, stage.name): _label(at, stage.name)
+        for (index, stage), at in zip(enumerate(sampled.plan.stages), both, strict=True)
     }
-    stages = [
-        project(one, labels.get(one.stage, stage_label(one)), sampled.seeds)
-        for one in manifests[1:]
-    ]
+    stages = [project(one, labels[stage_label(one)], sampled.seeds) for one in manifests[1:]]
     requests, into, out = whole(manifests, sampled.seeds)
     hours: Estimate | None = NOTHING
     for one, manifest in zip(stages, manifests[1:], strict=True):
-        speed = speeds.get(manifest.stage)
+        speed = speeds.get(stage_label(manifest))
         if one.tokens_out.value and (speed is None or not speed.tokens_per_s):
             hours = None
             break
@@ -200,6 +198,11 @@ def _projection(
         replies=sum(speed.replies for speed in now.values()),
         replies_tokens_out=sum(speed.tokens_out for speed in now.values()),
     )
+
+
+def _label(index: int, name: str) -> str:
+    """The name of a stage's folder, `03-distill`."""
+    return StageFolder.of(Path(), index, name).path.name
 
 
 def _cost(made: Plan, into: Estimate, out: Estimate, hours: Estimate | None) -> Estimate | None:
@@ -230,7 +233,7 @@ def _notes(
     if sampled.rejected:
         notes.append(f"`read` rejects {sampled.rejected:,} rows of the input; they cost nothing")
     for index, stage in enumerate(made.stages):
-        label = StageFolder.of(Path(), index, stage.name).path.name
+        label = _label(index, stage.name)
         if isinstance(stage, CorpusStage) and stage.originals_before:
             notes.append(
                 f"{label} adds originals and rejects what is over its share; both cost no tokens, "

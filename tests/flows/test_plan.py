@@ -123,6 +123,13 @@ def test_the_intervals_cover_the_truth_in_eight_of_ten_trials(
     assert min(held.values()) >= 8, held
 
 
+def test_two_stages_of_one_name_have_their_own_lines(teacher: FakeTeacher, tmp_path: Path) -> None:
+    first = Quality.model_validate([{"length": {"min_words": 1}}])
+    made = plan(LINE[0], first, *LINE[1:], url=teacher.url)
+    stages = [one.stage for one in sample(made, tmp_path).stages]
+    assert stages == ["01-quality", "03-distill", "04-quality"]
+
+
 def test_the_run_does_not_pay_for_the_sample_again(teacher: FakeTeacher, tmp_path: Path) -> None:
     begin = len(teacher.log.asked)
     found = sample(of(teacher, 99), tmp_path)
