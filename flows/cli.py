@@ -197,6 +197,7 @@ def _parser() -> argparse.ArgumentParser:
         help="delete what the run folder holds, journaled replies too, after a question",
     )
     run.add_argument("--yes", action="store_true", help="with --fresh: delete without a question")
+    _add_metrics(run)
 
     preview = _command(commands, "preview")
     _add_recipe(preview, limit=False)
@@ -326,6 +327,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--cron", required=True, help='when to run, e.g. "0 3 * * *"')
     serve.add_argument("--timezone", default="UTC", help="time zone of the schedule (default: UTC)")
     serve.add_argument("--out", type=Path, help="folder of the run (default: outputs/NAME)")
+    serve.add_argument(
+        "--work-pool",
+        metavar="NAME",
+        help="deploy to this work pool of your Prefect server, for its workers, and return",
+    )
+    _add_metrics(serve)
     return parser
 
 
@@ -353,6 +360,14 @@ def _add_recipe(
         default=[],
         metavar="PATH=VALUE",
         help="change a value of the recipe, e.g. stages.evolve.rounds=2 (may be repeated)",
+    )
+
+
+def _add_metrics(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--metrics",
+        metavar="HOST:PORT",
+        help="serve Prometheus metrics there during the run, e.g. 127.0.0.1:9400",
     )
 
 

@@ -9,56 +9,71 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from prefect import flow, get_client, get_run_logger
-from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
+from prefect.artifacts import acreate_markdown_artifact
 from prefect.client.schemas import State
 from prefect.runtime import flow_run
-from prefect.states import Cancelled
+from prefect.states import Cancelled, Completed
+from pydantic import Field
 
 from filters.pii.push import Push, publish_release
 from flows.approval import approved
+from flows.artifacts import leave_artifacts, leave_report, outcome, progress_bar
+from flows.counted import CountedProgress
 from flows.hints import hints
 from flows.increments import run_increments
-from flows.recipe_file import load_recipe
+from flows.metrics import exporting
+from flows.recipe_file import as_settings, load_recipe
 from flows.report.command import update_report
-from flows.samples import run_manifests, sample_rows
+from flows.samples import run_manifests, stage_label
+from flows.start_line import recipe_name
 from flows.tasks import Tasks
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.progress import Progress
 from synth.engine.run import open_runner, run_stages
-from synth.errors import BudgetSpentError, GuardError, NoRowsError
+from synth.errors import BudgetSpentError, GuardError, InfrastructureFault, NoRowsError
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.rewrite import Rewrite
 from synth.release.hub import PushReceipt
 from synth.store.manifest import Manifest
-from synth.verdict_report import run_verdicts, verdict_rows
 
 watching: ContextVar[Progress | None] = ContextVar("watching", default=None)
 """Receives the progress. Set by the caller, since a flow's parameters are plain values."""
 
-unmasked: ContextVar[tuple[str | None, list[str]] | None] = ContextVar("unmasked", default=None)
+unmasked: ContextVar[tuple[str | None, dict[str, Any]] | None] = ContextVar(
+    "unmasked", default=None
+)
 """Teacher and overrides with their API keys. Prefect stores a flow's parameters in its database, so
 there the keys are masked with stars."""
 
 OUTPUTS = "outputs"
+EXAMPLE = {"stages.evolve.rounds": 2, "budget.until": "06:00"}
 Done = dict[str, Any] | State[Any]
-"""The rows kept per stage, or the state of a run that its budget or a guard stopped."""
+"""The rows kept per stage; in a flow, the state that holds them, or of a run that stopped."""
+TO_GO_ON = "To go on, run it again: finished work is kept, and no reply is paid for twice."
 
 
-@flow(name="pipeline", flow_run_name="{recipe}", persist_result=False)
+def _run_name() -> str:
+    """The name of the recipe of the current flow run."""
+    given = flow_run.get_parameters()
+    return recipe_name(str(given["recipe"]), given.get("overrides") or {})
+
+
+@flow(name="pipeline", flow_run_name=_run_name, persist_result=False)
 async def pipeline(
     recipe: str = "quickstart",
     teacher: str | None = None,
-    limit: int | None = None,
-    overrides: list[str] | None = None,
+    limit: Annotated[int, Field(ge=1)] | None = None,
+    overrides: Annotated[dict[str, Any], Field(examples=[EXAMPLE])] | None = None,
     out: str | None = None,
 ) -> Done:
     """Runs a shipped recipe or a recipe file. Returns the rows kept per stage.
@@ -67,10 +82,10 @@ async def pipeline(
         recipe: Name of a shipped recipe, or path of a .yaml file.
         teacher: Address of a served model, or `embedded`; replaces the recipe's.
         limit: Maximum number of rows to read.
-        overrides: Changes to the recipe's values, such as `stages.evolve.rounds=2`.
+        overrides: Changes to the recipe's values, by path: {"stages.evolve.rounds": 2}.
         out: Folder of the run; `outputs/<name of the recipe>` by default.
     """
-    return await _run(_plan(recipe, teacher, limit, overrides or []), out)
+    return await _run(partial(_plan, recipe, teacher, limit, overrides or {}), out)
 
 
 @flow(name="evolve", flow_run_name="evolve", persist_result=False)
@@ -127,10 +142,12 @@ async def publish(run: str, settings: Push) -> PushReceipt | None:
     return receipt
 
 
-def _plan(recipe: str, teacher: str | None, limit: int | None, overrides: list[str]) -> Plan:
+def _plan(
+    recipe: str, teacher: str | None, limit: int | None, overrides: Mapping[str, Any]
+) -> Plan:
     # Outside the flow: Prefect pickles the flow by value, and context variables cannot be pickled.
     teacher, overrides = unmasked.get() or (teacher, overrides)
-    return load_recipe(recipe, overrides=overrides, teacher=teacher, limit=limit)
+    return load_recipe(recipe, overrides=as_settings(overrides), teacher=teacher, limit=limit)
 
 
 async def _one_job(
@@ -144,8 +161,8 @@ async def _one_job(
 ) -> Done:
     """Runs a job's shipped recipe with this input and these settings of its stage."""
     replaced = {("read", source): path, (settings.name, None): settings.model_dump(mode="json")}
-    plan = load_recipe(recipe, replaced=replaced, teacher=teacher, limit=limit)
-    return await _run(plan, out)
+    load = partial(load_recipe, recipe, replaced=replaced, teacher=teacher, limit=limit)
+    return await _run(load, out)
 
 
 class _RunLog(Progress):
@@ -166,48 +183,71 @@ class _RunLog(Progress):
         )
 
 
-async def _run(plan: Plan, out: str | None) -> Done:
-    """Runs the plan. Returns the rows kept per stage, or the state of a run that stopped early."""
-    run = Path(out or f"{OUTPUTS}/{plan.name}")
-    progress = watching.get() or _RunLog()
-    for hint in hints(plan):
-        progress.say(f"hint: {hint}")
-    manifests: list[Manifest] = []
+async def _run(load: Callable[[], Plan], out: str | None) -> Done:
+    """Runs the plan. Returns the flow run's last state, whose message says what came out, or what
+    to do.
 
-    async def work(plan: Plan, folder: Path) -> list[Manifest]:
-        manifests[:] = await _run_in(plan, folder, run)
+    A run that its budget or a guard stopped is Cancelled and not Failed, so that Prefect does not
+    retry it. Faults are raised: Prefect retries those, but not a returned state.
+    """
+    progress = watching.get() or _RunLog()
+    try:
+        plan = load()
+        run = Path(out or f"{OUTPUTS}/{plan.name}")
+        counted = CountedProgress(progress, len(plan.stages))
+        for hint in hints(plan):
+            progress.say(f"hint: {hint}")
+        with exporting(counted, plan.name, str(run)):
+            folder, manifests = await _run_all(plan, run, counted)
+    except (BudgetSpentError, GuardError) as stop:
+        return Cancelled(name="Stopped", message=str(stop), data=stop)
+    except InfrastructureFault as fault:
+        if watching.get() is not None:
+            raise
+        raise type(fault)(f"{fault}\n{TO_GO_ON}") from fault
+    message = await asyncio.to_thread(outcome, plan, folder, manifests, counted)
+    await leave_report(plan, folder, message)
+    return Completed(message=message, data={stage_label(m): m.rows_kept for m in manifests})
+
+
+async def _run_all(plan: Plan, run: Path, counted: CountedProgress) -> tuple[Path, list[Manifest]]:
+    """Runs the plan, or its increments. Returns the last folder that it worked in, and the
+    manifests there."""
+    folder, manifests = run, list[Manifest]()
+
+    async def work(plan: Plan, within: Path) -> list[Manifest]:
+        nonlocal folder, manifests
+        folder, manifests = within, await _run_in(plan, within, run, counted)
         return manifests
 
-    try:
-        if not plan.incremental:
-            await work(plan, run)
-        elif not await run_increments(plan, run, progress, work, approved):
-            progress.say(f"the input has no new rows; {run} stays as it is")
-    except (BudgetSpentError, GuardError) as stop:
-        # not Failed: Prefect would retry the run if the user configured retries
-        stopped: State[Any] = Cancelled(name="Stopped", message=str(stop), data=stop)
-        return stopped
-    return {f"{m.index:02d}-{m.stage}": m.rows_kept for m in manifests}
+    if not plan.incremental:
+        await work(plan, run)
+    else:
+        await run_increments(plan, run, counted, work, approved)
+    return folder, manifests
 
 
-async def _run_in(plan: Plan, run: Path, ledger: Path) -> list[Manifest]:
+async def _run_in(plan: Plan, run: Path, ledger: Path, counted: CountedProgress) -> list[Manifest]:
     """Runs the plan in its folder, with a Prefect task per job. `ledger` has its budget."""
-    async with _opened(plan, run, ledger) as tasks:
+    async with _opened(plan, run, ledger, counted) as tasks, progress_bar(plan, counted):
         try:
-            manifests = await run_stages(tasks.runner, tasks)
+            manifests = await run_stages(tasks.runner, counted.counting(run, tasks))
         except (NoRowsError, BudgetSpentError, GuardError) as end:
-            await _leave_artifacts(plan, run, run_manifests(run))  # they show why the run ended
+            await leave_artifacts(plan, run, run_manifests(run))  # they show why the run ended
             if isinstance(end, NoRowsError):
                 await asyncio.to_thread(update_report, run)
             raise
-    await _leave_artifacts(plan, run, manifests)
+    await leave_artifacts(plan, run, manifests)
     await asyncio.to_thread(update_report, run)
     return manifests
 
 
 @asynccontextmanager
-async def _opened(plan: Plan, run: Path, ledger: Path) -> AsyncIterator[Tasks]:
-    async with open_runner(plan, run, watching.get() or _RunLog(), ledger) as runner:
+async def _opened(
+    plan: Plan, run: Path, ledger: Path, counted: CountedProgress
+) -> AsyncIterator[Tasks]:
+    async with open_runner(plan, run, counted, ledger) as runner:
+        counted.served = runner.served
         await _tag("synth", plan.name)
         with Tasks(runner) as tasks:
             yield tasks
@@ -219,36 +259,3 @@ async def _tag(*tags: str) -> None:
     if own is not None:
         async with get_client() as client:
             await client.update_flow_run(UUID(own), tags=sorted({*flow_run.get_tags(), *tags}))
-
-
-async def _leave_artifacts(plan: Plan, run: Path, manifests: Sequence[Manifest]) -> None:
-    """Stores the funnel, the verdicts and sample rows as artifacts of the flow run."""
-    key = plan.name.lower().replace("_", "-").replace(".", "-")
-    await acreate_table_artifact(
-        [
-            {
-                "stage": f"{m.index:02d}-{m.stage}",
-                "in": m.rows_in,
-                "made": m.rows_made,
-                "kept": m.rows_kept,
-                "rejected": m.rows_rejected,
-                "reasons": ", ".join(f"{r} {n}" for r, n in m.reasons.most_common(4)),
-            }
-            for m in manifests
-        ],
-        key=f"{key}-funnel",
-        description=f"Rows per stage of {plan.name}: in + made = kept + rejected",
-    )
-    if found := run_verdicts(run, manifests):
-        where, last = list(found.items())[-1]
-        await acreate_table_artifact(
-            verdict_rows(found),
-            key=f"{key}-checks",
-            description=" ".join(last.lines(where)),
-        )
-    rows = sample_rows(run, manifests, 3)
-    await acreate_table_artifact(
-        [{name: text[:600] for name, text in row.items()} for row in rows],
-        key=f"{key}-samples",
-        description=f"Sample rows of {plan.name}, from seed to result",
-    )

@@ -69,6 +69,17 @@ def load_recipe(
     return check(document, path)
 
 
+def as_settings(overrides: Mapping[str, Any]) -> list[str]:
+    """Turns a mapping from paths to values into `overrides` of `load_recipe`.
+
+    A text is a value as after `--set`: `"2"` is the number 2.
+    """
+    return [
+        f"{path}={value if isinstance(value, str) else orjson.dumps(value).decode()}"
+        for path, value in overrides.items()
+    ]
+
+
 def find(name: str) -> Path:
     """Finds the recipe file from a path or the name of a shipped recipe."""
     given = Path(name)

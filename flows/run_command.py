@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 from flows import loop
 from flows.increments import begin, redo_increment, up_to_date
+from flows.prefect_server import environment
 from flows.progress import ConsoleProgress
 from flows.recipe_file import load_recipe
 from flows.report.command import update_report
@@ -80,21 +82,36 @@ def _nothing_new(plan: Plan, root: Path, progress: ConsoleProgress) -> bool:
 
 def _run_flow(arguments: Namespace, folder: Path, progress: ConsoleProgress) -> None:
     """Runs the recipe as a Prefect flow."""
-    with prefect_api(progress.say):
+    with environment(metrics_asked(arguments)), prefect_api(progress.say):
         from flows.pipeline import pipeline, unmasked, watching  # noqa: PLC0415  imports Prefect
 
         watching.set(progress)
-        unmasked.set((arguments.teacher, arguments.set))
+        unmasked.set((arguments.teacher, as_mapping(arguments.set)))
         teacher, overrides = masked(arguments)
         loop.run(
             pipeline(
                 recipe=arguments.recipe,
                 teacher=teacher,
                 limit=arguments.limit,
-                overrides=overrides,
+                overrides=as_mapping(overrides),
                 out=str(folder),
             )
         )
+
+
+def metrics_asked(arguments: Namespace) -> dict[str, str]:
+    """The environment that asks a run for metrics at the address of `--metrics`, if it is given."""
+    if arguments.metrics is None:
+        return {}
+    from flows.metrics import ADDRESS, address  # noqa: PLC0415  only when asked, for a fast start
+
+    address(arguments.metrics)
+    return {ADDRESS: arguments.metrics}
+
+
+def as_mapping(changes: Sequence[str]) -> dict[str, str]:
+    """The changes of `--set`, by path. The values are as on the command line."""
+    return {path: value for path, _, value in (change.partition("=") for change in changes)}
 
 
 def masked(arguments: Namespace) -> tuple[str | None, list[str]]:

@@ -1,41 +1,191 @@
-"""Serves the pipeline on a Prefect schedule."""
+"""Runs the pipeline on a Prefect schedule, in this process or by the workers of a work pool."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
+import httpx
+from prefect import get_client
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import (
+    ConcurrencyLimitConfig,
+    ConcurrencyLimitStrategy,
+    FlowRun,
+    StateType,
+)
 from prefect.client.schemas.schedules import CronSchedule
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.deployments.runner import RunnerDeployment
+from prefect.exceptions import ObjectNotFound
+from prefect.runner import Runner
 from prefect.schedules import Cron, Schedule
 from prefect.types.entrypoint import EntrypointType
 
+from flows import loop
 from flows.pipeline import pipeline
 from synth.errors import InputError
 
+LOOK_EVERY_S = 2.0
+RECENT = 20
+"""How many runs are looked at; more do not change between two looks."""
+NEWEST, NEXT = FlowRunSort.EXPECTED_START_TIME_DESC, FlowRunSort.EXPECTED_START_TIME_ASC
+WAITING = [StateType.SCHEDULED, StateType.PENDING]
+WORDS = {
+    StateType.RUNNING: "the run starts",
+    StateType.COMPLETED: "the run is done",
+    StateType.FAILED: "the run failed",
+    StateType.CRASHED: "the run crashed",
+    StateType.CANCELLED: "the run was stopped",
+    StateType.PAUSED: "the run waits for an answer",
+}
+Say = Callable[[str], None]
 
-def schedule(cron: str, timezone: str) -> Schedule:
-    """Builds the schedule. Raises `InputError` if Prefect's server would reject it."""
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What is run, and when."""
+
+    name: str
+    """The recipe's name."""
+    parameters: dict[str, Any]
+    cron: str
+    timezone: str
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule. Raises `InputError` if Prefect's server would reject it."""
+        try:
+            CronSchedule(cron=self.cron, timezone=self.timezone)
+            return Cron(self.cron, timezone=self.timezone)
+        except ValueError as error:
+            raise InputError(
+                f"--cron {self.cron!r} is not a valid schedule; expected five fields, such as "
+                '"0 3 * * *" for 3 a.m. every day'
+            ) from error
+
+    def clock(self, moment: datetime) -> str:
+        """A moment in the schedule's time zone: `Tue 2027-03-02 03:00 Europe/Berlin`."""
+        return f"{moment.astimezone(ZoneInfo(self.timezone)):%a %Y-%m-%d %H:%M} {self.timezone}"
+
+    def deployment(self, work_pool: str | None = None) -> RunnerDeployment:
+        """The deployment. One run at a time: a run that is due while another works is cancelled."""
+        return RunnerDeployment.from_flow(
+            pipeline,
+            name=self.name,
+            schedules=[self.schedule],
+            parameters=self.parameters,
+            description=f"Runs the recipe {self.name} on a schedule.",
+            tags=["synth", self.name],
+            concurrency_limit=ConcurrencyLimitConfig(
+                limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
+            ),
+            work_pool_name=work_pool,
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+
+
+def serve(served: Served, say: Say) -> None:
+    """Runs the pipeline on schedule until it is interrupted. Takes its schedule along then."""
+    deployment = served.deployment()
+    registered: list[UUID] = []
     try:
-        CronSchedule(cron=cron, timezone=timezone)
-        return Cron(cron, timezone=timezone)
-    except ValueError as error:
-        raise InputError(
-            f'--cron {cron!r} is not a valid schedule; expected five fields, such as "0 3 * * *" '
-            "for 3 a.m. every day"
-        ) from error
+        loop.run(_work(served, deployment, registered, say))
+    finally:
+        # Otherwise the runs that are scheduled would be Late, and start together the next time.
+        with get_client(sync_client=True) as client:
+            for identity in registered:
+                with contextlib.suppress(httpx.HTTPError, ObjectNotFound):  # the server is gone
+                    client.pause_deployment(identity)
 
 
-def serve_pipeline(name: str, parameters: dict[str, Any], due: Schedule) -> None:
-    """Runs the pipeline with these parameters on schedule until it is interrupted."""
-    pipeline.serve(
-        name=name,
-        schedules=[due],
-        parameters=parameters,
-        global_limit=ConcurrencyLimitConfig(
-            limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
+async def _work(
+    served: Served, deployment: RunnerDeployment, registered: list[UUID], say: Say
+) -> None:
+    runner = Runner(name=served.name, limit=1, pause_on_shutdown=False)
+    identity = await runner.aadd_deployment(deployment)
+    registered.append(identity)
+    async with get_client() as client:
+        await client.pause_deployment(identity)  # deletes runs that a killed process left behind
+        await client.resume_deployment(identity)
+    follower = asyncio.create_task(_follow(served, identity, say))
+    try:
+        await runner.start()
+    finally:
+        follower.cancel()
+        await asyncio.gather(follower, return_exceptions=True)
+
+
+def deploy(served: Served, work_pool: str) -> None:
+    """Deploys the pipeline to the work pool. Raises `InputError` if there is no such pool."""
+    with get_client(sync_client=True) as client:
+        try:
+            client.read_work_pool(work_pool)
+        except ObjectNotFound as error:
+            raise InputError(
+                f"the Prefect server has no work pool {work_pool!r}; make it with "
+                f"`prefect work-pool create {work_pool} --type process`"
+            ) from error
+        identity = loop.run(_applied(served.deployment(work_pool)))
+        client.resume_deployment(identity)
+
+
+async def _applied(deployment: RunnerDeployment) -> UUID:
+    return await deployment.aapply()
+
+
+async def _follow(served: Served, deployment: UUID, say: Say) -> None:
+    """Says when the next run is due, and what each run did."""
+    told: dict[UUID, StateType] = {}
+    due: datetime | None = None
+    since = datetime.now(UTC)
+    async with get_client() as client:
+        while True:
+            with contextlib.suppress(httpx.HTTPError):  # the server is busy or restarts
+                for run in reversed(await _runs(client, deployment, NEWEST, not_any_=WAITING)):
+                    if line := _news(run, told, since):
+                        say(f"{served.clock(datetime.now(UTC))}: {line}")
+                for run in await _runs(client, deployment, NEXT, any_=[StateType.SCHEDULED]):
+                    if run.expected_start_time and run.expected_start_time != due:
+                        due = run.expected_start_time
+                        say(f"next run: {served.clock(due)}")
+            await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def _runs(
+    client: PrefectClient, deployment: UUID, order: FlowRunSort, **states: list[StateType]
+) -> list[FlowRun]:
+    """The newest runs of the deployment, or the next one, in these states."""
+    return await client.read_flow_runs(
+        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment])),
+        flow_run_filter=FlowRunFilter(
+            state=FlowRunFilterState(type=FlowRunFilterStateType(**states))
         ),
-        limit=1,
-        pause_on_shutdown=False,  # so that the next start resumes the schedule
-        print_starting_message=False,
-        entrypoint_type=EntrypointType.MODULE_PATH,
+        sort=order,
+        limit=1 if order is NEXT else RECENT,
     )
+
+
+def _news(run: FlowRun, told: dict[UUID, StateType], since: datetime) -> str:
+    """What is new about a run, in words; "" if nothing is."""
+    state, known = run.state, run.id in told
+    if state is None or told.get(run.id) is state.type:
+        return ""
+    told[run.id] = state.type
+    if not known and state.timestamp < since:  # of an earlier process
+        return ""
+    message = "" if state.type is StateType.RUNNING else state.message
+    return f"{WORDS.get(state.type, state.name)}{f': {message}' if message else ''}"

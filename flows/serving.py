@@ -1,21 +1,25 @@
-"""`synth serve`: runs a recipe on a schedule in this process until it is stopped."""
+"""`synth serve`: runs a recipe on a schedule in this process, or deploys it to a work pool."""
 
 from __future__ import annotations
 
 import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from flows.prefect_server import environment
 from flows.recipe_file import load_recipe
-from flows.run_command import masked
-from flows.temporary_server import prefect_api
+from flows.run_command import as_mapping, masked, metrics_asked
+from flows.temporary_server import configured, prefect_api
 from synth.errors import ExitCode, InputError
+
+if TYPE_CHECKING:
+    from flows.schedule import Served
 
 
 def serve(arguments: Namespace) -> int:
-    """Runs the recipe on a schedule until Ctrl-C."""
+    """Runs the recipe on a schedule until Ctrl-C, or deploys it to `--work-pool`."""
     plan = load_recipe(
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
     )
@@ -25,43 +29,70 @@ def serve(arguments: Namespace) -> int:
             "database; set the key in an environment variable and add `api_key_env: NAME` to the "
             "recipe's teacher"
         )
-    recipe = Path(arguments.recipe)
-    serve_on_schedule(
-        plan.name,
-        {
-            "recipe": str(recipe.resolve()) if recipe.is_file() else arguments.recipe,
-            "teacher": arguments.teacher,
-            "limit": arguments.limit,
-            "overrides": arguments.set,
-            "out": str((arguments.out or Path("outputs") / plan.name).resolve()),
-        },
-        cron=arguments.cron,
-        timezone=arguments.timezone,
-    )
+    if arguments.work_pool and arguments.metrics:
+        raise InputError(
+            "--metrics has no effect on the workers of a work pool: set SYNTH_METRICS in the "
+            "environment of the worker, or in the work pool's `env`"
+        )
+    try:
+        ZoneInfo(arguments.timezone)  # before a Prefect server is started
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise InputError(
+            f"unknown time zone {arguments.timezone!r}; expected a name such as Europe/Berlin or "
+            "UTC"
+        ) from error
+    if arguments.work_pool:
+        _deploy(arguments, plan.name)
+    else:
+        _serve(arguments, plan.name)
     return ExitCode.OK
 
 
-def serve_on_schedule(name: str, parameters: dict[str, Any], *, cron: str, timezone: str) -> None:
-    """Runs the pipeline with these parameters at the `cron` times, one run at a time.
+def _serve(arguments: Namespace, name: str) -> None:
+    with (
+        environment(metrics_asked(arguments)),
+        prefect_api(_say, schedules=True) as url,
+    ):
+        from flows.schedule import serve as serve_schedule  # noqa: PLC0415  imports Prefect
 
-    Cancels a run that is due while another is still running. Raises `InputError` for an invalid
-    schedule.
-    """
-    try:
-        ZoneInfo(timezone)  # before a Prefect server is started
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise InputError(
-            f"unknown time zone {timezone!r}; expected a name such as Europe/Berlin or UTC"
-        ) from error
-    with prefect_api(_say, schedules=True) as url:
-        from flows.schedule import schedule, serve_pipeline  # noqa: PLC0415  imports Prefect
-
-        due = schedule(cron, timezone)
+        served = _served(arguments, name)
         _say(
-            f"serving {name} ({cron}, {timezone}) with the Prefect server at {url}; Ctrl-C stops it"
+            f"serving {name} ({arguments.cron}, {arguments.timezone}) with the Prefect server at "
+            f"{url}; Ctrl-C stops it"
         )
-        serve_pipeline(name, parameters, due)
+        serve_schedule(served, _say)
+
+
+def _deploy(arguments: Namespace, name: str) -> None:
+    if not configured():
+        raise InputError(
+            "--work-pool needs a Prefect server that stays up: set PREFECT_API_URL to its address, "
+            "or leave out --work-pool to serve from this process"
+        )
+    with prefect_api(_say) as url:
+        from flows.schedule import deploy  # noqa: PLC0415  imports Prefect
+
+        deploy(_served(arguments, name), arguments.work_pool)
+        _say(
+            f"deployed pipeline/{name} ({arguments.cron}, {arguments.timezone}) to the Prefect "
+            f"server at {url}; `prefect worker start --pool {arguments.work_pool}` runs it, on "
+            "a machine with this installation and these paths"
+        )
+
+
+def _served(arguments: Namespace, name: str) -> Served:
+    from flows.schedule import Served  # noqa: PLC0415  imports Prefect
+
+    recipe = Path(arguments.recipe)
+    parameters = {
+        "recipe": str(recipe.resolve()) if recipe.is_file() else arguments.recipe,
+        "teacher": arguments.teacher,
+        "limit": arguments.limit,
+        "overrides": as_mapping(arguments.set),
+        "out": str((arguments.out or Path("outputs") / name).resolve()),
+    }
+    return Served(name, parameters, arguments.cron, arguments.timezone)
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr)
+    print(line, file=sys.stderr, flush=True)

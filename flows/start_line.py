@@ -6,6 +6,7 @@ quickstart: read → evolve → distill → write, teacher embedded; outputs/qui
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,8 @@ SHIPPED = Path(__file__).resolve().parent / "recipes"
 
 def start_line(arguments: Namespace) -> str | None:
     """Describes the coming run; None for an unreadable recipe, which the loader reports."""
-    path = Path(arguments.recipe)
-    if not path.suffix and "/" not in arguments.recipe:
-        path = SHIPPED / f"{arguments.recipe}.yaml"
     with suppress(RecipeError, AttributeError, KeyError, TypeError, StopIteration):
-        recipe = strict_yaml.load(path).value
+        recipe = strict_yaml.load(_path(arguments.recipe)).value
         for change in arguments.set:
             key, _, value = change.partition("=")
             if key in ("name", "teacher"):
@@ -36,6 +34,20 @@ def start_line(arguments: Namespace) -> str | None:
         folder = arguments.out or Path("outputs") / name
         return f"{name}: {' → '.join(stages)}{teacher and f', teacher {teacher}'}; {folder}"
     return None
+
+
+def recipe_name(given: str, overrides: Mapping[str, Any]) -> str:
+    """The name of a recipe, given by its own name or as a file; the file's name if unreadable."""
+    if name := overrides.get("name"):
+        return str(name)
+    with suppress(RecipeError, KeyError, TypeError):
+        return str(strict_yaml.load(_path(given)).value["name"])
+    return Path(given).stem
+
+
+def _path(recipe: str) -> Path:
+    path = Path(recipe)
+    return path if path.suffix or "/" in recipe else SHIPPED / f"{recipe}.yaml"
 
 
 def _stage(given: Any) -> str:

@@ -214,6 +214,7 @@ async def open_teacher(
             description=f"{model} at {' and '.join(client.urls)}",
             context=model.max_model_len,
             prefix_use=client.prefix_use,
+            load=client.pool.load,
             abilities={**abilities, **dict.fromkeys(without, FOLDED)},
             budget=budget,
         )

@@ -27,7 +27,7 @@ from synth.record import ToolCall, Turn
 from synth.teacher.budget import Budget, Claim
 from synth.teacher.control import as_received
 from synth.teacher.parse import CompletionAnswer, HttpAnswer, parse_replies, request_id
-from synth.teacher.pressure import PrefixUse
+from synth.teacher.pressure import PrefixUse, TeacherLoad
 from synth.teacher.protocol import CHAT, YES, Abilities, Identity, Need, Reply, Request, limited
 from synth.teacher.schema import BrokenError, conformed, shown
 
@@ -262,6 +262,8 @@ class ServedTeacher:
     """Maximum length of prompt plus reply, in tokens; None if the server does not report it."""
     prefix_use: Callable[[], Awaitable[PrefixUse]] | None = None
     """Returns the use of its prefix cache since the last call."""
+    load: Callable[[], TeacherLoad] | None = None
+    """Returns what its replicas have to do now."""
     abilities: Abilities = field(default_factory=dict)
     """The needs that were checked."""
     budget: Budget | None = None

@@ -23,6 +23,7 @@ from typing import NamedTuple
 from synth.errors import BudgetSpentError, TeacherFault
 from synth.teacher.budget import Claim, Tokens
 from synth.teacher.parse import ENGINE_DIED, CompletionAnswer, usage_of
+from synth.teacher.pressure import ReplicaLoad, TeacherLoad
 from synth.teacher.replica import Replica, Suspicion
 from synth.teacher.wire import TROUBLES, UNSENT, AttemptKind, AttemptResult, Response
 
@@ -100,6 +101,16 @@ class ReplicaPool:
     def answered_at(self) -> float:
         """When any replica last answered a request."""
         return max(replica.answered_at for replica in self.replicas)
+
+    def load(self) -> TeacherLoad:
+        """What the replicas have to do now."""
+        return TeacherLoad(
+            len(self._waiting) + len(self._again) + len(self._suspects),
+            [
+                ReplicaLoad(one.url, one.trusted, one.in_flight, one.limit.now)
+                for one in self.replicas
+            ],
+        )
 
     def send(
         self,

@@ -97,6 +97,25 @@ def read_pressure(text: str) -> Pressure | None:
     return None
 
 
+class ReplicaLoad(NamedTuple):
+    """What a replica has to do."""
+
+    url: str
+    up: bool
+    """Whether it gets requests."""
+    in_flight: int
+    slots: int
+    """The most requests in flight that it gets now."""
+
+
+class TeacherLoad(NamedTuple):
+    """What a teacher has to do."""
+
+    queued: int
+    """Requests that wait for a free slot, or for the budget."""
+    replicas: list[ReplicaLoad]
+
+
 class Limit:
     """The limit of requests in flight: lowered by a quarter while crowded, else raised in steps.
 
