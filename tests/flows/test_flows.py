@@ -7,11 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,43 +17,8 @@ from flows.prefect_server import await_answer, started, template
 from synth.errors import ExitCode
 from synth.store.manifest import load_manifest
 from tests.fake_teacher import FakeTeacher, served
+from tests.flows.server import PREFECT, ROOT, SYNTH, Api
 from tests.hub_stand_in import hub_stand_in
-
-ROOT = Path(__file__).parents[2]
-SYNTH = [sys.executable, "-m", "flows.cli"]
-PREFECT = [sys.executable, "-m", "prefect"]
-
-
-class Api:
-    """A Prefect server that runs schedules, and its records."""
-
-    def __init__(self, url: str, home: Path) -> None:
-        self.url = url
-        self.env = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")},
-            "PREFECT_API_URL": url,
-            "PREFECT_HOME": str(home),
-            "DO_NOT_TRACK": "1",
-            "NO_COLOR": "1",
-            "PYTHONPATH": str(ROOT),
-        }
-
-    def filter(self, what: str, **body: Any) -> list[dict[str, Any]]:
-        request = urllib.request.Request(
-            f"{self.url}/{what}/filter",
-            json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=20) as response:
-            found: list[dict[str, Any]] = json.load(response)
-        return found
-
-    def wait_for(self, condition: Any, seconds: float) -> Any:
-        end = time.monotonic() + seconds
-        while not (found := condition()):
-            assert time.monotonic() < end, "what the test waits for did not come about"
-            time.sleep(0.5)
-        return found
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +41,10 @@ def test_a_run_is_named_and_tagged_with_a_task_per_shard_and_artifacts(
         capture_output=True,
     )
     [run] = api.filter("flow_runs", flow_runs={"tags": {"all_": ["seen"]}})
-    assert run["name"] == "distill-answers"
+    assert run["name"] == "seen"
     assert set(run["tags"]) == {"synth", "seen"}
     assert run["state"]["type"] == "COMPLETED"
+    assert run["parameters"]["overrides"] == {"shard_rows": "10", "name": "seen"}
     assert run["parameters"]["teacher"] == f"{teacher_url}?***"
     assert KEY not in json.dumps(run)
     tasks = api.wait_for(
@@ -114,6 +77,13 @@ def test_a_run_is_named_and_tagged_with_a_task_per_shard_and_artifacts(
     description = artifacts["seen-checks"]["description"]
     assert f" of {funnel[-1]['kept']} rows passed their checks" in description
     assert json.loads(artifacts["seen-samples"]["data"])[0]["seed"]
+    assert float(artifacts["seen-progress"]["data"]) == 100
+    told = run["state"]["message"]
+    assert told.startswith(f"{funnel[-1]['kept']} rows released of 20 read. ")
+    assert f" of {funnel[-1]['kept']} rows passed their checks" in told
+    assert "reply tokens" in told
+    assert told in artifacts["seen-report"]["data"]
+    assert str(tmp_path / "outputs/seen/report.html") in artifacts["seen-report"]["data"]
 
 
 def test_an_increment_is_a_flow_run_and_nothing_new_is_none(
@@ -189,8 +159,9 @@ def test_a_failed_run_reports_its_error_once_and_is_failed_on_the_server(
     assert error.startswith("synth: no teacher answers at http://127.0.0.1:9/v1")
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "outputs").exists()
-    [run] = api.filter("flow_runs", flow_runs={"name": {"any_": ["mine.yaml"]}})
+    [run] = api.filter("flow_runs", flow_runs={"name": {"any_": ["dead"]}})
     assert run["state"]["type"] == "FAILED"
+    assert "start one there with `vllm serve MODEL`" in run["state"]["message"]
 
 
 def test_a_run_whose_budget_is_used_up_is_stopped_and_not_retried(

@@ -1,0 +1,47 @@
+"""A Prefect server under test: its records, and the commands that reach it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+SYNTH = [sys.executable, "-m", "flows.cli"]
+PREFECT = [sys.executable, "-m", "prefect"]
+
+
+class Api:
+    """A Prefect server that runs schedules, and its records."""
+
+    def __init__(self, url: str, home: Path) -> None:
+        self.url = url
+        self.env = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("PREFECT_")},
+            "PREFECT_API_URL": url,
+            "PREFECT_HOME": str(home),
+            "DO_NOT_TRACK": "1",
+            "NO_COLOR": "1",
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def filter(self, what: str, **body: Any) -> list[dict[str, Any]]:
+        request = urllib.request.Request(
+            f"{self.url}/{what}/filter",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=20) as response:
+            found: list[dict[str, Any]] = json.load(response)
+        return found
+
+    def wait_for(self, condition: Any, seconds: float) -> Any:
+        end = time.monotonic() + seconds
+        while not (found := condition()):
+            assert time.monotonic() < end, "what the test waits for did not come about"
+            time.sleep(0.5)
+        return found
