@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from flows.cli import main
 from flows.prefect_server import await_answer, started, template
@@ -240,11 +242,11 @@ def test_schedules_fire_served_and_deployed(api: Api, tmp_path: Path, teacher_ur
     served, deployed = tmp_path / "served", tmp_path / "deployed"
     served.mkdir()
     deployed.mkdir()
-    text = (ROOT / "prefect.yaml").read_text()
-    assert 'cron: "0 3 * * *"' in text
-    text = text.replace("0 3 * * *", "* * * * *").replace("quickstart", "distill-answers")
-    text = text.replace("out:", f"limit: 4\n      teacher: {teacher_url}\n      out:")
-    (deployed / "prefect.yaml").write_text(text)
+    project = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    [nightly] = [one for one in project["deployments"] if one["name"] == "distill-answers"]
+    nightly["parameters"] |= {"limit": 4, "teacher": teacher_url}
+    nightly["schedules"][0]["cron"] = "* * * * *"
+    (deployed / "prefect.yaml").write_text(yaml.safe_dump(project))
     (deployed / "flows").symlink_to(ROOT / "flows")
     env = {**api.env, "PWD": str(deployed)}
     teacher = f"--teacher={teacher_url}"
@@ -258,18 +260,21 @@ def test_schedules_fire_served_and_deployed(api: Api, tmp_path: Path, teacher_ur
             capture_output=True,
         )
 
-    children = [
-        subprocess.Popen(
-            [*SYNTH, "serve", "distill-answers", "--cron=* * * * *", "--limit=4", teacher],
-            env=api.env,
-            cwd=served,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-    ]
+    command = [*SYNTH, "serve", "distill-answers", "--cron=* * * * *", "--limit=4", teacher]
+    log = tmp_path / "log"
+    with log.open("wb") as told:
+        children = [
+            subprocess.Popen(
+                [*command, "--set=name=served"],
+                env=api.env,
+                cwd=served,
+                stdout=subprocess.DEVNULL,
+                stderr=told,
+            )
+        ]
     try:
         prefect("work-pool", "create", "synth", "--type", "process")
-        prefect("deploy", "--name", "nightly")
+        prefect("deploy", "--name", "distill-answers")
         children.append(
             subprocess.Popen(
                 [*PREFECT, "worker", "start", "--pool", "synth", "--name", "one"],
@@ -279,7 +284,7 @@ def test_schedules_fire_served_and_deployed(api: Api, tmp_path: Path, teacher_ur
                 stderr=subprocess.DEVNULL,
             )
         )
-        for out in (served / "outputs/distill-answers", deployed / "outputs/nightly"):
+        for out in (served / "outputs/served", deployed / "outputs/distill-answers"):
             release = out / "release/manifest.json"
             manifest = api.wait_for(lambda at=release: load_manifest(at), 150)
             assert manifest.rows_kept > 0
@@ -292,6 +297,14 @@ def test_schedules_fire_served_and_deployed(api: Api, tmp_path: Path, teacher_ur
             child.send_signal(signal.SIGTERM)
         codes = [child.wait(30) for child in children]
     assert codes[0] in (0, 130)
+    said = log.read_text()
+    assert "serving served (* * * * *, UTC) with the Prefect server at " in said
+    assert re.search(r"(?m)^next run: \w{3} \d{4}-\d\d-\d\d \d\d:\d\d UTC$", said)
+    assert " UTC: the run starts" in said
+    left = api.filter("flow_runs", deployments={"name": {"any_": ["served"]}})
+    assert not [run for run in left if run["state"]["type"] == "SCHEDULED"]
+    [one] = api.filter("deployments", deployments={"name": {"any_": ["served"]}})
+    assert one["paused"]
 
 
 @pytest.mark.parametrize(
