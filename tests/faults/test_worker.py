@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from flows.prefect_server import template
 from synth.store.manifest import load_manifest
@@ -34,8 +35,12 @@ from tests.synth.teacher.fleets import FAKE
 
 pytestmark = pytest.mark.faults
 WAIT_S = 300.0
-LEASE_S = 30
-"""How long a run that died keeps its slot: the least that Prefect allows; 300 by default."""
+HEARTBEAT_S = 30
+"""The least that Prefect allows."""
+SILENT_S = 75
+"""After so long without a heartbeat, the automation marks a run as crashed, which frees its slot.
+Without the automation, Prefect frees it after 5 minutes."""
+AUTOMATIONS = Path(__file__).parents[2] / "docs/operations/automations.yaml"
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda one: float(one.parent.name))
 QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
@@ -114,7 +119,6 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         here = Api(f"http://127.0.0.1:{port}/api", home)
         settings = {
             "PREFECT_SERVER_DATABASE_CONNECTION_URL": database,
-            "PREFECT_SERVER_CONCURRENCY_INITIAL_DEPLOYMENT_LEASE_DURATION": str(LEASE_S),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "0",
             "PREFECT_SERVER_UI_ENABLED": "0",
         }
@@ -132,6 +136,14 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
         here.wait_for(answers, WAIT_S)
         prefect(here, home, "work-pool", "create", "synth", "--type", "process")
+        [silent] = [
+            one
+            for one in yaml.safe_load(AUTOMATIONS.read_text())["automations"]
+            if one["name"] == "synth-crash-silent"
+        ]
+        silent["trigger"]["within"] = SILENT_S
+        (home / "automations.yaml").write_text(yaml.safe_dump({"automations": [silent]}))
+        prefect(here, home, "automation", "create", "--from-file", "automations.yaml")
         yield here
 
 
@@ -143,6 +155,7 @@ def prefect(api: Api, folder: Path, *arguments: str) -> None:
 @contextmanager
 def worker(api: Api, folder: Path, **env: str) -> Iterator[subprocess.Popen[bytes]]:
     command = [*PREFECT, "worker", "start", "--pool", "synth", "--name", folder.name]
+    env = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S), **env}
     with running(*command, env={**api.env, **env}, cwd=folder) as child:
         yield child
 
@@ -191,7 +204,7 @@ stages: [read: {{prompts: prompts.jsonl}}, distill: {{}}, write: {{}}]
 
 
 def test_after_the_worker_is_killed_the_next_firing_resumes(api: Api, tmp_path: Path) -> None:
-    """While the first run works, another one is cancelled."""
+    """While the first run works, another one is cancelled. The killed one is marked as crashed."""
     rows = (json.dumps({"prompt": f"What is {n} + {n}?"}) + "\n" for n in range(80))
     (tmp_path / "prompts.jsonl").write_text("".join(rows))
     mark = f"SYNTH_TEST_MARK={tmp_path.name}"
@@ -211,7 +224,9 @@ def test_after_the_worker_is_killed_the_next_firing_resumes(api: Api, tmp_path: 
         heard.latency_s = 0.01
         assert len(saved) >= before - 4 - 8  # in flight, and those since the last commit
         with worker(api, tmp_path):
+            crashed = in_state(api, name, "CRASHED")
             done = in_state(api, name, "COMPLETED")
+    assert "no heartbeat" in crashed["state"]["message"]
     assert load_manifest(tmp_path / "run/release/manifest.json").rows_kept == 80  # type: ignore[union-attr]  it exists
     assert done["state"]["message"].startswith("80 rows released of 80 read.")
     again = set(heard.asked[before:])
