@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,8 +50,8 @@ class CountedProgress(Progress):
     worked: bool = False
     """Whether any stage had work left."""
     running: RunningStage | None = None
-    served: ServedTeacher | None = None
-    """The teacher, while it is up."""
+    served: Mapping[str, ServedTeacher] = field(default_factory=dict)
+    """The teachers that are up, by name."""
     replies: Counter[Key] = field(default_factory=Counter)
     """By stage, and `teacher` or `journal`."""
     tokens: Counter[Key] = field(default_factory=Counter)
@@ -152,5 +153,7 @@ class CountedProgress(Progress):
 
     @property
     def load(self) -> TeacherLoad:
-        """What the teacher has to do now."""
-        return self.served.load() if self.served and self.served.load else TeacherLoad(0, [])
+        """What the teachers have to do now."""
+        loads = [one.load() for one in self.served.values() if one.load]
+        replicas = [replica for load in loads for replica in load.replicas]
+        return TeacherLoad(sum(load.queued for load in loads), replicas)

@@ -106,10 +106,20 @@ def serve(served: Served, say: Say) -> None:
         loop.run(_work(served, deployment, registered, say))
     finally:
         # Otherwise the runs that are scheduled would be Late, and start together the next time.
+        for identity in registered:
+            _pause(identity, served.name, say)
+
+
+def _pause(identity: UUID, name: str, say: Say) -> None:
+    """Pauses the deployment, which deletes the runs that are scheduled."""
+    try:
         with get_client(sync_client=True) as client:
-            for identity in registered:
-                with contextlib.suppress(httpx.HTTPError, ObjectNotFound):  # the server is gone
-                    client.pause_deployment(identity)
+            client.pause_deployment(identity)
+    except (httpx.HTTPError, ObjectNotFound) as error:
+        say(
+            f"cannot pause the schedule of pipeline/{name} ({error or type(error).__name__}): its "
+            "runs will be late until it is served again; pause it on the Prefect page"
+        )
 
 
 async def _work(

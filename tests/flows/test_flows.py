@@ -302,7 +302,8 @@ def test_schedules_fire_served_and_deployed(api: Api, tmp_path: Path, teacher_ur
     assert re.search(r"(?m)^next run: \w{3} \d{4}-\d\d-\d\d \d\d:\d\d UTC$", said)
     assert " UTC: the run starts" in said
     left = api.filter("flow_runs", deployments={"name": {"any_": ["served"]}})
-    assert not [run for run in left if run["state"]["type"] == "SCHEDULED"]
+    due = [run["state"] for run in left if run["state"]["type"] == "SCHEDULED"]
+    assert not due, said
     [one] = api.filter("deployments", deployments={"name": {"any_": ["served"]}})
     assert one["paused"]
 
