@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -40,6 +41,8 @@ from flows.pipeline import pipeline
 from synth.errors import InputError
 
 LOOK_EVERY_S = 2.0
+PAUSES = 5
+PAUSE_S = 1.0
 RECENT = 20
 """How many runs are looked at; more do not change between two looks."""
 NEWEST, NEXT = FlowRunSort.EXPECTED_START_TIME_DESC, FlowRunSort.EXPECTED_START_TIME_ASC
@@ -114,7 +117,11 @@ def _pause(identity: UUID, name: str, say: Say) -> None:
     """Pauses the deployment, which deletes the runs that are scheduled."""
     try:
         with get_client(sync_client=True) as client:
-            client.pause_deployment(identity)
+            for _ in range(PAUSES):
+                client.pause_deployment(identity)
+                time.sleep(PAUSE_S)  # the scheduler may be about to add runs
+                if not client.read_flow_runs(**_which(identity, any_=[StateType.SCHEDULED])):
+                    return
     except (httpx.HTTPError, ObjectNotFound) as error:
         say(
             f"cannot pause the schedule of pipeline/{name} ({error or type(error).__name__}): its "
@@ -179,14 +186,18 @@ async def _runs(
     client: PrefectClient, deployment: UUID, order: FlowRunSort, **states: list[StateType]
 ) -> list[FlowRun]:
     """The newest runs of the deployment, or the next one, in these states."""
-    return await client.read_flow_runs(
-        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment])),
-        flow_run_filter=FlowRunFilter(
+    limit = 1 if order is NEXT else RECENT
+    return await client.read_flow_runs(**_which(deployment, **states), sort=order, limit=limit)
+
+
+def _which(deployment: UUID, **states: list[StateType]) -> dict[str, Any]:
+    """The filters for the deployment's runs in these states."""
+    return {
+        "deployment_filter": DeploymentFilter(id=DeploymentFilterId(any_=[deployment])),
+        "flow_run_filter": FlowRunFilter(
             state=FlowRunFilterState(type=FlowRunFilterStateType(**states))
         ),
-        sort=order,
-        limit=1 if order is NEXT else RECENT,
-    )
+    }
 
 
 def _news(run: FlowRun, told: dict[UUID, StateType], since: datetime) -> str:
