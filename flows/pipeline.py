@@ -204,7 +204,7 @@ async def _run(load: Callable[[], Plan], out: str | None) -> Done:
     except InfrastructureFault as fault:
         if watching.get() is not None:
             raise
-        raise type(fault)(f"{fault}\n{TO_GO_ON}") from fault
+        raise type(fault)(f"{fault}\n{TO_GO_ON}") from None
     message = await asyncio.to_thread(outcome, plan, folder, manifests, counted)
     await leave_report(plan, folder, message)
     return Completed(message=message, data={stage_label(m): m.rows_kept for m in manifests})

@@ -306,7 +306,7 @@ def test_what_a_killed_serve_left_behind_does_not_pile_up(api: Api, tmp_path: Pa
         api.wait_for(lambda: any(run["state"]["name"] == "Late" for run in scheduled()), WAIT_S)
         log = (tmp_path / "log").open("wb")
         with log, running(*command, env=api.env, cwd=tmp_path, stderr=log) as again:
-            api.wait_for(lambda: runs(api, name), WAIT_S)
+            api.wait_for(lambda: runs(api, f"pipeline/{name}"), WAIT_S)
             late = [run for run in scheduled() if run["state"]["name"] == "Late"]
             assert not late
             api.wait_for(
