@@ -41,7 +41,7 @@ from flows.pipeline import pipeline
 from synth.errors import InputError
 
 LOOK_EVERY_S = 2.0
-PAUSES = 5
+PAUSES = 10
 PAUSE_S = 1.0
 RECENT = 20
 """How many runs are looked at; more do not change between two looks."""
@@ -119,8 +119,8 @@ def _pause(identity: UUID, name: str, say: Say) -> None:
         with get_client(sync_client=True) as client:
             for _ in range(PAUSES):
                 client.pause_deployment(identity)
-                time.sleep(PAUSE_S)  # the scheduler may be about to add runs
-                if not client.read_flow_runs(**_which(identity, any_=[StateType.SCHEDULED])):
+                time.sleep(PAUSE_S)  # a run that was about to start is scheduled again
+                if not client.read_flow_runs(**_which(identity, any_=WAITING)):
                     return
     except (httpx.HTTPError, ObjectNotFound) as error:
         say(
