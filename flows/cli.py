@@ -386,6 +386,9 @@ def _add_alone(parser: argparse.ArgumentParser, parts: str, example: str) -> Non
     parser.add_argument("--format", help="format of files without a known extension")
     parser.add_argument("--limit", type=_positive, help="read at most so many rows")
     parser.add_argument("--out", type=Path, help="folder of the result (default: under outputs/)")
+    parser.add_argument(
+        "--workers", type=_positive, help="most processes to use (default: one for each core)"
+    )
 
 
 def _positive(text: str) -> int:

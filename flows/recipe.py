@@ -198,6 +198,7 @@ def _is_stage(value: object) -> bool:
 
 
 _EXAMPLE = "distill: {samples: 2}"
+NOT_SHOWN = frozenset({"budget", "guards", "workers"})
 
 
 class Recipe(Model):
@@ -223,6 +224,9 @@ class Recipe(Model):
     """Caps on the run's tokens, hours and cost, and a deadline."""
     guards: Guards = Guards()
     """What to watch while a stage asks the teacher, and when to warn or stop."""
+    workers: Annotated[int, Field(ge=1)] | None = None
+    """Processes that filter, verify and deduplicate shards side by side, each with one shard in
+    memory; default: one for each core."""
     stages: Annotated[list[StageEntry], Field(min_length=1)]
     """The stages in order, from `read` to `write` or `push`."""
 
@@ -296,7 +300,7 @@ class Recipe(Model):
         """Returns the plan that the engine runs."""
         stages = tuple(entry.stage for entry in self.stages)
         # these affect no row, so a run that goes on with other ones gets the same card
-        shown = {key: value for key, value in written.items() if key not in ("budget", "guards")}
+        shown = {key: value for key, value in written.items() if key not in NOT_SHOWN}
         return Plan(
             self.name,
             self.seed,
@@ -308,6 +312,7 @@ class Recipe(Model):
             guards=self.guards,
             incremental=self.incremental,
             teachers=self.teachers,
+            workers=self.workers,
         )
 
 
