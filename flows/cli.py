@@ -240,6 +240,11 @@ def _parser() -> argparse.ArgumentParser:
         help="compare every shard, receipt, journaled reply and released file with its checksum",
     )
     show.add_argument(
+        "--clean",
+        action="store_true",
+        help="remove what a finished run no longer needs; see what it costs in docs/records.md",
+    )
+    show.add_argument(
         "--rejected",
         nargs="?",
         const="",

@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+from synth.engine.cleaning import forget_cleaning, is_cleaned
 from synth.engine.lock import locked
 from synth.engine.needs import check_needs, needs
 from synth.engine.plan import Plan, StageFolder, all_journals
@@ -125,6 +126,8 @@ def _answered(plan: Plan, run: Path, up: Mapping[str, Identity]) -> dict[str, Id
     if not known:
         return {}
     done = _stages_finished(Receipts(plan, run, {**up, **known}))
+    if is_cleaned(run) and done < len(plan.stages):
+        return {}  # the rows are made again
     if plan.target is not None and done <= plan.target:
         return {}  # more seeds may be drawn
     needed = {plan.teacher_of(index) for index in range(done, len(plan.stages))}
@@ -259,6 +262,17 @@ def _with_workers(runner: Runner) -> Iterator[None]:
 
 
 async def _run_all(runner: Runner, each: Each) -> list[Manifest]:
+    if is_cleaned(runner.run):
+        done = await asyncio.to_thread(_stages_finished, runner.receipts)
+        if done < len(runner.plan.stages):
+            runner.progress.say(
+                f"the rows of {runner.run} were removed by `synth show --clean` and are made "
+                "again; the journal has the replies"
+            )
+            forget_cleaning(runner.run)
+            runner.receipts = Receipts(
+                runner.plan, runner.run, runner.receipts.identities
+            )
     for line in await asyncio.to_thread(resume_table, runner.receipts):
         runner.progress.say(line)
     runner.receipts.forget_other_stages()
