@@ -354,8 +354,7 @@ async def _run_stage(runner: Runner, index: int, before: Manifest | None, each: 
         await each(Job(index, stage.name, Action.DECIDE))
         await _side_by_side(runner, each, index, Action.SPLIT, waiting)
     manifest = receipts.seal(index, before, shards)
-    if isinstance(stage, CorpusStage):
-        await asyncio.to_thread(stage.clear, receipts.folder(index).work())
+    await asyncio.to_thread(stage.clear, receipts.folder(index).work())
     for shard, was in lost.items():
         runner.progress.say(_made_again(f"{index:02d}-{stage.name}", was, manifest.shards[shard]))
     return manifest

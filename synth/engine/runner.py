@@ -232,6 +232,7 @@ class Runner:
             seed=self.plan.seed,
             kind=self.plan.kind_before(job.stage),
             shard=job.shard,
+            work=self.receipts.folder(job.stage).work(),
             done=partial(self.progress.rows_done, job.stage),
         )
         tally = Tally()

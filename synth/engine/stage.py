@@ -71,6 +71,8 @@ class Place:
     shard: int = 0
     teacher: Teacher | None = None
     """The journaled teacher of this shard; None if the stage does not ask one."""
+    work: Path | None = None
+    """A folder for files that all shards of the stage share, until it is finished."""
     done: Callable[[int], None] = lambda _rows: None
     """Call it with the number of input rows just finished, for the progress line."""
     judged: OnJudged = lambda _text, _reason, _given="": None
@@ -130,6 +132,10 @@ class Stage(Model, ABC):
     def outside(self, run: Path) -> object:  # noqa: ARG002  most stages depend on their input only
         """The results of other runs that affect its output. Part of the fingerprint."""
         return None
+
+    def clear(self, work: Path) -> None:
+        """Removes what a finished stage no longer needs from its work folder."""
+        shutil.rmtree(work, ignore_errors=True)
 
 
 class InputPart(Protocol):
@@ -209,10 +215,6 @@ class CorpusStage(Stage):
     @abstractmethod
     def split(self, table: pa.Table, place: Place, folder: Path) -> Outcome:
         """The outcome of one shard, according to the decision in its folder."""
-
-    def clear(self, work: Path) -> None:
-        """Removes what a finished stage no longer needs from its work folder."""
-        shutil.rmtree(work, ignore_errors=True)
 
     def releasing(self, release: Release) -> AbstractContextManager[None]:  # noqa: ARG002  most stages need nothing here
         """A context for the moment when the release folder is replaced. An error in it stops the

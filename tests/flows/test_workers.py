@@ -20,6 +20,7 @@ from synth.engine import run as engine
 from synth.engine import workers
 from synth.engine.audit import audit
 from synth.errors import InfrastructureFault, InputError
+from synth.store.durable import is_aside
 from tests.faults.trials import hashes
 
 ROWS, SHARD_ROWS = 60, 10
@@ -91,6 +92,7 @@ def test_two_workers_make_the_bytes_of_one_process(here: Path) -> None:
     assert not [line for one in audit(here / "two") for line in one.wrong]
 
 
+@pytest.mark.faults
 def test_the_shard_of_a_worker_that_dies_is_done_again(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,6 +109,7 @@ def test_a_shard_that_kills_two_workers_stops_the_run(here: Path) -> None:
     assert api.run(recipe(here, "deadly", most=2, times=2), out=here / "run").funnel[1]["kept"]
 
 
+@pytest.mark.faults
 def test_an_error_of_the_users_code_is_the_same_in_a_worker(here: Path) -> None:
     with pytest.raises(InputError, match=r"own_parts:wrong failed .*ZeroDivisionError.*line 20"):
         api.run(recipe(here, "wrong", most=2), out=here / "run")
@@ -138,28 +141,56 @@ except KeyboardInterrupt:
 """Without `if __name__ == "__main__"`: a worker must not run it again."""
 
 
+def started(here: Path, recipe: Any, run: str) -> subprocess.Popen[bytes]:
+    """Runs the recipe in a process of its own, with its messages in `log`."""
+    (here / "script.py").write_text(SCRIPT)
+    with (here / "log").open("w") as log:
+        return subprocess.Popen(
+            [sys.executable, "script.py", json.dumps(recipe), run],
+            cwd=here,
+            env={**os.environ, "PYTHONPATH": f"{here}:{Path(__file__).parents[2]}"},
+            stderr=log,
+        )
+
+
 @pytest.mark.faults
 @pytest.mark.parametrize(
     ("sent", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)], ids=["kill -9", "Ctrl-C"]
 )
 def test_no_worker_outlives_the_run(here: Path, sent: signal.Signals, code: int) -> None:
-    (here / "script.py").write_text(SCRIPT)
-    log = (here / "log").open("w")
-    process = subprocess.Popen(
-        [sys.executable, "script.py", json.dumps(recipe(here, "endless", most=2)), "run"],
-        cwd=here,
-        env={**os.environ, "PYTHONPATH": f"{here}:{Path(__file__).parents[2]}"},
-        stderr=log,
-    )
+    process = started(here, recipe(here, "endless", most=2), "run")
     found: set[int] = set()
     while len(found) < 2 and process.poll() is None:
         time.sleep(0.05)
         if (here / "processes").is_file():
             found = processes(here) | found - {process.pid}
     process.send_signal(sent)
-    assert process.wait(30) == code
-    until = time.monotonic() + 30
+    assert process.wait(60) == code
+    until = time.monotonic() + 60
     while alive := [pid for pid in found if Path(f"/proc/{pid}").exists()]:
         assert time.monotonic() < until, f"{alive} live on"
         time.sleep(0.05)
     assert "died" not in (here / "log").read_text()
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    "reached",
+    [
+        "01-quality/receipts/0000[234].json",
+        "02-dedup/work/0000[23]",
+        "02-dedup/receipts/00003.json",
+    ],
+)
+def test_a_run_that_was_killed_ends_in_the_same_bytes(here: Path, reached: str) -> None:
+    wanted, run = recipe(here, "odd", most=2), here / "run"
+    api.run(wanted, out=here / "whole")
+    process = started(here, wanted, "run")
+    while not list(run.glob(reached)) and process.poll() is None:
+        time.sleep(0.002)
+    process.kill()
+    assert process.wait(60) == -9, (here / "log").read_text()
+    api.run(wanted, out=run)
+    assert hashes(run) == hashes(here / "whole")
+    assert not [line for one in audit(run) for line in one.wrong]
+    assert not [path for path in run.rglob(".*") if is_aside(path)]
