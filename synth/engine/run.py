@@ -379,7 +379,7 @@ async def _side_by_side(
     config = None if name is None else runner.plan.asked().get(name)
     if runner.workers is not None and stage.cpu_bound:
         # a part of the input is large: to parse one alone first would only lose time
-        runner.workers.started |= action is Action.PARSE
+        runner.workers.started |= action is Action.PARSE and len(shards) > 1
         await _on_all_cores(runner.workers, each, Job(index, stage.name, action), shards)
         return
     in_flight = os.cpu_count() or 1
