@@ -92,6 +92,13 @@ def test_two_workers_make_the_bytes_of_one_process(here: Path) -> None:
     assert not [line for one in audit(here / "two") for line in one.wrong]
 
 
+def test_a_small_input_starts_no_worker(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "WORTH_S", 1e9)  # however slow this machine is
+    monkeypatch.setattr(workers._Worker, "start", None)
+    api.run(recipe(here, "odd", most=2), out=here / "run")
+    assert processes(here) == {os.getpid()}
+
+
 @pytest.mark.faults
 def test_the_shard_of_a_worker_that_dies_is_done_again(
     here: Path, capsys: pytest.CaptureFixture[str]
