@@ -57,7 +57,12 @@ class Corpus:
         made[known] = found
         return made
 
-    def column(self, name: str) -> Hashes:
+    def column(self, name: str) -> NDArray[Any]:
+        """One value per row, in order."""
+        parts = [stored(folder, name) for folder in self.folders]
+        return np.concatenate(parts) if parts else np.zeros(0, np.uint64)
+
+    def hashes(self, name: str) -> Hashes:
         """One hash per row."""
         return Hashes(self, name)
 

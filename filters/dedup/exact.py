@@ -36,7 +36,7 @@ class Exact(Model):
         or 0."""
 
         findings = Findings.none(alive)
-        for rows, hashes in corpus.column("exact").ranges(alive):
+        for rows, hashes in corpus.hashes("exact").ranges(alive):
             _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
             earliest = rows[first[group]]
             again = earliest < rows
