@@ -89,7 +89,7 @@ def plain(recipe: str, folder: str) -> dict[str, Any]:
 
     async def work() -> None:
         async with open_runner(plan, run, clock) as runner:
-            save_plan(plan, run, None)
+            save_plan(plan, run, {})
             runner.loader = LOADER
             await run_stages(runner)
 

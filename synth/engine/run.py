@@ -270,9 +270,7 @@ async def _run_all(runner: Runner, each: Each) -> list[Manifest]:
                 "again; the journal has the replies"
             )
             forget_cleaning(runner.run)
-            runner.receipts = Receipts(
-                runner.plan, runner.run, runner.receipts.identities
-            )
+            runner.receipts = Receipts(runner.plan, runner.run, runner.receipts.identities)
     for line in await asyncio.to_thread(resume_table, runner.receipts):
         runner.progress.say(line)
     runner.receipts.forget_other_stages()
