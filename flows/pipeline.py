@@ -24,6 +24,7 @@ from prefect.states import Cancelled
 
 from filters.pii.push import Push, publish_release
 from flows.approval import approved
+from flows.cluster import Cluster, on_dask
 from flows.hints import hints
 from flows.increments import run_increments
 from flows.recipe_file import load_recipe
@@ -192,9 +193,9 @@ async def _run(plan: Plan, out: str | None) -> Done:
 
 async def _run_in(plan: Plan, run: Path, ledger: Path) -> list[Manifest]:
     """Runs the plan in its folder, with a Prefect task per job. `ledger` has its budget."""
-    async with _opened(plan, run, ledger) as tasks:
+    async with _opened(plan, run, ledger) as each:
         try:
-            manifests = await run_stages(tasks.runner, tasks)
+            manifests = await run_stages(each.runner, each)
         except (NoRowsError, BudgetSpentError, GuardError) as end:
             await _leave_artifacts(plan, run, run_manifests(run))  # they show why the run ended
             if isinstance(end, NoRowsError):
@@ -206,11 +207,15 @@ async def _run_in(plan: Plan, run: Path, ledger: Path) -> list[Manifest]:
 
 
 @asynccontextmanager
-async def _opened(plan: Plan, run: Path, ledger: Path) -> AsyncIterator[Tasks]:
+async def _opened(plan: Plan, run: Path, ledger: Path) -> AsyncIterator[Tasks | Cluster]:
     async with open_runner(plan, run, watching.get() or _RunLog(), ledger) as runner:
         await _tag("synth", plan.name)
         with Tasks(runner) as tasks:
-            yield tasks
+            if plan.dask is None:
+                yield tasks
+                return
+            async with on_dask(plan.dask, tasks, ledger) as cluster:
+                yield cluster
 
 
 async def _tag(*tags: str) -> None:

@@ -198,7 +198,15 @@ def _is_stage(value: object) -> bool:
 
 
 _EXAMPLE = "distill: {samples: 2}"
-NOT_SHOWN = frozenset({"budget", "guards", "workers"})
+NOT_SHOWN = frozenset({"budget", "guards", "runner", "workers"})
+
+
+class Machines(Model):
+    """Where the work on shards is done, if not in the process of the run."""
+
+    dask: Annotated[str, Field(pattern=r"^(tcp|tls|ucx)://.")]
+    """Address of a Dask scheduler, such as `tcp://10.0.0.5:8786`; see
+    [Beyond one machine](cluster.md)."""
 
 
 class Recipe(Model):
@@ -227,6 +235,8 @@ class Recipe(Model):
     workers: Annotated[int, Field(ge=1)] | None = None
     """Processes that filter, verify and deduplicate shards side by side, each with one shard in
     memory; default: one for each core."""
+    runner: Machines | None = None
+    """Other machines that do the work on shards. By default, the process of the run does it."""
     stages: Annotated[list[StageEntry], Field(min_length=1)]
     """The stages in order, from `read` to `write` or `push`."""
 
@@ -263,6 +273,24 @@ class Recipe(Model):
                 f"`{unnamed[0]}` needs a teacher, but the recipe has none; add "
                 "`teacher: http://HOST:PORT/v1` for a served model, `teacher: {model: …}` to "
                 "launch one with vLLM on a GPU, or `teacher: embedded` for a small CPU model"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_shared(self) -> Recipe:
+        asks = any(entry.stage.asks_teacher for entry in self.stages)
+        if self.runner is None or self.teacher is None or not asks:
+            return self
+        if self.teacher.starts:
+            raise ValueError(
+                "with `runner: {dask: …}`, workers on other machines ask the teacher, and one that "
+                "the run starts serves this machine only: serve the model and give its address, "
+                "`teacher: {url: http://HOST:PORT/v1}`"
+            )
+        if self.budget is not None and self.budget.caps:
+            raise ValueError(
+                "a `budget` is counted in one process, and with `runner: {dask: …}` many processes "
+                "ask the teacher: remove `budget` or `runner`"
             )
         return self
 
@@ -313,6 +341,7 @@ class Recipe(Model):
             incremental=self.incremental,
             teachers=self.teachers,
             workers=self.workers,
+            dask=self.runner and self.runner.dask,
         )
 
 

@@ -30,7 +30,7 @@ _opened: ContextVar[Runner | None] = ContextVar("opened", default=None)
 """The runner of the current flow. Prefect runs an async task in its caller's context."""
 
 
-async def _may_retry(_task: object, _run: object, state: State[Any]) -> bool:
+async def may_retry(_task: object, _run: object, state: State[Any]) -> bool:
     """Whether a task is worth the retries that the user may have configured in Prefect."""
     stopped = await aget_state_exception(state)
     return not isinstance(stopped, BudgetSpentError | GuardError)
@@ -41,7 +41,7 @@ async def _may_retry(_task: object, _run: object, state: State[Any]) -> bool:
     task_run_name="{label}",
     cache_policy=NO_CACHE,  # receipts handle resuming; Prefect's cache trusts deleted files
     persist_result=False,
-    retry_condition_fn=_may_retry,
+    retry_condition_fn=may_retry,
 )
 async def shard(
     label: str,  # noqa: ARG001  Prefect shows it
@@ -61,12 +61,12 @@ async def _perform(run: Path, job: Job) -> int:
     runner = _opened.get()
     if runner is not None and runner.run.resolve() == run:
         return await runner.perform(job)
-    async with _reopened(run, job) as runner:
+    async with reopened(run, job) as runner:
         return await runner.perform(job)
 
 
 @asynccontextmanager
-async def _reopened(run: Path, job: Job) -> AsyncIterator[Runner]:
+async def reopened(run: Path, job: Job) -> AsyncIterator[Runner]:
     """Opens a runner for the job in a process that did not open the run."""
     plan, identities = load_plan(run)
     name = plan.teacher_of(job.stage)

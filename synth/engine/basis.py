@@ -24,7 +24,7 @@ INPUT = "input"
 ORIGINALS = "originals"
 """The part for the shards of an earlier stage that a stage reads besides its input."""
 SHOWN = "what the card shows of the recipe and the stages before"
-FROM_BEFORE = (INPUT, ORIGINALS, SHOWN)
+from synth.engine.basis import INPUT, ORIGINALS, OUTSIDE, SHOWN, Basis, digest, hashed
 HASHED = "sha256:"
 MOST_CHARS = 60
 """The longest value that a difference quotes."""
@@ -44,6 +44,12 @@ class Basis(BaseModel):
     def digest(self) -> str:
         """The hash of all parts, in their order."""
         return digest(self.settings, list(self.parts.items()))
+
+    @property
+    def anywhere(self) -> Basis:
+        """The same without the parts that another machine cannot see: earlier stages, other runs."""
+        parts = {name: one for name, one in self.own.parts.items() if name != OUTSIDE}
+        return self.model_copy(update={"parts": parts})
 
     @property
     def own(self) -> Basis:

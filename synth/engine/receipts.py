@@ -16,7 +16,7 @@ from itertools import chain
 from pathlib import Path
 
 from synth import __version__
-from synth.engine.basis import INPUT, ORIGINALS, SHOWN, Basis, digest, hashed
+from synth.engine.basis import INPUT, ORIGINALS, OUTSIDE, SHOWN, Basis, digest, hashed
 from synth.engine.cleaning import is_cleaned
 from synth.engine.new_seeds import has_begun
 from synth.engine.plan import Plan, StageFolder
@@ -211,7 +211,7 @@ class Receipts:
         if own := source_digest(type(stage)):
             parts["code of the stage"] = hashed(own)
         if outside := stage.outside(self.run):
-            parts["what other runs released"] = hashed(outside)
+            parts[OUTSIDE] = hashed(outside)
         parts |= {name: hashed(value) for name, value in stage.identity().items()}
         for path in stage.files():
             if path.is_file():

@@ -41,6 +41,7 @@ from synth.teacher.protocol import Identity
 from synth.together import together
 
 Each = Callable[[Job], Awaitable[int]]
+HANDED_OUT = 500  # shards at once to other machines, which queue them; more would strain Prefect
 SHARDS_AHEAD = 4  # extra shards in flight, so that slots stay busy while a shard finishes
 FIRST_USE_S = 10.0  # the first shard may take so much longer: imports, code compiled once ever
 JOB_S = 5.0  # shards that take less share a job: a Prefect task costs up to 50 ms of CPU time
@@ -383,7 +384,9 @@ async def _side_by_side(
     in_flight = os.cpu_count() or 1
     if config is not None:
         in_flight = config.most_in_flight // runner.plan.shard_rows + SHARDS_AHEAD
-    slots = asyncio.Semaphore(min(in_flight, runner.plan.shards_at_once))
+    at_once = min(in_flight, runner.plan.shards_at_once)
+    elsewhere = runner.plan.dask is not None and action is not Action.PARSE
+    slots = asyncio.Semaphore(HANDED_OUT if elsewhere else at_once)
 
     async def one(shard: int) -> None:
         async with slots:

@@ -44,7 +44,7 @@ from synth.errors import InputError
 from synth.record import RECORD, REJECT, last_step
 from synth.store.durable import writing
 from synth.store.increments import load_mark
-from synth.store.manifest import ShardReceipt, load_shard_receipt, save, verify_file
+from synth.store.manifest import ShardFile, ShardReceipt, load_shard_receipt, save, verify_file
 from synth.store.shards import read_shard, read_tables, write_shard, write_tables
 from synth.teacher.journal import Journal, JournaledTeacher, ServedTeacher, Tally
 from synth.teacher.others import StageJournals
@@ -118,6 +118,18 @@ class CannotShareError(Exception):
 OF_A_SHARD = frozenset({Action.PARSE, Action.APPLY, Action.SIGN, Action.SPLIT})
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a runner on another machine gets in place of the receipts of the run, for its one job."""
+
+    kept: ShardFile
+    """The shard that the job reads."""
+    fingerprint: str
+    """The fingerprint of the receipt that it writes."""
+    journals: tuple[Path, ...] = ()
+    """Other journals of the stage, which may have replies."""
+
+
 @dataclass(slots=True)
 class Runner:
     """A run's plan, folder and teachers, in one process."""
@@ -135,6 +147,8 @@ class Runner:
     """Import path, `module:function`, of the function that loads the plan from the run's folder,
     for worker processes. Empty if it was not saved there."""
     workers: Elsewhere | None = None
+    given: Given | None = None
+    """None in a process that has the run's receipts."""
     receipts: Receipts = field(init=False)
     _parts: Sequence[InputPart] | None = None
     _journals: tuple[int, StageJournals] | None = None
@@ -291,9 +305,10 @@ class Runner:
 
     def _stage_journals(self, index: int) -> StageJournals:
         if self._journals is None or self._journals[0] != index:
+            given = self.given
             journals = StageJournals(
-                self.receipts.folder(index).journals,
-                partial(self._finished_requests, index),
+                (lambda: given.journals) if given else self.receipts.folder(index).journals,
+                partial(self.finished_requests, index),
                 self.progress.say,
             )
             self._journals = index, journals
@@ -305,8 +320,10 @@ class Runner:
             self._watch = index, StageWatch(self.plan.guards, stage, self.progress.say)
         return self._watch[1]
 
-    def _finished_requests(self, index: int, journal: Path) -> int:
+    def finished_requests(self, index: int, journal: Path) -> int:
         """The requests of the journal's shard, if the shard is finished; else 0."""
+        if self.given:
+            return 0
         folder, before = self.receipts.folder(index), self.receipts.before(index)
         shard = int(journal.stem) if journal.stem.isdecimal() else len(before.shards)
         if shard >= len(before.shards) or journal != folder.journal(shard):
@@ -380,8 +397,10 @@ class Runner:
         return found
 
     def _input(self, job: Job) -> tuple[pa.Table, str]:
-        before = self.receipts.before(job.stage)
         folder = self.receipts.folder(job.stage - 1).path
+        if self.given:
+            return read_shard(verify_file(folder, self.given.kept)), self.given.fingerprint
+        before = self.receipts.before(job.stage)
         # Page checksums do not cover Parquet's footer, where a flipped bit could change the data.
         path = verify_file(folder, before.shards[job.shard].kept)
         return read_shard(path), self.receipts.shard_fingerprint(job.stage, job.shard, before)
