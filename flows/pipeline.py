@@ -8,6 +8,7 @@ The run folder, not Prefect, records which work is finished.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -24,6 +25,7 @@ from prefect.states import Cancelled
 
 from filters.pii.push import Push, publish_release
 from flows.approval import approved
+from flows.at_place import at_place
 from flows.cluster import Cluster, on_dask
 from flows.hints import hints
 from flows.increments import run_increments
@@ -31,6 +33,7 @@ from flows.recipe_file import load_recipe
 from flows.report.command import update_report
 from flows.samples import run_manifests, sample_rows
 from flows.tasks import Tasks
+from flows.uploads import Uploaded
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.progress import Progress
 from synth.engine.run import open_runner, run_stages
@@ -40,6 +43,7 @@ from synth.generate.evolve import Evolve
 from synth.generate.rewrite import Rewrite
 from synth.release.hub import PushReceipt
 from synth.store.manifest import Manifest
+from synth.store.working_copy import WorkingCopy
 from synth.verdict_report import run_verdicts, verdict_rows
 
 watching: ContextVar[Progress | None] = ContextVar("watching", default=None)
@@ -48,6 +52,9 @@ watching: ContextVar[Progress | None] = ContextVar("watching", default=None)
 unmasked: ContextVar[tuple[str | None, list[str]] | None] = ContextVar("unmasked", default=None)
 """Teacher and overrides with their API keys. Prefect stores a flow's parameters in its database, so
 there the keys are masked with stars."""
+
+copied: ContextVar[WorkingCopy | None] = ContextVar("copied", default=None)
+"""The working copy of a run at an address, if the caller has it open."""
 
 OUTPUTS = "outputs"
 Done = dict[str, Any] | State[Any]
@@ -69,7 +76,7 @@ async def pipeline(
         teacher: Address of a served model, or `embedded`; replaces the recipe's.
         limit: Maximum number of rows to read.
         overrides: Changes to the recipe's values, such as `stages.evolve.rounds=2`.
-        out: Folder of the run; `outputs/<name of the recipe>` by default.
+        out: Folder of the run, or its address, `s3://…`; `outputs/<name of the recipe>` by default.
     """
     return await _run(_plan(recipe, teacher, limit, overrides or []), out)
 
@@ -169,14 +176,21 @@ class _RunLog(Progress):
 
 async def _run(plan: Plan, out: str | None) -> Done:
     """Runs the plan. Returns the rows kept per stage, or the state of a run that stopped early."""
-    run = Path(out or f"{OUTPUTS}/{plan.name}")
+    out = out or f"{OUTPUTS}/{plan.name}"
     progress = watching.get() or _RunLog()
+    if (copy := copied.get()) is not None and copy.place.url == out.rstrip("/"):
+        return await _run_at(plan, copy.folder, copy, progress)
+    with at_place(out, plan, progress.say) as (run, copy):
+        return await _run_at(plan, run, copy, progress)
+
+
+async def _run_at(plan: Plan, run: Path, copy: WorkingCopy | None, progress: Progress) -> Done:
     for hint in hints(plan):
         progress.say(f"hint: {hint}")
     manifests: list[Manifest] = []
 
     async def work(plan: Plan, folder: Path) -> list[Manifest]:
-        manifests[:] = await _run_in(plan, folder, run)
+        manifests[:] = await _run_in(plan, folder, run, copy)
         return manifests
 
     try:
@@ -191,9 +205,9 @@ async def _run(plan: Plan, out: str | None) -> Done:
     return {f"{m.index:02d}-{m.stage}": m.rows_kept for m in manifests}
 
 
-async def _run_in(plan: Plan, run: Path, ledger: Path) -> list[Manifest]:
+async def _run_in(plan: Plan, run: Path, ledger: Path, copy: WorkingCopy | None) -> list[Manifest]:
     """Runs the plan in its folder, with a Prefect task per job. `ledger` has its budget."""
-    async with _opened(plan, run, ledger) as each:
+    async with _opened(plan, run, ledger, copy) as each:
         try:
             manifests = await run_stages(each.runner, each)
         except (NoRowsError, BudgetSpentError, GuardError) as end:
@@ -207,15 +221,18 @@ async def _run_in(plan: Plan, run: Path, ledger: Path) -> list[Manifest]:
 
 
 @asynccontextmanager
-async def _opened(plan: Plan, run: Path, ledger: Path) -> AsyncIterator[Tasks | Cluster]:
-    async with open_runner(plan, run, watching.get() or _RunLog(), ledger) as runner:
+async def _opened(
+    plan: Plan, run: Path, ledger: Path, copy: WorkingCopy | None
+) -> AsyncIterator[Tasks | Cluster | Uploaded]:
+    async with contextlib.AsyncExitStack() as stack:
+        progress = watching.get() or _RunLog()
+        runner = await stack.enter_async_context(open_runner(plan, run, progress, ledger))
         await _tag("synth", plan.name)
-        with Tasks(runner) as tasks:
-            if plan.dask is None:
-                yield tasks
-                return
-            async with on_dask(plan.dask, tasks, ledger) as cluster:
-                yield cluster
+        tasks = stack.enter_context(Tasks(runner))
+        each: Tasks | Cluster = tasks
+        if plan.dask is not None:
+            each = await stack.enter_async_context(on_dask(plan.dask, tasks, ledger, copy))
+        yield Uploaded(each, copy) if copy else each
 
 
 async def _tag(*tags: str) -> None:

@@ -341,7 +341,7 @@ class Recipe(Model):
             incremental=self.incremental,
             teachers=self.teachers,
             workers=self.workers,
-            dask=self.runner and self.runner.dask,
+            dask=self.runner.dask if self.runner else None,
         )
 
 

@@ -25,7 +25,7 @@ def serve(arguments: Namespace) -> int:
             "database; set the key in an environment variable and add `api_key_env: NAME` to the "
             "recipe's teacher"
         )
-    recipe = Path(arguments.recipe)
+    recipe, out = Path(arguments.recipe), arguments.out or Path("outputs") / plan.name
     serve_on_schedule(
         plan.name,
         {
@@ -33,7 +33,7 @@ def serve(arguments: Namespace) -> int:
             "teacher": arguments.teacher,
             "limit": arguments.limit,
             "overrides": arguments.set,
-            "out": str((arguments.out or Path("outputs") / plan.name).resolve()),
+            "out": out if isinstance(out, str) else str(out.resolve()),
         },
         cron=arguments.cron,
         timezone=arguments.timezone,

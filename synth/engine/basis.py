@@ -47,7 +47,7 @@ class Basis(BaseModel):
 
     @property
     def anywhere(self) -> Basis:
-        """The same without the parts that another machine cannot see: earlier stages, other runs."""
+        """The same without what another machine cannot see: earlier stages and other runs."""
         parts = {name: one for name, one in self.own.parts.items() if name != OUTSIDE}
         return self.model_copy(update={"parts": parts})
 

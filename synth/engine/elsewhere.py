@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
@@ -89,8 +88,9 @@ class Errand:
         return PurePosixPath(self.run, *parts).as_posix()
 
 
-def list_journals(runner: Runner, index: int, place: Place, root: Path) -> None:
-    """Lists the journals that may have replies for rows of other shards, before a stage starts.
+def list_journals(runner: Runner, index: int, place: Place, root: Path) -> Path:
+    """Writes a list of the journals that may have replies for rows of other shards, before a stage
+    starts, and returns its path.
 
     Leaves out a finished shard's journal that has no more replies than the shard has requests.
     `root` is the place on this machine.
@@ -100,11 +100,14 @@ def list_journals(runner: Runner, index: int, place: Place, root: Path) -> None:
     found = []
     for path in folder.journals():
         if replies_in(path) > runner.finished_requests(index, path):
-            beside, name = (one.relative_to(root).as_posix() for one in (path.parent, path))
+            beside, name = (
+                one.resolve().relative_to(root).as_posix() for one in (path.parent, path)
+            )
             if name not in versions:
                 versions |= place.files(beside)
             found.append([name, versions.get(name, "")])
     write_bytes(folder.path / OTHERS, json.dumps(found).encode())
+    return folder.path / OTHERS
 
 
 def fetch(place: Place, errand: Errand, root: Path, cache: Path) -> Given:
@@ -147,16 +150,17 @@ def check_same(runner: Runner, job: Job) -> None:
     if saved is None or saved.anywhere != here:
         changed = differences(saved.anywhere, here) if saved else ["it cannot be read"]
         raise InputError(
-            f"the worker {socket.gethostname()} differs from the machine of the run in {job.label}: "
-            f"{'; '.join(changed)}. Install the same version of synth on every machine, and put the "
-            "same files under the same paths"
+            f"the worker {socket.gethostname()} differs from the machine of the run in "
+            f"{job.label}: {'; '.join(changed)}. Install the same version of synth on every "
+            "machine, and put the same files under the same paths"
         )
 
 
 def store(place: Place, errand: Errand, root: Path) -> str:
     """Stores what the job made as an attempt and returns the attempt's name."""
     attempt = f"{errand.folder.path.name}-{errand.job.shard:05d}-{uuid4().hex[:8]}"
-    for name in _made(errand, root):
+    folder = StageFolder.of(root / errand.run, errand.job.stage, errand.job.name)
+    for name in made_by(errand.job, folder, root):
         place.put(root / name, f"{errand.name(ATTEMPTS, attempt)}/{name}")
     return attempt
 
@@ -169,23 +173,18 @@ def store_journal(place: Place, errand: Errand, root: Path) -> None:
         place.put(root / journal, f"{errand.name(ATTEMPTS, attempt)}/{journal}")
 
 
-def _made(errand: Errand, root: Path) -> Iterator[str]:
-    """The names of what the job made, the receipt last."""
-    folder, shard = errand.folder, errand.job.shard
-    if errand.job.action is Action.SIGN:
-        for path in sorted((root / folder.work(shard)).rglob("*")):
-            if path.is_file():
-                yield path.relative_to(root).as_posix()
-        return
-    yield (folder.path / folder.kept(shard)).as_posix()
-    yield (folder.path / folder.rejected(shard)).as_posix()
-    if (root / folder.journal(shard)).is_file():
-        yield folder.journal(shard).as_posix()
-    yield folder.receipt(shard).as_posix()
+def made_by(job: Job, folder: StageFolder, root: Path) -> list[str]:
+    """The names, relative to `root`, of what a job of one shard made there; the receipt last."""
+    if job.action is Action.SIGN:
+        paths = sorted(path for path in folder.work(job.shard).rglob("*") if path.is_file())
+    else:
+        kept, rejected = folder.path / folder.kept(job.shard), folder.rejected(job.shard)
+        paths = [kept, folder.path / rejected, folder.journal(job.shard), folder.receipt(job.shard)]
+    return [path.relative_to(root).as_posix() for path in paths if path.is_file()]
 
 
 def take_over(place: Place, errand: Errand, attempt: str) -> list[str]:
-    """Puts the attempt's files in their places in the run, the receipt last. Returns their names."""
+    """Puts the attempt's files in their places, the receipt last. Returns their names."""
     under = errand.name(ATTEMPTS, attempt)
     receipt = errand.folder.receipt(errand.job.shard).as_posix()
     names = [name.removeprefix(f"{under}/") for name in place.files(under)]
@@ -195,19 +194,19 @@ def take_over(place: Place, errand: Errand, attempt: str) -> list[str]:
     return names
 
 
-def gather(place: Place, run: str) -> int:
+def gather(place: Place, run: str) -> list[str]:
     """Moves journals of attempts that nobody took over beside those of their stages, where shards
-    look for replies; removes the rest of these attempts. Returns the number of journals.
+    look for replies; removes the rest of these attempts. Returns the names of the journals.
 
     The caller has the run's lock, so no attempt is being taken over.
     """
-    under, journals = PurePosixPath(run, ATTEMPTS).as_posix(), 0
+    under, journals = PurePosixPath(run, ATTEMPTS).as_posix(), []
     for name in place.files(under):
         attempt, _, inside = name.removeprefix(f"{under}/").partition("/")
         path = PurePosixPath(inside)
         if path.parent.name == "journal":
             mark = attempt.rpartition("-")[2]
-            place.move(name, path.with_name(f"{path.stem}-{mark}.sqlite").as_posix())
-            journals += 1
+            journals.append(path.with_name(f"{path.stem}-{mark}.sqlite").as_posix())
+            place.move(name, journals[-1])
     place.clear(under)
     return journals

@@ -120,7 +120,7 @@ OF_A_SHARD = frozenset({Action.PARSE, Action.APPLY, Action.SIGN, Action.SPLIT})
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a runner on another machine gets in place of the receipts of the run, for its one job."""
+    """What a runner on another machine has, for its one job, in place of the run's receipts."""
 
     kept: ShardFile
     """The shard that the job reads."""

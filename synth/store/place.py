@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import fsspec
 
-from synth.errors import InputError, InfrastructureFault, StoreFault, SynthError
+from synth.errors import InfrastructureFault, InputError, StoreFault, SynthError
 from synth.store.durable import is_aside, replacing, sync, writing
 
 EXTRAS = {"s3": "s3"}
@@ -36,7 +36,7 @@ class Place(Protocol):
         ...
 
     def put(self, path: Path, name: str) -> None:
-        """Stores a file of this machine, completely or not at all."""
+        """Stores a file of this machine, completely or not at all. Replaces one of this name."""
         ...
 
     def move(self, name: str, to: str) -> None:
@@ -124,8 +124,17 @@ class Bucket:
         """The address."""
         return self._url
 
+    def version(self, name: str) -> str:
+        """The object's version; "" if it does not exist."""
+        try:
+            return version_of(self.system.info(self.path(name)))
+        except FileNotFoundError:
+            return ""
+        except Exception as error:  # each file system has its own types
+            raise place_error(f"{self._url}/{name}", error) from error
+
     def path(self, name: str) -> str:
-        """The file's path for the file system."""
+        """The object's path for the file system."""
         return f"{self.root}/{name}" if name else self.root
 
     def files(self, under: str = "") -> dict[str, str]:
