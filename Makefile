@@ -6,7 +6,7 @@ VLLM_VENV ?= .venv-vllm
 TRL_VENV ?= .venv-trl
 S3_VENV ?= .venv-s3
 
-.PHONY: demo test test-faults test-vllm test-trl test-s3 lint types install pins docs clean
+.PHONY: demo test test-faults test-vllm test-trl test-s3 test-cluster lint types install pins docs clean
 
 demo: install  ## run the shipped quickstart recipe
 	$(BIN)/synth run quickstart
@@ -28,6 +28,11 @@ test-s3: install  ## inputs on S3, with moto's server in an environment of its o
 	$(PYTHON) -m venv $(S3_VENV)
 	$(S3_VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/seeds/moto.txt
 	MOTO_SERVER=$(S3_VENV)/bin/moto_server $(BIN)/pytest -n0 -m s3 tests/seeds/test_read_s3.py
+
+test-cluster: install  ## a Dask cluster of three hosts and S3, one worker cut off and killed
+	$(PYTHON) -m venv $(S3_VENV)
+	$(S3_VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/seeds/moto.txt
+	MOTO_SERVER=$(S3_VENV)/bin/moto_server $(BIN)/pytest -n0 -m cluster -rP tests/cluster
 
 lint: install
 	$(BIN)/ruff format --check .
