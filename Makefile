@@ -24,10 +24,10 @@ test-vllm: install  ## the recipes and their faults with a real vLLM; SLOW=1 add
 test-trl: install  ## releases with TRL's trainers and templates, polars, DuckDB, Croissant's check
 	$(BIN)/python -m tests.trl $(TRL_VENV)
 
-test-s3: install  ## inputs on S3, with moto's server in an environment of its own
+test-s3: install  ## inputs and runs on S3, with moto's server in an environment of its own
 	$(PYTHON) -m venv $(S3_VENV)
 	$(S3_VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/seeds/moto.txt
-	MOTO_SERVER=$(S3_VENV)/bin/moto_server $(BIN)/pytest -n0 -m s3 tests/seeds/test_read_s3.py
+	MOTO_SERVER=$(S3_VENV)/bin/moto_server $(BIN)/pytest -n0 -m s3 tests/seeds/test_read_s3.py tests/synth/store
 
 test-cluster: install  ## a Dask cluster of three hosts and S3, one worker cut off and killed
 	$(PYTHON) -m venv $(S3_VENV)

@@ -64,10 +64,11 @@ class ClusterFault(InfrastructureFault):
 )
 async def shard_elsewhere(label: str, errand: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  Prefect shows the label
     """Does the job on this worker. Returns the attempt's name, and what the user should read."""
-    return await _do(Errand.load(errand))
+    return await do_errand(Errand.load(errand))
 
 
-async def _do(errand: Errand) -> dict[str, Any]:
+async def do_errand(errand: Errand) -> dict[str, Any]:
+    """Does the job in this process. Returns the attempt's name, and what the user should read."""
     # Outside the task, as in flows/tasks.py.
     place, local, said = open_place(errand.place), _local_folder(), _Said()
     with TemporaryDirectory(prefix="job-", dir=local) as folder:
@@ -97,11 +98,11 @@ async def _do(errand: Errand) -> dict[str, Any]:
 
 def _local_folder() -> Path:
     """The worker's folder on its own disk, which Dask removes when the worker ends."""
-    from distributed import get_worker  # noqa: PLC0415  an optional extra
-
     try:
+        from distributed import get_worker  # noqa: PLC0415  an optional extra
+
         parent = Path(get_worker().local_directory)
-    except ValueError:  # not on a worker
+    except (ImportError, ValueError):  # not on a worker
         parent = Path(gettempdir())
     (parent / SCRATCH).mkdir(parents=True, exist_ok=True)
     return parent / SCRATCH

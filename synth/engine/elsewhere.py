@@ -15,6 +15,7 @@ import socket
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
+from threading import Lock
 from typing import Any, Self
 from uuid import uuid4
 
@@ -32,6 +33,8 @@ from synth.teacher.journal_check import replies_in
 ATTEMPTS = "attempts"
 OTHERS = "others.json"
 """Beside a stage's manifest: the journals in which its shards look for replies, with versions."""
+_FETCHING = Lock()
+"""Errands of one worker want the same journals."""
 OF_ONE_SHARD = (Action.APPLY, Action.SIGN, Action.SPLIT)
 """The jobs that any machine can do."""
 
@@ -130,8 +133,9 @@ def fetch(place: Place, errand: Errand, root: Path, cache: Path) -> Given:
         for name, version in json.loads((root / others).read_bytes()):
             digest = sha256(f"{place.url} {name} {version}".encode()).hexdigest()
             path = cache / f"{digest}.sqlite"
-            if name != own and (path.is_file() or place.get(name, path)):
-                journals.append(path)
+            with _FETCHING:
+                if name != own and (path.is_file() or place.get(name, path)):
+                    journals.append(path)
     return Given(errand.kept, errand.fingerprint, tuple(journals))
 
 

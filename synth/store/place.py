@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -104,6 +105,10 @@ class SharedFolder:
         shutil.rmtree(self.path / under, ignore_errors=True)
 
 
+class _MissingError(Exception):
+    """An object does not exist."""
+
+
 class Bucket:
     """An address on object storage, such as `s3://bucket/runs/mine`. Every file is one object."""
 
@@ -154,12 +159,20 @@ class Bucket:
         """See `Place.get`."""
         try:
             with replacing(to) as aside:
-                self.system.get_file(self.path(name), str(aside))
-        except FileNotFoundError:
+                self._download(name, aside)
+        except _MissingError:
             return False
-        except Exception as error:  # each file system has its own types
-            raise place_error(f"{self._url}/{name}", error) from error
         return True
+
+    def _download(self, name: str, to: Path) -> None:
+        try:
+            self.system.get_file(self.path(name), str(to))
+        except FileNotFoundError as error:
+            raise _MissingError from error
+        except Exception as error:  # each file system has its own types
+            if isinstance(error, OSError) and error.errno in (ENOSPC, EDQUOT):
+                raise  # of the disk here
+            raise place_error(f"{self._url}/{name}", error) from error
 
     def put(self, path: Path, name: str) -> None:
         """See `Place.put`. An object appears when all of it has arrived."""
@@ -213,7 +226,7 @@ def open_place(url: str) -> Place:
 
 def version_of(info: dict[str, Any]) -> str:
     """The version of an object, from what its file system says about it."""
-    known = info.get("ETag") or info.get("etag") or f"{info.get('size')} {info.get('mtime')}"
+    known = info.get("ETag") or f"{info.get('size')} {info.get('created')}"
     return str(known).strip('"')
 
 
