@@ -36,6 +36,8 @@ def run(arguments: Namespace) -> int:
     out = arguments.out or Path("outputs") / plan.name
     with at_place(out, plan, _to_stderr) as (folder, copy):
         _run(arguments, plan, folder, copy)
+    if copy is not None:
+        print(f"bucket:  {out}; `synth show {out}` shows it on any machine")
     return ExitCode.OK
 
 

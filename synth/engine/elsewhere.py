@@ -77,7 +77,7 @@ class Errand:
                 f"the worker {socket.gethostname()} has synth {__version__}, and the run has synth "
                 f"{plain['code']}: install the same version on every machine"
             )
-        stage, name, action, shard = plain["job"]
+        stage, name, action, shard = plain["job"][:4]
         job, kept = Job(stage, name, Action(action), shard), ShardFile(**plain["kept"])
         return cls(**{**plain, "job": job, "kept": kept})
 
