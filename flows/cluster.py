@@ -140,6 +140,7 @@ class Cluster:
         """Performs the job. See `Tasks`."""
         runner = self.runner
         if job.action not in OF_ONE_SHARD or runner.plan.stages[job.stage].outside(runner.run):
+            self._listed = -1  # the next stage may be one that ran before
             return await self._tasks(job)
         async with self._listing:
             if job.stage != self._listed:

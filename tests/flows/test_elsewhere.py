@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
+from flows.at_place import at_place
 from flows.cluster import Cluster, do_errand
 from flows.recipe_file import load_recipe
 from flows.tasks import Tasks
 from synth.engine.elsewhere import Errand, gather, take_over
 from synth.engine.run import open_runner, run_stages
 from synth.engine.runner import Action, Job
-from synth.errors import InputError, StoreFault, SynthError
+from synth.errors import InputError, RecipeError, StoreFault, SynthError
 from synth.generate.distill import Distill
 from synth.store.place import SharedFolder
 from tests.fake_teacher import served
@@ -165,3 +166,34 @@ def test_another_version_or_other_files_are_refused(
     shutil.rmtree(tmp_path / "run")
     with pytest.raises(SynthError, match="every machine must reach the run's folder"):
         asyncio.run(do_errand(errand))
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ("teacher: embedded", "one that the run starts serves this machine only: serve the model"),
+        ("teacher: http://a:1/v1\nbudget: {tokens: 9}", "a `budget` is counted in one process"),
+    ],
+)
+def test_what_other_machines_cannot_use_is_refused(recipe: Path, lines: str, words: str) -> None:
+    recipe.write_text(
+        f"name: mine\nrunner: {{dask: 'tcp://a:8786'}}\n{lines}\n"
+        "stages: [read: {prompts: prompts.jsonl}, distill: {}, write: {}]\n"
+    )
+    with pytest.raises(RecipeError, match=words):
+        load_recipe(str(recipe))
+
+
+def test_another_runner_makes_no_finished_work_stale(recipe: Path, teacher_url: str) -> None:
+    recipe.write_text(RECIPE.format(teacher=teacher_url))
+    here = load_recipe(str(recipe))
+    there = load_recipe(str(recipe), overrides=["runner.dask=tcp://a:8786"])
+    assert (there.dask, here.dask) == ("tcp://a:8786", None)
+    assert there.recipe == here.recipe
+
+
+def test_an_incremental_run_needs_a_folder(recipe: Path, teacher_url: str) -> None:
+    recipe.write_text(RECIPE.format(teacher=teacher_url) + "incremental: true\n")
+    plan = load_recipe(str(recipe))
+    with pytest.raises(InputError, match="give a folder"), at_place("s3://b/run", plan, print):
+        pass
