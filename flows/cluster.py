@@ -139,7 +139,7 @@ class Cluster:
     async def __call__(self, job: Job) -> int:
         """Performs the job. See `Tasks`."""
         runner = self.runner
-        if job.action not in OF_ONE_SHARD or runner.plan.stages[job.stage].outside(runner.run):
+        if job.action not in OF_ONE_SHARD or self._reads_more(job.stage):
             self._listed = -1  # the next stage may be one that ran before
             return await self._tasks(job)
         async with self._listing:
@@ -154,6 +154,12 @@ class Cluster:
         if job.action is not Action.SIGN:
             runner.progress.rows_done(job.stage, errand.kept.rows)
         return 1
+
+    def _reads_more(self, stage: int) -> bool:
+        """Whether the stage's jobs read what an errand does not fetch: the shards of an earlier
+        stage, or other runs."""
+        plan, run = self.runner.plan, self.runner.run
+        return plan.originals(stage) is not None or bool(plan.stages[stage].outside(run))
 
     def _list_journals(self, stage: int) -> None:
         path = list_journals(self.runner, stage, self._place, self._root)
@@ -214,8 +220,9 @@ async def on_dask(
     Raises `ClusterFault`, or `InputError` if the workers cannot do the run's jobs.
     """
     runner = tasks.runner
-    if runner.plan.asks_teacher:
-        check_teacher(load_plan(runner.run)[0])
+    plan, _ = load_plan(runner.run)
+    for config in plan.asked().values():
+        check_teacher(plan, config)
     _check_prefect(address)
     dask, shared = _task_runner(address), SharedFolder(root)
     root, place = shared.path, copy.place if copy else shared

@@ -278,10 +278,12 @@ class Recipe(Model):
 
     @model_validator(mode="after")
     def _can_be_shared(self) -> Recipe:
-        asks = any(entry.stage.asks_teacher for entry in self.stages)
-        if self.runner is None or self.teacher is None or not asks:
+        known = {"": self.teacher, **self.teachers}
+        asking = [entry.stage for entry in self.stages if entry.stage.asks_teacher]
+        asked = [known.get(teacher_name(stage) or "") for stage in asking]
+        if self.runner is None or not asked:
             return self
-        if self.teacher.starts:
+        if any(teacher is not None and teacher.starts for teacher in asked):
             raise ValueError(
                 "with `runner: {dask: …}`, workers on other machines ask the teacher, and one that "
                 "the run starts serves this machine only: serve the model and give its address, "

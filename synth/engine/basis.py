@@ -24,7 +24,9 @@ INPUT = "input"
 ORIGINALS = "originals"
 """The part for the shards of an earlier stage that a stage reads besides its input."""
 SHOWN = "what the card shows of the recipe and the stages before"
-from synth.engine.basis import INPUT, ORIGINALS, OUTSIDE, SHOWN, Basis, digest, hashed
+FROM_BEFORE = (INPUT, ORIGINALS, SHOWN)
+OUTSIDE = "what other runs released"
+
 HASHED = "sha256:"
 MOST_CHARS = 60
 """The longest value that a difference quotes."""
