@@ -45,7 +45,7 @@ def fetched_runs(arguments: Namespace) -> Iterator[None]:
             place = getattr(arguments, name, None)
             if place is None or not is_address(place):
                 continue
-            if arguments.command in WRITING:
+            if arguments.command in WRITING or getattr(arguments, "clean", False):
                 copy = stack.enter_context(working(str(place), _to_stderr))
             else:
                 copy = copy_of(str(place))

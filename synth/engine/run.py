@@ -376,7 +376,8 @@ async def _side_by_side(
 ) -> None:
     stage, name = runner.plan.stages[index], runner.plan.teacher_of(index)
     config = None if name is None else runner.plan.asked().get(name)
-    if runner.workers is not None and stage.cpu_bound:
+    handed_out = runner.plan.dask is not None and action is not Action.PARSE
+    if runner.workers is not None and stage.cpu_bound and not handed_out:
         # a part of the input is large: to parse one alone first would only lose time
         runner.workers.started |= action is Action.PARSE and len(shards) > 1
         await _on_all_cores(runner.workers, each, Job(index, stage.name, action), shards)
@@ -385,8 +386,7 @@ async def _side_by_side(
     if config is not None:
         in_flight = config.most_in_flight // runner.plan.shard_rows + SHARDS_AHEAD
     at_once = min(in_flight, runner.plan.shards_at_once)
-    elsewhere = runner.plan.dask is not None and action is not Action.PARSE
-    slots = asyncio.Semaphore(HANDED_OUT if elsewhere else at_once)
+    slots = asyncio.Semaphore(HANDED_OUT if handed_out else at_once)
 
     async def one(shard: int) -> None:
         async with slots:
