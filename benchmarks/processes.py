@@ -7,13 +7,16 @@ Uses only the standard library, because a peer's environment does not have our d
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from benchmarks.report import peak_mb, timed
 
@@ -64,6 +67,57 @@ def elsewhere(function: str, python: Path | str = sys.executable, **task: Any) -
         raise SystemExit(f"{function} failed with exit code {done.returncode}")
     reply: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return reply
+
+
+class Watched:
+    """This process and all that it started, while the block runs: their memory and CPU time."""
+
+    def __init__(self, every_s: float = 0.25) -> None:
+        self.peak_mb = 0.0
+        """The most memory that they had at the same time; a shared page counts once."""
+        self._every_s, self._ended = every_s, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(self._every_s):
+            self.peak_mb = max(self.peak_mb, sum(map(_proportional_mb, _tree(os.getpid()))))
+
+
+def cpu_s() -> float:
+    """CPU seconds of this process and of all that it started, ended or not."""
+    ticks = sum(sum(map(int, stat[11:15])) for stat in _tree(os.getpid()).values())
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _tree(root: int) -> dict[int, list[str]]:
+    """The process and its descendants, each with its fields of /proc/PID/stat from the state on."""
+    found: dict[int, list[str]] = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            text = (path / "stat").read_text(encoding="utf-8", errors="replace")
+            found[int(path.name)] = text.rpartition(")")[2].split()
+
+    def ours(process: int) -> bool:
+        while process != root and process in found:
+            process = int(found[process][1])
+        return process == root
+
+    return {process: stat for process, stat in found.items() if ours(process)}
+
+
+def _proportional_mb(process: int) -> float:
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii").splitlines()
+        return int(next(one for one in lines if one.startswith("Pss:")).split()[1]) / 1024
+    return 0.0
 
 
 def answer(function: Callable[..., dict[str, Any]]) -> None:

@@ -19,6 +19,7 @@ from filters.catalogue import FILTERS, VERIFIERS
 from filters.dedup.stage import METHODS
 from filters.entry import OWN
 from flows import loop, strict_yaml
+from flows.plan_file import LOADER, save_plan
 from flows.progress import ConsoleProgress
 from flows.recipe import STAGES
 from flows.recipe_file import check
@@ -69,6 +70,8 @@ def run_alone(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> int:
     async def go() -> None:
         with ConsoleProgress() as progress:
             async with open_runner(plan, out, progress) as runner:
+                save_plan(plan, out, {})
+                runner.loader = LOADER
                 await run_stages(runner)
 
     try:
@@ -110,6 +113,7 @@ def plan_of(arguments: Namespace, stages: Sequence[Mapping[str, Any]]) -> Plan:
     recipe = {
         "name": f"{arguments.command}-{stem.split('.')[0] or 'input'}",
         "shard_rows": SHARD_ROWS,
+        **({"workers": arguments.workers} if arguments.workers else {}),
         "stages": [
             {"read": {key: value for key, value in read.items() if value}},
             *stages,

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from flows import loop
 from flows.hints import hints
 from flows.increments import run_increments
-from flows.plan_file import save_plan
+from flows.plan_file import LOADER, save_plan
 from flows.progress import ConsoleProgress
 from flows.recipe_file import load_recipe
 from flows.samples import rejected_rows, run_manifests, stage_label
@@ -68,6 +68,7 @@ async def _work(plan: Plan, folder: Path, progress: ConsoleProgress) -> None:
     async def work(plan: Plan, run: Path) -> list[Manifest]:
         async with open_runner(plan, run, progress, folder) as runner:
             save_plan(plan, run, runner.receipts.identities)
+            runner.loader = LOADER
             return await run_stages(runner)
 
     if plan.incremental:

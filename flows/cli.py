@@ -9,6 +9,7 @@ import signal
 import sys
 import textwrap
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -144,7 +145,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command == "run" and (line := start_line(arguments)):
             print(line, file=sys.stderr, flush=True)
         module, function = COMMANDS[arguments.command].place.split(":")
-        return int(getattr(import_module(f"flows.{module}"), function)(arguments))
+        with _fetched(arguments):
+            return int(getattr(import_module(f"flows.{module}"), function)(arguments))
     except SynthError as error:
         _report(f"synth: {error}")
         return error.exit_code
@@ -167,6 +169,27 @@ def _report(message: str) -> None:
         print(line, file=sys.stderr)
 
 
+def _fetched(arguments: argparse.Namespace) -> AbstractContextManager[None]:
+    """The working copies of runs at addresses such as s3://bucket/run, in their place."""
+    places = (getattr(arguments, name, None) for name in ("run", "other"))
+    if not any(isinstance(place, str) for place in places):
+        return nullcontext()
+    fetched: AbstractContextManager[None] = import_module("flows.at_place").fetched_runs(arguments)
+    return fetched
+
+
+def _folder(out: str) -> Path:
+    """A folder on this machine."""
+    if "://" in out:
+        raise argparse.ArgumentTypeError(f"{out} is an address: this command needs a folder")
+    return Path(out)
+
+
+def _place(out: str) -> str | Path:
+    """A folder, or an address. `Path` would make one slash of the two in an address."""
+    return out if "://" in out else Path(out)
+
+
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
@@ -183,7 +206,9 @@ def _parser() -> argparse.ArgumentParser:
 
     run = _command(commands, "run")
     _add_recipe(run)
-    run.add_argument("--out", type=Path, help="folder of the run (default: outputs/NAME)")
+    run.add_argument(
+        "--out", type=_place, help="folder of the run, or s3://BUCKET/RUN (default: outputs/NAME)"
+    )
     again = run.add_mutually_exclusive_group()
     again.add_argument(
         "--from",
@@ -207,7 +232,7 @@ def _parser() -> argparse.ArgumentParser:
     plan = _command(commands, "plan")
     _add_recipe(plan)
     plan.add_argument("--rows", type=_positive, default=50, help="rows of the sample (default: 50)")
-    plan.add_argument("--out", type=Path, help="folder of the run (default: outputs/NAME)")
+    plan.add_argument("--out", type=_folder, help="folder of the run (default: outputs/NAME)")
     plan.add_argument("--json", action="store_true", help="print one JSON object")
 
     check = _command(commands, "check")
@@ -233,12 +258,17 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     show = _command(commands, "show")
-    show.add_argument("run", type=Path, help="folder of the run, e.g. outputs/quickstart")
-    show.add_argument("other", type=Path, nargs="?", help="another run, to compare with")
+    show.add_argument("run", type=_place, help="folder of the run, e.g. outputs/quickstart")
+    show.add_argument("other", type=_place, nargs="?", help="another run, to compare with")
     show.add_argument(
         "--check",
         action="store_true",
         help="compare every shard, receipt, journaled reply and released file with its checksum",
+    )
+    show.add_argument(
+        "--clean",
+        action="store_true",
+        help="remove what a finished run no longer needs; see what it costs in docs/records.md",
     )
     show.add_argument(
         "--rejected",
@@ -253,11 +283,11 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     report = _command(commands, "report")
-    report.add_argument("run", type=Path, help="folder of the run, e.g. outputs/quickstart")
+    report.add_argument("run", type=_place, help="folder of the run, e.g. outputs/quickstart")
 
     trace = _command(commands, "trace")
     trace.add_argument("id", help="id of the row, or its first letters")
-    trace.add_argument("--run", type=Path, help="folder of its run (default: search outputs/)")
+    trace.add_argument("--run", type=_place, help="folder of its run (default: search outputs/)")
     trace.add_argument("--json", action="store_true", help="print one JSON object")
 
     prompts = _command(commands, "prompts")
@@ -280,13 +310,13 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     back = _command(commands, "rollback")
-    back.add_argument("run", type=Path, help="folder of the run, e.g. outputs/nightly")
+    back.add_argument("run", type=_place, help="folder of the run, e.g. outputs/nightly")
     back.add_argument(
         "--to", type=_positive, metavar="N", help="number of the release (default: the one before)"
     )
 
     push = _command(commands, "push")
-    push.add_argument("run", type=Path, help="folder of the run, e.g. outputs/quickstart")
+    push.add_argument("run", type=_place, help="folder of the run, e.g. outputs/quickstart")
     push.add_argument("--repo", required=True, help="organisation/name of the dataset")
     push.add_argument(
         "--public", action="store_true", help="make the dataset public (default: private)"
@@ -304,7 +334,7 @@ def _parser() -> argparse.ArgumentParser:
 
     pull = _command(commands, "pull")
     pull.add_argument("repo", help="organisation/name of the dataset")
-    pull.add_argument("--out", type=Path, help="folder (default: outputs/NAME)")
+    pull.add_argument("--out", type=_folder, help="folder (default: outputs/NAME)")
     pull.add_argument("--revision", help="branch, tag or commit (default: main)")
 
     teacher = _command(commands, "teacher")
@@ -326,7 +356,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_recipe(serve)
     serve.add_argument("--cron", required=True, help='when to run, e.g. "0 3 * * *"')
     serve.add_argument("--timezone", default="UTC", help="time zone of the schedule (default: UTC)")
-    serve.add_argument("--out", type=Path, help="folder of the run (default: outputs/NAME)")
+    serve.add_argument(
+        "--out", type=_place, help="folder of the run, or s3://BUCKET/RUN (default: outputs/NAME)"
+    )
     serve.add_argument(
         "--work-pool",
         metavar="NAME",
@@ -400,7 +432,12 @@ def _add_alone(parser: argparse.ArgumentParser, parts: str, example: str) -> Non
     parser.add_argument("--split", help="split of a dataset folder to read")
     parser.add_argument("--format", help="format of files without a known extension")
     parser.add_argument("--limit", type=_positive, help="read at most so many rows")
-    parser.add_argument("--out", type=Path, help="folder of the result (default: under outputs/)")
+    parser.add_argument(
+        "--out", type=_folder, help="folder of the result (default: under outputs/)"
+    )
+    parser.add_argument(
+        "--workers", type=_positive, help="most processes to use (default: one for each core)"
+    )
 
 
 def _positive(text: str) -> int:

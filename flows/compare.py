@@ -10,7 +10,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from flows.samples import stage_folder, stage_label
+from flows.samples import require_kept_rows, stage_folder, stage_label
 from flows.terminal import print_line
 from synth.engine.basis import setting_changes
 from synth.store.manifest import Manifest, TeacherRecord
@@ -93,6 +93,7 @@ def _print_rows(one: dict[str, bytes], other: dict[str, bytes]) -> None:
 def _rows(run: Path, manifests: Sequence[Manifest]) -> dict[str, bytes]:
     """Maps the id of each row that the last stage of records kept to a hash of the row without its
     trail."""
+    require_kept_rows(run)
     last = next((one for one in reversed(manifests) if not one.releases), None)
     found: dict[str, bytes] = {}
     for shard in last.shards if last else ():

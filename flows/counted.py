@@ -119,9 +119,10 @@ class CountedProgress(Progress):
             if job.action in (Action.APPLY, Action.SPLIT):
                 folder = StageFolder.of(run, job.stage, job.name)
                 self._counted.add(folder.path.name)
-                receipt = await asyncio.to_thread(load_shard_receipt, folder.receipt(job.shard))
-                if receipt is not None:
-                    self._count(folder.path.name, receipt)
+                for shard in (job.shard, *job.more):
+                    receipt = await asyncio.to_thread(load_shard_receipt, folder.receipt(shard))
+                    if receipt is not None:
+                        self._count(folder.path.name, receipt)
             return done
 
         return counted

@@ -8,6 +8,7 @@ The run folder, not Prefect, records which work is finished.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -27,6 +28,8 @@ from pydantic import Field
 from filters.pii.push import Push, publish_release
 from flows.approval import approved
 from flows.artifacts import leave_artifacts, leave_report, outcome, progress_bar
+from flows.at_place import at_place
+from flows.cluster import Cluster, on_dask
 from flows.counted import CountedProgress
 from flows.hints import hints
 from flows.increments import run_increments
@@ -36,6 +39,7 @@ from flows.report.command import update_report
 from flows.samples import run_manifests, stage_label
 from flows.start_line import recipe_name
 from flows.tasks import Tasks
+from flows.uploads import Uploaded
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.progress import Progress
 from synth.engine.run import open_runner, run_stages
@@ -45,6 +49,7 @@ from synth.generate.evolve import Evolve
 from synth.generate.rewrite import Rewrite
 from synth.release.hub import PushReceipt
 from synth.store.manifest import Manifest
+from synth.store.working_copy import WorkingCopy
 
 watching: ContextVar[Progress | None] = ContextVar("watching", default=None)
 """Receives the progress. Set by the caller, since a flow's parameters are plain values."""
@@ -54,6 +59,9 @@ unmasked: ContextVar[tuple[str | None, dict[str, Any]] | None] = ContextVar(
 )
 """Teacher and overrides with their API keys. Prefect stores a flow's parameters in its database, so
 there the keys are masked with stars."""
+
+copied: ContextVar[WorkingCopy | None] = ContextVar("copied", default=None)
+"""The working copy of a run at an address, if the caller has it open."""
 
 OUTPUTS = "outputs"
 EXAMPLE = {"stages.evolve.rounds": 2, "budget.until": "06:00"}
@@ -83,7 +91,7 @@ async def pipeline(
         teacher: Address of a served model, or `embedded`; replaces the recipe's.
         limit: Maximum number of rows to read.
         overrides: Changes to the recipe's values, by path: {"stages.evolve.rounds": 2}.
-        out: Folder of the run; `outputs/<name of the recipe>` by default.
+        out: Folder of the run, or its address, `s3://…`; `outputs/<name of the recipe>` by default.
     """
     return await _run(partial(_plan, recipe, teacher, limit, overrides or {}), out)
 
@@ -193,31 +201,40 @@ async def _run(load: Callable[[], Plan], out: str | None) -> Done:
     progress = watching.get() or _RunLog()
     try:
         plan = load()
-        run = Path(out or f"{OUTPUTS}/{plan.name}")
-        counted = CountedProgress(progress, len(plan.stages))
-        for hint in hints(plan):
-            progress.say(f"hint: {hint}")
-        with exporting(counted, plan.name, str(run)):
-            folder, manifests = await _run_all(plan, run, counted)
+        out = out or f"{OUTPUTS}/{plan.name}"
+        if (copy := copied.get()) is not None and copy.place.url == out.rstrip("/"):
+            return await _run_at(plan, copy.folder, copy, progress)
+        with at_place(out, plan, progress.say) as (run, copy):
+            return await _run_at(plan, run, copy, progress)
     except (BudgetSpentError, GuardError) as stop:
         return Cancelled(name="Stopped", message=str(stop), data=stop)
     except InfrastructureFault as fault:
         if watching.get() is not None:
             raise
         raise type(fault)(f"{fault}\n{TO_GO_ON}") from None
+
+
+async def _run_at(plan: Plan, run: Path, copy: WorkingCopy | None, progress: Progress) -> Done:
+    counted = CountedProgress(progress, len(plan.stages))
+    for hint in hints(plan):
+        progress.say(f"hint: {hint}")
+    with exporting(counted, plan.name, str(run)):
+        folder, manifests = await _run_all(plan, run, copy, counted)
     message = await asyncio.to_thread(outcome, plan, folder, manifests, counted)
     await leave_report(plan, folder, message)
     return Completed(message=message, data={stage_label(m): m.rows_kept for m in manifests})
 
 
-async def _run_all(plan: Plan, run: Path, counted: CountedProgress) -> tuple[Path, list[Manifest]]:
+async def _run_all(
+    plan: Plan, run: Path, copy: WorkingCopy | None, counted: CountedProgress
+) -> tuple[Path, list[Manifest]]:
     """Runs the plan, or its increments. Returns the last folder that it worked in, and the
     manifests there."""
     folder, manifests = run, list[Manifest]()
 
     async def work(plan: Plan, within: Path) -> list[Manifest]:
         nonlocal folder, manifests
-        folder, manifests = within, await _run_in(plan, within, run, counted)
+        folder, manifests = within, await _run_in(plan, within, run, copy, counted)
         return manifests
 
     if not plan.incremental:
@@ -227,11 +244,13 @@ async def _run_all(plan: Plan, run: Path, counted: CountedProgress) -> tuple[Pat
     return folder, manifests
 
 
-async def _run_in(plan: Plan, run: Path, ledger: Path, counted: CountedProgress) -> list[Manifest]:
+async def _run_in(
+    plan: Plan, run: Path, ledger: Path, copy: WorkingCopy | None, counted: CountedProgress
+) -> list[Manifest]:
     """Runs the plan in its folder, with a Prefect task per job. `ledger` has its budget."""
-    async with _opened(plan, run, ledger, counted) as tasks, progress_bar(plan, counted):
+    async with _opened(plan, run, ledger, copy, counted) as each, progress_bar(plan, counted):
         try:
-            manifests = await run_stages(tasks.runner, counted.counting(run, tasks))
+            manifests = await run_stages(each.runner, counted.counting(run, each))
         except (NoRowsError, BudgetSpentError, GuardError) as end:
             await leave_artifacts(plan, run, run_manifests(run))  # they show why the run ended
             if isinstance(end, NoRowsError):
@@ -244,13 +263,17 @@ async def _run_in(plan: Plan, run: Path, ledger: Path, counted: CountedProgress)
 
 @asynccontextmanager
 async def _opened(
-    plan: Plan, run: Path, ledger: Path, counted: CountedProgress
-) -> AsyncIterator[Tasks]:
-    async with open_runner(plan, run, counted, ledger) as runner:
+    plan: Plan, run: Path, ledger: Path, copy: WorkingCopy | None, counted: CountedProgress
+) -> AsyncIterator[Tasks | Cluster | Uploaded]:
+    async with contextlib.AsyncExitStack() as stack:
+        runner = await stack.enter_async_context(open_runner(plan, run, counted, ledger))
         counted.served = runner.served
         await _tag("synth", plan.name)
-        with Tasks(runner) as tasks:
-            yield tasks
+        tasks = stack.enter_context(Tasks(runner))
+        each: Tasks | Cluster = tasks
+        if plan.dask is not None:
+            each = await stack.enter_async_context(on_dask(plan.dask, tasks, ledger, copy))
+        yield Uploaded(each, copy) if copy else each
 
 
 async def _tag(*tags: str) -> None:

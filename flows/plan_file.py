@@ -24,6 +24,8 @@ from synth.teacher.wire import without_keys
 
 NAME = "plan.json"
 MASKED = "?***"
+LOADER = "flows.plan_file:load_plan"
+"""Names `load_plan` for worker processes."""
 
 
 def save_plan(plan: Plan, run: Path, identities: Mapping[str, Identity]) -> None:

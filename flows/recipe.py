@@ -198,6 +198,15 @@ def _is_stage(value: object) -> bool:
 
 
 _EXAMPLE = "distill: {samples: 2}"
+NOT_SHOWN = frozenset({"budget", "guards", "runner", "workers"})
+
+
+class Machines(Model):
+    """Where the work on shards is done, if not in the process of the run."""
+
+    dask: Annotated[str, Field(pattern=r"^(tcp|tls|ucx)://.")]
+    """Address of a Dask scheduler, such as `tcp://10.0.0.5:8786`; see
+    [Beyond one machine](cluster.md)."""
 
 
 class Recipe(Model):
@@ -223,6 +232,11 @@ class Recipe(Model):
     """Caps on the run's tokens, hours and cost, and a deadline."""
     guards: Guards = Guards()
     """What to watch while a stage asks the teacher, and when to warn or stop."""
+    workers: Annotated[int, Field(ge=1)] | None = None
+    """Processes that filter, verify and deduplicate shards side by side, each with one shard in
+    memory; default: one for each core."""
+    runner: Machines | None = None
+    """Other machines that do the work on shards. By default, the process of the run does it."""
     stages: Annotated[list[StageEntry], Field(min_length=1)]
     """The stages in order, from `read` to `write` or `push`."""
 
@@ -263,6 +277,26 @@ class Recipe(Model):
         return self
 
     @model_validator(mode="after")
+    def _can_be_shared(self) -> Recipe:
+        known = {"": self.teacher, **self.teachers}
+        asking = [entry.stage for entry in self.stages if entry.stage.asks_teacher]
+        asked = [known.get(teacher_name(stage) or "") for stage in asking]
+        if self.runner is None or not asked:
+            return self
+        if any(teacher is not None and teacher.starts for teacher in asked):
+            raise ValueError(
+                "with `runner: {dask: …}`, workers on other machines ask the teacher, and one that "
+                "the run starts serves this machine only: serve the model and give its address, "
+                "`teacher: {url: http://HOST:PORT/v1}`"
+            )
+        if self.budget is not None and self.budget.caps:
+            raise ValueError(
+                "a `budget` is counted in one process, and with `runner: {dask: …}` many processes "
+                "ask the teacher: remove `budget` or `runner`"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _can_be_incremental(self) -> Recipe:
         for entry in self.stages if self.incremental else ():
             stage = entry.stage
@@ -296,7 +330,7 @@ class Recipe(Model):
         """Returns the plan that the engine runs."""
         stages = tuple(entry.stage for entry in self.stages)
         # these affect no row, so a run that goes on with other ones gets the same card
-        shown = {key: value for key, value in written.items() if key not in ("budget", "guards")}
+        shown = {key: value for key, value in written.items() if key not in NOT_SHOWN}
         return Plan(
             self.name,
             self.seed,
@@ -308,6 +342,8 @@ class Recipe(Model):
             guards=self.guards,
             incremental=self.incremental,
             teachers=self.teachers,
+            workers=self.workers,
+            dask=self.runner.dask if self.runner else None,
         )
 
 

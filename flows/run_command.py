@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flows import loop
+from flows.at_place import at_place
 from flows.increments import begin, redo_increment, up_to_date
 from flows.prefect_server import environment
 from flows.progress import ConsoleProgress
@@ -25,6 +26,7 @@ from synth.engine.restart import clear, paid_replies, redo_from
 from synth.engine.run import finished_run
 from synth.errors import ExitCode, InputError, NoRowsError
 from synth.store.increments import is_incremental
+from synth.store.working_copy import WorkingCopy
 from synth.teacher.wire import without_keys
 
 
@@ -33,7 +35,19 @@ def run(arguments: Namespace) -> int:
     plan = load_recipe(
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
     )
-    folder = arguments.out or Path("outputs") / plan.name
+    out = arguments.out or Path("outputs") / plan.name
+    with at_place(out, plan, _to_stderr) as (folder, copy):
+        _run(arguments, plan, folder, copy)
+    if copy is not None:
+        print(f"bucket:  {out}; `synth show {out}` shows it on any machine")
+    return ExitCode.OK
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _run(arguments: Namespace, plan: Plan, folder: Path, copy: WorkingCopy | None) -> None:
     if arguments.fresh:
         _clear(folder, arguments.yes)
     elif arguments.first is not None:
@@ -48,7 +62,7 @@ def run(arguments: Namespace) -> int:
             progress.say(f"{folder} is already finished; nothing to do")
         else:
             try:
-                _run_flow(arguments, folder, progress)
+                _run_flow(arguments, folder, copy, progress)
             except NoRowsError:
                 show_run(folder, rows=0)  # the funnel shows which stage rejected the rows
                 raise
@@ -57,7 +71,6 @@ def run(arguments: Namespace) -> int:
     for config in plan.asked().values():
         if config.embedded is not None:
             print_embedded(config.embedded, arguments.recipe)
-    return ExitCode.OK
 
 
 def _clear(folder: Path, sure: bool) -> None:
@@ -80,12 +93,15 @@ def _nothing_new(plan: Plan, root: Path, progress: ConsoleProgress) -> bool:
         return begun is None and up_to_date(plan, root)
 
 
-def _run_flow(arguments: Namespace, folder: Path, progress: ConsoleProgress) -> None:
+def _run_flow(
+    arguments: Namespace, folder: Path, copy: WorkingCopy | None, progress: ConsoleProgress
+) -> None:
     """Runs the recipe as a Prefect flow."""
     with environment(metrics_asked(arguments)), prefect_api(progress.say):
-        from flows.pipeline import pipeline, unmasked, watching  # noqa: PLC0415  imports Prefect
+        from flows.pipeline import copied, pipeline, unmasked, watching  # noqa: PLC0415  imports Prefect
 
         watching.set(progress)
+        copied.set(copy)
         unmasked.set((arguments.teacher, as_mapping(arguments.set)))
         teacher, overrides = masked(arguments)
         loop.run(
@@ -94,7 +110,7 @@ def _run_flow(arguments: Namespace, folder: Path, progress: ConsoleProgress) -> 
                 teacher=teacher,
                 limit=arguments.limit,
                 overrides=as_mapping(overrides),
-                out=str(folder),
+                out=copy.place.url if copy else str(folder),
             )
         )
 

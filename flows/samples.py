@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from synth.engine.cleaning import is_cleaned
 from synth.engine.plan import StageFolder
+from synth.errors import InputError
 from synth.store.manifest import NAME, Manifest, ShardFile, load_manifest
 from synth.store.shards import read_shard
 from synth.tool_calls import with_calls
@@ -110,7 +112,7 @@ def sample_rows(run: Path, manifests: Sequence[Manifest], rows: int) -> list[dic
     number as its seed, so only the shards of the chosen rows are read.
     """
     last = next((m for m in reversed(manifests) if not m.releases), None)
-    if last is None:
+    if last is None or is_cleaned(run):
         return []
     total = last.rows_kept
     count = max(0, min(rows, total))
@@ -159,6 +161,15 @@ def trips(run: Path, manifests: Sequence[Manifest]) -> list[Trip]:
                 trip = found.setdefault(_seed_id(row), Trip(None))
                 trip.fates.append(Fate(stage_label(manifest), row))
     return list(found.values())
+
+
+def require_kept_rows(run: Path) -> None:
+    """Raises `InputError` if the rows that the run's stages kept were removed."""
+    if is_cleaned(run):
+        raise InputError(
+            f"{run} was cleaned, so the rows between its stages are gone; `synth run` with "
+            "`--from read` makes them again, with the replies in the journal"
+        )
 
 
 def rejected_rows(run: Path, manifests: Sequence[Manifest], reason: str) -> Iterator[Fate]:

@@ -83,13 +83,13 @@ def _deploy(arguments: Namespace, name: str) -> None:
 def _served(arguments: Namespace, name: str) -> Served:
     from flows.schedule import Served  # noqa: PLC0415  imports Prefect
 
-    recipe = Path(arguments.recipe)
+    recipe, out = Path(arguments.recipe), arguments.out or Path("outputs") / name
     parameters = {
         "recipe": str(recipe.resolve()) if recipe.is_file() else arguments.recipe,
         "teacher": arguments.teacher,
         "limit": arguments.limit,
         "overrides": as_mapping(arguments.set),
-        "out": str((arguments.out or Path("outputs") / name).resolve()),
+        "out": out if isinstance(out, str) else str(out.resolve()),
     }
     return Served(name, parameters, arguments.cron, arguments.timezone)
 

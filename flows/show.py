@@ -36,6 +36,7 @@ from flows.terminal import (
     print_verdicts,
 )
 from synth.engine.audit import audit
+from synth.engine.cleaning import clean, is_cleaned
 from synth.engine.lock import worked_on_by
 from synth.engine.plan import RELEASE
 from synth.errors import ExitCode, InputError, RunLockedError, StoreFault, did_you_mean
@@ -61,6 +62,8 @@ FIELD_CHARS = 300
 
 def show(arguments: Namespace) -> int:
     """Shows a finished, live or interrupted run, checks its files, or compares two runs."""
+    if arguments.clean and (arguments.other or arguments.check or arguments.json):
+        raise InputError("--clean is used alone, without --check, --json and a second run")
     if arguments.json and (arguments.other or arguments.check or arguments.rejected is not None):
         raise InputError("--json shows the figures of one run, without --check and --rejected")
     if arguments.json:
@@ -70,6 +73,8 @@ def show(arguments: Namespace) -> int:
             raise InputError("compare two runs without --check and --rejected")
         runs = (latest_run(arguments.run), latest_run(arguments.other))
         print_comparison(runs, [manifests_of(run) for run in runs])
+    elif arguments.clean:
+        clean_run(arguments.run)
     elif arguments.check:
         check_run(arguments.run)
     elif arguments.rejected is None:
@@ -96,7 +101,8 @@ def show_run(folder: Path, rows: int) -> None:
         print_headline(found)
         print_samples(sample_rows(run, manifests, rows))
         print_funnel(manifests)
-        print_operations(run, manifests)
+        if not is_cleaned(run):
+            print_operations(run, manifests)
         print_verdicts(found)
         print_use(manifests)
     if run != folder:
@@ -209,6 +215,18 @@ def check_run(folder: Path) -> None:
             f"{folder} has {wrong:,} problems; run its recipe again: damaged shards are made again "
             "from the journal, and damaged replies are requested again when they are needed"
         )
+
+
+def clean_run(folder: Path) -> None:
+    """Removes what a finished run no longer needs, and says what that costs."""
+    manifests = manifests_of(folder)
+    if is_cleaned(folder):
+        raise InputError(f"{folder} is already cleaned")
+    freed = clean(folder, manifests)
+    print_line(f"freed {freed / 1e6:,.1f} MB: the rows that stages kept before the release")
+    print_line("kept: the release, the report, rejected rows and the teacher's replies")
+    print_line("lost: prompts and replies in `synth trace`, sample rows in `synth show`")
+    print_line("A changed recipe makes all rows again from the input and the journaled replies.")
 
 
 def show_rejected(folder: Path, manifests: Sequence[Manifest], reason: str, rows: int) -> None:

@@ -20,7 +20,7 @@ from prefect.states import aget_state_exception
 
 from filters.pii.push import Push
 from flows.approval import approved
-from flows.plan_file import check_teacher, load_plan, save_plan
+from flows.plan_file import LOADER, check_teacher, load_plan, save_plan
 from synth.engine.needs import needs
 from synth.engine.runner import Action, Job, Runner
 from synth.errors import BudgetSpentError, GuardError, TeacherFault
@@ -30,7 +30,7 @@ _opened: ContextVar[Runner | None] = ContextVar("opened", default=None)
 """The runner of the current flow. Prefect runs an async task in its caller's context."""
 
 
-async def _may_retry(_task: object, _run: object, state: State[Any]) -> bool:
+async def may_retry(_task: object, _run: object, state: State[Any]) -> bool:
     """Whether a task is worth the retries that the user may have configured in Prefect."""
     stopped = await aget_state_exception(state)
     return not isinstance(stopped, BudgetSpentError | GuardError)
@@ -41,11 +41,19 @@ async def _may_retry(_task: object, _run: object, state: State[Any]) -> bool:
     task_run_name="{label}",
     cache_policy=NO_CACHE,  # receipts handle resuming; Prefect's cache trusts deleted files
     persist_result=False,
-    retry_condition_fn=_may_retry,
+    retry_condition_fn=may_retry,
 )
-async def shard(label: str, run: str, stage: int, name: str, action: str, number: int) -> int:  # noqa: ARG001  Prefect shows the label
-    """Performs the job and writes its receipt. Returns how many shards it wrote."""
-    return await _perform(Path(run), Job(stage, name, Action(action), number))
+async def shard(
+    label: str,  # noqa: ARG001  Prefect shows it
+    run: str,
+    stage: int,
+    name: str,
+    action: str,
+    number: int,
+    more: tuple[int, ...] = (),
+) -> int:
+    """Performs the job and writes its receipts. Returns how many shards it wrote."""
+    return await _perform(Path(run), Job(stage, name, Action(action), number, tuple(more)))
 
 
 async def _perform(run: Path, job: Job) -> int:
@@ -53,12 +61,12 @@ async def _perform(run: Path, job: Job) -> int:
     runner = _opened.get()
     if runner is not None and runner.run.resolve() == run:
         return await runner.perform(job)
-    async with _reopened(run, job) as runner:
+    async with reopened(run, job) as runner:
         return await runner.perform(job)
 
 
 @asynccontextmanager
-async def _reopened(run: Path, job: Job) -> AsyncIterator[Runner]:
+async def reopened(run: Path, job: Job) -> AsyncIterator[Runner]:
     """Opens a runner for the job in a process that did not open the run."""
     plan, identities = load_plan(run)
     name = plan.teacher_of(job.stage)
@@ -86,6 +94,7 @@ class Tasks:
 
     def __enter__(self) -> Self:
         save_plan(self.runner.plan, self.runner.run, self.runner.receipts.identities)
+        self.runner.loader = LOADER
         self._token = _opened.set(self.runner)
         return self
 
@@ -100,4 +109,5 @@ class Tasks:
             question = await asyncio.to_thread(stage.question, self.runner.run, progress.say)
             self.runner.approved = await approved(question)
         run = str(self.runner.run.resolve())
-        return await shard(job.label, run, job.stage, job.name, job.action.value, job.shard)
+        action = job.action.value
+        return await shard(job.label, run, job.stage, job.name, action, job.shard, job.more)

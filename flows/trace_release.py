@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from flows.samples import run_manifests
 from flows.trace import MIN_ID_CHARS, OUTPUTS, runs_in
+from synth.engine.cleaning import is_cleaned
 from synth.engine.plan import RELEASE
 from synth.errors import InputError
 from synth.store.manifest import DATA, NAME, PROVENANCE, load_manifest
@@ -24,8 +25,9 @@ WHERE = "the prompts and replies are in the run folder that made the release"
 def released_row(wanted: str, run: Path | None) -> tuple[dict[str, Any], Path] | None:
     """The row of a release whose id begins with `wanted`, with its provenance, and its file.
 
-    Looks only at folders that have a release and no stages. None if no such folder has the row.
-    Raises `InputError` if more than one row matches, or if `run` is such a folder without the row.
+    Looks only at folders that have a release and no stages, or whose stages were cleaned. None if
+    no such folder has the row. Raises `InputError` if more than one row matches, or if `run` is
+    such a folder without the row.
     """
     if len(wanted) < MIN_ID_CHARS:
         return None
@@ -44,7 +46,7 @@ def released_row(wanted: str, run: Path | None) -> tuple[dict[str, Any], Path] |
 
 def _is_bare(folder: Path) -> bool:
     has_stages = any(run_manifests(one) for one in runs_in(folder))
-    return not has_stages and (folder / RELEASE / NAME).is_file()
+    return (not has_stages or is_cleaned(folder)) and (folder / RELEASE / NAME).is_file()
 
 
 def _hits(release: Path, wanted: str) -> Iterator[tuple[dict[str, Any], Path]]:

@@ -152,6 +152,11 @@ class Read(Source):
         return KINDS[self.job]
 
     @property
+    def cpu_bound(self) -> bool:
+        """Whether all inputs lie on this machine. Each process would look up others anew."""
+        return not any(map(_is_elsewhere, self._places))
+
+    @property
     def most_rows(self) -> int | None:
         """The `limit`."""
         return self.limit

@@ -8,7 +8,7 @@ compares TF-IDF vectors of character n-grams instead of sentence embeddings, so 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -21,6 +21,7 @@ from synth.compiled import compiled
 from synth.text.tokens import FACTOR
 
 GRAM_CHARS = 4
+VIEW_ARRAYS = 6
 CHUNK_CHARS = 2_000_000  # processed at once, in about 200 MB
 
 
@@ -84,6 +85,16 @@ class _View:
         values = (values / norms[counted.row])[order].astype(np.float32)
         return cls(grams, weights, float(np.log(1 + rows) + 1), _Postings(starts, items, values))
 
+    def arrays(self) -> list[NDArray[Any]]:
+        """What it consists of."""
+        unknown = np.array([self.unknown], np.float64)
+        return [self.grams, self.weights, unknown, *self.postings]
+
+    @classmethod
+    def from_arrays(cls, arrays: Sequence[NDArray[Any]]) -> _View:
+        grams, weights, unknown, *postings = arrays
+        return cls(grams, weights, float(unknown[0]), _Postings(*postings))
+
     def find(self, rows: Sequence[Sequence[str]]) -> _Found:
         parts = [[window for text in row for window in windows(text)] for row in rows]
         counted = _count([window for part in parts for window in part])
@@ -118,6 +129,22 @@ class NeighbourIndex:
         """Indexes the items, in about 8 bytes of memory per character."""
         words, code = [text.words for text in texts], [text.code for text in texts]
         return cls(_View.of(words), _View.of(code), len(texts))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What it consists of, by name."""
+        made = {"size": np.array([self.size], np.int64)}
+        for name, view in (("by-words", self.words), ("by-code", self.code)):
+            made |= {f"{name}-{number}": one for number, one in enumerate(view.arrays())}
+        return made
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> NeighbourIndex:
+        """The index that consists of these."""
+        words, code = (
+            _View.from_arrays([arrays[f"{name}-{number}"] for number in range(VIEW_ARRAYS)])
+            for name in ("by-words", "by-code")
+        )
+        return cls(words, code, int(arrays["size"][0]))
 
     def nearest(self, rows: Sequence[Sequence[PlainText]], most: int) -> list[list[Neighbour]]:
         """The `most` items nearest to each row (a list of texts), the nearest first.

@@ -6,10 +6,10 @@ items. An n-gram that several items of a benchmark share is a stock phrase and n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,17 @@ class NgramIndex:
             np.concatenate(hashes), np.concatenate(items), texts, np.array(groups, np.int64)
         )
         return cls(tuple(sorted(set(size_of))), found, owners)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What it consists of, by name."""
+        sizes = np.array(self.sizes, np.int64)
+        return {"ngram-sizes": sizes, "ngram-hashes": self.hashes, "ngram-items": self.items}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> NgramIndex:
+        """The index that consists of these."""
+        sizes = tuple(arrays["ngram-sizes"].tolist())
+        return cls(sizes, arrays["ngram-hashes"], arrays["ngram-items"])
 
     def hits(self, texts: Sequence[str]) -> list[Hit | None]:
         """The first n-gram that each text (in plain words) shares with an item, if any."""

@@ -103,7 +103,7 @@ class Decontaminate(AskingStage):
     async def apply(self, table: pa.Table, place: Place) -> Outcome:
         """The kept and rejected rows, each with a score and its evidence."""
 
-        index = await asyncio.to_thread(self.index)
+        index = await asyncio.to_thread(self.index, place.work)
         rows, findings = await asyncio.to_thread(self._look, index, table, place)
 
         async def decide(row: SuspectRow, finding: Match) -> _Decision:
@@ -114,10 +114,10 @@ class Decontaminate(AskingStage):
         decisions = await together(map(decide, rows, findings))
         return await asyncio.to_thread(self._outcome, table, decisions)
 
-    def index(self) -> Index:
-        """The index over all benchmarks, built once per process."""
+    def index(self, folder: Path | None) -> Index:
+        """The index over all benchmarks. A run has it in a folder, for all its processes."""
 
-        return index_of(tuple(self.against), self.ngram_words, self.short_ngram_words)
+        return index_of(tuple(self.against), self.ngram_words, self.short_ngram_words, folder)
 
     def _look(
         self, index: Index, table: pa.Table, place: Place

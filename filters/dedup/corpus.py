@@ -17,6 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+RANGE_ROWS = 4_000_000
+"""Hashes that are compared at once, in about 150 MB."""
+
 
 def store(folder: Path, name: str, values: NDArray[Any]) -> None:
     """Saves one array as one file."""
@@ -42,29 +45,94 @@ class Corpus:
 
     def ids(self, rows: NDArray[np.int64]) -> NDArray[np.bytes_]:
         """The ids of the rows; empty for row -1."""
-        shards = np.searchsorted(self.starts, rows, side="right") - 1
+        known = np.flatnonzero(rows >= 0)
+        shards = np.searchsorted(self.starts, rows[known], side="right") - 1
+        places = rows[known] - self.starts[shards]
         picked = [
-            self._ids[shard][row - self.starts[shard]] if row >= 0 else b""
-            for shard, row in zip(shards.tolist(), rows.tolist(), strict=True)
+            self._ids[shard][place]
+            for shard, place in zip(shards.tolist(), places.tolist(), strict=True)
         ]
-        return np.array(picked, dtype=np.bytes_)
+        found = np.array(picked, dtype=np.bytes_)
+        made = np.zeros(len(rows), found.dtype)
+        made[known] = found
+        return made
 
     def column(self, name: str) -> NDArray[Any]:
         """One value per row, in order."""
-        return self._joined([stored(folder, name) for folder in self.folders])
-
-    def bands(self, name: str) -> Iterator[NDArray[np.uint64]]:
-        """Yields the bands, each with one value per row."""
         parts = [stored(folder, name) for folder in self.folders]
-        for band in range(len(parts[0]) if parts else 0):
-            yield self._joined([part[band] for part in parts])
+        return np.concatenate(parts) if parts else np.zeros(0, np.uint64)
+
+    def hashes(self, name: str) -> Hashes:
+        """One hash per row."""
+        return Hashes(self, name)
+
+    def bands(self, name: str) -> BandRows:
+        """The bands, each with one hash per row."""
+        return BandRows(self, name)
 
     def ragged(self, name: str) -> RaggedRows:
         """Rows of different length, accessible by row number."""
         return RaggedRows(self, name)
 
-    def _joined(self, parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        return np.concatenate(parts) if parts else np.zeros(0, np.uint64)
+
+@dataclass(frozen=True, slots=True)
+class Hashes:
+    """One hash per row, in files."""
+
+    corpus: Corpus
+    name: str
+    line: int | None = None
+    """The line of the file, if it has several."""
+
+    def ranges(
+        self, compared: NDArray[np.bool_]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint64]]]:
+        """The `compared` rows and their hashes, one range of hashes after the other. Rows with
+        equal hashes are in the same one, so memory stays bounded. Rows are in corpus order."""
+        parts = np.uint64(1 + len(compared) // RANGE_ROWS)
+        for part in range(int(parts)):
+            rows, hashes = [np.zeros(0, np.int64)], [np.zeros(0, np.uint64)]
+            for first, folder in zip(
+                self.corpus.starts.tolist(), self.corpus.folders, strict=False
+            ):
+                values = stored(folder, self.name)
+                values = values if self.line is None else values[self.line]
+                chosen = compared[first : first + len(values)]
+                if parts > 1:
+                    chosen = chosen & (values % parts == part)
+                at = np.flatnonzero(chosen)
+                rows.append(at + first)
+                hashes.append(values[at])
+            yield np.concatenate(rows), np.concatenate(hashes)
+
+
+@dataclass(frozen=True, slots=True)
+class BandRows:
+    """Several hashes per row, one in each band, in files."""
+
+    corpus: Corpus
+    name: str
+
+    def lines(self) -> list[Hashes]:
+        """The bands."""
+        first = self.corpus.folders[:1]
+        count = len(stored(first[0], self.name)) if first else 0
+        return [Hashes(self.corpus, self.name, line) for line in range(count)]
+
+    def of(self, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """One line per band, one column for each of these rows, which are in corpus order."""
+        edges = np.searchsorted(rows, self.corpus.starts)
+        parts = [
+            stored(folder, self.name)[:, rows[first:last] - start]
+            for folder, start, (first, last) in zip(
+                self.corpus.folders,
+                self.corpus.starts.tolist(),
+                pairwise(edges.tolist()),
+                strict=False,
+            )
+            if first < last
+        ]
+        return np.concatenate(parts, axis=1) if parts else np.zeros((0, 0), np.uint64)
 
 
 class RaggedRows:

@@ -36,15 +36,13 @@ class Exact(Model):
         or 0."""
 
         findings = Findings.none(alive)
-        where = np.flatnonzero(alive)
-        _, first, group = np.unique(
-            corpus.column("exact")[where], return_index=True, return_inverse=True
-        )
-        earliest = where[first[group]]
-        again = earliest < where
-        findings.dropped[where[again]] = True
-        findings.similarity[where[again]] = 1.0
-        findings.nearest[where[again]] = earliest[again]
+        for rows, hashes in corpus.hashes("exact").ranges(alive):
+            _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
+            earliest = rows[first[group]]
+            again = earliest < rows
+            findings.dropped[rows[again]] = True
+            findings.similarity[rows[again]] = 1.0
+            findings.nearest[rows[again]] = earliest[again]
         return findings
 
 

@@ -121,6 +121,11 @@ class Dedup(CorpusStage):
             raise ValueError(f"dedup on {self.on}: {kind} have no {self.on}; leave `on` out")
         return kind
 
+    @property
+    def cpu_bound(self) -> bool:
+        """False for `semantic`: it asks a server, or loads a model that uses all cores."""
+        return self.semantic is None
+
     def sign(self, table: pa.Table, place: Place, folder: Path) -> None:
         """Stores the shard's ids and each method's signatures."""
 
@@ -161,7 +166,7 @@ class Dedup(CorpusStage):
             left = np.logical_or.reduce([found.dropped for found in findings])
             if self.semantic and (novelty := measure(corpus, ~left, earlier)):
                 write_bytes(folders[0] / NOVELTY, novelty.model_dump_json().encode())
-        if folders:
+        if folders and self.index is not None:
             seen = json.dumps([segment.name for segment in segments])
             (folders[0].parent / SEEN).write_text(seen, encoding="utf-8")
 
@@ -225,6 +230,16 @@ class Dedup(CorpusStage):
         with index.adding(release.run, release.fingerprint, self._signatures(), seen, build):
             yield
 
+    def clear(self, work: Path) -> None:
+        """Keeps the embeddings, which a server may have computed, and what an `index` needs."""
+        for folder in work.glob("[0-9]*/"):
+            for path in folder.iterdir():
+                if self.semantic is None or not path.name.startswith(self.semantic.name):
+                    path.unlink()
+        for folder in [*work.glob("[0-9]*/"), work]:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
     def split(self, table: pa.Table, place: Place, folder: Path) -> Outcome:  # noqa: ARG002  already decided
         """The shard's kept rows, and its rejected rows with the id of the similar row."""
 
@@ -270,10 +285,11 @@ def add_released(stage: Dedup, release: Release, folder: Path, own: list[Path]) 
 
     before = [stored(path, "ids") for path in shards_of(own)]
     known = np.unique(np.concatenate([np.zeros(0, "S32"), *before]))
+    lineage = release.lineage()
     for number, path in enumerate(release.kept):
         table = read_shard(path)
         ids = np.array(table["id"].to_pylist(), "S32")
-        chosen = np.isin(ids, release.lineage) & ~np.isin(ids, known)
+        chosen = np.isin(ids, lineage) & ~np.isin(ids, known)
         if chosen.any():
             target = folder / f"{number:05d}"
             target.mkdir()

@@ -8,8 +8,8 @@ portions, and only the sets of one portion are in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,108 +21,147 @@ from synth.text.hash_set import EMPTY, slot_of, slots_for
 MOST_IN_BUCKET = 1_000  # then a bucket is full, so that rows from one template take linear time
 MOST_CANDIDATES = 1_000  # per row, those that share most buckets first
 PORTION = 8_000_000  # values of sets in memory at once: 64 MB, or more for one large portion
+GROUP_ROWS = 500_000  # rows whose buckets are in memory at once: 250 MB, or one larger portion
+
+
+class Band(Protocol):
+    """One bucket per row."""
+
+    def ranges(
+        self, compared: NDArray[np.bool_]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint64]]]:
+        """The `compared` rows, in order, and their buckets, some buckets after the other."""
+        ...
+
+
+class Bands(Protocol):
+    """The buckets of each row, one in each band."""
+
+    def lines(self) -> Sequence[Band]:
+        """The bands."""
+        ...
+
+    def of(self, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """The buckets of some rows: one line per band, one column per row."""
+        ...
 
 
 def decide_by_sets(
-    bands: Iterable[NDArray[np.uint64]],
-    compared: NDArray[np.bool_],
-    sets: RaggedRows,
-    threshold: float,
+    bands: Bands, compared: NDArray[np.bool_], sets: RaggedRows, threshold: float
 ) -> Findings:
     """Decides which of the `compared` rows leave, from their bucket in each band and their sets.
 
     A row leaves if an earlier row that stays shares a bucket and has at least this similarity.
     """
     findings = Findings.none(compared)
-    rows, buckets = shared_buckets(bands, compared)
-    if not len(rows):
-        return findings
-    edges = np.flatnonzero(np.diff(rows, prepend=-1, append=-1))
-    members = rows[edges[:-1]]
-    portions = np.empty(len(members), np.int64)
-    bucket_count = int(buckets.max()) + 1
-    lengths = sets.lengths()[members]
-    connect(buckets, edges, lengths, (bucket_count, PORTION), portions)
-    head, held = np.full(bucket_count, -1, np.int32), np.zeros(bucket_count, np.int32)
-    order = np.argsort(portions, kind="stable")
-    for portion in np.split(order, np.flatnonzero(np.diff(portions[order])) + 1):
-        its = members[portion]
-        decide_portion(
-            sets.gathered(its),
-            (buckets, edges[portion], edges[portion + 1], head, held),
-            (threshold, MOST_IN_BUCKET, MOST_CANDIDATES),
-            its,
-            (findings.dropped, findings.similarity, findings.nearest),
-        )
+    for rows, portions in grouped(bands, compared, sets.lengths()):
+        at, buckets = shared_buckets(bands.of(rows))
+        edges = np.searchsorted(at, np.arange(len(rows) + 1))
+        bucket_count = int(buckets.max()) + 1
+        head, held = np.full(bucket_count, -1, np.int32), np.zeros(bucket_count, np.int32)
+        order = np.argsort(portions, kind="stable")
+        for portion in np.split(order, np.flatnonzero(np.diff(portions[order])) + 1):
+            its = rows[portion]
+            decide_portion(
+                sets.gathered(its),
+                (buckets, edges[portion], edges[portion + 1], head, held),
+                (threshold, MOST_IN_BUCKET, MOST_CANDIDATES),
+                its,
+                (findings.dropped, findings.similarity, findings.nearest),
+            )
     return findings
 
 
-def shared_buckets(
-    bands: Iterable[NDArray[np.uint64]], compared: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(row, bucket) for each membership in a bucket of at least two rows, sorted by row.
+def grouped(
+    bands: Bands, compared: NDArray[np.bool_], lengths: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
+    """Groups of the rows that share a bucket, each with the portion of each row.
 
-    Most rows share no bucket, so the result is small.
+    A group consists of whole portions. Rows that share no bucket, which are most, are in none.
     """
-    where = np.flatnonzero(compared)
+    above = np.arange(len(compared), dtype=np.int64)
+    for band in bands.lines():
+        for rows, values in band.ranges(compared):
+            order, begins = equal_runs(values)
+            unite(rows[order], begins, above)
+    portions = np.full(len(compared), -1, np.int32)
+    divide(above, lengths, PORTION, portions)
+    sizes = np.bincount(portions[portions >= 0])
+    first, size = 0, 0
+    for portion, its in enumerate(sizes.tolist()):
+        size += its
+        if size >= GROUP_ROWS or portion == len(sizes) - 1:
+            rows = np.flatnonzero((portions >= first) & (portions <= portion))
+            yield rows, portions[rows]
+            first, size = portion + 1, 0
+
+
+def equal_runs(values: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The places of the values that occur several times, equal ones next to each other and in
+    order; and whether each of these is the first of its value."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    same = ordered[1:] == ordered[:-1]
+    begins = np.concatenate((np.ones(min(len(values), 1), bool), ~same))
+    shared = np.concatenate((same, np.zeros(min(len(values), 1), bool))) | ~begins
+    return order[shared], begins[shared]
+
+
+def shared_buckets(bands: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(row, bucket) for each membership in a bucket of at least two rows, sorted by row."""
     rows: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
     buckets: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
     used = 0
-    for band in bands if len(where) else ():
-        values = band[where]
-        order = np.argsort(values, kind="stable")
-        ordered = values[order]
-        same = ordered[1:] == ordered[:-1]
-        begins = np.concatenate(([True], ~same))  # a run of equal values is a bucket
-        shared = np.concatenate((same, [False])) | ~begins
-        rows.append(where[order[shared]])
-        buckets.append(np.cumsum(begins[shared]) + (used - 1))
-        used += int(begins[shared].sum())
+    for values in bands:
+        order, begins = equal_runs(values)
+        rows.append(order)
+        buckets.append(np.cumsum(begins) + (used - 1))
+        used += int(begins.sum())
     all_rows, all_buckets = np.concatenate(rows), np.concatenate(buckets)
     order = np.argsort(all_rows, kind="stable")
     return all_rows[order], all_buckets[order]
 
 
 @compiled
-def connect(
-    buckets: NDArray[np.int64],
-    edges: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    limits: tuple[int, int],
-    portions: NDArray[np.int64],
+def unite(rows: NDArray[np.int64], begins: NDArray[np.bool_], above: NDArray[np.int64]) -> None:
+    """Connects each row with the first one of its bucket; `above` leads from a row to the first
+    row that it is connected with."""
+    two = 0
+    for i in range(len(rows)):
+        one = rows[i]
+        while above[one] != one:
+            above[one] = above[above[one]]
+            one = above[one]
+        if begins[i]:
+            two = one
+            continue
+        while above[two] != two:
+            two = above[two]
+        above[max(one, two)] = min(one, two)
+
+
+@compiled
+def divide(
+    above: NDArray[np.int64], lengths: NDArray[np.int64], most: int, portions: NDArray[np.int32]
 ) -> None:
-    """Assigns each row a portion, in corpus order; rows that buckets connect share one."""
-    count = len(lengths)
-    bucket_count, most = limits
-    first = np.full(bucket_count, -1, np.int64)  # row of each bucket
-    above = np.arange(count)  # towards the first row of its component
-    for row in range(count):
-        for edge in range(edges[row], edges[row + 1]):
-            other = first[buckets[edge]]
-            if other < 0:
-                first[buckets[edge]] = row
-                continue
-            one, two = row, other
-            while above[one] != one:
-                above[one] = above[above[one]]
-                one = above[one]
-            while above[two] != two:
-                above[two] = above[above[two]]
-                two = above[two]
-            above[max(one, two)] = min(one, two)
+    """Assigns each connected row a portion, in corpus order; rows that are connected share one."""
+    count = len(above)
     sizes = np.zeros(count, np.int64)
+    alone = np.ones(count, np.bool_)
     for row in range(count):
         above[row] = above[above[row]]  # earlier entries already point to their root
         sizes[above[row]] += lengths[row]
+        if above[row] != row:
+            alone[above[row]] = False
     portion, filled = 0, 0
     for row in range(count):
-        if above[row] == row:
+        if above[row] != row:
+            portions[row] = portions[above[row]]
+        elif not alone[row]:
             if filled and filled + sizes[row] > most:
                 portion, filled = portion + 1, 0
             filled += sizes[row]
             portions[row] = portion
-        else:
-            portions[row] = portions[above[row]]
 
 
 @compiled

@@ -90,6 +90,11 @@ class Verify(ShardStage):
             if isinstance(entry.part, NeedsMachine):
                 entry.part.preflight()
 
+    @property
+    def cpu_bound(self) -> bool:
+        """False for `code`, whose sandboxes use all cores by themselves."""
+        return not any(isinstance(entry.part, NeedsMachine) for entry in self.checks)
+
     def identity(self) -> dict[str, object]:
         """The source files of the user's own verifiers."""
         return dict(identities(self.checks))

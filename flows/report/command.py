@@ -11,9 +11,10 @@ from flows.report.examples import Draw
 from flows.report.measures import measured
 from flows.report.page import page
 from flows.report.summary import NAME, as_json, saved, summarise
-from flows.samples import run_manifests
+from flows.samples import require_kept_rows, run_manifests
 from flows.show import latest_run, require_run_folder
 from flows.terminal import REPORT, print_line
+from synth.engine.cleaning import is_cleaned
 from synth.errors import ExitCode, InputError
 from synth.store.durable import write_bytes
 from synth.store.manifest import Manifest
@@ -27,6 +28,7 @@ def report(arguments: Namespace) -> int:
     require_run_folder(arguments.run)
     run = latest_run(arguments.run)
     manifests = run_manifests(run)
+    require_kept_rows(run)
     if not manifests:
         raise InputError(
             f"no stage of {arguments.run} is finished yet, so there is nothing to report; "
@@ -54,5 +56,7 @@ def update_report(run: Path) -> None:
     """
     run = latest_run(run)
     manifests = run_manifests(run)
+    if is_cleaned(run):
+        return
     if manifests and (not (run / REPORT).is_file() or saved(run, manifests) is None):
         write_report(run, manifests)

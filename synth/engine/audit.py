@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synth.engine.basis import INPUT, hashed, load_basis
+from synth.engine.cleaning import is_cleaned
 from synth.engine.plan import RELEASE, StageFolder
 from synth.engine.receipts import damaged, forget_hashes
 from synth.errors import SynthError
@@ -30,6 +31,7 @@ from synth.store.increments import (
 from synth.store.manifest import (
     NAME,
     Manifest,
+    ShardFile,
     ShardReceipt,
     load_manifest,
     load_shard_receipt,
@@ -93,13 +95,14 @@ def _stage(path: Path, before: Manifest | None) -> tuple[Manifest | None, Audit]
         unfinished = f"unfinished, {len(shards):,} shards done{replies}"
         lost = [f"{len(found) - len(shards)} receipts are damaged"] if None in found else []
         return None, Audit(label, unfinished, [*lost, *_shards(path, shards), *lines])
+    cleaned = is_cleaned(path.parent) and not manifest.releases
     state = (
         f"{len(manifest.shards):,} shards, {manifest.rows_in:,} rows in, "
         f"{manifest.rows_made:,} made, {manifest.rows_kept:,} kept, "
-        f"{manifest.rows_rejected:,} rejected{replies}"
+        f"{manifest.rows_rejected:,} rejected{replies}{', kept rows removed' if cleaned else ''}"
     )
     wrong = [
-        *_shards(path, manifest.shards),
+        *_shards(path, manifest.shards, cleaned),
         *damaged(path, manifest.files),
         *_receipts(path, manifest),
         *_input(path, manifest, before),
@@ -108,10 +111,13 @@ def _stage(path: Path, before: Manifest | None) -> tuple[Manifest | None, Audit]
     return manifest, Audit(label, state, wrong)
 
 
-def _shards(path: Path, shards: list[ShardReceipt]) -> list[str]:
+def _shards(path: Path, shards: list[ShardReceipt], cleaned: bool = False) -> list[str]:
     """Describes files that do not match their receipts, and receipts that do not add up."""
-    files = [file for shard in shards for file in (shard.kept, shard.rejected)]
-    wrong = damaged(path, files)
+
+    def files_of(shard: ShardReceipt) -> list[ShardFile]:
+        return [shard.rejected] if cleaned else [shard.kept, shard.rejected]
+
+    wrong = damaged(path, [file for shard in shards for file in files_of(shard)])
     for shard in shards:
         where = f"{path}, shard {shard.shard:05d}"
         total = shard.kept.rows + shard.rejected.rows
@@ -122,7 +128,7 @@ def _shards(path: Path, shards: list[ShardReceipt]) -> list[str]:
             )
         if sum(shard.reasons.values()) != shard.rejected.rows:
             wrong.append(f"{where}: its reasons do not count {shard.rejected.rows:,} rejected rows")
-        for file in (shard.kept, shard.rejected):
+        for file in files_of(shard):
             if not wrong and (rows := _rows(path / file.path)) != file.rows:
                 wrong.append(f"{where}: {file.path} has {rows} rows, its receipt {file.rows:,}")
     return wrong

@@ -25,6 +25,8 @@ ORIGINALS = "originals"
 """The part for the shards of an earlier stage that a stage reads besides its input."""
 SHOWN = "what the card shows of the recipe and the stages before"
 FROM_BEFORE = (INPUT, ORIGINALS, SHOWN)
+OUTSIDE = "what other runs released"
+
 HASHED = "sha256:"
 MOST_CHARS = 60
 """The longest value that a difference quotes."""
@@ -44,6 +46,12 @@ class Basis(BaseModel):
     def digest(self) -> str:
         """The hash of all parts, in their order."""
         return digest(self.settings, list(self.parts.items()))
+
+    @property
+    def anywhere(self) -> Basis:
+        """The same without what another machine cannot see: earlier stages and other runs."""
+        parts = {name: one for name, one in self.own.parts.items() if name != OUTSIDE}
+        return self.model_copy(update={"parts": parts})
 
     @property
     def own(self) -> Basis:

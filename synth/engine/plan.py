@@ -46,9 +46,14 @@ class Plan:
     """Not part of `recipe`: a changed budget makes no finished work stale."""
     teachers: Mapping[str, TeacherConfig] = field(default_factory=dict)
     """Further teachers, by the names that stages use."""
+    dask: str | None = None
+    """Address of the Dask scheduler whose workers do the work on shards, if there is one."""
     shards_at_once: int = 8
-    """Maximum number of shards in work at the same time. Limits memory, which holds each of these
-    shards as a whole."""
+    """Maximum number of shards that the run's own process works on at the same time. Limits memory,
+    which holds each of these shards as a whole."""
+    workers: int | None = None
+    """Processes for shards that keep a core busy; None for one per core. Not part of `recipe`, as
+    `budget`."""
 
     def kind_before(self, index: int) -> Kind:
         """The kind of records that stage `index` reads."""

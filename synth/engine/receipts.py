@@ -16,7 +16,8 @@ from itertools import chain
 from pathlib import Path
 
 from synth import __version__
-from synth.engine.basis import INPUT, ORIGINALS, SHOWN, Basis, digest, hashed
+from synth.engine.basis import INPUT, ORIGINALS, OUTSIDE, SHOWN, Basis, digest, hashed
+from synth.engine.cleaning import is_cleaned
 from synth.engine.new_seeds import has_begun
 from synth.engine.plan import Plan, StageFolder
 from synth.engine.stage import AskingStage, CorpusStage, Sink, Source
@@ -91,6 +92,8 @@ class Receipts:
         """Describes each damaged or missing file of a finished stage, a sink's results included."""
         folder, stage = self.folder(index).path, self.plan.stages[index]
         shards = [file for shard in manifest.shards for file in (shard.kept, shard.rejected)]
+        if is_cleaned(self.run) and not isinstance(stage, Sink):
+            shards = [shard.rejected for shard in manifest.shards]
         wrong = damaged(folder, [*shards, *manifest.files])
         leaves = stage.leaves(self.run) if isinstance(stage, Sink) and not wrong else []
         return wrong + [f"{path} is missing" for path in leaves if not path.is_file()]
@@ -208,7 +211,7 @@ class Receipts:
         if own := source_digest(type(stage)):
             parts["code of the stage"] = hashed(own)
         if outside := stage.outside(self.run):
-            parts["what other runs released"] = hashed(outside)
+            parts[OUTSIDE] = hashed(outside)
         parts |= {name: hashed(value) for name, value in stage.identity().items()}
         for path in stage.files():
             if path.is_file():

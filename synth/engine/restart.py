@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from synth.engine.cleaning import CLEANED
 from synth.engine.lock import locked
 from synth.engine.plan import PLAN, RELEASE, Plan, StageFolder, all_journals
 from synth.errors import InputError, did_you_mean
@@ -49,5 +50,5 @@ def clear(run: Path) -> None:
             shutil.rmtree(path)
         for name in (INCREMENTS, RELEASES, RELEASE, PLAN, "teacher"):
             shutil.rmtree(run / name, ignore_errors=True)
-        for name in ("plan.json", "run.json", "report.html", "push.json", BUDGET):
+        for name in ("plan.json", "run.json", "report.html", "push.json", BUDGET, CLEANED):
             (run / name).unlink(missing_ok=True)

@@ -10,20 +10,25 @@ import asyncio
 import contextlib
 import gc
 import os
+import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+from synth.engine.cleaning import forget_cleaning, is_cleaned
 from synth.engine.lock import locked
 from synth.engine.needs import check_needs, needs
 from synth.engine.plan import Plan, StageFolder, all_journals
 from synth.engine.progress import Progress
 from synth.engine.receipts import Receipts, forget_hashes
 from synth.engine.resume import left_to_do, resume_table
-from synth.engine.runner import Action, Job, Runner
+from synth.engine.runner import Action, Elsewhere, Job, Runner
 from synth.engine.stage import CorpusStage, ShardStage
 from synth.engine.waves import draw_more, first_wave
+from synth.engine.worker import COLLECT_RARELY
+from synth.engine.workers import Workers, default_workers
 from synth.errors import BudgetSpentError, InputError, NoRowsError, StoreFault, TeacherFault
 from synth.store.increments import is_incremental
 from synth.store.manifest import NAME, Manifest, ShardReceipt, load_manifest
@@ -36,7 +41,10 @@ from synth.teacher.protocol import Identity
 from synth.together import together
 
 Each = Callable[[Job], Awaitable[int]]
+HANDED_OUT = 500  # shards at once to other machines, which queue them; more would strain Prefect
 SHARDS_AHEAD = 4  # extra shards in flight, so that slots stay busy while a shard finishes
+FIRST_USE_S = 10.0  # the first shard may take so much longer: imports, code compiled once ever
+JOB_S = 5.0  # shards that take less share a job: a Prefect task costs up to 50 ms of CPU time
 
 
 @asynccontextmanager
@@ -119,6 +127,8 @@ def _answered(plan: Plan, run: Path, up: Mapping[str, Identity]) -> dict[str, Id
     if not known:
         return {}
     done = _stages_finished(Receipts(plan, run, {**up, **known}))
+    if is_cleaned(run) and done < len(plan.stages):
+        return {}  # the rows are made again
     if plan.target is not None and done <= plan.target:
         return {}  # more seeds may be drawn
     needed = {plan.teacher_of(index) for index in range(done, len(plan.stages))}
@@ -194,13 +204,9 @@ async def _who_answers(plan: Plan, run: Path, name: str) -> Identity | None:
 
 @contextlib.contextmanager
 def _rare_collections() -> Iterator[None]:
-    """Makes garbage collections rare for the block.
-
-    A request leaves hundreds of short-lived objects. At the default threshold, the collector took
-    a quarter of the client's CPU time (0.34 s per 1,000 records, against 0.26 s).
-    """
+    """Makes garbage collections rare for the block."""
     before = gc.get_threshold()
-    gc.set_threshold(200_000, 20, 100)
+    gc.set_threshold(*COLLECT_RARELY)
     try:
         yield
     finally:
@@ -236,11 +242,36 @@ async def run_stages(runner: Runner, each: Each | None = None) -> list[Manifest]
 
     Skips stages whose manifest fits. In the other stages, only shards without a receipt run.
     """
-    with _rare_collections():
+    with _rare_collections(), _with_workers(runner):
         return await _run_all(runner, each or runner.perform)
 
 
+@contextlib.contextmanager
+def _with_workers(runner: Runner) -> Iterator[None]:
+    """Lets the runner use worker processes in the block, if they can load its plan."""
+    most = runner.plan.workers or default_workers()
+    if not runner.loader or most == 1:
+        yield
+        return
+    workers = Workers(runner.run.resolve(), runner.loader, most, runner.progress.say)
+    runner.workers = workers
+    try:
+        yield
+    finally:
+        runner.workers = None
+        workers.end()
+
+
 async def _run_all(runner: Runner, each: Each) -> list[Manifest]:
+    if is_cleaned(runner.run):
+        done = await asyncio.to_thread(_stages_finished, runner.receipts)
+        if done < len(runner.plan.stages):
+            runner.progress.say(
+                f"the rows of {runner.run} were removed by `synth show --clean` and are made "
+                "again; the journal has the replies"
+            )
+            forget_cleaning(runner.run)
+            runner.receipts = Receipts(runner.plan, runner.run, runner.receipts.identities)
     for line in await asyncio.to_thread(resume_table, runner.receipts):
         runner.progress.say(line)
     runner.receipts.forget_other_stages()
@@ -322,6 +353,7 @@ async def _run_stage(runner: Runner, index: int, before: Manifest | None, each: 
         await each(Job(index, stage.name, Action.DECIDE))
         await _side_by_side(runner, each, index, Action.SPLIT, waiting)
     manifest = receipts.seal(index, before, shards)
+    await asyncio.to_thread(stage.clear, receipts.folder(index).work())
     for shard, was in lost.items():
         runner.progress.say(_made_again(f"{index:02d}-{stage.name}", was, manifest.shards[shard]))
     return manifest
@@ -344,16 +376,44 @@ async def _side_by_side(
 ) -> None:
     stage, name = runner.plan.stages[index], runner.plan.teacher_of(index)
     config = None if name is None else runner.plan.asked().get(name)
+    handed_out = runner.plan.dask is not None and action is not Action.PARSE
+    if runner.workers is not None and stage.cpu_bound and not handed_out:
+        # a part of the input is large: to parse one alone first would only lose time
+        runner.workers.started |= action is Action.PARSE and len(shards) > 1
+        await _on_all_cores(runner.workers, each, Job(index, stage.name, action), shards)
+        return
     in_flight = os.cpu_count() or 1
     if config is not None:
         in_flight = config.most_in_flight // runner.plan.shard_rows + SHARDS_AHEAD
-    slots = asyncio.Semaphore(min(in_flight, runner.plan.shards_at_once))
+    at_once = min(in_flight, runner.plan.shards_at_once)
+    slots = asyncio.Semaphore(HANDED_OUT if handed_out else at_once)
 
     async def one(shard: int) -> None:
         async with slots:
             await each(Job(index, stage.name, action, shard))
 
     await together(one(shard) for shard in shards)
+
+
+async def _on_all_cores(workers: Elsewhere, each: Each, job: Job, shards: list[int]) -> None:
+    """Does the job for each shard, one after the other in this process until the rest is worth
+    starting workers. Short shards share a job."""
+    waiting, shard_s, left_s = deque(shards), 0.0, 0.0
+
+    async def lane() -> None:
+        nonlocal shard_s, left_s
+        while waiting and (workers.started or not workers.worth(left_s)):
+            share = min(JOB_S / shard_s, len(waiting) / (2 * workers.most)) if shard_s else 1
+            shard, *more = [waiting.popleft() for _ in range(max(1, int(share)))]
+            began, first_use_s = time.monotonic(), 0 if shard_s else FIRST_USE_S
+            await each(job._replace(shard=shard, more=tuple(more)))
+            shard_s = (time.monotonic() - began) / (1 + len(more))
+            left_s = (shard_s - first_use_s) * len(waiting)
+
+    if not workers.started:
+        await lane()
+        workers.started = bool(waiting)
+    await together(lane() for _ in range(workers.most))
 
 
 def _nothing_left(runner: Runner, manifest: Manifest) -> str:

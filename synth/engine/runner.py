@@ -11,14 +11,14 @@ import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -44,11 +44,14 @@ from synth.errors import InputError
 from synth.record import RECORD, REJECT, last_step
 from synth.store.durable import writing
 from synth.store.increments import load_mark
-from synth.store.manifest import ShardReceipt, load_shard_receipt, save, verify_file
+from synth.store.manifest import ShardFile, ShardReceipt, load_shard_receipt, save, verify_file
 from synth.store.shards import read_shard, read_tables, write_shard, write_tables
 from synth.teacher.journal import Journal, JournaledTeacher, ServedTeacher, Tally
 from synth.teacher.others import StageJournals
 from synth.teacher.protocol import Identity, Reply
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Action(StrEnum):
@@ -71,6 +74,9 @@ class Job(NamedTuple):
     name: str
     action: Action
     shard: int = 0
+    more: tuple[int, ...] = ()
+    """Further shards of the same job, done one after the other: for shards that take so little time
+    that a scheduler would take longer."""
 
     @property
     def label(self) -> str:
@@ -78,8 +84,50 @@ class Job(NamedTuple):
         named = (Action.PARSE, Action.SIGN, Action.SPLIT)
         action = f" {self.action}" if self.action in named else ""
         whole = self.action in (Action.READ, Action.DECIDE, Action.DELIVER)
-        part = f" {self.action}" if whole else f"/{self.shard:05d}{action}"
+        more = f" and {len(self.more):,} more" if self.more else ""
+        part = f" {self.action}" if whole else f"/{self.shard:05d}{more}{action}"
         return f"{self.stage:02d}-{self.name}{part}"
+
+
+class Elsewhere(Protocol):
+    """Other processes of this machine, which can do the job of a shard that keeps a core busy."""
+
+    most: int
+    """How many jobs they do side by side."""
+    started: bool
+    """Whether they do such jobs now."""
+
+    def worth(self, left_s: float) -> bool:
+        """Whether they should do jobs that take so many seconds on one core."""
+        ...
+
+    async def perform(self, job: Job, fingerprint: str, done: Callable[[int], None]) -> int:
+        """Does the job of one shard with this fingerprint, and calls `done` with each number of
+        finished rows. Raises the job's error, or `CannotShareError`."""
+        ...
+
+    def spread(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[R]:
+        """The results of a function of a module for plain values, in order, as `map`."""
+        ...
+
+
+class CannotShareError(Exception):
+    """Other processes cannot do the run's jobs; the message says why."""
+
+
+OF_A_SHARD = frozenset({Action.PARSE, Action.APPLY, Action.SIGN, Action.SPLIT})
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a runner on another machine has, for its one job, in place of the run's receipts."""
+
+    kept: ShardFile
+    """The shard that the job reads."""
+    fingerprint: str
+    """The fingerprint of the receipt that it writes."""
+    journals: tuple[Path, ...] = ()
+    """Other journals of the stage, which may have replies."""
 
 
 @dataclass(slots=True)
@@ -95,6 +143,12 @@ class Runner:
     """The teachers that are not asked any more, so that they were not started."""
     approved: bool = False
     """Whether somebody has approved what a sink is about to publish."""
+    loader: str = ""
+    """Import path, `module:function`, of the function that loads the plan from the run's folder,
+    for worker processes. Empty if it was not saved there."""
+    workers: Elsewhere | None = None
+    given: Given | None = None
+    """None in a process that has the run's receipts."""
     receipts: Receipts = field(init=False)
     _parts: Sequence[InputPart] | None = None
     _journals: tuple[int, StageJournals] | None = None
@@ -108,7 +162,21 @@ class Runner:
 
     async def perform(self, job: Job) -> int:
         """Does the job and writes its receipts. Returns the number of shards that it made."""
-        match self.plan.stages[job.stage]:
+        return sum(
+            [await self._one(job._replace(shard=n, more=())) for n in (job.shard, *job.more)]
+        )
+
+    async def _one(self, job: Job) -> int:
+        stage = self.plan.stages[job.stage]
+        if self.workers and self.workers.started and job.action in OF_A_SHARD and stage.cpu_bound:
+            before = self.receipts.before(job.stage) if job.stage else None
+            fingerprint = self.receipts.shard_fingerprint(job.stage, job.shard, before)
+            done = partial(self.progress.rows_done, job.stage)
+            try:
+                return await self.workers.perform(job, fingerprint, done)
+            except CannotShareError as why:
+                self.progress.say(f"{job.label} uses one core of this machine: {why}")
+        match stage:
             case Source() as source:
                 if job.action is Action.READ:
                     return await asyncio.to_thread(self._read, job, source)
@@ -178,6 +246,7 @@ class Runner:
             seed=self.plan.seed,
             kind=self.plan.kind_before(job.stage),
             shard=job.shard,
+            work=self.receipts.folder(job.stage).work(),
             done=partial(self.progress.rows_done, job.stage),
         )
         tally = Tally()
@@ -236,9 +305,10 @@ class Runner:
 
     def _stage_journals(self, index: int) -> StageJournals:
         if self._journals is None or self._journals[0] != index:
+            given = self.given
             journals = StageJournals(
-                self.receipts.folder(index).journals,
-                partial(self._finished_requests, index),
+                (lambda: given.journals) if given else self.receipts.folder(index).journals,
+                partial(self.finished_requests, index),
                 self.progress.say,
             )
             self._journals = index, journals
@@ -250,8 +320,10 @@ class Runner:
             self._watch = index, StageWatch(self.plan.guards, stage, self.progress.say)
         return self._watch[1]
 
-    def _finished_requests(self, index: int, journal: Path) -> int:
+    def finished_requests(self, index: int, journal: Path) -> int:
         """The requests of the journal's shard, if the shard is finished; else 0."""
+        if self.given:
+            return 0
         folder, before = self.receipts.folder(index), self.receipts.before(index)
         shard = int(journal.stem) if journal.stem.isdecimal() else len(before.shards)
         if shard >= len(before.shards) or journal != folder.journal(shard):
@@ -300,6 +372,7 @@ class Runner:
                 kind=self.plan.kind_before(job.stage),
                 corpus=self._corpus_stages(job.stage),
                 say=self.progress.say,
+                spread=self.workers.spread if self.workers and self.workers.started else map,
                 agreed=lambda question: self.approved or self.progress.agreed(question),
             )
         )
@@ -324,8 +397,10 @@ class Runner:
         return found
 
     def _input(self, job: Job) -> tuple[pa.Table, str]:
-        before = self.receipts.before(job.stage)
         folder = self.receipts.folder(job.stage - 1).path
+        if self.given:
+            return read_shard(verify_file(folder, self.given.kept)), self.given.fingerprint
+        before = self.receipts.before(job.stage)
         # Page checksums do not cover Parquet's footer, where a flipped bit could change the data.
         path = verify_file(folder, before.shards[job.shard].kept)
         return read_shard(path), self.receipts.shard_fingerprint(job.stage, job.shard, before)

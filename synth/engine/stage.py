@@ -6,8 +6,9 @@ stage reads all shards before it decides about any. A sink writes or publishes t
 
 from __future__ import annotations
 
+import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,8 @@ class Place:
     shard: int = 0
     teacher: Teacher | None = None
     """The journaled teacher of this shard; None if the stage does not ask one."""
+    work: Path | None = None
+    """A folder for files that all shards of the stage share, until it is finished."""
     done: Callable[[int], None] = lambda _rows: None
     """Call it with the number of input rows just finished, for the progress line."""
     judged: OnJudged = lambda _text, _reason, _given="": None
@@ -92,6 +95,12 @@ class Stage(Model, ABC):
     takes: ClassVar[frozenset[Kind]]
     """The kinds of records that it can read."""
     asks_teacher: ClassVar[bool] = False
+
+    @property
+    def cpu_bound(self) -> bool:
+        """Whether each of its shards keeps one core busy, so that worker processes may do them."""
+        return not self.asks_teacher
+
     not_in_fingerprint: ClassVar[tuple[str, ...]] = ()
     """Fields that do not affect its output, such as absolute paths."""
 
@@ -123,6 +132,10 @@ class Stage(Model, ABC):
     def outside(self, run: Path) -> object:  # noqa: ARG002  most stages depend on their input only
         """The results of other runs that affect its output. Part of the fingerprint."""
         return None
+
+    def clear(self, work: Path) -> None:
+        """Removes what a finished stage no longer needs from its work folder."""
+        shutil.rmtree(work, ignore_errors=True)
 
 
 class InputPart(Protocol):
@@ -222,8 +235,8 @@ class Release:
     """The stage's shards of kept rows."""
     work: Path
     """The stage's work folder."""
-    lineage: NDArray[np.bytes_]
-    """The ids of the released rows and of all their ancestors, sorted."""
+    lineage: Callable[[], NDArray[np.bytes_]]
+    """Reads the ids of the released rows and of all their ancestors, sorted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +273,8 @@ class Delivery:
     say: Callable[[str], None]
     agreed: Callable[[str], bool] = lambda _question: False
     """Asks somebody to approve something. False if nobody can be asked."""
+    spread: Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]] = map
+    """As `map`, for a function of a module and plain values; other processes may do the work."""
 
 
 @dataclass(frozen=True, slots=True)

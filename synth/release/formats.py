@@ -95,6 +95,10 @@ class Shape:
             used.add(SOLUTION)
         return Shape(self.format, self.reasoning, self.used | used)
 
+    def with_room_as(self, other: Shape) -> Shape:
+        """This shape, with what the other one has room for."""
+        return Shape(self.format, self.reasoning, self.used | other.used)
+
     def with_room_of(self, schema: pa.Schema) -> Shape:
         """This shape, with the columns and fields of a data file that was released before."""
         used = {name for name in (SOLUTION, TOOLS) if name in schema.names}

@@ -13,8 +13,9 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self, get_args
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -105,6 +106,8 @@ class _Choice:
     """The columns of further formats."""
     left: list[pa.Array] = field(default_factory=list)
     """Per shard, the reason why each row is not released; null if it is."""
+    tests: list[NDArray[np.bool_]] = field(default_factory=list)
+    """Per shard, whether each row belongs to the split `test`."""
     taken: Counter[str | None] = field(default_factory=Counter)
     """Released rows of each group."""
     rows: Counter[str] = field(default_factory=Counter)
@@ -116,6 +119,19 @@ class _Choice:
     def formats(self) -> list[Format]:
         """All formats."""
         return [self.shape.format, *self.more]
+
+
+class _File(NamedTuple):
+    """A data file to be written, with what lies beside it."""
+
+    folder: Path
+    name: str
+    rows: list[tuple[Path, NDArray[np.int32]]]
+    """The numbers of its rows in each shard."""
+    shape: Shape
+    more: dict[Format, Shape]
+    """The columns of further formats."""
+    mark: dict[bytes, bytes]
 
 
 class Write(Sink):
@@ -220,8 +236,12 @@ class Write(Sink):
                 misfits = unfit(chosen, one)
                 choice.more[one] = own.with_room_for(chosen.filter(misfits.is_null()))
                 choice.misfits[one].update(misfits.drop_null().to_pylist())
-            for split, rows in self._splits(chosen, delivery.seed).items():
-                choice.rows[split] += len(rows)
+            share, tests = self.test_share, np.zeros(len(table), bool)
+            if share:
+                tests = in_test(table, delivery.seed, share).to_numpy(zero_copy_only=False)
+            choice.tests.append(tests)
+            for split in (TRAIN, TEST) if share else (TRAIN,):
+                choice.rows[split] += int(_of_split(split, reasons, tests).sum())
         return choice
 
     def _looks_at(self, formats: Iterable[Format]) -> list[str]:
@@ -234,13 +254,6 @@ class Write(Sink):
         if self.quotas is not None:
             rest -= {"scores", "trail"}
         return [name for name in RECORD.names if name not in rest]
-
-    def _splits(self, table: pa.Table, seed: int) -> dict[str, pa.Table]:
-        """The rows of each split."""
-        if not self.test_share:
-            return {TRAIN: table}
-        tests = in_test(table, seed, self.test_share)
-        return {TRAIN: table.filter(pc.invert(tests)), TEST: table.filter(tests)}
 
     def _reason(self, group: str | None, taken: Counter[str | None]) -> str | None:
         if group is None:
@@ -297,22 +310,12 @@ class Write(Sink):
         shutil.rmtree(aside, ignore_errors=True)
         receipts: list[ShardReceipt] = []
         beside: list[ShardFile] = []
-        for name, tables in self._files(delivery, choice):
-            number = len(receipts)
-            kept = _write(aside, f"{DATA}/{name}", shape, tables, mark)
-            beside.append(
-                write_shard(
-                    aside,
-                    f"{PROVENANCE}/{name}",
-                    map(shape.provenance, tables),
-                    shape.provenance_schema,
-                    released=True,
-                )
-            )
-            for one, own in choice.more.items():
-                fitting = [table.filter(unfit(table, one).is_null()) for table in tables]
-                if any(map(len, fitting)):
-                    beside.append(_write(aside, f"{one}/{name}", own, fitting, mark))
+        files = [
+            _File(aside, name, rows, shape, choice.more, mark)
+            for name, rows in self._files(delivery, choice)
+        ]
+        for number, (kept, *others) in enumerate(delivery.spread(_write_file, files)):
+            beside += others
             out = _rejected(delivery.shards, left) if number == 0 else iter(())
             path = f"rejected/{number:05d}.parquet"
             rejected = write_shard(delivery.folder, path, out, REJECT)
@@ -331,14 +334,20 @@ class Write(Sink):
         self._finish(delivery, aside, receipts, beside, choice)
         return receipts
 
-    def _files(self, delivery: Delivery, choice: _Choice) -> Iterator[tuple[str, list[pa.Table]]]:
+    def _files(
+        self, delivery: Delivery, choice: _Choice
+    ) -> Iterator[tuple[str, list[tuple[Path, NDArray[np.int32]]]]]:
         """The name and the rows of each data file, split by split."""
         for split, count in choice.rows.items():
-            chosen = _released(delivery.shards, choice.left)
-            rows = (self._splits(table, delivery.seed)[split] for table in chosen)
             files = -(-count // self.shard_rows)
-            for number, tables in enumerate(_files_of(rows, self.shard_rows)):
-                yield f"{split}-{number:05d}-of-{files:05d}.parquet", list(tables)
+            rows = (
+                (path, np.flatnonzero(_of_split(split, left, tests)).astype(np.int32))
+                for path, left, tests in zip(
+                    delivery.shards, choice.left, choice.tests, strict=True
+                )
+            )
+            for number, some in enumerate(_files_of(rows, self.shard_rows)):
+                yield f"{split}-{number:05d}-of-{files:05d}.parquet", some
 
     def _finish(
         self,
@@ -402,9 +411,8 @@ class Write(Sink):
 def _announced(delivery: Delivery, left: list[pa.Array]) -> Iterator[None]:
     """Lets the earlier corpus stages prepare for the release, which the block puts in place."""
     with contextlib.ExitStack() as stack:
-        ids = lineage(_released(delivery.shards, left)) if delivery.corpus else None
+        ids = cache(lambda: lineage(_released(delivery.shards, left)))
         for one in delivery.corpus:
-            assert ids is not None
             release = Release(
                 delivery.run, delivery.fingerprint, one.place, one.kept, one.work, ids
             )
@@ -480,27 +488,45 @@ def lineage(released: Iterable[pa.Table]) -> NDArray[np.bytes_]:
     return np.unique(np.concatenate(found))
 
 
-def _files_of(source: Iterator[pa.Table], shard_rows: int) -> Iterator[Iterator[pa.Table]]:
-    """One iterator of tables per data file. Each file has `shard_rows` rows; the last may be
-    shorter.
+def _write_file(file: _File) -> list[ShardFile]:
+    """Writes a data file, its provenance and its further formats, in any process."""
+    tables = [read_shard(path).take(pa.array(rows)) for path, rows in file.rows]
+    shape = file.shape
+    made = [
+        _write(file.folder, f"{DATA}/{file.name}", shape, tables, file.mark),
+        write_shard(
+            file.folder,
+            f"{PROVENANCE}/{file.name}",
+            map(shape.provenance, tables),
+            shape.provenance_schema,
+            released=True,
+        ),
+    ]
+    for one, own in file.more.items():
+        fitting = [table.filter(unfit(table, one).is_null()) for table in tables]
+        if any(map(len, fitting)):
+            made.append(_write(file.folder, f"{one}/{file.name}", own, fitting, file.mark))
+    return made
 
-    Use up each iterator before taking the next one, as with itertools.groupby.
-    """
-    rest: list[pa.Table] = []
 
-    def one_file(first: pa.Table) -> Iterator[pa.Table]:
-        room, table = shard_rows, first
-        while True:
-            yield table.slice(0, room)
-            if len(table) > room:
-                rest.append(table.slice(room))
-                return
-            room -= len(table)
-            following = next(source, None) if room else None
-            if following is None:
-                return
-            table = following
+def _of_split(split: str, left: pa.Array, tests: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether each row of a shard is released in the split."""
+    released: NDArray[np.bool_] = left.is_null().to_numpy(zero_copy_only=False)
+    return released & (tests if split == TEST else ~tests)
 
-    while (table := rest.pop() if rest else next(source, None)) is not None:
-        if len(table):
-            yield one_file(table)
+
+def _files_of(
+    source: Iterable[tuple[Path, NDArray[np.int32]]], shard_rows: int
+) -> Iterator[list[tuple[Path, NDArray[np.int32]]]]:
+    """The rows of each data file. Each has `shard_rows` rows; the last may have fewer."""
+    file: list[tuple[Path, NDArray[np.int32]]] = []
+    room = shard_rows
+    for path, rows in source:
+        while len(rows):
+            file.append((path, rows[:room]))
+            rows, room = rows[room:], room - len(rows[:room])
+            if not room:
+                yield file
+                file, room = [], shard_rows
+    if file:
+        yield file

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from benchmarks import contamination
 from benchmarks.word_problems import word_problems
+from filters.contamination import index
 from filters.contamination.stage import Decontaminate
 from filters.contamination.text import code_form
 from flows.recipe import Recipe
@@ -176,6 +177,26 @@ def test_words_and_form_of_code_are_looked_at_apart(tmp_path):
 
 
 REWORDED = "A bathrobe needs two bolts of blue fibre, and of white fibre half as much. How many?"
+
+
+@pytest.mark.parametrize("items", [EXAM, EXAM[-1:]], ids=["all", "one without n-grams"])
+def test_processes_that_share_a_saved_index_decide_the_same(
+    tmp_path: Path, items: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [*EXAM, "What is the capital of the country that has most lakes?", ""]
+    table = records_table([new_record(text=text, source="t") for text in texts])
+    stage = Decontaminate.model_validate({"against": [exam(tmp_path, items)]})
+
+    def decided(work: Path | None) -> list[Any]:
+        index._index.cache_clear()  # as in a new process
+        outcome = asyncio.run(stage.apply(table, Place(7, Kind.DOCUMENTS, work=work)))
+        return [outcome.kept.to_pylist(), outcome.rejected.to_pylist()]
+
+    alone = decided(None)
+    assert decided(tmp_path / "work") == alone
+    monkeypatch.setattr(index, "build", None)
+    assert decided(tmp_path / "work") == alone
+    assert not list((tmp_path / "work").glob(".*"))
 
 
 def test_the_judge_decides_about_the_close_ones_and_is_asked_about_no_other(tmp_path):

@@ -30,6 +30,25 @@ class Sets:
         return flat, offsets_of(np.array([len(one) for one in picked]))
 
 
+class Buckets:
+    """Bands in memory, with the methods of `BandRows`."""
+
+    def __init__(self, bands: list[Any]) -> None:
+        self.bands = bands
+
+    def lines(self) -> list[Any]:
+        return [Buckets([band]) for band in self.bands]
+
+    def ranges(self, compared: Any) -> Any:
+        [band] = self.bands
+        for part in range(3):
+            rows = np.flatnonzero(compared & (band % 3 == part))
+            yield rows, band[rows]
+
+    def of(self, rows: Any) -> Any:
+        return np.array([band[rows] for band in self.bands])
+
+
 def corpus(rows: int, seed: int) -> tuple[list[set[int]], list[Any]]:
     """Sets of which many are alike, and their bands: a few of their values."""
     rng = random.Random(seed)
@@ -55,7 +74,9 @@ def by_hand(
     most_in_bucket, most_candidates = limits
     findings = Findings.none(compared)
     kept_in: defaultdict[int, list[int]] = defaultdict(list)
-    every, shared = shared_buckets(bands, compared)
+    where = np.flatnonzero(compared)
+    at, shared = shared_buckets(Buckets(bands).of(where))
+    every = where[at]
     for row in np.unique(every).tolist():
         buckets = shared[every == row].tolist()
         times = Counter(other for bucket in buckets for other in kept_in[bucket])
@@ -79,10 +100,11 @@ def test_it_decides_as_the_loop_in_python(limits, portion, threshold, monkeypatc
     monkeypatch.setattr(verified, "MOST_IN_BUCKET", limits[0])
     monkeypatch.setattr(verified, "MOST_CANDIDATES", limits[1])
     monkeypatch.setattr(verified, "PORTION", portion)
+    monkeypatch.setattr(verified, "GROUP_ROWS", portion)
     sets, bands = corpus(400, seed=int(threshold * 100))
     compared = np.ones(len(sets), bool)
     compared[::17] = False
-    found = decide_by_sets(bands, compared, Sets(sets), threshold)
+    found = decide_by_sets(Buckets(bands), compared, Sets(sets), threshold)
     expected = by_hand(sets, bands, compared, threshold, limits)
     assert 20 < expected.dropped.sum() < 380
     assert (found.dropped == expected.dropped).all()
@@ -91,6 +113,8 @@ def test_it_decides_as_the_loop_in_python(limits, portion, threshold, monkeypatc
 
 
 def test_rows_that_share_nothing_and_no_rows_have_findings():
-    none = decide_by_sets([np.arange(3, dtype=np.uint64)], np.ones(3, bool), Sets([{1}] * 3), 0.5)
+    none = decide_by_sets(
+        Buckets([np.arange(3, dtype=np.uint64)]), np.ones(3, bool), Sets([{1}] * 3), 0.5
+    )
     assert (none.dropped.any(), none.nearest.tolist()) == (False, [-1] * 3)
-    assert len(decide_by_sets([], np.ones(0, bool), Sets([]), 0.5).dropped) == 0
+    assert len(decide_by_sets(Buckets([]), np.ones(0, bool), Sets([]), 0.5).dropped) == 0

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
-import re
-import subprocess
 from collections.abc import Iterator
 
 import fsspec
@@ -13,6 +10,7 @@ import pytest
 
 from seeds.read import Read
 from synth.errors import InputError
+from tests.moto import moto
 
 pytestmark = pytest.mark.s3
 ROW = b'{"prompt": "%s"}\n'
@@ -21,26 +19,11 @@ ROW = b'{"prompt": "%s"}\n'
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[fsspec.AbstractFileSystem]:
     """A bucket with two files, at an address and with credentials from the environment."""
-    server = os.environ["MOTO_SERVER"]
-    command = [server, "-H", "127.0.0.1", "-p", "0"]
-    with (
-        subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        assert process.stderr is not None
-        found = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in process.stderr)
-        patch.setenv("AWS_ENDPOINT_URL", next(one[0] for one in found if one))
-        patch.setenv("AWS_ACCESS_KEY_ID", "me")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "hidden")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        try:
-            system = fsspec.filesystem("s3", skip_instance_cache=True)
-            system.mkdir("seeds")
-            system.pipe("seeds/en/a.jsonl", ROW % b"a")
-            system.pipe("seeds/de/b.jsonl.gz", gzip.compress(ROW % b"b"))
-            yield system
-        finally:
-            process.kill()
+    with moto() as system:
+        system.mkdir("seeds")
+        system.pipe("seeds/en/a.jsonl", ROW % b"a")
+        system.pipe("seeds/de/b.jsonl.gz", gzip.compress(ROW % b"b"))
+        yield system
 
 
 def test_a_file_a_folder_and_a_pattern_of_s3_are_read(bucket, read):

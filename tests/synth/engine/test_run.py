@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from filters.pii.stage import Redact
 from filters.quality.stage import Quality
 from filters.trim import Trim
 from seeds.read import Read
+from synth.engine import run as engine
 from synth.engine.plan import Plan
 from synth.engine.run import finished_run, open_runner, run_stages
-from synth.engine.runner import RowsLostError
+from synth.engine.runner import Job, RowsLostError
 from synth.engine.stage import Outcome, Place, ShardStage, Stage
 from synth.errors import InputError, NoRowsError, RunLockedError, TeacherFault
 from synth.generate.distill import Distill
@@ -364,3 +366,29 @@ def test_a_run_with_nothing_left_to_ask_launches_no_teacher(
         with pytest.raises(TeacherFault, match="/no/such/vllm"):
             launched(*stages, command=missing, **changed)
     assert not alive(mark)
+
+
+def test_short_shards_share_a_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scheduler's own cost for each job would exceed theirs."""
+    monkeypatch.setattr(engine, "JOB_S", 1e9)  # however slow this machine is
+    monkeypatch.setattr("synth.engine.workers.WORTH_S", 1e9)
+    made = replace(plan(Given(texts=PROMPTS * 4), Redact(), Write(), shard_rows=1), workers=2)
+    jobs: list[Job] = []
+
+    async def work() -> list[Manifest]:
+        async with open_runner(made, tmp_path) as runner:
+            runner.loader = "for:workers"  # they are not needed for so little
+
+            async def each(job: Job) -> int:
+                jobs.append(job)
+                return await runner.perform(job)
+
+            return await run_stages(runner, each)
+
+    manifests = asyncio.run(work())
+    redacting = [job for job in jobs if job.name == "redact"]
+    shards = [shard for job in redacting for shard in (job.shard, *job.more)]
+    assert sorted(shards) == list(range(40))
+    assert len(redacting) < 20
+    assert redacting[1].label == "01-redact/00001 and 8 more"
+    assert manifests[-1].rows_kept == 40

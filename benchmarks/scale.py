@@ -1,0 +1,100 @@
+"""Many rows through `length, repetition, exact, minhash` and `write`, on all cores of a machine.
+
+Documents have 100 words; two in five copy an earlier one with up to eight words changed. The recipe
+runs with one process and with one per core, and on a tenth of the rows. Memory is that of all
+processes together. The disk space is what `synth show --clean` leaves, over the size of the input.
+Beside it: datatrove's MinHash alone, in one process, which splits words at white space. The goals
+are meant for an idle machine with two cores and `--rows 5000000`, which takes half an hour.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.corpus import write_near_duplicates
+from benchmarks.processes import Watched, cpu_s, elsewhere, peer
+from benchmarks.report import options, result, table
+from flows import api
+from flows.samples import run_manifests
+from synth.engine.cleaning import clean
+
+WORDS = 100
+SHARD_ROWS = 5_000  # as `synth filter`
+SPEED_UP, GOAL_MB, GOAL_COST, GOAL_DISK = 1.8, 2_500, 1.15, 1.5
+
+
+def whole(file: str, folder: str, workers: int) -> dict[str, Any]:
+    """Runs the recipe, then cleans the run."""
+    stages = [
+        {"read": {"web": file}},
+        {"quality": ["length", "repetition"]},
+        {"dedup": {"exact": {}, "minhash": {}}},
+        {"write": {}},
+    ]
+    recipe = {"name": "scale", "shard_rows": SHARD_ROWS, "workers": workers, "stages": stages}
+    began, used = time.monotonic(), cpu_s()
+    with Watched() as watched:
+        api.run(recipe, out=folder)
+    made = {"seconds": time.monotonic() - began, "cpu_s": cpu_s() - used}
+    files = sum(path.is_file() for path in Path(folder).rglob("*"))
+    manifests = run_manifests(Path(folder))
+    clean(Path(folder), manifests)
+    left = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+    kept = manifests[-1].rows_kept
+    return {**made, "peak_mb": watched.peak_mb, "files": files, "bytes": left, "kept": kept}
+
+
+def main() -> None:
+    """Measures and reports."""
+    cores = len(os.sched_getaffinity(0))
+    given = options(__doc__, rows=200_000, workers=cores, datatrove_rows=200_000)
+    sizes = {"one": (given.rows, 1), "all": (given.rows, given.workers)}
+    sizes["tenth"] = (given.rows // 10, given.workers)
+    costs, lines = {}, []
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "documents.parquet")
+        for name, (rows, workers) in sizes.items():
+            if name != "all":  # the same input as `one`
+                write_near_duplicates(file, rows, WORDS)
+            out = f"{folder}/{name}"
+            cost = elsewhere("benchmarks.scale:whole", file=str(file), folder=out, workers=workers)
+            costs[name] = cost
+            cost["disk"] = cost["bytes"] / file.stat().st_size
+            cost["rows_per_s"] = rows / cost["seconds"]
+            cells = (rows, workers, cost["kept"], cost["rows_per_s"], rows / cost["cpu_s"])
+            more = (cost["peak_mb"], cost["files"])
+            lines.append([f"{cell:,.0f}" for cell in (*cells, *more)] + [f"{cost['disk']:.2f}"])
+        head = ["rows", "processes", "kept", "rows/s", "rows/CPU s", "peak MB", "files", "disk"]
+        table(head, lines)
+        rows = min(given.datatrove_rows, given.rows)
+        write_near_duplicates(file, rows, WORDS)
+        python = peer("datatrove")
+        other = elsewhere(
+            "benchmarks.peers.datatrove:minhash", python=python, file=str(file), rows=rows
+        )
+    one, every, tenth = costs["one"], costs["all"], costs["tenth"]
+    speed = every["rows_per_s"]
+    result(
+        "scale", speed, "rows/s", ("one process", one["rows_per_s"]), SPEED_UP * one["rows_per_s"]
+    )
+    per_s = given.rows / every["cpu_s"]
+    datatrove = ("datatrove's MinHash alone, white space", rows / other["cpu_s"])
+    result("scale", per_s, "rows per CPU second, all stages", datatrove)
+    mb = every["peak_mb"]
+    limit = ("limit for 5,000,000 rows", float(GOAL_MB))
+    result("scale", mb, f"MB of all processes, {given.rows:,} rows", limit, GOAL_MB, "lower")
+    micros = [
+        1e6 * cost["cpu_s"] / n for cost, n in ((every, given.rows), (tenth, given.rows // 10))
+    ]
+    tenth_of = (f"{given.rows // 10:,} rows", micros[1])
+    result("scale", micros[0], "CPU µs per row", tenth_of, GOAL_COST * micros[1], "lower")
+    disk = ("the input", 1.0)
+    result("scale", every["disk"], "size of a cleaned run", disk, GOAL_DISK, "lower")
+
+
+if __name__ == "__main__":
+    main()
