@@ -286,7 +286,8 @@ def _check_columns(root: Path, manifest: Manifest) -> None:
 def _descriptions(root: Path, plan: Plan, manifest: Manifest, release: Path) -> dict[str, str]:
     """The card and `croissant.json` of the release whose tables are in the folder.
 
-    The card has the counts of all increments together, then a table with a line for each.
+    The card has the counts of all increments together, and before its recipe a table with a line
+    for each.
     """
     runs = [increment_run(root, one.number) for one in manifest.increments]
     histories = [_history(run) for run in runs]
@@ -296,8 +297,10 @@ def _descriptions(root: Path, plan: Plan, manifest: Manifest, release: Path) -> 
     read = zip(runs, histories, strict=True)
     seeds = seed_texts(path for run, past in read for path in kept_shards(run, past[0]))
     text = card(plan.name, plan.recipe, history, format_, found, seeds)
+    before, recipe, after = text.rpartition("\n## Recipe\n")  # a row may have such a line
+    increments = _increments_table(manifest, histories)
     return {
-        CARD: f"{text.rstrip()}\n\n{_increments_table(manifest, histories)}\n",
+        CARD: f"{before}\n{increments}\n{recipe}{after}",
         DESCRIPTION: croissant(plan.name, history, found, release, citation(plan.name, history)),
     }
 

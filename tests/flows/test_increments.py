@@ -148,6 +148,7 @@ def test_the_release_has_a_number_a_parent_and_its_increments(nightly: Callable[
     assert "| read | 5 | 0 | 5 | 0 |" in card
     assert "5 rows in the `prompt` format" in card
     assert "| 2 | 2 | 2 |  |" in card
+    assert card.index("## Increments") < card.index("## Recipe") < card.index("## Citation")
 
 
 def test_datasets_loads_all_increments(nightly: Callable[..., int], tmp_path: Path) -> None:
