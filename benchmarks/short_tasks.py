@@ -1,6 +1,6 @@
 """Generates short tasks with gold answers, and the answers of two simulated teachers.
 
-{"kind": "rest", "prompt": "Ana has 12 pens. Ana gives 5 of them away. How many pens are left?",
+{"kind": "rest", "prompt": "Ana has 12 pens and gives 5 away. How many are left?",
  "answer": "7", "equation": "12 - 5 = 7", "misread": "17", "misread_equation": "12 + 5 = 17"}
 
 A task's `misread` is the answer of a teacher that applies one wrong rule to this kind of task.
@@ -15,7 +15,6 @@ from typing import NamedTuple
 NAMES = ("Ana", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gus", "Hana", "Ivo", "June", "Kim", "Leo")
 GOODS = ("pens", "cups", "eggs", "books", "coins", "cards", "shells", "stamps", "nuts", "keys")
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-PLACES = ("first", "second", "third")
 
 
 class Task(NamedTuple):
@@ -30,22 +29,16 @@ class Task(NamedTuple):
 
 
 def _sum(rng: random.Random) -> Task:
-    a, b, name, goods = rng.randint(1, 12), rng.randint(1, 9), *_story(rng)
-    prompt = f"{name} has {a} {goods} and gets {b} more. How many {goods} does {name} have now?"
+    a, b, name, goods = rng.randint(1, 9), rng.randint(1, 9), *_story(rng)
+    prompt = f"{name} has {a} {goods} and gets {b} more. How many now?"
     return Task("sum", prompt, str(a + b), f"{a} + {b} = {a + b}")
 
 
 def _rest(rng: random.Random) -> Task:
-    a, b, name, goods = rng.randint(10, 19), rng.randint(1, 9), *_story(rng)
-    prompt = f"{name} has {a} {goods}. {name} gives {b} of them away. How many {goods} are left?"
+    a, b, name, goods = rng.randint(10, 18), rng.randint(1, 9), *_story(rng)
+    prompt = f"{name} has {a} {goods} and gives {b} away. How many are left?"
     right, wrong = f"{a} - {b} = {a - b}", f"{a} + {b} = {a + b}"
     return Task("rest", prompt, str(a - b), right, str(a + b), wrong)
-
-
-def _times(rng: random.Random) -> Task:
-    a, b, name, goods = rng.randint(2, 9), rng.randint(2, 9), *_story(rng)
-    prompt = f"{name} fills {a} boxes with {b} {goods} each. How many {goods} are in the boxes?"
-    return Task("times", prompt, str(a * b), f"{a} * {b} = {a * b}")
 
 
 def _larger(rng: random.Random) -> Task:
@@ -54,28 +47,21 @@ def _larger(rng: random.Random) -> Task:
     return Task("larger", prompt, str(max(a, b)), misread=str(min(a, b)))
 
 
-def _place(rng: random.Random) -> Task:
-    numbers = rng.sample(range(1, 31), 4)
-    place = rng.randrange(3)
-    prompt = f"Which number is the {PLACES[place]} in {', '.join(map(str, numbers))}?"
-    return Task("place", prompt, str(numbers[place]), misread=str(numbers[place + 1]))
-
-
 def _count(rng: random.Random) -> Task:
-    names = rng.sample(NAMES, rng.randint(2, 8))
-    return Task("count", f"How many names are in this list: {', '.join(names)}?", str(len(names)))
+    names = rng.sample(NAMES, rng.randint(2, 6))
+    return Task("count", f"How many names are these: {', '.join(names)}?", str(len(names)))
 
 
 def _day(rng: random.Random) -> Task:
-    day, later, name = rng.randrange(7), rng.randint(1, 5), rng.choice(NAMES)
-    prompt = f"{name} leaves on {DAYS[day]} and returns {later} days later. On which day is that?"
-    # counts the day of leaving as the first day
+    day, later, name, goods = rng.randrange(7), rng.randint(2, 4), *_story(rng)
+    prompt = f"{name} sends {goods} on {DAYS[day]}. They come {later} days later. On which day?"
+    # counts the day of sending as the first day
     return Task("day", prompt, DAYS[(day + later) % 7], misread=DAYS[(day + later - 1) % 7])
 
 
 def _next(rng: random.Random) -> Task:
-    number, name = rng.randint(1, 60), rng.choice(NAMES)
-    prompt = f"{name} counts up in steps of 1 and has said {number}. Which number comes next?"
+    number, name = rng.randint(1, 40), rng.choice(NAMES)
+    prompt = f"{name} counts up to {number}. Which number comes next?"
     return Task("next", prompt, str(number + 1))
 
 
@@ -87,10 +73,7 @@ def _largest(rng: random.Random) -> Task:
 
 def _two_steps(rng: random.Random) -> Task:
     a, b, c, name, goods = rng.randint(5, 12), rng.randint(1, 7), rng.randint(1, 5), *_story(rng)
-    prompt = (
-        f"{name} has {a} {goods} and gets {b} more. {name} gives {c} of them away. "
-        f"How many {goods} are left?"
-    )
+    prompt = f"{name} has {a} {goods}, gets {b} more and gives {c} away. How many are left?"
     return Task("two steps", prompt, str(a + b - c))
 
 
@@ -101,9 +84,7 @@ def _story(rng: random.Random) -> tuple[str, str]:
 KINDS: dict[str, Callable[[random.Random], Task]] = {
     "sum": _sum,
     "rest": _rest,
-    "times": _times,
     "larger": _larger,
-    "place": _place,
     "count": _count,
     "day": _day,
     "next": _next,
@@ -111,6 +92,7 @@ KINDS: dict[str, Callable[[random.Random], Task]] = {
 UNSEEN: dict[str, Callable[[random.Random], Task]] = {"largest": _largest, "two steps": _two_steps}
 """Kinds of which no arm has a task: one resembles `larger`, one joins `sum` and `rest`."""
 UNSEEN_SHARE = 0.2
+TRIES = 10_000
 
 
 class Tasks(NamedTuple):
@@ -135,8 +117,10 @@ def _distinct(
     """Equally many of each kind."""
     made: dict[str, Task] = {}
     for number in range(count):
-        while (task := kinds[number % len(kinds)](rng)).prompt in made:
-            pass
+        kind = kinds[number % len(kinds)]
+        fresh = (task for task in (kind(rng) for _ in range(TRIES)) if task.prompt not in made)
+        if (task := next(fresh, None)) is None:
+            raise ValueError(f"{kind.__name__} has fewer than {count // len(kinds)} prompts")
         made[task.prompt] = task
     return list(made.values())
 
@@ -145,7 +129,7 @@ SAMPLES = 4
 """Answers to each task, as in the shipped recipes."""
 RANDOM_RATE = 0.6
 """The random teacher: this share of its answers is off, in every kind, each time differently."""
-OFTEN, ALWAYS = ("rest", "larger", "place"), ("day",)
+OFTEN, ALWAYS = ("rest", "larger"), ("day",)
 OFTEN_RATE = 0.8
 """The systematic teacher misreads these kinds in this share of its answers, or always. It makes no
 other mistakes."""

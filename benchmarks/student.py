@@ -67,7 +67,7 @@ class Size(NamedTuple):
     steps: int
 
 
-FULL, QUICK = Size(2_000, 500, 5, 1_000), Size(400, 100, 2, 60)
+FULL, QUICK = Size(2_000, 500, 5, 1_000), Size(400, 100, 2, 200)
 SMOLLM2_FULL, SMOLLM2_QUICK = Size(2_000, 500, 3, 0), Size(24, 10, 2, 0)  # one pass over an arm
 
 
@@ -168,7 +168,11 @@ def tiny(size: Size, folder: Path) -> dict[str, Any]:
     """The figures of the small student: for each teacher and arm, one of each seed."""
     python = environment()
     given = tasks(size.tasks, size.held_out)
-    vocabulary = [f"{task.prompt} The answer is {task.answer}." for task in given.train]
+    vocabulary = [
+        f"{row['prompt']} {row['response']}"
+        for teacher in TEACHERS
+        for row in samples(given.train, teacher)
+    ]
     pieces = Pieces(vocabulary)
 
     def count(row: Row) -> int:
@@ -207,7 +211,7 @@ def tiny(size: Size, folder: Path) -> dict[str, Any]:
             "tokens": sum(map(count, rows[0])),
             "scores": by_group(scores(given.held_out, one["answers"]) for one in done["runs"]),
             "human": [one["human"] for one in done["runs"]],
-            "cpu_s": done["cpu_s"],
+            "cpu_s": round(done["cpu_s"], 1),
             "parameters": done["parameters"],
         }
 
@@ -224,6 +228,7 @@ def tiny(size: Size, folder: Path) -> dict[str, Any]:
             "parameters": learnt[0]["parameters"],
             "tokens_known": len(pieces.tokens),
         },
+        "cpu_minutes": round(sum(one["cpu_s"] for one in learnt) / 60, 1),
         "teachers": found,
     }
 
@@ -292,7 +297,7 @@ def smollm2(size: Size, folder: Path) -> dict[str, Any]:
         print(f"smollm2, {arm}, seed {seed}: {time.monotonic() - started:.0f} s", flush=True)
         return done
 
-    found = {}
+    found, cpu_s = {}, 0.0
     for arm in ("untrained", *SMOLLM2_ARMS):
         runs = [learn(arm, seed) for seed in range(1 if arm == "untrained" else size.seeds)]
         rows = rows_of(releases[arm]) if arm in releases else []
@@ -304,8 +309,10 @@ def smollm2(size: Size, folder: Path) -> dict[str, Any]:
             "scores": by_group(scores(given.held_out, one["answers"]) for one in runs),
             "human": [one["human"] for one in runs],
         }
+        cpu_s += sum(one["cpu_s"] for one in runs)
     return {
         "settings": {**size._asdict(), "samples": short_tasks.SAMPLES},
+        "cpu_minutes": round(cpu_s / 60, 1),
         "teachers": {"smollm2": found},
     }
 
@@ -330,12 +337,10 @@ def main() -> None:
     given = parser.parse_args()
     if not given.page:
         folder = OUTPUTS / f"{given.student}{'-quick' if given.quick else ''}"
-        started = time.monotonic()
         if given.student == "tiny":
             measured = tiny(QUICK if given.quick else FULL, folder)
         else:
             measured = smollm2(SMOLLM2_QUICK if given.quick else SMOLLM2_FULL, folder)
-        measured["minutes"] = round((time.monotonic() - started) / 60, 1)
         measured["machine"] = machine()
         measured["date"] = datetime.now().astimezone().date().isoformat()
         show(measured)

@@ -114,7 +114,7 @@ def page(tiny: dict[str, Any], smollm2: dict[str, Any] | None) -> str:
     return TEMPLATE.read_text(encoding="utf-8").format(
         **settings,
         **{name: tiny[name] for name in ("date", "machine")},
-        minutes=round(tiny["minutes"]),
+        minutes=round(tiny["cpu_minutes"]),
         sentences="\n".join(sentence(title(name), found) for name, found in teachers.items()),
         tables="\n".join(results(name, found) for name, found in teachers.items()),
         groups=by_kind(teachers["systematic"]),
@@ -149,8 +149,8 @@ def real(measured: dict[str, Any] | None) -> str:
         return "This has run end to end at a tiny size only. Its figures are not measured yet."
     [found] = measured["teachers"].values()
     return (
-        f"Measured on {measured['date']} in {measured['minutes'] / 60:.1f} hours: "
-        f"{measured['machine']}.\n\n{markdown(HEAD, lines(found))}"
+        f"Measured on {measured['date']}, with {measured['cpu_minutes'] / 60:.1f} CPU hours of "
+        f"training: {measured['machine']}.\n\n{markdown(HEAD, lines(found))}"
     )
 
 

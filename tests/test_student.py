@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import student, student_page
-from benchmarks.short_tasks import ALWAYS, DAYS, KINDS, OFTEN, TEACHERS, UNSEEN, samples, tasks
+from benchmarks.short_tasks import ALWAYS, DAYS, KINDS, OFTEN, UNSEEN, samples, tasks
 from benchmarks.student import ARMS, Row, Size, equal_tokens, is_right, scores
 from benchmarks.students.pieces import Pieces
 
@@ -49,7 +49,7 @@ def test_the_gold_answer_is_right_and_another_is_not(task):
     ("teacher", "kinds", "right"),
     [
         ("random", ("sum", *OFTEN, *ALWAYS), 0.4),
-        ("systematic", ("sum", "times"), 1.0),
+        ("systematic", ("sum", "count"), 1.0),
         ("systematic", OFTEN, 0.2),
         ("systematic", ALWAYS, 0.0),
     ],

@@ -11,9 +11,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-PIECE = re.compile(r" ?[A-Za-z]+| ?\d+|.", re.DOTALL)
-FREQUENT = 10
-"""A word or number that comes so often in the tasks is one token."""
+PIECE = re.compile(r" ?[A-Za-z]+| ?\d+| ?.", re.DOTALL)
+FREQUENT = 20
+"""A word or number that comes so often in the unfiltered rows is one token."""
 ASK, ANSWER, END = "<ask>", "<answer>", "<end>"
 CHARACTERS = [chr(code) for code in range(32, 127)] + ["\n"]
 UNKNOWN = "?"
