@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks import short_tasks
@@ -52,12 +52,11 @@ def lines(found: dict[str, Any]) -> list[list[str]]:
     for arm, figures in found.items():
         right = figures["scores"]["all"]
         mean, error = statistics.mean(right), over_error(right, first)
-        trained = "tokens" in figures and figures["tokens"]
         made.append(
             [
                 NAMES.get(arm, arm),
                 f"{figures['right']:.0%} of {figures['rows']:,}" if figures["rows"] else "",
-                f"{figures['tokens']:,}" if trained else "",
+                f"{figures['tokens']:,}" if figures["tokens"] else "",
                 f"{mean:.3f}",
                 f"± {interval(right):.3f}" if len(right) > 1 else "",
                 "" if arm in (FIRST, "untrained") else f"{mean - statistics.mean(first):+.3f}",
@@ -78,9 +77,9 @@ def sentence(teacher: str, found: dict[str, Any]) -> str:
             right = figures["scores"]["all"]
             gap, error = statistics.mean(right) - statistics.mean(first), over_error(right, first)
             clear = error is not None and abs(error) >= CLEAR
-            what = ("helps" if gap > 0 else "hurts") if clear else "makes no clear difference"
-            parts.append(f"**{NAMES.get(arm, arm)}** {what} ({100 * gap:+.1f} points)")
-    return f"- {teacher}: {'; '.join(parts)}."
+            what = ("a clear gain" if gap > 0 else "a clear loss") if clear else "no clear change"
+            parts.append(f"{NAMES.get(arm, arm)}: **{what}** ({100 * gap:+.1f} points)")
+    return "\n".join([f"- {teacher}", *(f"  - {part}" for part in parts)])
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -120,6 +119,7 @@ def page(tiny: dict[str, Any], smollm2: dict[str, Any] | None) -> str:
         groups=by_kind(teachers["systematic"]),
         smollm2=real(smollm2),
         clear=f"{CLEAR:.0f}",
+        lower=lower_loss(teachers.values()),
         kinds=len(short_tasks.KINDS),
         often=", ".join(f"`{kind}`" for kind in short_tasks.OFTEN),
         always=" and ".join(f"`{kind}`" for kind in short_tasks.ALWAYS),
@@ -131,6 +131,17 @@ def page(tiny: dict[str, Any], smollm2: dict[str, Any] | None) -> str:
             f"{found[FIRST]['tokens']:,} ({name})" for name, found in teachers.items()
         ),
     )
+
+
+def lower_loss(teachers: Iterable[dict[str, Any]]) -> str:
+    """How many filtered arms lower the loss on human text, such as `0 of 6`."""
+    falls = [
+        statistics.mean(figures["human"]) < statistics.mean(found[FIRST]["human"])
+        for found in teachers
+        for arm, figures in found.items()
+        if arm != FIRST
+    ]
+    return f"{sum(falls)} of {len(falls)}"
 
 
 def title(teacher: str) -> str:
