@@ -183,9 +183,8 @@ def tiny(size: Size, folder: Path) -> dict[str, Any]:
     asked = [task.prompt for task in given.held_out]
     shown = {"vocabulary": vocabulary, "asked": asked, "human": human_text()}
     data.write_text(json.dumps(shown), encoding="utf-8")
-    code = [
-        path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks/students").glob("*.py")
-    ]
+    students = ROOT / "benchmarks" / "students"
+    code = [(students / name).read_text(encoding="utf-8") for name in ("pieces.py", "tiny.py")]
     drawn = {
         teacher: [equal_tokens(made[teacher], count, seed) for seed in range(size.seeds)]
         for teacher in TEACHERS
@@ -207,7 +206,7 @@ def tiny(size: Size, folder: Path) -> dict[str, Any]:
             "rows": len(made[teacher][arm]),
             "right": right_share(given.train, made[teacher][arm]),
             "drawn": len(rows[0]),
-            "drawn_prompts": len({row.prompt for row in rows[0]}),
+            "drawn_tasks": len({row.prompt for row in rows[0]}),
             "tokens": sum(map(count, rows[0])),
             "scores": by_group(scores(given.held_out, one["answers"]) for one in done["runs"]),
             "human": [one["human"] for one in done["runs"]],
@@ -305,6 +304,7 @@ def smollm2(size: Size, folder: Path) -> dict[str, Any]:
             "rows": len(rows),
             "right": right_share(given.train, rows),
             "drawn": runs[0]["rows"],
+            "drawn_tasks": runs[0]["tasks"],
             "tokens": runs[0]["tokens"],
             "scores": by_group(scores(given.held_out, one["answers"]) for one in runs),
             "human": [one["human"] for one in runs],

@@ -18,7 +18,16 @@ RESULTS = {
     "smollm2": ROOT / "benchmarks" / "student_smollm2.json",
 }
 HEAD = (
-    *("arm", "right answers in it", "tokens", "right", "95 % interval", "gap", "gap / error"),
+    *(
+        "arm",
+        "right answers in it",
+        "tokens",
+        "tasks",
+        "right",
+        "95 % interval",
+        "gap",
+        "gap / error",
+    ),
     *("unseen kinds", "human text"),
 )
 FIRST = "unfiltered"
@@ -57,6 +66,7 @@ def lines(found: dict[str, Any]) -> list[list[str]]:
                 NAMES.get(arm, arm),
                 f"{figures['right']:.0%} of {figures['rows']:,}" if figures["rows"] else "",
                 f"{figures['tokens']:,}" if figures["tokens"] else "",
+                f"{figures['drawn_tasks']:,}" if figures["tokens"] else "",
                 f"{mean:.3f}",
                 f"± {interval(right):.3f}" if len(right) > 1 else "",
                 "" if arm in (FIRST, "untrained") else f"{mean - statistics.mean(first):+.3f}",

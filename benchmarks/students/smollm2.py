@@ -55,7 +55,7 @@ def train(
     words = AutoTokenizer.from_pretrained(model)
     words.pad_token = words.pad_token or words.eos_token
     student = AutoModelForCausalLM.from_pretrained(model, dtype=torch.bfloat16)
-    drawn, used = 0, 0
+    drawn, used, prompts = 0, 0, set()
     if release is not None:
         rows = _rows(release).shuffle(seed=seed)
         chosen = []
@@ -64,6 +64,7 @@ def train(
                 chosen.append(place)
                 used += length
         drawn = len(chosen)
+        prompts = {rows[place]["prompt"][-1]["content"] for place in chosen}
         with tempfile.TemporaryDirectory() as folder:
             config = SFTConfig(
                 output_dir=folder,
@@ -88,6 +89,7 @@ def train(
     return {
         "rows": drawn,
         "tokens": used,
+        "tasks": len(prompts),
         "answers": _answers(student, words, asked),
         "human": _loss(student, words, human),
     }
