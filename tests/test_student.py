@@ -134,6 +134,21 @@ def test_the_page_and_the_plot_are_those_of_the_saved_figures():
     ET.fromstring(plot)
 
 
+def test_a_model_that_no_arm_trained_is_a_row_without_tokens():
+    one = {"rows": 0, "right": 0.0, "tokens": 0, "drawn_tasks": 0, "human": [0.5]}
+    untrained = {**one, "scores": {"all": [0.1], "unseen": [0.2]}}
+    seeds = {"all": [0.3, 0.4], "unseen": [0.2, 0.2]}
+    trained = {**one, "rows": 9, "right": 0.5, "tokens": 70, "drawn_tasks": 4, "scores": seeds}
+    found = {"untrained": untrained, "unfiltered": trained, "verified": trained}
+    rows = student_page.lines(found)
+    assert rows[0] == ["untrained", "", "", "", "0.100", "", "", "", "0.200", "0.50"]
+    assert rows[2][:7] == ["verified", "50% of 9", "70", "4", "0.350", "± 0.635", "+0.000"]
+    measured = {"date": "2026-01-01", "cpu_minutes": 90, "machine": "two cores"}
+    shown = student_page.real({**measured, "teachers": {"smollm2": found}})
+    assert "Measured on 2026-01-01, with 1.5 CPU hours of training: two cores." in shown
+    assert "| verified | 50% of 9 | 70 |" in shown
+
+
 def test_the_saved_figures_are_of_the_full_size():
     settings = student_page.saved("tiny")["settings"]
     assert {name: settings[name] for name in Size._fields} == student.FULL._asdict()
