@@ -237,6 +237,7 @@ def test_a_guard_stops_a_run_once_and_prefect_does_not_retry_it(api: Api, tmp_pa
     assert {task["run_count"] for task in tasks} == {1}
 
 
+@pytest.mark.faults  # takes 90 s: it waits for the full minutes of the clock
 def test_schedules_fire_served_and_deployed(api: Api, tmp_path: Path, teacher_url: str) -> None:
     """Both wait for the same full minute."""
     served, deployed = tmp_path / "served", tmp_path / "deployed"

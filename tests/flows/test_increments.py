@@ -86,7 +86,7 @@ def nightly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., in
     monkeypatch.setattr(
         run_command,
         "_run_flow",
-        lambda arguments, folder, _progress: api.run(
+        lambda arguments, folder, _copy, _progress: api.run(
             arguments.recipe, out=folder, overrides=arguments.set, limit=arguments.limit
         ),
     )

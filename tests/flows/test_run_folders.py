@@ -34,7 +34,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, teacher_url: str) -> P
     monkeypatch.setattr(
         run_command,
         "_run_flow",
-        lambda arguments, folder, _progress: api.run(
+        lambda arguments, folder, _copy, _progress: api.run(
             "mine.yaml", out=folder, overrides=arguments.set
         ),
     )

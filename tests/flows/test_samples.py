@@ -109,7 +109,8 @@ def test_a_release_records_the_thresholds_beside_the_scores(tmp_path: Path) -> N
     run(tmp_path, Given(prompts=PROMPTS), Distill(), quality, Write())
     manifest = load_manifest(tmp_path / "release/manifest.json")
     assert manifest is not None
-    assert manifest.scored_by == {"02-quality": {"filters": [{"refusal": {"threshold": 0.4}}]}}
+    settings = {"filters": [{"refusal": {"threshold": 0.4}}], "spare": {}}
+    assert manifest.scored_by == {"02-quality": settings}
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_a_run_that_keeps_no_row_shows_its_funnel(
     monkeypatch.setattr(  # the same stages without Prefect
         run_command,
         "_run_flow",
-        lambda _arguments, folder, _progress: api.run("mine.yaml", out=folder),
+        lambda _arguments, folder, _copy, _progress: api.run("mine.yaml", out=folder),
     )
     assert main(["run", "mine.yaml"]) == ExitCode.EMPTY
     out, err = capsys.readouterr()

@@ -247,6 +247,7 @@ def test_a_function_gets_the_row_as_plain_values() -> None:
         "context": [*turns, {"role": "user", "content": "Why?"}],
         "text": "So.",
         "reasoning": None,
+        "tool_calls": [],
         "rejected": None,
         "reference": {"answer": None, "tests": None, "source": None},
         "meta": {"lang": "en"},
