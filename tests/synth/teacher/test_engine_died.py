@@ -182,8 +182,8 @@ def test_each_of_several_killers_is_found_alone() -> None:
     server = Mortal("prompt 1", "prompt 2", "prompt 9")
     replies, _ = asked(server, prompts=PROMPTS, concurrency=6)
     assert replies == told(server.deadly)
-    alone = [flight for flight in server.deaths if len(flight) == 1]
-    assert sorted(alone) == [["prompt 1"], ["prompt 2"], ["prompt 9"]]
+    alone = {flight[0] for flight in server.deaths if len(flight) == 1}
+    assert alone == server.deadly  # on a slow machine, one may die alone by chance before
 
 
 def test_one_of_two_replicas_is_kept_for_the_suspects() -> None:
