@@ -58,8 +58,10 @@ def distill(
         prompts = write_prompts(Path(folder, "prompts.jsonl"), records)
         stages = (Read(prompts=(prompts,)), Distill.model_validate({"sampling": sampling}))
         ran = run(stages, Path(folder, "run"), 1000, teacher)
-    assert ran.manifests[-1].rows_kept == records
-    tokens = sum(shard.tokens_out for shard in ran.manifests[-1].shards)
+    shards = ran.manifests[-1].shards
+    cut = sum(shard.reasons.get("reply_truncated", 0) for shard in shards)  # by `max_tokens`
+    assert ran.manifests[-1].rows_kept + cut == records
+    tokens = sum(shard.tokens_out for shard in shards)
     return {"cpu_s": ran.cpu_s, "seconds": ran.seconds, "tokens": tokens}
 
 
