@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flows.samples import stage_label
-from synth.engine.plan import StageFolder
+from synth.engine.plan import StageFolder, folder_name
 from synth.engine.progress import Progress
 from synth.engine.run import Each
 from synth.engine.runner import Action, Job
@@ -79,7 +79,7 @@ class CountedProgress(Progress):
     def stage_starts(self, index: int, name: str, rows: int | None) -> None:
         self.worked = True
         self.ended = index
-        self.running = RunningStage(f"{index:02d}-{name}", rows)
+        self.running = RunningStage(folder_name(index, name), rows)
         self.inner.stage_starts(index, name, rows)
 
     def rows_found(self, index: int, rows: int) -> None:

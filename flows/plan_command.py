@@ -24,7 +24,7 @@ from flows.samples import run_manifests, stage_label
 from flows.terminal import print_line
 from synth.engine.lock import locked
 from synth.engine.new_seeds import NewSeeds
-from synth.engine.plan import PLAN, Plan, StageFolder
+from synth.engine.plan import PLAN, Plan, folder_name
 from synth.engine.projection import NOTHING, Estimate, StageProjection, project, whole
 from synth.engine.run import open_runner, run_stages
 from synth.engine.sample import Sampled, draw
@@ -66,7 +66,7 @@ class SampleProgress(ConsoleProgress):
     _started: float = 0.0
 
     def stage_starts(self, index: int, name: str, rows: int | None) -> None:
-        self._label, self._started = _label(index, name), monotonic()
+        self._label, self._started = folder_name(index, name), monotonic()
         ConsoleProgress.stage_starts(self, index, name, rows)
 
     def reply(self, index: int, reply: Reply, reused: bool) -> None:
@@ -167,7 +167,7 @@ def _projection(
 ) -> Projection:
     both = [at for at, stage in enumerate(made.stages) if not isinstance(stage, Sink | CorpusStage)]
     labels = {
-        _label(index, stage.name): _label(at, stage.name)
+        folder_name(index, stage.name): folder_name(at, stage.name)
         for (index, stage), at in zip(enumerate(sampled.plan.stages), both, strict=True)
     }
     stages = [project(one, labels[stage_label(one)], sampled.seeds) for one in manifests[1:]]
@@ -200,11 +200,6 @@ def _projection(
     )
 
 
-def _label(index: int, name: str) -> str:
-    """The name of a stage's folder, `03-distill`."""
-    return StageFolder.of(Path(), index, name).path.name
-
-
 def _cost(made: Plan, into: Estimate, out: Estimate, hours: Estimate | None) -> Estimate | None:
     price = made.budget.price if made.budget else None
     if price is None or (hours is None and price.per_gpu_hour):
@@ -233,7 +228,7 @@ def _notes(
     if sampled.rejected:
         notes.append(f"`read` rejects {sampled.rejected:,} rows of the input; they cost nothing")
     for index, stage in enumerate(made.stages):
-        label = _label(index, stage.name)
+        label = folder_name(index, stage.name)
         if isinstance(stage, CorpusStage) and stage.originals_before:
             notes.append(
                 f"{label} adds originals and rejects what is over its share; both cost no tokens, "

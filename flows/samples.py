@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from synth.engine.cleaning import is_cleaned
-from synth.engine.plan import StageFolder
+from synth.engine.plan import StageFolder, folder_name
 from synth.errors import InputError
 from synth.store.manifest import NAME, Manifest, ShardFile, load_manifest
 from synth.store.shards import read_shard
@@ -102,7 +102,7 @@ def stage_folder(run: Path, manifest: Manifest) -> Path:
 
 def stage_label(manifest: Manifest) -> str:
     """Returns the name of the stage's folder, `03-distill`."""
-    return f"{manifest.index:02d}-{manifest.stage}"
+    return folder_name(manifest.index, manifest.stage)
 
 
 def sample_rows(run: Path, manifests: Sequence[Manifest], rows: int) -> list[dict[str, str]]:

@@ -103,6 +103,11 @@ class Plan:
         return {**({} if self.teacher is None else {"": self.teacher}), **self.teachers}
 
 
+def folder_name(index: int, name: str) -> str:
+    """The name of a stage's folder, which is also its name in messages: `03-distill`."""
+    return f"{index:02d}-{name}"
+
+
 @dataclass(frozen=True, slots=True)
 class StageFolder:
     """The files of one stage."""
@@ -112,7 +117,7 @@ class StageFolder:
     @classmethod
     def of(cls, run: Path, index: int, name: str) -> StageFolder:
         """The folder of the run's stage `index`."""
-        return cls(run / f"{index:02d}-{name}")
+        return cls(run / folder_name(index, name))
 
     @property
     def manifest(self) -> Path:

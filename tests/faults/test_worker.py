@@ -29,7 +29,7 @@ from flows.prefect_server import template
 from synth.store.manifest import load_manifest
 from tests.fake_teacher import FakeTeacher, served
 from tests.faults.trials import journaled, teaching
-from tests.flows.server import PREFECT, SYNTH, Api
+from tests.flows.server import ANSWER, PREFECT, PUSHED, SYNTH, Api
 from tests.hub_stand_in import hub_stand_in
 from tests.synth.teacher.fleets import FAKE
 
@@ -249,27 +249,13 @@ def test_a_cancelled_run_ends_the_teacher_that_it_launched(api: Api, tmp_path: P
         api.wait_for(lambda: not processes(model, of="cmdline"), 60)
 
 
-PUSHES = """
-stages:
-- read: {answers: answers.jsonl}
-- write: {format: messages}
-- push: {repo: org/maths, approve: true}
-"""
-ANSWER = """
-import sys
-from uuid import UUID
-from prefect.flow_runs import resume_flow_run
-resume_flow_run(UUID(sys.argv[1]), run_input={"publish": sys.argv[2] == "yes"})
-"""
-
-
 @pytest.mark.parametrize("answer", ["yes", "no"])
 def test_a_deployed_run_is_suspended_until_its_push_is_approved(
     api: Api, tmp_path: Path, answer: str
 ) -> None:
     """The process ends while it waits, and a later one publishes."""
     (tmp_path / "answers.jsonl").write_text('{"prompt": "2 + 2?", "response": "It is 4."}\n')
-    name = deployed(api, tmp_path, PUSHES)
+    name = deployed(api, tmp_path, PUSHED)
     with hub_stand_in() as hub:
         hub.token = "hf_planted0secret0token"
         mark = f"SYNTH_TEST_MARK={tmp_path.name}"

@@ -15,6 +15,20 @@ SYNTH = [sys.executable, "-m", "flows.cli"]
 PREFECT = [sys.executable, "-m", "prefect"]
 
 
+PUSHED = """
+stages:
+- read: {answers: answers.jsonl}
+- write: {format: messages}
+- push: {repo: org/maths, approve: true}
+"""
+ANSWER = """
+import sys
+from uuid import UUID
+from prefect.flow_runs import resume_flow_run
+resume_flow_run(UUID(sys.argv[1]), run_input={"publish": sys.argv[2] == "yes"})
+"""
+
+
 class Api:
     """A Prefect server that runs schedules, and its records."""
 

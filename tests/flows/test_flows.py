@@ -19,7 +19,7 @@ from flows.prefect_server import await_answer, started, template
 from synth.errors import ExitCode
 from synth.store.manifest import load_manifest
 from tests.fake_teacher import FakeTeacher, served
-from tests.flows.server import PREFECT, ROOT, SYNTH, Api
+from tests.flows.server import ANSWER, PREFECT, PUSHED, ROOT, SYNTH, Api
 from tests.hub_stand_in import hub_stand_in
 
 
@@ -336,27 +336,12 @@ def test_a_wrong_schedule_is_reported(
     assert "Traceback" not in err
 
 
-PUSHED = """
-name: pushed
-stages:
-- read: {answers: answers.jsonl}
-- write: {format: messages}
-- push: {repo: org/maths, approve: true}
-"""
-ANSWER = """
-import sys
-from uuid import UUID
-from prefect.flow_runs import resume_flow_run
-resume_flow_run(UUID(sys.argv[1]), run_input={"publish": sys.argv[2] == "yes"})
-"""
-
-
 @pytest.mark.parametrize("answer", ["yes", "no"])
 def test_a_push_waits_on_the_prefect_page_until_it_is_approved(
     api: Api, tmp_path: Path, answer: str
 ) -> None:
     (tmp_path / "answers.jsonl").write_text('{"prompt": "2 + 2?", "response": "It is 4."}\n')
-    (tmp_path / "pushed.yaml").write_text(PUSHED)
+    (tmp_path / "pushed.yaml").write_text(f"name: pushed{PUSHED}")
     with hub_stand_in() as hub:
         hub.token = "hf_planted0secret0token"
         env = {**api.env, **hub.env(tmp_path / "hub")}
