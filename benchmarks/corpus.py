@@ -71,8 +71,20 @@ def near_duplicates(count: int, seed: int = 0, words: int = 150) -> Iterator[tup
 
 def write_near_duplicates(file: Path, rows: int, words: int = 150) -> None:
     """Writes documents as Parquet: number, text, and the number of the original (-1 if none)."""
+    _write(file, enumerate(near_duplicates(rows, words=words)))
+
+
+def write_many_files(folder: Path, rows: int, words: int, file_rows: int) -> None:
+    """Writes the same documents into files of `file_rows` rows."""
+    folder.mkdir()
+    documents = enumerate(near_duplicates(rows, words=words))
+    for number in range(-(-rows // file_rows)):
+        _write(folder / f"{number:05d}.parquet", islice(documents, file_rows))
+
+
+def _write(file: Path, documents: Iterator[tuple[int, tuple[str, int]]]) -> None:
     schema = pa.schema({"number": pa.int64(), "text": pa.string(), "of": pa.int64()})
-    made = ((n, text, of) for n, (text, of) in enumerate(near_duplicates(rows, words=words)))
+    made = ((number, text, of) for number, (text, of) in documents)
     with pq.ParquetWriter(file, schema) as writer:
         while part := list(islice(made, 10_000)):
             columns = [list(column) for column in zip(*part, strict=True)]

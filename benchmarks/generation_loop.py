@@ -21,7 +21,7 @@ from benchmarks.asking import ask, fake_server
 from benchmarks.pipeline import write_prompts
 from benchmarks.report import options, result, table
 
-GOAL = 0.20
+GOAL = 2.0  # times a bare client's CPU: what the journal, prompts and verdicts may add
 SLOTS, SLOW_MS, SIGMA = 64, 2_000, 0.6
 RECIPE = """\
 name: loop
@@ -77,7 +77,7 @@ def main() -> None:
         middle["cpu", "ours"],
         "client CPU s per 1,000 records",
         ("bare aiohttp", middle["cpu", "bare"]),
-        GOAL,
+        GOAL * middle["cpu", "bare"],
         "lower",
         growth_kb_per_record=middle["growth", "ours"],
         first_request_s=middle["first", "ours"],

@@ -15,22 +15,23 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.corpus import write_near_duplicates
+from benchmarks.corpus import write_many_files, write_near_duplicates
 from benchmarks.processes import Watched, cpu_s, elsewhere, peer
 from benchmarks.report import options, result, table
 from flows import api
-from flows.samples import run_manifests
 from synth.engine.cleaning import clean
+from synth.store.manifest import run_manifests
 
 WORDS = 100
 SHARD_ROWS = 5_000  # as `synth filter`
+FILE_ROWS = 50_000  # web corpora come in many files; each is read by one process
 SPEED_UP, GOAL_MB, GOAL_COST, GOAL_DISK = 1.8, 2_500, 1.15, 1.5
 
 
-def whole(file: str, folder: str, workers: int) -> dict[str, Any]:
+def whole(documents: str, folder: str, workers: int) -> dict[str, Any]:
     """Runs the recipe, then cleans the run."""
     stages = [
-        {"read": {"web": file}},
+        {"read": {"web": documents}},
         {"quality": ["length", "repetition"]},
         {"dedup": {"exact": {}, "minhash": {}}},
         {"write": {}},
@@ -56,21 +57,21 @@ def main() -> None:
     sizes["tenth"] = (given.rows // 10, given.workers)
     costs, lines = {}, []
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "documents.parquet")
         for name, (rows, workers) in sizes.items():
-            if name != "all":  # the same input as `one`
-                write_near_duplicates(file, rows, WORDS)
-            out = f"{folder}/{name}"
-            cost = elsewhere("benchmarks.scale:whole", file=str(file), folder=out, workers=workers)
+            documents = Path(folder, f"{rows} documents")
+            if not documents.exists():
+                write_many_files(documents, rows, WORDS, FILE_ROWS)
+            given_to = {"documents": str(documents), "folder": f"{folder}/{name}"}
+            cost = elsewhere("benchmarks.scale:whole", **given_to, workers=workers)
             costs[name] = cost
-            cost["disk"] = cost["bytes"] / file.stat().st_size
+            cost["disk"] = cost["bytes"] / sum(file.stat().st_size for file in documents.iterdir())
             cost["rows_per_s"] = rows / cost["seconds"]
             cells = (rows, workers, cost["kept"], cost["rows_per_s"], rows / cost["cpu_s"])
             more = (cost["peak_mb"], cost["files"])
             lines.append([f"{cell:,.0f}" for cell in (*cells, *more)] + [f"{cost['disk']:.2f}"])
         head = ["rows", "processes", "kept", "rows/s", "rows/CPU s", "peak MB", "files", "disk"]
         table(head, lines)
-        rows = min(given.datatrove_rows, given.rows)
+        rows, file = min(given.datatrove_rows, given.rows), Path(folder, "documents.parquet")
         write_near_duplicates(file, rows, WORDS)
         python = peer("datatrove")
         other = elsewhere(

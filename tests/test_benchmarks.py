@@ -87,7 +87,7 @@ def is_gone(pid: str) -> bool:
 
 def test_no_benchmark_starts_when_the_time_is_over():
     assert command.run("heuristics", 0) == [
-        {"name": "heuristics", "reason": "not run: the 15 minutes of --all are over"}
+        {"name": "heuristics", "reason": "not run: the 30 minutes of --all are over"}
     ]
 
 
