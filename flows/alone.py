@@ -23,7 +23,6 @@ from flows.plan_file import LOADER, save_plan
 from flows.progress import ConsoleProgress
 from flows.recipe import STAGES
 from flows.recipe_file import check
-from flows.samples import run_manifests
 from flows.strict_yaml import Document
 from flows.terminal import print_funnel, print_headline, print_verdicts
 from seeds.formats import READERS
@@ -36,6 +35,7 @@ from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import CorpusStage, ShardStage
 from synth.errors import ExitCode, InputError, RecipeError, did_you_mean
 from synth.paths import is_remote
+from synth.store.manifest import run_manifests
 from synth.verdict_report import run_verdicts
 
 SHARD_ROWS = 5_000  # more than with a teacher: each row takes milliseconds at most

@@ -19,7 +19,7 @@ from flows.increments import run_increments
 from flows.plan_file import LOADER, save_plan
 from flows.progress import ConsoleProgress
 from flows.recipe_file import load_recipe
-from flows.samples import rejected_rows, run_manifests, stage_label
+from flows.samples import rejected_rows
 from flows.show import manifests_of
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.run import finished_run, open_runner, run_stages
@@ -27,7 +27,7 @@ from synth.errors import InputError
 from synth.record import plain_turns
 from synth.release.union import current_release
 from synth.store.increments import increment_run, is_incremental
-from synth.store.manifest import DATA, NAME, Manifest, load_manifest
+from synth.store.manifest import DATA, NAME, Manifest, load_manifest, run_manifests
 
 OUTPUTS = Path("outputs")
 
@@ -117,7 +117,7 @@ class Run:
         """Row counts and reasons per finished stage: in + made = kept + rejected."""
         return [
             {
-                "stage": self._label(run, stage_label(manifest)),
+                "stage": self._label(run, manifest.label),
                 "in": manifest.rows_in,
                 "made": manifest.rows_made,
                 "kept": manifest.rows_kept,

@@ -21,7 +21,7 @@ from prefect.artifacts import (
 )
 
 from flows.counted import CountedProgress
-from flows.samples import sample_rows, stage_label
+from flows.samples import sample_rows
 from flows.terminal import REPORT
 from synth.engine.plan import RELEASE, Plan
 from synth.store.manifest import Manifest
@@ -40,7 +40,7 @@ async def leave_artifacts(plan: Plan, run: Path, manifests: Sequence[Manifest]) 
     await acreate_table_artifact(
         [
             {
-                "stage": stage_label(m),
+                "stage": m.label,
                 "in": m.rows_in,
                 "made": m.rows_made,
                 "kept": m.rows_kept,

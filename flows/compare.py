@@ -10,7 +10,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from flows.samples import require_kept_rows, stage_folder, stage_label
+from flows.samples import require_kept_rows
 from flows.terminal import print_line
 from synth.engine.basis import setting_changes
 from synth.store.manifest import Manifest, TeacherRecord
@@ -33,7 +33,7 @@ def _by_stage(manifests: Sequence[Manifest]) -> dict[str, Manifest]:
     """The manifests by the name of the stage; a later one of the same name has its number too."""
     found: dict[str, Manifest] = {}
     for manifest in manifests:
-        found[stage_label(manifest) if manifest.stage in found else manifest.stage] = manifest
+        found[manifest.label if manifest.stage in found else manifest.stage] = manifest
     return found
 
 
@@ -98,7 +98,7 @@ def _rows(run: Path, manifests: Sequence[Manifest]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for shard in last.shards if last else ():
         assert last is not None
-        table = read_shard(stage_folder(run, last) / shard.kept.path)
+        table = read_shard(run / last.label / shard.kept.path)
         for row in table.drop_columns(["trail", "logprobs"]).to_pylist():
             found[row["id"]] = blake2b(orjson.dumps(row), digest_size=16).digest()
     return found

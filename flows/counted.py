@@ -13,12 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flows.samples import stage_label
-from synth.engine.plan import StageFolder, folder_name
+from synth.engine.plan import StageFolder
 from synth.engine.progress import Progress
 from synth.engine.run import Each
 from synth.engine.runner import Action, Job
-from synth.store.manifest import Manifest, ShardReceipt, load_shard_receipt
+from synth.store.manifest import Manifest, ShardReceipt, load_shard_receipt, stage_label
 from synth.teacher.journal import ServedTeacher
 from synth.teacher.pressure import TeacherLoad
 from synth.teacher.protocol import Reply
@@ -79,7 +78,7 @@ class CountedProgress(Progress):
     def stage_starts(self, index: int, name: str, rows: int | None) -> None:
         self.worked = True
         self.ended = index
-        self.running = RunningStage(folder_name(index, name), rows)
+        self.running = RunningStage(stage_label(index, name), rows)
         self.inner.stage_starts(index, name, rows)
 
     def rows_found(self, index: int, rows: int) -> None:
@@ -104,7 +103,7 @@ class CountedProgress(Progress):
         self.inner.reply(index, reply, reused)
 
     def stage_ends(self, manifest: Manifest, skipped: bool) -> None:
-        stage = stage_label(manifest)
+        stage = manifest.label
         if not skipped and stage not in self._counted:  # `read` and sinks are one job
             for receipt in manifest.shards:
                 self._count(stage, receipt)

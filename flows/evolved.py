@@ -15,7 +15,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows.samples import stage_folder
 from synth.generate.trail import evolved, evolved_text
 from synth.store.manifest import Manifest
 from synth.store.shards import read_shard
@@ -49,7 +48,7 @@ def tried_operations(run: Path, manifest: Manifest) -> dict[str, Tried]:
     """Returns the counts per operation of an `evolve` stage, over all instruction versions."""
 
     found: dict[str, Tried] = {}
-    folder = stage_folder(run, manifest)
+    folder = run / manifest.label
     for shard in manifest.shards:
         for file, survived in ((shard.kept, True), (shard.rejected, False)):
             _count(read_shard(folder / file.path), survived, manifest.stage, found)
@@ -63,7 +62,7 @@ def evolved_in_words(run: Path, manifests: Sequence[Manifest]) -> str | None:
     if not any(manifest.stage == "evolve" for manifest in ended):
         return None
     last = ended[-1]
-    paths = [stage_folder(run, last) / shard.kept.path for shard in last.shards]
+    paths = [run / last.label / shard.kept.path for shard in last.shards]
     if last.releases:  # the trails are in the provenance, unless 0.1 made the release
         beside = [path.parent.parent / "provenance" / path.name for path in paths]
         paths = beside if all(path.is_file() for path in beside) else paths

@@ -36,7 +36,6 @@ from flows.increments import run_increments
 from flows.metrics import exporting
 from flows.recipe_file import as_settings, load_recipe
 from flows.report.command import update_report
-from flows.samples import run_manifests, stage_label
 from flows.start_line import recipe_name
 from flows.tasks import Tasks
 from flows.uploads import Uploaded
@@ -48,7 +47,7 @@ from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.rewrite import Rewrite
 from synth.release.hub import PushReceipt
-from synth.store.manifest import Manifest
+from synth.store.manifest import Manifest, run_manifests, stage_label
 from synth.store.working_copy import WorkingCopy
 
 watching: ContextVar[Progress | None] = ContextVar("watching", default=None)
@@ -181,12 +180,12 @@ class _RunLog(Progress):
         get_run_logger().log(level, message)
 
     def stage_starts(self, index: int, name: str, rows: int | None) -> None:
-        self.say(f"{index:02d}-{name} starts" + (f" with {rows:,} rows" if rows else ""))
+        self.say(f"{stage_label(index, name)} starts" + (f" with {rows:,} rows" if rows else ""))
 
     def stage_ends(self, manifest: Manifest, skipped: bool) -> None:
         state = "was already finished" if skipped else "finished"
         self.say(
-            f"{manifest.index:02d}-{manifest.stage} {state}: {manifest.rows_kept:,} rows kept, "
+            f"{manifest.label} {state}: {manifest.rows_kept:,} rows kept, "
             f"{manifest.rows_rejected:,} rejected"
         )
 
@@ -222,7 +221,7 @@ async def _run_at(plan: Plan, run: Path, copy: WorkingCopy | None, progress: Pro
         folder, manifests = await _run_all(plan, run, copy, counted)
     message = await asyncio.to_thread(outcome, plan, folder, manifests, counted)
     await leave_report(plan, folder, message)
-    return Completed(message=message, data={stage_label(m): m.rows_kept for m in manifests})
+    return Completed(message=message, data={m.label: m.rows_kept for m in manifests})
 
 
 async def _run_all(

@@ -20,11 +20,10 @@ from rich.table import Table
 from flows import loop
 from flows.progress import ConsoleProgress
 from flows.recipe_file import load_recipe
-from flows.samples import run_manifests, stage_label
 from flows.terminal import print_line
 from synth.engine.lock import locked
 from synth.engine.new_seeds import NewSeeds
-from synth.engine.plan import PLAN, Plan, folder_name
+from synth.engine.plan import PLAN, Plan
 from synth.engine.projection import NOTHING, Estimate, StageProjection, project, whole
 from synth.engine.run import open_runner, run_stages
 from synth.engine.sample import Sampled, draw
@@ -34,7 +33,7 @@ from synth.errors import ExitCode, InputError, NoRowsError
 from synth.release.union import current_release
 from synth.store.durable import write_bytes
 from synth.store.increments import increment_run
-from synth.store.manifest import Manifest
+from synth.store.manifest import Manifest, run_manifests, stage_label
 from synth.teacher.caps import SECONDS_AN_HOUR
 from synth.teacher.protocol import Reply
 
@@ -66,7 +65,7 @@ class SampleProgress(ConsoleProgress):
     _started: float = 0.0
 
     def stage_starts(self, index: int, name: str, rows: int | None) -> None:
-        self._label, self._started = folder_name(index, name), monotonic()
+        self._label, self._started = stage_label(index, name), monotonic()
         ConsoleProgress.stage_starts(self, index, name, rows)
 
     def reply(self, index: int, reply: Reply, reused: bool) -> None:
@@ -167,14 +166,14 @@ def _projection(
 ) -> Projection:
     both = [at for at, stage in enumerate(made.stages) if not isinstance(stage, Sink | CorpusStage)]
     labels = {
-        folder_name(index, stage.name): folder_name(at, stage.name)
+        stage_label(index, stage.name): stage_label(at, stage.name)
         for (index, stage), at in zip(enumerate(sampled.plan.stages), both, strict=True)
     }
-    stages = [project(one, labels[stage_label(one)], sampled.seeds) for one in manifests[1:]]
+    stages = [project(one, labels[one.label], sampled.seeds) for one in manifests[1:]]
     requests, into, out = whole(manifests, sampled.seeds)
     hours: Estimate | None = NOTHING
     for one, manifest in zip(stages, manifests[1:], strict=True):
-        speed = speeds.get(stage_label(manifest))
+        speed = speeds.get(manifest.label)
         if one.tokens_out.value and (speed is None or not speed.tokens_per_s):
             hours = None
             break
@@ -228,7 +227,7 @@ def _notes(
     if sampled.rejected:
         notes.append(f"`read` rejects {sampled.rejected:,} rows of the input; they cost nothing")
     for index, stage in enumerate(made.stages):
-        label = folder_name(index, stage.name)
+        label = stage_label(index, stage.name)
         if isinstance(stage, CorpusStage) and stage.originals_before:
             notes.append(
                 f"{label} adds originals and rejects what is over its share; both cost no tokens, "

@@ -19,7 +19,7 @@ from flows.hints import hints
 from flows.preview_page import page
 from flows.progress import ConsoleProgress
 from flows.recipe_file import load_recipe
-from flows.samples import Fate, Trip, run_manifests, trips
+from flows.samples import Fate, Trip, trips
 from flows.terminal import (
     MAX_CHARS,
     one_line,
@@ -36,6 +36,7 @@ from synth.engine.stage import Sink
 from synth.errors import ExitCode, InputError, NoRowsError
 from synth.record import records_table
 from synth.release.write import Write
+from synth.store.manifest import run_manifests
 from synth.teacher.protocol import Reply
 from synth.tool_calls import with_calls
 from synth.verdict_report import stage_verdicts

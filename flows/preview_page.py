@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from flows.conversation import exchange_title
-from flows.samples import Fate, Trip, stage_label
+from flows.samples import Fate, Trip
 from flows.terminal import stage_in_words
 from synth.engine.replay import Exchange
 from synth.store.manifest import Manifest
@@ -57,7 +57,7 @@ def _funnel(manifests: Sequence[Manifest]) -> str:
             f'<span class="rejected">{escape(words)}</span>' if style else escape(words)
             for words, style in stage_in_words(before, manifest)
         )
-        rows.append(f"<tr><td>{escape(stage_label(manifest))}<td>{words}")
+        rows.append(f"<tr><td>{escape(manifest.label)}<td>{words}")
         before = manifest
     return f"<table>{''.join(rows)}</table>\n"
 

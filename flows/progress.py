@@ -13,7 +13,7 @@ from rich.text import Text
 
 from flows.terminal import yield_style
 from synth.engine.progress import Progress
-from synth.store.manifest import Manifest
+from synth.store.manifest import Manifest, stage_label
 from synth.teacher.protocol import Reply
 
 TERMINAL_EVERY_S = 0.2
@@ -78,7 +78,7 @@ class ConsoleProgress(Progress):
         return input("Publish it? [y/N] ").strip().lower() in ("y", "yes")
 
     def stage_starts(self, index: int, name: str, rows: int | None) -> None:
-        self._running = _Running(f"{index:02d}-{name}", rows, time.monotonic())
+        self._running = _Running(stage_label(index, name), rows, time.monotonic())
         self._shown = time.monotonic()
 
     def rows_found(self, index: int, rows: int) -> None:  # noqa: ARG002  one stage runs at a time
@@ -100,7 +100,7 @@ class ConsoleProgress(Progress):
             self._maybe_show()
 
     def stage_ends(self, manifest: Manifest, skipped: bool) -> None:
-        now, name = time.monotonic(), f"{manifest.index:02d}-{manifest.stage}"
+        now, name = time.monotonic(), manifest.label
         stage, self._running = self._running or _Running(name, None, now), None
         seconds = now - stage.started
         rows = manifest.rows_in + manifest.rows_made

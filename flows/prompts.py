@@ -14,6 +14,7 @@ from synth.engine.plan import Plan
 from synth.engine.replay import Exchange, unanswered
 from synth.engine.stage import Outcome, Place, ShardStage, Source
 from synth.errors import ExitCode, InputError
+from synth.store.manifest import stage_label
 from synth.teacher.config import TeacherConfig
 from synth.teacher.protocol import Identity
 
@@ -52,7 +53,7 @@ async def prompts(plan: Plan, row: int) -> AsyncIterator[tuple[str, list[Exchang
     for index, stage in enumerate(plan.stages[1:], 1):
         if not isinstance(stage, ShardStage):
             continue  # corpus stages and writers do not change a row
-        label = f"{index:02d}-{stage.name}"
+        label = stage_label(index, stage.name)
         place = Place(plan.seed, plan.kind_before(index))
         if stage.asks_teacher:
             config = _config(plan, index)

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from synth.engine.cleaning import is_cleaned
-from synth.engine.plan import StageFolder, folder_name
 from synth.errors import InputError
-from synth.store.manifest import NAME, Manifest, ShardFile, load_manifest
+from synth.store.manifest import Manifest, ShardFile
 from synth.store.shards import read_shard
 from synth.tool_calls import with_calls
 from synth.verdicts import Verdict
@@ -81,30 +80,6 @@ class Trip:
         return sorted(self.fates, key=lambda fate: (fate.prompt, not fate.kept))
 
 
-def run_manifests(run: Path) -> list[Manifest]:
-    """Returns the manifests of the finished stages, up to the first unfinished one."""
-    found: list[Manifest] = []
-    while manifest := _manifest(run, len(found)):
-        found.append(manifest)
-    return found
-
-
-def _manifest(run: Path, index: int) -> Manifest | None:
-    """Loads a stage's manifest. While a stage is rerun it has none, but later stages may."""
-    path = next(run.glob(f"{index:02d}-*/{NAME}"), None)
-    return load_manifest(path) if path else None
-
-
-def stage_folder(run: Path, manifest: Manifest) -> Path:
-    """Returns the folder of the manifest's stage."""
-    return StageFolder.of(run, manifest.index, manifest.stage).path
-
-
-def stage_label(manifest: Manifest) -> str:
-    """Returns the name of the stage's folder, `03-distill`."""
-    return folder_name(manifest.index, manifest.stage)
-
-
 def sample_rows(run: Path, manifests: Sequence[Manifest], rows: int) -> list[dict[str, str]]:
     """Returns up to `rows` evenly spaced records of the last stage.
 
@@ -122,7 +97,7 @@ def sample_rows(run: Path, manifests: Sequence[Manifest], rows: int) -> list[dic
     for receipt in last.shards:
         end = start + receipt.kept.rows
         if here := [row - start for row in wanted if start <= row < end]:
-            table = read_shard(stage_folder(run, last) / receipt.kept.path)
+            table = read_shard(run / last.label / receipt.kept.path)
             read = manifests[0].shards[receipt.shard].kept
             seeds = {row["id"]: record_text(row) for row in _rows(run, manifests[0], read)}
             found += [_sample(record, seeds) for record in table.take(here).to_pylist()]
@@ -159,7 +134,7 @@ def trips(run: Path, manifests: Sequence[Manifest]) -> list[Trip]:
                 ended += _rows(run, manifest, receipt.kept)
             for row in ended:
                 trip = found.setdefault(_seed_id(row), Trip(None))
-                trip.fates.append(Fate(stage_label(manifest), row))
+                trip.fates.append(Fate(manifest.label, row))
     return list(found.values())
 
 
@@ -179,7 +154,7 @@ def rejected_rows(run: Path, manifests: Sequence[Manifest], reason: str) -> Iter
             if receipt.reasons if not reason else receipt.reasons.get(reason):
                 for row in _rows(run, manifest, receipt.rejected):
                     if reason in ("", row["reason"]):
-                        yield Fate(stage_label(manifest), row)
+                        yield Fate(manifest.label, row)
 
 
 def all_reasons(manifests: Sequence[Manifest]) -> Counter[str]:
@@ -190,7 +165,7 @@ def all_reasons(manifests: Sequence[Manifest]) -> Counter[str]:
 def _rows(run: Path, manifest: Manifest, file: ShardFile) -> list[dict[str, Any]]:
     if not file.rows:
         return []
-    rows: list[dict[str, Any]] = read_shard(stage_folder(run, manifest) / file.path).to_pylist()
+    rows: list[dict[str, Any]] = read_shard(run / manifest.label / file.path).to_pylist()
     return rows
 
 

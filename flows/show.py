@@ -15,13 +15,7 @@ from rich.text import Text
 
 from flows.compare import print_comparison
 from flows.report.summary import as_json, saved, summarise
-from flows.samples import (
-    Fate,
-    all_reasons,
-    rejected_rows,
-    run_manifests,
-    sample_rows,
-)
+from flows.samples import Fate, all_reasons, rejected_rows, sample_rows
 from flows.terminal import (
     REPORT,
     one_line,
@@ -51,7 +45,7 @@ from synth.store.increments import (
     release_record,
     unfinished,
 )
-from synth.store.manifest import NAME, Manifest, load_manifest
+from synth.store.manifest import NAME, Manifest, load_manifest, run_manifests
 from synth.tool_calls import with_calls
 from synth.verdict_report import run_verdicts
 

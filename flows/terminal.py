@@ -16,7 +16,6 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.evolved import evolved_in_words, rounds, tried_operations
-from flows.samples import stage_label
 from synth.engine.lock import worked_on_by
 from synth.engine.plan import RELEASE
 from synth.release.formats import Format
@@ -55,12 +54,12 @@ def print_funnel(manifests: Sequence[Manifest]) -> None:
     before = None
     for stage in manifests:
         words = Text("; ").join(Text(*part) for part in stage_in_words(before, stage))
-        table.add_row(stage_label(stage), words)
+        table.add_row(stage.label, words)
         before = stage
     print_line("funnel", "italic")
     Console(highlight=False).print(table)
     hits = [
-        f"{stage_label(stage)} {stage.prefix_hit_rate:.0%}"
+        f"{stage.label} {stage.prefix_hit_rate:.0%}"
         for stage in manifests
         if stage.prefix_hit_rate is not None
     ]
@@ -69,7 +68,7 @@ def print_funnel(manifests: Sequence[Manifest]) -> None:
     for stage in manifests:
         if unfinished := stage.reasons["reasoning_unfinished"]:
             print_line(
-                f"{stage_label(stage)}: {unfinished:,} replies ended within their reasoning: raise "
+                f"{stage.label}: {unfinished:,} replies ended within their reasoning: raise "
                 "`sampling.max_tokens`, or limit the reasoning with "
                 "`sampling.thinking_token_budget`."
             )
@@ -77,7 +76,7 @@ def print_funnel(manifests: Sequence[Manifest]) -> None:
             print_line(stage.unjudged)
         for shard in stage.shards:
             for note in shard.notes:
-                print_line(f"{stage_label(stage)}/{shard.shard:05d}: {short(note)}")
+                print_line(f"{stage.label}/{shard.shard:05d}: {short(note)}")
 
 
 def stage_in_words(before: Manifest | None, stage: Manifest) -> list[tuple[str, str]]:
@@ -156,7 +155,7 @@ def print_operations(run: Path, manifests: Sequence[Manifest]) -> None:
                 "-" if tokens is None else f"{tokens:,.0f}",
             ]
             table.add_row(operation, *cells)
-        print_line(f"operations of {stage_label(manifest)}: survived/tried", "italic")
+        print_line(f"operations of {manifest.label}: survived/tried", "italic")
         Console().print(table)
     if words := evolved_in_words(run, manifests):
         print_line(words)
@@ -268,7 +267,7 @@ def print_state(run: Path, manifests: Sequence[Manifest]) -> None:
 
 def _print_progress(run: Path, manifests: Sequence[Manifest], process: str | None) -> None:
     if not process and manifests and not manifests[-1].rows_kept:
-        print_line(f"ended: no row is left after {stage_label(manifests[-1])}.", "red")
+        print_line(f"ended: no row is left after {manifests[-1].label}.", "red")
         return
     begun = list(run.glob(f"{len(manifests):02d}-*"))
     state = f"running in process {process}" if process else "unfinished"

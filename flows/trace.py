@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 from pydantic import ValidationError
 
 from flows.recipe import STAGES
-from flows.samples import run_manifests, stage_folder
 from synth.engine.plan import StageFolder
 from synth.engine.replay import Exchange, NotJournaledError, replayed
 from synth.engine.stage import Place, ShardStage, Stage
@@ -29,7 +28,7 @@ from synth.kind import Kind
 from synth.record import plain_turns
 from synth.release.union import current_release
 from synth.store.increments import INCREMENTS, increment_run, is_incremental, numbers_in
-from synth.store.manifest import Manifest, ShardReceipt
+from synth.store.manifest import Manifest, ShardReceipt, run_manifests
 from synth.store.shards import read_shard
 from synth.teacher.journal import Journal
 from synth.teacher.protocol import Identity
@@ -115,7 +114,7 @@ def find(run: Path, manifests: Sequence[Manifest], wanted: str) -> Found:
     for manifest in reversed(manifests):
         if manifest.releases:
             continue
-        hits = list(_hits(stage_folder(run, manifest), manifest, wanted))
+        hits = list(_hits(run / manifest.label, manifest, wanted))
         if len(hits) > 1:
             ids = ", ".join(hit.record["id"] for hit in hits[:5])
             raise InputError(
@@ -180,12 +179,12 @@ async def _replay(
 ) -> list[Exchange]:
 
     stage, teacher = _stage(manifest), manifest.teacher
-    path = StageFolder.of(run, manifest.index, manifest.stage).journal(shard)
+    path = StageFolder(run / manifest.label).journal(shard)
     if teacher is None or not isinstance(stage, ShardStage):
         return []
     if not path.is_file():
         raise InputError(f"the journal {path} is missing")
-    table = read_shard(stage_folder(run, before) / before.shards[shard].kept.path)
+    table = read_shard(run / before.label / before.shards[shard].kept.path)
     place = Place(manifest.seed, Kind(before.kind), shard)
     identity = Identity(teacher.model, teacher.revision, teacher.folds)
     journal = await Journal.open(path)
@@ -235,7 +234,7 @@ def _seed(run: Path, read: Manifest, shard: int, record: dict[str, Any]) -> dict
     line = {record["id"], *(step["parent"] for step in record["trail"])}
     receipt = read.shards[shard]
     for file in (receipt.kept, receipt.rejected):
-        path = stage_folder(run, read) / file.path
+        path = run / read.label / file.path
         ids: list[str] = _column(path, "id").to_pylist()
         for row, one in enumerate(ids):
             if one in line:

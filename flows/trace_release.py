@@ -12,12 +12,11 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flows.samples import run_manifests
 from flows.trace import MIN_ID_CHARS, OUTPUTS, runs_in
 from synth.engine.cleaning import is_cleaned
 from synth.engine.plan import RELEASE
 from synth.errors import InputError
-from synth.store.manifest import DATA, NAME, PROVENANCE, load_manifest
+from synth.store.manifest import DATA, NAME, PROVENANCE, load_manifest, run_manifests
 
 WHERE = "the prompts and replies are in the run folder that made the release"
 

@@ -26,9 +26,7 @@ def run_verdicts(run: Path, manifests: Sequence[Manifest]) -> dict[str, VerdictC
 def stage_verdicts(manifests: Sequence[Manifest]) -> dict[str, VerdictCounts]:
     """The counts of each stage that verifies, including rejected rows."""
     return {
-        f"{manifest.index:02d}-{manifest.stage}": manifest.verdicts
-        for manifest in manifests
-        if manifest.verdicts is not None
+        manifest.label: manifest.verdicts for manifest in manifests if manifest.verdicts is not None
     }
 
 

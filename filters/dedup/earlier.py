@@ -23,7 +23,13 @@ from synth.kind import Kind
 from synth.release.write import lineage
 from synth.store.durable import sync
 from synth.store.increments import earlier_runs
-from synth.store.manifest import NAME, PROVENANCE, Manifest, load_manifest
+from synth.store.manifest import (
+    NAME,
+    PROVENANCE,
+    load_manifest,
+    load_stage,
+    run_manifests,
+)
 from synth.store.shards import read_shard
 
 SIGNATURES = "signatures"
@@ -39,7 +45,7 @@ def earlier_segments(run: Path, stage: Path, settings: object, sign: Sign) -> li
     `stage` is the folder of the `dedup` that asks.
     """
     runs = earlier_runs(run)
-    before = _manifest(run, int(stage.name[:2]) - 1) if runs else None
+    before = load_stage(run, int(stage.name[:2]) - 1) if runs else None
     if before is None:
         return []
     kind = Kind(before.kind)
@@ -72,22 +78,14 @@ def _segment(run: Path, stage: str, kind: Kind, key: str, sign: Sign) -> Path:
 def _shards(run: Path, stage: str, kind: Kind) -> list[Path]:
     """The rows that the same `dedup` kept. If the increment had none, those of its last stage that
     made records of this kind."""
-    found: list[Manifest] = []
-    while (manifest := _manifest(run, len(found))) and not manifest.releases:
-        found.append(manifest)
-    of_kind = [one for one in found if one.kind == kind]
+    of_kind = [one for one in run_manifests(run) if one.kind == kind]
     same = [one for one in of_kind if one.stage == stage.partition("-")[2]]
     chosen = next((one for one in same if f"{one.index:02d}" == stage[:2]), None)
     chosen = chosen or next(iter(same), None) or next(reversed(of_kind), None)
     if chosen is None:
         return []
-    folder = run / f"{chosen.index:02d}-{chosen.stage}"
+    folder = run / chosen.label
     return [folder / shard.kept.path for shard in chosen.shards]
-
-
-def _manifest(run: Path, index: int) -> Manifest | None:
-    path = next(iter(sorted(run.glob(f"{index:02d}-*/{NAME}"))), None)
-    return load_manifest(path) if path else None
 
 
 def _released(run: Path) -> NDArray[np.bytes_]:

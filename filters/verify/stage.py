@@ -140,7 +140,7 @@ class Verify(ShardStage):
     def warnings(self, manifest: Manifest) -> list[str]:
         """All verdicts in words, with warnings."""
         found = manifest.verdicts
-        return found.lines(f"{manifest.index:02d}-{self.name}") if found else []
+        return found.lines(manifest.label) if found else []
 
     def _rejection(
         self, verifiers: list[Verifier], found: list[list[Check]], row: int

@@ -11,13 +11,13 @@ from flows.report.examples import Draw
 from flows.report.measures import measured
 from flows.report.page import page
 from flows.report.summary import NAME, as_json, saved, summarise
-from flows.samples import require_kept_rows, run_manifests
+from flows.samples import require_kept_rows
 from flows.show import latest_run, require_run_folder
 from flows.terminal import REPORT, print_line
 from synth.engine.cleaning import is_cleaned
 from synth.errors import ExitCode, InputError
 from synth.store.durable import write_bytes
-from synth.store.manifest import Manifest
+from synth.store.manifest import Manifest, run_manifests
 
 
 def report(arguments: Namespace) -> int:

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flows.report.measures import Passed
-from flows.samples import Fate, record_text, stage_folder, stage_label
+from flows.samples import Fate, record_text
 from flows.terminal import short
-from synth.store.manifest import Manifest
+from synth.store.manifest import Manifest, stage_label
 from synth.store.shards import read_shard
 from synth.tool_calls import with_calls
 
@@ -170,7 +170,7 @@ def _rows(
     wanted = pa.array(sorted(ids), pa.string())
     found: list[dict[str, Any]] = []
     for file in (receipt.kept, receipt.rejected):
-        path = stage_folder(run, manifest) / file.path
+        path = run / manifest.label / file.path
         if file.rows and pc.any(here := pc.is_in(read_shard(path, ["id"])["id"], wanted)).as_py():
             found += read_shard(path, columns).filter(here).to_pylist()
     return found
@@ -180,7 +180,7 @@ def _example(
     chosen: _Chosen, line: Sequence[Manifest], row: dict[str, Any], texts: dict[str, str]
 ) -> Example:
     left_out = chosen.reason and row["by"] == "write"
-    stage = f"{len(line):02d}-write" if left_out else stage_label(line[chosen.stage])
+    stage = stage_label(len(line), "write") if left_out else line[chosen.stage].label
     if not chosen.reason:
         row = {name: value for name, value in row.items() if name != "reason"}
     fate = Fate(stage, row)

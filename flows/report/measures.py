@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from filters.contamination.stage import Decontaminate
 from flows.evolved import rounds, tried_operations
 from flows.report.histogram import Bin, Quantiles, Values
-from flows.samples import stage_folder, stage_label
 from synth.batch import Batch
 from synth.generate.collapse import OPENING_WORDS, compression_ratio
 from synth.model import Model
@@ -217,7 +216,7 @@ def passed_shards(
             last = manifest is line[-1]
             texts = with_texts and (last or before is None)
             wanted = columns if texts else lighter
-            folder = stage_folder(run, manifest)
+            folder = run / manifest.label
             kept = _read(folder, here.kept, wanted)
             rejected = _read(folder, here.rejected, [*wanted, "reason", "score"])
             if last and len(left_out):
@@ -247,7 +246,7 @@ def _left_out(run: Path, manifests: Sequence[Manifest]) -> pa.Table:
     """The ids and reasons of rows that `write` left out. Its files do not follow the shards."""
     names = ["id", "reason", "score"]
     found = [
-        _read(stage_folder(run, manifest), receipt.rejected, names)
+        _read(run / manifest.label, receipt.rejected, names)
         for manifest in manifests
         if manifest.releases
         for receipt in manifest.shards
@@ -334,7 +333,7 @@ class _Pass:
             .group_by(keys)
             .aggregate([("tokens_in", "max"), ("tokens_out", "max"), ("finish_reason", "min")])
         )
-        ends = self.finish_reasons.setdefault(stage_label(passed.manifest), Counter())
+        ends = self.finish_reasons.setdefault(passed.manifest.label, Counter())
         sums = replies.group_by(["operation", "finish_reason_min"]).aggregate(
             [("request", "count"), ("tokens_in_max", "sum"), ("tokens_out_max", "sum")]
         )
@@ -388,7 +387,7 @@ class _Pass:
                 chosen = pc.and_(pc.equal(names, name), pc.equal(verdicts, verdict))
                 found = values.filter(chosen).drop_null().to_numpy(zero_copy_only=False)
                 if len(found):
-                    key = (stage_label(passed.manifest), name)
+                    key = (passed.manifest.label, name)
                     self.scores.setdefault(key, Values()).add(found, rejected=rejected)
 
     def _add_gains(self, passed: Passed) -> None:
@@ -396,7 +395,7 @@ class _Pass:
         chosen = pc.equal(passed.rejected["reason"], "judged_no_gain")
         found = passed.rejected["score"].filter(chosen).drop_null().to_numpy()
         if len(found):
-            key = (stage_label(passed.manifest), "gain")
+            key = (passed.manifest.label, "gain")
             self.scores.setdefault(key, Values()).add(found, rejected=True)
 
     def _add_texts(self, table: pa.Table, whose: str, samples: dict[str, _Sample]) -> None:
@@ -429,7 +428,7 @@ def measured(
             _score_figures(manifest, name, values)
             for manifest in manifests
             for (label, name), values in found.scores.items()
-            if label == stage_label(manifest)
+            if label == manifest.label
         ],
         texts_every=texts_every(manifests),
         lengths=[
@@ -444,12 +443,10 @@ def measured(
             for texts, accepted in found.accepted.items()
             if accepted.texts
         ],
-        novelty={
-            stage_label(one): novelty for one in manifests if (novelty := one.novelty) is not None
-        },
+        novelty={one.label: novelty for one in manifests if (novelty := one.novelty) is not None},
         contamination=[
             Contamination(
-                stage=stage_label(one),
+                stage=one.label,
                 against=[benchmark["name"] for benchmark in one.settings["against"]],
                 rows=one.rows_in,
                 found=dict(one.reasons),
@@ -532,7 +529,7 @@ def _rounds(run: Path, manifests: Sequence[Manifest]) -> list[RoundOutcome]:
                     judged = one.judged.get(round_, 0)
                     found.append(
                         RoundOutcome(
-                            stage=stage_label(manifest),
+                            stage=manifest.label,
                             operation=operation,
                             round=round_,
                             tried=attempts,
@@ -548,7 +545,7 @@ def _score_figures(manifest: Manifest, name: str, values: Values) -> ScoreFigure
     quantiles = values.quantiles()
     assert quantiles is not None, "a score is listed from its first value on"
     return ScoreFigures(
-        stage=stage_label(manifest),
+        stage=manifest.label,
         score=name,
         limits=_limits(manifest, name),
         rows=values.both.total(),

@@ -17,7 +17,6 @@ import yaml
 from flows.preview_page import STYLE
 from flows.report.examples import ACCEPTED, OF_EACH_REASON, Example, in_page
 from flows.report.summary import RunSummary
-from flows.samples import stage_label
 from synth.store.manifest import Manifest
 from synth.teacher.wire import without_keys
 
@@ -59,7 +58,7 @@ def _digest(script: str) -> str:
 
 
 def _settings(manifests: Sequence[Manifest]) -> str:
-    found = {stage_label(one): one.settings for one in manifests}
+    found = {one.label: one.settings for one in manifests}
     return without_keys(yaml.safe_dump(found, sort_keys=False, allow_unicode=True))
 
 

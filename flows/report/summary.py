@@ -15,7 +15,6 @@ import orjson
 from pydantic import ValidationError
 
 from flows.report.measures import Measures
-from flows.samples import stage_label
 from synth.engine.lock import worked_on_by
 from synth.model import Model
 from synth.store.manifest import Manifest, TeacherRecord
@@ -168,7 +167,7 @@ def _figures(manifest: Manifest) -> StageFigures:
 
     notes = [manifest.unjudged, *(note for shard in shards for note in shard.notes)]
     return StageFigures(
-        stage=stage_label(manifest),
+        stage=manifest.label,
         kind=manifest.kind,
         rows_in=manifest.rows_in,
         rows_made=manifest.rows_made,

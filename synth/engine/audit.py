@@ -221,5 +221,5 @@ def _release(path: Path, finished: Mapping[str, Manifest]) -> Audit:
         wrong.append(f"{path}: {rows:,} rows in its files, {manifest.rows_kept:,} in its shards")
     written = finished.get(manifest.stage)
     if written is not None and written.fingerprint != manifest.fingerprint:
-        wrong.append(f"{path} is not the one that {written.index:02d}-{written.stage} wrote last")
+        wrong.append(f"{path} is not the one that {written.label} wrote last")
     return Audit(RELEASE, f"{len(manifest.files):,} files, {rows:,} rows", wrong)

@@ -51,7 +51,7 @@ def clean(run: Path, manifests: list[Manifest]) -> int:
 
 def _unneeded(run: Path, manifests: list[Manifest]) -> Iterator[Path]:
     """The folders to remove, those of stages of earlier recipes included."""
-    current = {StageFolder.of(run, one.index, one.stage).path: one for one in manifests}
+    current = {run / one.label: one for one in manifests}
     for path in sorted(run.glob("[0-9][0-9]-*/")):
         yield StageFolder(path).work()
         manifest = current.get(path)

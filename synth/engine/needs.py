@@ -8,6 +8,7 @@ from synth.engine.plan import Plan
 from synth.engine.stage import Stage
 from synth.errors import TeacherFault
 from synth.model import Model
+from synth.store.manifest import stage_label
 from synth.teacher.journal import ServedTeacher
 from synth.teacher.protocol import Need, Sampling
 
@@ -66,7 +67,7 @@ def check_needs(
         made_up = "; each answer takes its own request" if need in MADE_UP_FOR else ""
         say(f"  {need:<{wide}}  {ability.detail}{'' if ability.has else made_up}")
     for index, stage in _asking(plan, teacher):
-        where = f"{index:02d}-{stage.name}"
+        where = stage_label(index, stage.name)
         for need in sorted(needs_of(stage) - MADE_UP_FOR):
             _require(where, need, served)
         for sampling in _samplings(stage):

@@ -17,7 +17,7 @@ from synth.engine.guards import Guards
 from synth.engine.stage import AskingStage, CorpusStage, Sink, Stage
 from synth.kind import Kind
 from synth.store.increments import INCREMENTS, reusable_runs
-from synth.store.manifest import NAME
+from synth.store.manifest import NAME, stage_label
 from synth.teacher.caps import BudgetConfig
 from synth.teacher.config import TeacherConfig
 
@@ -103,11 +103,6 @@ class Plan:
         return {**({} if self.teacher is None else {"": self.teacher}), **self.teachers}
 
 
-def folder_name(index: int, name: str) -> str:
-    """The name of a stage's folder, which is also its name in messages: `03-distill`."""
-    return f"{index:02d}-{name}"
-
-
 @dataclass(frozen=True, slots=True)
 class StageFolder:
     """The files of one stage."""
@@ -117,7 +112,7 @@ class StageFolder:
     @classmethod
     def of(cls, run: Path, index: int, name: str) -> StageFolder:
         """The folder of the run's stage `index`."""
-        return cls(run / folder_name(index, name))
+        return cls(run / stage_label(index, name))
 
     @property
     def manifest(self) -> Path:

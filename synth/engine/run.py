@@ -355,7 +355,7 @@ async def _run_stage(runner: Runner, index: int, before: Manifest | None, each: 
     manifest = receipts.seal(index, before, shards)
     await asyncio.to_thread(stage.clear, receipts.folder(index).work())
     for shard, was in lost.items():
-        runner.progress.say(_made_again(f"{index:02d}-{stage.name}", was, manifest.shards[shard]))
+        runner.progress.say(_made_again(manifest.label, was, manifest.shards[shard]))
     return manifest
 
 

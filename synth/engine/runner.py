@@ -44,7 +44,14 @@ from synth.errors import InputError
 from synth.record import RECORD, REJECT, last_step
 from synth.store.durable import writing
 from synth.store.increments import load_mark
-from synth.store.manifest import ShardFile, ShardReceipt, load_shard_receipt, save, verify_file
+from synth.store.manifest import (
+    ShardFile,
+    ShardReceipt,
+    load_shard_receipt,
+    save,
+    stage_label,
+    verify_file,
+)
 from synth.store.shards import read_shard, read_tables, write_shard, write_tables
 from synth.teacher.journal import Journal, JournaledTeacher, ServedTeacher, Tally
 from synth.teacher.others import StageJournals
@@ -86,7 +93,7 @@ class Job(NamedTuple):
         whole = self.action in (Action.READ, Action.DECIDE, Action.DELIVER)
         more = f" and {len(self.more):,} more" if self.more else ""
         part = f" {self.action}" if whole else f"/{self.shard:05d}{more}{action}"
-        return f"{self.stage:02d}-{self.name}{part}"
+        return stage_label(self.stage, self.name) + part
 
 
 class Elsewhere(Protocol):

@@ -52,6 +52,7 @@ from synth.store.manifest import (
     ShardReceipt,
     load_manifest,
     save,
+    stage_label,
 )
 from synth.teacher.wire import without_keys
 
@@ -165,7 +166,9 @@ def _extended(root: Path, plan: Plan, run: Path, mark: IncrementMark) -> Manifes
     assert read is not None, f"{run} ended without the manifest of `read`"
     tables: list[ShardFile] = []
     shards: list[ShardReceipt] = []
-    written = f"../{run.relative_to(root)}/{len(plan.stages) - 1:02d}-{plan.stages[-1].name}"
+    written = (
+        f"../{run.relative_to(root)}/{stage_label(len(plan.stages) - 1, plan.stages[-1].name)}"
+    )
     for shard in own.shards if own else ():
         assert own is not None
         named = shard.kept.model_copy(update={"path": _name(DATA, shard.kept)})

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from synth import __version__
-from synth.engine.plan import RELEASE, StageFolder
+from synth.engine.plan import RELEASE
 from synth.engine.stage import Delivery, Goal, Release, Sink
 from synth.errors import NoRowsError
 from synth.kind import Kind
@@ -377,9 +377,7 @@ class Write(Sink):
             teacher=teachers[-1] if teachers else None,
             shards=receipts,
             scored_by={
-                f"{past.index:02}-{past.stage}": past.settings
-                for past in delivery.history
-                if past.stage in SCORING
+                past.label: past.settings for past in delivery.history if past.stage in SCORING
             },
         )
         history = [*delivery.history, manifest]
@@ -474,8 +472,7 @@ def _first_shape(run: Path, shape: Shape) -> Shape:
 
 def kept_shards(run: Path, stage: Manifest) -> list[Path]:
     """The shards that a stage kept."""
-    folder = StageFolder.of(run, stage.index, stage.stage).path
-    return [folder / shard.kept.path for shard in stage.shards]
+    return [run / stage.label / shard.kept.path for shard in stage.shards]
 
 
 def lineage(released: Iterable[pa.Table]) -> NDArray[np.bytes_]:

@@ -32,6 +32,11 @@ DATA, PROVENANCE = "data", "provenance"
 """The folders of a release's Parquet files. Equal names hold equal rows, in the same order."""
 
 
+def stage_label(index: int, name: str) -> str:
+    """The name of a stage's folder, which is also its name in messages: `03-distill`."""
+    return f"{index:02d}-{name}"
+
+
 class _Receipt(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -168,6 +173,11 @@ class Manifest(_Receipt):
     """In the release of an incremental run: the increments that its rows come from."""
 
     @property
+    def label(self) -> str:
+        """The stage's folder in the run, and its name in messages: `03-distill`."""
+        return stage_label(self.index, self.stage)
+
+    @property
     def releases(self) -> bool:
         """Whether the stage writes or pushes the release instead of making records."""
         return self.kind == Kind.RELEASE
@@ -248,6 +258,20 @@ class Manifest(_Receipt):
         for shard in self.shards:
             total.update(shard.reasons)
         return total
+
+
+def run_manifests(run: Path) -> list[Manifest]:
+    """The manifests of the run's finished stages, up to the first unfinished one."""
+    found: list[Manifest] = []
+    while manifest := load_stage(run, len(found)):
+        found.append(manifest)
+    return found
+
+
+def load_stage(run: Path, index: int) -> Manifest | None:
+    """The manifest of a stage, or None. While a stage is rerun it has none, but later ones may."""
+    path = next(run.glob(f"{index:02d}-*/{NAME}"), None)
+    return load_manifest(path) if path else None
 
 
 def save(receipt: Manifest | ShardReceipt, path: Path) -> None:

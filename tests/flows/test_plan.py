@@ -18,13 +18,13 @@ from filters.dedup.stage import Dedup
 from filters.quality.stage import Quality
 from flows.cli import main
 from flows.plan_command import Projection, SampleProgress, projected
-from flows.samples import run_manifests
 from synth.engine.plan import Plan
 from synth.engine.projection import Estimate, share_of, t_quantile, total
 from synth.engine.run import open_runner, run_stages
 from synth.errors import BudgetSpentError, ExitCode
 from synth.generate.distill import Distill
 from synth.release.write import Write
+from synth.store.manifest import run_manifests
 from synth.teacher import journal
 from synth.teacher.caps import BudgetConfig
 from synth.teacher.protocol import Sampling

@@ -23,7 +23,6 @@ from flows.report.examples import Draw, Example
 from flows.report.histogram import BINS, Values
 from flows.report.measures import LIMITS, OTHER, UNCHANGED, Measures, measured
 from flows.report.summary import NAME, RunSummary, summarise
-from flows.samples import stage_label
 from flows.terminal import REPORT
 from synth.errors import ExitCode
 from synth.generate.gain import GainJudge
@@ -61,7 +60,7 @@ def test_the_tokens_of_the_operations_add_up_to_those_of_the_stages(
     for name in ("tokens_in", "tokens_out"):
         paid = Counter({one.stage: getattr(one, name) for one in summarise(*run).stages})
         for stage in ("evolve", "distill"):
-            [label] = [stage_label(one) for one in run[1] if one.stage == stage]
+            [label] = [one.label for one in run[1] if one.stage == stage]
             of_stage = [getattr(one, name) for one in found.operations if one.stage == stage]
             assert sum(of_stage) == paid[label] > 0
     assert {one.operation for one in found.operations if one.stage == "evolve"} == {
@@ -87,7 +86,7 @@ def test_scores_are_those_that_the_stage_added_with_its_limits(
     run: tuple[Path, list[Manifest]], found: Measures
 ) -> None:
     first, second = (one for one in found.scores if one.score == "length")
-    stages = {stage_label(one): one for one in run[1]}
+    stages = {one.label: one for one in run[1]}
     for figures in (first, second):
         stage = stages[figures.stage]
         assert figures.rows == stage.rows_in
@@ -125,7 +124,7 @@ def test_the_rows_have_each_reason_and_lead_from_the_seed_to_the_verdicts(
     run: tuple[Path, list[Manifest]], rows: list[Example]
 ) -> None:
     there = Counter((one.stage, one.reason) for one in rows)
-    funnel = {(stage_label(one), reason): n for one in run[1] for reason, n in one.reasons.items()}
+    funnel = {(one.label, reason): n for one in run[1] for reason, n in one.reasons.items()}
     assert {key: n for key, n in there.items() if key[1]} == funnel
     assert sum(n for (_, reason), n in there.items() if not reason) == 30
     whole = next(one for one in rows if not one.reason and len(one.steps) == 3)

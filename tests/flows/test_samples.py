@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flows.evolved import evolved_in_words, tried_operations
-from flows.samples import run_manifests, sample_rows
+from flows.samples import sample_rows
 from flows.terminal import print_operations
 from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import Stage
@@ -21,6 +21,7 @@ from synth.generate.rewrite import Rewrite
 from synth.generate.styles import Style
 from synth.release.write import Write
 from synth.store import shards
+from synth.store.manifest import run_manifests
 from tests.fake_teacher import asked_prompt, demand, scripted
 from tests.lines import Given, plan
 

@@ -14,7 +14,6 @@ import pytest
 from filters.verify.stage import Verify
 from flows.cli import main
 from flows.prompts import prompts
-from flows.samples import run_manifests
 from flows.trace import Traced, trace
 from flows.trace_terminal import trace_as_json
 from synth.batch import Batch
@@ -31,6 +30,7 @@ from synth.generate.styles import Style
 from synth.model import Model
 from synth.record import plain_turns
 from synth.release.write import Write
+from synth.store.manifest import run_manifests
 from synth.verdicts import Check, Verdict
 from tests.fake_teacher import MOST_OF_A_PROBE, asked_prompt, demand, scripted
 from tests.lines import Given, plan, rows

@@ -17,7 +17,6 @@ from typing import Any
 import orjson
 import pytest
 
-from flows.samples import run_manifests
 from flows.trace import trace
 from seeds.read import Read
 from synth.engine.progress import Progress
@@ -27,7 +26,7 @@ from synth.generate.adapt import Adapt
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.release.write import Write
-from synth.store.manifest import Manifest
+from synth.store.manifest import Manifest, run_manifests
 from synth.teacher import journal
 from synth.teacher.protocol import Sampling
 from tests.fake_teacher import Script, asked_prompt, completion, demand, scripted, served
