@@ -23,7 +23,7 @@ from benchmarks.report import options, result, skip, table
 from filters.verify.maths.verifier import Maths
 from filters.verify.sandbox import literal
 from filters.verify.sandbox.pool import AT_ONCE, Sandbox
-from filters.verify.sandbox.run import Budget, run_program
+from filters.verify.sandbox.run import SandboxLimits, run_program
 from synth.batch import Batch
 from synth.record import new_record, records_table
 
@@ -41,7 +41,7 @@ print(primes(int(input())))
 """
 STDIN = "50\n"
 OUTPUT = "[2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47]\n"
-BUDGET = Budget(60.0, 512 << 20)
+BUDGET = SandboxLimits(60.0, 512 << 20)
 FORMS = (  # a gold answer, and an equal answer in another form
     (r"\frac{{{n}}}{{{m}}}", r"{n}/{m}"),
     (r"\sqrt{{{n}}} + {m}", r"{m} + \sqrt{{{n}}}"),

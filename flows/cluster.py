@@ -40,7 +40,7 @@ from synth.engine.elsewhere import (
 from synth.engine.progress import Progress
 from synth.engine.runner import Action, Job, Runner
 from synth.errors import InfrastructureFault, InputError, StoreFault, SynthError
-from synth.store.place import Place, SharedFolder, open_place
+from synth.store.place import RunPlace, SharedFolder, open_place
 from synth.store.working_copy import WorkingCopy
 
 if TYPE_CHECKING:
@@ -122,7 +122,12 @@ class Cluster:
     """Performs the jobs of shards on a Dask cluster, and the others as tasks of this process."""
 
     def __init__(
-        self, tasks: Tasks, dask: DaskTaskRunner, place: Place, root: Path, copy: WorkingCopy | None
+        self,
+        tasks: Tasks,
+        dask: DaskTaskRunner,
+        place: RunPlace,
+        root: Path,
+        copy: WorkingCopy | None,
     ) -> None:
         self._tasks, self._dask = tasks, dask
         self._place, self._root, self._copy = place, root, copy

@@ -1,8 +1,12 @@
-"""Package structure: imports have one direction and no cycles; only `flows` uses Prefect."""
+"""Package structure: imports have one direction and no cycles; only `flows` uses Prefect.
+
+A name means one class.
+"""
 
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -59,6 +63,15 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     files = [path for package in OURS for path in (ROOT / package).rglob("*.py")]
     order = TopologicalSorter({path: files_imported(path) for path in files})
     assert len(list(order.static_order())) == len(files)  # raises CycleError, which names the files
+
+
+def test_each_public_class_name_is_used_once() -> None:
+    places = defaultdict(list)
+    for path in sorted(path for package in OURS for path in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].append(str(path.relative_to(ROOT)))
+    assert not {name: files for name, files in places.items() if len(files) > 1}
 
 
 def test_only_flows_imports_prefect() -> None:

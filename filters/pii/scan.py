@@ -31,7 +31,7 @@ MOST_SHOWN = 3
 
 
 @dataclass(slots=True)
-class Findings:
+class PiiFindings:
     """What a scan found: the places, never the data itself."""
 
     counts: Counter[tuple[PiiKind, str]] = field(default_factory=Counter)
@@ -59,10 +59,10 @@ class Findings:
         return f"{kinds} (in {places}{rows})"
 
 
-def scan(release: Path, files: Sequence[ShardFile], kinds: Collection[PiiKind]) -> Findings:
+def scan(release: Path, files: Sequence[ShardFile], kinds: Collection[PiiKind]) -> PiiFindings:
     """The findings of these kinds in the files of a release, which are Parquet or text. Only
     secrets are looked for in text, since a dataset card may name people on purpose."""
-    total = Findings()
+    total = PiiFindings()
     one = partial(_scanned, release, kinds=frozenset(kinds))
     paths = [file.path for file in files]
     if sum(file.bytes for file in files) > MANY_BYTES:
@@ -75,8 +75,8 @@ def scan(release: Path, files: Sequence[ShardFile], kinds: Collection[PiiKind]) 
     return total
 
 
-def _scanned(release: Path, name: str, kinds: frozenset[PiiKind]) -> Findings:
-    found, path = Findings(), release / name
+def _scanned(release: Path, name: str, kinds: frozenset[PiiKind]) -> PiiFindings:
+    found, path = PiiFindings(), release / name
     if path.suffix != ".parquet":
         spans = find(path.read_text("utf-8", "replace"), kinds & {PiiKind.SECRET})
         found.counts.update((span.kind, name) for span in spans)

@@ -30,7 +30,7 @@ SIGMAS = 2.0  # arXiv:2502.16825: rejects the sample at mean - 2 sigma and not t
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class PreferencePair:
     """Two rows of one prompt."""
 
     chosen: int
@@ -120,7 +120,7 @@ class Prefer(ShardStage):
 
 def by_verdict(
     rows: list[int], scores: list[list[dict[str, Any]]], texts: list[str], prompts: list[str]
-) -> list[Pair]:
+) -> list[PreferencePair]:
     """Pairs passing samples with failing ones, the most common mistake first. Among samples with
     the same mistake, takes the nearest in length, so that length does not reveal the better one."""
 
@@ -138,13 +138,13 @@ def by_verdict(
         length = len(texts[row])
         best = min(wrong, key=lambda w: (-commonness[answers[w]], abs(len(texts[w]) - length), w))
         wrong.remove(best)
-        pairs.append(Pair(row, best, 1.0))
+        pairs.append(PreferencePair(row, best, 1.0))
     return pairs
 
 
 def by_score(
     rows: list[int], scores: list[list[dict[str, Any]]], name: str, min_margin: float
-) -> list[Pair]:
+) -> list[PreferencePair]:
     """Pairs the best sample with the one nearest to mean - 2 sigma; [] if all are equal."""
 
     values = {row: value for row in rows if (value := value_of(scores[row], name)) is not None}
@@ -157,4 +157,4 @@ def by_score(
         return []
     rejected = min(rest, key=lambda row: (abs(values[row] - target), row))
     margin = values[chosen] - values[rejected]
-    return [Pair(chosen, rejected, margin)] if margin >= min_margin else []
+    return [PreferencePair(chosen, rejected, margin)] if margin >= min_margin else []

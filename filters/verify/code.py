@@ -17,7 +17,7 @@ from filters.verify.code_tests import FunctionTests, ProgramTests, UnusableTests
 from filters.verify.sandbox import literal
 from filters.verify.sandbox.backend import NoSandboxError
 from filters.verify.sandbox.pool import AT_ONCE, Sandbox, find_interpreter
-from filters.verify.sandbox.run import Budget, run_program
+from filters.verify.sandbox.run import SandboxLimits, run_program
 from synth.batch import Batch, last_user_turn
 from synth.errors import RefusedError
 from synth.model import Model
@@ -99,9 +99,9 @@ class Code(Model):
             return list(threads.map(lambda task: judge.check(*task[1:]), tasks))
 
     @property
-    def budget(self) -> Budget:
+    def budget(self) -> SandboxLimits:
         """The limits of one run."""
-        return Budget(self.timeout_s, self.memory_mb << 20)
+        return SandboxLimits(self.timeout_s, self.memory_mb << 20)
 
     def command(self) -> list[str]:
         """The interpreter's path and command; [] for Python. Raises `RefusedError` if missing."""

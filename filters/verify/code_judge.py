@@ -16,8 +16,8 @@ from filters.verify.sandbox import literal
 from filters.verify.sandbox.literal import TooLargeError
 from filters.verify.sandbox.pool import Sandbox
 from filters.verify.sandbox.run import (
-    Budget,
     OutsideKillError,
+    SandboxLimits,
     Submission,
     check_function,
     run_program,
@@ -32,7 +32,7 @@ MOST_ARGUMENT: Final = 131_000  # bytes; Linux: MAX_ARG_STRLEN
 class CodeJudge:
     """Checks answers and detects tests that prove nothing. Thread-safe."""
 
-    def __init__(self, sandbox: Sandbox, command: Sequence[str], budget: Budget) -> None:
+    def __init__(self, sandbox: Sandbox, command: Sequence[str], budget: SandboxLimits) -> None:
         self.sandbox, self.command, self.budget = sandbox, list(command), budget
         self._empty: dict[bytes, bool] = {}
         """Hash of tests: whether a function that always returns None passes them."""

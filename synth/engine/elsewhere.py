@@ -27,7 +27,7 @@ from synth.engine.runner import Action, Given, Job, Runner
 from synth.errors import InputError, StoreFault
 from synth.store.durable import write_bytes
 from synth.store.manifest import ShardFile
-from synth.store.place import Place
+from synth.store.place import RunPlace
 from synth.teacher.journal_check import replies_in
 
 ATTEMPTS = "attempts"
@@ -58,7 +58,7 @@ class Errand:
     """The version of synth that hands it out."""
 
     @classmethod
-    def of(cls, place: Place, run: str, runner: Runner, job: Job) -> Self:
+    def of(cls, place: RunPlace, run: str, runner: Runner, job: Job) -> Self:
         """The job as an errand. The stage before it is finished."""
         receipts, before = runner.receipts, runner.receipts.before(job.stage)
         fingerprint = receipts.shard_fingerprint(job.stage, job.shard, before)
@@ -91,7 +91,7 @@ class Errand:
         return PurePosixPath(self.run, *parts).as_posix()
 
 
-def list_journals(runner: Runner, index: int, place: Place, root: Path) -> Path:
+def list_journals(runner: Runner, index: int, place: RunPlace, root: Path) -> Path:
     """Writes a list of the journals that may have replies for rows of other shards, before a stage
     starts, and returns its path.
 
@@ -113,7 +113,7 @@ def list_journals(runner: Runner, index: int, place: Place, root: Path) -> Path:
     return folder.path / OTHERS
 
 
-def fetch(place: Place, errand: Errand, root: Path, cache: Path) -> Given:
+def fetch(place: RunPlace, errand: Errand, root: Path, cache: Path) -> Given:
     """Copies what the job reads from the place to `root`, except the plan. Raises `StoreFault`.
 
     `cache` keeps other shards' journals for the next errands.
@@ -139,7 +139,7 @@ def fetch(place: Place, errand: Errand, root: Path, cache: Path) -> Given:
     return Given(errand.kept, errand.fingerprint, tuple(journals))
 
 
-def _need(place: Place, name: str, root: Path) -> None:
+def _need(place: RunPlace, name: str, root: Path) -> None:
     if not place.get(name, root / name):
         raise StoreFault(
             f"{name} is not in {place.url}, as the worker {socket.gethostname()} sees it: every "
@@ -160,7 +160,7 @@ def check_same(runner: Runner, job: Job) -> None:
         )
 
 
-def store(place: Place, errand: Errand, root: Path) -> str:
+def store(place: RunPlace, errand: Errand, root: Path) -> str:
     """Stores what the job made as an attempt and returns the attempt's name."""
     attempt = f"{errand.folder.path.name}-{errand.job.shard:05d}-{uuid4().hex[:8]}"
     folder = StageFolder.of(root / errand.run, errand.job.stage, errand.job.name)
@@ -169,7 +169,7 @@ def store(place: Place, errand: Errand, root: Path) -> str:
     return attempt
 
 
-def store_journal(place: Place, errand: Errand, root: Path) -> None:
+def store_journal(place: RunPlace, errand: Errand, root: Path) -> None:
     """Stores the journal of a job that failed, so that the next run has its replies."""
     journal = errand.folder.journal(errand.job.shard).as_posix()
     attempt = f"{errand.folder.path.name}-{errand.job.shard:05d}-{uuid4().hex[:8]}"
@@ -187,7 +187,7 @@ def made_by(job: Job, folder: StageFolder, root: Path) -> list[str]:
     return [path.relative_to(root).as_posix() for path in paths if path.is_file()]
 
 
-def take_over(place: Place, errand: Errand, attempt: str) -> list[str]:
+def take_over(place: RunPlace, errand: Errand, attempt: str) -> list[str]:
     """Puts the attempt's files in their places, the receipt last. Returns their names."""
     under = errand.name(ATTEMPTS, attempt)
     receipt = errand.folder.receipt(errand.job.shard).as_posix()
@@ -198,7 +198,7 @@ def take_over(place: Place, errand: Errand, attempt: str) -> list[str]:
     return names
 
 
-def gather(place: Place, run: str) -> list[str]:
+def gather(place: RunPlace, run: str) -> list[str]:
     """Moves journals of attempts that nobody took over beside those of their stages, where shards
     look for replies; removes the rest of these attempts. Returns the names of the journals.
 

@@ -20,7 +20,7 @@ EXTRAS = {"s3": "s3"}
 """The extra of ours that installs what an address needs."""
 
 
-class Place(Protocol):
+class RunPlace(Protocol):
     """Where the files of a run are. Names are paths relative to it, with `/`."""
 
     @property
@@ -65,7 +65,7 @@ class SharedFolder:
         return str(self.path)
 
     def files(self, under: str = "") -> dict[str, str]:
-        """See `Place.files`. The version is the file's size and time."""
+        """See `RunPlace.files`. The version is the file's size and time."""
         found = {}
         for path in sorted((self.path / under).rglob("*")):
             if path.is_file() and not is_aside(path):
@@ -75,7 +75,7 @@ class SharedFolder:
         return found
 
     def get(self, name: str, to: Path) -> bool:
-        """See `Place.get`."""
+        """See `RunPlace.get`."""
         source = self.path / name
         if not source.is_file():
             return False
@@ -84,12 +84,12 @@ class SharedFolder:
         return True
 
     def put(self, path: Path, name: str) -> None:
-        """See `Place.put`."""
+        """See `RunPlace.put`."""
         with replacing(self.path / name) as aside:
             shutil.copyfile(path, aside)
 
     def move(self, name: str, to: str) -> None:
-        """See `Place.move`."""
+        """See `RunPlace.move`."""
         target = self.path / to
         with writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -97,11 +97,11 @@ class SharedFolder:
             sync(target.parent)
 
     def remove(self, name: str) -> None:
-        """See `Place.remove`."""
+        """See `RunPlace.remove`."""
         (self.path / name).unlink(missing_ok=True)
 
     def clear(self, under: str) -> None:
-        """See `Place.clear`."""
+        """See `RunPlace.clear`."""
         shutil.rmtree(self.path / under, ignore_errors=True)
 
 
@@ -143,7 +143,7 @@ class Bucket:
         return f"{self.root}/{name}" if name else self.root
 
     def files(self, under: str = "") -> dict[str, str]:
-        """See `Place.files`. The version is the object's ETag."""
+        """See `RunPlace.files`. The version is the object's ETag."""
         try:
             found = self.system.find(self.path(under.rstrip("/")), detail=True)
         except FileNotFoundError:
@@ -156,7 +156,7 @@ class Bucket:
         }
 
     def get(self, name: str, to: Path) -> bool:
-        """See `Place.get`."""
+        """See `RunPlace.get`."""
         try:
             with replacing(to) as aside:
                 self._download(name, aside)
@@ -175,14 +175,14 @@ class Bucket:
             raise place_error(f"{self._url}/{name}", error) from error
 
     def put(self, path: Path, name: str) -> None:
-        """See `Place.put`. An object appears when all of it has arrived."""
+        """See `RunPlace.put`. An object appears when all of it has arrived."""
         try:
             self.system.put_file(str(path), self.path(name))
         except Exception as error:  # each file system has its own types
             raise place_error(f"{self._url}/{name}", error) from error
 
     def move(self, name: str, to: str) -> None:
-        """See `Place.move`. The storage copies the object itself."""
+        """See `RunPlace.move`. The storage copies the object itself."""
         try:
             self.system.cp_file(self.path(name), self.path(to))
             self.system.rm_file(self.path(name))
@@ -190,7 +190,7 @@ class Bucket:
             raise place_error(f"{self._url}/{to}", error) from error
 
     def remove(self, name: str) -> None:
-        """See `Place.remove`."""
+        """See `RunPlace.remove`."""
         try:
             self.system.rm_file(self.path(name))
         except FileNotFoundError:
@@ -199,7 +199,7 @@ class Bucket:
             raise place_error(f"{self._url}/{name}", error) from error
 
     def clear(self, under: str) -> None:
-        """See `Place.clear`."""
+        """See `RunPlace.clear`."""
         for name in self.files(under):
             self.remove(name)
 
@@ -209,7 +209,7 @@ def is_address(out: str | os.PathLike[str]) -> bool:
     return "://" in str(out)
 
 
-def open_place(url: str) -> Place:
+def open_place(url: str) -> RunPlace:
     """The place with this path or address. Raises `InputError`, `StoreFault`."""
     if not is_address(url):
         return SharedFolder(Path(url))

@@ -116,7 +116,7 @@ class TeacherLoad(NamedTuple):
     replicas: list[ReplicaLoad]
 
 
-class Limit:
+class InFlightLimit:
     """The limit of requests in flight: lowered by a quarter while crowded, else raised in steps.
 
     Never below the number of running requests, nor below a sixteenth of the recipe's number. For

@@ -22,7 +22,7 @@ import orjson
 from synth.errors import TeacherFault
 from synth.teacher.identify import ModelInfo, identify
 from synth.teacher.parse import CompletionAnswer, classify
-from synth.teacher.pressure import Limit, PrefixUse, Pressure, read_pressure
+from synth.teacher.pressure import InFlightLimit, PrefixUse, Pressure, read_pressure
 from synth.teacher.protocol import CHAT, one_token
 from synth.teacher.wire import (
     ASIDE,
@@ -110,7 +110,7 @@ class Replica:
         self, url: str, model: ModelInfo, wire: Wire, *, most: int, timeout_s: float, stall_s: float
     ) -> None:
         self.url = url
-        self.limit = Limit(most)
+        self.limit = InFlightLimit(most)
         self.breaker = Breaker()
         self.in_flight = 0
         self.answered_at = self.alive_at = time.monotonic()

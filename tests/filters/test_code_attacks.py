@@ -19,11 +19,17 @@ from filters.verify.sandbox import literal
 from filters.verify.sandbox.backend import Backend, missing
 from filters.verify.sandbox.canary import prove
 from filters.verify.sandbox.lane import Lane
-from filters.verify.sandbox.run import Budget, Output, Submission, check_function, run_program
+from filters.verify.sandbox.run import (
+    Output,
+    SandboxLimits,
+    Submission,
+    check_function,
+    run_program,
+)
 from synth.verdicts import Check, Verdict
 
-BUDGET = Budget(0.3, 192 << 20)
-PATIENT = Budget(20.0, 192 << 20)  # for what must not end by the time on a busy machine
+BUDGET = SandboxLimits(0.3, 192 << 20)
+PATIENT = SandboxLimits(20.0, 192 << 20)  # for what must not end by the time on a busy machine
 SECRET = "s3cr3t-4711-of-the-run"
 TESTS = "assert double(3) == 6\nassert double([1]) == [1, 1]\nassert double(2.5) == 5.0\n"
 RAW = """
@@ -81,13 +87,13 @@ def processes(lane: Lane) -> int:
     return found
 
 
-def judged(lane: Lane, code: str, tests: str = TESTS, budget: Budget = PATIENT) -> Check:
+def judged(lane: Lane, code: str, tests: str = TESTS, budget: SandboxLimits = PATIENT) -> Check:
     """The check of an answer."""
     job = literal.encode({"tests": tests, "prompt": ""})
     return check_function(lane, job, Submission("", [code], marked=True), budget)
 
 
-def ran(lane: Lane, code: str, budget: Budget = PATIENT) -> Output:
+def ran(lane: Lane, code: str, budget: SandboxLimits = PATIENT) -> Output:
     """What a program gives out."""
     return run_program(lane, literal.encode_text(code), "", budget, role="script")
 

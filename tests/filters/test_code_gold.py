@@ -14,7 +14,7 @@ import pytest
 from filters.verify.code_judge import CodeJudge, program_in
 from filters.verify.code_tests import FunctionTests, read_tests
 from filters.verify.sandbox.pool import AT_ONCE, Sandbox
-from filters.verify.sandbox.run import Budget, Submission, check_function
+from filters.verify.sandbox.run import SandboxLimits, Submission, check_function
 from seeds.read import Read
 from synth.verdicts import Verdict
 from tests.filters.mutants import mutants
@@ -70,7 +70,7 @@ def problems(gold: Callable[[str], list[dict[str, Any]]]) -> list[Problem]:
 @pytest.fixture(scope="module")
 def judge(sandbox: Sandbox) -> CodeJudge:
     """Patient: none of these runs depends on how busy the machine is."""
-    return CodeJudge(sandbox, [], Budget(60.0, 512 << 20))
+    return CodeJudge(sandbox, [], SandboxLimits(60.0, 512 << 20))
 
 
 def verdicts(judge: CodeJudge, answers: list[tuple[Problem, str]]) -> list[str]:
@@ -88,7 +88,7 @@ def test_every_canonical_solution_passes_and_no_empty_one(problems, judge):
 
 
 def test_reported_cases_get_the_verdict_that_a_person_gave(gold, sandbox):
-    judge = CodeJudge(sandbox, [], Budget(3.0, 512 << 20))
+    judge = CodeJudge(sandbox, [], SandboxLimits(3.0, 512 << 20))
     for row in gold("cases/code.jsonl"):
         given = program_in(row["prompt"]).last
         check = judge.check(given, row["response"], read_tests(row["tests"], given))
@@ -107,7 +107,7 @@ def test_mutants_that_the_upstream_tests_kill_stay_killed(problems, judge, sandb
         ENDLESS: 8,
     }
     assert verdicts(judge, by_fate[KILLED]) == ["fail"] * 305
-    impatient = Budget(0.2, 512 << 20)
+    impatient = SandboxLimits(0.2, 512 << 20)
     for one, text in by_fate[ENDLESS]:
         answer = Submission(one.prompt, *program_in(text))
         check = sandbox.use(lambda lane: check_function(lane, one.tests.job, answer, impatient))  # noqa: B023

@@ -27,9 +27,9 @@ from filters.verify.sandbox.lane import Lane, SandboxFault
 from filters.verify.sandbox.literal import NotLiteralError, TooLargeError, same
 from filters.verify.sandbox.pool import Sandbox
 from filters.verify.sandbox.run import (
-    Budget,
     Output,
     OutsideKillError,
+    SandboxLimits,
     Submission,
     check_function,
     run_program,
@@ -43,7 +43,7 @@ from synth.errors import InfrastructureFault
 from synth.record import new_record, records_table
 from synth.verdicts import Check, Verdict
 
-BUDGET = Budget(20.0, 192 << 20)
+BUDGET = SandboxLimits(20.0, 192 << 20)
 ENDLESS = "print('on', flush=True)\nwhile True: pass"
 
 
@@ -245,10 +245,10 @@ def test_nothing_is_left_when_the_run_is_killed():
         "import sys, time\n"
         "from filters.verify.sandbox.pool import Sandbox\n"
         "from filters.verify.sandbox import literal\n"
-        "from filters.verify.sandbox.run import Budget\n"
+        "from filters.verify.sandbox.run import SandboxLimits\n"
         f"program = literal.encode_text({ENDLESS!r})\n"
         "def work(lane):\n"
-        "  child = lane.spawn('script', Budget(60, 1 << 28).limits, stdin=b'')\n"
+        "  child = lane.spawn('script', SandboxLimits(60, 1 << 28).limits, stdin=b'')\n"
         "  child.send(program)\n"
         "  lane.pump(lambda: bool(child.received), time.monotonic() + 60)\n"
         "  print(lane.process.pid, flush=True)\n"

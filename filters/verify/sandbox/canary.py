@@ -14,9 +14,9 @@ from typing import Final
 from filters.verify.sandbox import literal
 from filters.verify.sandbox.backend import ENVIRONMENT
 from filters.verify.sandbox.lane import Lane, SandboxFault
-from filters.verify.sandbox.run import Budget, run_program
+from filters.verify.sandbox.run import SandboxLimits, run_program
 
-BUDGET: Final = Budget(20.0, 256 << 20)
+BUDGET: Final = SandboxLimits(20.0, 256 << 20)
 ENDED: Final = "all were tried"
 STUBBORN: Final = """
 import signal

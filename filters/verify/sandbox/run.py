@@ -34,7 +34,7 @@ ADDRESS: Final = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class SandboxLimits:
     """Limits for one run of one answer."""
 
     seconds: float
@@ -79,7 +79,7 @@ def check_function(
     lane: Lane,
     tests: bytes,
     answer: Submission | object,
-    budget: Budget,
+    budget: SandboxLimits,
     *,
     in_place: bool = False,
     altered: bool = False,
@@ -120,7 +120,7 @@ def _relay(
     tester: SandboxedProcess,
     candidate: SandboxedProcess | None,
     constant: bytes,
-    budget: Budget,
+    budget: SandboxLimits,
     *,
     altered: bool,
 ) -> Check:
@@ -181,7 +181,7 @@ def _unlike(value: Any, salt: str) -> Any:
 
 
 def _turn(
-    lane: Lane, child: SandboxedProcess, left: dict[int, float], budget: Budget
+    lane: Lane, child: SandboxedProcess, left: dict[int, float], budget: SandboxLimits
 ) -> bytes | str:
     """The child's next frame, or a phrase that says why it sent none."""
     started = time.monotonic()
@@ -202,7 +202,7 @@ def _turn(
     return _ended(child, budget)
 
 
-def _ended(child: SandboxedProcess, budget: Budget) -> str:
+def _ended(child: SandboxedProcess, budget: SandboxLimits) -> str:
     """How a child ended that we did not kill."""
     assert child.end is not None
     status = child.end.status
@@ -250,7 +250,9 @@ class Output:
     problem: str = ""
 
 
-def run_program(lane: Lane, program: bytes, stdin: str, budget: Budget, *, role: str) -> Output:
+def run_program(
+    lane: Lane, program: bytes, stdin: str, budget: SandboxLimits, *, role: str
+) -> Output:
     """Runs the program (an encoded job of the role) on the input and returns its output.
 
     `SandboxFault` and `OutsideKillError` say nothing about the program.

@@ -9,11 +9,11 @@ import fsspec
 import pytest
 
 from synth.errors import InputError
-from synth.store.place import Bucket, Place, SharedFolder, open_place
+from synth.store.place import Bucket, RunPlace, SharedFolder, open_place
 
 
 @pytest.fixture(params=["folder", "bucket"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunPlace]:
     if request.param == "folder":
         yield SharedFolder(tmp_path / "shared")
         return
@@ -22,7 +22,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     system.rm(f"/{tmp_path.name}", recursive=True)
 
 
-def test_a_file_comes_back_as_it_was_put(place: Place, tmp_path: Path) -> None:
+def test_a_file_comes_back_as_it_was_put(place: RunPlace, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"one")
     place.put(tmp_path / "a", "00-read/kept/00000.parquet")
     assert list(place.files("00-read")) == ["00-read/kept/00000.parquet"]
@@ -32,7 +32,7 @@ def test_a_file_comes_back_as_it_was_put(place: Place, tmp_path: Path) -> None:
     assert not (tmp_path / "c").exists()
 
 
-def test_a_moved_file_replaces_the_one_of_that_name(place: Place, tmp_path: Path) -> None:
+def test_a_moved_file_replaces_the_one_of_that_name(place: RunPlace, tmp_path: Path) -> None:
     for name, content in (("old", b"1"), ("attempts/x/new", b"22")):
         (tmp_path / "a").write_bytes(content)
         place.put(tmp_path / "a", name)
@@ -45,7 +45,7 @@ def test_a_moved_file_replaces_the_one_of_that_name(place: Place, tmp_path: Path
     assert place.files() == {}
 
 
-def test_a_cleared_folder_is_gone_with_all_that_was_in_it(place: Place, tmp_path: Path) -> None:
+def test_a_cleared_folder_is_gone_with_all_that_was_in_it(place: RunPlace, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"1")
     for name in ("attempts/x/1", "attempts/y/z/2", "kept"):
         place.put(tmp_path / "a", name)

@@ -10,7 +10,7 @@ import pytest
 
 from synth.teacher import guard
 from synth.teacher.client import connected
-from synth.teacher.pressure import Limit, PrefixUse, Pressure, read_pressure
+from synth.teacher.pressure import InFlightLimit, PrefixUse, Pressure, read_pressure
 from tests.fake_teacher import FakeTeacher, serving
 
 EXPOSITION = """\
@@ -32,7 +32,7 @@ vllm:external_prefix_cache_hits_total{engine="0",model_name="Qwen/Qwen3-8B"} 7.0
 """
 
 
-def looked(limit: Limit, times: int, **seen: Any) -> int:
+def looked(limit: InFlightLimit, times: int, **seen: Any) -> int:
     """The limit after so many looks at the same."""
     usual = {"in_flight": 0, "answered": 100, "refused": 0, "pressure": None, "moves": True}
     seen = usual | seen
@@ -60,7 +60,7 @@ llamacpp:requests_deferred 15
 def test_the_load_is_read_from_llamacpps_metrics_whose_steps_are_a_sign_of_life() -> None:
     told = read_pressure(LLAMA)
     assert told == Pressure(1, 15, tokens=1850, prefixes=PrefixUse(112, 74), engine_apart=False)
-    assert looked(Limit(256), 100, pressure=told) == 1
+    assert looked(InFlightLimit(256), 100, pressure=told) == 1
 
 
 @pytest.mark.parametrize("text", ["", "<html>404</html>", "process_cpu_seconds_total 3.0\n"])
@@ -84,58 +84,58 @@ def test_the_prefix_cache_is_counted_over_all_replicas_and_their_restarts() -> N
 
 
 def test_requests_that_wait_lower_the_limit_by_a_quarter_at_the_second_look() -> None:
-    limit = Limit(256)
+    limit = InFlightLimit(256)
     assert looked(limit, 1, pressure=Pressure(64, 192)) == 256
     assert looked(limit, 1, pressure=Pressure(64, 192)) == 192
 
 
 def test_a_cut_is_awaited_before_the_next_one() -> None:
-    limit = Limit(256)
+    limit = InFlightLimit(256)
     looked(limit, 2, pressure=Pressure(64, 192), in_flight=256)
     assert looked(limit, 50, pressure=Pressure(64, 192), in_flight=256) == 192
 
 
 def test_the_limit_never_falls_below_what_runs_there_or_a_sixteenth() -> None:
-    assert looked(Limit(256), 100, pressure=Pressure(64, 192)) == 64
-    assert looked(Limit(256), 100, pressure=Pressure(2, 192)) == 16
-    assert looked(Limit(64), 100, pressure=Pressure(100, 192)) == 64
-    assert looked(Limit(1), 100, pressure=Pressure(0, 192)) == 1
+    assert looked(InFlightLimit(256), 100, pressure=Pressure(64, 192)) == 64
+    assert looked(InFlightLimit(256), 100, pressure=Pressure(2, 192)) == 16
+    assert looked(InFlightLimit(64), 100, pressure=Pressure(100, 192)) == 64
+    assert looked(InFlightLimit(1), 100, pressure=Pressure(0, 192)) == 1
 
 
 @pytest.mark.parametrize(("waiting", "moves"), [(0, "up"), (1, "stays"), (6, "stays"), (7, "down")])
 def test_a_short_queue_is_left_as_it_is(waiting: int, moves: str) -> None:
-    limit = Limit(256)
+    limit = InFlightLimit(256)
     before = looked(limit, 4, pressure=Pressure(64, 192))
     after = looked(limit, 2, pressure=Pressure(64, waiting))
     assert {"up": after > before, "stays": after == before, "down": after < before}[moves]
 
 
 def test_the_limit_is_back_at_the_top_after_a_minute_without_a_queue() -> None:
-    limit = Limit(256)
+    limit = InFlightLimit(256)
     looked(limit, 100, pressure=Pressure(0, 192))
     assert looked(limit, 60, pressure=Pressure(64, 0)) == 256
     assert looked(limit, 60, pressure=Pressure(64, 0)) == 256
 
 
 def test_a_full_cache_lets_no_more_in() -> None:
-    limit = Limit(256)
+    limit = InFlightLimit(256)
     looked(limit, 100, pressure=Pressure(64, 192))
     assert looked(limit, 10, pressure=Pressure(64, 0, cache=0.97)) == 64
 
 
 def test_a_server_that_stands_still_is_given_no_more() -> None:
-    limit = Limit(256)
+    limit = InFlightLimit(256)
     looked(limit, 100, pressure=Pressure(64, 192))
     assert looked(limit, 10, pressure=Pressure(64, 0), answered=0, moves=False) == 64
 
 
 @pytest.mark.parametrize(("refused", "falls"), [(11, False), (12, True)])
 def test_refusals_lower_the_limit_where_no_metrics_are_told(refused: int, falls: bool) -> None:
-    assert (looked(Limit(64), 2, answered=100, refused=refused) < 64) == falls
+    assert (looked(InFlightLimit(64), 2, answered=100, refused=refused) < 64) == falls
 
 
 def test_a_limit_of_one_stays_one() -> None:
-    limit = Limit(1)
+    limit = InFlightLimit(1)
     looked(limit, 10, answered=0, refused=1)
     assert looked(limit, 10) == 1
 
