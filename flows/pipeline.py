@@ -42,7 +42,13 @@ from flows.uploads import Uploaded
 from synth.engine.plan import RELEASE, Plan
 from synth.engine.progress import Progress
 from synth.engine.run import open_runner, run_stages
-from synth.errors import BudgetSpentError, GuardError, InfrastructureFault, NoRowsError
+from synth.errors import (
+    BudgetSpentError,
+    GuardError,
+    InfrastructureFault,
+    NoRowsError,
+    SynthError,
+)
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
 from synth.generate.rewrite import Rewrite
@@ -190,6 +196,19 @@ class _RunLog(Progress):
         )
 
 
+class _PlainErrors(logging.Filter):
+    """Leaves out the traceback of an error that says what to do. Prefect logs one for each."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, SynthError):
+            record.msg, record.args, record.exc_info = str(error), (), None
+        return True
+
+
+_PLAIN_ERRORS = _PlainErrors()  # a logger takes the same filter once
+
+
 async def _run(load: Callable[[], Plan], out: str | None) -> Done:
     """Runs the plan. Returns the flow run's last state, whose message says what came out, or what
     to do.
@@ -198,6 +217,8 @@ async def _run(load: Callable[[], Plan], out: str | None) -> Done:
     retry it. Faults are raised: Prefect retries those, but not a returned state.
     """
     progress = watching.get() or _RunLog()
+    for log in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(log).addFilter(_PLAIN_ERRORS)
     try:
         plan = load()
         out = out or f"{OUTPUTS}/{plan.name}"

@@ -166,6 +166,32 @@ def test_a_failed_run_reports_its_error_once_and_is_failed_on_the_server(
     assert "start one there with `vllm serve MODEL`" in run["state"]["message"]
 
 
+FLOW = """\
+import asyncio, contextlib
+from flows.pipeline import pipeline
+from synth.errors import SynthError
+with contextlib.suppress(SynthError):
+    asyncio.run(pipeline("mine.yaml"))
+"""
+
+
+def test_the_log_of_a_scheduled_run_has_its_error_without_a_traceback(
+    api: Api, tmp_path: Path
+) -> None:
+    (tmp_path / "none.txt").write_text("Why?\n")
+    (tmp_path / "mine.yaml").write_text(
+        "name: unreached\nteacher: http://127.0.0.1:9/v1\nstages:\n"
+        "  - read: {prompts: none.txt}\n  - distill\n  - write\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", FLOW], env=api.env, cwd=tmp_path, capture_output=True, text=True
+    )
+    log = done.stdout + done.stderr
+    assert "no teacher answers at http://127.0.0.1:9/v1" in log
+    assert "To go on, run it again" in log
+    assert "Traceback" not in log
+
+
 def test_a_run_whose_budget_is_used_up_is_stopped_and_not_retried(
     api: Api, tmp_path: Path, teacher_url: str
 ) -> None:
