@@ -312,7 +312,10 @@ def _parser() -> argparse.ArgumentParser:
     back = _command(commands, "rollback")
     back.add_argument("run", type=_place, help="folder of the run, e.g. outputs/nightly")
     back.add_argument(
-        "--to", type=_positive, metavar="N", help="number of the release (default: the previous one)"
+        "--to",
+        type=_positive,
+        metavar="N",
+        help="number of the release (default: the previous one)",
     )
 
     push = _command(commands, "push")
