@@ -55,8 +55,8 @@ def _or_list(schema: dict[str, Any]) -> None:
 
 
 class Formats(Model):
-    """Answer formats, of which each prompt gets one. A list of formats alone is asked of every
-    prompt and released with it."""
+    """Answer formats. Each prompt gets one of them. A plain list applies to every prompt, and the
+    format is released with it."""
 
     model_config = ConfigDict(json_schema_extra=_or_list)
 
@@ -102,9 +102,8 @@ class Exemplar:
 class Examples(Model):
     """Examples shown to the teacher as earlier turns; they do not become part of the record.
 
-    Source of the choice by likeness: KATE (arXiv:2101.06804), there by embeddings; ours compares
-    the words (token sort ratio), so it needs no model. An example that is all but the prompt itself
-    is passed over.
+    `by: similar` follows KATE (arXiv:2101.06804), but compares words (token sort ratio) instead of
+    embeddings, so it needs no model. An example that is nearly the same as the prompt is skipped.
     """
 
     file: InputPath

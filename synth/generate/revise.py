@@ -60,7 +60,8 @@ class Revise(AskingStage):
     the reply's fault.
 
     Source: Constitutional AI (arXiv:2212.08073, section 3) for critique and revision by principles,
-    Self-Refine (arXiv:2303.17651) for revision alone. Ours gives all principles at once.
+    Self-Refine (arXiv:2303.17651) for revision alone. Ours gives the teacher all principles at
+    once.
     """
 
     name: ClassVar[str] = "revise"
