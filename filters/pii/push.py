@@ -37,7 +37,7 @@ class Push(Destination, Sink):
         (), description="kinds of personal data or secrets that may be published"
     )
     approve: bool = Field(
-        False, description="whether somebody has to approve what is about to be published"
+        False, description="whether somebody has to approve the push before it happens"
     )
 
     def preflight(self) -> None:

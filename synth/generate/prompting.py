@@ -111,8 +111,8 @@ class Examples(Model):
     count: Annotated[int, Field(ge=1, le=32)] = 3
     """How many are shown."""
     by: Literal["fixed", "similar"] = "fixed"
-    """Whether to show the first examples of the file, the same for all prompts so that the prefix
-    cache hits, or those most similar to each prompt, the most similar last."""
+    """`fixed` shows the first examples of the file to all prompts, so that the prefix cache works.
+    `similar` shows those most similar to each prompt, the most similar last."""
 
     def chosen(self, prompt: str) -> Sequence[Exemplar]:
         """The examples for this prompt. Raises `InputError` as `read_exemplars`."""

@@ -53,7 +53,7 @@ class Revised:
 
 
 class Revise(AskingStage):
-    """Asks the teacher what is wrong with each answer, and for a better answer if needed.
+    """Asks the teacher to criticize each answer, and to improve it if needed.
 
     An answer that needs no revision stays unchanged; with `pairs` it is rejected as
     `needs_no_revision`, since there is no pair. If a reply is unusable, the answer is rejected with

@@ -76,7 +76,7 @@ class Rewrite(AskingStage):
     audiences: Annotated[tuple[Audience, ...], Field(min_length=1)] = (Audience.COLLEGE,)
     """The audiences to draw from."""
     per_chunk: Annotated[int, Field(ge=1, le=16)] = 1
-    """Rewrites of each chunk, in different style and audience where there are enough."""
+    """Number of rewrites of each chunk, with different styles and audiences if there are enough."""
     chunk_tokens: Annotated[int, Field(ge=50, le=32_000)] = 300
     """Longest chunk, in estimated tokens: 1.3 a word. 6000 rewrites most documents as a whole, in a
     context of 8,192 tokens."""
