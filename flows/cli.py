@@ -56,7 +56,7 @@ COMMANDS = {
     "check": Command("check:check", "check a recipe without running it", "synth check my.yaml"),
     "filter": Command(
         "alone:filter",
-        "run only filters over a file or dataset folder",
+        "run filters on a file or dataset folder, without a recipe",
         "synth filter pages.jsonl --with 'gopher, repetition, minhash'",
     ),
     "verify": Command(
@@ -105,7 +105,7 @@ COMMANDS = {
     ),
     "pull": Command(
         "push_command:pull",
-        "bring a published release back from the Hub",
+        "download a published release from the Hub",
         "synth pull me/my-dataset",
     ),
     "teacher": Command(
@@ -214,14 +214,14 @@ def _parser() -> argparse.ArgumentParser:
         "--from",
         dest="first",
         metavar="STAGE",
-        help="do this stage and those after it again, with the replies in the journal",
+        help="repeat this stage and all later ones, with the replies in the journal",
     )
     again.add_argument(
         "--fresh",
         action="store_true",
-        help="delete what the run folder holds, journaled replies too, after a question",
+        help="start over: delete the run's stages, journals and release; asks first",
     )
-    run.add_argument("--yes", action="store_true", help="with --fresh: delete without a question")
+    run.add_argument("--yes", action="store_true", help="with --fresh: do not ask")
     _add_metrics(run)
 
     preview = _command(commands, "preview")
@@ -268,7 +268,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument(
         "--clean",
         action="store_true",
-        help="remove what a finished run no longer needs; see what it costs in docs/records.md",
+        help="free disk space of a finished run; docs/records.md says what is then missing",
     )
     show.add_argument(
         "--rejected",
@@ -286,7 +286,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("run", type=_place, help="folder of the run, e.g. outputs/quickstart")
 
     trace = _command(commands, "trace")
-    trace.add_argument("id", help="id of the row, or its first letters")
+    trace.add_argument("id", help="id of the row, or its first characters")
     trace.add_argument("--run", type=_place, help="folder of its run (default: search outputs/)")
     trace.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -312,7 +312,10 @@ def _parser() -> argparse.ArgumentParser:
     back = _command(commands, "rollback")
     back.add_argument("run", type=_place, help="folder of the run, e.g. outputs/nightly")
     back.add_argument(
-        "--to", type=_positive, metavar="N", help="number of the release (default: the one before)"
+        "--to",
+        type=_positive,
+        metavar="N",
+        help="number of the release (default: the previous one)",
     )
 
     push = _command(commands, "push")
@@ -362,7 +365,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--work-pool",
         metavar="NAME",
-        help="deploy to this work pool of your Prefect server, for its workers, and return",
+        help="deploy the recipe to this work pool of your Prefect server, and return",
     )
     _add_metrics(serve)
     return parser
@@ -385,7 +388,7 @@ def _add_recipe(
     if teacher:
         parser.add_argument("--teacher", help="address of a served model, or `embedded`")
     if limit:
-        parser.add_argument("--limit", type=_positive, help="read at most so many rows")
+        parser.add_argument("--limit", type=_positive, help="maximum number of rows to read")
     parser.add_argument(
         "--set",
         action="append",
@@ -399,7 +402,7 @@ def _add_metrics(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--metrics",
         metavar="HOST:PORT",
-        help="serve Prometheus metrics there during the run, e.g. 127.0.0.1:9400",
+        help="serve Prometheus metrics at this address during the run, e.g. 127.0.0.1:9400",
     )
 
 
@@ -431,12 +434,12 @@ def _add_alone(parser: argparse.ArgumentParser, parts: str, example: str) -> Non
     )
     parser.add_argument("--split", help="split of a dataset folder to read")
     parser.add_argument("--format", help="format of files without a known extension")
-    parser.add_argument("--limit", type=_positive, help="read at most so many rows")
+    parser.add_argument("--limit", type=_positive, help="maximum number of rows to read")
     parser.add_argument(
         "--out", type=_folder, help="folder of the result (default: under outputs/)"
     )
     parser.add_argument(
-        "--workers", type=_positive, help="most processes to use (default: one for each core)"
+        "--workers", type=_positive, help="maximum number of processes (default: one for each core)"
     )
 
 

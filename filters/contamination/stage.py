@@ -59,12 +59,13 @@ class Decontaminate(AskingStage):
     short_ngram_words: Annotated[int, Field(ge=4, le=50)] = 8
     """The same for items with fewer than twice `ngram_words` words."""
     flag: Annotated[float, Field(gt=0, le=1)] = 0.6
-    """Likeness from which a row is rejected, unless a judge decides: the cosine of character
-    4-grams, plus half that of the code's form. Different problems of GSM8K reach 0.5. Items with
-    fewer words than `short_ngram_words` are left to the judge."""
+    """Rejects a row with at least this similarity to an item, unless a judge decides. The
+    similarity is the cosine of character 4-grams, plus half that of the code's form. Different
+    problems of GSM8K reach 0.5. Items with fewer words than `short_ngram_words` are left to the
+    judge."""
     candidate: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """Likeness from which the judge is asked. Among 585 rephrased items, all but two empty ones are
-    above it; so are half of unrelated prompts."""
+    """The judge is asked about items with at least this similarity. All of 585 rephrased items
+    reach it except two empty ones, and so do half of unrelated prompts."""
     judge: Annotated[SameProblem | None, BeforeValidator(_null_means_defaults)] = None
     """Asks the teacher whether the nearest items are the same problem; default: no judge."""
 

@@ -52,8 +52,8 @@ class Highest(Model):
 
 
 class Dedup(CorpusStage):
-    """Rejects duplicates: a row leaves if it is similar to an earlier row that stays. `keep`
-    chooses which of several duplicates stays.
+    """Rejects rows that are similar to an earlier row that stays. `keep` chooses which of several
+    duplicates stays.
 
     Methods run in the order exact, minhash, fuzzy, rouge, semantic, each on the rows that the
     previous one kept. The result depends on the order of the rows and not on the shards.

@@ -27,7 +27,7 @@ from synth.store.manifest import Manifest, ShardReceipt
 
 
 class Push(Destination, Sink):
-    """Publishes the release as a dataset on the Hub, once it was scanned for personal data."""
+    """Scans the release for personal data and publishes it as a dataset on the Hub."""
 
     name: ClassVar[str] = "push"
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.RELEASE})
@@ -37,7 +37,7 @@ class Push(Destination, Sink):
         (), description="kinds of personal data or secrets that may be published"
     )
     approve: bool = Field(
-        False, description="whether somebody has to approve what is about to be published"
+        False, description="whether somebody has to approve the push before it happens"
     )
 
     def preflight(self) -> None:

@@ -32,9 +32,9 @@ class Echo(Model):
     """Rejects an answer that repeats its prompt, and a rewrite that repeats its source.
 
     The score, in percent, is the share of the text that repeats the prompt verbatim up to the
-    text's end. If there is none, it is the likeness to the prompt, for a text that starts and ends
-    like the prompt and has no word of its own. Do not use this filter where an answer may equal its
-    input, as in tasks that correct a text.
+    text's end. If nothing repeats and the text has no new words, and starts and ends like the
+    prompt, the score is its similarity to the prompt. Do not use this filter where an answer may
+    equal its input, as in tasks that correct a text.
     """
 
     name: ClassVar[str] = "echo"

@@ -54,8 +54,8 @@ class Quality(ShardStage):
     )
     spare: dict[str, float] = Field(
         {},
-        description="spares rows that an earlier stage calls good: one of these scores, such as "
-        "`{judge: 4}`, is at least this value. They are scored and not rejected",
+        description="does not reject rows for which an earlier stage gave one of these scores at "
+        "least this value, such as `{judge: 4}`; they are still scored",
     )
 
     @model_validator(mode="before")

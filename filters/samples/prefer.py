@@ -52,9 +52,10 @@ class Prefer(ShardStage):
     by: Annotated[str, Field(min_length=1)] = "verdict"
     """`verdict`, or the name of a score where higher is better."""
     min_margin: Annotated[float, Field(ge=0)] = 0
-    """By a score: the smallest difference that makes a pair; equal scores never do."""
+    """By a score: the smallest difference that makes a pair. Equal scores never make one."""
     max_pairs: Annotated[int, Field(ge=1)] = 1
-    """Most pairs per prompt; each sample is in at most one. By a score there is always one."""
+    """Maximum number of pairs per prompt; each sample is in at most one. By a score, there is at
+    most one pair."""
 
     async def apply(self, table: pa.Table, place: Place) -> Outcome:  # noqa: ARG002  no randomness
         """The outcome of one shard, computed in a thread."""

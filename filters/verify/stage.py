@@ -58,8 +58,8 @@ class Verify(ShardStage):
     Reasons: `answer_wrong` or, from `instructions`, `instruction_broken` (fail), `check_failed`
     (error), `answer_unreadable` (unverified) and `nothing_to_check` (not_applicable). Every row
     also gets the score `pass_rate`: the share of passes among the passes and fails of its prompt's
-    samples. Other samples do not count; the score's note has their number. An answer that calls a
-    tool is not the answer yet: our checks do not apply to it, and your own checks judge it.
+    samples. Other samples do not count; the score's note has their number. The shipped checks do
+    not apply to an answer that calls a tool; your own checks judge it.
     """
 
     model_config = ConfigDict(json_schema_extra=list_schema("checks"))

@@ -76,8 +76,8 @@ class OperationCost(Model):
     stage: str
     """The stage's name: `evolve`."""
     operation: str
-    """`deepen`, `faq/college`, `answer` …; rows that a stage left as they came have `(as it came)`,
-    and requests that leave no step in a row `(judges and other requests)`."""
+    """`deepen`, `faq/college`, `answer` …; `(as it came)` for rows that a stage did not change, and
+    `(judges and other requests)` for requests that add no step to a row."""
     replies: int
     tokens_in: int
     tokens_out: int
@@ -159,7 +159,7 @@ class Contamination(Model):
 
 
 class Measures(Model):
-    """What only the rows can tell."""
+    """Figures that need a pass over all rows."""
 
     accepted: int
     """Rows of the release, or kept by the last finished stage."""

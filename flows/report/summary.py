@@ -65,7 +65,7 @@ class RunSummary(Model):
     """The figures of a run."""
 
     format: Literal[1] = 1
-    """The version of this schema. It is raised when a field changes its meaning or goes."""
+    """The version of this schema. It is raised when a field changes its meaning or is removed."""
     name: str
     """The recipe's name; `filter` or `verify` for these commands."""
     synth: str
@@ -94,7 +94,8 @@ class RunSummary(Model):
     warnings: list[str]
     """The problems that the last verdicts show, as sentences."""
     measures: Measures | None = None
-    """What only the rows can tell. Null until `synth report`, which each `synth run` ends with."""
+    """Figures that need a pass over all rows. Null until `synth report`, which ends each
+    `synth run`."""
 
 
 def summarise(

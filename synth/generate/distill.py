@@ -110,7 +110,7 @@ class Answering(AskingStage):
     chance to correct a mistake; then the answer is rejected as `reply_breaks_schema`."""
     tools: Literal["send", "drop"] = "send"
     """Whether the teacher may call a row's `tools`. A call is then the answer, and the row ends in
-    it; `use_tools` goes on from there. vLLM needs `--enable-auto-tool-choice` and
+    it; `use_tools` continues from there. vLLM needs `--enable-auto-tool-choice` and
     `--tool-call-parser`. With `drop`, the row loses its tools."""
     logprobs: bool = False
     """Stores the log probability of each reply token, including reasoning, in a column."""

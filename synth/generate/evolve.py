@@ -78,7 +78,7 @@ class Evolve(AskingStage):
     """Sampling temperature per operation, instead of `sampling.temperature`."""
     checkable: Checkable = Checkable()
     max_words: Annotated[int, Field(ge=5)] = 400
-    """Eliminates longer children, since ever longer prompts are not harder."""
+    """Eliminates longer children, because longer prompts are not harder."""
     unchanged_ratio: Annotated[float, Field(ge=50, le=100)] = 95.0
     """Eliminates a child at least this similar to its parent (rapidfuzz ratio, 0 to 100) if fewer
     than 40 characters differ. A long prompt with one more demand is not the same prompt."""

@@ -91,7 +91,7 @@ class Judge(AskingStage):
     """What to do if no reply about a row is usable: `keep` keeps it without a score, `reject`
     rejects it as `not_judged`."""
     score: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "judge"
-    """The score's name, for `select` and `prefer`; another one where there are two judges."""
+    """The score's name, for `select` and `prefer`. Two judges in a recipe need different names."""
     sampling: Sampling = Sampling(temperature=0, max_tokens=512)
 
     @model_validator(mode="after")

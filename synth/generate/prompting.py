@@ -55,8 +55,8 @@ def _or_list(schema: dict[str, Any]) -> None:
 
 
 class Formats(Model):
-    """Answer formats, of which each prompt gets one. A list of formats alone is asked of every
-    prompt and released with it."""
+    """Answer formats. Each prompt gets one of them. A plain list applies to every prompt, and the
+    format is released with it."""
 
     model_config = ConfigDict(json_schema_extra=_or_list)
 
@@ -102,9 +102,8 @@ class Exemplar:
 class Examples(Model):
     """Examples shown to the teacher as earlier turns; they do not become part of the record.
 
-    Source of the choice by likeness: KATE (arXiv:2101.06804), there by embeddings; ours compares
-    the words (token sort ratio), so it needs no model. An example that is all but the prompt itself
-    is passed over.
+    `by: similar` follows KATE (arXiv:2101.06804), but compares words (token sort ratio) instead of
+    embeddings, so it needs no model. An example that is nearly the same as the prompt is skipped.
     """
 
     file: InputPath
@@ -112,8 +111,8 @@ class Examples(Model):
     count: Annotated[int, Field(ge=1, le=32)] = 3
     """How many are shown."""
     by: Literal["fixed", "similar"] = "fixed"
-    """Whether to show the first examples of the file, the same for all prompts so that the prefix
-    cache hits, or those most similar to each prompt, the most similar last."""
+    """`fixed` shows the first examples of the file to all prompts, so that the prefix cache works.
+    `similar` shows those most similar to each prompt, the most similar last."""
 
     def chosen(self, prompt: str) -> Sequence[Exemplar]:
         """The examples for this prompt. Raises `InputError` as `read_exemplars`."""

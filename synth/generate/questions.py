@@ -63,8 +63,8 @@ class Pair:
 
 
 class Questions(AskingStage):
-    """Writes question-answer rows from documents. Each answer rests on its chunk alone, and quotes
-    the evidence for it, which must be in the chunk."""
+    """Writes question-answer rows from documents. Each answer is based on its chunk and quotes
+    evidence, which must be in the chunk."""
 
     name: ClassVar[str] = "questions"
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.DOCUMENTS})
@@ -75,10 +75,10 @@ class Questions(AskingStage):
     chunk_tokens: Annotated[int, Field(ge=50, le=8000)] = 600
     """Longest chunk, in estimated tokens: 1.3 a word."""
     min_chunk_tokens: Annotated[int, Field(ge=0)] = 50
-    """A shorter chunk is left out as `chunk_too_short`, unless it is the whole document; so is one
-    that holds little but labels and notices."""
+    """Rejects a shorter chunk as `chunk_too_short`, unless it is the whole document. Also rejects a
+    chunk of mostly labels and notices."""
     min_evidence_words: Annotated[int, Field(ge=1, le=50)] = 5
-    """Shorter evidence is rejected: a few words occur in any text."""
+    """Rejects evidence with fewer words, which could occur in any text."""
     sampling: Sampling = Sampling(temperature=0.6, top_p=0.95, max_tokens=2000)
 
     @model_validator(mode="after")

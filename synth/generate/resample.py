@@ -27,9 +27,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Resample(Answering):
     """Asks again for prompts whose pass rate is neither 0 nor 1.
 
-    A prompt on which all samples agree teaches little by further ones, and one that none answers
-    rightly is likely too hard or wrong. Source: difficulty-aware sampling as in DART-Math
-    (arXiv:2407.13690), which asks until enough are right; ours asks once more.
+    If all samples of a prompt are right, more of them teach little. If none is right, the prompt is
+    probably too hard or wrong. Source: difficulty-aware sampling as in DART-Math
+    (arXiv:2407.13690), which asks until enough answers are right. Ours asks once more.
     """
 
     name: ClassVar[str] = "resample"

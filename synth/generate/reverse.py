@@ -39,8 +39,8 @@ class Reverse(AskingStage):
     excerpt_chars: Annotated[int, Field(ge=200, le=100_000)] = 4_000
     """How much of a document the teacher sees, from its beginning."""
     max_copied: Annotated[float, Field(ge=0, le=1)] = 0.4
-    """Rejects prompts that share more of their word 4-grams with the document: they give away what
-    they should ask for."""
+    """Rejects prompts that share a larger part of their word 4-grams with the document, because
+    they give away the answer."""
     max_words: Annotated[int, Field(ge=5)] = 120
     """Rejects longer prompts."""
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=256)

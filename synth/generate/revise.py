@@ -53,14 +53,15 @@ class Revised:
 
 
 class Revise(AskingStage):
-    """Asks the teacher what is wrong with each answer, and for a better answer if needed.
+    """Asks the teacher to criticize each answer, and to improve it if needed.
 
     An answer that needs no revision stays unchanged; with `pairs` it is rejected as
     `needs_no_revision`, since there is no pair. If a reply is unusable, the answer is rejected with
     the reply's fault.
 
     Source: Constitutional AI (arXiv:2212.08073, section 3) for critique and revision by principles,
-    Self-Refine (arXiv:2303.17651) for revision alone. Ours gives all principles at once.
+    Self-Refine (arXiv:2303.17651) for revision alone. Ours gives the teacher all principles at
+    once.
     """
 
     name: ClassVar[str] = "revise"

@@ -76,15 +76,16 @@ class Rewrite(AskingStage):
     audiences: Annotated[tuple[Audience, ...], Field(min_length=1)] = (Audience.COLLEGE,)
     """The audiences to draw from."""
     per_chunk: Annotated[int, Field(ge=1, le=16)] = 1
-    """Rewrites of each chunk, in different style and audience where there are enough."""
+    """Number of rewrites of each chunk, with different styles and audiences if there are enough."""
     chunk_tokens: Annotated[int, Field(ge=50, le=32_000)] = 300
     """Longest chunk, in estimated tokens: 1.3 a word. 6000 rewrites most documents as a whole, in a
     context of 8,192 tokens."""
     min_chunk_tokens: Annotated[int, Field(ge=0)] = 50
-    """A shorter chunk is left out as `chunk_too_short`, unless it is the whole document; so is one
-    that holds little but labels and notices: under 40 % in finished sentences, lists or code."""
+    """Rejects a shorter chunk as `chunk_too_short`, unless it is the whole document. Also rejects a
+    chunk of mostly labels and notices: under 40 % in finished sentences, lists or code."""
     collapse: Bounds | None = Bounds()
-    """The limits at which a style whose texts become alike is slowed, then stopped; null: never."""
+    """If the texts of a style become alike, it is drawn less often and then stopped. `null` turns
+    this off."""
     sampling: Sampling = Sampling(temperature=0.6, top_p=0.95, max_tokens=2500)
 
     @model_validator(mode="after")

@@ -31,12 +31,12 @@ ASKING = frozenset({
 class RoundTrip(AskingStage):
     """Asks the teacher which prompt each answer answers, and compares it with the real one.
 
-    The score is the F1 of the words that the two prompts share, without the commonest; where the
-    reply cannot be used it is empty, and the row stays.
+    The score is the F1 of the words that the two prompts share, without the most common words. If
+    the reply is unusable, the score is empty and the row stays.
 
-    Source: roundtrip consistency, arXiv:1906.05416, there of questions and answers. Ours goes from
-    answer to prompt, and compares words. A prompt can be written in many ways: look at the scores
-    before you choose the limit.
+    Source: roundtrip consistency of questions and answers, arXiv:1906.05416. Ours goes from answer
+    to prompt, and compares words. A prompt can be written in many ways: look at the scores before
+    you choose the limit.
     """
 
     name: ClassVar[str] = "round_trip"
@@ -44,8 +44,7 @@ class RoundTrip(AskingStage):
     asks_teacher: ClassVar[bool] = True
 
     min_likeness: Annotated[float, Field(ge=0, le=1)] | None = None
-    """Rejects rows whose prompt is less like the guess as `prompt_not_recovered`; if not given, all
-    stay with their scores."""
+    """Rejects rows with a lower score as `prompt_not_recovered`. By default, all rows stay."""
     sampling: Sampling = Sampling(temperature=0, max_tokens=512)
 
     def identity(self) -> dict[str, object]:

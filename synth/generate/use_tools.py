@@ -55,7 +55,7 @@ class UseTools(AskingStage):
 
     The teacher invents each tool result in a separate request: the trace teaches when and how to
     call tools, not facts. The teacher reads the tools in the system turn and writes calls in its
-    text, in the format of Hermes and Qwen models, so the server needs no tool parser. The record
+    text, in the format of Hermes and Qwen models. So the server needs no tool parser. The record
     has them in structure: `tools`, `tool_calls`, and turns with role `tool`.
     """
 

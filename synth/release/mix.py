@@ -30,8 +30,8 @@ REASONS = {True: "originals_over_share", False: "synthetic_over_share"}
 
 
 class Mix(CorpusStage):
-    """Adds the originals to the rows that the teacher wrote, in the share that you choose. The side
-    that has too much for its share loses rows, drawn by the run's seed."""
+    """Adds the original pages to the rows that the teacher wrote. If either side has more than its
+    share, the seed draws the rows that it loses."""
 
     name: ClassVar[str] = "mix"
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.DOCUMENTS})
@@ -41,7 +41,7 @@ class Mix(CorpusStage):
     by: Literal["tokens", "rows"] = "tokens"
     """What the share counts: tokens, estimated as 1.3 a word, or rows."""
     before: str = "rewrite"
-    """The stage whose input the originals are. What later stages did is not done to them."""
+    """The originals are the input of this stage. Later stages do not change them."""
 
     @property
     def originals_before(self) -> str:

@@ -41,8 +41,8 @@ class Quotas(Model):
     by: Annotated[
         str, Field(pattern=r"^((meta|scores)\..+|[a-z][a-z0-9_]*)$", examples=["meta.kind"])
     ]
-    """What divides the rows into groups: `meta.COLUMN` of the input, `scores.NAME` of a filter,
-    verifier or judge, or the name of a stage, whose operations or styles are the groups."""
+    """How rows are grouped: by `meta.COLUMN` of the input, by `scores.NAME` of a filter, verifier
+    or judge, or by the operations or styles of a stage, given its name."""
     rows: Annotated[
         dict[str, Annotated[int, Field(ge=1)]], Field(min_length=1), BeforeValidator(_names)
     ]

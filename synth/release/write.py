@@ -147,9 +147,9 @@ class Write(Sink):
     answers. A list such as `[messages, preference]` makes a config of each format. The first one
     decides which rows are released; the others have those of them that fit."""
     reasoning: Reasoning = Reasoning.FIELD
-    """Where the teacher's reasoning goes: `field` is `reasoning_content` of the assistant's turn,
-    `thinking` is the same under the name that gpt-oss reads, `inline` is `<think>…</think>` before
-    the answer, `drop` is only in the provenance."""
+    """Where the teacher's reasoning goes. `field`: the assistant's turn has `reasoning_content`.
+    `thinking`: the turn has `thinking`, as gpt-oss reads it. `inline`: the answer begins with
+    `<think>…</think>`. `drop`: only the provenance has it."""
     test_share: Annotated[float, Field(ge=0, lt=1)] = 0
     """The share of input rows that go into the split `test`, with all rows made from them."""
     shard_rows: Annotated[int, Field(ge=1)] = 10_000
@@ -159,7 +159,7 @@ class Write(Sink):
     run draws seeds in waves until it has these rows, or until the input or the `limit` of `read`
     ends. A wave consists of whole shards of `shard_rows` seeds (the recipe's setting)."""
     quotas: Quotas | None = None
-    """The exact number of rows of each group, in place of `target_rows`. Example:
+    """The exact number of rows of each group, instead of `target_rows`. Example:
     `{by: meta.kind, rows: {sum: 100, word: 50}}`."""
 
     @model_validator(mode="after")

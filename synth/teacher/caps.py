@@ -53,7 +53,7 @@ class BudgetConfig(Model):
     tokens: Annotated[int, Field(ge=1)] | None = None
     """Most tokens, of prompts and replies together."""
     hours: Annotated[float, Field(gt=0)] | None = None
-    """Most hours that runs of this folder may take, together. No request is sent after that."""
+    """Maximum hours of all runs of this folder together. No request is sent after that."""
     cost: Annotated[float, Field(gt=0)] | None = None
     """Highest cost. Needs `price`."""
     until: str | None = None

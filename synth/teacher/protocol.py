@@ -52,8 +52,8 @@ Abilities = Mapping[Need, Ability]
 
 
 class Sampling(BaseModel):
-    """How the teacher samples. Part of the journal's key: with a changed value, requests are sent
-    again. The two limits of length are not: replies that were not cut are reused.
+    """How the teacher samples. If a value changes, requests are sent again. `max_tokens` and
+    `retry_max_tokens` are an exception: replies that were not cut are reused.
 
     Values that are not given are left out of the request, so the server's defaults apply.
     """
