@@ -95,12 +95,12 @@ class Served:
 
 
 @contextmanager
-def kept_up(folder: Path) -> Iterator[Served]:
+def kept_up(folder: Path, **settings: Any) -> Iterator[Served]:
     """The model at one address, for the length of the block; nothing of it is left."""
     said, logs = folder / "said", folder / "logs"
     recipe = {
         "name": "served",
-        "teacher": launch(),
+        "teacher": launch(**settings),
         "stages": [{"read": {"prompts": str(folder / "none.txt")}}, {"distill": {}}, "write"],
     }
     (folder / "none.txt").write_text("Hi\n")
