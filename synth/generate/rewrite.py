@@ -65,6 +65,7 @@ class Rewrite(AskingStage):
     """Rewrites each document, chunk by chunk."""
 
     name = "rewrite"
+    version = 2
     takes = frozenset({Kind.DOCUMENTS})
     asks_teacher = True
     not_in_fingerprint = ("styles",)
