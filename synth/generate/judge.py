@@ -1,7 +1,7 @@
 """The `judge` stage: the teacher grades each row, or says which answer of a pair is better.
 
 judge: {min_score: 3}                     0 to 5 by a rubric that fits what the rows are
-judge: {rubric: grounded, min_score: 3}   is a rewrite faithful to its source?
+judge: {rubric: grounded, min_score: 3}   is a rewrite, or an answer, faithful to its source?
 judge: {rubric: my_rubric.md}             by your own rubric
 judge: {pairs: true}                      behind `prefer`: the chosen answer must win in both orders
 
@@ -72,6 +72,7 @@ class Judge(AskingStage):
     """
 
     name: ClassVar[str] = "judge"
+    version: ClassVar[int] = 2
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.PROMPTS, Kind.DOCUMENTS, Kind.ANSWERS})
     asks_teacher: ClassVar[bool] = True
     not_in_fingerprint: ClassVar[tuple[str, ...]] = ("rubric",)
@@ -80,8 +81,10 @@ class Judge(AskingStage):
     rubric: Literal["helpful", "educational", "prompt", "grounded"] | InputPath | None = None
     """A shipped rubric, or the path of your own prompt file with `{{text}}` and optionally
     `{{prompt}}`, `{{reference}}` and `{{source}}`. Default: `prompt` for prompts, `educational` for
-    documents, `helpful` for answers. `grounded` compares a rewrite with its source, where 2 or less
-    means a contradiction; rows without a source are not judged."""
+    documents, `helpful` for answers. `grounded` compares a rewrite, or a question with its answer,
+    with the source. 2 or less means a contradiction; for an answer, 3 means that it says more than
+    the source, or that the question cannot be understood alone. Rows without a source are not
+    judged."""
     min_score: Annotated[float, Field(ge=LOWEST, le=HIGHEST)] | None = None
     """Rejects rows with a lower score as `judged_too_low`; if not given, all stay."""
     pairs: bool = False
@@ -109,7 +112,8 @@ class Judge(AskingStage):
         if self.pairs:
             return {"rubric pair": shipped("rubric/pair").digest}
         if self.rubric is not None:
-            return {"rubric": self._rubric(Kind.NOTHING).digest}
+            kinds = (Kind.DOCUMENTS, Kind.ANSWERS) if self.rubric == "grounded" else (Kind.NOTHING,)
+            return {"rubric": [self._rubric(kind).digest for kind in kinds]}
         return {f"rubric {name}": shipped(f"rubric/{name}").digest for name in RUBRIC_OF.values()}
 
     def needs(self) -> frozenset[Need]:
@@ -194,7 +198,10 @@ class Judge(AskingStage):
     def _rubric(self, kind: Kind) -> Template:
         if isinstance(self.rubric, Path):
             return load(self.rubric, once="text", system=frozenset(), user=PLACES)
-        return shipped(f"rubric/{self.rubric or RUBRIC_OF[kind]}")
+        name = self.rubric or RUBRIC_OF[kind]
+        if name == "grounded" and kind is Kind.ANSWERS:
+            name = "grounded_answer"  # "Yes, every year." means nothing without its question
+        return shipped(f"rubric/{name}")
 
 
 def _read(reply: Reply) -> dict[str, Any] | None:
