@@ -10,6 +10,7 @@ A judge's score is a measurement and no proof: `synth calibrate` compares it wit
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -30,6 +31,8 @@ from synth.tool_calls import answers, with_calls
 
 LOWEST, HIGHEST = 0, 5
 NOTE_CHARS = 300
+UNJUDGED = "not judged: "
+"""Opens the note of a row whose reply cannot be used."""
 PLACES = frozenset({"prompt", "reference", "source"})
 RUBRIC_OF = {Kind.PROMPTS: "prompt", Kind.DOCUMENTS: "educational", Kind.ANSWERS: "helpful"}
 # the reason comes first, so that the score follows from it
@@ -95,7 +98,7 @@ class Judge(AskingStage):
     rejects it as `not_judged`."""
     score: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "judge"
     """The score's name, for `select` and `prefer`. Two judges in a recipe need different names."""
-    sampling: Sampling = Sampling(temperature=0, max_tokens=512)
+    sampling: Sampling = Sampling(temperature=0)
 
     @model_validator(mode="after")
     def _either(self) -> Judge:
@@ -152,18 +155,25 @@ class Judge(AskingStage):
             ],
         )
         values, notes = [one.value for one in found], [one.note for one in found]
-        return Outcome(*split(scored, reasons, by=self.name, score=values, raw=notes))
+        faults = Counter(
+            fault for one in found if (fault := one.note.removeprefix(UNJUDGED)) != one.note
+        )
+        told = [
+            f"{count:,} of {len(found):,} rows were not judged: {why}"
+            for why, count in faults.most_common()
+        ]
+        return Outcome(*split(scored, reasons, by=self.name, score=values, raw=notes), tuple(told))
 
     async def _grade(
         self, row: dict[str, str], place: Place, teacher: Teacher, template: Template, text: str
     ) -> Judgement:
         if self.rubric == "grounded" and not row["source"]:
-            return Judgement(None, "not judged: no source")
+            return Judgement(None, f"{UNJUDGED}no source")
         seed = derive_seed(place.seed, self.name, row["id"])
         reply = await template.ask(teacher, {**row, "text": text}, self.sampling, seed, SCORE)
         verdict = _read(reply)
         if verdict is None:
-            return Judgement(None, f"not judged: {reply.fault}")
+            return Judgement(None, f"{UNJUDGED}{reply.fault}")
         return Judgement(float(verdict["score"]), verdict["reason"][:NOTE_CHARS])
 
     async def _compare(
@@ -177,7 +187,7 @@ class Judge(AskingStage):
             reply = await template.ask(teacher, values, self.sampling, seed, WINNER)
             verdict = _read(reply)
             if verdict is None:
-                return Judgement(None, f"not judged: {reply.fault}")
+                return Judgement(None, f"{UNJUDGED}{reply.fault}")
             wins += {wanted: 0.5, "equal": 0.25}.get(verdict["winner"], 0.0)
             notes.append(
                 f"shown {wanted}, {verdict['winner']} wins: {verdict['reason']}"[:NOTE_CHARS]

@@ -111,6 +111,7 @@ def test_what_no_reply_tells_is_not_low() -> None:
     [row] = outcome.kept.to_pylist()
     assert row["scores"][-1]["value"] is None
     assert row["scores"][-1]["note"] == "not judged: reply_breaks_schema"
+    assert outcome.notes == ("1 of 1 rows were not judged: reply_breaks_schema",)
     outcome, _ = judge(answered("abc"), broken, unjudged="reject")
     assert outcome.rejected["reason"].to_pylist() == ["not_judged"]
 
