@@ -44,7 +44,7 @@ LINK_TARGET = re.compile(r"(?<=\])\([^)\n]{0,500}\)")
 LEFT_OUT = re.compile(r"\[?\.(?:\s?\.){2,}\]?")  # "…", in NFKC
 LEAST_PART = 3  # words on each side of an ellipsis
 UNQUOTED = re.compile(  # numbers of a list and notes, which a quotation may leave out
-    r"^[ \t]*\(?(?:\d{1,3}|[a-z])[.)][ \t]|\[(?:\d{1,3}|[a-z])\]", re.MULTILINE
+    r"^[ \t]*(?:\d{1,3}|[a-z])[.)][ \t]|\((?:\d{1,3}|[a-z])\)|\[(?:\d{1,3}|[a-z])\]", re.MULTILINE
 )
 LABELS = {  # "Q1:", "**Answer:**", "3."; an answer may be a numbered list
     "question": re.compile(r"(?i)\W{0,3}(?:q(?:uestion)? ?\d{0,2}:|\d{1,2}[.)](?=\s))[\s*]*"),

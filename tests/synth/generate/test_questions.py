@@ -147,6 +147,7 @@ def test_white_space_marks_and_case_do_not_matter(quotation: str) -> None:
         ("Cut the crust. Let it cool. Bake the bread", True),  # numbered there
         ("1. Cut the crust. 2. Let it cool.", True),
         ("It opened in 1681 and closed in 1903.", True),  # with the number of a note there
+        ("They bake bread, sell it, and go home.", True),  # numbered (1) and (2) there
         ("He edits … Let it cool", False),  # too little on one side
         ("He edits The Scribes … 3. Bake the bread", True),
         ("He edits The Scribes [...] Bake the bread.", True),
@@ -159,7 +160,8 @@ def test_a_quotation_may_leave_out_marks_and_what_an_ellipsis_stands_for(
 ) -> None:
     text = (
         "He edits _The Scribes Journal_ and the _Michigan Bar Journal_.\n\n1. Cut the crust.\n"
-        "2. Let it cool.\n3. Bake the bread.\n\nIt opened in 1681[3] and closed in 1903.[b]"
+        "2. Let it cool.\n3. Bake the bread.\n\nIt opened in 1681[3] and closed in 1903.[b]\n"
+        "They (1) bake bread, (2) sell it, and go home."
     )
     assert is_in(quotation, text) is found
 
