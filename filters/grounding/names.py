@@ -1,6 +1,7 @@
 """Finds names that a rewrite adds: capitalised words within sentences that the source lacks.
 
-Works only for languages that capitalise just names. Ignores headings, labels and speakers.
+Works only for languages that capitalise just names, so not for German. Ignores headings, labels
+and speakers.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import re
 
 from filters.grounding.source import LINK, NAME
+from synth.text.language import language
 from synth.text.numbers import DAYS
 
 SENTENCE_START = re.compile(
@@ -27,8 +29,10 @@ NOT_NAMES = frozenset(
     part section chapter note example summary solution problem answer question key lesson""".split()  # noqa: SIM905  a list of words is read as words
 )
 MOST_CAPITALS = (
-    0.3  # of words within sentences; above this, all nouns are capitalised, as in German
+    0.3  # of words within sentences; above this, all words are capitalised, as in a title
 )
+GERMAN_CAPITALS = 0.15  # from here on it may be German, which has 0.2 to 0.35
+CAPITALISED_NOUNS = frozenset({"de", "lb"})
 TITLE_SHARE = 0.6
 
 
@@ -37,6 +41,8 @@ def new_names(source: str, text: str) -> list[str] | None:
     inside = [word for word, starts in _words(source) if not starts]
     capitals = sum(word[0].isupper() for word in inside)
     if not inside or capitals > MOST_CAPITALS * len(inside) + 5:
+        return None
+    if capitals > GERMAN_CAPITALS * len(inside) and language(source) in CAPITALISED_NOUNS:
         return None
     known = _known(source)
     speakers = {part.lower() for match in SPEAKER.finditer(text) for part in match[1].split()}
@@ -93,8 +99,8 @@ def _has(low: str, word: str, known: tuple[set[str], set[str], str]) -> bool:
         for part in parts
     ):
         return True
-    # an abbreviation of words in the source, "OMB", with or without its small words
-    return word.isupper() and len(word) <= 6 and low in initials
+    # an abbreviation of words in the source, "OMB" or "OMB's", with or without its small words
+    return word[: len(low)].isupper() and len(low) <= 6 and low in initials
 
 
 def _is_title(line: str) -> bool:

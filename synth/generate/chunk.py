@@ -33,10 +33,13 @@ HEADING = re.compile(r"^[ ]{0,3}(#{1,6})[ \t]+(\S.{0,200}?)[ \t]*#*[ \t]*$", re.
 LISTED = re.compile(  # a line of a list, quotation, table or indented code
     r"[ \t]*(?:[-*+>\u00b7\u2022\u25aa\u2713]|(?:[a-z]|\d{1,3})\\?[.)]) |[^|\n]{0,200}\|| {4}|\t"
 )
+BEGIN = r"(?<![^\W_])"  # of a word, also in _italics_
 CLOSES = "[\"')\\]\u201d\u2019]"  # one mark, since a look-behind has a fixed width
 SENTENCE = re.compile(  # not after an initial or a title; a line's end may be within a sentence
-    rf"\s(?:(?<=[.!?]\s)|(?<=[.!?]{CLOSES}\s)|(?<=[.!?]{CLOSES}{CLOSES}\s))"
-    r"(?<!\b[A-Z]\.\s)(?<!\b(?:Mr|Ms|Dr|St|No|vs)\.\s)(?<!\b(?:Mrs|Sec|Fig)\.\s)(?<!\bProf\.\s)"
+    rf"\s(?:(?<=[.!?]\s)|(?<=[.!?]{CLOSES}\s)|(?<=[.!?]{CLOSES}{CLOSES}\s)"
+    r"|(?<=[.!?\]]\[.\]\s)|(?<=[.!?\]]\[\d\d\]\s)|(?<=[.!?\]]\[\d\d\d\]\s))"  # "1681.[3] It …"
+    rf"(?<!{BEGIN}[A-Z]\.\s)(?<!{BEGIN}(?:Mr|Ms|Dr|St|No|vs)\.\s)"
+    rf"(?<!{BEGIN}(?:Mrs|Sec|Fig)\.\s)(?<!{BEGIN}Prof\.\s)"
     "\\s*(?=[\"'(\\[\u201c\u2018]*[A-Z0-9\u00c0-\u00de])"
     r"|\n(?<=[:;|]\n)|\n(?=[ \t]*(?:[-*+|>#\u2022]|\d{1,3}[.)]))"
     "|(?<=[\u3002\uff01\uff1f])(?![\u300d\u300f\u201d\u2019])"
@@ -48,8 +51,13 @@ MOST_LEADING = 6  # consecutive headings, as many as Markdown has levels
 LEAD_WORDS = 12  # a longer line without a full stop is not a heading
 FULL = 0.5  # of the limit: a chunk at least this full ends where the next section starts
 SCRAP = 0.25  # of the limit: a last chunk this short joins the previous one, if both fit
+MARKS = (  # after a stop, a page may have "[3]", "[citation needed]", a raised digit or a symbol
+    r"(?:\s*(?:\[[^\[\]\n]{1,20}\]|[\u00b9\u00b2\u00b3\u2070-\u2079]"
+    r"|[^\w\s.!?:\u2026,;(\[{<\-\u2013\u2014])){0,8}"
+)
 # or a lead-in ends; not "…", where an extractor cut the text
-FINISHED = re.compile(rf"[.!?:{WIDE_STOPS}]{CLOSING}\s*$")
+FINISHED = re.compile(rf"[.!?:{WIDE_STOPS}]{CLOSING}{MARKS}\s*$")
+END_CHARS = 80  # of a line, which hold its stop and the marks after it
 ENTRIES = re.compile(rf"^(?:{LISTED.pattern}).*", re.MULTILINE)
 WRAP = re.compile(r"(?<=[^\n]{40})(?<![.!?:])\n(?=\S)")  # a shorter line is a label
 SENTENCE_WORDS = 8  # labels, notices and comments have fewer
@@ -231,7 +239,7 @@ def without_cut(text: str) -> str:
     for block in text.split("\n\n"):
         fenced = fenced is not (block.count("```") % 2 == 1)
         line = block.rpartition("\n")[2]
-        breaks_off = not (fenced or FINISHED.search(line[-20:]) or LISTED.match(line))
+        breaks_off = not (fenced or FINISHED.search(line[-END_CHARS:]) or LISTED.match(line))
         *before, last = SENTENCE.split(line) if breaks_off and not HEADING.match(line) else [line]
         broken = before and len(last.split()) >= CUT_WORDS
         kept.append(block[: -len(last)].rstrip() if broken else block)

@@ -1,7 +1,7 @@
 """The `judge` stage: the teacher grades each row, or says which answer of a pair is better.
 
 judge: {min_score: 3}                     0 to 5 by a rubric that fits what the rows are
-judge: {rubric: grounded, min_score: 3}   is a rewrite faithful to its source?
+judge: {rubric: grounded, min_score: 3}   is a rewrite, or an answer, faithful to its source?
 judge: {rubric: my_rubric.md}             by your own rubric
 judge: {pairs: true}                      behind `prefer`: the chosen answer must win in both orders
 
@@ -10,6 +10,7 @@ A judge's score is a measurement and no proof: `synth calibrate` compares it wit
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -30,6 +31,8 @@ from synth.tool_calls import answers, with_calls
 
 LOWEST, HIGHEST = 0, 5
 NOTE_CHARS = 300
+UNJUDGED = "not judged: "
+"""Opens the note of a row whose reply cannot be used."""
 PLACES = frozenset({"prompt", "reference", "source"})
 RUBRIC_OF = {Kind.PROMPTS: "prompt", Kind.DOCUMENTS: "educational", Kind.ANSWERS: "helpful"}
 # the reason comes first, so that the score follows from it
@@ -72,6 +75,7 @@ class Judge(AskingStage):
     """
 
     name: ClassVar[str] = "judge"
+    version: ClassVar[int] = 2
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.PROMPTS, Kind.DOCUMENTS, Kind.ANSWERS})
     asks_teacher: ClassVar[bool] = True
     not_in_fingerprint: ClassVar[tuple[str, ...]] = ("rubric",)
@@ -80,8 +84,10 @@ class Judge(AskingStage):
     rubric: Literal["helpful", "educational", "prompt", "grounded"] | InputPath | None = None
     """A shipped rubric, or the path of your own prompt file with `{{text}}` and optionally
     `{{prompt}}`, `{{reference}}` and `{{source}}`. Default: `prompt` for prompts, `educational` for
-    documents, `helpful` for answers. `grounded` compares a rewrite with its source, where 2 or less
-    means a contradiction; rows without a source are not judged."""
+    documents, `helpful` for answers. `grounded` compares a rewrite, or a question with its answer,
+    with the source. 2 or less means a contradiction; for an answer, 3 means that it says more than
+    the source, or that the question cannot be understood alone. Rows without a source are not
+    judged."""
     min_score: Annotated[float, Field(ge=LOWEST, le=HIGHEST)] | None = None
     """Rejects rows with a lower score as `judged_too_low`; if not given, all stay."""
     pairs: bool = False
@@ -92,7 +98,7 @@ class Judge(AskingStage):
     rejects it as `not_judged`."""
     score: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "judge"
     """The score's name, for `select` and `prefer`. Two judges in a recipe need different names."""
-    sampling: Sampling = Sampling(temperature=0, max_tokens=512)
+    sampling: Sampling = Sampling(temperature=0)
 
     @model_validator(mode="after")
     def _either(self) -> Judge:
@@ -109,7 +115,8 @@ class Judge(AskingStage):
         if self.pairs:
             return {"rubric pair": shipped("rubric/pair").digest}
         if self.rubric is not None:
-            return {"rubric": self._rubric(Kind.NOTHING).digest}
+            kinds = (Kind.DOCUMENTS, Kind.ANSWERS) if self.rubric == "grounded" else (Kind.NOTHING,)
+            return {"rubric": [self._rubric(kind).digest for kind in kinds]}
         return {f"rubric {name}": shipped(f"rubric/{name}").digest for name in RUBRIC_OF.values()}
 
     def needs(self) -> frozenset[Need]:
@@ -148,18 +155,25 @@ class Judge(AskingStage):
             ],
         )
         values, notes = [one.value for one in found], [one.note for one in found]
-        return Outcome(*split(scored, reasons, by=self.name, score=values, raw=notes))
+        faults = Counter(
+            fault for one in found if (fault := one.note.removeprefix(UNJUDGED)) != one.note
+        )
+        told = [
+            f"{count:,} of {len(found):,} rows were not judged: {why}"
+            for why, count in faults.most_common()
+        ]
+        return Outcome(*split(scored, reasons, by=self.name, score=values, raw=notes), tuple(told))
 
     async def _grade(
         self, row: dict[str, str], place: Place, teacher: Teacher, template: Template, text: str
     ) -> Judgement:
         if self.rubric == "grounded" and not row["source"]:
-            return Judgement(None, "not judged: no source")
+            return Judgement(None, f"{UNJUDGED}no source")
         seed = derive_seed(place.seed, self.name, row["id"])
         reply = await template.ask(teacher, {**row, "text": text}, self.sampling, seed, SCORE)
         verdict = _read(reply)
         if verdict is None:
-            return Judgement(None, f"not judged: {reply.fault}")
+            return Judgement(None, f"{UNJUDGED}{reply.fault}")
         return Judgement(float(verdict["score"]), verdict["reason"][:NOTE_CHARS])
 
     async def _compare(
@@ -173,7 +187,7 @@ class Judge(AskingStage):
             reply = await template.ask(teacher, values, self.sampling, seed, WINNER)
             verdict = _read(reply)
             if verdict is None:
-                return Judgement(None, f"not judged: {reply.fault}")
+                return Judgement(None, f"{UNJUDGED}{reply.fault}")
             wins += {wanted: 0.5, "equal": 0.25}.get(verdict["winner"], 0.0)
             notes.append(
                 f"shown {wanted}, {verdict['winner']} wins: {verdict['reason']}"[:NOTE_CHARS]
@@ -194,7 +208,10 @@ class Judge(AskingStage):
     def _rubric(self, kind: Kind) -> Template:
         if isinstance(self.rubric, Path):
             return load(self.rubric, once="text", system=frozenset(), user=PLACES)
-        return shipped(f"rubric/{self.rubric or RUBRIC_OF[kind]}")
+        name = self.rubric or RUBRIC_OF[kind]
+        if name == "grounded" and kind is Kind.ANSWERS:
+            name = "grounded_answer"  # "Yes, every year." means nothing without its question
+        return shipped(f"rubric/{name}")
 
 
 def _read(reply: Reply) -> dict[str, Any] | None:

@@ -41,8 +41,18 @@ OPERATION = "grounded"
 LONGEST = {"question": 400, "evidence": 800, "answer": 1500}
 """Characters of each text. Constrained replies end there, so a text of that length is cut."""
 LINK_TARGET = re.compile(r"(?<=\])\([^)\n]{0,500}\)")
-SPEAKS_OF_SOURCE = re.compile(
-    r"\b(?:the|this) (?:given |provided )?(?:text|passage|article|document|excerpt|source)\b",
+LEFT_OUT = re.compile(r"\[?\.(?:\s?\.){2,}\]?")  # "…", in NFKC
+LEAST_PART = 3  # words on each side of an ellipsis
+UNQUOTED = re.compile(  # numbers of a list and notes, which a quotation may leave out
+    r"^[ \t]*(?:\d{1,3}|[a-z])[.)][ \t]|\((?:\d{1,3}|[a-z])\)|\[(?:\d{1,3}|[a-z])\]", re.MULTILINE
+)
+LABELS = {  # "Q1:", "**Answer:**", "3."; an answer may be a numbered list
+    "question": re.compile(r"(?i)\W{0,3}(?:q(?:uestion)? ?\d{0,2}:|\d{1,2}[.)](?=\s))[\s*]*"),
+    "answer": re.compile(r"(?i)\W{0,3}a(?:nswer)? ?\d{0,2}:[\s*]*"),
+}
+SPEAKS_OF_SOURCE = re.compile(  # "the passage of a law" is none
+    r"\b(?P<by>according to )?(?:the|this) (?:given |provided )?"
+    r"(?P<noun>text|passage|article|document|excerpt|source)\b(?! of\b| \d)",
     re.IGNORECASE,
 )
 
@@ -67,6 +77,7 @@ class Questions(AskingStage):
     evidence, which must be in the chunk."""
 
     name: ClassVar[str] = "questions"
+    version: ClassVar[int] = 2
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.DOCUMENTS})
     asks_teacher: ClassVar[bool] = True
 
@@ -138,6 +149,7 @@ class Questions(AskingStage):
         pairs = []
         for number, one in enumerate(orjson.loads(reply.text)["questions"]):
             texts = {name: one[name].strip() for name in LONGEST}
+            texts |= {name: _unlabelled(texts[name], label) for name, label in LABELS.items()}
             why = self._reason(part, **texts)
             place.judged(texts["answer"], why, part.source)
             pairs.append(Pair(part, reply, **texts, number=number, reason=why))
@@ -152,13 +164,11 @@ class Questions(AskingStage):
             for name, text in (("question", question), ("answer", answer))
         ):
             return "reply_truncated"
-        if len(words_of(evidence)) < self.min_evidence_words:
+        if len(words_of(evidence)) < self.min_evidence_words and not is_row(evidence, part.source):
             return "evidence_too_short"
         if not is_in(evidence, part.source):
             return "evidence_not_found"
-        said = SPEAKS_OF_SOURCE.search(question) or SPEAKS_OF_SOURCE.search(answer)
-        # a text about documents may speak of them
-        if said and said[0].lower() not in f"{part.title}\n{part.source}".lower():
+        if speaks_of_source(f"{question}\n{answer}", f"{part.title}\n{part.source}"):
             return "source_mentioned"
         return None
 
@@ -247,13 +257,59 @@ def pairs_schema(count: int) -> dict[str, Any]:
 def is_in(quotation: str, source: str) -> bool:
     """Whether the quotation's words are in the source, in a row.
 
-    White space, case, punctuation, markup and the kind of quotation marks do not matter.
+    White space, case, punctuation, markup and the kind of quotation marks do not matter. The
+    quotation may leave out the numbers of a list, the numbers of notes, and what an ellipsis stands
+    for; the parts around the ellipsis must follow each other in the source.
     """
-    return f" {_plain(quotation)} " in f" {_plain(source)} "
+    texts = [f" {_plain(source)} ", f" {_plain(UNQUOTED.sub(' ', nfkc(source)))} "]
+    parts = [_plain(part) for part in LEFT_OUT.split(nfkc(quotation))]
+    parts = [part for part in parts if part]
+    whole = [_plain(quotation)]
+    if any(_follow(whole, text) for text in texts):
+        return True
+    long = all(part.count(" ") + 1 >= LEAST_PART for part in parts)
+    return len(parts) > 1 and long and any(_follow(parts, text) for text in texts)
+
+
+def is_row(quotation: str, source: str) -> bool:
+    """Whether the quotation is a whole row of a table in the source: few words say enough there."""
+    row = _plain(quotation)
+    return any("|" in line and _plain(line) == row for line in source.split("\n")) and " " in row
+
+
+def speaks_of_source(text: str, source: str) -> bool:
+    """Whether the text speaks of "the article", which a reader without the source does not see.
+
+    A source about articles may be asked about them, so then only "according to the article" counts.
+    """
+    words = frozenset(words_of(source))
+    return any(
+        said["by"] or not words & {noun := said["noun"].lower(), f"{noun}s"}
+        for said in SPEAKS_OF_SOURCE.finditer(text)
+        if said[0].lower() not in source.lower()
+    )
+
+
+def _unlabelled(text: str, label: re.Pattern[str]) -> str:
+    found = label.match(text)
+    return text[found.end() :] if found else text
+
+
+def _follow(parts: Sequence[str], text: str) -> bool:
+    """Whether the parts are in the text, one after the other."""
+    at = 0
+    for part in parts:
+        found = text.find(f" {part} ", at)
+        if found < 0:
+            return False
+        at = found + len(part) + 1
+    return True
 
 
 def _plain(text: str) -> str:
-    return " ".join(words_of(LINK_TARGET.sub(" ", nfkc(text)).replace("\u2019", "'")))
+    # an underscore is markup, or as good as a space
+    text = LINK_TARGET.sub(" ", nfkc(text)).replace("\u2019", "'").replace("_", " ")
+    return " ".join(words_of(text))
 
 
 def _without_repeats(asked: Sequence[Sequence[Pair]]) -> list[Pair]:

@@ -42,11 +42,12 @@ from synth.kind import Kind
 from synth.randomness import derive_seed
 from synth.record import REFERENCE, derive, record_id, rejects, split
 from synth.teacher.protocol import Identity, Reply, Sampling
-from synth.text.markdown import is_fence
+from synth.text.markdown import is_fence, unfenced
 from synth.text.sentences import CLOSING, STOPS, WIDE_STOPS
 from synth.together import together
 
 COPIED_CHARS = 60  # a line of the prompt as long as that is no coincidence
+COURTESY_CHARS = 120
 MOST = 0.7  # of the lines of a kind, before one that differs is the odd one out
 ENDED = re.compile(rf"[{STOPS}{WIDE_STOPS}:;|}}$]{CLOSING}\s*$|```\s*$")  # a line of any kind
 SENTENCE = re.compile(r"\w{3}[.!?][\"'\u201d\u2019)]* +[\"'\u201c\u2018(]?[A-Z]\w* \w+")
@@ -65,6 +66,7 @@ class Rewrite(AskingStage):
     """Rewrites each document, chunk by chunk."""
 
     name = "rewrite"
+    version = 2
     takes = frozenset({Kind.DOCUMENTS})
     asks_teacher = True
     not_in_fingerprint = ("styles",)
@@ -228,16 +230,29 @@ def read_rewrite(reply: Reply, template: Template) -> tuple[str, str | None]:
         return reply.text, reply.fault
     if reply.finish_reason == "length":
         return reply.text, "reply_truncated"
-    first, _, rest = reply.text.strip().partition("\n")
-    named = FIRST_LINE.fullmatch(first)
-    if named is None or named["name"].lower() != (template.first_line or "").lower():
+    text = _after_first_line(reply.text, template.first_line or "")
+    if text is None:
         return reply.text, "first_line_missing"
-    text = rest.strip()
     if not text:
         return text, "reply_empty"
     if any(len(line) >= COPIED_CHARS and line in text for line in template.system.split("\n")):
         return text, "instruction_copied"
     return text, "reply_cut" if ends_unlike_its_lines(text) else None
+
+
+def _after_first_line(text: str, name: str) -> str | None:
+    """The text after the first line; None if that is missing.
+
+    Leaves out one line of courtesy before it ("Sure! Here it is:"), and a code fence around it.
+    """
+    for _ in range(2):
+        first, _, rest = unfenced(text).partition("\n")
+        if named := FIRST_LINE.fullmatch(first):
+            return rest.strip() if named["name"].lower() == name.lower() else None
+        if len(first) > COURTESY_CHARS:
+            return None
+        text = rest
+    return None
 
 
 def ends_unlike_its_lines(text: str) -> bool:

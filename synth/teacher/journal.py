@@ -29,7 +29,7 @@ from synth.teacher.control import as_received
 from synth.teacher.parse import CompletionAnswer, HttpAnswer, parse_replies, request_id
 from synth.teacher.pressure import PrefixUse, TeacherLoad
 from synth.teacher.protocol import CHAT, YES, Abilities, Identity, Need, Reply, Request, limited
-from synth.teacher.schema import BrokenError, conformed, shown
+from synth.teacher.schema import BrokenError, conformed, json_in, shown
 
 COMMIT_REPLIES = 64
 COMMIT_AFTER_S = 0.25
@@ -405,7 +405,7 @@ class JournaledTeacher:
         if request.schema is None or reply.fault or reply.calls:
             return reply
         try:
-            return replace(reply, text=conformed(reply.text, request.schema))
+            return replace(reply, text=conformed(json_in(reply.text), request.schema))
         except BrokenError as wrong:
             reply = replace(reply, fault="reply_breaks_schema")
             if request.prompt is not None:  # there is no conversation to continue
@@ -415,7 +415,7 @@ class JournaledTeacher:
         if again.fault:
             return reply
         try:
-            return replace(again, text=conformed(again.text, request.schema))
+            return replace(again, text=conformed(json_in(again.text), request.schema))
         except BrokenError:
             return replace(again, fault="reply_breaks_schema")
 

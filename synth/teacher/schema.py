@@ -21,6 +21,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from synth.record import Turn
+from synth.text.markdown import blocks
 
 NOT_YET = "That is not what was asked for: "
 """Opens the turn that shows the teacher its mistake."""
@@ -72,6 +73,20 @@ def conformed(text: str, schema: Mapping[str, Any]) -> str:
     if wrong is not None:
         raise BrokenError(f"{_place(wrong.absolute_path)}{wrong.message[:SHOWN_CHARS]}")
     return orjson.dumps(value).decode()
+
+
+def json_in(reply: str) -> str:
+    """The JSON of a reply that has Markdown or a sentence around it; other replies as they are.
+
+    "Here it is:\\n```json\\n{\\"score\\": 4}\\n```"   ->   {"score": 4}
+    """
+    if reply.lstrip().startswith(("[", '"')):
+        return reply
+    found = blocks(reply)
+    if len(found) == 1 and found[0].closed and not reply.lstrip().startswith("{"):
+        return found[0].code
+    first, last = reply.find("{"), reply.rfind("}")
+    return reply[first : last + 1] if 0 <= first < last else reply
 
 
 def shown(reply: str, wrong: BrokenError) -> list[Turn]:

@@ -37,6 +37,7 @@ def rewritten(text: str, *, style: str = "faq", source: str | None = SOURCE, **m
         "By October 14, 2011 (2011-10-14) the seed is back; half, or 50 per cent, was lost.",
         "1. Step 3 has three main points.\n2. There are 1,200,000 entries, i.e. 1.2 million.",
         "# Great Things In Fable Town\n\n**Harbour Lights.** The OOS asks it of Orrin's.",
+        "They follow the OOS's wish, and in Orrin the OS\u2019s.",
         "| Nr | Fact |\n|---|---|\n| 1 | Orrin lends seed. |",
         "Ina: What is the SEED library, Mr Okoro?\nMr Okoro: Ask away, Ina.",
         "Twenty-seven members shared. Only one of them spoke of the Orrin library in March.",
@@ -67,6 +68,17 @@ def test_a_new_number_date_or_name_is_found(text, kind):
     assert Facts().judge(rewritten(text, style="story")).reasons == [None]
     assert Facts().judge(rewritten(text, style="story")).scores[0] >= 1
     assert Facts(max_new=3).judge(batch).reasons == [None]
+
+
+def test_nouns_of_german_are_no_names_and_its_figures_are_compared():
+    german = (
+        "Der Turm steht seit 1856 am Hafen von Lindau. In den ersten sechs Jahren wurde das Licht "
+        "durch ein offenes Feuer erzeugt, das der Wärter selbst erhalten musste. Später stieg man "
+        "auf Petroleum und dann auf Gas um, und heute wird er von selbst und nur noch bei Bedarf "
+        "eingeschaltet."
+    )
+    assert new_facts(german, "Früher sorgte ein Wächter am Ufer für die Flamme.") == []
+    assert new_facts(german, "Er steht dort seit dem Jahr 1865.") == [("number", "1865")]
 
 
 def test_what_the_title_says_is_known_to_a_rewrite():

@@ -81,12 +81,26 @@ def test_the_rubric_fits_what_the_rows_are(kind: Kind, row: dict[str, Any], told
 def test_a_rewrite_is_compared_with_its_source_if_it_has_one() -> None:
     source = {"reference": {"source": "Squash cross easily."}}
     rows = [new_record(text="Squash never cross.", **source), new_record(text="Beans do.")]
-    outcome, teacher = judge(rows, lambda *_: grade(2), rubric="grounded", min_score=3)
+    outcome, teacher = judge(
+        rows, lambda *_: grade(2), Kind.DOCUMENTS, rubric="grounded", min_score=3
+    )
     [request] = teacher.asked
     assert "<source>\nSquash cross easily.\n</source>" in request.turns[1]["content"]
     assert outcome.rejected["reason"].to_pylist() == ["judged_too_low"]
     [kept] = outcome.kept.to_pylist()
     assert kept["scores"][-1]["note"] == "not judged: no source"
+
+
+def test_an_answer_is_compared_with_its_source_together_with_its_question() -> None:
+    source = {"reference": {"source": "Squash cross easily."}}
+    [row] = [new_record(prompt="Do squash cross?", text="Yes, easily.", source="a", **source)]
+    _, teacher = judge([row], lambda *_: grade(5), rubric="grounded")
+    [request] = teacher.asked
+    assert request.turns[0]["content"].startswith("Task: judge by a rubric (grounded answer)")
+    assert request.turns[1]["content"] == (
+        "<source>\nSquash cross easily.\n</source>\n<question>\nDo squash cross?\n</question>\n"
+        "<answer>\nYes, easily.\n</answer>\nGrade:"
+    )
 
 
 def test_what_no_reply_tells_is_not_low() -> None:
@@ -97,6 +111,7 @@ def test_what_no_reply_tells_is_not_low() -> None:
     [row] = outcome.kept.to_pylist()
     assert row["scores"][-1]["value"] is None
     assert row["scores"][-1]["note"] == "not judged: reply_breaks_schema"
+    assert outcome.notes == ("1 of 1 rows were not judged: reply_breaks_schema",)
     outcome, _ = judge(answered("abc"), broken, unjudged="reject")
     assert outcome.rejected["reason"].to_pylist() == ["not_judged"]
 

@@ -106,10 +106,21 @@ def test_a_pair_that_the_chunk_does_not_carry_is_rejected(
     assert reason(one) == why
 
 
-def test_a_text_about_documents_may_be_asked_about_the_document() -> None:
-    about = "A will is read aloud, and the document is then kept by the court for thirty years."
-    one = pair("Who keeps the document?", "the document is then kept by the court")
-    assert reason(one, about) is None
+@pytest.mark.parametrize(
+    ("question", "why"),
+    [
+        ("Who keeps the document?", None),
+        ("Who may see this document?", None),
+        ("Who keeps it, according to the document?", "source_mentioned"),
+        ("Who keeps it in this text?", "source_mentioned"),
+        ("Who kept it after the passage of the Act, and under article 5?", None),
+    ],
+)
+def test_a_text_about_documents_may_be_asked_about_the_document(
+    question: str, why: str | None
+) -> None:
+    about = "A will is read aloud, and such documents are then kept by the court for thirty years."
+    assert reason(pair(question, "documents are then kept by the court"), about) == why
 
 
 @pytest.mark.parametrize(
@@ -126,6 +137,60 @@ def test_white_space_marks_and_case_do_not_matter(quotation: str) -> None:
     text = "In the cave: ‘Don’t touch’, the [guide](https://a.example/g)\nsaid – twice. Nobody did."
     assert is_in(quotation, text)
     assert not is_in(quotation.replace("touch", "torch"), text)
+
+
+@pytest.mark.parametrize(
+    ("quotation", "found"),
+    [
+        ("He edits The Scribes Journal and the Michigan Bar Journal", True),  # in italics there
+        ("_He edits_ The Scribes Journal", True),
+        ("Cut the crust. Let it cool. Bake the bread", True),  # numbered there
+        ("1. Cut the crust. 2. Let it cool.", True),
+        ("It opened in 1681 and closed in 1903.", True),  # with the number of a note there
+        ("They bake bread, sell it, and go home.", True),  # numbered (1) and (2) there
+        ("He edits … Let it cool", False),  # too little on one side
+        ("He edits The Scribes … 3. Bake the bread", True),
+        ("He edits The Scribes [...] Bake the bread.", True),
+        ("Bake the bread ... He edits The Scribes", False),
+        ("He edits The Scribes ... and bakes the bread", False),
+    ],
+)
+def test_a_quotation_may_leave_out_marks_and_what_an_ellipsis_stands_for(
+    quotation: str, found: bool
+) -> None:
+    text = (
+        "He edits _The Scribes Journal_ and the _Michigan Bar Journal_.\n\n1. Cut the crust.\n"
+        "2. Let it cool.\n3. Bake the bread.\n\nIt opened in 1681[3] and closed in 1903.[b]\n"
+        "They (1) bake bread, (2) sell it, and go home."
+    )
+    assert is_in(quotation, text) is found
+
+
+def test_a_whole_row_of_a_table_is_evidence_enough() -> None:
+    table = (
+        "| Don't say | Say |\n|---|---|\n| **commence** | **begin, start** |\n| deem | think so |"
+    )
+    assert reason(pair(evidence="commence | begin, start"), table) is None
+    assert reason(pair(evidence="begin, start"), table) == "evidence_too_short"
+    assert reason(pair(evidence="deem"), "| deem |\n\nThey deem it so.") == "evidence_too_short"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "asked", "answered"),
+    [
+        ("3. Why do we see it?", "A: It is lit.", "Why do we see it?", "It is lit."),
+        ("**Q2:** Why do we see it?", "**Answer:** Lit.", "Why do we see it?", "Lit."),
+        ("1.5 days?", "1. It is.\n2. So.", "1.5 days?", "1. It is.\n2. So."),
+        ("Question 1: why?", "A lit moon: so.", "why?", "A lit moon: so."),
+    ],
+)
+def test_labels_and_numbers_are_not_part_of_the_row(
+    question: str, answer: str, asked: str, answered: str
+) -> None:
+    given = reply(pair(question, answer=answer))
+    outcome, _, _ = apply(Questions(), documents(PAGE), lambda _r, _n: given)
+    [row] = outcome.kept.to_pylist()
+    assert (row["context"][0]["content"], row["text"]) == (asked, answered)
 
 
 def test_evidence_in_a_script_without_spaces_is_found() -> None:

@@ -82,7 +82,11 @@ def test_the_first_line_must_say_the_style_and_is_taken_off() -> None:
     assert one("=== faq === Q: Why?\nA: So.")[0] == "first_line_missing"
     assert one("FAQ\nQ: Why?")[0] == "first_line_missing"
     assert one("=== table ===\n| a |") == ("first_line_missing", "=== table ===\n| a |")
-    assert one("Sure! Here it is:\n=== faq ===\nQ")[0] == "first_line_missing"
+    assert one("Sure! Here it is:\n\n=== faq ===\nQ: Why?") == (None, "Q: Why?")
+    assert one("```\n=== faq ===\nQ: Why?\n```") == (None, "Q: Why?")
+    assert one("Here:\n```markdown\n=== faq ===\nQ: Why?\n```") == (None, "Q: Why?")
+    assert one("Sure!\n\nHere it is:\n=== faq ===\nQ")[0] == "first_line_missing"
+    assert one(f"{'Well. ' * 30}\n=== faq ===\nQ")[0] == "first_line_missing"
     assert one("Q: Why?\nA: So.")[0] == "first_line_missing"
     assert one("=== faq ===")[0] == "reply_empty"
     assert one("=== faq ===\n \n")[0] == "reply_empty"

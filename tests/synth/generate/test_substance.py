@@ -45,6 +45,14 @@ def test_a_wrapped_sentence_counts_as_one() -> None:
         (f"{SENTENCE} It follows that x = 3", f"{SENTENCE}"),
         ("It was first measured in the year 19", "It was first measured in the year 19"),
         ("Ask Prof. Ada M. Byron of the school", "Ask Prof. Ada M. Byron of the school"),
+        ("_Ask Prof. Ada Byron of the old school_", "_Ask Prof. Ada Byron of the old school_"),
+        (
+            f"{SENTENCE} It was measured in 1903.[2][b]",
+            f"{SENTENCE} It was measured in 1903.[2][b]",
+        ),
+        (f"{SENTENCE}[1] It was measured in the year 19", f"{SENTENCE}[1]"),
+        (f"{SENTENCE} It was measured.[citation needed]",) * 2,
+        (f"{SENTENCE} Es gibt auch tiefere. \u24d8", f"{SENTENCE} Es gibt auch tiefere. \u24d8"),
     ],
 )
 def test_a_sentence_that_breaks_off_is_left_out(text: str, whole: str) -> None:

@@ -170,6 +170,21 @@ def test_a_reply_under_a_schema_is_asked_for_with_it_and_kept_in_one_form(tmp_pa
 
 
 @pytest.mark.parametrize(
+    "wrapped",
+    [
+        '```json\n{"score": 4}\n```',
+        'Here is my grade:\n\n```\n{"score": 4}\n```\n\nAsk for more!',
+        'Sure! {"score": 4}',
+    ],
+)
+def test_json_in_markdown_or_behind_a_sentence_is_not_asked_for_again(
+    tmp_path: Path, wrapped: str
+) -> None:
+    [reply], server, _ = ask(tmp_path, lambda _b, _n: wrapped, RATED)
+    assert (reply.text, reply.fault, len(server.asked)) == ('{"score":4}', None, 1)
+
+
+@pytest.mark.parametrize(
     ("bad", "mistake"),
     [
         ("Sure! A four.", "it is no valid JSON"),
