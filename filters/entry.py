@@ -172,6 +172,8 @@ class OwnFunction:
     """A user's own plain function: `(row) -> bool` or `(row) -> (bool, reason)`."""
 
     role: ClassVar[str]
+    means: ClassVar[Mapping[bool | str, Verdict]] = {True: Verdict.PASS, False: Verdict.FAIL}
+    """What it may return, alone or in front of a reason."""
 
     path: str
     function: Callable[..., object]
@@ -191,11 +193,11 @@ class OwnFunction:
         """The function's name, for `by` and the scores."""
         return self.path.rpartition(":")[2]
 
-    def answers(self, batch: Batch) -> list[tuple[bool, str]]:
+    def answers(self, batch: Batch) -> list[Check]:
         """The function's answer for each row, with its reason or ""."""
         return [self._answer(row) for row in plain_rows(batch)]
 
-    def _answer(self, row: Mapping[str, Any]) -> tuple[bool, str]:
+    def _answer(self, row: Mapping[str, Any]) -> Check:
         try:
             answer = self.function(row, **self.settings)
         except Exception as error:
@@ -204,16 +206,13 @@ class OwnFunction:
                 f"the {self.role} {self.path} failed for row {row['id']}: {type(error).__name__}: "
                 f"{error} ({place.filename}, line {place.lineno})"
             ) from error
-        match answer:
-            case bool(keeps):
-                return keeps, ""
-            case (bool(keeps), str() | None as reason):
-                return keeps, reason or ""
-            case other:
-                raise InputError(
-                    f"the {self.role} {self.path} gave {other!r} for row {row['id']}; expected "
-                    "True or False, or a pair such as (False, 'too_loud')"
-                )
+        match answer if isinstance(answer, tuple) else (answer, None):
+            case (bool() | str() as said, str() | None as reason) if said in self.means:
+                return Check(self.means[said], reason or "")
+        raise InputError(
+            f"the {self.role} {self.path} gave {answer!r} for row {row['id']}; expected "
+            f"{', '.join(map(repr, self.means))}, or a pair such as (False, 'too_loud')"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,23 +224,25 @@ class FunctionFilter(OwnFunction):
     def judge(self, batch: Batch) -> Verdicts:
         """Rejects with the function's reason, or `not_` plus its name; gives no scores."""
         reasons = [
-            None if keeps else reason or f"not_{self.name}" for keeps, reason in self.answers(batch)
+            None if found is Verdict.PASS else reason or f"not_{self.name}"
+            for found, reason in self.answers(batch)
         ]
         return Verdicts(reasons, [nan] * len(reasons))
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionVerifier(OwnFunction):
-    """A verifier from a function: True is a pass and False a fail."""
+    """A verifier from a function: True is a pass and False a fail; it may also name a verdict."""
 
     role: ClassVar[str] = "verifier"
+    means: ClassVar[Mapping[bool | str, Verdict]] = {
+        **OwnFunction.means,
+        **{one.value: one for one in Verdict},
+    }
 
     def check(self, batch: Batch) -> list[Check]:
         """One check per row, with the reason as its note."""
-        return [
-            Check(Verdict.PASS if right else Verdict.FAIL, reason)
-            for right, reason in self.answers(batch)
-        ]
+        return self.answers(batch)
 
 
 FUNCTIONS: Final[Mapping[str, type[OwnFunction]]] = {

@@ -90,6 +90,12 @@ def right(row):
     return row["text"].endswith(row["reference"]["answer"] or "?"), "compared the ends"
 
 
+def exact(row):
+    if not row["text"]:
+        return "unverified", "empty"
+    return "not_applicable" if row["text"] == "?" else row["text"] == "5"
+
+
 def odd(row):
     return "yes"
 
@@ -208,6 +214,23 @@ def test_a_function_as_verifier_passes_or_fails(recipe: Path) -> None:
     [rejected] = found.rejected.to_pylist()
     assert (rejected["reason"], rejected["by"]) == ("answer_wrong", "right")
     assert rejected["scores"][0]["note"] == "compared the ends"
+
+
+def test_a_function_as_verifier_may_name_its_verdict(recipe: Path) -> None:
+    found = outcome(Verify.model_validate([{"use": "my_use.parts:exact"}]), "5", "", "?", "6")
+    assert found.kept["text"].to_pylist() == ["5", "", "?"]
+    scores = [row["scores"][0] for row in found.kept.to_pylist()]
+    assert [one["verdict"] for one in scores] == ["pass", "unverified", "not_applicable"]
+    assert [one["value"] for one in scores] == [1.0, None, None]
+    assert scores[1]["note"] == "empty"
+
+
+def test_a_function_as_filter_has_no_verdicts(recipe: Path) -> None:
+    stage = Quality.model_validate([{"use": "my_use.parts:exact"}])
+    with pytest.raises(
+        InputError, match=r"gave 'not_applicable' for row \w+; expected True, False"
+    ):
+        outcome(stage, "?")
 
 
 @pytest.mark.parametrize("kind", [Quality, Verify])
