@@ -8,7 +8,7 @@ A bare name uses the defaults; `use` imports the user's own class or function.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from math import nan
@@ -132,6 +132,16 @@ def list_schema(field: str) -> Callable[[dict[str, Any]], None]:
         schema["anyOf"] = [long_form["properties"][field], long_form]
 
     return add
+
+
+def as_list(value: object, stage: str, field: str, names: Container[str]) -> object:
+    """The settings of a stage that may be just the list for `field`, or one name."""
+    if isinstance(value, Mapping) and field not in value:
+        for key in value:
+            if key in names or key in OWN:
+                raise ValueError(f"`{stage}` takes a list: write `{stage}: [{{{key}: …}}]`")
+    value = [value] if isinstance(value, str) else value
+    return {field: value} if isinstance(value, list) else value
 
 
 def identities(entries: Sequence[Entry]) -> dict[str, str]:
@@ -276,6 +286,8 @@ def plain_rows(batch: Batch) -> list[dict[str, Any]]:
 
 
 def _unknown(role: str, name: object, known: list[str]) -> str:
+    if ":" in str(name):
+        return f"{str(name)!r} is code of your own: write it as {{use: {str(name)!r}}}"
     hint = did_you_mean(str(name), known) or ";"
     choices = f"known: {', '.join(known)}, or `use` with code of your own"
     return f"unknown {role} {str(name)!r}{hint} {choices}"

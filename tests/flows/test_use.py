@@ -121,6 +121,9 @@ stages:
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "my_use").mkdir()
     (tmp_path / "my_use/parts.py").write_text(STAGES)
+    (tmp_path / "my_use/faulty.py").write_text("import json\n{}['x']\n")
+    (tmp_path / "my_use/slip.py").write_text("def f(:\n")
+    (tmp_path / "my_use/needy.py").write_text("import nowhere_at_all\n")
     (tmp_path / "pages.jsonl").write_text('{"text": "Small lakes."}\n{"text": "A lake."}\n')
     path = tmp_path / "mine.yaml"
     path.write_text(RECIPE)
@@ -168,7 +171,24 @@ def test_an_edited_source_file_runs_its_stage_again(recipe: Path, tmp_path: Path
             "use: my_use.parts:Shuot",
             "no Shuot in my_use.parts; known: Anywhere, Nameless, Shout,",
         ),
-        ("use: my_use.parts:short", "short is not a stage class"),
+        (
+            "use: my_use.parts:short",
+            "short is not a stage class, such as a ShardStage (filters go into `quality`",
+        ),
+        ("use: my_use.faulty:Shout", "my_use.faulty failed: KeyError: 'x' (/"),
+        ("use: my_use.faulty:Shout", "/my_use/faulty.py, line 2)"),
+        (
+            "use: my_use.slip:Shout",
+            "my_use.slip failed: SyntaxError: invalid syntax (slip.py, line 1)",
+        ),
+        ("use: my_use.needy:Shout", "ModuleNotFoundError: No module named 'nowhere_at_all' (/"),
+        (
+            "quality: {use: my_use.parts:short}",
+            "`quality` takes a list: write `quality: [{use: …}]`",
+        ),
+        ("quality: {length: {min_words: 3}}", "write `quality: [{length: …}]`"),
+        ("verify: {maths: {}}", "`verify` takes a list: write `verify: [{maths: …}]`"),
+        ("quality: [my_use.parts:short]", "write it as {use: 'my_use.parts:short'}"),
         ("use: my_use.parts:Unfinished", "Unfinished is not a stage class"),
         ("use: my_use.parts:Nameless", "the stage's `name` is 'Dis till'"),
         ("use: my_use.parts:Taken", "the stage's `name` is 'distill', expected a lowercase word"),
