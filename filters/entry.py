@@ -8,7 +8,7 @@ A bare name uses the defaults; `use` imports the user's own class or function.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from math import nan
@@ -134,6 +134,16 @@ def list_schema(field: str) -> Callable[[dict[str, Any]], None]:
     return add
 
 
+def as_list(value: object, stage: str, field: str, names: Container[str]) -> object:
+    """The settings of a stage that may be just the list for `field`, or one name."""
+    if isinstance(value, Mapping) and field not in value:
+        for key in value:
+            if key in names or key in OWN:
+                raise ValueError(f"`{stage}` takes a list: write `{stage}: [{{{key}: …}}]`")
+    value = [value] if isinstance(value, str) else value
+    return {field: value} if isinstance(value, list) else value
+
+
 def identities(entries: Sequence[Entry]) -> dict[str, str]:
     """The digests of the user's files: the source of their own code, and the files that a filter
     reads (its `files`, if any)."""
@@ -172,6 +182,8 @@ class OwnFunction:
     """A user's own plain function: `(row) -> bool` or `(row) -> (bool, reason)`."""
 
     role: ClassVar[str]
+    means: ClassVar[Mapping[bool | str, Verdict]] = {True: Verdict.PASS, False: Verdict.FAIL}
+    """What it may return, alone or in front of a reason."""
 
     path: str
     function: Callable[..., object]
@@ -191,11 +203,11 @@ class OwnFunction:
         """The function's name, for `by` and the scores."""
         return self.path.rpartition(":")[2]
 
-    def answers(self, batch: Batch) -> list[tuple[bool, str]]:
+    def answers(self, batch: Batch) -> list[Check]:
         """The function's answer for each row, with its reason or ""."""
         return [self._answer(row) for row in plain_rows(batch)]
 
-    def _answer(self, row: Mapping[str, Any]) -> tuple[bool, str]:
+    def _answer(self, row: Mapping[str, Any]) -> Check:
         try:
             answer = self.function(row, **self.settings)
         except Exception as error:
@@ -204,16 +216,13 @@ class OwnFunction:
                 f"the {self.role} {self.path} failed for row {row['id']}: {type(error).__name__}: "
                 f"{error} ({place.filename}, line {place.lineno})"
             ) from error
-        match answer:
-            case bool(keeps):
-                return keeps, ""
-            case (bool(keeps), str() | None as reason):
-                return keeps, reason or ""
-            case other:
-                raise InputError(
-                    f"the {self.role} {self.path} gave {other!r} for row {row['id']}; expected "
-                    "True or False, or a pair such as (False, 'too_loud')"
-                )
+        match answer if isinstance(answer, tuple) else (answer, None):
+            case (bool() | str() as said, str() | None as reason) if said in self.means:
+                return Check(self.means[said], reason or "")
+        raise InputError(
+            f"the {self.role} {self.path} gave {answer!r} for row {row['id']}; expected "
+            f"{', '.join(map(repr, self.means))}, or a pair such as (False, 'too_loud')"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,23 +234,25 @@ class FunctionFilter(OwnFunction):
     def judge(self, batch: Batch) -> Verdicts:
         """Rejects with the function's reason, or `not_` plus its name; gives no scores."""
         reasons = [
-            None if keeps else reason or f"not_{self.name}" for keeps, reason in self.answers(batch)
+            None if found is Verdict.PASS else reason or f"not_{self.name}"
+            for found, reason in self.answers(batch)
         ]
         return Verdicts(reasons, [nan] * len(reasons))
 
 
 @dataclass(frozen=True, slots=True)
 class FunctionVerifier(OwnFunction):
-    """A verifier from a function: True is a pass and False a fail."""
+    """A verifier from a function: True is a pass and False a fail; it may also name a verdict."""
 
     role: ClassVar[str] = "verifier"
+    means: ClassVar[Mapping[bool | str, Verdict]] = {
+        **OwnFunction.means,
+        **{one.value: one for one in Verdict},
+    }
 
     def check(self, batch: Batch) -> list[Check]:
         """One check per row, with the reason as its note."""
-        return [
-            Check(Verdict.PASS if right else Verdict.FAIL, reason)
-            for right, reason in self.answers(batch)
-        ]
+        return self.answers(batch)
 
 
 FUNCTIONS: Final[Mapping[str, type[OwnFunction]]] = {
@@ -275,6 +286,8 @@ def plain_rows(batch: Batch) -> list[dict[str, Any]]:
 
 
 def _unknown(role: str, name: object, known: list[str]) -> str:
+    if ":" in str(name):
+        return f"{str(name)!r} is code of your own: write it as {{use: {str(name)!r}}}"
     hint = did_you_mean(str(name), known) or ";"
     choices = f"known: {', '.join(known)}, or `use` with code of your own"
     return f"unknown {role} {str(name)!r}{hint} {choices}"

@@ -166,7 +166,8 @@ STAGES: dict[str, type[Stage]] = {
 
 def own_stage(path: str, settings: Mapping[str, Any]) -> Stage:
     """Loads the user's own stage with its settings. Raises ValueError if it is unsuitable."""
-    stage = make(path, load(path, _is_stage, "a stage class, such as a ShardStage"), settings)
+    what = "a stage class, such as a ShardStage (filters go into `quality`, checks into `verify`)"
+    stage = make(path, load(path, _is_stage, what), settings)
     name = getattr(stage, "name", None)
     if not isinstance(name, str) or not STAGE_NAME.fullmatch(name) or name in STAGES:
         raise ValueError(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 from pydantic import ValidationError
@@ -29,8 +30,7 @@ def load(path: str, wanted: Callable[[object], bool], what: str) -> Any:
         module = import_module(module_name)
     except Exception as error:
         raise ValueError(
-            f"use {path!r}: importing {module_name} failed: {error}; it must be beside the recipe, "
-            "in the current folder, or installed"
+            f"use {path!r}: importing {module_name} failed: {_why(error, module_name)}"
         ) from error
     found = getattr(module, name, None)
     if found is not None and wanted(found):
@@ -39,6 +39,18 @@ def load(path: str, wanted: Callable[[object], bool], what: str) -> Any:
     known = sorted(key for key, value in vars(module).items() if _offered(module, key, value))
     fitting = [key for key in known if wanted(getattr(module, key))]
     raise ValueError(f"use {path!r}: {problem}; known: {', '.join(fitting) or '-'}")
+
+
+def _why(error: Exception, module: str) -> str:
+    """The error with its place, or where a module that was not found may lie."""
+    if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
+        return f"{error}; it must be beside the recipe, in the current folder, or installed"
+    said = f"{type(error).__name__}: {error}".partition("\n")[0]
+    if isinstance(error, SyntaxError):
+        return said  # has its file and line
+    frames = extract_tb(error.__traceback__)
+    own = [frame for frame in frames if "site-packages" not in frame.filename][-1]
+    return f"{said} ({own.filename}, line {own.lineno})"
 
 
 def make(path: str, factory: Callable[..., Any], settings: Mapping[str, Any]) -> Any:

@@ -334,6 +334,16 @@ def with_texts(
     return replace_rows(table, changed, new)
 
 
+def with_meta(table: pa.Table, values: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """The table with further values in each row's `meta`. Rows keep their ids."""
+    metas = [
+        orjson.dumps({**orjson.loads(meta), **more}, option=orjson.OPT_SORT_KEYS).decode()
+        for meta, more in zip(table["meta"].to_pylist(), values, strict=True)
+    ]
+    at = RECORD.get_field_index("meta")
+    return table.set_column(at, RECORD.field(at), pa.array(metas, pa.string()))
+
+
 def replace_rows(table: pa.Table, rows: Sequence[int], new: pa.Table) -> pa.Table:
     """The table with row `rows[i]` replaced by `new[i]`."""
     order = np.arange(len(table))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.lines import released
+from tests.lines import rows as rows_of
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -143,12 +147,23 @@ def test_code_of_ones_own_lies_beside_the_recipe(tmp_path):
     (tmp_path / module).parent.mkdir()
     (tmp_path / module).write_text(block("python"), encoding="utf-8")
     (tmp_path / "recipe.yaml").write_text(block("yaml"), encoding="utf-8")
-    prompts = ["WHY NOT NOW?", f"Why is the sky {'so ' * 40}blue?", *["Why is the sky blue?"] * 10]
-    (tmp_path / "prompts.txt").write_text("\n".join(prompts), encoding="utf-8")
-    command = [sys.executable, "-m", "flows.cli", "preview", "recipe.yaml", "--rows", "12"]
-    shown = run(command, tmp_path, modules=ROOT)
-    assert [reason for reason in ("too_loud", "too_long") if reason in shown] == [
-        "too_loud", "too_long",
+    long = f"Why is the sky {'so ' * 40}blue?"
+    given = [
+        {"prompt": "2 + 3?", "response": "5", "answer": "5"},
+        {"prompt": "2 + 3?", "response": "6", "answer": "5"},
+        {"prompt": "Why is the sky blue?", "response": "It is the air."},
+        {"prompt": "Why not now?", "response": "WHO KNOWS?"},
+        {"prompt": long, "response": "It is the air."},
+    ]
+    (tmp_path / "answers.jsonl").write_text("\n".join(map(json.dumps, given)), encoding="utf-8")
+    script = "from flows.api import run; run('recipe.yaml', out='calm')"
+    run([sys.executable, "-c", script], tmp_path, modules=ROOT)
+    kept = released(tmp_path / "calm")
+    assert [json.loads(row["meta"]) for row in kept] == [{"answer_words": 1}, {"answer_words": 4}]
+    assert [row["scores"][-2]["verdict"] for row in kept] == ["pass", "not_applicable"]
+    left = rows_of(tmp_path / "calm", "*/rejected/*.parquet")
+    assert [(row["reason"], row["by"]) for row in left] == [
+        ("too_loud", "shouting"), ("too_long", "short"), ("answer_wrong", "exact"),
     ]  # fmt: skip
 
 

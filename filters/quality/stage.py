@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, model_validator
 
 from filters.catalogue import FILTERS
-from filters.entry import Entry, entry_model, identities, list_schema
+from filters.entry import Entry, as_list, entry_model, identities, list_schema
 from synth.batch import Batch
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.kind import Kind
@@ -61,9 +61,7 @@ class Quality(ShardStage):
     @model_validator(mode="before")
     @classmethod
     def _read_list(cls, value: object) -> object:
-        if isinstance(value, str):
-            value = [value]
-        return {"filters": value} if isinstance(value, list) else value
+        return as_list(value, cls.name, "filters", FILTERS)
 
     def identity(self) -> dict[str, object]:
         """The source files of the user's own filters."""
@@ -113,6 +111,11 @@ class Quality(ShardStage):
 def judged(one: Filter, batch: Batch) -> Verdicts:
     """The filter's verdicts, one per row. Raises `ValueError` for another number."""
     verdicts = one.judge(batch)
+    if not isinstance(verdicts, Verdicts):
+        raise TypeError(
+            f"filter {one.name!r} gave a {type(verdicts).__name__}; expected "
+            "Verdicts(reasons, scores), with a reason or None and a score for each row"
+        )
     if len(verdicts.reasons) != len(batch):
         raise ValueError(
             f"filter {one.name!r} gave {len(verdicts.reasons)} verdicts for {len(batch)} rows"

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pydantic import ConfigDict, Field, model_validator
 
 from filters.catalogue import VERIFIERS
-from filters.entry import Entry, entry_model, identities, list_schema
+from filters.entry import Entry, as_list, entry_model, identities, list_schema
 from synth.batch import Batch
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.kind import Kind
@@ -80,9 +80,7 @@ class Verify(ShardStage):
     @model_validator(mode="before")
     @classmethod
     def _read_list(cls, value: object) -> object:
-        if isinstance(value, str):
-            value = [value]
-        return {"checks": value} if isinstance(value, list) else value
+        return as_list(value, cls.name, "checks", VERIFIERS)
 
     def preflight(self) -> None:
         """Raises if the machine lacks something that a verifier needs."""
@@ -162,6 +160,11 @@ class Verify(ShardStage):
 def checked(one: Verifier, batch: Batch) -> list[Check]:
     """The verifier's checks, one per row. Raises `ValueError` for another number."""
     checks = one.check(batch)
+    if wrong := [check for check in checks if not isinstance(check, Check)]:
+        raise TypeError(
+            f"verifier {one.name!r} gave {wrong[0]!r} for a row; expected "
+            "Check(verdict, note), such as Check(Verdict.FAIL, '5 against 6')"
+        )
     if len(checks) != len(batch):
         raise ValueError(f"verifier {one.name!r} gave {len(checks)} checks for {len(batch)} rows")
     if any(batch.calls_tool) and isinstance(one, tuple(VERIFIERS.values())):

@@ -489,16 +489,21 @@ def asked_in_part(ids: pa.ChunkedArray, outcome: Outcome, reused_keys: Mapping[s
     return sum(len(found) == 2 for found in kinds.values())
 
 
+class WrongOutcomeError(AssertionError):
+    """A stage returned something other than its rows. This is a bug in the stage."""
+
+
 class RowsLostError(AssertionError):
     """A stage lost a row, or made two rows with the same id. This is a bug in the stage."""
 
 
 def account(label: str, outcome: Outcome, given: pa.Table | None) -> Counter[str]:
-    """Counts the rejected rows by reason. Raises `RowsLostError`.
+    """Counts the rejected rows by reason. Raises `WrongOutcomeError` or `RowsLostError`.
 
     Each id of the input must be the id of an output row, or the parent in its last step. A kept row
     with the id of an input row must have its turns and its text. A source has no input: None.
     """
+    _check_tables(label, outcome)
     kept_ids: list[str] = outcome.kept["id"].to_pylist()
     rejected_ids: list[str] = outcome.rejected["id"].to_pylist()
     out = {*kept_ids, *rejected_ids}
@@ -516,6 +521,26 @@ def account(label: str, outcome: Outcome, given: pa.Table | None) -> Counter[str
             )
         _check_unchanged(label, outcome.kept, given)
     return Counter(sorted(outcome.rejected["reason"].to_pylist()))
+
+
+def _check_tables(label: str, outcome: Outcome) -> None:
+    if not isinstance(outcome, Outcome):
+        raise WrongOutcomeError(
+            f"{label}: returned a {type(outcome).__name__}; return `Outcome(kept, rejected)`"
+        )
+    for name, schema in (("kept", RECORD), ("rejected", REJECT)):
+        table = getattr(outcome, name)
+        if not isinstance(table, pa.Table):
+            raise WrongOutcomeError(
+                f"{label}: `{name}` is {table!r}; return a table with the schema "
+                f"`synth.record.{'RECORD' if name == 'kept' else 'REJECT'}`, which may be empty"
+            )
+        if odd := set(table.column_names) ^ set(schema.names):
+            raise WrongOutcomeError(
+                f"{label}: `{name}` has missing or foreign columns: {', '.join(sorted(odd))}; make "
+                "it with `split`, `rejects` or `derive`, and add your own values to `meta` with "
+                "`with_meta`"
+            )
 
 
 def _check_unchanged(label: str, kept: pa.Table, given: pa.Table) -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
@@ -22,7 +21,7 @@ from synth.engine.stage import CorpusStage, Outcome, Place
 from synth.generate.chunk import count_tokens
 from synth.kind import Kind
 from synth.randomness import derive_seed
-from synth.record import RECORD, making_steps, split
+from synth.record import RECORD, making_steps, split, with_meta
 from synth.store.manifest import Manifest
 
 SIZES, DRAWS, ORIGINAL, KEPT = "sizes.npy", "draws.npy", "original.npy", "kept.npy"
@@ -86,7 +85,8 @@ class Mix(CorpusStage):
             None if stays else REASONS[bool(one)]
             for stays, one in zip(kept.tolist(), original.tolist(), strict=True)
         ]
-        return Outcome(*split(_with_origin(both, original), reasons, by=self.name))
+        origins = [{"origin": "original" if one else "synthetic"} for one in original]
+        return Outcome(*split(with_meta(both, origins), reasons, by=self.name))
 
 
 def shared_out(
@@ -123,15 +123,3 @@ def _with_originals(table: pa.Table, place: Place) -> tuple[pa.Table, NDArray[np
     both = pa.concat_tables([table.select(RECORD.names), added.filter(pa.array(new, pa.bool_()))])
     requests: list[str] = making_steps(both).field("request").to_pylist()
     return both, np.array([not one for one in requests], bool)
-
-
-def _with_origin(table: pa.Table, original: NDArray[np.bool_]) -> pa.Table:
-    metas = [
-        orjson.dumps(
-            {**orjson.loads(meta), "origin": "original" if one else "synthetic"},
-            option=orjson.OPT_SORT_KEYS,
-        ).decode()
-        for meta, one in zip(table["meta"].to_pylist(), original.tolist(), strict=True)
-    ]
-    at = RECORD.get_field_index("meta")
-    return table.set_column(at, RECORD.field(at), pa.array(metas, pa.string()))

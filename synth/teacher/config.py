@@ -93,9 +93,11 @@ class TeacherConfig(LaunchSettings):
             *others, last = (f"`{key}`" for key in choices)
             raise ValueError(f"name only one of {', '.join(others)} and {last}")
         if chosen and not self.addresses and (self.model or self.api_key_env):
+            has_model = "model" in type(self.backend()).model_fields
+            instead = f"write the model as `{chosen[0]}: {{model: …}}`, and " if has_model else ""
             raise ValueError(
-                f"with `{chosen[0]}`, write the model as `{chosen[0]}: {{model: …}}`, and leave "
-                "out `api_key_env`"
+                f"with `{chosen[0]}`, {instead}leave out "
+                f"{'`api_key_env`' if has_model else '`model` and `api_key_env`'}"
             )
         if chosen:
             of_launch = [key for key in LaunchSettings.model_fields if key in self.model_fields_set]

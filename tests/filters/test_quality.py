@@ -158,6 +158,16 @@ def test_a_filter_that_forgets_rows_is_named():
         apply([{"use": f"{__name__}:Forgetful"}], [("a", "b")])
 
 
+def test_a_filter_that_gives_no_verdicts_is_named():
+    class Listing(Shouting):
+        def judge(self, batch: Batch) -> Any:
+            return [None] * len(batch)
+
+    globals()["Listing"] = Listing
+    with pytest.raises(TypeError, match=r"'shouting' gave a list; expected Verdicts\("):
+        apply([{"use": f"{__name__}:Listing"}], [("a", "b")])
+
+
 def test_the_schema_offers_names_and_the_list():
     schema = json.dumps(Quality.model_json_schema())
     assert '"enum": ["arithmetic", "boilerplate", "c4"' in schema

@@ -151,6 +151,18 @@ def test_a_broken_check_is_no_wrong_answer():
     assert outcome.rejected["score"].to_pylist() == [None] * 3
 
 
+class Plain(Broken):
+    """A verifier that gives bare booleans."""
+
+    def check(self, batch: Batch) -> Any:
+        return [False] * len(batch)
+
+
+def test_a_verifier_that_gives_no_checks_is_named():
+    with pytest.raises(TypeError, match=r"'broken' gave False for a row; expected Check\("):
+        apply([{"use": f"{__name__}:Plain"}])
+
+
 def test_the_event_loop_stays_free_while_checks_run():
     async def ticks() -> int:
         task = asyncio.create_task(

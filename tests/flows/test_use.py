@@ -90,6 +90,12 @@ def right(row):
     return row["text"].endswith(row["reference"]["answer"] or "?"), "compared the ends"
 
 
+def exact(row):
+    if not row["text"]:
+        return "unverified", "empty"
+    return "not_applicable" if row["text"] == "?" else row["text"] == "5"
+
+
 def odd(row):
     return "yes"
 
@@ -115,6 +121,9 @@ stages:
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "my_use").mkdir()
     (tmp_path / "my_use/parts.py").write_text(STAGES)
+    (tmp_path / "my_use/faulty.py").write_text("import json\n{}['x']\n")
+    (tmp_path / "my_use/slip.py").write_text("def f(:\n")
+    (tmp_path / "my_use/needy.py").write_text("import nowhere_at_all\n")
     (tmp_path / "pages.jsonl").write_text('{"text": "Small lakes."}\n{"text": "A lake."}\n')
     path = tmp_path / "mine.yaml"
     path.write_text(RECIPE)
@@ -162,7 +171,24 @@ def test_an_edited_source_file_runs_its_stage_again(recipe: Path, tmp_path: Path
             "use: my_use.parts:Shuot",
             "no Shuot in my_use.parts; known: Anywhere, Nameless, Shout,",
         ),
-        ("use: my_use.parts:short", "short is not a stage class"),
+        (
+            "use: my_use.parts:short",
+            "short is not a stage class, such as a ShardStage (filters go into `quality`",
+        ),
+        ("use: my_use.faulty:Shout", "my_use.faulty failed: KeyError: 'x' (/"),
+        ("use: my_use.faulty:Shout", "/my_use/faulty.py, line 2)"),
+        (
+            "use: my_use.slip:Shout",
+            "my_use.slip failed: SyntaxError: invalid syntax (slip.py, line 1)",
+        ),
+        ("use: my_use.needy:Shout", "ModuleNotFoundError: No module named 'nowhere_at_all' (/"),
+        (
+            "quality: {use: my_use.parts:short}",
+            "`quality` takes a list: write `quality: [{use: …}]`",
+        ),
+        ("quality: {length: {min_words: 3}}", "write `quality: [{length: …}]`"),
+        ("verify: {maths: {}}", "`verify` takes a list: write `verify: [{maths: …}]`"),
+        ("quality: [my_use.parts:short]", "write it as {use: 'my_use.parts:short'}"),
         ("use: my_use.parts:Unfinished", "Unfinished is not a stage class"),
         ("use: my_use.parts:Nameless", "the stage's `name` is 'Dis till'"),
         ("use: my_use.parts:Taken", "the stage's `name` is 'distill', expected a lowercase word"),
@@ -208,6 +234,23 @@ def test_a_function_as_verifier_passes_or_fails(recipe: Path) -> None:
     [rejected] = found.rejected.to_pylist()
     assert (rejected["reason"], rejected["by"]) == ("answer_wrong", "right")
     assert rejected["scores"][0]["note"] == "compared the ends"
+
+
+def test_a_function_as_verifier_may_name_its_verdict(recipe: Path) -> None:
+    found = outcome(Verify.model_validate([{"use": "my_use.parts:exact"}]), "5", "", "?", "6")
+    assert found.kept["text"].to_pylist() == ["5", "", "?"]
+    scores = [row["scores"][0] for row in found.kept.to_pylist()]
+    assert [one["verdict"] for one in scores] == ["pass", "unverified", "not_applicable"]
+    assert [one["value"] for one in scores] == [1.0, None, None]
+    assert scores[1]["note"] == "empty"
+
+
+def test_a_function_as_filter_has_no_verdicts(recipe: Path) -> None:
+    stage = Quality.model_validate([{"use": "my_use.parts:exact"}])
+    with pytest.raises(
+        InputError, match=r"gave 'not_applicable' for row \w+; expected True, False"
+    ):
+        outcome(stage, "?")
 
 
 @pytest.mark.parametrize("kind", [Quality, Verify])

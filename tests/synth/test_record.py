@@ -26,6 +26,7 @@ from synth.record import (
     records_table,
     rejects,
     split,
+    with_meta,
 )
 
 TURNS = pa.list_(TURN)
@@ -144,6 +145,15 @@ def test_scores_are_added_behind_those_that_are_there() -> None:
     assert twice.schema.equals(RECORD)
     names = [[score["name"] for score in row] for row in twice["scores"].to_pylist()]
     assert names == [["one"], ["two", "three"]]
+
+
+def test_a_row_with_more_meta_is_otherwise_the_same() -> None:
+    given = records_table([new_record(prompt="a", meta={"lang": "en", "n": 1}), new_record()])
+    grown = with_meta(given, [{"n": 2, "b": [3]}, {}])
+    assert grown["meta"].to_pylist() == ['{"b":[3],"lang":"en","n":2}', "{}"]
+    assert grown.schema.equals(RECORD)
+    assert grown.drop(["meta"]).equals(given.drop(["meta"]))
+    assert with_meta(EMPTY, []).equals(EMPTY)
 
 
 def test_rejects_say_why_by_whom_and_what_was_said() -> None:

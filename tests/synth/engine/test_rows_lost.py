@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from synth.engine.runner import RowsLostError, account
+from synth.engine.runner import RowsLostError, WrongOutcomeError, account
 from synth.engine.stage import Outcome
 from synth.record import EMPTY_STEP, RECORD, REJECT, derive, new_record, records_table, rejects
 
@@ -82,3 +82,20 @@ def test_a_source_has_no_rows_coming_in() -> None:
 def test_reasons_are_counted_in_order_of_their_names() -> None:
     outcome = Outcome(NONE, left(GIVEN, "b", "a", "b", "c"))
     assert list(account("01-x/00000", outcome, GIVEN).items()) == [("a", 1), ("b", 2), ("c", 1)]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "message"),
+    [
+        (GIVEN, r"^01-x/00000: returned a Table; return `Outcome\(kept, rejected\)`"),
+        (Outcome(GIVEN, None), r"`rejected` is None; return a table .* `synth.record.REJECT`"),
+        (Outcome(GIVEN, NONE), r"`rejected` .* columns: by, raw, reason, score;"),
+        (
+            Outcome(GIVEN.append_column("mine", IDS), NONE_LEFT),
+            r"`kept` .* columns: mine; .* `with_meta`",
+        ),
+    ],
+)
+def test_another_outcome_is_named_with_its_stage(outcome, message) -> None:
+    with pytest.raises(WrongOutcomeError, match=message):
+        account("01-x/00000", outcome, GIVEN)

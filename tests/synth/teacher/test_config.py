@@ -97,5 +97,5 @@ def test_a_further_backend_is_one_class_and_one_setting() -> None:
     assert Extended.model_validate("embedded").backend() == Embedded()
     with pytest.raises(ValidationError, match=r"name only one of `url`, .* and `elsewhere`"):
         Extended.model_validate({"elsewhere": {}, "url": A})
-    with pytest.raises(ValidationError, match=r"`elsewhere: \{model: …\}`"):
+    with pytest.raises(ValidationError, match="`elsewhere`, leave out `model` and `api_key"):
         Extended.model_validate({"elsewhere": {}, "model": "org/m"})
