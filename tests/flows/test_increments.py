@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -660,6 +661,22 @@ def test_the_report_is_that_of_the_newest_increment(
     assert Path(page).is_file()
     assert main(["show", "outputs/nightly", "--json"]) == ExitCode.OK
     assert json.loads(capsys.readouterr().out)["released"] == 2
+
+
+def test_the_example_of_the_docs_lists_the_figures_of_each_increment(
+    nightly: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    nightly()
+    give(*FIRST, *MORE)
+    nightly()
+    page = (Path(__file__).parents[2] / "docs" / "report.md").read_text()
+    [example] = re.findall(r"(?ms)^```python\n(.*?)^```$", page)
+    capsys.readouterr()
+    exec(example, {})
+    assert capsys.readouterr().out.splitlines() == [
+        "outputs/nightly/increments/0001 3 0.0",
+        "outputs/nightly/increments/0002 2 0.0",
+    ]
 
 
 @pytest.mark.parametrize("answer", [True, False])
