@@ -78,7 +78,7 @@ def _fate(fate: Fate) -> str:
     return (
         f'<p><span class="{state}">{escape(where + fate.verdict)}</span> '
         f'<span class="dim">{escape(fate.checks + gold)}</span></p>'
-        f"{_text(fate.prompt)}{_text(fate.record['text'])}"
+        f"{_text(fate.prompt)}{_text(fate.answer)}"
         f"{_folded('raw reply', _text(raw)) if raw and raw != fate.record['text'] else ''}"
     )
 

@@ -464,7 +464,8 @@ function searched(row) {
 }
 
 function rowNode(row) {
-  const title = (row.turns.length ? row.turns.at(-1)[1] : row.text).replace(/\s+/g, " ").slice(0, 160);
+  const asked = row.turns.findLast(([role]) => role === "user");
+  const title = (asked ? asked[1] : row.text).replace(/\s+/g, " ").slice(0, 160);
   const node = el("details", { class: "row" },
     el("summary", {}, el("span", { class: `badge ${row.reason ? "rejected" : "kept"}` }, row.reason || "accepted"), ` ${title}`));
   node.addEventListener("toggle", () => node.append(...body(row)), { once: true });

@@ -35,6 +35,10 @@ async def choose(page: Page, filter_: str, value: str) -> list[str]:
     return found
 
 
+CHAT = """({turns: [["user", "How warm is it?"], ["assistant", "weather()"], ["tool", "3"]],
+  text: "Three degrees.", reason: ""})"""
+
+
 async def look(file: Path, folder: Path) -> None:
     async with opened(file, folder) as page:
         titles = await page.run("[...document.querySelectorAll('h2')].map(one => one.textContent)")
@@ -78,6 +82,9 @@ async def look(file: Path, folder: Path) -> None:
         assert "synth trace " in opened_row
         assert await page.run(f"{VISIBLE}[1].open")
         assert await page.run("document.images.length") == 0
+
+        title = await page.run(f"rowNode({CHAT}).textContent")
+        assert title == "accepted How warm is it?"
 
         price = "document.querySelector('#cost ~ form input')"
         await page.run(f"{price}.value = '3'; {price}.dispatchEvent(new Event('input'))")
