@@ -356,7 +356,7 @@ function diversity() {
     ], measures.diversity),
     el("p", { class: "dim" }, `zlib's compression ratio of a sample, at equal bytes. A higher ratio means more repetition. Human-written task prompts reach about 2.5.${sampledTexts()}`),
     Object.entries(measures.novelty).map(([stage, one]) => el("p", {},
-      `NovelSum by the embeddings of ${stage}: ${fine(one.compared)} for the rows that it compared, ${fine(one.kept)} for those that it kept, on ${number(one.texts)} rows each. Higher is more diverse; only values of one embedding model compare.`)),
+      `NovelSum by the embeddings of ${stage}: ${fine(one.compared)} for the rows that came to it, ${fine(one.kept)} for those that it kept, each on a sample of ${number(one.texts)} rows. Higher is more diverse. Values of different embedding models do not compare.`)),
     measures.diversity.filter((one) => Object.keys(one.openings).length).map((one) => folded(
       `Most frequent openings of ${one.texts}, of ${number(one.sampled)} sampled`,
       table([

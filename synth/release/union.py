@@ -316,7 +316,8 @@ def _history(run: Path) -> list[Manifest]:
 def summed(histories: Sequence[Sequence[Manifest]]) -> list[Manifest]:
     """One manifest per stage with the shards of all increments, in the order of the recipe.
 
-    A stage that only some increments had stands where they had it.
+    A stage that only some increments had stands where they had it. The diversity of an increment's
+    rows is not that of all, so it is left out if there are several.
     """
     order: list[tuple[str, int]] = []
     shards: dict[tuple[str, int], list[ShardReceipt]] = {}
@@ -327,7 +328,10 @@ def summed(histories: Sequence[Sequence[Manifest]]) -> list[Manifest]:
             if key not in latest:
                 order.insert(place, key)
             place = order.index(key) + 1
-            shards.setdefault(key, []).extend(manifest.shards)
+            own = manifest.shards
+            if len(histories) > 1:
+                own = [one.model_copy(update={"novelty": None}) for one in own]
+            shards.setdefault(key, []).extend(own)
             latest[key] = manifest
     return [latest[key].model_copy(update={"shards": shards[key]}) for key in order]
 

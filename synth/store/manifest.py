@@ -52,15 +52,15 @@ class ShardFile(_Receipt):
 
 
 class Novelty(_Receipt):
-    """NovelSum, a measure of diversity, of equal numbers of rows; higher is more diverse. Values of
+    """NovelSum, a measure of diversity, before and after `dedup`; higher is more diverse. Values of
     different embedding models do not compare."""
 
     texts: int
-    """Rows of each side that were sampled."""
+    """The size of both samples, in rows."""
     compared: float
-    """Of all rows that `dedup` compared."""
+    """Of a sample of the rows that came to `dedup`."""
     kept: float
-    """Of the rows that it kept."""
+    """Of a sample of the rows that it kept."""
 
 
 class ShardReceipt(_Receipt):
