@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flows import loop
-from flows.conversation import exchange_title, print_request, print_text
+from flows.conversation import exchange_title, print_request, print_text, unpacked
 from flows.hints import hints
 from flows.preview_page import page
 from flows.progress import ConsoleProgress
@@ -130,7 +130,7 @@ def released_columns(plan: Plan, fates: Sequence[Fate], write: Write) -> dict[st
     shape = write.shape(table, plan.kind_before(len(plan.stages)))
     row = {**shape.data(table).to_pylist()[0], **shape.provenance(table).to_pylist()[0]}
     return {
-        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        name: value if isinstance(value, str) else json.dumps(unpacked(value), ensure_ascii=False)
         for name, value in row.items()
         if value not in (None, [], "", {})
     }
