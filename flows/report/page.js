@@ -62,7 +62,8 @@ const tall = (labels) => 54 + 24 * labels.length;
 // --- sections
 
 function head() {
-  const teacher = summary.teacher ? `${summary.teacher.model} ${summary.teacher.revision}`.trim() : "no teacher";
+  const revision = summary.teacher?.revision.replace(/([0-9a-f]{12})[0-9a-f]{20,}/g, "$1…");
+  const teacher = summary.teacher ? `${summary.teacher.model} ${revision}`.trim() : "no teacher";
   const read = summary.stages[0].rows_in;
   const checked = Object.values(summary.verdicts).at(-1);
   const ratio = measures.diversity.at(-1);
@@ -205,36 +206,36 @@ function cost() {
 function evolution() {
   const list = measures.rounds;
   if (!list.length) return [];
-  const several = Math.max(...list.map((one) => one.round)) > 1;
-  const stages = [...new Set(list.map((one) => one.stage))];
+  const figures = table([
+    ["stage", (one) => one.stage],
+    ["round", (one) => one.round, true],
+    ["operation", (one) => one.operation],
+    ["tried", (one) => number(one.tried), true],
+    ["survived", (one) => number(one.survived), true],
+    ["share", (one) => share(one.survived, one.tried), true],
+    ["judged", (one) => number(one.judged), true],
+    ["mean gain", (one) => fine(one.mean_gain), true],
+  ], list);
+  if (Math.max(...list.map((one) => one.round)) === 1) return [figures];
+  const fy = new Set(list.map((one) => one.stage)).size > 1 ? "stage" : undefined;
   const judged = list.filter((one) => one.judged);
   const chart = (label, data, y, title, options = {}) => figure(label, {
     width: Math.min(460, WIDTH), height: 270, marginTop: 30, marginRight: 20,
     x: { label: "round", domain: [...new Set(list.map((one) => one.round))].sort((a, b) => a - b), type: "point" },
     y: { label: title, grid: true, zero: true, ...options },
     color: { legend: true, scheme: "tableau10" },
-    fy: stages.length > 1 ? { label: null } : undefined,
+    fy: fy && { label: null },
     marks: [
       Plot.ruleY([0]),
-      several ? Plot.lineY(data, { x: "round", y, stroke: "operation", fy: stages.length > 1 ? "stage" : undefined }) : null,
-      Plot.dot(data, { x: "round", y, fill: "operation", r: 4, tip: true, fy: stages.length > 1 ? "stage" : undefined }),
+      Plot.lineY(data, { x: "round", y, stroke: "operation", fy }),
+      Plot.dot(data, { x: "round", y, fill: "operation", r: 4, tip: true, fy }),
     ],
   });
   return [
     el("div", { class: "grid", style: "grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr))" },
       chart("Share of children that survived, by round", list, (one) => one.survived / one.tried, "share that survived (%)", { percent: true }),
       judged.length ? chart("Mean judged gain, by round", judged, "mean_gain", "mean gain") : null),
-    folded("Table",
-      table([
-        ["stage", (one) => one.stage],
-        ["round", (one) => one.round, true],
-        ["operation", (one) => one.operation],
-        ["tried", (one) => number(one.tried), true],
-        ["survived", (one) => number(one.survived), true],
-        ["share", (one) => share(one.survived, one.tried), true],
-        ["judged", (one) => number(one.judged), true],
-        ["mean gain", (one) => fine(one.mean_gain), true],
-      ], list)),
+    folded("Table", figures),
   ];
 }
 
@@ -330,7 +331,7 @@ function lengths() {
         Plot.ruleY(flat, { x1: "p25", x2: "p75", y: "texts", stroke: "var(--accent)", strokeWidth: 9 }),
         Plot.dot(flat, { x: "p50", y: "texts", fill: "var(--ink)", stroke: "var(--paper)", r: 5, tip: true }),
       ],
-    }, `Point: median. Bar: the middle half. Line: from 5 % to 95 %.${sampledTexts()}`),
+    }, `Point: median. Bar: the middle half. Line: from 5\u00a0% to 95\u00a0%.${sampledTexts()}`),
     folded("Histograms and table",
       el("div", { class: "grid" }, list.map((one) => el("figure", {}, el("b", {}, one.texts), histogram(`Histogram of the words of ${one.texts}`, one.bins)))),
       table([
@@ -395,7 +396,6 @@ function teacher() {
       ["from the journal", (one) => number(one.reused), true],
       ["retries", (one) => number(one.retries), true],
       ["unusable replies", (one) => number(one.unusable), true],
-      ["unusable", (one) => share(one.unusable, one.requests), true],
       ["tokens in", (one) => number(one.tokens_in), true],
       ["tokens out", (one) => number(one.tokens_out), true],
       ["prefix cache", (one) => (one.prefix_hit_rate === null ? "–" : share(one.prefix_hit_rate, 1)), true],
