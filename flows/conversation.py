@@ -7,6 +7,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from flows.terminal import printable, short
 from synth.record import Turn
@@ -57,6 +58,16 @@ def print_turns(turns: Sequence[Turn], chars: int | None = None) -> None:
             print_text(reasoning, chars)
         print(f"  [{turn['role']}]")
         print_text(with_calls(turn["content"] or "", turn.get("tool_calls")), chars)
+
+
+def unpacked(value: Any) -> Any:
+    """Returns the value of a released column; of turns that are JSON texts, the turns."""
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        return value
+    try:
+        return [json.loads(one) for one in value]
+    except ValueError:
+        return value
 
 
 def print_text(text: str, chars: int | None = None) -> None:

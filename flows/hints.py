@@ -9,6 +9,7 @@ from synth.engine.waves import goals
 from synth.errors import InputError
 from synth.generate.distill import Distill
 from synth.generate.prompting import asks_for_mark
+from synth.record import last_user_text
 
 ROWS = 200  # of the input to inspect
 SHARDS = 5  # with fewer for a target, the last one may be a fifth too much
@@ -75,7 +76,7 @@ def unmarked_answers(plan: Plan) -> str | None:
     except (InputError, StopIteration):
         return None  # the run itself reports unusable input
     gold = [row for row in rows if (row["reference"] or {}).get("answer")]
-    unmarked = [row for row in gold if not asks_for_mark(row["context"][-1]["content"])]
+    unmarked = [row for row in gold if not asks_for_mark(last_user_text(row["context"]))]
     if not unmarked:
         return None
     return (

@@ -33,7 +33,7 @@ from synth.release.union import (
     lost_files,
     settle,
 )
-from synth.release.write import main_format
+from synth.release.write import all_formats
 from synth.store.durable import sha256_file, write_bytes
 from synth.store.increments import (
     INCREMENTS,
@@ -270,13 +270,13 @@ def _check_folder(plan: Plan, root: Path) -> None:
     if release is None or not release.rows_kept:
         return
     kind = plan.kind_before(-1)
-    now = main_format(plan.stages[-1].model_dump()["format"], kind)
-    was = main_format(release.settings["format"], type(kind)(release.kind))
+    now = ", ".join(all_formats(plan.stages[-1].model_dump()["format"], kind))
+    was = ", ".join(all_formats(release.settings["format"], type(kind)(release.kind)))
     if now != was:
         raise InputError(
             f"the release in {root} has the format `{was}`, and the recipe writes `{now}`: an "
-            f"incremental run keeps its format; set `write: {{format: {was}}}`, or choose another "
-            "folder with --out"
+            f"incremental run keeps its formats; set `write: {{format: [{was}]}}`, or choose "
+            "another folder with --out"
         )
 
 

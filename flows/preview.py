@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flows import loop
-from flows.conversation import exchange_title, print_request, print_text
+from flows.conversation import exchange_title, print_request, print_text, unpacked
 from flows.hints import hints
 from flows.preview_page import page
 from flows.progress import ConsoleProgress
@@ -38,7 +38,6 @@ from synth.record import records_table
 from synth.release.write import Write
 from synth.store.manifest import run_manifests
 from synth.teacher.protocol import Reply
-from synth.tool_calls import with_calls
 from synth.verdict_report import stage_verdicts
 
 COLUMN_CHARS = 240  # of a value on the terminal; the HTML page shows all of it
@@ -131,7 +130,7 @@ def released_columns(plan: Plan, fates: Sequence[Fate], write: Write) -> dict[st
     shape = write.shape(table, plan.kind_before(len(plan.stages)))
     row = {**shape.data(table).to_pylist()[0], **shape.provenance(table).to_pylist()[0]}
     return {
-        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        name: value if isinstance(value, str) else json.dumps(unpacked(value), ensure_ascii=False)
         for name, value in row.items()
         if value not in (None, [], "", {})
     }
@@ -148,8 +147,7 @@ def _print_fates(fates: Sequence[Fate]) -> None:
         print_line(f"{number}. {where}{fate.verdict}", "green" if fate.kept else "yellow")
         if fate.checks:
             print_line(fate.checks, "dim", indent=3)
-        said = with_calls(fate.record["text"], fate.record["tool_calls"])
-        if text := said or fate.record.get("raw"):
+        if text := fate.answer or fate.record.get("raw"):
             print_text(text, MAX_CHARS)
 
 
@@ -163,7 +161,7 @@ def _print_columns(columns: dict[str, str]) -> None:
 def _print_briefly(trip: Trip) -> None:
     """Prints a line with the seed and its first kept row, and a line with reject reasons."""
     kept = [fate for fate in trip.fates if fate.kept]
-    result = f" → {kept[0].record['text'] or kept[0].prompt}" if kept else ""
+    result = f" → {kept[0].answer or kept[0].prompt}" if kept else ""
     print_cut(f"{len(kept)} kept", f"{trip.text}{result}")
     rejected = Counter(fate.record["reason"] for fate in trip.fates if not fate.kept)
     if rejected:

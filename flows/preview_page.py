@@ -10,6 +10,7 @@ from flows.samples import Fate, Trip
 from flows.terminal import stage_in_words
 from synth.engine.replay import Exchange
 from synth.store.manifest import Manifest
+from synth.tool_calls import with_calls
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1c1c; --paper: #fcfcfa; --line: #d5d5cf;
@@ -26,6 +27,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; margin: .25
 table { border-collapse: collapse; width: 100%; }
 td { border-bottom: 1px solid var(--line); padding: .3rem .75rem .3rem 0; vertical-align: top;
   overflow-wrap: anywhere; }
+td:first-child { white-space: nowrap; }
 .dim { color: var(--dim); } .kept { color: var(--good); } .rejected { color: var(--bad); }
 """
 
@@ -64,21 +66,29 @@ def _funnel(manifests: Sequence[Manifest]) -> str:
 
 def _trip(trip: Trip, more: str = "", *, opened: bool = False) -> str:
     kept = sum(fate.kept for fate in trip.fates)
+    fates, prompt = [], trip.text
+    for fate in trip.by_prompt:
+        fates.append(_fate(fate, fate.prompt if fate.prompt != prompt else ""))
+        prompt = fate.prompt or prompt
     return (
         f"<details{' open' if opened else ''}><summary>{escape(trip.text[:200])} "
         f'<span class="dim">{kept} of {len(trip.fates)} kept</span></summary>'
-        f"{_text(trip.text)}{more}{''.join(map(_fate, trip.by_prompt))}</details>\n"
+        f"{_text(trip.text)}{more}{''.join(fates)}</details>\n"
     )
 
 
-def _fate(fate: Fate) -> str:
+def _fate(fate: Fate, prompt: str) -> str:
+    """The row with its verdict, and its prompt unless that is shown above."""
     state, where = ("kept", "") if fate.kept else ("rejected", f"{fate.stage}: ")
-    gold = f"; gold: {fate.gold}" if fate.gold else ""
+    notes = "; ".join(filter(None, [fate.checks, fate.gold and f"gold: {fate.gold}"]))
     raw = fate.record.get("raw")
+    above = f'<p class="dim">prompt</p>{_text(prompt)}' if prompt else ""
+    if above and fate.answer:
+        above += '<p class="dim">answer</p>'
     return (
         f'<p><span class="{state}">{escape(where + fate.verdict)}</span> '
-        f'<span class="dim">{escape(fate.checks + gold)}</span></p>'
-        f"{_text(fate.prompt)}{_text(fate.record['text'])}"
+        f'<span class="dim">{escape(notes)}</span></p>'
+        f"{above}{_text(fate.answer)}"
         f"{_folded('raw reply', _text(raw)) if raw and raw != fate.record['text'] else ''}"
     )
 
@@ -88,7 +98,11 @@ def _sent(exchange: Exchange | None) -> str:
         return ""
     request = exchange.request
     turns = request.messages if request.prompt is None else ()
-    body = "".join(f'<p class="dim">{escape(t["role"])}</p>{_text(t["content"])}' for t in turns)
+    body = "".join(
+        f'<p class="dim">{escape(turn["role"])}</p>'
+        f"{_text(with_calls(turn['content'] or '', turn.get('tool_calls')))}"
+        for turn in turns
+    )
     return _folded(f"prompt as sent, {exchange_title(request)}", body or _text(request.prompt))
 
 

@@ -307,11 +307,6 @@ class Recipe(Model):
                     "`write: {target_rows}` or `quotas`: remove them, or limit the new rows of "
                     "each run with `read: {limit}`"
                 )
-            if isinstance(stage, Write) and len(stage.format) > 1:
-                raise ValueError(
-                    "`incremental: true` adds to a release in one format: choose one of "
-                    f"`write: {{format: [{', '.join(stage.format)}]}}`"
-                )
             if isinstance(stage, Dedup) and stage.index is not None:
                 raise ValueError(
                     "`incremental: true` compares with its earlier increments itself, and an "

@@ -10,6 +10,7 @@ from typing import Any
 
 from synth.engine.cleaning import is_cleaned
 from synth.errors import InputError
+from synth.record import last_user_text
 from synth.store.manifest import Manifest, ShardFile
 from synth.store.shards import read_shard
 from synth.tool_calls import with_calls
@@ -32,9 +33,13 @@ class Fate:
 
     @property
     def prompt(self) -> str:
-        """The last turn of its context; empty for a document."""
-        context = self.record["context"]
-        return str(context[-1]["content"]) if context else ""
+        """The last user turn; empty for a document."""
+        return last_user_text(self.record["context"])
+
+    @property
+    def answer(self) -> str:
+        """The answer with its tool calls, or the document."""
+        return with_calls(self.record["text"], self.record["tool_calls"])
 
     @property
     def verdict(self) -> str:
@@ -107,7 +112,7 @@ def sample_rows(run: Path, manifests: Sequence[Manifest], rows: int) -> list[dic
 
 def _sample(record: dict[str, Any], seeds: dict[str, str]) -> dict[str, str]:
     shown = {"id": record["id"], "seed": seeds.get(_seed_id(record), "")}
-    if record["context"] and (prompt := record["context"][-1]["content"]) != shown["seed"]:
+    if (prompt := last_user_text(record["context"])) and prompt != shown["seed"]:
         shown["prompt"] = prompt
     result = with_calls(record["text"], record["tool_calls"])
     if result and result != shown["seed"]:
@@ -180,5 +185,5 @@ def _label(score: Mapping[str, Any]) -> str:
 
 
 def record_text(record: Mapping[str, Any]) -> str:
-    """Returns the last turn of a record, or the text of a document."""
-    return str(record["context"][-1]["content"] if record["context"] else record["text"])
+    """Returns the last user turn of a record, or the text of a document."""
+    return last_user_text(record["context"]) if record["context"] else str(record["text"])

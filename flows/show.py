@@ -46,7 +46,6 @@ from synth.store.increments import (
     unfinished,
 )
 from synth.store.manifest import NAME, Manifest, load_manifest, run_manifests
-from synth.tool_calls import with_calls
 from synth.verdict_report import run_verdicts
 
 SAMPLES = 3
@@ -272,7 +271,7 @@ def _print_fate(console: Console, fate: Fate) -> None:
     fields = {
         "id": record["id"][:8],
         "prompt": fate.prompt,
-        "text": with_calls(record["text"], record["tool_calls"]),
+        "text": fate.answer,
         "gold": fate.gold,
         "checks": fate.checks,
         "raw": record["raw"] if record["raw"] != record["text"] else None,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from flows import loop
-from flows.conversation import exchange_title, print_request, print_text, print_turns
+from flows.conversation import exchange_title, print_request, print_text, print_turns, unpacked
 from flows.trace import Traced, run_of, trace
 from flows.trace_release import WHERE, released_row
 from synth.engine.replay import Exchange
@@ -55,7 +55,7 @@ def print_trace(traced: Traced) -> None:
 
 def _print_released(row: dict[str, Any], path: Path, *, as_json: bool) -> None:
     trail = row.pop("trail", None) or []
-    row = {name: _unpacked(value) for name, value in row.items()}
+    row = {name: unpacked(value) for name, value in row.items()}
     if as_json:
         found = {"record": row, "fate": f"released, in {path}", "steps": trail, "changed": WHERE}
         print(json.dumps(found, ensure_ascii=False, indent=1))
@@ -75,16 +75,6 @@ def _print_released(row: dict[str, Any], path: Path, *, as_json: bool) -> None:
         elif name != "id" and value not in (None, "", "{}"):
             print(f"  [{name}]")
             print_text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-
-
-def _unpacked(value: Any) -> Any:
-    """The value; of turns that are JSON objects, the objects."""
-    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-        return value
-    try:
-        return [json.loads(one) for one in value]
-    except ValueError:
-        return value
 
 
 def trace_as_json(traced: Traced) -> str:

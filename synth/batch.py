@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -120,9 +121,13 @@ class Batch:
 
 
 def last_user_turn(table: pa.Table) -> pa.Array:
-    """The content of each row's last turn ("" for a document)."""
+    """The `last_user_text` of each row."""
     context = table["context"].combine_chunks()
-    offsets = context.offsets
-    has_turn = pc.greater(offsets[1:], offsets[:-1])
-    last = pc.if_else(has_turn, pc.subtract(offsets[1:], 1), None)
-    return pc.fill_null(pc.struct_field(context.values.take(last), "content"), "")
+    offsets = context.offsets.to_numpy()
+    start, end = offsets[:-1], offsets[1:]
+    by_user = pc.equal(context.values.field("role"), "user").to_numpy(zero_copy_only=False)
+    users = np.where(by_user, np.arange(len(by_user)), -1)
+    last = np.maximum.accumulate(np.concatenate([[-1], users]))[end]  # the last one before the end
+    last = np.where(last < start, end - 1, last)
+    found = context.values.field("content").take(pa.array(last, mask=start == end))
+    return pc.fill_null(found, "")

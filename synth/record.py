@@ -153,6 +153,18 @@ def plain_turns(turns: Sequence[Mapping[str, Any]]) -> list[Turn]:
     ]
 
 
+def last_user(context: Sequence[Mapping[str, Any]]) -> int:
+    """The index of the last user turn. After it, the assistant may have called tools. -1, the last
+    turn, if no user speaks."""
+    turns = range(len(context) - 1, -1, -1)
+    return next((at for at in turns if context[at]["role"] == "user"), -1)
+
+
+def last_user_text(context: Sequence[Mapping[str, Any]]) -> str:
+    """The content of the last user turn; "" for a document."""
+    return str(context[last_user(context)]["content"]) if context else ""
+
+
 def new_record(
     *,
     prompt: str | None = None,

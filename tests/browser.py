@@ -92,6 +92,11 @@ class Page:
         return base64.b64decode(found["data"])
 
 
+def _port(file: Path) -> str:
+    """The port in the browser's file; "" as long as it is not written."""
+    return file.read_text().partition("\n")[0] if file.is_file() else ""
+
+
 @asynccontextmanager
 async def opened(file: Path, folder: Path, width: int = 1200) -> AsyncIterator[Page]:
     """Opens a file from disk. `folder` is for the browser's own files."""
@@ -115,10 +120,9 @@ async def opened(file: Path, folder: Path, width: int = 1200) -> AsyncIterator[P
     )
     try:
         async with asyncio.timeout(START_S):
-            while not (folder / "DevToolsActivePort").is_file():
+            while not (port := _port(folder / "DevToolsActivePort")):
                 assert process.returncode is None, "Chromium ended at its start"
                 await asyncio.sleep(0.05)
-        port = (folder / "DevToolsActivePort").read_text().split()[0]
         async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
             async with session.get("/json/list") as response:
                 target = next(one for one in await response.json() if one["type"] == "page")

@@ -2,11 +2,16 @@
 
 Source: arXiv:2502.17184, with its parameters (alpha 1, beta 0.5, K 10). The novelty of a text is
 the sum of its distances to the other texts. A distance counts more for nearer texts, by 1 / rank,
-and where texts are dense, by the inverse mean distance to the K nearest texts, to the power beta.
-Ours differs in three points. It takes at most 1,000 texts, those with the smallest ids, which are
-hashes. It averages where the paper sums, as the authors' code does, so that numbers of texts of
-another size compare. And it measures density among the texts that `dedup` compared, because we have
-no larger corpus beside them.
+and if the other text is where texts are dense, by its inverse mean distance to the K nearest texts,
+to the power beta. Ours differs in three points:
+
+- It takes at most 1,000 texts, those with the smallest ids, which are hashes.
+- It averages where the paper sums, so that samples of different sizes compare.
+- It measures density among the texts that came to `dedup`, because we have no larger corpus.
+
+The authors' code (UmeanNever/NovelSum, b594962) averages too. It uses the density of the text
+itself, with squared Euclidean distances, and counts each text as its own nearest. Its values are
+therefore others than ours.
 """
 
 from __future__ import annotations

@@ -198,7 +198,7 @@ def _example(
             (turn["role"], _cut(with_calls(turn["content"], turn["tool_calls"])))
             for turn in row["context"]
         ],
-        text=_cut(with_calls(row["text"], row["tool_calls"])),
+        text=_cut(fate.answer),
         reasoning=_cut(row["reasoning"]),
         worse=_cut(row["rejected"]),
         raw=_cut(raw if raw != row["text"] else ""),

@@ -5,14 +5,14 @@ const measures = summary.measures;
 const main = document.querySelector("main");
 const nav = document.querySelector("nav");
 const KEPT = "var(--good)", REJECTED = "var(--bad)";
-const WIDTH = 940;
+const WIDTH = Math.min(940, main.clientWidth);
 const MOST_REASONS = 30;
 const BY_DESIGN = new Set(["superseded", "not_the_best_sample", "not_paired", "paired_as_rejected", "over_target", "no_quota"]); // no fault of the rows
 
 const number = (value, digits = 0) =>
   value === null || value === undefined ? "–" : value.toLocaleString("en", { maximumFractionDigits: digits });
 const fine = (value) => (value === null ? "–" : Number(value.toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 }));
-const share = (part, whole) => (whole ? `${number((100 * part) / whole, 1)} %` : "–");
+const share = (part, whole) => (whole ? `${number((100 * part) / whole, 1)}\u00a0%` : "–");
 const sum = (list, of) => list.reduce((total, one) => total + of(one), 0);
 
 function el(tag, attributes, ...children) {
@@ -47,7 +47,7 @@ function folded(title, ...children) {
 }
 
 function figure(label, plot, caption) {
-  const drawn = Plot.plot({ width: WIDTH, marginBottom: 44, ariaLabel: label, style: { background: "none" }, ...plot, x: { labelOffset: 38, ...plot.x } });
+  const drawn = Plot.plot({ width: WIDTH, marginTop: 10, marginBottom: 44, ariaLabel: label, style: { background: "none" }, ...plot, x: { labelOffset: 38, ...plot.x } });
   return el("figure", {}, drawn, caption ? el("figcaption", {}, caption) : null);
 }
 
@@ -56,12 +56,14 @@ function legend(kept = "kept", rejected = "rejected") {
     el("span", { class: "legend kept" }), kept, el("span", { class: "legend rejected" }), rejected);
 }
 
-const room = (labels) => Math.min(320, 30 + 7 * Math.max(...labels.map((label) => label.length)));
+const room = (labels) => Math.min(320, 0.7 * WIDTH, 30 + 7 * Math.max(...labels.map((label) => label.length)));
+const tall = (labels) => 54 + 24 * labels.length;
 
 // --- sections
 
 function head() {
-  const teacher = summary.teacher ? `${summary.teacher.model} ${summary.teacher.revision}`.trim() : "no teacher";
+  const revision = summary.teacher?.revision.replace(/([0-9a-f]{12})[0-9a-f]{20,}/g, "$1…");
+  const teacher = summary.teacher ? `${summary.teacher.model} ${revision}`.trim() : "no teacher";
   const read = summary.stages[0].rows_in;
   const checked = Object.values(summary.verdicts).at(-1);
   const ratio = measures.diversity.at(-1);
@@ -71,7 +73,7 @@ function head() {
     ["accepted per row read", fine(read ? measures.accepted / read : null)],
     ["tokens out per released row", number(summary.tokens_out_per_released)],
     ["tokens in per released row", number(summary.tokens_in_per_released)],
-    ["of these rows pass all checks that apply", checked ? share(checked.passed, checked.rows) : "–"],
+    ["of the rows pass all checks that apply", checked ? share(checked.passed, checked.rows) : "–"],
     [`compression ratio of ${ratio ? ratio.texts : "texts"}`, ratio ? fine(ratio.accepted) : "–"],
   ];
   main.append(
@@ -90,7 +92,7 @@ function funnel() {
     legend(),
     figure("Rows kept and rejected by each stage", {
       marginLeft: room(stages),
-      height: 40 + 26 * stages.length,
+      height: tall(stages),
       x: { label: "rows", grid: true },
       y: { domain: stages, label: null },
       color: { domain: ["kept", "rejected"], range: [KEPT, REJECTED] },
@@ -103,7 +105,7 @@ function funnel() {
       ["made", (one) => number(one.rows_made), true],
       ["kept", (one) => number(one.rows_kept), true],
       ["rejected", (one) => number(one.rows_rejected), true],
-      ["kept", (one) => share(one.rows_kept, one.rows_kept + one.rows_rejected), true],
+      ["share kept", (one) => share(one.rows_kept, one.rows_kept + one.rows_rejected), true],
       ["seconds", (one) => number(one.seconds, 1), true],
     ], summary.stages),
     el("p", { class: "dim" }, "Rows in + made = kept + rejected. Seconds are the sum over shards, which run side by side."),
@@ -120,8 +122,8 @@ function reasons() {
   return [
     figure("Rejected rows by stage and reason", {
       marginLeft: room(labels),
-      marginRight: 60,
-      height: 40 + 20 * shown.length,
+      marginRight: 44,
+      height: tall(labels),
       x: { label: "rejected rows", grid: true },
       y: { domain: labels, label: null },
       marks: [
@@ -167,7 +169,7 @@ function cost() {
   const columns = [
     ["stage", (one) => one.stage],
     ["operation", (one) => one.operation],
-    ["replies", (one) => number(one.replies), true],
+    ["replies", (one) => (one.replies || !one.tokens_in ? number(one.replies) : "–"), true],
     ["tokens in", (one) => number(one.tokens_in), true],
     ["tokens out", (one) => number(one.tokens_out), true],
     ["accepted rows", (one) => number(one.accepted), true],
@@ -176,7 +178,7 @@ function cost() {
     ["cost per 1,000 accepted", (one) => (one.accepted && (prices.in || prices.out) ? fine((1000 * money(one)) / one.accepted) : "–"), true],
   ];
   const place = el("div", {});
-  const whole = { stage: "all", operation: "", replies: summary.requests, tokens_in: summary.tokens_in, tokens_out: summary.tokens_out, accepted: measures.accepted };
+  const whole = { stage: "all", operation: "", replies: sum(styles, (one) => one.replies), tokens_in: summary.tokens_in, tokens_out: summary.tokens_out, accepted: measures.accepted };
   const draw = () => {
     const detailed = measures.operations.length > styles.length;
     place.replaceChildren(
@@ -189,7 +191,7 @@ function cost() {
   return [
     bars.length ? figure("Tokens per accepted row, by operation", {
       marginLeft: room(labels),
-      height: 50 + 22 * labels.length,
+      height: tall(labels),
       x: { label: "tokens per accepted row", grid: true },
       y: { domain: labels, label: null },
       color: { domain: ["in", "out"], range: ["var(--dim)", "var(--accent)"], legend: true },
@@ -197,43 +199,43 @@ function cost() {
     }) : null,
     el("form", { onsubmit: (event) => event.preventDefault() }, price("in", "price of a million tokens in"), price("out", "price of a million tokens out")),
     place,
-    el("p", { class: "dim" }, "An accepted row counts for each operation in its trail. The tokens are those of the operation's own replies, accepted or not, those from the journal included."),
+    el("p", { class: "dim" }, "An accepted row counts for each operation in its trail. The tokens are those of the operation's own replies, accepted or not, those from the journal included. The replies of judges are not counted."),
   ];
 }
 
 function evolution() {
   const list = measures.rounds;
   if (!list.length) return [];
-  const several = Math.max(...list.map((one) => one.round)) > 1;
-  const stages = [...new Set(list.map((one) => one.stage))];
+  const figures = table([
+    ["stage", (one) => one.stage],
+    ["round", (one) => one.round, true],
+    ["operation", (one) => one.operation],
+    ["tried", (one) => number(one.tried), true],
+    ["survived", (one) => number(one.survived), true],
+    ["share", (one) => share(one.survived, one.tried), true],
+    ["judged", (one) => number(one.judged), true],
+    ["mean gain", (one) => fine(one.mean_gain), true],
+  ], list);
+  if (Math.max(...list.map((one) => one.round)) === 1) return [figures];
+  const fy = new Set(list.map((one) => one.stage)).size > 1 ? "stage" : undefined;
   const judged = list.filter((one) => one.judged);
   const chart = (label, data, y, title, options = {}) => figure(label, {
-    width: 460, height: 260, marginRight: 20,
+    width: Math.min(460, WIDTH), height: 270, marginTop: 30, marginRight: 20,
     x: { label: "round", domain: [...new Set(list.map((one) => one.round))].sort((a, b) => a - b), type: "point" },
     y: { label: title, grid: true, zero: true, ...options },
     color: { legend: true, scheme: "tableau10" },
-    fy: stages.length > 1 ? { label: null } : undefined,
+    fy: fy && { label: null },
     marks: [
       Plot.ruleY([0]),
-      several ? Plot.lineY(data, { x: "round", y, stroke: "operation", fy: stages.length > 1 ? "stage" : undefined }) : null,
-      Plot.dot(data, { x: "round", y, fill: "operation", r: 4, tip: true, fy: stages.length > 1 ? "stage" : undefined }),
+      Plot.lineY(data, { x: "round", y, stroke: "operation", fy }),
+      Plot.dot(data, { x: "round", y, fill: "operation", r: 4, tip: true, fy }),
     ],
   });
   return [
-    el("div", { class: "grid", style: "grid-template-columns: repeat(auto-fit, minmax(26rem, 1fr))" },
-      chart("Share of children that survived, by round", list, (one) => one.survived / one.tried, "share that survived", { percent: true }),
+    el("div", { class: "grid", style: "grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr))" },
+      chart("Share of children that survived, by round", list, (one) => one.survived / one.tried, "share that survived (%)", { percent: true }),
       judged.length ? chart("Mean judged gain, by round", judged, "mean_gain", "mean gain") : null),
-    folded("Table",
-      table([
-        ["stage", (one) => one.stage],
-        ["round", (one) => one.round, true],
-        ["operation", (one) => one.operation],
-        ["tried", (one) => number(one.tried), true],
-        ["survived", (one) => number(one.survived), true],
-        ["survived", (one) => share(one.survived, one.tried), true],
-        ["judged", (one) => number(one.judged), true],
-        ["mean gain", (one) => fine(one.mean_gain), true],
-      ], list)),
+    folded("Table", figures),
   ];
 }
 
@@ -249,7 +251,7 @@ function verdicts() {
   return [
     figure("Verdicts of each check", {
       marginLeft: room(labels),
-      height: 60 + 26 * labels.length,
+      height: tall(labels),
       x: { label: "rows", grid: true },
       y: { domain: labels, label: null },
       color: { domain: names, range: [KEPT, REJECTED, "#b04a8f", "#8a7fd0", "var(--line)"], legend: true, tickFormat: verdictLabel },
@@ -303,11 +305,11 @@ function scores() {
   return [
     charts.length ? el("p", {}, "Each score with its limits (dashed lines), to see what another limit would do.") : null,
     charts.length ? legend("kept by this filter", "rejected by it") : null,
-    el("div", { class: "grid" }, charts.map((one) =>
+    charts.length ? el("div", { class: "grid" }, charts.map((one) =>
       el("figure", {}, el("b", {}, `${one.stage}  ${one.score}`),
         histogram(`Histogram of ${one.score} at ${one.stage}`, one.bins, one.limits),
         el("figcaption", {}, `${number(one.rows)} rows, ${number(one.rejected)} rejected; median ${fine(one.quantiles.p50)}`,
-          Object.keys(one.limits).length ? `; ${limitsInWords(one.limits)}` : "")))),
+          Object.keys(one.limits).length ? `; ${limitsInWords(one.limits)}` : "")))) : null,
     rest.length ? el("p", { class: "dim" }, "Not drawn, with one or two values: ",
       rest.map((one) => `${one.stage} ${one.score} (median ${fine(one.quantiles.p50)})`).join(", "), ".") : null,
   ];
@@ -321,7 +323,7 @@ function lengths() {
   return [
     figure("Lengths in words", {
       marginLeft: room(labels),
-      height: 60 + 34 * labels.length,
+      height: tall(labels),
       x: { label: "words", grid: true, type: "log", tickFormat: "~s" },
       y: { domain: labels, label: null },
       marks: [
@@ -329,7 +331,7 @@ function lengths() {
         Plot.ruleY(flat, { x1: "p25", x2: "p75", y: "texts", stroke: "var(--accent)", strokeWidth: 9 }),
         Plot.dot(flat, { x: "p50", y: "texts", fill: "var(--ink)", stroke: "var(--paper)", r: 5, tip: true }),
       ],
-    }, `Point: median. Bar: the middle half. Line: from 5 % to 95 %.${sampledTexts()}`),
+    }, `Point: median. Bar: the middle half. Line: from 5\u00a0% to 95\u00a0%.${sampledTexts()}`),
     folded("Histograms and table",
       el("div", { class: "grid" }, list.map((one) => el("figure", {}, el("b", {}, one.texts), histogram(`Histogram of the words of ${one.texts}`, one.bins)))),
       table([
@@ -352,11 +354,11 @@ function diversity() {
       ["texts", (one) => one.texts],
       ["compression ratio of the seeds", (one) => fine(one.seeds), true],
       ["of the accepted rows", (one) => fine(one.accepted), true],
-      ["at bytes", (one) => number(one.bytes), true],
+      ["bytes of each", (one) => number(one.bytes), true],
     ], measures.diversity),
     el("p", { class: "dim" }, `zlib's compression ratio of a sample, at equal bytes. A higher ratio means more repetition. Human-written task prompts reach about 2.5.${sampledTexts()}`),
     Object.entries(measures.novelty).map(([stage, one]) => el("p", {},
-      `NovelSum by the embeddings of ${stage}: ${fine(one.compared)} for the rows that it compared, ${fine(one.kept)} for those that it kept, on ${number(one.texts)} rows each. Higher is more diverse; only values of one embedding model compare.`)),
+      `NovelSum by the embeddings of ${stage}: ${fine(one.compared)} for the rows that came to it, ${fine(one.kept)} for those that it kept, each on a sample of ${number(one.texts)} rows. Higher is more diverse. Values of different embedding models do not compare.`)),
     measures.diversity.filter((one) => Object.keys(one.openings).length).map((one) => folded(
       `Most frequent openings of ${one.texts}, of ${number(one.sampled)} sampled`,
       table([
@@ -394,13 +396,12 @@ function teacher() {
       ["from the journal", (one) => number(one.reused), true],
       ["retries", (one) => number(one.retries), true],
       ["unusable replies", (one) => number(one.unusable), true],
-      ["unusable", (one) => share(one.unusable, one.requests), true],
       ["tokens in", (one) => number(one.tokens_in), true],
       ["tokens out", (one) => number(one.tokens_out), true],
       ["prefix cache", (one) => (one.prefix_hit_rate === null ? "–" : share(one.prefix_hit_rate, 1)), true],
       ["replies ended", (one) => ended(one.stage)],
     ], asking) : null,
-    notes.length ? folded(`${notes.length} notes of the stages`, el("ul", {}, notes.slice(0, 200).map((note) => el("li", {}, note)))) : null,
+    notes.length ? folded(`Notes of the stages: ${notes.length}`, el("ul", {}, notes.slice(0, 200).map((note) => el("li", {}, note)))) : null,
   ];
 }
 
@@ -431,7 +432,7 @@ function explorer() {
       select("reason", "outcome", ["accepted", ...unique((row) => row.reason || []).sort()]),
       select("operation", "operation", unique((row) => row.operations).sort()),
       el("label", {}, "text contains", search)),
-    el("p", { class: "dim" }, "Keys: / to search, j and k or the arrows to move, Enter to open."),
+    el("p", { class: "dim keys" }, "Keys: / to search, j and k or the arrows to move, Enter to open."),
     counted, list);
   apply();
 }
@@ -464,7 +465,8 @@ function searched(row) {
 }
 
 function rowNode(row) {
-  const title = (row.turns.length ? row.turns.at(-1)[1] : row.text).replace(/\s+/g, " ").slice(0, 160);
+  const asked = row.turns.findLast(([role]) => role === "user");
+  const title = (asked ? asked[1] : row.text).replace(/\s+/g, " ").slice(0, 160);
   const node = el("details", { class: "row" },
     el("summary", {}, el("span", { class: `badge ${row.reason ? "rejected" : "kept"}` }, row.reason || "accepted"), ` ${title}`));
   node.addEventListener("toggle", () => node.append(...body(row)), { once: true });

@@ -213,7 +213,7 @@ def _release(path: Path, finished: Mapping[str, Manifest]) -> Audit:
     listed = {path / file.path for file in manifest.files}
     wrong += [
         f"{extra} is not in the release's manifest, and `load_dataset` reads it too"
-        for extra in sorted([*path.glob("data/*.parquet"), *path.glob("provenance/*.parquet")])
+        for extra in sorted(path.glob("*/*.parquet"))
         if extra not in listed
     ]
     rows = sum(file.rows for file in manifest.files if file.path.startswith("data/"))

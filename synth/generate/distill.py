@@ -36,6 +36,7 @@ from synth.record import (
     Turn,
     append_to_lists,
     derive,
+    last_user_text,
     plain_turns,
     record_id,
     split,
@@ -184,7 +185,7 @@ class Answering(AskingStage):
         replies = [_with_checked_calls(one, prompt) for one in await teacher.replies(request)]
         for reply in replies:
             said = with_calls(reply.text, reply.calls)
-            place.judged(said, reply.fault, prompt.context[-1]["content"])
+            place.judged(said, reply.fault, last_user_text(prompt.context))
         place.done(1)
         return Answered(prompt, replies, knowledge)
 
@@ -193,7 +194,7 @@ class Answering(AskingStage):
 
         assert place.teacher is not None
         seed = derive_seed(place.seed, self.name, prompt.id, "knowledge")
-        values = {"prompt": prompt.context[-1]["content"]}
+        values = {"prompt": last_user_text(prompt.context)}
         sampling = Sampling(temperature=0.3, max_tokens=KNOWLEDGE_TOKENS)
         return await shipped(KNOWLEDGE).ask(place.teacher, values, sampling, seed)
 
@@ -340,9 +341,10 @@ class Distill(Answering):
         context: list[Turn] = plain_turns(given["context"])
         asked = ""
         if self.formats is not None:
-            last = context[-1]
-            asked = self.formats.sentence(seed, given["id"], last["content"], given["reference"])
+            prompt = last_user_text(context)
+            asked = self.formats.sentence(seed, given["id"], prompt, given["reference"])
             if asked and self.formats.released:
+                last = context[-1]
                 context[-1] = {**last, "content": f"{last['content']}\n\n{asked}"}
                 asked = ""
         if self.system is not None:

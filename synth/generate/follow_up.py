@@ -19,7 +19,7 @@ from synth.generate.template import shipped
 from synth.generate.trail import NewPrompt, split_new, step
 from synth.kind import Kind
 from synth.randomness import derive_seed
-from synth.record import RECORD, Turn, record_id, split
+from synth.record import RECORD, Turn, last_user_text, record_id, split
 from synth.teacher.protocol import Sampling
 from synth.together import together
 
@@ -83,7 +83,7 @@ class FollowUp(AskingStage):
 
         teacher, template = place.teacher, shipped(TEMPLATE)
         assert teacher is not None
-        asked = context[-1]["content"]
+        asked = last_user_text(context)
         values = {"prompt": asked, "answer": answer[: self.excerpt_chars]}
         seed = derive_seed(place.seed, "follow_up", parent)
         reply = await template.ask(teacher, values, self.sampling, seed)

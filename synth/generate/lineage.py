@@ -18,7 +18,7 @@ from synth.engine.stage import Outcome
 from synth.generate.operations import Operation, Parent
 from synth.generate.screen import Reason
 from synth.instructions.attached import read_attached
-from synth.record import RECORD, Turn, add_scores, derive, split
+from synth.record import RECORD, Turn, add_scores, derive, last_user, split
 
 
 @dataclass(slots=True)
@@ -103,6 +103,11 @@ def outcome(table: pa.Table, found: Sequence[Lineage], by: str, *, latest: bool)
 
     pool = table.select(RECORD.names)
     contexts: list[list[Turn]] = table["context"].to_pylist()
+
+    def before(one: Lineage) -> list[Turn]:
+        context = contexts[one.row]
+        return context[: last_user(context)]
+
     place_of = {(one.row, 0): one.row for one in found}  # (row, n-th child) -> row of the pool
     made: list[tuple[Lineage, int, Descendant | None]] = [(one, 0, None) for one in found]
     for nth in range(max((len(one.children) for one in found), default=0)):
@@ -114,10 +119,7 @@ def outcome(table: pa.Table, found: Sequence[Lineage], by: str, *, latest: bool)
             [child.step for _, _, child in born],
             [child.id for _, _, child in born],
             context=pa.array(
-                [
-                    [*contexts[one.row][:-1], Turn(role="user", content=child.prompt)]
-                    for one, _, child in born
-                ],
+                [[*before(one), Turn(role="user", content=child.prompt)] for one, _, child in born],
                 RECORD.field("context").type,
             ),
             meta=pa.array([child.meta for _, _, child in born], pa.string()),

@@ -18,7 +18,7 @@ from synth.engine.stage import Outcome, Place
 from synth.generate.distill import ANSWER, Answering, Prompt
 from synth.generate.prompting import Formats
 from synth.kind import Kind
-from synth.record import RECORD, last_step, plain_turns
+from synth.record import RECORD, last_step, last_user_text, plain_turns
 from synth.samples import PASS_RATE, groups, value_of
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -91,8 +91,8 @@ def _prompts(
         # the steps that led to the prompt; knowledge about it is asked for again
         at = next((n for n, one in enumerate(trail) if one["parent"] == prompt), len(trail))
         trails.append(trail[:at] if answer else trail)
-        last = context[-1]["content"]
-        asked = formats.sentence(seed, prompt, last, reference) if formats else ""
+        user = last_user_text(context)
+        asked = formats.sentence(seed, prompt, user, reference) if formats else ""
         prompts.append(Prompt(row, prompt, context, max(samples) + 1, asked, tools))
     empty = pa.nulls(len(firsts), pa.string())
     columns = {

@@ -24,7 +24,7 @@ from synth.generate.trail import step
 from synth.kind import Kind
 from synth.paths import InputPath
 from synth.randomness import derive_seed
-from synth.record import RECORD, derive_through, record_id, rejects
+from synth.record import RECORD, derive_through, last_user_text, record_id, rejects
 from synth.teacher.protocol import Need, Reply, Sampling
 from synth.together import together
 
@@ -114,7 +114,7 @@ class Revise(AskingStage):
         steps: list[tuple[str, Reply]] = []
         text: str = row["text"]
         for round_ in () if row["tool_calls"] else range(1, self.rounds + 1):
-            values = {"constitution": principles, "prompt": row["context"][-1]["content"]}
+            values = {"constitution": principles, "prompt": last_user_text(row["context"])}
             values["text"] = text
             seed = derive_seed(place.seed, self.name, row["id"], round_, "critique")
             critique = await shipped("revise/critique").ask(

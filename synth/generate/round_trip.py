@@ -14,7 +14,7 @@ from synth.engine.stage import AskingStage, Outcome, Place
 from synth.generate.template import shipped
 from synth.kind import Kind
 from synth.randomness import derive_seed
-from synth.record import add_scores, split
+from synth.record import add_scores, last_user_text, split
 from synth.teacher.protocol import Sampling
 from synth.text.words import STOP_WORDS, words_of
 from synth.together import together
@@ -84,7 +84,7 @@ class RoundTrip(AskingStage):
         values = {"text": with_calls(row["text"], row["tool_calls"])}
         reply = await shipped(TEMPLATE).ask(place.teacher, values, self.sampling, seed)
         guess = None if reply.fault else reply.text
-        value = None if guess is None else likeness(row["context"][-1]["content"], guess)
+        value = None if guess is None else likeness(last_user_text(row["context"]), guess)
         place.judged("", self._reason(value))
         place.done(1)
         return guess, value

@@ -26,7 +26,7 @@ from synth.generate.trail import step
 from synth.kind import Kind
 from synth.paths import InputPath
 from synth.randomness import derive_seed
-from synth.record import RECORD, REJECT, Turn, derive_through, record_id, split
+from synth.record import RECORD, REJECT, Turn, derive_through, last_user_text, record_id, split
 from synth.teacher.protocol import Need, Reply, Request, Sampling
 from synth.together import together
 from synth.tool_calls import called
@@ -195,7 +195,7 @@ class UseTools(AskingStage):
         reason: str | None = None,
         raw: str = "",
     ) -> Trace:
-        place.judged(text, reason, context[-1]["content"])
+        place.judged(text, reason, last_user_text(context))
         place.done(1)
         return Trace(context, text, tuple(steps), reason, raw)
 

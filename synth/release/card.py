@@ -340,11 +340,11 @@ def _diversity(found: Contents, seeds: Sequence[str]) -> list[str]:
 
 
 def _novelty(history: Sequence[Manifest]) -> list[str]:
-    """What the embeddings of `dedup` tell; nothing where no embedding model was configured."""
+    """The diversity before and after `dedup`; nothing where it had no embedding model."""
     return [
-        f"\nBy their embeddings, NovelSum (arXiv:2502.17184; higher is more diverse) is "
-        f"{novelty.compared:.3f} for the rows that `dedup` compared, and {novelty.kept:.3f} for "
-        f"those that it kept, on {novelty.texts:,} rows each."
+        f"\nBy embeddings, NovelSum (arXiv:2502.17184; higher is more diverse) is "
+        f"{novelty.compared:.3f} for the rows that came to `dedup`, and {novelty.kept:.3f} for "
+        f"those that it kept, each on a sample of {novelty.texts:,} rows."
         for stage in history
         if (novelty := stage.novelty)
     ]

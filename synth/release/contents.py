@@ -108,16 +108,17 @@ def config_folders(formats: Sequence[Format]) -> dict[str, str]:
 
 
 def contents(release: Path, formats: Sequence[Format]) -> Contents:
-    """What the release in the folder holds."""
+    """What the release in the folder holds. A further format without rows is no config."""
     folders = config_folders(formats)
-    splits = {name: _splits(release / folder) for name, folder in folders.items()}
+    found_in = {name: _splits(release / folder) for name, folder in folders.items()}
+    splits = {name: parts for name, parts in found_in.items() if parts}
     main, *more = [
         [path for split in splits[name].values() for path in split.files]
-        for name in folders
+        for name in splits
         if name != PROVENANCE
     ]
     found = Contents(
-        folders=folders,
+        folders={name: folders[name] for name in splits},
         splits=splits,
         schemas={
             name: pq.read_schema(next(iter(parts.values())).files[0])

@@ -2,11 +2,12 @@
 
     release/README.md  release/manifest.json  release/croissant.json
     release/data/train-3f9c2ab1d07e4c55.parquet  release/provenance/train-3f9c2ab1d07e4c55.parquet
+    release/preference/train-3f9c2ab1d07e4c55.parquet
 
-A data file and its provenance have the same name, and never change. Release N is recorded in
-`releases/000N` before it becomes the current one, and `release/` is then built aside from hard
-links and put in place by renaming. Whatever happens to `release/`, `settle` makes it again from the
-record and the increments.
+A data file, its provenance and its rows in further formats have the same name, and never change.
+Release N is recorded in `releases/000N` before it becomes the current one, and `release/` is then
+built aside from hard links and put in place by renaming. Whatever happens to `release/`, `settle`
+makes it again from the record and the increments.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from synth.release.card import card, citation
 from synth.release.contents import contents, seed_texts
 from synth.release.croissant import NAME as DESCRIPTION
 from synth.release.croissant import croissant
-from synth.release.write import kept_shards, main_format
+from synth.release.write import all_formats, kept_shards
 from synth.store.durable import sha256_file, sync, write_bytes
 from synth.store.increments import (
     RELEASES,
@@ -43,9 +44,7 @@ from synth.store.increments import (
 )
 from synth.store.manifest import (
     CARD,
-    DATA,
     NAME,
-    PROVENANCE,
     IncrementReceipt,
     Manifest,
     ShardFile,
@@ -75,8 +74,7 @@ def current_release(root: Path) -> Manifest | None:
 
 
 def lost_files(root: Path, number: int) -> dict[int, list[str]]:
-    """The data files of release `number`, and their provenance, of which no whole copy is left, by
-    increment."""
+    """The tables of release `number` of which no whole copy is left, by increment."""
     manifest = release_manifest(root, number)
     places = _Places(root, manifest)
     lost = {file.path for file in manifest.files if _is_table(file) and not places.of(file)}
@@ -169,12 +167,13 @@ def _extended(root: Path, plan: Plan, run: Path, mark: IncrementMark) -> Manifes
     written = (
         f"../{run.relative_to(root)}/{stage_label(len(plan.stages) - 1, plan.stages[-1].name)}"
     )
+    by_name: dict[str, list[ShardFile]] = {}
+    for file in filter(_is_table, own.files if own else ()):
+        by_name.setdefault(PurePosixPath(file.path).name, []).append(file)
     for shard in own.shards if own else ():
-        assert own is not None
-        named = shard.kept.model_copy(update={"path": _name(DATA, shard.kept)})
-        beside = _provenance_of(own, shard.kept)
-        path = _name(PROVENANCE, shard.kept)
-        tables += [named, beside.model_copy(update={"path": path})]
+        same_rows = by_name[PurePosixPath(shard.kept.path).name]
+        named, *others = [_renamed(file, shard.kept) for file in same_rows]  # data is listed first
+        tables += [named, *others]
         moved = shard.rejected.model_copy(update={"path": f"{written}/{shard.rejected.path}"})
         shards.append(shard.model_copy(update={"kept": named, "rejected": moved}))
     added = IncrementReceipt(
@@ -202,21 +201,16 @@ def _extended(root: Path, plan: Plan, run: Path, mark: IncrementMark) -> Manifes
     )
 
 
-def _name(folder: str, data: ShardFile) -> str:
-    """The path of a data file, or of its provenance, in the release. Both are read in the order of
-    their names, so they have the same name."""
-    split = PurePosixPath(data.path).name.partition("-")[0]
-    return f"{folder}/{split}-{data.sha256[:NAME_CHARS]}.parquet"
-
-
-def _provenance_of(written: Manifest, data: ShardFile) -> ShardFile:
-    """The provenance of a data file that `write` made."""
-    path = f"{PROVENANCE}/{PurePosixPath(data.path).name}"
-    return next(file for file in written.files if file.path == path)
+def _renamed(file: ShardFile, data: ShardFile) -> ShardFile:
+    """A data file, or a table with its rows, as it is named in the release. Tables are read in the
+    order of their names, so that those with the same rows have the same name."""
+    path = PurePosixPath(file.path)
+    name = f"{path.name.partition('-')[0]}-{data.sha256[:NAME_CHARS]}.parquet"
+    return file.model_copy(update={"path": f"{path.parent}/{name}"})
 
 
 def _is_table(file: ShardFile) -> bool:
-    """Whether it is a data file or the provenance of one."""
+    """Whether it is a data file, its provenance, or its rows in a further format."""
     return file.path.endswith(".parquet")
 
 
@@ -225,8 +219,7 @@ def _own_file(path: Path) -> ShardFile:
 
 
 class _Places:
-    """Where the data files of a release and their provenance are: in `release/`, and in its
-    increments."""
+    """Where the tables of a release are: in `release/`, and in its increments."""
 
     def __init__(self, root: Path, manifest: Manifest) -> None:
         self._release = root / RELEASE
@@ -247,13 +240,15 @@ class _Places:
 
 
 def _assembled(root: Path, manifest: Manifest) -> Path:
-    """A folder with the release's data files and their provenance, beside `release/`."""
+    """A folder with the release's tables, beside `release/`."""
     aside = root / f".{RELEASE}.tmp"
     shutil.rmtree(aside, ignore_errors=True)
-    for folder in (DATA, PROVENANCE):
-        (aside / folder).mkdir(parents=True)
+    tables = [file for file in manifest.files if _is_table(file)]
+    folders = sorted({(aside / file.path).parent for file in tables})
+    for folder in folders:
+        folder.mkdir(parents=True)
     places = _Places(root, manifest)
-    for file in filter(_is_table, manifest.files):
+    for file in tables:
         path = places.of(file)
         if path is None:
             raise StoreFault(
@@ -261,8 +256,8 @@ def _assembled(root: Path, manifest: Manifest) -> Path:
                 f"{root}/increments: run the recipe again to make it again"
             )
         _link(path, aside / file.path)
-    for folder in (DATA, PROVENANCE):
-        sync(aside / folder)
+    for folder in folders:
+        sync(folder)
     return aside
 
 
@@ -276,14 +271,17 @@ def _link(path: Path, target: Path) -> None:
 def _check_columns(root: Path, manifest: Manifest) -> None:
     """Raises `InputError` if a new file has other columns than the files before it."""
     places = _Places(root, manifest)
-    data = [file for file in manifest.files if file.path.startswith(f"{DATA}/")]
-    paths = [path for file in data[:1] + data[-1:] if (path := places.of(file))]
-    if paths and not pq.read_schema(paths[0]).equals(last := pq.read_schema(paths[-1])):
-        raise InputError(
-            f"{root}: the new rows have the columns {', '.join(last.names)}, and the release has "
-            f"{', '.join(pq.read_schema(paths[0]).names)} of other types: an incremental run keeps "
-            "its columns; choose another folder with --out"
-        )
+    by_folder: dict[str, list[ShardFile]] = {}
+    for file in filter(_is_table, manifest.files):
+        by_folder.setdefault(file.path.partition("/")[0], []).append(file)
+    for files in by_folder.values():
+        paths = [path for file in (files[0], files[-1]) if (path := places.of(file))]
+        if paths and not pq.read_schema(paths[0]).equals(last := pq.read_schema(paths[-1])):
+            raise InputError(
+                f"{root}: the new rows have the columns {', '.join(last.names)}, and the release "
+                f"has {', '.join(pq.read_schema(paths[0]).names)} of other types: an incremental "
+                "run keeps its columns; choose another folder with --out"
+            )
 
 
 def _descriptions(root: Path, plan: Plan, manifest: Manifest, release: Path) -> dict[str, str]:
@@ -295,11 +293,11 @@ def _descriptions(root: Path, plan: Plan, manifest: Manifest, release: Path) -> 
     runs = [increment_run(root, one.number) for one in manifest.increments]
     histories = [_history(run) for run in runs]
     history = [*summed(histories), manifest]
-    format_ = main_format(manifest.settings["format"], plan.kind_before(-1))
-    found = contents(release, [format_])
+    formats = all_formats(manifest.settings["format"], plan.kind_before(-1))
+    found = contents(release, formats)
     read = zip(runs, histories, strict=True)
     seeds = seed_texts(path for run, past in read for path in kept_shards(run, past[0]))
-    text = card(plan.name, plan.recipe, history, format_, found, seeds)
+    text = card(plan.name, plan.recipe, history, formats[0], found, seeds)
     before, recipe, after = text.rpartition("\n## Recipe\n")  # a row may have such a line
     increments = _increments_table(manifest, histories)
     return {
@@ -318,7 +316,8 @@ def _history(run: Path) -> list[Manifest]:
 def summed(histories: Sequence[Sequence[Manifest]]) -> list[Manifest]:
     """One manifest per stage with the shards of all increments, in the order of the recipe.
 
-    A stage that only some increments had stands where they had it.
+    A stage that only some increments had stands where they had it. The diversity of an increment's
+    rows is not that of all, so it is left out if there are several.
     """
     order: list[tuple[str, int]] = []
     shards: dict[tuple[str, int], list[ShardReceipt]] = {}
@@ -329,7 +328,10 @@ def summed(histories: Sequence[Sequence[Manifest]]) -> list[Manifest]:
             if key not in latest:
                 order.insert(place, key)
             place = order.index(key) + 1
-            shards.setdefault(key, []).extend(manifest.shards)
+            own = manifest.shards
+            if len(histories) > 1:
+                own = [one.model_copy(update={"novelty": None}) for one in own]
+            shards.setdefault(key, []).extend(own)
             latest[key] = manifest
     return [latest[key].model_copy(update={"shards": shards[key]}) for key in order]
 

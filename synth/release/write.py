@@ -39,7 +39,7 @@ from synth.release.mark import packed, writers
 from synth.release.quotas import Quotas
 from synth.release.splits import ID_CHARS, TEST, TRAIN, in_test
 from synth.store.durable import sha256_file, write_bytes
-from synth.store.increments import earlier_runs
+from synth.store.increments import earlier_runs, load_mark
 from synth.store.manifest import (
     CARD,
     DATA,
@@ -91,9 +91,10 @@ NO_DERIVATIVES = r"\bnd\b|no[- ]?deriv|all rights reserved"
 SCORING = ("quality", "verify")
 
 
-def main_format(names: Sequence[str], kind: Kind) -> Format:
-    """The format that decides which rows are released, by the setting `format` of `write`."""
-    return Format(names[0] if names else DEFAULT_FORMAT[kind])
+def all_formats(names: Sequence[str], kind: Kind) -> list[Format]:
+    """The formats of a release, by the setting `format` of `write`. The first one decides which
+    rows are released."""
+    return [Format(one) for one in names or [DEFAULT_FORMAT[kind]]]
 
 
 @dataclass(slots=True)
@@ -205,7 +206,7 @@ class Write(Sink):
         return Shape(self._format(kind), self.reasoning).with_room_for(table)
 
     def _format(self, kind: Kind) -> Format:
-        return main_format(self.format, kind)
+        return all_formats(self.format, kind)[0]
 
     def _groups(self, table: pa.Table) -> list[str | None]:
         """The group of each row; None for one that belongs to no quota."""
@@ -215,8 +216,11 @@ class Write(Sink):
 
     def _choose(self, delivery: Delivery, format_: Format) -> _Choice:
         """Decides about each row. Reads all shards once."""
-        more = {Format(one): Shape(Format(one), self.reasoning) for one in self.format[1:]}
-        choice = _Choice(_first_shape(delivery.run, Shape(format_, self.reasoning)), more)
+        more = {
+            one: _first_shape(delivery.run, one, Shape(one, self.reasoning))
+            for one in map(Format, self.format[1:])
+        }
+        choice = _Choice(_first_shape(delivery.run, DATA, Shape(format_, self.reasoning)), more)
         choice.misfits = {one: Counter() for one in more}
         columns = self._looks_at(choice.formats)
         for table in (read_shard(path, columns) for path in delivery.shards):
@@ -304,7 +308,8 @@ class Write(Sink):
         if not choice.rows.total():
             raise NoRowsError(self._none_left(delivery.shards, format_, reasons))
         notes = [self._reached(delivery, choice.taken, reasons["over_target"])]
-        notes += [_fitting(one, choice.rows.total(), choice.misfits[one]) for one in choice.more]
+        rows = choice.rows.total()
+        notes += [_fitting(delivery, one, rows, choice.misfits[one]) for one in choice.more]
         mark = packed(delivery.history)
         aside = delivery.run / f".{RELEASE}.tmp"
         shutil.rmtree(aside, ignore_errors=True)
@@ -418,14 +423,18 @@ def _announced(delivery: Delivery, left: list[pa.Array]) -> Iterator[None]:
         yield
 
 
-def _fitting(format_: Format, rows: int, misfits: Counter[str]) -> str:
-    """How many of the released rows a further format has. Raises `NoRowsError` if none is."""
+def _fitting(delivery: Delivery, format_: Format, rows: int, misfits: Counter[str]) -> str:
+    """How many of the released rows a further format has.
+
+    Raises `NoRowsError` if it has none, except in an increment: other increments may have some.
+    """
     others = ", ".join(f"{reason} {count:,}" for reason, count in misfits.most_common())
     if misfits.total() == rows:
-        raise NoRowsError(
-            f"no released row fits the format `{format_}` ({others}); leave it out of `format` "
-            "under `write`"
-        )
+        none = f"no released row fits the format `{format_}` ({others})"
+        if load_mark(delivery.run) is None:
+            raise NoRowsError(f"{none}; leave it out of `format` under `write`")
+        delivery.say(f"{none}, so this increment adds nothing to it")
+        return none
     return f"`{format_}` has {rows - misfits.total():,} of the {rows:,} released rows" + (
         f"; the others do not fit: {others}" if others else ""
     )
@@ -462,10 +471,11 @@ def _rejected(shards: list[Path], left: list[pa.Array]) -> Iterator[pa.Table]:
         yield rejects(table, reason=reasons.drop_null().to_pylist(), by=Write.name)
 
 
-def _first_shape(run: Path, shape: Shape) -> Shape:
-    """The shape with room for the columns that earlier increments released, if there are any."""
+def _first_shape(run: Path, folder: str, shape: Shape) -> Shape:
+    """The shape with room for the columns in which earlier increments, if any, released to the
+    folder."""
     for earlier in earlier_runs(run):
-        for path in sorted((earlier / RELEASE / DATA).glob("*.parquet"))[:1]:
+        for path in sorted((earlier / RELEASE / folder).glob("*.parquet"))[:1]:
             shape = shape.with_room_of(pq.read_schema(path))
     return shape
 

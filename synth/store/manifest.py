@@ -29,7 +29,8 @@ _CHECKSUM = b',\n "checksum": "%b"\n}\n'
 CARD = "README.md"
 """File name of a release's dataset card."""
 DATA, PROVENANCE = "data", "provenance"
-"""The folders of a release's Parquet files. Equal names hold equal rows, in the same order."""
+"""Folders of a release's Parquet files. Equal names hold equal rows, in the same order. A further
+format has a folder of its own, with the rows that fit it."""
 
 
 def stage_label(index: int, name: str) -> str:
@@ -51,15 +52,15 @@ class ShardFile(_Receipt):
 
 
 class Novelty(_Receipt):
-    """NovelSum, a measure of diversity, of equal numbers of rows; higher is more diverse. Values of
+    """NovelSum, a measure of diversity, before and after `dedup`; higher is more diverse. Values of
     different embedding models do not compare."""
 
     texts: int
-    """Rows of each side that were sampled."""
+    """The size of both samples, in rows."""
     compared: float
-    """Of all rows that `dedup` compared."""
+    """Of a sample of the rows that came to `dedup`."""
     kept: float
-    """Of the rows that it kept."""
+    """Of a sample of the rows that it kept."""
 
 
 class ShardReceipt(_Receipt):
@@ -128,7 +129,8 @@ class IncrementReceipt(_Receipt):
     rows: int
     """The rows that it added."""
     files: list[str]
-    """The data files that it added, and their provenance, as in the release's `files`."""
+    """The data files that it added, with their provenance and further formats, as in the release's
+    `files`."""
 
 
 class Manifest(_Receipt):

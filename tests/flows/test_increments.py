@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -60,10 +61,9 @@ def released(root: str | Path = "outputs/nightly") -> list[str]:
 
 
 def data(root: str | Path = "outputs/nightly") -> dict[str, bytes]:
-    """The data files of the release, and their provenance, by their paths in it."""
+    """The tables of the release, by their paths in it."""
     release = Path(root) / "release"
-    files = [*release.glob("data/*"), *release.glob("provenance/*")]
-    return {str(path.relative_to(release)): path.read_bytes() for path in files}
+    return {str(p.relative_to(release)): p.read_bytes() for p in release.glob("*/*")}
 
 
 def increments() -> list[str]:
@@ -442,12 +442,6 @@ def test_a_push_uploads_only_new_data_files(
     ("recipe", "words"),
     [
         (PLAIN.replace("write: {}", "write: {target_rows: 5}"), "releases all new rows"),
-        (
-            PLAIN.replace("prompts", "answers").replace(
-                "write: {}", "write: {format: [messages, preference]}"
-            ),
-            "adds to a release in one format",
-        ),
         (PLAIN.replace("{exact: {}}", "{exact: {}, index: i}"), "remove `dedup: {index}`"),
         (PLAIN.replace("  - write: {}\n", ""), "end the stages with `write`"),
         (PLAIN + "  - push: {repo: me/n, tag: v1}\n", "the tag 'v1' marks one release"),
@@ -553,6 +547,82 @@ def test_each_split_keeps_its_rows(nightly: Callable[..., int], tmp_path: Path) 
     assert files == set(data())
 
 
+def answers(*rows: tuple[str, str | None]) -> None:
+    """Writes the input: a prompt, its answer, and the worse answer if there is one."""
+    lines = [
+        {"prompt": one, "completion": f"Yes: {one}", **({"rejected": worse} if worse else {})}
+        for one, worse in rows
+    ]
+    Path("in.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_each_increment_adds_to_every_format_that_its_rows_fit(
+    nightly: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import datasets
+
+    both = PLAIN.replace("prompts", "answers").replace(
+        "write: {}", "write: {format: [messages, preference]}"
+    )
+    Path("nightly.yaml").write_text(both)
+    root, release = Path("outputs/nightly"), Path("outputs/nightly/release")
+
+    def load(config: str) -> list[str]:
+        found = datasets.load_dataset(
+            str(release), config, split="train", cache_dir=str(tmp_path / "cache")
+        )
+        assert json.loads((release / "croissant.json").read_text())
+        return list(found["id"])
+
+    def configs() -> list[str]:
+        described = json.loads((release / "croissant.json").read_text())
+        files = {o["@id"] for o in described["distribution"] if o["@type"] == "cr:FileObject"}
+        assert files == set(data())
+        return [one["name"] for one in described["recordSet"]]
+
+    alone: list[tuple[str, str | None]] = [(one, None) for one in FIRST]
+    answers(*alone)
+    assert nightly() == ExitCode.OK
+    said = capsys.readouterr().err
+    assert "no released row fits the format `preference` (no_rejected_answer 3)" in said
+    assert configs() == ["messages", "provenance"]
+    one = whole(root)
+
+    pairs: list[tuple[str, str | None]] = [(MORE[0], "No."), (MORE[1], None), ("Why?", "So.")]
+    answers(*alone, *pairs)
+    assert nightly() == ExitCode.OK
+    assert configs() == ["messages", "preference", "provenance"]
+    assert load("messages") == load("provenance")
+    assert len(load("messages")) == 6
+    assert len(load("preference")) == 2
+    assert set(load("preference")) < set(load("messages"))
+    card = (release / "README.md").read_text()
+    assert "The config `preference` has the 2 of them that fit this format." in card
+    two = whole(root)
+    assert {name: two[name] for name in one if name.endswith("parquet")}.items() <= one.items()
+
+    answers(*alone, *pairs, ("How so?", None))
+    assert nightly() == ExitCode.OK
+    assert len(load("messages")) == 7
+    before = {name: two[name] for name in two if "/preference/" in name}
+    assert {name: file for name, file in whole(root).items() if "/preference/" in name} == before
+
+    for number, expected in ((1, one), (2, two)):
+        assert main(["rollback", str(root), "--to", str(number)]) == ExitCode.OK
+        assert whole(root) == expected
+    assert len(load("preference")) == 2
+    [pair] = [path for path in two if "/preference/" in path]
+    flip(root / pair)
+    assert main(["show", str(root), "--check"]) == ExitCode.INFRASTRUCTURE
+    assert nightly() == ExitCode.OK  # it writes the file again, and increment 3
+    assert (root / pair).read_bytes() == two[pair]
+    assert main(["show", str(root), "--check"]) == ExitCode.OK
+
+    Path("nightly.yaml").write_text(both.replace(", preference", ""))
+    assert nightly() == ExitCode.INVALID
+    assert "set `write: {format: [messages, preference]}`" in capsys.readouterr().err
+
+
 def test_rows_without_a_column_of_the_release_have_nulls(
     nightly: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -591,6 +661,22 @@ def test_the_report_is_that_of_the_newest_increment(
     assert Path(page).is_file()
     assert main(["show", "outputs/nightly", "--json"]) == ExitCode.OK
     assert json.loads(capsys.readouterr().out)["released"] == 2
+
+
+def test_the_example_of_the_docs_lists_the_figures_of_each_increment(
+    nightly: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    nightly()
+    give(*FIRST, *MORE)
+    nightly()
+    page = (Path(__file__).parents[2] / "docs" / "report.md").read_text()
+    [example] = re.findall(r"(?ms)^```python\n(.*?)^```$", page)
+    capsys.readouterr()
+    exec(example, {})
+    assert capsys.readouterr().out.splitlines() == [
+        "outputs/nightly/increments/0001 3 0.0",
+        "outputs/nightly/increments/0002 2 0.0",
+    ]
 
 
 @pytest.mark.parametrize("answer", [True, False])

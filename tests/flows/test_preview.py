@@ -109,3 +109,24 @@ def test_the_page_fetches_and_runs_nothing_and_shows_every_text_as_text(recipe: 
         assert prompt in page.text
     assert "3 prompts, 6 answers (2 samples each)" in page.text
     assert "prompt as sent, temperature" in page.text
+
+
+def test_a_chat_that_ends_in_a_tools_result_is_shown_by_the_users_turn(
+    recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    turns = [
+        {"role": "user", "content": "How warm is it?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "content": "3 degrees", "tool_call_id": "c"},
+    ]
+    Path("prompts.jsonl").write_text(json.dumps({"messages": turns, "answer": "3"}))
+    assert main(["preview", recipe, "--html", "page.html"]) == ExitCode.OK
+    lines = capsys.readouterr().out.splitlines()
+    assert "How warm is it?" in lines
+    assert "prompt: How warm is it?" in lines
+    page = Page()
+    page.feed(Path("page.html").read_text(encoding="utf-8"))
+    assert page.text.count("3 degrees") == 2  # as sent, and in the released row
+    assert '{"name": "weather", "arguments": {}}' in page.text  # as sent
+    assert '{"role": "tool", "content": "3 degrees"' in page.text  # released

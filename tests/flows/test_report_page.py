@@ -35,6 +35,10 @@ async def choose(page: Page, filter_: str, value: str) -> list[str]:
     return found
 
 
+CHAT = """({turns: [["user", "How warm is it?"], ["assistant", "weather()"], ["tool", "3"]],
+  text: "Three degrees.", reason: ""})"""
+
+
 async def look(file: Path, folder: Path) -> None:
     async with opened(file, folder) as page:
         titles = await page.run("[...document.querySelectorAll('h2')].map(one => one.textContent)")
@@ -73,11 +77,20 @@ async def look(file: Path, folder: Path) -> None:
         await page.run(f"{VISIBLE}[0].querySelector('summary').focus()")
         await page.press("j")
         await page.press("Enter")
+        async with asyncio.timeout(60):  # the browser reports an opened row when it has time
+            while not await page.run("!!document.querySelector('details.row[open] .step')"):
+                await asyncio.sleep(0.05)
         opened_row = await page.run("document.querySelector('details.row[open]').textContent")
         assert HOSTILE in opened_row
         assert "synth trace " in opened_row
         assert await page.run(f"{VISIBLE}[1].open")
         assert await page.run("document.images.length") == 0
+
+        await page.run("measures.scores = []")
+        assert await page.run("scores().filter(Boolean).length") == 0  # so there is no section
+
+        title = await page.run(f"rowNode({CHAT}).textContent")
+        assert title == "accepted How warm is it?"
 
         price = "document.querySelector('#cost ~ form input')"
         await page.run(f"{price}.value = '3'; {price}.dispatchEvent(new Event('input'))")
@@ -98,6 +111,19 @@ async def look(file: Path, folder: Path) -> None:
 
 def test_the_page_works_in_a_browser(page: Path, tmp_path: Path) -> None:
     asyncio.run(look(page, tmp_path))
+
+
+def test_a_narrow_page_has_narrow_charts_and_nothing_outside(page: Path, tmp_path: Path) -> None:
+    async def narrow() -> None:
+        async with opened(page, tmp_path, width=500) as tab:
+            svgs = "[...document.querySelectorAll('figure svg[aria-label]')]"
+            scaled = "svg => svg.clientWidth && svg.clientWidth < Number(svg.getAttribute('width'))"
+            assert await tab.run("innerWidth") < 600
+            assert await tab.run(f"{svgs}.filter(svg => svg.clientWidth).length") > 5
+            assert await tab.run(f"{svgs}.filter({scaled}).length") == 0
+            assert await tab.run("document.documentElement.scrollWidth <= innerWidth")
+
+    asyncio.run(narrow())
 
 
 def test_a_text_that_became_markup_could_not_run(page: Path, tmp_path: Path) -> None:

@@ -65,6 +65,30 @@ def test_an_unknown_reason_is_refused_with_those_of_the_run(
     ) in capsys.readouterr().err
 
 
+def test_the_prompt_of_a_chat_that_calls_tools_is_the_users_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    call = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    turns = [
+        {"role": "user", "content": "How warm is it?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "content": "3", "tool_call_id": "c"},
+        {"role": "assistant", "content": "Three degrees."},
+    ]
+    Path("in.jsonl").write_text(json.dumps({"messages": turns}))
+    for least in (1, 9):
+        command = ["filter", "in.jsonl", "--as", "answers", "--out", str(least)]
+        main([*command, "--with", f"length: {{min_words: {least}}}"])
+    capsys.readouterr()
+    main(["show", "1"])
+    main(["show", "9", "--rejected"])
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert any(line.endswith(" How warm is it?") for line in lines)
+    assert "prompt How warm is it?" in lines
+    assert "3" not in lines
+
+
 @pytest.mark.parametrize("options", [[], ["--rejected"]])
 def test_a_folder_without_a_run_is_refused(
     tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]

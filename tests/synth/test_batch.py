@@ -5,12 +5,23 @@ from __future__ import annotations
 import pyarrow as pa
 
 from synth.batch import Batch, last_user_turn
-from synth.record import EMPTY_STEP, RECORD, derive, new_record, records_table
+from synth.record import EMPTY_STEP, RECORD, derive, last_user_text, new_record, records_table
 
 CHAT = [
     {"role": "system", "content": "Be brief."},
     {"role": "user", "content": "Hello."},
     {"role": "assistant", "content": "Hello!"},
+]
+CALLED = [
+    {"role": "user", "content": "How warm is it?"},
+    {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [
+            {"id": "c", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+        ],
+    },
+    {"role": "tool", "content": "3", "tool_call_id": "c", "name": "weather"},
 ]
 MIXED = records_table(
     [
@@ -22,8 +33,19 @@ MIXED = records_table(
 )
 
 
-def test_a_prompt_is_the_last_turn_of_its_conversation() -> None:
+def test_a_prompt_is_the_last_user_turn_of_its_conversation() -> None:
     assert last_user_turn(MIXED).to_pylist() == ["Why?", "", "And now?", ""]
+
+
+def test_the_result_of_a_tool_is_no_prompt() -> None:
+    contexts = [CALLED, [*CHAT, *CALLED], CHAT[:1], []]
+    table = records_table(
+        [new_record(context=one, source=str(n)) for n, one in enumerate(contexts)]
+    )
+    prompts = ["How warm is it?", "How warm is it?", "Be brief.", ""]
+    assert [last_user_text(context) for context in contexts] == prompts
+    assert last_user_turn(table).to_pylist() == prompts
+    assert last_user_turn(table.slice(1, 2)).to_pylist() == prompts[1:3]
 
 
 def test_a_sliced_or_chunked_table_has_the_turns_of_its_rows() -> None:

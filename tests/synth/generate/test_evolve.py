@@ -174,6 +174,23 @@ def test_turns_before_the_prompt_stay_and_only_the_prompt_is_shown_to_the_teache
         assert "Hello" not in request.turns[1]["content"]
 
 
+def test_a_child_replaces_the_users_turn_and_the_tool_calls_after_it() -> None:
+    user = {"role": "user", "content": "How warm is it?"}
+    function = {"name": "weather", "arguments": "{}"}
+    call = {"id": "c", "type": "function", "function": function}
+    after = [
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "3", "tool_call_id": "c"},
+    ]
+    outcome, teacher, _ = apply(
+        Evolve(rounds=1), [new_record(context=[*BEFORE, user, *after])], harder
+    )
+    assert given(teacher.asked[0]) == user["content"]
+    _, child = outcome.kept.to_pylist()
+    assert plain_turns(child["context"])[:-1] == BEFORE
+    assert child["context"][-1]["content"].startswith(user["content"])
+
+
 def test_a_child_does_not_keep_its_parents_gold_answer() -> None:
     rows = prompts(1, reference={"answer": "42"}, meta={"kind": "maths"})
     outcome, _, _ = apply(Evolve(rounds=2), rows, harder)

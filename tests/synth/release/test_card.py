@@ -291,5 +291,5 @@ def test_novelty_is_told_where_it_was_measured() -> None:
     novelty = Novelty(texts=30, compared=0.41234, kept=0.5)
     dedup.shards[0] = dedup.shards[0].model_copy(update={"novelty": novelty})
     told = card("maths", RECIPE, [dedup, stage("write", 2, 97)], Format.MESSAGES, holds(97))
-    assert "is 0.412 for the rows that `dedup` compared, and 0.500 for those" in told
+    assert "is 0.412 for the rows that came to `dedup`, and 0.500 for those" in told
     assert "NovelSum" not in text()
