@@ -165,6 +165,13 @@ def last_user_text(context: Sequence[Mapping[str, Any]]) -> str:
     return str(context[last_user(context)]["content"]) if context else ""
 
 
+def with_asked(context: Sequence[Turn], *texts: str) -> list[Turn]:
+    """The same turns; the last user turn has these paragraphs at its end."""
+    turns, at = list(context), last_user(context)
+    turns[at] = {**turns[at], "content": "\n\n".join([turns[at]["content"], *texts])}
+    return turns
+
+
 def new_record(
     *,
     prompt: str | None = None,

@@ -40,6 +40,7 @@ from synth.record import (
     plain_turns,
     record_id,
     split,
+    with_asked,
 )
 from synth.teacher.protocol import Need, Reply, Request, Sampling
 from synth.teacher.schema import read_schema
@@ -215,18 +216,17 @@ class Answering(AskingStage):
 
     def _turns(self, prompt: Prompt, knowledge: str) -> list[Turn]:
         """The turns of the request; parts shared by all prompts come first for the prefix cache."""
-        *before, last = prompt.context
-        head = [turn for turn in before if turn["role"] == "system"]
-        talk = [turn for turn in before if turn["role"] != "system"]
-        shown = self.examples.turns(last["content"]) if self.examples else []
-        parts = [last["content"]]
+        added = [prompt.asked] if prompt.asked else []
         if knowledge and self.knowledge == "generate":
-            parts.append(f"{HINT}\n{knowledge}")
-        elif knowledge:
+            added.insert(0, f"{HINT}\n{knowledge}")
+        context = with_asked(prompt.context, *added)
+        head = [turn for turn in context if turn["role"] == "system"]
+        talk = [turn for turn in context if turn["role"] != "system"]
+        shown = self.examples.turns(last_user_text(prompt.context)) if self.examples else []
+        if knowledge and self.knowledge != "generate":
             system = "\n\n".join([*(turn["content"] for turn in head), f"{HINT}\n{knowledge}"])
             head = [Turn(role="system", content=system)]
-        parts += [prompt.asked] if prompt.asked else []
-        return [*head, *shown, *talk, {**last, "content": "\n\n".join(parts)}]
+        return [*head, *shown, *talk]
 
     def _gather(self, table: pa.Table, answered: Sequence[Answered], place: Place) -> Outcome:
 
@@ -344,9 +344,7 @@ class Distill(Answering):
             prompt = last_user_text(context)
             asked = self.formats.sentence(seed, given["id"], prompt, given["reference"])
             if asked and self.formats.released:
-                last = context[-1]
-                context[-1] = {**last, "content": f"{last['content']}\n\n{asked}"}
-                asked = ""
+                context, asked = with_asked(context, asked), ""
         if self.system is not None:
             systems = (self.system,) if isinstance(self.system, str) else self.system
             drawn = derive_random(seed, self.name, "system", given["id"]).choice(systems)

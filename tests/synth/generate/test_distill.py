@@ -87,6 +87,21 @@ def test_it_answers_from_a_result_that_keeps_the_name_of_its_call() -> None:
     assert again.kept["tool_calls"].to_pylist()[0][0]["id"] == "call_2"
 
 
+@pytest.mark.parametrize("released", [False, True])
+def test_a_format_is_asked_for_in_the_users_turn_and_not_in_a_tools_result(released: bool) -> None:
+    call = {"id": "c7", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    turns = [
+        {"role": "user", "content": "Weather?"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "3", "tool_call_id": "c7", "name": "weather"},
+    ]
+    stage = Distill.model_validate({"formats": {"ask": ["Be brief."], "released": released}})
+    _, teacher, _ = apply(stage, [new_record(context=turns)], lambda _r, _n: "3 degrees.")
+    user, *rest = json.loads(teacher.asked[0].question("m"))["messages"]
+    assert user["content"] == "Weather?\n\nBe brief."
+    assert rest == turns[1:]
+
+
 @pytest.mark.parametrize(
     ("reply", "tools", "reason"),
     [
