@@ -19,6 +19,13 @@ from synth.generate.trail import evolved, evolved_text
 from synth.store.manifest import Manifest
 from synth.store.shards import read_shard
 
+STEP = ("stage", "operation", "round", "tokens_in", "tokens_out")
+COUNTED = [
+    *(f"trail.list.element.{one}" for one in STEP),
+    *(f"scores.list.element.{one}" for one in ("name", "value")),
+]
+"""The columns that the counts come from."""
+
 
 @dataclass(slots=True)
 class Tried:
@@ -51,7 +58,9 @@ def tried_operations(run: Path, manifest: Manifest) -> dict[str, Tried]:
     folder = run / manifest.label
     for shard in manifest.shards:
         for file, survived in ((shard.kept, True), (shard.rejected, False)):
-            _count(read_shard(folder / file.path), survived, manifest.stage, found)
+            columns = COUNTED if survived else [*COUNTED, "reason", "score"]
+            table = read_shard(folder / file.path, columns)
+            _count(table, survived, manifest.stage, found)
     return dict(sorted(found.items()))
 
 
@@ -71,9 +80,7 @@ def evolved_in_words(run: Path, manifests: Sequence[Manifest]) -> str | None:
 
 
 def _count(table: pa.Table, survived: bool, stage: str, found: dict[str, Tried]) -> None:
-    rows: Sequence[dict[str, Any]] = table.select(
-        ["trail", "scores", *([] if survived else ["reason", "score"])]
-    ).to_pylist()
+    rows: Sequence[dict[str, Any]] = table.to_pylist()
     for row in rows:
         step = row["trail"][-1]
         if step["stage"] != stage or step["operation"].startswith("improve/"):

@@ -21,6 +21,8 @@ from synth.verdicts import Verdict
 
 CHECKED_AGAINST = {"maths": "gold", "code": "tests", "instructions": "instructions"}
 """By verifier: what it compares an answer with, in words for reports."""
+COUNTED = ["scores.list.element.name", "scores.list.element.verdict"]
+"""The columns of a Parquet file that the counts come from."""
 UNKNOWN = "whether they are right is unknown"
 
 
@@ -151,5 +153,5 @@ def released(folder: Path) -> VerdictCounts:
 def _scores(files: Iterable[Path]) -> Iterator[pa.ListArray]:
     for path in files:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(columns=["scores"]):
+            for batch in file.iter_batches(columns=COUNTED):
                 yield batch.column("scores")

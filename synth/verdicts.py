@@ -68,7 +68,11 @@ def quoted(gold: str, given: str, how: str) -> str:
 
 
 class Filter(Protocol):
-    """Keeps or rejects records by their content. Pure: it remembers nothing between batches."""
+    """Keeps or rejects records by their content. Pure: it remembers nothing between batches.
+
+    In the catalogue, a filter's class variable `compared_with` names the settings that its score is
+    compared with, for the report; a number is a fixed limit.
+    """
 
     name: ClassVar[str]
 

@@ -48,6 +48,7 @@ class Decontaminate(AskingStage):
     """
 
     name: ClassVar[str] = "decontaminate"
+    compared_with: ClassVar[tuple[str | float, ...]] = ("candidate", "flag")
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.PROMPTS, Kind.DOCUMENTS, Kind.ANSWERS})
     not_in_fingerprint = ("against",)
     """The benchmarks' paths do not matter; their names and contents do."""

@@ -21,6 +21,7 @@ class Exact(Model):
     """
 
     name: ClassVar[str] = "exact"
+    compared_with: ClassVar[tuple[str | float, ...]] = ()
     reason: ClassVar[str] = "duplicate_exact"
     decides_by: ClassVar[tuple[str, ...]] = ()
     """The settings that do not affect signatures."""

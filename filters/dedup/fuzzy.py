@@ -34,6 +34,7 @@ class Fuzzy(Model):
     """
 
     name: ClassVar[str] = "fuzzy"
+    compared_with: ClassVar[tuple[str | float, ...]] = ("ratio",)
     reason: ClassVar[str] = "fuzzy_duplicate"
     decides_by: ClassVar[tuple[str, ...]] = ("ratio",)
     """The settings that do not affect signatures."""

@@ -36,6 +36,7 @@ class MinHash(Model):
     """
 
     name: ClassVar[str] = "minhash"
+    compared_with: ClassVar[tuple[str | float, ...]] = ("threshold",)
     reason: ClassVar[str] = "near_duplicate"
     decides_by: ClassVar[tuple[str, ...]] = ("threshold",)
     """The settings that do not affect signatures."""

@@ -29,6 +29,7 @@ class Rouge(Model):
     """
 
     name: ClassVar[str] = "rouge"
+    compared_with: ClassVar[tuple[str | float, ...]] = ("threshold",)
     reason: ClassVar[str] = "rouge_duplicate"
     decides_by: ClassVar[tuple[str, ...]] = ("threshold",)
     """The settings that do not affect signatures."""

@@ -35,6 +35,7 @@ class Semantic(Model):
     """
 
     name: ClassVar[str] = "semantic"
+    compared_with: ClassVar[tuple[str | float, ...]] = ("threshold",)
     reason: ClassVar[str] = "semantic_duplicate"
     decides_by: ClassVar[tuple[str, ...]] = ("threshold", "url", "api_key_env")
     """The settings that do not affect signatures."""

@@ -101,6 +101,7 @@ class Arithmetic(Model):
     """
 
     name: ClassVar[str] = "arithmetic"
+    compared_with: ClassVar[tuple[str | float, ...]] = ("max_wrong",)
     max_wrong: int = Field(0, ge=0, description="largest number of wrong calculations")
     box: bool = Field(True, description="also reject a boxed answer that is not the last result")
 

@@ -32,6 +32,7 @@ class Copying(Model):
     """
 
     name: ClassVar[str] = "copying"
+    compared_with: ClassVar[tuple[str | float, ...]] = ("max_share",)
     max_share: float = Field(
         0.7, gt=0, le=1, description="largest share of words in 8-grams of the source"
     )

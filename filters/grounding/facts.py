@@ -38,6 +38,7 @@ class Facts(Model):
 
     name: ClassVar[str] = "facts"
     version: ClassVar[int] = 2
+    compared_with: ClassVar[tuple[str | float, ...]] = ("max_new",)
     max_new: int = Field(0, ge=0, description="largest number of new facts")
     report: tuple[str, ...] = Field(
         given.EXPANSIONS, description="styles that may add facts: scored, not rejected"

@@ -42,6 +42,7 @@ class Boilerplate(Model):
     """
 
     name: ClassVar[str] = "boilerplate"
+    compared_with: ClassVar[tuple[str | float, ...]] = ("max_phrases",)
     max_phrases: int = Field(0, ge=0, description="largest number of such phrases")
 
     def judge(self, batch: Batch) -> Verdicts:

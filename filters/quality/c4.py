@@ -33,6 +33,7 @@ class C4(Model):
     """
 
     name: ClassVar[str] = "c4"
+    compared_with: ClassVar[tuple[str | float, ...]] = (1.0,)
     kind: TextKind | None = Field(None, description=WHICH)
     min_sentences: int | None = Field(5, ge=0, description="for pages only")
     terminal_punctuation: bool = Field(

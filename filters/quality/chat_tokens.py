@@ -20,6 +20,7 @@ class ChatTokens(Model):
     """
 
     name: ClassVar[str] = "chat_tokens"
+    compared_with: ClassVar[tuple[str | float, ...]] = ()
 
     def judge(self, batch: Batch) -> Verdicts:
         """`chat_tokens` (`<|im_end|>`) or `next_turn` ("### Human: …"); the note quotes it."""

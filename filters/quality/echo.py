@@ -38,6 +38,7 @@ class Echo(Model):
     """
 
     name: ClassVar[str] = "echo"
+    compared_with: ClassVar[tuple[str | float, ...]] = ("min_share",)
     min_share: float = Field(
         65,  # as for "The task is as follows. …" before a prompt of ten words
         gt=0,

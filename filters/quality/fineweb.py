@@ -34,6 +34,7 @@ class FineWeb(Model):
     """
 
     name: ClassVar[str] = "fineweb"
+    compared_with: ClassVar[tuple[str | float, ...]] = (1.0,)
     kind: TextKind | None = Field(None, description=WHICH)
     min_punctuated_lines: Share | None = Field(
         0.12, description="share of lines that end a sentence; for pages only"

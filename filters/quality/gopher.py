@@ -36,6 +36,7 @@ class Gopher(Model):
     """
 
     name: ClassVar[str] = "gopher"
+    compared_with: ClassVar[tuple[str | float, ...]] = (1.0,)
     kind: TextKind | None = Field(None, description=WHICH)
     min_words: int | None = Field(50, ge=0, description="for pages only")
     max_words: int | None = Field(100_000, ge=1, description="does not count words of only symbols")

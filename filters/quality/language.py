@@ -48,6 +48,7 @@ class Language(Model):
     """
 
     name: ClassVar[str] = "language"
+    compared_with: ClassVar[tuple[str | float, ...]] = ("min_probability",)
     is_: Languages = Field(
         ("en",),
         alias="is",

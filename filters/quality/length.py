@@ -34,6 +34,7 @@ class Length(Model):
     """
 
     name: ClassVar[str] = "length"
+    compared_with: ClassVar[tuple[str | float, ...]] = ("min_words", "max_words")
     min_words: Annotated[int, Field(ge=0)] | Literal["auto"] = Field(
         "auto",
         description="fewest words; auto: 3 for a prompt, 1 for an answer, 50 for a document",

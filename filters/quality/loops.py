@@ -19,6 +19,7 @@ class Loops(Model):
     """Rejects a text that loops. The score is the worst measure over its limit."""
 
     name: ClassVar[str] = "loops"
+    compared_with: ClassVar[tuple[str | float, ...]] = ("max_score",)
     max_score: float = Field(1.0, gt=0, description="largest score that is accepted")
 
     def judge(self, batch: Batch) -> Verdicts:

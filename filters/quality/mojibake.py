@@ -25,6 +25,7 @@ class Mojibake(Model):
     """Rejects texts with broken characters. The score is their number per 1,000 characters."""
 
     name: ClassVar[str] = "mojibake"
+    compared_with: ClassVar[tuple[str | float, ...]] = ("max_per_1000",)
     max_per_1000: float = Field(
         0.5, ge=0, description="largest number of broken places per 1,000 characters"
     )

@@ -22,6 +22,7 @@ class Pii(Model):
     """
 
     name: ClassVar[str] = "pii"
+    compared_with: ClassVar[tuple[str | float, ...]] = ("max_found",)
     kinds: tuple[PiiKind, ...] = Field(
         tuple(PiiKind), min_length=1, description="the kinds to look for"
     )

@@ -29,6 +29,7 @@ class Placeholders(Model):
     """
 
     name: ClassVar[str] = "placeholders"
+    compared_with: ClassVar[tuple[str | float, ...]] = ("max_share",)
     max_share: float = Field(
         0.3,  # two good letters, whose head and signature are blanks, have 0.28 and 0.29
         ge=0,

@@ -33,6 +33,7 @@ class Readability(Model):
     """
 
     name: ClassVar[str] = "readability"
+    compared_with: ClassVar[tuple[str | float, ...]] = ("min_lix", "max_lix")
     min_lix: float | None = Field(None, ge=0, description="easiest text that is accepted")
     max_lix: float | None = Field(None, ge=0, description="hardest text that is accepted")
 

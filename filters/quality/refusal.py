@@ -22,6 +22,7 @@ class Refusal(Model):
     """
 
     name: ClassVar[str] = "refusal"
+    compared_with: ClassVar[tuple[str | float, ...]] = ("threshold",)
     version: ClassVar[int] = 2
     threshold: float = Field(
         THRESHOLD, ge=0, le=1, description="smallest probability that is rejected"

@@ -37,6 +37,7 @@ class Repetition(Model):
     """
 
     name: ClassVar[str] = "repetition"
+    compared_with: ClassVar[tuple[str | float, ...]] = (1.0,)
     kind: TextKind | None = Field(None, description=WHICH)
     min_words: int = Field(20, ge=0, description="shorter texts are not judged; pages always are")
     full_words: int = Field(

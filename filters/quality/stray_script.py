@@ -39,6 +39,7 @@ class StrayScript(Model):
     """
 
     name: ClassVar[str] = "stray_script"
+    compared_with: ClassVar[tuple[str | float, ...]] = ()
     min_run: int = Field(
         10,
         ge=1,

@@ -32,6 +32,7 @@ class Toxicity(Model):
     """
 
     name: ClassVar[str] = "toxicity"
+    compared_with: ClassVar[tuple[str | float, ...]] = ("max_found",)
     words: InputPath = Field(
         description="a text file with one word or phrase per line; lines starting with # are "
         "comments"

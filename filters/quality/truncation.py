@@ -19,6 +19,7 @@ class Truncation(Model):
     """Rejects a text that was cut off. The score is 1 for a cut text, else 0."""
 
     name: ClassVar[str] = "truncation"
+    compared_with: ClassVar[tuple[str | float, ...]] = ()
     read_end: bool = Field(
         True, description="also check the end of the text, not only the reply's finish reason"
     )

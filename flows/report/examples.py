@@ -12,12 +12,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flows.report.measures import Passed
+from flows.report.passed import Passed
 from flows.samples import Fate, record_text
 from flows.terminal import short
 from synth.store.manifest import Manifest, stage_label
@@ -94,12 +93,12 @@ class Draw:
     found: dict[tuple[int, str], list[tuple[str, int]]] = field(default_factory=dict)
 
     def add(self, passed: Passed) -> None:
-        """Draws from one shard at one stage."""
-        if passed.last and len(passed.kept):
-            self._add(passed.manifest.index, "", passed.kept["id"], passed.shard)
+        """Draws from some shards at one stage."""
+        if passed.last and passed.texts is not None:
+            self._add(passed.manifest.index, "", passed.texts)
         for reason in pc.unique(passed.rejected["reason"]).to_pylist():
-            ids = passed.rejected.filter(pc.equal(passed.rejected["reason"], reason))["id"]
-            self._add(passed.manifest.index, reason, ids, passed.shard)
+            rows = passed.rejected.filter(pc.equal(passed.rejected["reason"], reason))
+            self._add(passed.manifest.index, reason, rows)
 
     def examples(self) -> list[Example]:
         """Returns the sample: accepted rows first, then rejected ones, stage by stage."""
@@ -117,11 +116,11 @@ class Draw:
         shown.sort(key=lambda one: (bool(one.reason), one.stage, one.reason, one.rank))
         return [found[one] for one in shown]
 
-    def _add(self, stage: int, reason: str, ids: pa.ChunkedArray, shard: int) -> None:
+    def _add(self, stage: int, reason: str, rows: pa.Table) -> None:
         most = OF_EACH_REASON if reason else ACCEPTED
-        smallest = np.sort(np.array(ids.to_pylist(), "S32"))[:most].astype(str).tolist()
-        both = self.found.get((stage, reason), []) + [(id_, shard) for id_ in smallest]
-        self.found[stage, reason] = sorted(both)[:most]
+        smallest = rows.select(["id", "shard"]).take(pc.bottom_k_unstable(rows["id"], most))
+        pairs = zip(smallest["id"].to_pylist(), smallest["shard"].to_pylist(), strict=True)
+        self.found[stage, reason] = sorted([*self.found.get((stage, reason), []), *pairs])[:most]
 
     def _chosen(self) -> list[_Chosen]:
         """The rows, the first of each stage and reason before the second of any."""

@@ -65,8 +65,10 @@ def _settings(manifests: Sequence[Manifest]) -> str:
 def _sampling(summary: RunSummary, examples: Sequence[Example]) -> str:
     rejected = sum(stage.rows_rejected for stage in summary.stages)
     accepted = summary.measures.accepted if summary.measures else 0
+    every = summary.measures.texts_every if summary.measures else 1
+    some = f" The accepted ones are of one shard in {every:,}." if every > 1 else ""
     return (
         f"A sample: {len(examples):,} of {accepted + rejected:,} rows, with at most {ACCEPTED:,} "
-        f"accepted ones and {OF_EACH_REASON:,} for each reason of each stage. Rows are drawn by "
-        "id, a hash of the content, so the same run gives the same sample. Long texts are cut."
+        f"accepted ones and {OF_EACH_REASON:,} for each reason of each stage.{some} Rows are drawn "
+        "by id, a hash of the content, so the same run gives the same sample. Long texts are cut."
     )

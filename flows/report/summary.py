@@ -14,7 +14,7 @@ from typing import Literal
 import orjson
 from pydantic import ValidationError
 
-from flows.report.measures import Measures
+from flows.report.figures import Measures
 from synth.engine.lock import worked_on_by
 from synth.model import Model
 from synth.store.manifest import Manifest, TeacherRecord

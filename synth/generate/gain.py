@@ -8,7 +8,7 @@ DEITA (arXiv:2312.15685). If the reply cannot be parsed, the child stays.
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
 
@@ -38,6 +38,7 @@ SCHEMA: Final = GainJudgement.model_json_schema()
 class GainJudge(Model):
     """The teacher compares each child that survived with its parent: one more request each."""
 
+    compared_with: ClassVar[tuple[str | float, ...]] = ("min_gain",)
     min_gain: Annotated[int, Field(ge=LOWEST, le=HIGHEST)] = 1
     """Eliminates children with a lower gain; the scale is -2 (worse), 0 (equal), up to 5."""
     sampling: Sampling = Sampling(temperature=0, max_tokens=256)

@@ -76,6 +76,7 @@ class Judge(AskingStage):
 
     name: ClassVar[str] = "judge"
     version: ClassVar[int] = 2
+    compared_with: ClassVar[tuple[str | float, ...]] = ("min_score",)
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.PROMPTS, Kind.DOCUMENTS, Kind.ANSWERS})
     asks_teacher: ClassVar[bool] = True
     not_in_fingerprint: ClassVar[tuple[str, ...]] = ("rubric",)

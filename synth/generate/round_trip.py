@@ -40,6 +40,7 @@ class RoundTrip(AskingStage):
     """
 
     name: ClassVar[str] = "round_trip"
+    compared_with: ClassVar[tuple[str | float, ...]] = ("min_likeness",)
     takes: ClassVar[frozenset[Kind]] = frozenset({Kind.ANSWERS})
     asks_teacher: ClassVar[bool] = True
 

@@ -61,7 +61,7 @@ def card(
             f"---\n{head}---",
             f"# {name}",
             "",
-            *(f"**Warning:** {one}\n" for one in found.verdicts.warnings()),
+            *(f"**Warning:** {one}\n" for one in found.facts.verdicts.warnings()),
             (
                 f"{found.rows:,} rows in the `{format_}` format "
                 f"(synth {written.code}, seed {written.seed})."
@@ -71,8 +71,8 @@ def card(
                 for one in found.others
             ),
             _teacher(history),
-            *([f"{evolved_text(found.rows, found.evolved)}."] if from_prompts else []),
-            found.verdicts.words(),
+            *([f"{evolved_text(found.rows, found.facts.evolved)}."] if from_prompts else []),
+            found.facts.verdicts.words(),
             "",
             "## Load it",
             "",
@@ -119,7 +119,7 @@ def card(
             "",
             "## Checks",
             "",
-            *checks_table({**stage_verdicts(history), "release": found.verdicts}),
+            *checks_table({**stage_verdicts(history), "release": found.facts.verdicts}),
             "",
             "## Contamination",
             "",
@@ -212,25 +212,25 @@ def _info(config: str, found: Contents) -> dict[str, Any]:
             {"name": name, "num_bytes": split.bytes, "num_examples": split.rows}
             for name, split in splits.items()
         ],
-        "download_size": sum(p.stat().st_size for split in splits.values() for p in split.files),
+        "download_size": sum(file.bytes for split in splits.values() for file in split.files),
         "dataset_size": sum(split.bytes for split in splits.values()),
     }
 
 
 def _license(found: Contents) -> str | None:
     """The license of all seeds, `other` if they differ, None if none is known."""
-    known = sorted(found.licenses)
+    known = sorted(found.facts.licenses)
     if known in ([], [""]):
         return None
     return known[0] if len(known) == 1 else "other"
 
 
 def _licenses(found: Contents) -> list[str]:
-    known = {one: count for one, count in sorted(found.licenses.items()) if one}
+    known = {one: count for one, count in sorted(found.facts.licenses.items()) if one}
     if not known:
         return ["The seeds had no column `license`, so their licenses are not known here."]
     lines = [f"- `{one}`: {count:,} rows" for one, count in known.items()]
-    if without := found.licenses[""]:
+    if without := found.facts.licenses[""]:
         lines.append(f"- not known: {without:,} rows")
     return ["By the column `license` of the seeds:", "", *lines]
 
@@ -294,7 +294,7 @@ def _teachers_work(history: Sequence[Manifest], found: Contents) -> list[str]:
     ]
     return lines + [
         f"| {stage} | {operation.replace('|', '/')} | {f'`{prompt}`' if prompt else ''} | {rows} |"
-        for (stage, operation, prompt), rows in sorted(found.steps.items())
+        for (stage, operation, prompt), rows in sorted(found.facts.steps.items())
     ]
 
 
@@ -314,7 +314,7 @@ def _contamination(history: Sequence[Manifest]) -> list[str]:
 
 def _diversity(found: Contents, seeds: Sequence[str]) -> list[str]:
     """The measures of seeds, prompts and answers, at equal sizes."""
-    prompts, answers = zip(*found.texts, strict=True)
+    prompts, answers = zip(*found.facts.texts, strict=True)
     groups = {"seeds": list(seeds), "prompts": list(prompts), "answers or documents": list(answers)}
     groups = {name: [one for one in texts if one.strip()] for name, texts in groups.items()}
     groups = {name: texts for name, texts in groups.items() if texts}
@@ -365,14 +365,16 @@ def _limits(history: Sequence[Manifest], found: Contents) -> list[str]:
     """What a user of the rows should know, as far as the run can tell."""
     stages = {stage.stage for stage in history}
     limits = []
-    if found.models:
-        models = ", ".join(f"`{model}`" for model in sorted({model for model, _ in found.models}))
+    if found.facts.models:
+        models = ", ".join(
+            f"`{model}`" for model in sorted({model for model, _ in found.facts.models})
+        )
         limits.append(
             f"A model wrote text of these rows ({models}): they have its errors and bias."
         )
-    if not found.verdicts.checks:
+    if not found.facts.verdicts.checks:
         limits.append("No verifier checked the answers.")
-    elif unchecked := found.rows - found.verdicts.passed:
+    elif unchecked := found.rows - found.facts.verdicts.passed:
         limits.append(f"{unchecked:,} of {found.rows:,} rows did not pass a check, or had none.")
     for stage, sentence in (
         ("redact", "Personal data and secrets were not searched for."),
@@ -387,7 +389,7 @@ def _limits(history: Sequence[Manifest], found: Contents) -> list[str]:
 
 def _rows(found: Contents) -> list[str]:
     lines: list[str] = []
-    for row in found.sample[:SHOWN_ROWS]:
+    for row in found.facts.sample[:SHOWN_ROWS].to_pylist():
         shown = orjson.dumps(_shortened(row), option=orjson.OPT_INDENT_2).decode()
         lines += [*_block(shown, "json"), ""]
     return lines[:-1]

@@ -1,17 +1,17 @@
-"""Reads what a release holds, for its card and its `croissant.json`: one pass over the provenance.
+"""What a release holds, for its card and its `croissant.json`.
 
-The random sample is the rows with the smallest ids. Ids are hashes, so it is a fair sample, and the
-same rows always have the same one.
+The facts of each data file are collected where it is written, and then added up. The random sample
+is the rows with the smallest ids. Ids are hashes, so it is a fair sample, and the same rows always
+have the same one.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,11 @@ import pyarrow.parquet as pq
 from synth.batch import last_user_turn
 from synth.generate.trail import evolved
 from synth.release.formats import Format
-from synth.store.durable import sha256_file
-from synth.store.manifest import DATA, PROVENANCE
+from synth.store.manifest import DATA, PROVENANCE, ShardFile
 from synth.store.shards import read_shard
 from synth.text.language import language
 from synth.tool_calls import with_calls
-from synth.verdict_counts import VerdictCounts, released
+from synth.verdict_counts import VerdictCounts, tally
 
 SAMPLED = 256
 """Rows whose language and diversity are measured."""
@@ -37,6 +36,8 @@ FEWEST_OF_A_LANGUAGE = 0.05
 model misjudges."""
 DEFAULT = "default"
 """The config of a release in one format."""
+FACTS_FROM = ("meta", "trail", "scores")
+"""The columns of the provenance that have the facts."""
 LICENSE = '"licen[cs]e"'
 
 
@@ -44,13 +45,63 @@ LICENSE = '"licen[cs]e"'
 class SplitFiles:
     """The files of one split of one config."""
 
-    files: list[Path]
+    files: list[ShardFile]
     rows: int
     bytes: int
     """Uncompressed."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class RowFacts:
+    """What the card says about rows: counts, and the rows with the smallest ids."""
+
+    sample: pa.Table
+    """Data rows with the smallest ids, at most `SAMPLED`, in order of their ids."""
+    verdicts: VerdictCounts = field(default_factory=VerdictCounts)
+    evolved: int = 0
+    """Rows that come from an evolved prompt."""
+    licenses: Counter[str] = field(default_factory=Counter)
+    """Rows by the `license` that came with their seed; "" for none."""
+    steps: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """Rows by stage, operation and prompt file (its hash) of each of their steps."""
+    models: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Steps by the model and revision that replied."""
+
+    @classmethod
+    def of(cls, data: pa.Table, provenance: pa.Table) -> RowFacts:
+        """The facts of the rows of a data file; `provenance` has at least `FACTS_FROM`."""
+        steps, models = _steps(provenance["trail"])
+        return cls(
+            sample=_smallest(data),
+            verdicts=tally(provenance["scores"].chunks),
+            evolved=evolved(provenance["trail"]),
+            licenses=Counter(
+                {
+                    one["values"]: one["counts"]
+                    for one in licenses(provenance["meta"]).value_counts().to_pylist()
+                }
+            ),
+            steps=steps,
+            models=models,
+        )
+
+    @property
+    def texts(self) -> list[tuple[str, str]]:
+        """The prompt and the answer or document of each sampled row; "" if it has none."""
+        return [prompt_and_text(row) for row in self.sample.to_pylist()]
+
+    def __add__(self, other: RowFacts) -> RowFacts:
+        return RowFacts(
+            sample=_smallest(pa.concat_tables([self.sample, other.sample])),
+            verdicts=self.verdicts + other.verdicts,
+            evolved=self.evolved + other.evolved,
+            licenses=self.licenses + other.licenses,
+            steps=self.steps + other.steps,
+            models=self.models + other.models,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Contents:
     """What a release holds."""
 
@@ -59,20 +110,11 @@ class Contents:
     splits: dict[str, dict[str, SplitFiles]]
     """By config, then by split."""
     schemas: dict[str, pa.Schema]
-    verdicts: VerdictCounts
-    sample: list[dict[str, Any]]
-    """Data rows with the smallest ids, at most `SAMPLED`."""
+    facts: RowFacts
     digest: str
     """A hash of all data files. Two releases with the same rows have the same."""
     languages: list[str] = field(default_factory=list)
     """The languages of the sampled rows, most frequent first."""
-    evolved: int = 0
-    licenses: Counter[str] = field(default_factory=Counter)
-    """Rows by the `license` that came with their seed; "" for none."""
-    steps: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    """Rows by stage, operation and prompt file (its hash) of each of their steps."""
-    models: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Steps by the model and revision that replied."""
 
     @property
     def rows(self) -> int:
@@ -93,11 +135,6 @@ class Contents:
         """The configs of further formats."""
         return [name for name in self.folders if name not in (self.main, PROVENANCE)]
 
-    @property
-    def texts(self) -> list[tuple[str, str]]:
-        """The prompt and the answer or document of each sampled row; "" if it has none."""
-        return [prompt_and_text(row) for row in self.sample]
-
 
 def config_folders(formats: Sequence[Format]) -> dict[str, str]:
     """The folder of each config of a release. The first format is in `data/`, and each further one
@@ -107,32 +144,35 @@ def config_folders(formats: Sequence[Format]) -> dict[str, str]:
     return {str(main) if more else DEFAULT: DATA, **more, PROVENANCE: PROVENANCE}
 
 
-def contents(release: Path, formats: Sequence[Format]) -> Contents:
-    """What the release in the folder holds. A further format without rows is no config."""
+def contents(
+    release: Path, formats: Sequence[Format], files: Sequence[ShardFile], facts: RowFacts
+) -> Contents:
+    """What the release in the folder holds, in these files. A further format without rows is no
+    config."""
     folders = config_folders(formats)
-    found_in = {name: _splits(release / folder) for name, folder in folders.items()}
+    found_in = {
+        name: _splits(release, [one for one in files if one.path.startswith(f"{folder}/")])
+        for name, folder in folders.items()
+    }
     splits = {name: parts for name, parts in found_in.items() if parts}
-    main, *more = [
-        [path for split in splits[name].values() for path in split.files]
-        for name in splits
+    digests = [
+        file.sha256
+        for name, parts in splits.items()
         if name != PROVENANCE
+        for split in parts.values()
+        for file in split.files
     ]
-    found = Contents(
+    return Contents(
         folders={name: folders[name] for name in splits},
         splits=splits,
         schemas={
-            name: pq.read_schema(next(iter(parts.values())).files[0])
+            name: pq.read_schema(release / next(iter(parts.values())).files[0].path)
             for name, parts in splits.items()
         },
-        verdicts=released(release),
-        sample=_smallest(main).to_pylist(),
-        digest=sha256("".join(map(sha256_file, chain(main, *more))).encode()).hexdigest(),
+        facts=facts,
+        digest=sha256("".join(digests).encode()).hexdigest(),
+        languages=_languages(facts.texts),
     )
-    for split in splits["provenance"].values():
-        for table in _batches(split.files, ["meta", "trail"]):
-            _add(found, table)
-    found.languages = _languages(found.texts)
-    return found
 
 
 def _languages(texts: Iterable[tuple[str, str]]) -> list[str]:
@@ -142,44 +182,42 @@ def _languages(texts: Iterable[tuple[str, str]]) -> list[str]:
     return sorted((one for one in known if known[one] >= fewest), key=lambda o: (-known[o], o))
 
 
-def _splits(folder: Path) -> dict[str, SplitFiles]:
-    paths: dict[str, list[Path]] = {}
-    for path in sorted(folder.glob("*.parquet")):
-        paths.setdefault(path.name.partition("-")[0], []).append(path)
+def _splits(release: Path, files: Sequence[ShardFile]) -> dict[str, SplitFiles]:
+    by_name: dict[str, list[ShardFile]] = {}
+    for file in sorted(files, key=lambda one: one.path):
+        by_name.setdefault(PurePosixPath(file.path).name.partition("-")[0], []).append(file)
     found = {}
-    for name in sorted(paths, reverse=True):  # train before test
-        footers = [pq.read_metadata(path) for path in paths[name]]
+    for name in sorted(by_name, reverse=True):  # train before test
+        footers = [pq.read_metadata(release / file.path) for file in by_name[name]]
         groups = [footer.row_group(at) for footer in footers for at in range(footer.num_row_groups)]
         rows = sum(footer.num_rows for footer in footers)
-        found[name] = SplitFiles(paths[name], rows, sum(one.total_byte_size for one in groups))
+        found[name] = SplitFiles(by_name[name], rows, sum(one.total_byte_size for one in groups))
     return found
 
 
-def _batches(files: Iterable[Path], columns: list[str]) -> Iterator[pa.Table]:
-    for path in files:
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(columns=columns):
-                yield pa.Table.from_batches([batch])
-
-
-def _add(found: Contents, table: pa.Table) -> None:
-    found.evolved += evolved(table["trail"])
-    steps = table["trail"].combine_chunks().flatten()
+def _steps(
+    trails: pa.ChunkedArray,
+) -> tuple[Counter[tuple[str, str, str]], Counter[tuple[str, str]]]:
+    """The steps by stage, operation and prompt file, and by model and revision."""
+    steps = trails.combine_chunks().flatten()
     names = ("stage", "operation", "template", "model", "revision")
     of_steps = pa.table({name: steps.field(name) for name in names})
+    made: Counter[tuple[str, str, str]] = Counter()
+    models: Counter[tuple[str, str]] = Counter()
     for one in of_steps.group_by(list(names)).aggregate([([], "count_all")]).to_pylist():
         count = one["count_all"]
-        found.steps[one["stage"], one["operation"], one["template"]] += count
+        made[one["stage"], one["operation"], one["template"]] += count
         if one["model"]:
-            found.models[one["model"], one["revision"]] += count
-    for one in licenses(table["meta"]).value_counts().to_pylist():
-        found.licenses[one["values"]] += one["counts"]
+            models[one["model"], one["revision"]] += count
+    return made, models
 
 
 def licenses(metas: pa.ChunkedArray) -> pa.Array:
     """The license that came with the seed of each row, in small letters; "" if there is none."""
-    found = np.full(len(metas), "", object)
     named = pc.match_substring_regex(metas, LICENSE).to_numpy().nonzero()[0]
+    if not len(named):  # as most shards
+        return pa.repeat("", len(metas))
+    found = np.full(len(metas), "", object)
     for row, meta in zip(named.tolist(), metas.take(named).to_pylist(), strict=True):
         columns = orjson.loads(meta)
         value = columns.get("license", columns.get("licence"))
@@ -188,34 +226,32 @@ def licenses(metas: pa.ChunkedArray) -> pa.Array:
 
 
 def seed_texts(shards: Iterable[Path]) -> list[str]:
-    """A random sample of the seeds: the prompts, or else the documents."""
-    sample = _smallest([*shards])
-    if not len(sample):
+    """A random sample of the seeds: the prompts, or else the documents.
+
+    Reads all ids first, and then only the shards of the smallest.
+    """
+    ids, shard_of = pa.array([], pa.string()), np.zeros(0, np.int64)
+    paths = [*shards]
+    for number, path in enumerate(paths):
+        more = read_shard(path, ["id"])["id"].combine_chunks()
+        both = pa.concat_arrays([ids, more])
+        order = pc.bottom_k_unstable(both, SAMPLED)
+        ids = both.take(order)
+        shard_of = np.append(shard_of, np.full(len(more), number))[order.to_numpy()]
+    found = []
+    for number in np.unique(shard_of):
+        table = read_shard(paths[number], ["id", "context", "text"])
+        found.append(table.filter(pc.is_in(table["id"], ids)))
+    if not found:
         return []
+    sample = _smallest(pa.concat_tables(found))
     prompts: list[str] = last_user_turn(sample).to_pylist()
     return [one or text for one, text in zip(prompts, sample["text"].to_pylist(), strict=True)]
 
 
-def _smallest(files: Sequence[Path]) -> pa.Table:
-    """The rows with the smallest ids, in order of their ids.
-
-    Reads all ids first, and then only the files of these rows.
-    """
-    ids, file_of = pa.array([], pa.string()), np.zeros(0, np.int64)
-    for number, path in enumerate(files):
-        more = read_shard(path, ["id"])["id"].combine_chunks()
-        both = pa.concat_arrays([ids, more])
-        order = pc.sort_indices(both)[:SAMPLED]
-        ids = both.take(order)
-        file_of = np.append(file_of, np.full(len(more), number))[order.to_numpy()]
-    found = []
-    for number in np.unique(file_of):
-        table = read_shard(files[number])
-        found.append(table.filter(pc.is_in(table["id"], ids)))
-    if not found:
-        return pa.table({"id": ids})
-    whole = pa.concat_tables(found)
-    return whole.take(pc.sort_indices(whole["id"]))
+def _smallest(table: pa.Table) -> pa.Table:
+    """The rows with the smallest ids, in order of their ids."""
+    return table.take(pc.bottom_k_unstable(table["id"], SAMPLED))
 
 
 def prompt_and_text(row: dict[str, Any]) -> tuple[str, str]:

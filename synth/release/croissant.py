@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from synth.release.contents import Contents
 from synth.release.features import features
 from synth.release.mark import TOOL, mark
-from synth.store.durable import sha256_file
 from synth.store.manifest import Manifest
 
 NAME = "croissant.json"
@@ -44,12 +42,10 @@ CONTEXT = {
 }
 
 
-def croissant(
-    name: str, history: Sequence[Manifest], found: Contents, release: Path, cite_as: str
-) -> str:
+def croissant(name: str, history: Sequence[Manifest], found: Contents, cite_as: str) -> str:
     """The description as JSON. The same data give the same text."""
     synthetic = mark(list(history), dated=True)
-    licenses = sorted(one for one in found.licenses if one)
+    licenses = sorted(one for one in found.facts.licenses if one)
     described = {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
@@ -66,7 +62,7 @@ def croissant(
         **({"datePublished": history[0].began_on} if history[0].began_on else {}),
         "rai:hasSyntheticData": synthetic is not None,
         **_by_model(synthetic),
-        "distribution": list(_files(found, release)),
+        "distribution": list(_files(found)),
         "recordSet": [_record_set(config, found) for config in found.folders],
     }
     return json.dumps(described, indent=1, ensure_ascii=False) + "\n"
@@ -86,19 +82,18 @@ def _by_model(synthetic: Mapping[str, str] | None) -> dict[str, Any]:
     }
 
 
-def _files(found: Contents, release: Path) -> Iterator[dict[str, Any]]:
+def _files(found: Contents) -> Iterator[dict[str, Any]]:
     for config, folder in found.folders.items():
         for split in found.splits[config].values():
-            for path in split.files:
-                named = path.relative_to(release).as_posix()
+            for file in split.files:
                 yield {
                     "@type": "cr:FileObject",
-                    "@id": named,
-                    "name": named,
-                    "contentUrl": named,
-                    "contentSize": f"{path.stat().st_size} B",
+                    "@id": file.path,
+                    "name": file.path,
+                    "contentUrl": file.path,
+                    "contentSize": f"{file.bytes} B",
                     "encodingFormat": PARQUET,
-                    "sha256": sha256_file(path),
+                    "sha256": file.sha256,
                 }
         yield {
             "@type": "cr:FileSet",

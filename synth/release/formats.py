@@ -212,13 +212,19 @@ class Shape:
 
 
 def unfit(table: pa.Table, format_: Format) -> pa.Array:
-    """Per row, the reason why it cannot be released in the format. Null if it can."""
+    """Per row, the reason why it cannot be released in the format. Null if it can.
+
+    In a table without the column `text`, each row has a text.
+    """
     if format_ is Format.PROMPT:
         return _reasons(last_user_turn(table), "empty_prompt")
     if format_ is Format.PREFERENCE:
         return _reasons(table["rejected"], "no_rejected_answer")
-    empty = _reasons(table["text"], "empty_text")
-    reasons = pc.if_else(table["tool_calls"].combine_chunks().is_valid(), None, empty)
+    if "text" in table.column_names:
+        empty = _reasons(table["text"], "empty_text")
+        reasons = pc.if_else(table["tool_calls"].combine_chunks().is_valid(), None, empty)
+    else:
+        reasons = pa.nulls(len(table), pa.string())
     if format_ is Format.UNPAIRED:
         reason = "no_verdict"
         unlabeled = _labels(table).is_null()

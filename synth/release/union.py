@@ -15,6 +15,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from functools import reduce
+from operator import add
 from pathlib import Path, PurePosixPath
 
 import pyarrow.parquet as pq
@@ -26,7 +28,7 @@ from synth.engine.plan import RELEASE, Plan
 from synth.engine.receipts import damaged
 from synth.errors import InputError, StoreFault
 from synth.release.card import card, citation
-from synth.release.contents import contents, seed_texts
+from synth.release.contents import FACTS_FROM, RowFacts, contents, seed_texts
 from synth.release.croissant import NAME as DESCRIPTION
 from synth.release.croissant import croissant
 from synth.release.write import all_formats, kept_shards
@@ -44,7 +46,9 @@ from synth.store.increments import (
 )
 from synth.store.manifest import (
     CARD,
+    DATA,
     NAME,
+    PROVENANCE,
     IncrementReceipt,
     Manifest,
     ShardFile,
@@ -53,6 +57,7 @@ from synth.store.manifest import (
     save,
     stage_label,
 )
+from synth.store.shards import read_shard
 from synth.teacher.wire import without_keys
 
 NAME_CHARS = 16  # of a data file's sha256: 64 bits, so that names do not collide by chance
@@ -294,7 +299,10 @@ def _descriptions(root: Path, plan: Plan, manifest: Manifest, release: Path) -> 
     histories = [_history(run) for run in runs]
     history = [*summed(histories), manifest]
     formats = all_formats(manifest.settings["format"], plan.kind_before(-1))
-    found = contents(release, formats)
+    tables = [*filter(_is_table, manifest.files)]
+    data = (file for file in tables if file.path.startswith(f"{DATA}/"))
+    facts = reduce(add, (_facts(release, file) for file in data))
+    found = contents(release, formats, tables, facts)
     read = zip(runs, histories, strict=True)
     seeds = seed_texts(path for run, past in read for path in kept_shards(run, past[0]))
     text = card(plan.name, plan.recipe, history, formats[0], found, seeds)
@@ -302,8 +310,14 @@ def _descriptions(root: Path, plan: Plan, manifest: Manifest, release: Path) -> 
     increments = _increments_table(manifest, histories)
     return {
         CARD: f"{before}\n{increments}\n{recipe}{after}",
-        DESCRIPTION: croissant(plan.name, history, found, release, citation(plan.name, history)),
+        DESCRIPTION: croissant(plan.name, history, found, citation(plan.name, history)),
     }
+
+
+def _facts(release: Path, data: ShardFile) -> RowFacts:
+    """The facts of the rows of a data file."""
+    beside = release / PROVENANCE / PurePosixPath(data.path).name
+    return RowFacts.of(read_shard(release / data.path), read_shard(beside, FACTS_FROM))
 
 
 def _history(run: Path) -> list[Manifest]:

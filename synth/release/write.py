@@ -11,9 +11,10 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, reduce
+from operator import add
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, NamedTuple, Self, get_args
 
@@ -29,12 +30,12 @@ from synth.engine.plan import RELEASE
 from synth.engine.stage import Delivery, Goal, Release, Sink
 from synth.errors import NoRowsError
 from synth.kind import Kind
-from synth.record import RECORD, REJECT, rejects
+from synth.record import REJECT, rejects
 from synth.release.card import card, citation
-from synth.release.contents import contents, licenses, seed_texts
+from synth.release.contents import RowFacts, contents, licenses, seed_texts
 from synth.release.croissant import NAME as DESCRIPTION
 from synth.release.croissant import croissant
-from synth.release.formats import Format, Reasoning, Shape, unfit
+from synth.release.formats import THOUGHTS, TOOL_FIELDS, Format, Reasoning, Shape, unfit
 from synth.release.mark import packed, writers
 from synth.release.quotas import Quotas
 from synth.release.splits import ID_CHARS, TEST, TRAIN, in_test
@@ -50,7 +51,7 @@ from synth.store.manifest import (
     ShardReceipt,
     save,
 )
-from synth.store.shards import read_shard, write_shard
+from synth.store.shards import read_shard, row_groups, write_shard
 
 FormatName = Literal["prompt", "text", "messages", "prompt_completion", "preference", "unpaired"]
 
@@ -194,8 +195,9 @@ class Write(Sink):
         """
         found: Counter[str | None] = Counter()
         if self._wanted:
-            for table in map(read_shard, shards):
-                fitting = unfit(table, self._format(kind)).is_null()
+            format_ = self._format(kind)
+            for table in self._deciding(shards, [format_]):
+                fitting = unfit(table, format_).is_null()
                 found.update(self._groups(table.filter(fitting)))
         if self.quotas is not None and set(found) == {None}:
             self.quotas.check(map(read_shard, shards))
@@ -222,8 +224,7 @@ class Write(Sink):
         }
         choice = _Choice(_first_shape(delivery.run, DATA, Shape(format_, self.reasoning)), more)
         choice.misfits = {one: Counter() for one in more}
-        columns = self._looks_at(choice.formats)
-        for table in (read_shard(path, columns) for path in delivery.shards):
+        for table in self._deciding(delivery.shards, choice.formats):
             reasons = pc.coalesce(unfit(table, format_), _forbidden(table))
             if self._wanted:
                 pairs = zip(reasons.to_pylist(), self._groups(table), strict=True)
@@ -234,7 +235,7 @@ class Write(Sink):
                     decided.append(reason)
                 reasons = pa.array(decided, pa.string())
             choice.left.append(reasons)
-            chosen = table.filter(reasons.is_null())
+            chosen = table.filter(reasons.is_null()) if reasons.null_count < len(table) else table
             choice.shape = choice.shape.with_room_for(chosen)
             for one, own in choice.more.items():
                 misfits = unfit(chosen, one)
@@ -248,16 +249,23 @@ class Write(Sink):
                 choice.rows[split] += int(_of_split(split, reasons, tests).sum())
         return choice
 
-    def _looks_at(self, formats: Iterable[Format]) -> list[str]:
-        """The columns that decide about a row. The rest takes a third of the time to read all."""
-        rest = {"id", "trail", "scores", "logprobs"}
-        if self.test_share:
-            rest -= {"id", "trail"}
-        if Format.UNPAIRED in formats:
-            rest -= {"scores"}
+    def _deciding(self, shards: Iterable[Path], formats: Collection[Format]) -> Iterator[pa.Table]:
+        """The shards, with the columns that decide about a row: reading all takes twice as long."""
+        columns = ["text", "meta", "reasoning", "tool_calls", "tools"]
+        if Format.PROMPT in formats:
+            columns += ["context", "reference"]
+        else:
+            columns += [f"context.list.element.{name}" for name in (*TOOL_FIELDS, THOUGHTS)]
+        if Format.PREFERENCE in formats:
+            columns.append("rejected")
         if self.quotas is not None:
-            rest -= {"scores", "trail"}
-        return [name for name in RECORD.names if name not in rest]
+            columns += ["id", "trail"]
+        elif self.test_share:
+            columns += ["id", "trail.list.element.parent"]
+        if self.quotas is not None or Format.UNPAIRED in formats:
+            columns.append("scores")
+        for path in shards:
+            yield read_shard(path, columns, unless_filled="text")
 
     def _reason(self, group: str | None, taken: Counter[str | None]) -> str | None:
         if group is None:
@@ -315,12 +323,14 @@ class Write(Sink):
         shutil.rmtree(aside, ignore_errors=True)
         receipts: list[ShardReceipt] = []
         beside: list[ShardFile] = []
+        facts: RowFacts | None = None
         files = [
             _File(aside, name, rows, shape, choice.more, mark)
             for name, rows in self._files(delivery, choice)
         ]
-        for number, (kept, *others) in enumerate(delivery.spread(_write_file, files)):
+        for number, ((kept, *others), more) in enumerate(delivery.spread(_write_file, files)):
             beside += others
+            facts = more if facts is None else facts + more
             out = _rejected(delivery.shards, left) if number == 0 else iter(())
             path = f"rejected/{number:05d}.parquet"
             rejected = write_shard(delivery.folder, path, out, REJECT)
@@ -336,7 +346,8 @@ class Write(Sink):
                     notes=tuple(filter(None, notes)) if number == 0 else (),
                 )
             )
-        self._finish(delivery, aside, receipts, beside, choice)
+        assert facts is not None, "a release has rows, and so files"
+        self._finish(delivery, aside, receipts, beside, choice, facts)
         return receipts
 
     def _files(
@@ -361,6 +372,7 @@ class Write(Sink):
         receipts: list[ShardReceipt],
         beside: list[ShardFile],
         choice: _Choice,
+        facts: RowFacts,
     ) -> None:
         """Writes the card and the manifest, then puts the folder in place."""
         teachers = writers(delivery.history)
@@ -386,13 +398,13 @@ class Write(Sink):
             },
         )
         history = [*delivery.history, manifest]
-        found = contents(aside, choice.formats)
+        found = contents(aside, choice.formats, [*data, *beside], facts)
         seeds = seed_texts(kept_shards(delivery.run, delivery.history[0]))
         text = card(
             delivery.name, delivery.recipe, history, choice.shape.format, found, seeds
         ).encode()
         described = croissant(
-            delivery.name, history, found, aside, citation(delivery.name, history)
+            delivery.name, history, found, citation(delivery.name, history)
         ).encode()
         others = []
         for name, content in ((CARD, text), (DESCRIPTION, described)):
@@ -441,11 +453,11 @@ def _fitting(delivery: Delivery, format_: Format, rows: int, misfits: Counter[st
 
 
 def _write(
-    release: Path, path: str, shape: Shape, tables: list[pa.Table], mark: dict[bytes, bytes]
+    release: Path, path: str, shape: Shape, tables: Iterable[pa.Table], mark: dict[bytes, bytes]
 ) -> ShardFile:
     """Writes a data file in the columns of the shape, marked as synthetic."""
     schema = shape.schema.with_metadata({**shape.schema.metadata, **mark})
-    return write_shard(release, path, map(shape.data, tables), schema, released=True)
+    return write_shard(release, path, tables, schema, released=True)
 
 
 def _forbidden(table: pa.Table) -> pa.Array:
@@ -456,10 +468,10 @@ def _forbidden(table: pa.Table) -> pa.Array:
 
 
 def _released(shards: list[Path], left: list[pa.Array]) -> Iterator[pa.Table]:
-    """The rows of each shard that have no reason in `left`."""
+    """The ids and parents of the rows of each shard that have no reason in `left`."""
     for path, reasons in zip(shards, left, strict=True):
-        table = read_shard(path)
-        yield table.filter(reasons.is_null()) if reasons.null_count < len(table) else table
+        table = read_shard(path, ["id", "trail.list.element.parent"])
+        yield table.filter(reasons.is_null())
 
 
 def _rejected(shards: list[Path], left: list[pa.Array]) -> Iterator[pa.Table]:
@@ -495,16 +507,18 @@ def lineage(released: Iterable[pa.Table]) -> NDArray[np.bytes_]:
     return np.unique(np.concatenate(found))
 
 
-def _write_file(file: _File) -> list[ShardFile]:
+def _write_file(file: _File) -> tuple[list[ShardFile], RowFacts]:
     """Writes a data file, its provenance and its further formats, in any process."""
-    tables = [read_shard(path).take(pa.array(rows)) for path, rows in file.rows]
+    tables = [*row_groups(_rows(path, rows) for path, rows in file.rows)]
     shape = file.shape
+    data = [shape.data(table) for table in tables]
+    beside = [shape.provenance(table) for table in tables]
     made = [
-        _write(file.folder, f"{DATA}/{file.name}", shape, tables, file.mark),
+        _write(file.folder, f"{DATA}/{file.name}", shape, data, file.mark),
         write_shard(
             file.folder,
             f"{PROVENANCE}/{file.name}",
-            map(shape.provenance, tables),
+            beside,
             shape.provenance_schema,
             released=True,
         ),
@@ -512,8 +526,17 @@ def _write_file(file: _File) -> list[ShardFile]:
     for one, own in file.more.items():
         fitting = [table.filter(unfit(table, one).is_null()) for table in tables]
         if any(map(len, fitting)):
-            made.append(_write(file.folder, f"{one}/{file.name}", own, fitting, file.mark))
-    return made
+            path, further = f"{one}/{file.name}", map(own.data, fitting)
+            made.append(_write(file.folder, path, own, further, file.mark))
+    return made, reduce(add, map(RowFacts.of, data, beside))
+
+
+def _rows(path: Path, rows: NDArray[np.int32]) -> pa.Table:
+    """These rows of a shard, in order."""
+    table, first = read_shard(path), int(rows[0])
+    if rows[-1] - first + 1 == len(rows):  # no row between them is left out: nothing is copied
+        return table.slice(first, len(rows))
+    return table.take(pa.array(rows))
 
 
 def _of_split(split: str, left: pa.Array, tests: NDArray[np.bool_]) -> NDArray[np.bool_]:

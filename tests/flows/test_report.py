@@ -7,25 +7,23 @@ import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import get_args
+from typing import Any
 
 import numpy as np
 import pytest
 
-from filters.catalogue import FILTERS
-from filters.contamination.stage import Decontaminate
-from filters.dedup.decision import Method
 from flows import api
 from flows.cli import main
-from flows.report import examples, measures
+from flows.report import examples, passed
 from flows.report.command import update_report, write_report
 from flows.report.examples import Draw, Example
+from flows.report.figures import Measures
 from flows.report.histogram import BINS, Values
-from flows.report.measures import LIMITS, OTHER, UNCHANGED, Measures, measured
+from flows.report.limits import PARTS, limits
+from flows.report.measures import OTHER, UNCHANGED, measured
 from flows.report.summary import NAME, RunSummary, summarise
 from flows.terminal import REPORT
 from synth.errors import ExitCode
-from synth.generate.gain import GainJudge
 from synth.store.manifest import Manifest
 from tests.flows.reported import HOSTILE, make_run
 
@@ -99,11 +97,34 @@ def test_scores_are_those_that_the_stage_added_with_its_limits(
     assert gain.rejected == evolved.reasons["judged_no_gain"] > 0
 
 
-def test_every_limit_is_a_setting_of_the_part_that_gives_the_score() -> None:
-    methods = {one.name: one for one in get_args(Method)}
-    parts = {**FILTERS, **methods, "decontaminate": Decontaminate, "gain": GainJudge}
-    settings = {(score, key) for score, keys in LIMITS.items() for key in keys if key != 1}
-    assert not [(score, key) for score, key in settings if key not in parts[score].model_fields]
+@pytest.mark.parametrize("score", PARTS)
+def test_each_part_names_the_settings_that_its_score_is_compared_with(score: str) -> None:
+    part = PARTS[score]
+    named = {key for key in vars(part)["compared_with"] if key != 1}
+    assert named <= part.model_fields.keys()
+
+
+@pytest.mark.parametrize(
+    ("settings", "score", "expected"),
+    [
+        ({"filters": [{"gopher": {"min_words": 50}}]}, "gopher", {"limit": 1}),
+        (
+            {"filters": [{"length": {"min_words": "auto", "max_words": 9}}]},
+            "length",
+            {"max_words": 9},
+        ),
+        ({"filters": [{"use": "mine:Loud", "with": {}}]}, "loud", {}),
+        ({"minhash": {"threshold": 0.8}}, "minhash", {"threshold": 0.8}),
+        ({"score": "style", "min_score": 3}, "style", {"min_score": 3}),
+        ({"score": "judge", "min_score": None}, "judge", {}),
+        ({"judge": {"min_gain": 1}}, "gain", {"min_gain": 1}),
+        ({"min_likeness": 0.5}, "round_trip", {"min_likeness": 0.5}),
+    ],
+)
+def test_the_limits_of_a_score_are_settings_of_the_part_that_gives_it(
+    settings: dict[str, Any], score: str, expected: dict[str, float]
+) -> None:
+    assert limits(settings, score) == expected
 
 
 def test_rounds_lengths_contamination_and_openings(found: Measures) -> None:
@@ -226,7 +247,7 @@ def test_one_shard_after_the_other_is_read(
 ) -> None:
     """Texts are read where they begin and end only, no file twice, and none without rows."""
     read: list[str] = []
-    whole = measures.read_shard
+    whole = passed.read_shard
 
     def noted(path: Path, columns: list[str] | None = None):
         assert columns is not None
@@ -235,7 +256,7 @@ def test_one_shard_after_the_other_is_read(
         assert not texts or path.parent.parent.name in ("00-read", "06-verify")
         return whole(path, columns)
 
-    monkeypatch.setattr(measures, "read_shard", noted)
+    monkeypatch.setattr(passed, "read_shard", noted)
     assert measured(*run).texts_every == 1
     filled = [
         file.rows
@@ -251,8 +272,10 @@ def test_texts_of_a_large_run_are_those_of_one_shard_in_several(
     run: tuple[Path, list[Manifest]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = measured(*run)
-    monkeypatch.setattr(measures, "MEASURED_TEXTS", max(one.rows_kept for one in run[1]) // 3)
+    monkeypatch.setattr(passed, "MEASURED_TEXTS", max(one.rows_kept for one in run[1]) // 3)
     some = measured(*run)
+    shown = {one.id for one in drawn(*run) if not one.reason}
+    assert len(shown) == next(one.rows for one in some.lengths if one.texts == "accepted answers")
     seeds = [
         [one.rows for one in found.lengths if one.texts == "seed prompts"]
         for found in (whole, some)
@@ -264,6 +287,16 @@ def test_texts_of_a_large_run_are_those_of_one_shard_in_several(
         whole.operations,
         whole.scores,
     )
+
+
+def test_it_makes_no_difference_how_many_shards_are_read_together(
+    run: tuple[Path, list[Manifest]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together, rows = measured(*run), drawn(*run)
+    assert len([*passed.passed_shards(*run, [])]) == len(run[1]) - 1
+    monkeypatch.setattr(passed, "ROWS_AT_ONCE", 1)
+    assert len([*passed.passed_shards(*run, [])]) > len(run[1])
+    assert (measured(*run), drawn(*run)) == (together, rows)
 
 
 def test_a_histogram_counts_every_value_and_keeps_the_tails() -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 
 from seeds.read import Read
 from synth.release import card as cards
 from synth.release.card import card
-from synth.release.contents import Contents, SplitFiles, config_folders
+from synth.release.contents import Contents, RowFacts, SplitFiles, config_folders
 from synth.release.formats import Format, Shape
 from synth.store.manifest import Manifest, Novelty, ShardFile, ShardReceipt, TeacherRecord
 from synth.verdict_counts import VerdictCounts, count
@@ -72,10 +74,8 @@ def holds(
         folders=config_folders([format_]),
         splits={"default": split, "provenance": split},
         schemas={"default": shape.schema, "provenance": shape.provenance_schema},
-        verdicts=checked,
-        sample=[{"id": "0", "text": "A text."}],
+        facts=RowFacts(pa.table({"id": ["0"], "text": ["A text."]}), checked, **more),
         digest="d" * 64,
-        **more,
     )
 
 
@@ -270,12 +270,12 @@ def test_the_card_says_what_was_asked_and_what_it_cost() -> None:
 
 def test_the_diversity_of_prompts_and_answers_is_compared_with_the_seeds() -> None:
     seeds = [f"What is the capital of country number {n}, and why?" for n in range(80)]
-    found = holds()
-    found.sample = [
+    sample = [
         {"prompt": [{"role": "user", "content": one}],
          "completion": [{"role": "assistant", "content": f"The answer is {n}. " * 9}]}
         for n, one in enumerate(seeds)
     ]  # fmt: skip
+    found = replace(holds(), facts=RowFacts(pa.Table.from_pylist(sample)))
     history = [stage("read", 0, 95), stage("write", 1, 90)]
     told = card("maths", RECIPE, history, Format.PROMPT_COMPLETION, found, seeds)
     measured = dict(

@@ -205,3 +205,16 @@ def test_a_row_before_others_leaves_the_pages_of_a_released_file_as_they_are(tmp
     column = pq.read_metadata(tmp_path / "x.parquet").row_group(0).column(0)
     assert column.has_offset_index
     assert column.has_column_index
+
+
+@pytest.mark.parametrize(
+    ("texts", "left_out"),
+    [(["a", "b"], True), (["a", ""], False), (["a", None], False), (["a" * 5_000], False)],
+)
+def test_a_column_without_empty_texts_can_be_left_out(
+    tmp_path: Path, texts: list[str | None], left_out: bool
+) -> None:
+    table = pa.table({"text": pa.array(texts, pa.string()), "id": [*map(str, range(len(texts)))]})
+    write_shard(tmp_path, "a.parquet", [table], table.schema)
+    found = read_shard(tmp_path / "a.parquet", ["id", "text"], unless_filled="text")
+    assert found.column_names == (["id"] if left_out else ["id", "text"])
