@@ -68,7 +68,7 @@ class Size(NamedTuple):
 
 
 FULL, QUICK = Size(2_000, 500, 5, 1_000), Size(400, 100, 2, 200)
-SMOLLM2_FULL, SMOLLM2_QUICK = Size(500, 200, 3, 0), Size(24, 10, 1, 0)  # one pass over an arm
+SMOLLM2_FULL, SMOLLM2_QUICK = Size(2_000, 500, 3, 0), Size(24, 10, 1, 0)  # one pass over an arm
 
 
 class Row(NamedTuple):
