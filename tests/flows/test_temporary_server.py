@@ -162,7 +162,10 @@ def test_a_script_prints_its_own_lines_only() -> None:
     assert script.stdout == "[2, 4, ValueError('raised to the caller, who tells it')]\n"
 
 
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "ending",
+    [signal.SIGKILL, signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.faults)],
+)
 def test_server_and_home_end_with_the_process(ending: signal.Signals) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", WAIT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
