@@ -12,7 +12,11 @@ import pytest
 from tests.fake_teacher import served
 
 # slow: they wait for servers and processes, so they start first
-FIRST = ("test_flows.py", "test_docs.py", "test_cli.py", "test_contributing.py")
+FIRST = (
+    "test_temporary_server.py", "test_docs.py", "test_cli.py", "test_flows.py",
+    "test_increments.py", "test_waves.py", "test_contributing.py", "test_workers.py",
+    "test_hostile.py",
+)  # fmt: skip
 REAL = Path(__file__).parents[2] / "shared" / "data"
 # runs flush each of their files to the disk: thousands of short waits, but none in memory
 MEMORY, ROOM = Path("/dev/shm"), 4 << 30
