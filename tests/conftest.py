@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,24 @@ import pytest
 from tests.fake_teacher import served
 
 # slow: they wait for servers and processes, so they start first
-FIRST = ("test_flows.py", "test_docs.py", "test_cli.py", "test_contributing.py")
+FIRST = (
+    "test_temporary_server.py", "test_docs.py", "test_cli.py", "test_flows.py",
+    "test_increments.py", "test_waves.py", "test_contributing.py", "test_workers.py",
+    "test_hostile.py",
+)  # fmt: skip
 REAL = Path(__file__).parents[2] / "shared" / "data"
+# runs flush each of their files to the disk: thousands of short waits, but none in memory
+MEMORY, ROOM = Path("/dev/shm"), 4 << 30
+
+
+def pytest_configure() -> None:
+    """Puts the folders of the tests into memory if there is room, and programs may run there."""
+    if (
+        MEMORY.is_dir()
+        and shutil.disk_usage(MEMORY).free > ROOM
+        and not os.statvfs(MEMORY).f_flag & os.ST_NOEXEC
+    ):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -107,20 +108,37 @@ def test_each_kind_has_one_example():
     assert TEXT.count("```diff") == len(EXAMPLES)
 
 
-@needs_git
-@pytest.mark.parametrize("kind", EXAMPLES)
-def test_an_example_applies_and_its_tests_pass(kind, tmp_path):
-    folder = copy_of_the_house(tmp_path)
-    touched = apply(EXAMPLES[kind], folder)
-    [name] = {
-        Path(path).stem.removeprefix("test_") for path in touched if not (ROOT / path).exists()
-    }
-    tests = [*(path for path in touched if path.startswith("tests/")), *SHARED[kind]]
+def own_tests(kinds: Iterable[str], folder: Path) -> None:
+    """Runs the tests of these examples, and those that they share with others of their kind."""
+    files = [path for kind in kinds for path in re.findall(r"(?m)^\+\+\+ b/(\S+)$", EXAMPLES[kind])]
+    new = {Path(path).stem.removeprefix("test_") for path in files if not (ROOT / path).exists()}
+    shared = [path for kind in kinds for path in SHARED[kind]]
+    tests = sorted({*(path for path in files if path.startswith("tests/")), *shared})
+    chosen = " or ".join([*sorted(new), "house", "glossary"])
     # addopts off: one process, since the modules of that one are known to be the copy's
-    options = ["-o", "addopts=", "-p", "no:cacheprovider", "-k", f"{name} or house or glossary"]
+    options = ["-o", "addopts=", "-m", "not faults", "-p", "no:cacheprovider", "-k", chosen]
     command = [sys.executable, "-c", RUN, str(folder), *options, *tests, "tests/test_house.py"]
     said = run(command, folder)
     assert [path for path in tests if f"{path} ." not in said] == []
+
+
+@needs_git
+def test_the_tests_of_the_examples_pass(grown):
+    own_tests(EXAMPLES, grown[0])
+
+
+@needs_git
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_an_example_applies_without_the_others(kind):
+    run(["git", "apply", "--check", "-"], ROOT, EXAMPLES[kind])
+
+
+@needs_git
+@pytest.mark.faults  # takes 30 s: six copies, six processes
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_its_tests_pass_without_the_others(kind, tmp_path):
+    apply(EXAMPLES[kind], copy_of_the_house(tmp_path))
+    own_tests([kind], tmp_path)
 
 
 @needs_git

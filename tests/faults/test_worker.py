@@ -29,7 +29,7 @@ from flows.prefect_server import template
 from synth.store.manifest import load_manifest
 from tests.fake_teacher import FakeTeacher, served
 from tests.faults.trials import journaled, teaching
-from tests.flows.server import ANSWER, PREFECT, PUSHED, SYNTH, Api
+from tests.flows.server import PREFECT, PUSHED, SYNTH, Api
 from tests.hub_stand_in import hub_stand_in
 from tests.synth.teacher.fleets import FAKE
 
@@ -265,8 +265,7 @@ def test_a_deployed_run_is_suspended_until_its_push_is_approved(
             paused = in_state(api, name, "PAUSED")
             assert not hub.repos
             api.wait_for(lambda: processes(mark) == [process.pid], 60)
-            command = [sys.executable, "-c", ANSWER, paused["id"], answer]
-            subprocess.run(command, env=api.env, check=True)
+            api.answer(paused["id"], publish=answer == "yes")
             done = in_state(api, name, "COMPLETED" if answer == "yes" else "FAILED")
     assert done["id"] == paused["id"]
     assert list(hub.repos) == (["org/maths"] if answer == "yes" else [])

@@ -126,7 +126,6 @@ import os, signal, sys
 from pathlib import Path
 from filters.dedup.index import ReleaseIndex
 
-folder, at = Path(sys.argv[1]), int(sys.argv[2])
 rename, calls = Path.rename, 0
 
 def counted(self, target):
@@ -139,34 +138,46 @@ def counted(self, target):
         os.kill(os.getpid(), signal.SIGKILL)
     return made
 
-Path.rename = counted
-run = folder / "killed"
-run.mkdir()
-
 def build(target, own):
     (target / "00000").mkdir()
     (target / "00000" / "ids.npy").write_bytes(b"ids")
 
-with ReleaseIndex(folder / "index").adding(run, "f1", {}, [], build):
-    (folder / "aside").mkdir()
-    (folder / "aside" / "manifest.json").write_text(sys.argv[3])
-    (folder / "aside").rename(run / "release")
+Path.rename = counted
+for at in range(1, 5):
+    if child := os.fork():  # a fork spares the imports
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        continue
+    folder = Path(sys.argv[1], str(at))
+    run = folder / "killed"
+    run.mkdir(parents=True)
+    with ReleaseIndex(folder / "index").adding(run, "f1", {}, [], build):
+        (folder / "aside").mkdir()
+        (folder / "aside" / "manifest.json").write_text(sys.argv[2])
+        (folder / "aside").rename(run / "release")
+    os._exit(0)
 """
 
 
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """A folder for each rename, at which a process was killed."""
+    folder = tmp_path_factory.mktemp("killed")
+    command = [sys.executable, "-c", KILLED, str(folder), MANIFEST]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert ended.stdout.split() == [str(-signal.SIGKILL)] * 4
+    return folder
+
+
 @pytest.mark.parametrize("at", range(1, 5))
-def test_a_kill_at_any_rename_neither_loses_nor_doubles_a_release(tmp_path, at):
+def test_a_kill_at_any_rename_neither_loses_nor_doubles_a_release(killed, at):
     """Where the release is in its place the index knows it, and where it is not, it does not."""
-    ended = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path), str(at), MANIFEST], check=False, timeout=60
-    )
-    assert ended.returncode == -signal.SIGKILL
-    placed = (tmp_path / "killed" / "release" / "manifest.json").is_file()
-    index = ReleaseIndex(tmp_path / "index")
-    assert bool(index.others(tmp_path / "next")) is placed
-    again = [path.name for path in index.others(tmp_path / "killed")]
+    folder = killed / str(at)
+    placed = (folder / "killed" / "release" / "manifest.json").is_file()
+    index = ReleaseIndex(folder / "index")
+    assert bool(index.others(folder / "next")) is placed
+    again = [path.name for path in index.others(folder / "killed")]
     assert again == []
-    with index.adding(tmp_path / "killed", "f1", {}, [], lambda *_: None):
-        release(tmp_path / "killed")
-    assert index.others(tmp_path / "next")
-    assert not list((tmp_path / "index").glob("pending-*"))
+    with index.adding(folder / "killed", "f1", {}, [], lambda *_: None):
+        release(folder / "killed")
+    assert index.others(folder / "next")
+    assert not list((folder / "index").glob("pending-*"))

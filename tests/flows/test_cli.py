@@ -54,12 +54,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     signal.signal(signal.SIGTERM, before)
 
 
-def synth(*arguments: str, env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*SYNTH, *arguments], env=env, cwd=cwd, capture_output=True, text=True, timeout=120
-    )
-
-
 @contextmanager
 def teacher_in_a_thread(delay_s: float = 0.0) -> Iterator[ScriptedTeacher]:
     """The scripted teacher, served to other processes during the test."""
@@ -133,8 +127,9 @@ async def run_undisturbed(recipe: Path, out: Path) -> None:
 
 
 def test_a_killed_run_resumes_without_asking_the_teacher_twice(
-    tmp_path: Path, quiet_env: dict[str, str]
+    here: Path, quiet_env: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    tmp_path = here
     with teacher_in_a_thread(delay_s=0.05) as teacher:
         write_recipe(tmp_path, teacher.url)
         command = [*SYNTH, "run", "mine.yaml", "--out", "killed"]
@@ -144,10 +139,10 @@ def test_a_killed_run_resumes_without_asking_the_teacher_twice(
         child.communicate()
         paid, asked_before = journaled(tmp_path / "killed"), len(teacher.asked)
 
-        done = synth("run", "mine.yaml", "--out", "killed", env=quiet_env, cwd=tmp_path)
-        assert done.returncode == ExitCode.OK, done.stderr
-        assert "found in killed:" in done.stderr
-        [row] = [line for line in done.stderr.splitlines() if line.startswith("  01-distill ")]
+        assert main(["run", "mine.yaml", "--out", "killed"]) == ExitCode.OK
+        said = capsys.readouterr().err
+        assert "found in killed:" in said
+        [row] = [line for line in said.splitlines() if line.startswith("  01-distill ")]
         assert f"{len(paid)} replies in its journals" in row
         asked_again = {key_of(body) for body in teacher.asked[asked_before:]}
         assert len(paid) >= 16
@@ -158,7 +153,9 @@ def test_a_killed_run_resumes_without_asking_the_teacher_twice(
     assert shard_bytes(tmp_path / "killed") == shard_bytes(tmp_path / "undisturbed")
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "sent", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.faults)]
+)
 def test_an_interrupted_run_ends_cleanly_and_says_how_to_resume(
     here: Path, quiet_env: dict[str, str], sent: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,38 +206,30 @@ class Missing:
 sys.meta_path.insert(0, Missing())
 from flows.cli import main
 
-sys.exit(main(sys.argv[1:]))
+for command in ("run mine.yaml --out done", "push done --repo me/mine"):
+    print(main(command.split()))
 """
 
 
-def test_a_finished_run_is_reported_without_prefect(
+def test_a_finished_run_is_reported_and_pushed_without_prefect(
     tmp_path: Path, teacher_url: str, quiet_env: dict[str, str]
 ) -> None:
     write_recipe(tmp_path, teacher_url)
     asyncio.run(run_undisturbed(tmp_path / "mine.yaml", tmp_path / "done"))
     before = shard_bytes(tmp_path / "done")
-    command = [sys.executable, "-c", WITHOUT_PREFECT, "run", "mine.yaml", "--out", "done"]
-    done = subprocess.run(command, env=quiet_env, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == ExitCode.OK, done.stderr
-    lines = done.stderr.splitlines()
-    assert lines[0] == f"mine: read → distill → dedup → write, teacher {teacher_url}; done"
-    assert lines[-1] == "done is already finished; nothing to do"
-    assert "funnel" in done.stdout
-    assert "dataset: done/release" in done.stdout
-    assert shard_bytes(tmp_path / "done") == before
-
-
-def test_a_release_is_pushed_without_prefect(
-    tmp_path: Path, teacher_url: str, quiet_env: dict[str, str]
-) -> None:
-    write_recipe(tmp_path, teacher_url)
-    asyncio.run(run_undisturbed(tmp_path / "mine.yaml", tmp_path / "done"))
     with hub_stand_in() as hub:
         env = {**quiet_env, **hub.env(tmp_path / "hf"), "HF_TOKEN": "hf_of_a_test"}
-        command = [sys.executable, "-c", WITHOUT_PREFECT, "push", "done", "--repo", "me/mine"]
+        command = [sys.executable, "-c", WITHOUT_PREFECT]
         done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == ExitCode.OK, done.stderr
-    assert done.stdout.startswith("me/mine published: ")
+    lines = done.stderr.splitlines()
+    assert lines[0] == f"mine: read → distill → dedup → write, teacher {teacher_url}; done"
+    assert "done is already finished; nothing to do" in lines
+    reported, pushed = done.stdout.split(f"\n{ExitCode.OK}\n", 1)
+    assert "funnel" in reported
+    assert "dataset: done/release" in reported
+    assert pushed.startswith("me/mine published: ")
+    assert pushed.endswith(f"\n{ExitCode.OK}\n")
+    assert shard_bytes(tmp_path / "done") == before
 
 
 @pytest.mark.parametrize(
@@ -284,12 +273,12 @@ def test_the_exit_codes_are_as_documented(
 
 
 def test_progress_is_plain_lines_where_there_is_no_terminal(
-    tmp_path: Path, teacher_url: str, quiet_env: dict[str, str]
+    here: Path, teacher_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["preview", "distill-answers", "--rows", "3", "--teacher", teacher_url]
-    done = synth(*command, env=quiet_env, cwd=tmp_path)
-    assert done.returncode == ExitCode.OK, done.stderr
-    lines = done.stderr.splitlines()
+    assert main(command) == ExitCode.OK
+    shown, said = capsys.readouterr()
+    lines = said.splitlines()
     assert [line.split()[0] for line in lines] == [
         "teacher:",
         "several",
@@ -303,10 +292,10 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(
         "06-verify",
         "06-verify:",  # the verdicts in words
     ]
-    assert "\r" not in done.stderr
+    assert "\r" not in said
     assert "tokens/s" in lines[5]
-    assert "funnel" in done.stdout
-    assert not list(tmp_path.iterdir())
+    assert "funnel" in shown
+    assert not list(here.iterdir())
 
 
 def test_recipes_and_schema_list_recipes_and_settings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -9,17 +10,24 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextvars import Context
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from flows.cli import main
+from flows.pipeline import distill, evolve, rewrite
+from flows.prefect_client import client_of
 from flows.prefect_server import await_answer, started, template
 from synth.errors import ExitCode
+from synth.generate.distill import Distill
+from synth.generate.evolve import Evolve
 from synth.store.manifest import load_manifest
 from tests.fake_teacher import FakeTeacher, served
-from tests.flows.server import ANSWER, PREFECT, PUSHED, ROOT, SYNTH, Api
+from tests.flows.server import PREFECT, PUSHED, ROOT, SYNTH, Api
 from tests.hub_stand_in import hub_stand_in
 
 
@@ -28,20 +36,27 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     with started(template(print), schedules=True) as server:
         await_answer(server)
         yield Api(server.url, tmp_path_factory.mktemp("prefect"))
+        with client_of(server.url):
+            pass  # at its end, Prefect sends the log lines that it still holds
+
+
+@pytest.fixture
+def here(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The working folder of commands that run in this process, with that server configured."""
+    monkeypatch.chdir(tmp_path)
+    for name in os.environ.keys() | api.env.keys():
+        monkeypatch.setenv(name, api.env[name]) if name in api.env else monkeypatch.delenv(name)
+    before = signal.getsignal(signal.SIGTERM)
+    yield tmp_path
+    signal.signal(signal.SIGTERM, before)
 
 
 def test_a_run_is_named_and_tagged_with_a_task_per_shard_and_artifacts(
-    api: Api, tmp_path: Path, teacher_url: str
+    api: Api, here: Path, teacher_url: str
 ) -> None:
     address = f"{teacher_url}?key={KEY}"
     settings = ["--limit=20", "--set=shard_rows=10", "--set=name=seen", f"--teacher={address}"]
-    subprocess.run(
-        [*SYNTH, "run", "distill-answers", *settings],
-        env=api.env,
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-    )
+    assert main(["run", "distill-answers", *settings]) == ExitCode.OK
     [run] = api.filter("flow_runs", flow_runs={"tags": {"all_": ["seen"]}})
     assert run["name"] == "seen"
     assert set(run["tags"]) == {"synth", "seen"}
@@ -85,27 +100,20 @@ def test_a_run_is_named_and_tagged_with_a_task_per_shard_and_artifacts(
     assert f" of {funnel[-1]['kept']} rows passed their checks" in told
     assert "reply tokens" in told
     assert told in artifacts["seen-report"]["data"]
-    assert str(tmp_path / "outputs/seen/report.html") in artifacts["seen-report"]["data"]
+    assert str(here / "outputs/seen/report.html") in artifacts["seen-report"]["data"]
 
 
 def test_an_increment_is_a_flow_run_and_nothing_new_is_none(
-    api: Api, tmp_path: Path, teacher_url: str
+    api: Api, here: Path, teacher_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "in.jsonl").write_text('{"prompt": "Why is the sky blue?"}')
-    (tmp_path / "grows.yaml").write_text(
+    (here / "in.jsonl").write_text('{"prompt": "Why is the sky blue?"}')
+    (here / "grows.yaml").write_text(
         f"name: grows\nincremental: true\nteacher: {{url: {teacher_url}}}\n"
         "stages: [read: {prompts: in.jsonl}, distill: {}, write: {}]\n"
     )
     for _ in range(2):
-        done = subprocess.run(
-            [*SYNTH, "run", "grows.yaml"],
-            env=api.env,
-            cwd=tmp_path,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-    assert "the input has no new rows for outputs/grows; nothing to do" in done.stderr
+        assert main(["run", "grows.yaml"]) == ExitCode.OK
+    assert "the input has no new rows for outputs/grows; nothing to do" in capsys.readouterr().err
     [run] = api.filter("flow_runs", flow_runs={"tags": {"all_": ["grows"]}})
     assert run["state"]["type"] == "COMPLETED"
     artifacts = {a["key"]: a for a in api.filter("artifacts")}
@@ -113,31 +121,26 @@ def test_an_increment_is_a_flow_run_and_nothing_new_is_none(
 
 
 KEY = "sk-of-the-address"
-JOBS = """
-import asyncio, sys
-from flows.pipeline import distill, evolve, rewrite
-from synth.generate.distill import Distill
-from synth.generate.evolve import Evolve
-
-async def main(teacher):
-    more = {"limit": 6, "teacher": teacher}
-    print(await evolve(settings=Evolve(rounds=2), out="evolved", **more))
-    print(await rewrite(out="rewritten", **more))
-    print(await distill(settings=Distill(samples=2), out="answered", **more))
-
-asyncio.run(main(sys.argv[1]))
-"""
 
 
-def test_each_job_is_a_flow_of_its_own(api: Api, tmp_path: Path, teacher_url: str) -> None:
-    command = [sys.executable, "-c", JOBS, teacher_url]
-    subprocess.run(command, env=api.env, cwd=tmp_path, check=True, capture_output=True)
+def test_each_job_is_a_flow_of_its_own(api: Api, here: Path, teacher_url: str) -> None:
+    async def jobs() -> None:
+        more: dict[str, Any] = {"limit": 6, "teacher": teacher_url}
+        await evolve(settings=Evolve(rounds=2), out="evolved", **more)
+        await rewrite(out="rewritten", **more)
+        await distill(settings=Distill(samples=2), out="answered", **more)
+
+    def script() -> None:
+        with client_of(api.url):
+            asyncio.run(jobs())
+
+    Context().run(script)  # in this one, the commands of other tests left their progress
     for job, out, kind in (
         ("evolve", "evolved", "prompts"),
         ("rewrite", "rewritten", "documents"),
         ("distill", "answered", "answers"),
     ):
-        manifest = load_manifest(tmp_path / out / "release/manifest.json")
+        manifest = load_manifest(here / out / "release/manifest.json")
         assert manifest is not None
         assert manifest.kind == kind
         assert manifest.rows_kept > 0
@@ -146,21 +149,17 @@ def test_each_job_is_a_flow_of_its_own(api: Api, tmp_path: Path, teacher_url: st
 
 
 def test_a_failed_run_reports_its_error_once_and_is_failed_on_the_server(
-    api: Api, tmp_path: Path
+    api: Api, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "mine.yaml").write_text(
+    (here / "mine.yaml").write_text(
         "name: dead\nteacher: http://127.0.0.1:9/v1\nstages:\n"
         "  - read: {prompts: seeds/starter/prompts.jsonl}\n  - distill\n  - write\n"
     )
-    done = subprocess.run(
-        [*SYNTH, "run", "mine.yaml"], env=api.env, cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == ExitCode.INFRASTRUCTURE
-    first, error = done.stderr.splitlines()
+    assert main(["run", "mine.yaml"]) == ExitCode.INFRASTRUCTURE
+    first, error = capsys.readouterr().err.splitlines()
     assert first.startswith("dead: read → distill → write, teacher http://127.0.0.1:9/v1; ")
     assert error.startswith("synth: no teacher answers at http://127.0.0.1:9/v1")
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / "outputs").exists()
+    assert not (here / "outputs").exists()
     [run] = api.filter("flow_runs", flow_runs={"name": {"any_": ["dead"]}})
     assert run["state"]["type"] == "FAILED"
     assert "start one there with `vllm serve MODEL`" in run["state"]["message"]
@@ -192,75 +191,67 @@ def test_the_log_of_a_scheduled_run_has_its_error_without_a_traceback(
     assert "Traceback" not in log
 
 
-def test_a_run_whose_budget_is_used_up_is_stopped_and_not_retried(
-    api: Api, tmp_path: Path, teacher_url: str
-) -> None:
-    (tmp_path / "prompts.jsonl").write_text('{"prompt": "Why?"}\n')
-    (tmp_path / "mine.yaml").write_text(
-        f"name: capped\nteacher: {teacher_url}\nbudget: {{tokens: 5}}\nstages:\n"
-        "  - read: {prompts: prompts.jsonl}\n  - distill\n  - write\n"
-    )
-    retrying = {"PREFECT_TASKS_DEFAULT_RETRIES": "2", "PREFECT_FLOWS_DEFAULT_RETRIES": "2"}
-    done = subprocess.run(
-        [*SYNTH, "run", "mine.yaml"],
-        env=api.env | retrying,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == ExitCode.BUDGET, done.stderr
-    why, left, how = done.stderr.splitlines()[-3:]
-    assert why.startswith("synth: the token budget is used up: 0 of 5 are used, and the next ")
-    assert left == (
-        "done: 00-read 1 rows; left: 01-distill (0 of 1 rows, 0 replies journaled), 02-write"
-    )
-    assert how.startswith("to go on: raise `budget.tokens`, then run the same command again")
-    [run] = api.filter("flow_runs", flow_runs={"tags": {"all_": ["capped"]}})
-    assert (run["state"]["type"], run["state"]["name"]) == ("CANCELLED", "Stopped")
-    assert run["state"]["message"] == "\n".join([why.removeprefix("synth: "), left, how])
-    assert run["run_count"] == 1
-    tasks = api.filter("task_runs", flow_runs={"id": {"any_": [run["id"]]}})
-    assert {task["run_count"] for task in tasks} <= {0, 1}
-
-
-def test_a_run_that_keeps_no_rows_still_stores_its_funnel(api: Api, tmp_path: Path) -> None:
-    (tmp_path / "prompts.jsonl").write_text('{"prompt": "Why?"}\n')
-    (tmp_path / "mine.yaml").write_text(
+def test_a_run_that_keeps_no_rows_still_stores_its_funnel(api: Api, here: Path) -> None:
+    (here / "prompts.jsonl").write_text('{"prompt": "Why?"}\n')
+    (here / "mine.yaml").write_text(
         "name: strict\nstages:\n  - read: {prompts: prompts.jsonl}\n"
         "  - quality: [{length: {min_words: 9}}]\n  - write\n"
     )
-    command = [*SYNTH, "run", "mine.yaml"]
-    done = subprocess.run(command, env=api.env, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == ExitCode.EMPTY, done.stderr
+    assert main(["run", "mine.yaml"]) == ExitCode.EMPTY
     artifacts = {a["key"]: a for a in api.filter("artifacts")}
     assert json.loads(artifacts["strict-funnel"]["data"])[-1]["reasons"] == "too_few_words 1"
 
 
-def test_a_guard_stops_a_run_once_and_prefect_does_not_retry_it(api: Api, tmp_path: Path) -> None:
+ONE_AFTER_THE_OTHER = """
+import sys
+from flows.cli import main
+
+for recipe in sys.argv[1:]:
+    print(recipe, "ended with", main(["run", recipe]), file=sys.stderr, flush=True)
+"""
+
+
+def test_a_run_stopped_by_its_budget_or_a_guard_is_not_retried(api: Api, tmp_path: Path) -> None:
     prompts = (json.dumps({"prompt": f"Is {n} odd?"}) + "\n" for n in range(100))
     (tmp_path / "prompts.jsonl").write_text("".join(prompts))
-    (tmp_path / "mine.yaml").write_text(
-        "name: guarded\nguards: {rejected: stop}\nstages:\n"
-        "  - read: {prompts: prompts.jsonl}\n  - distill\n  - write\n"
-    )
+    stages = "stages:\n  - read: {prompts: prompts.jsonl}\n  - distill\n  - write\n"
     retries = {"PREFECT_TASKS_DEFAULT_RETRIES": "3", "PREFECT_FLOWS_DEFAULT_RETRIES": "3"}
     with served(FakeTeacher("fake", script=lambda _body, _before: " ")) as teacher:
-        done = subprocess.run(
-            [*SYNTH, "run", "mine.yaml", f"--teacher={teacher.url}"],
-            env={**api.env, **retries},
+        for name, limit in (
+            ("capped", "budget: {tokens: 5}"),
+            ("guarded", "guards: {rejected: stop}"),
+        ):
+            recipe = f"name: {name}\nteacher: {teacher.url}\n{limit}\n{stages}"
+            (tmp_path / f"{name}.yaml").write_text(recipe)
+        done = subprocess.run(  # Prefect reads the number of retries when the flows are imported
+            [sys.executable, "-c", ONE_AFTER_THE_OTHER, "capped.yaml", "guarded.yaml"],
+            env=api.env | retries,
             cwd=tmp_path,
             capture_output=True,
             text=True,
+            check=True,
         )
-    assert done.returncode == ExitCode.GUARD, done.stderr
-    assert done.stderr.count("attempts were rejected") == 1
-    assert "synth: 01-distill: 50 of the last 50 attempts were rejected" in done.stderr
     assert "Traceback" not in done.stderr
-    [run] = api.filter("flow_runs", flow_runs={"tags": {"all_": ["guarded"]}})
-    assert (run["state"]["name"], run["run_count"]) == ("Stopped", 1)
-    assert "attempts were rejected" in run["state"]["message"]
-    tasks = api.filter("task_runs", flow_runs={"id": {"any_": [run["id"]]}})
-    assert {task["run_count"] for task in tasks} == {1}
+    capped, guarded = done.stderr.split(f"capped.yaml ended with {ExitCode.BUDGET}\n")
+    why, left, how = capped.splitlines()[-3:]
+    assert why.startswith("synth: the token budget is used up: 0 of 5 are used, and the next ")
+    assert left == (
+        "done: 00-read 100 rows; left: 01-distill (0 of 100 rows, 0 replies journaled), 02-write"
+    )
+    assert how.startswith("to go on: raise `budget.tokens`, then run the same command again")
+    assert guarded.endswith(f"guarded.yaml ended with {ExitCode.GUARD}\n")
+    assert guarded.count("attempts were rejected") == 1
+    assert "synth: 01-distill: 50 of the last 50 attempts were rejected" in guarded
+    for name, state, part in (
+        ("capped", "CANCELLED", "\n".join([why.removeprefix("synth: "), left, how])),
+        ("guarded", "CANCELLED", "attempts were rejected"),
+    ):
+        [run] = api.filter("flow_runs", flow_runs={"tags": {"all_": [name]}})
+        assert (run["state"]["type"], run["state"]["name"]) == (state, "Stopped")
+        assert part in run["state"]["message"]
+        assert run["run_count"] == 1
+        tasks = api.filter("task_runs", flow_runs={"id": {"any_": [run["id"]]}})
+        assert {task["run_count"] for task in tasks} <= {0, 1}
 
 
 @pytest.mark.faults  # takes 90 s: it waits for the full minutes of the clock
@@ -343,45 +334,33 @@ def test_schedules_fire_served_and_deployed(api: Api, tmp_path: Path, teacher_ur
     ],
 )
 def test_a_wrong_schedule_is_reported(
-    api: Api,
-    option: str,
-    message: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    here: Path, option: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in os.environ.keys() | api.env.keys():
-        monkeypatch.setenv(name, api.env[name]) if name in api.env else monkeypatch.delenv(name)
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        code = main(["serve", "distill-answers", "--cron=0 3 * * *", option])
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    assert code == ExitCode.INVALID
+    assert main(["serve", "distill-answers", "--cron=0 3 * * *", option]) == ExitCode.INVALID
     err = capsys.readouterr().err
     assert message in err
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("answer", ["yes", "no"])
-def test_a_push_waits_on_the_prefect_page_until_it_is_approved(
-    api: Api, tmp_path: Path, answer: str
-) -> None:
+def test_a_push_waits_on_the_prefect_page_until_it_is_approved(api: Api, tmp_path: Path) -> None:
     (tmp_path / "answers.jsonl").write_text('{"prompt": "2 + 2?", "response": "It is 4."}\n')
-    (tmp_path / "pushed.yaml").write_text(f"name: pushed{PUSHED}")
+    for name in ("no", "yes"):
+        (tmp_path / f"{name}.yaml").write_text(f"name: {name}{PUSHED}")
     with hub_stand_in() as hub:
         hub.token = "hf_planted0secret0token"
-        env = {**api.env, **hub.env(tmp_path / "hub")}
         run = subprocess.Popen(
-            [*SYNTH, "run", "pushed.yaml"],
-            env=env, cwd=tmp_path, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            [sys.executable, "-c", ONE_AFTER_THE_OTHER, "no.yaml", "yes.yaml"],
+            env=api.env | hub.env(tmp_path / "hub"),
+            cwd=tmp_path, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
-        [paused] = api.wait_for(
-            lambda: api.filter("flow_runs", flow_runs={"state": {"type": {"any_": ["PAUSED"]}}}),
-            120,
-        )
-        assert not hub.repos
-        subprocess.run([sys.executable, "-c", ANSWER, paused["id"], answer], env=env, check=True)
+        for name in ("no", "yes"):
+            wanted = {"state": {"type": {"any_": ["PAUSED"]}}, "tags": {"all_": [name]}}
+            [paused] = api.wait_for(partial(api.filter, "flow_runs", flow_runs=wanted), 120)
+            assert not hub.repos
+            api.answer(paused["id"], publish=name == "yes")
         _, told = run.communicate(timeout=120)
-    assert list(hub.repos) == (["org/maths"] if answer == "yes" else [])
-    assert run.returncode == (ExitCode.OK if answer == "yes" else ExitCode.INVALID), told
-    assert ("nobody approved the push to org/maths" in told) == (answer == "no")
+    assert list(hub.repos) == ["org/maths"]
+    refused, pushed = told.split(f"no.yaml ended with {ExitCode.INVALID}\n")
+    assert "nobody approved the push to org/maths" in refused
+    assert "nobody approved" not in pushed
+    assert pushed.endswith(f"yes.yaml ended with {ExitCode.OK}\n")

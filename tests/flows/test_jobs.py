@@ -45,7 +45,7 @@ class Run(Protocol):
     ) -> Sequence[Manifest]: ...
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run(teacher_url: str) -> Run:
     """Runs a recipe to its end with a fake teacher: a shipped one, or `LINE`."""
 
@@ -71,6 +71,14 @@ def run(teacher_url: str) -> Run:
         return manifests
 
     return run
+
+
+@pytest.fixture(scope="module")
+def line(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of `LINE` that asks one question at a time. Do not change it."""
+    folder = tmp_path_factory.mktemp("line")
+    run(LINE, folder, "teacher.concurrency=1", limit=24)
+    return folder
 
 
 def assert_every_row_is_accounted_for(folder: Path, manifests: Sequence[Manifest]) -> None:
@@ -125,23 +133,20 @@ def test_preference_pairs_set_a_right_answer_against_a_wrong_one(run: Run, tmp_p
 
 
 def test_the_same_recipe_gives_the_same_bytes_whatever_the_concurrency(
-    run: Run, tmp_path: Path
+    run: Run, line: Path, tmp_path: Path
 ) -> None:
-    run(LINE, tmp_path / "one", "teacher.concurrency=1", limit=24)
     with served(FakeTeacher("fake", "fake", script=rule, latency_s=0.003)) as slow:
-        run(LINE, tmp_path / "many", "teacher.concurrency=64", teacher=slow.url, limit=24)
-    assert shard_bytes(tmp_path / "one") == shard_bytes(tmp_path / "many")
+        run(LINE, tmp_path, "teacher.concurrency=64", teacher=slow.url, limit=24)
+    assert shard_bytes(tmp_path) == shard_bytes(line)
 
 
-def test_another_seed_gives_other_rows(run: Run, tmp_path: Path) -> None:
-    run(LINE, tmp_path / "a", "seed=1", limit=12)
-    run(LINE, tmp_path / "b", "seed=2", limit=12)
-    assert shard_bytes(tmp_path / "a") != shard_bytes(tmp_path / "b")
+def test_another_seed_gives_other_rows(run: Run, line: Path, tmp_path: Path) -> None:
+    run(LINE, tmp_path, "seed=1", limit=24)
+    assert shard_bytes(tmp_path) != shard_bytes(line)
 
 
-def test_an_evolved_maths_prompt_does_not_keep_its_parents_answer(run: Run, tmp_path: Path) -> None:
-    run(LINE, tmp_path, limit=24)
-    evolved = rows(tmp_path, "01-evolve/kept/*.parquet")
+def test_an_evolved_maths_prompt_does_not_keep_its_parents_answer(line: Path) -> None:
+    evolved = rows(line, "01-evolve/kept/*.parquet")
     assert any(row["reference"] for row in evolved if len(row["trail"]) == 1)
     assert not any(row["reference"] for row in evolved if len(row["trail"]) > 1)
 

@@ -162,27 +162,36 @@ def test_start_needs_a_recipe_that_launches(capsys: pytest.CaptureFixture[str]) 
     assert "distill-answers does not launch a teacher; set `teacher: {model: …}` without" in errors
 
 
-def test_a_recipe_with_a_launched_teacher_runs_and_leaves_none(tmp_path: Path, mark: str) -> None:
-    write_recipe(tmp_path, replicas=2)
-    done = subprocess.run(
-        [*SYNTH, "preview", "mine.yaml"], cwd=tmp_path, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == ExitCode.OK, done.stderr
-    assert "teacher 2 of 2 is ready" in done.stderr
-    assert "01-distill" in done.stdout
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The working folder of commands that run in this process."""
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+    yield tmp_path
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_recipe_with_a_launched_teacher_runs_and_leaves_none(
+    here: Path, mark: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_recipe(here, replicas=2)
+    assert main(["preview", "mine.yaml"]) == ExitCode.OK
+    shown, said = capsys.readouterr()
+    assert "teacher 2 of 2 is ready" in said
+    assert "01-distill" in shown
     assert not alive(mark)
 
 
 def test_a_run_survives_repeated_crashes_of_its_teacher(
-    tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch
+    here: Path, mark: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FAKE_EXIT_AFTER", "4")  # each time, the first questions are the probes'
-    write_recipe(tmp_path)
-    command = [*SYNTH, "preview", "mine.yaml", "--rows=6", "--set=teacher.concurrency=1"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert done.returncode == ExitCode.OK, done.stderr
-    assert "it ended with code 9; starting it again (1 of 3 times in 30 minutes)" in done.stderr
-    assert "01-distill           6 kept of 6 (100%)" in done.stderr
+    write_recipe(here)
+    command = ["preview", "mine.yaml", "--rows=6", "--set=teacher.concurrency=1"]
+    assert main(command) == ExitCode.OK
+    said = capsys.readouterr().err
+    assert "it ended with code 9; starting it again (1 of 3 times in 30 minutes)" in said
+    assert "01-distill           6 kept of 6 (100%)" in said
     assert not alive(mark)
 
 

@@ -104,6 +104,14 @@ LINES = {
 }
 
 
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the line `answers`. Do not change it."""
+    folder = tmp_path_factory.mktemp("answers")
+    run(folder, *LINES["answers"])
+    return folder
+
+
 @pytest.mark.parametrize("line", LINES)
 def test_every_step_is_shown_with_the_request_that_was_sent(tmp_path: Path, line: str) -> None:
     sent = run(tmp_path, *LINES[line])
@@ -125,11 +133,10 @@ def test_every_step_is_shown_with_the_request_that_was_sent(tmp_path: Path, line
         )
 
 
-def test_a_rejected_row_is_traced_with_its_reason(tmp_path: Path) -> None:
-    run(tmp_path, *LINES["answers"])
-    rejected = rows(tmp_path, "01-evolve/rejected/*.parquet")
+def test_a_rejected_row_is_traced_with_its_reason(answers: Path) -> None:
+    rejected = rows(answers, "01-evolve/rejected/*.parquet")
     record = next(row for row in rejected if row["reason"] != "superseded")
-    found = traced(tmp_path, record["id"])
+    found = traced(answers, record["id"])
     assert found.found.record["reason"] == record["reason"]
     assert (
         found.exchanges[record["trail"][-1]["request"]].reply.text
@@ -137,20 +144,19 @@ def test_a_rejected_row_is_traced_with_its_reason(tmp_path: Path) -> None:
     )
 
 
-def test_the_beginning_of_an_id_is_enough_where_it_is_the_only_one(tmp_path: Path) -> None:
-    run(tmp_path, *LINES["answers"])
-    ids = [row["id"] for row in rows(tmp_path, "02-distill/kept/*.parquet")]
-    assert traced(tmp_path, ids[0][:10]).found.record["id"] == ids[0]
+def test_the_beginning_of_an_id_is_enough_where_it_is_the_only_one(answers: Path) -> None:
+    ids = [row["id"] for row in rows(answers, "02-distill/kept/*.parquet")]
+    assert traced(answers, ids[0][:10]).found.record["id"] == ids[0]
     with pytest.raises(InputError, match="too short"):
-        traced(tmp_path, "ab")
+        traced(answers, "ab")
     with pytest.raises(InputError, match=r"no record id in .* begins with 'zzzz'"):
-        traced(tmp_path, "zzzz")
+        traced(answers, "zzzz")
 
 
 def test_a_request_that_cannot_be_rendered_is_reported_and_the_rest_is_shown(
-    tmp_path: Path,
+    answers: Path, tmp_path: Path
 ) -> None:
-    run(tmp_path, *LINES["answers"])
+    shutil.copytree(answers, tmp_path, dirs_exist_ok=True)
     answers = rows(tmp_path, "02-distill/kept/*.parquet")
     record = next(row for row in answers if row["trail"][1]["stage"] == "evolve")
     shutil.rmtree(tmp_path / "01-evolve/journal")
@@ -163,14 +169,13 @@ def test_a_request_that_cannot_be_rendered_is_reported_and_the_rest_is_shown(
     assert not traced(tmp_path, record["id"]).exchanges
 
 
-def test_a_trace_asks_nobody_and_changes_nothing(tmp_path: Path) -> None:
-    run(tmp_path, *LINES["answers"])
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
-    record = rows(tmp_path, "02-distill/kept/*.parquet")[0]
-    parsed = json.loads(trace_as_json(traced(tmp_path, record["id"])))
+def test_a_trace_asks_nobody_and_changes_nothing(answers: Path) -> None:
+    before = {path: path.read_bytes() for path in answers.rglob("*.parquet")}
+    record = rows(answers, "02-distill/kept/*.parquet")[0]
+    parsed = json.loads(trace_as_json(traced(answers, record["id"])))
     assert parsed["record"]["id"] == record["id"]
     assert parsed["steps"][-1]["exchange"]["request"]["messages"] == plain_turns(record["context"])
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")} == before
+    assert {path: path.read_bytes() for path in answers.rglob("*.parquet")} == before
 
 
 RECIPE = """\

@@ -157,31 +157,50 @@ def files(records: list[dict]) -> dict[str, bytes]:
     return found
 
 
-def on_the_hub(hub: HubStandIn, folder: Path, *reads: dict) -> list:
+PLACE = {"hub": "me/set", "split": "train"}
+READS: dict[str, dict] = {
+    "now": {"answers": PLACE},
+    "tagged": {"answers": {**PLACE, "revision": "v1"}},
+    "one of a commit": {"answers": {**PLACE, "revision": "COMMIT"}, "limit": 1},
+    "no split": {"answers": {**PLACE, "split": "dev"}},
+    "no dataset": {"answers": {"hub": "me/none"}},
+    "many splits": {"answers": {"hub": "me/set"}},
+    "both": {"answers": {"hub": "me/both"}},
+    "preference": {"answers": {"hub": "me/both", "config": "preference"}},
+    "address": {"answers": "hf://datasets/me/set@v1", "split": "train"},
+    "no file": {"answers": "hf://datasets/me/set/none.jsonl"},
+}
+PAIRS = [answer(n, rejected=f"B{n}") for n in range(3)]
+BOTH = [answer(9), *PAIRS]
+
+
+@pytest.fixture(scope="module")
+def found(hub: HubStandIn, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list]:
     """Reads in a process of its own: the Hub's client reads its address once."""
+    folder = tmp_path_factory.mktemp("hub")
+    release(folder, [BOTH], format=["messages", "preference"])
+    made = [path for path in (folder / "release").rglob("*") if path.is_file()]
+    repo = hub.repos["me/both"] = Repo(private=False)
+    names = [path.relative_to(folder / "release").as_posix() for path in made]
+    contents = [path.read_bytes() for path in made]
+    repo.add("main", "first", dict(zip(names, contents, strict=True)))
+    commit = hub.repos["me/set"].tags["v1"]
+    reads = [json.dumps(read).replace("COMMIT", commit) for read in READS.values()]
     env = {**os.environ, **hub.env(folder / "hf")}
-    command = [sys.executable, "-c", READ, *map(json.dumps, reads)]
+    command = [sys.executable, "-c", READ, *reads]
     ended = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
-    return [json.loads(line) for line in ended.stdout.splitlines()]
+    return dict(zip(READS, map(json.loads, ended.stdout.splitlines()), strict=True))
 
 
 def ids(rows: list[dict]) -> list[str]:
     return [row["id"] for row in rows]
 
 
-def test_a_dataset_on_the_hub_is_streamed_from_one_commit(hub, tmp_path):
+def test_a_dataset_on_the_hub_is_streamed_from_one_commit(hub, found):
     repo = hub.repos["me/set"]
-    place = {"hub": "me/set", "split": "train"}
-    (now, at), (before, then), (one, _), (gone, why), (none, what), (many, choose) = on_the_hub(
-        hub,
-        tmp_path,
-        {"answers": place},
-        {"answers": {**place, "revision": "v1"}},
-        {"answers": {**place, "revision": repo.tags["v1"]}, "limit": 1},
-        {"answers": {**place, "split": "dev"}},
-        {"answers": {"hub": "me/none"}},
-        {"answers": {"hub": "me/set"}},
+    (now, at), (before, then), (one, _) = (
+        found[name] for name in ("now", "tagged", "one of a commit")
     )
     assert ids(now) == ids(RECORDS[:2])
     assert list(at.values()) == [repo.at().oid]
@@ -189,42 +208,33 @@ def test_a_dataset_on_the_hub_is_streamed_from_one_commit(hub, tmp_path):
     assert [row["scores"] for row in before] == [row["scores"] for row in RECORDS]
     assert [row["reasoning"] for row in before] == [row["reasoning"] for row in RECORDS]
     assert ids(one) == ids(RECORDS[:1])
-    assert (gone, none, many) == ("InputError",) * 3
-    assert "has the splits" in why
-    assert "correct `split`" in why
-    assert "hub: me/none does not exist" in what
-    assert "choose one with `split:" in choose
 
 
-def test_each_format_of_a_release_on_the_hub_keeps_its_trails(hub, tmp_path):
-    pairs = [answer(n, rejected=f"B{n}") for n in range(3)]
-    rows = [answer(9), *pairs]
-    release(tmp_path, [rows], format=["messages", "preference"])
-    made = [path for path in (tmp_path / "release").rglob("*") if path.is_file()]
-    repo = hub.repos["me/both"] = Repo(private=False)
-    names = [path.relative_to(tmp_path / "release").as_posix() for path in made]
-    contents = [path.read_bytes() for path in made]
-    repo.add("main", "first", dict(zip(names, contents, strict=True)))
-    (chats, _), (better, _) = on_the_hub(
-        hub,
-        tmp_path,
-        {"answers": {"hub": "me/both"}},
-        {"answers": {"hub": "me/both", "config": "preference"}},
-    )
-    assert (ids(chats), ids(better)) == (ids(rows), ids(pairs))
-    assert [row["trail"] for row in chats] == [row["trail"] for row in rows]
-    assert [row["trail"] for row in better] == [row["trail"] for row in pairs]
+@pytest.mark.parametrize(
+    ("read", "messages"),
+    [
+        ("no split", ["has the splits", "correct `split`"]),
+        ("no dataset", ["hub: me/none does not exist"]),
+        ("many splits", ["choose one with `split:"]),
+        ("no file", ["does not exist"]),
+    ],
+)
+def test_what_is_not_on_the_hub_is_named(found, read, messages):
+    error, why = found[read]
+    assert error == "InputError"
+    assert all(message in why for message in messages)
+
+
+def test_each_format_of_a_release_on_the_hub_keeps_its_trails(found):
+    (chats, _), (better, _) = found["both"], found["preference"]
+    assert (ids(chats), ids(better)) == (ids(BOTH), ids(PAIRS))
+    assert [row["trail"] for row in chats] == [row["trail"] for row in BOTH]
+    assert [row["trail"] for row in better] == [row["trail"] for row in PAIRS]
     assert [row["rejected"] for row in better] == ["B0", "B1", "B2"]
 
 
-def test_files_on_the_hub_are_read_by_their_address(hub, tmp_path):
-    (rows, at), (gone, why) = on_the_hub(
-        hub,
-        tmp_path,
-        {"answers": "hf://datasets/me/set@v1", "split": "train"},
-        {"answers": "hf://datasets/me/set/none.jsonl"},
-    )
+def test_files_on_the_hub_are_read_by_their_address(found):
+    rows, at = found["address"]
     assert ids(rows) == ids(RECORDS)
     assert [row["trail"] for row in rows] == [row["trail"] for row in RECORDS]
     assert len(at) == 1
-    assert (gone, "does not exist" in why) == ("InputError", True)

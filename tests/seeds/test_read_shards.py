@@ -18,9 +18,10 @@ PEAK = """
 import sys
 from pathlib import Path
 from seeds.read import Read
-rows = sum(len(o.kept) + len(o.rejected) for o in Read(prompts=sys.argv[1]).shards(2000))
-status = Path("/proc/self/status").read_text()  # ru_maxrss would count the parent's too
-print(rows, int(status.split("VmHWM:")[1].split()[0]) // 1024)
+for path in sys.argv[1:]:
+    rows = sum(len(o.kept) + len(o.rejected) for o in Read(prompts=path).shards(2000))
+    status = Path("/proc/self/status").read_text()  # ru_maxrss would count the parent's too
+    print(rows, int(status.split("VmHWM:")[1].split()[0]) // 1024)
 """
 
 
@@ -86,31 +87,31 @@ needs_proc = pytest.mark.skipif(
 )
 
 
-def peak(path: Path) -> tuple[int, int]:
-    """Rows read, and the megabytes that it took a fresh process."""
+def peaks(*paths: Path) -> list[tuple[int, int]]:
+    """Rows read from each, and the megabytes that a fresh process has needed at most by then."""
     done = subprocess.run(
-        [sys.executable, "-c", PEAK, str(path)],
+        [sys.executable, "-c", PEAK, *map(str, paths)],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
-    rows, megabytes = map(int, done.stdout.split())
-    return rows, megabytes
+    return [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
 
 
 @needs_proc
 def test_memory_does_not_grow_with_the_input(write):
     row = json.dumps({"prompt": "What is six times seven? " * 12, "kind": "maths"}) + "\n"
-    small = peak(write("small.jsonl", row * 4_000))
-    large = peak(write("large.jsonl", row * 200_000))  # 66 MB
-    assert (small[0], large[0]) == (4_000, 200_000)
-    assert large[1] - small[1] < 30
+    few, many = write("few.jsonl", row * 4_000), write("many.jsonl", row * 80_000)  # 26 MB
+    small, large = peaks(few, many)
+    assert (small[0], large[0]) == (4_000, 80_000)
+    assert large[1] - small[1] < 13
 
 
 @needs_proc
 def test_line_that_is_too_long_is_never_held(write):
-    path = write("a.jsonl", lines(1) + '{"prompt": "' + "x" * 100_000_000 + '"}\n' + lines(1))
-    rows, megabytes = peak(path)
-    assert rows == 3
-    assert megabytes - peak(write("b.jsonl", lines(1)))[1] < 30
+    short = write("short.jsonl", lines(1))
+    path = write("long.jsonl", lines(1) + '{"prompt": "' + "x" * 60_000_000 + '"}\n' + lines(1))
+    before, after = peaks(short, path)
+    assert after[0] == 3
+    assert after[1] - before[1] < 30

@@ -16,7 +16,7 @@ from synth.engine.runner import Action, Job
 from synth.engine.stage import Source
 from tests.lines import plan, shard_bytes
 
-FILES = 3
+FILES = 2
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_parts_make_the_shards_of_the_whole(
     assert run(source, tmp_path / "whole") == [Action.READ]
     shards = shard_bytes(tmp_path / "whole")
     assert shards == shard_bytes(tmp_path / "parts")
-    assert len(shards) == 2 * 5
+    assert len(shards) == 2 * 4
 
 
 @pytest.mark.usefixtures("small_parts", "in_threads")

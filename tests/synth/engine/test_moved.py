@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -69,6 +70,21 @@ def go(
     return asyncio.run(work())
 
 
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run that asked every question. Do not change it."""
+    folder = tmp_path_factory.mktemp("answered")
+    assert go(folder)[1] == len(ROWS)
+    return folder
+
+
+@pytest.fixture
+def begun(answered: Path, tmp_path: Path) -> Path:
+    """A copy of it, to go on with."""
+    shutil.copytree(answered, tmp_path / "begun")
+    return tmp_path / "begun"
+
+
 def total(manifest: Manifest, count: Callable[[Any], int]) -> int:
     return sum(count(shard) for shard in manifest.shards)
 
@@ -89,24 +105,23 @@ def total(manifest: Manifest, count: Callable[[Any], int]) -> int:
     ids=["prepended", "sorted", "renamed", "small", "large", "cut", "edited", "gold", "copy"],
 )
 def test_a_row_that_moved_to_another_shard_is_not_asked_again(
-    tmp_path: Path, changed: list[dict[str, str]], more: dict[str, Any], new: int, moves: bool
+    begun: Path, changed: list[dict[str, str]], more: dict[str, Any], new: int, moves: bool
 ) -> None:
-    assert go(tmp_path)[1] == len(ROWS)
-    manifests, asked = go(tmp_path, changed, **more)
+    manifests, asked = go(begun, changed, **more)
     assert asked == new
     distill = manifests[1]
     assert total(distill, lambda shard: shard.requests) == len(changed)
     reused = sum(shard.reused for shard in distill.shards if shard.requests)
     assert bool(total(distill, lambda shard: shard.moved)) == moves
     assert reused >= total(distill, lambda shard: shard.moved)
-    assert not list(tmp_path.glob("run/01-distill/journal/*.sqlite-*")), "a journal was left open"
+    assert not list(begun.glob("run/01-distill/journal/*.sqlite-*")), "a journal was left open"
     # what was found is in the shard's own journal now
     for shard in distill.shards:
-        path = tmp_path / f"run/01-distill/journal/{shard.shard:05d}.sqlite"
+        path = begun / f"run/01-distill/journal/{shard.shard:05d}.sqlite"
         with sqlite3.connect(path) as database:
             keys = {key.hex() for (key,) in database.execute("SELECT key FROM replies")}
         database.close()
-        kept = rows(tmp_path, f"run/01-distill/{shard.kept.path}")
+        kept = rows(begun, f"run/01-distill/{shard.kept.path}")
         assert {row["trail"][-1]["request"] for row in kept} <= keys
 
 
@@ -120,11 +135,10 @@ def test_the_shards_are_those_of_a_run_that_asked_everything(tmp_path: Path) -> 
     assert shard_bytes(first / "run") == shard_bytes(second / "run")
 
 
-def test_another_temperature_is_mixed_with_nothing(tmp_path: Path) -> None:
-    go(tmp_path)
+def test_another_temperature_is_mixed_with_nothing(begun: Path) -> None:
     warm = Distill(sampling=Sampling(temperature=0.9))
-    assert go(tmp_path, ROWS[::-1], [warm])[1] == len(ROWS)
-    assert go(tmp_path, [{"prompt": "First?"}, *ROWS], [warm])[1] == 1
+    assert go(begun, ROWS[::-1], [warm])[1] == len(ROWS)
+    assert go(begun, [{"prompt": "First?"}, *ROWS], [warm])[1] == 1
 
 
 def test_a_stage_keeps_its_replies_when_its_number_changes(tmp_path: Path) -> None:
@@ -135,12 +149,11 @@ def test_a_stage_keeps_its_replies_when_its_number_changes(tmp_path: Path) -> No
     assert total(manifests[2], lambda shard: shard.moved) == len(ROWS)
 
 
-def test_a_damaged_reply_of_another_shard_is_named_and_asked_again(tmp_path: Path) -> None:
-    go(tmp_path)
-    [row, *_] = rows(tmp_path, "run/01-distill/kept/00000.parquet")
-    path, key = tmp_path / "run/01-distill/journal/00000.sqlite", row["trail"][-1]["request"]
+def test_a_damaged_reply_of_another_shard_is_named_and_asked_again(begun: Path) -> None:
+    [row, *_] = rows(begun, "run/01-distill/kept/00000.parquet")
+    path, key = begun / "run/01-distill/journal/00000.sqlite", row["trail"][-1]["request"]
     flip_a_bit(path, bytes.fromhex(key))
-    manifests, asked = go(tmp_path, ROWS[::-1])
+    manifests, asked = go(begun, ROWS[::-1])
     assert asked == 1
     [shard] = [shard for shard in manifests[1].shards if shard.again]
     assert shard.again == {"damaged": 1}
@@ -148,14 +161,13 @@ def test_a_damaged_reply_of_another_shard_is_named_and_asked_again(tmp_path: Pat
     assert note.endswith(f"requests were sent again: {path}, key {key}")
 
 
-def test_a_damaged_reply_with_a_copy_is_not_asked_again(tmp_path: Path) -> None:
-    go(tmp_path)
-    go(tmp_path, ROWS[::-1])
-    [row, *_] = rows(tmp_path, "run/01-distill/kept/00000.parquet")
+def test_a_damaged_reply_with_a_copy_is_not_asked_again(begun: Path) -> None:
+    go(begun, ROWS[::-1])
+    [row, *_] = rows(begun, "run/01-distill/kept/00000.parquet")
     key = bytes.fromhex(row["trail"][-1]["request"])
-    flip_a_bit(tmp_path / "run/01-distill/journal/00000.sqlite", key)
-    (tmp_path / "run/01-distill/kept/00000.parquet").unlink()
-    manifests, asked = go(tmp_path, ROWS[::-1])
+    flip_a_bit(begun / "run/01-distill/journal/00000.sqlite", key)
+    (begun / "run/01-distill/kept/00000.parquet").unlink()
+    manifests, asked = go(begun, ROWS[::-1])
     assert asked == 0
     assert manifests[1].shards[0].notes == ()
 
@@ -170,11 +182,10 @@ class Said(Progress):
         self.lines.append(message)
 
 
-def test_a_journal_that_cannot_be_read_is_named_and_not_used(tmp_path: Path) -> None:
-    go(tmp_path)
-    path, said = tmp_path / "run/01-distill/journal/00009.sqlite", Said()
+def test_a_journal_that_cannot_be_read_is_named_and_not_used(begun: Path) -> None:
+    path, said = begun / "run/01-distill/journal/00009.sqlite", Said()
     path.write_bytes(b"no database" * 1000)
-    assert go(tmp_path, [{"prompt": "First?"}, *ROWS], progress=said)[1] == 1
+    assert go(begun, [{"prompt": "First?"}, *ROWS], progress=said)[1] == 1
     [line] = [line for line in said.lines if "cannot be read" in line]
     assert line.startswith(f"WARNING: the journal {path} cannot be read (file is not a database)")
 
@@ -182,19 +193,16 @@ def test_a_journal_that_cannot_be_read_is_named_and_not_used(tmp_path: Path) -> 
 RUN = """
 import asyncio, sys
 from pathlib import Path
-from seeds.read import Read
-from synth.engine.progress import Progress
-from synth.engine.run import open_runner, run_stages
-from synth.generate.distill import Distill
-from tests.lines import plan
+from tests.synth.engine.test_moved import two_at_a_time
 
-async def main():
-    line = plan(Read(prompts=(Path(sys.argv[1]),)), Distill(), url=sys.argv[3], concurrency=2)
-    async with open_runner(line, Path(sys.argv[2])) as runner:
-        await run_stages(runner)
-
-asyncio.run(main())
+asyncio.run(two_at_a_time(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))
 """
+
+
+async def two_at_a_time(path: Path, run: Path, url: str) -> None:
+    line = plan(Read(prompts=(path,)), Distill(), url=url, concurrency=2)
+    async with open_runner(line, run) as runner:
+        await run_stages(runner)
 
 
 def test_replies_of_a_killed_run_are_found_in_any_shard(tmp_path: Path) -> None:
@@ -207,7 +215,9 @@ def test_replies_of_a_killed_run_are_found_in_any_shard(tmp_path: Path) -> None:
     with served() as teacher:
         teacher.script = slow
         command = [sys.executable, "-c", RUN, str(path), str(run), teacher.url]
-        child = subprocess.Popen(command)
+        child = subprocess.Popen(
+            command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        )
         journaled: set[bytes] = set()
         until = time.monotonic() + 60
         while len(journaled) < 6 and time.monotonic() < until:
@@ -219,7 +229,7 @@ def test_replies_of_a_killed_run_are_found_in_any_shard(tmp_path: Path) -> None:
         assert 6 <= len(journaled) < len(ROWS)
         before = len(teacher.log.asked)
         path.write_bytes(b"\n".join(map(orjson.dumps, [{"prompt": "First?"}, *ROWS[::-1]])))
-        subprocess.run(command, check=True, timeout=60)
+        asyncio.run(two_at_a_time(path, run, teacher.url))
         asked = [body for body in teacher.log.asked[before:] if body["max_tokens"] > 1]
         assert len(asked) == len(ROWS) + 1 - len(journaled)
 

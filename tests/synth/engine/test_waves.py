@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from hashlib import sha256
 from math import ceil
 from pathlib import Path
@@ -105,10 +107,29 @@ class Runs:
         return sum("more are drawn" in one for one in self.said)
 
 
-@pytest.fixture
-def runs(tmp_path: Path) -> Any:
+@pytest.fixture(scope="module")
+def teacher() -> Iterator[FakeTeacher]:
     with served(FakeTeacher("one", script=half)) as teacher:
-        yield Runs(tmp_path, teacher)
+        yield teacher
+
+
+@pytest.fixture
+def runs(tmp_path: Path, teacher: FakeTeacher) -> Runs:
+    return Runs(tmp_path, teacher)
+
+
+@pytest.fixture(scope="module")
+def of_28(tmp_path_factory: pytest.TempPathFactory, teacher: FakeTeacher) -> tuple[Path, int]:
+    """A finished run of 28 rows, and how often it asked."""
+    runs = Runs(tmp_path_factory.mktemp("finished"), teacher)
+    return runs.folder / "run", runs(line(28))
+
+
+@pytest.fixture
+def asked(of_28: tuple[Path, int], tmp_path: Path) -> int:
+    """The same run, copied for a test to go on with, and how often it asked."""
+    shutil.copytree(of_28[0], tmp_path / "run")
+    return of_28[1]
 
 
 ACCEPTED = [
@@ -155,8 +176,9 @@ def test_a_finished_run_has_nothing_to_do_and_a_repeated_one_the_same_bytes(runs
     assert shard_bytes(runs.folder / "again") == whole
 
 
-def test_a_higher_target_takes_the_surplus_first_and_a_lower_one_asks_nothing(runs: Runs) -> None:
-    asked = runs(line(28))
+def test_a_higher_target_takes_the_surplus_first_and_a_lower_one_asks_nothing(
+    runs: Runs, asked: int
+) -> None:
     surplus = runs.manifest("03-write").reasons["over_target"]
     assert surplus > 0
     assert runs(line(28 + surplus)) == 0
@@ -168,8 +190,7 @@ def test_a_higher_target_takes_the_surplus_first_and_a_lower_one_asks_nothing(ru
     assert runs.released() == ACCEPTED[:7]
 
 
-def test_without_its_target_a_run_uses_the_whole_input(runs: Runs) -> None:
-    asked = runs(line(20))
+def test_without_its_target_a_run_uses_the_whole_input(runs: Runs, asked: int) -> None:
     assert asked + runs(line()) == len(PROMPTS)
     assert runs.released() == ACCEPTED
     runs(line(), "never")
@@ -179,10 +200,14 @@ def test_without_its_target_a_run_uses_the_whole_input(runs: Runs) -> None:
 
 @pytest.mark.parametrize(
     "lost",
-    ["kept/00009.parquet", "receipts/00009.json", "receipts/00019.json", "receipts/00000.json"],
+    [
+        "kept/00009.parquet",
+        "receipts/00009.json",
+        pytest.param("receipts/00019.json", marks=pytest.mark.faults),
+        "receipts/00000.json",
+    ],
 )
-def test_a_lost_shard_of_the_input_is_read_again(runs: Runs, lost: str) -> None:
-    asked = runs(line(28))
+def test_a_lost_shard_of_the_input_is_read_again(runs: Runs, asked: int, lost: str) -> None:
     (runs.folder / "run/00-read" / lost).unlink()
     assert asked + runs(line(60)) <= needed(60) * 1.15 + 10
     assert runs.released() == ACCEPTED[:60]
@@ -254,9 +279,10 @@ def test_quotas_by_what_no_row_has_stop_the_run_after_its_first_wave(
     runs: Runs, tmp_path: Path
 ) -> None:
     quotas = Quotas(by="meta.knid", rows={"sum": 100})
+    before = len(runs.teacher.asked)
     with pytest.raises(InputError, match=r"no row has `meta\.knid`"):
         runs(line(quotas=quotas, source=kinds(tmp_path)))
-    assert len(runs.teacher.asked) == 10
+    assert len(runs.teacher.asked) - before == 10
 
 
 KILLED = """
@@ -291,19 +317,38 @@ asyncio.run(work())
 """
 
 
-def test_a_run_killed_around_a_wave_ends_in_the_same_bytes(runs: Runs) -> None:
-    undisturbed = runs(line(40, DEDUP), "undisturbed")
-    whole = shard_bytes(runs.folder / "undisturbed")
-    for at in ("drawn", "asked", "dedup", "write"):
-        before = len(runs.teacher.asked)
-        command = [sys.executable, "-c", KILLED, runs.teacher.url, str(runs.folder / at), at]
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        assert subprocess.run(command, env=env).returncode == -signal.SIGKILL
-        in_vain = len(runs.teacher.asked) - before
-        resumed = runs(line(40, DEDUP), at)
-        assert shard_bytes(runs.folder / at) == whole
-        asked_again = in_vain + resumed - undisturbed
-        assert asked_again <= (80 if at == "asked" else 0)  # in flight: 8 shards of 10 prompts
+@pytest.fixture(scope="module")
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, teacher: FakeTeacher
+) -> tuple[dict[str, bytes], int]:
+    """The shards of a run that nobody killed, and how often it asked."""
+    runs = Runs(tmp_path_factory.mktemp("undisturbed"), teacher)
+    asked = runs(line(40, DEDUP))
+    return shard_bytes(runs.folder / "run"), asked
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "drawn",
+        "asked",
+        pytest.param("dedup", marks=pytest.mark.faults),
+        pytest.param("write", marks=pytest.mark.faults),
+    ],
+)
+def test_a_run_killed_around_a_wave_ends_in_the_same_bytes(
+    runs: Runs, undisturbed: tuple[dict[str, bytes], int], at: str
+) -> None:
+    whole, needed = undisturbed
+    before = len(runs.teacher.asked)
+    command = [sys.executable, "-c", KILLED, runs.teacher.url, str(runs.folder / "run"), at]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run(command, env=env).returncode == -signal.SIGKILL
+    in_vain = len(runs.teacher.asked) - before
+    resumed = runs(line(40, DEDUP))
+    assert shard_bytes(runs.folder / "run") == whole
+    asked_again = in_vain + resumed - needed
+    assert asked_again <= (80 if at == "asked" else 0)  # in flight: 8 shards of 10 prompts
 
 
 @pytest.mark.parametrize(
