@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import platform
 import socket
 from collections.abc import AsyncIterator
@@ -259,6 +260,8 @@ def _task_runner(address: str) -> DaskTaskRunner:
             "`runner: {dask: …}` needs packages that are not installed: pip install "
             "'synth-pipeline[dask]' (in a checkout: pip install -e '.[dask]')"
         ) from error
+    # when the scheduler dies, it logs a traceback, and `Cluster` raises what the user should read
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     return DaskTaskRunner(address=address)
 
 

@@ -13,6 +13,8 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -285,6 +287,8 @@ async def _run_in(
 async def _opened(
     plan: Plan, run: Path, ledger: Path, copy: WorkingCopy | None, counted: CountedProgress
 ) -> AsyncIterator[Tasks | Cluster | Uploaded]:
+    if plan.budget is not None:
+        plan = replace(plan, budget=plan.budget.dated(datetime.now(UTC)))
     async with contextlib.AsyncExitStack() as stack:
         runner = await stack.enter_async_context(open_runner(plan, run, counted, ledger))
         counted.served = runner.served

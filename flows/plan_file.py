@@ -76,10 +76,11 @@ def load_plan(run: Path) -> tuple[Plan, dict[str, Identity]]:
 
 def check_teacher(plan: Plan, config: TeacherConfig) -> None:
     """Raises `TeacherFault` if only the run's own process can use the teacher."""
-    if plan.budget is not None and plan.budget.caps:
+    if plan.budget is not None and (counted := plan.budget.counted):
+        caps = " and ".join(f"`budget.{cap}`" for cap in counted)
         raise TeacherFault(
-            "the budget is counted in the process that runs the recipe: to share the work with "
-            "other processes, remove `budget` from the recipe"
+            f"{caps} is counted in the process that runs the recipe: to share the work with other "
+            f"processes, remove {caps} from the recipe; a deadline, `budget.until`, may stay"
         )
     if config.starts:
         raise TeacherFault(

@@ -290,10 +290,11 @@ class Recipe(Model):
                 "the run starts serves this machine only: serve the model and give its address, "
                 "`teacher: {url: http://HOST:PORT/v1}`"
             )
-        if self.budget is not None and self.budget.caps:
+        if self.budget is not None and (counted := self.budget.counted):
+            caps = " and ".join(f"`budget.{cap}`" for cap in counted)
             raise ValueError(
-                "a `budget` is counted in one process, and with `runner: {dask: …}` many processes "
-                "ask the teacher: remove `budget` or `runner`"
+                f"{caps} is counted in one process, and with `runner: {{dask: …}}` many processes "
+                f"ask the teacher: remove {caps} or `runner`; a deadline, `budget.until`, may stay"
             )
         return self
 

@@ -100,7 +100,19 @@ class BudgetConfig(Model):
     @property
     def caps(self) -> bool:
         """Whether anything is capped."""
-        return any(cap is not None for cap in (self.tokens, self.hours, self.cost, self.until))
+        return bool(self.counted) or self.until is not None
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The caps that one process has to count. A deadline needs only a clock."""
+        caps = {"tokens": self.tokens, "hours": self.hours, "cost": self.cost}
+        return tuple(name for name, cap in caps.items() if cap is not None)
+
+    def dated(self, now: datetime) -> Self:
+        """The same with the date in `until`, for processes that start later than the run, now."""
+        if self.until is None or not CLOCK.fullmatch(self.until):
+            return self
+        return self.model_copy(update={"until": f"{self.deadline(now):%Y-%m-%d %H:%M}"})
 
     def deadline(self, now: datetime) -> datetime | None:
         """The moment that `until` means for a run that starts now."""

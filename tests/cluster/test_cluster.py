@@ -62,6 +62,14 @@ class Cluster:
         ]
         return self.hosts.start(host, f"worker-{host}", command, self.env)
 
+    def scheduler(self) -> subprocess.Popen[bytes]:
+        """A Dask scheduler on the main host."""
+        command = [
+            *(sys.executable, "-m", "dask", "scheduler", "--no-dashboard"),
+            *("--host", self.hosts.address("main"), "--port", str(self.ports["scheduler"])),
+        ]
+        return self.hosts.start("main", "scheduler", command, self.env)
+
     def synth(self, *arguments: str, **env: str) -> list[str]:
         """The command on the main host."""
         variables = [f"{name}={value}" for name, value in env.items()]
@@ -147,8 +155,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         prefect = [python, "-m", "prefect", "server", "start", "--host", main, "--port"]
         settings = {k: v for k, v in SETTINGS.items() if "EPHEMERAL" not in k}
         made.start("main", "prefect", [*prefect, port["prefect"]], {**env, **settings})
-        scheduler = [python, "-m", "dask", "scheduler", "--host", main, "--no-dashboard", "--port"]
-        made.start("main", "scheduler", [*scheduler, port["scheduler"]], env)
         for server in (f"{env['PREFECT_API_URL']}/health", cluster.url("s3"), f"{url}/models"):
             until(lambda server=server: answers(cluster, server), server)
         code = "import fsspec; fsspec.filesystem('s3').mkdir('runs')"
@@ -159,6 +165,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def scheduler(cluster: Cluster) -> Iterator[subprocess.Popen[bytes]]:
+    started = cluster.scheduler()
+    yield started
+    kill(started)
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +190,7 @@ def release(run: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("place", ["s3://runs/mine", "shared"])
 def test_a_worker_that_is_cut_off_and_killed_costs_at_most_its_shards(
-    cluster: Cluster, alone: dict[str, str], place: str
+    cluster: Cluster, scheduler: object, alone: dict[str, str], place: str
 ) -> None:
     before, workers = len(cluster.asked()), [cluster.worker(name) for name in ("one", "two")]
     dask = f"--set=runner.dask={cluster.url('scheduler', 'tcp')}"
@@ -209,3 +222,38 @@ def test_a_worker_that_is_cut_off_and_killed_costs_at_most_its_shards(
     again = cluster.run("run", "mine.yaml", "--out", place, dask)
     assert "is already finished; nothing to do" in again.stderr
     assert len(cluster.asked()) == before + len(asked)
+
+
+def test_a_run_whose_scheduler_is_killed_ends_with_an_error_and_is_resumed(
+    cluster: Cluster, scheduler: subprocess.Popen[bytes], alone: dict[str, str]
+) -> None:
+    before, worker = len(cluster.asked()), cluster.worker("one")
+    dask = f"--set=runner.dask={cluster.url('scheduler', 'tcp')}"
+    command = ["run", "mine.yaml", "--out", "lost", dask]
+    with (cluster.folder / "lost.log").open("w+") as log:
+        run = subprocess.Popen(
+            cluster.synth(*command), env=cluster.env, cwd=cluster.folder, stdout=log, stderr=log
+        )
+        try:  # the first shards are finished, and others are asked
+            until(lambda: len(cluster.asked()) - before > THREADS * SHARD_ROWS + 2, "the replies")
+            kill(scheduler)
+            assert run.wait(60) == ExitCode.INFRASTRUCTURE
+            worker.wait(60)  # it ends, as its scheduler does not come back
+        finally:
+            run.kill()
+            kill(worker)
+    said = (cluster.folder / "lost.log").read_text()
+    assert "synth: the Dask scheduler lost 02-distill/" in said
+    assert "Traceback" not in said
+
+    again, worker = cluster.scheduler(), cluster.worker("one")
+    try:
+        done = cluster.run(*command)
+    finally:
+        kill(worker)
+        kill(again)
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert release(cluster.folder / "lost") == alone
+    asked = cluster.asked()[before:]
+    assert len(set(asked)) == ROWS
+    assert len(asked) <= ROWS + THREADS * SHARD_ROWS  # the shards in progress

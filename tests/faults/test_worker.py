@@ -1,4 +1,5 @@
-"""A Prefect server as users start it, with a schedule and a worker: kills, cancels, approval.
+"""A Prefect server as users start it, with a schedule, a worker and automations: kills, cancels,
+approval, notifications.
 
 On SQLite and on PostgreSQL (`apt-get install postgresql`).
 """
@@ -9,16 +10,20 @@ import contextlib
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +31,7 @@ import pytest
 import yaml
 
 from flows.prefect_server import template
+from synth.errors import ExitCode
 from synth.store.manifest import load_manifest
 from tests.fake_teacher import FakeTeacher, served
 from tests.faults.trials import journaled, teaching
@@ -40,7 +46,9 @@ HEARTBEAT_S = 30
 SILENT_S = 75
 """After so long without a heartbeat, the automation marks a run as crashed, which frees its slot.
 Without the automation, Prefect frees it after 5 minutes."""
-AUTOMATIONS = Path(__file__).parents[2] / "docs/operations/automations.yaml"
+DOCS = Path(__file__).parents[2] / "docs"
+AUTOMATIONS = DOCS / "operations/automations.yaml"
+NO_BLOCK = str(uuid.UUID(int=0))
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda one: float(one.parent.name))
 QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
@@ -106,9 +114,43 @@ def postgres() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@dataclass
+class Webhook:
+    """A server of notifications."""
+
+    url: str
+    got: list[str] = field(default_factory=list)
+    """The texts that arrived."""
+
+    def about(self, name: str) -> list[str]:
+        """The notifications about runs of this name."""
+        return [text for text in self.got if text.startswith(f"synth: {name} is ")]
+
+
+@pytest.fixture(scope="module")
+def webhook() -> Iterator[Webhook]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            made.got.append(json.loads(body)["text"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        made = Webhook(f"http://127.0.0.1:{server.server_port}/hook")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield made
+        server.shutdown()
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """A server with its own database, and a work pool."""
+def api(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, webhook: Webhook
+) -> Iterator[Api]:
+    """A server with its own database, a work pool, and the automations, as the page says."""
     home, port = tmp_path_factory.mktemp("server"), free_port()
     with ExitStack() as stack:
         if request.param == "postgresql":
@@ -136,15 +178,27 @@ def api(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
         here.wait_for(answers, WAIT_S)
         prefect(here, home, "work-pool", "create", "synth", "--type", "process")
-        [silent] = [
-            one
-            for one in yaml.safe_load(AUTOMATIONS.read_text())["automations"]
-            if one["name"] == "synth-crash-silent"
-        ]
+        block = notification_block(here, webhook)
+        text = AUTOMATIONS.read_text().replace(NO_BLOCK, block)
+        given = yaml.safe_load(text)
+        [silent] = [one for one in given["automations"] if one["name"] == "synth-crash-silent"]
         silent["trigger"]["within"] = SILENT_S
-        (home / "automations.yaml").write_text(yaml.safe_dump({"automations": [silent]}))
+        (home / "automations.yaml").write_text(yaml.safe_dump(given))
         prefect(here, home, "automation", "create", "--from-file", "automations.yaml")
         yield here
+
+
+def notification_block(api: Api, webhook: Webhook) -> str:
+    """Makes the block with the page's code, and returns its id."""
+    page = (DOCS / "operations.md").read_text(encoding="utf-8")
+    [code] = [
+        one for one in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "Webhook" in one
+    ]
+    code, places = re.subn(r'url="[^"]+"', f"url={webhook.url!r}", code)
+    assert places == 1
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=api.env, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def prefect(api: Api, folder: Path, *arguments: str) -> None:
@@ -247,6 +301,45 @@ def test_a_cancelled_run_ends_the_teacher_that_it_launched(api: Api, tmp_path: P
         prefect(api, tmp_path, "flow-run", "cancel", run["id"])
         in_state(api, name, "CANCELLED")
         api.wait_for(lambda: not processes(model, of="cmdline"), 60)
+
+
+def test_a_failed_a_stopped_and_an_empty_run_are_told_and_a_good_one_is_not(
+    api: Api, webhook: Webhook, tmp_path: Path
+) -> None:
+    """A run whose yield is too low is stopped by its guard."""
+    rows = (json.dumps({"prompt": f"Is {n} odd?"}) + "\n" for n in range(60))
+    (tmp_path / "prompts.jsonl").write_text("".join(rows))
+    (tmp_path / "one.jsonl").write_text('{"prompt": "Why?"}\n')
+    mark = uuid.uuid4().hex[:8]
+
+    def run(name: str, lines: str, prompts: str = "one.jsonl") -> int:
+        (tmp_path / f"{name}.yaml").write_text(
+            f"name: {name}-{mark}\n{lines}\n"
+            f"stages: [read: {{prompts: {prompts}}}, distill: {{}}, "
+            "quality: [{length: {min_words: 2}}], write: {}]\n"
+        )
+        command = [*SYNTH, "run", f"{name}.yaml"]
+        return subprocess.run(command, env=api.env, cwd=tmp_path, capture_output=True).returncode
+
+    with served() as teacher:
+        assert run("good", f"teacher: {{url: {teacher.url}}}") == ExitCode.OK
+    assert (
+        run("dead", f"teacher: {{url: 'http://127.0.0.1:{free_port()}/v1'}}")
+        == ExitCode.INFRASTRUCTURE
+    )
+    with served(FakeTeacher("fake", script=lambda _body, _before: " ")) as mute:
+        stop = f"teacher: {{url: {mute.url}}}\nguards: {{rejected: stop}}"
+        assert run("poor", stop, "prompts.jsonl") == ExitCode.GUARD
+        assert run("empty", f"teacher: {{url: {mute.url}}}") == ExitCode.EMPTY
+
+    for name, words in {
+        "dead": "is Failed\n",
+        "poor": "is Stopped\n01-distill: 50 of the last 50 attempts were rejected",
+        "empty": "is Failed\n",
+    }.items():
+        [told] = api.wait_for(lambda name=name: webhook.about(f"{name}-{mark}"), 60)
+        assert words in told
+    assert not webhook.about(f"good-{mark}")
 
 
 @pytest.mark.parametrize("answer", ["yes", "no"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from flows.tasks import Tasks
 from synth.engine.elsewhere import Errand, gather, take_over
 from synth.engine.run import open_runner, run_stages
 from synth.engine.runner import Action, Job
-from synth.errors import InputError, RecipeError, StoreFault, SynthError
+from synth.errors import BudgetSpentError, InputError, RecipeError, StoreFault, SynthError
 from synth.generate.distill import Distill
 from synth.store.place import SharedFolder
-from tests.fake_teacher import served
+from tests.fake_teacher import FakeTeacher, rule, served
 
 RECIPE = """\
 name: mine
@@ -61,11 +62,12 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "mine.yaml"
 
 
-def run(recipe: Path, folder: Path, handed: bool = True) -> list[Errand]:
+def run(recipe: Path, folder: Path, handed: bool = True, until: str | None = None) -> list[Errand]:
     """Runs the recipe; with its jobs handed out, returns the errands."""
+    overrides = [f"budget.until={until}"] if until else []
 
     async def work() -> list[Errand]:
-        async with open_runner(load_recipe(str(recipe)), folder) as runner:
+        async with open_runner(load_recipe(str(recipe), overrides=overrides), folder) as runner:
             if not handed:
                 await run_stages(runner)
                 return []
@@ -150,6 +152,32 @@ def test_an_attempt_that_nobody_took_over_changes_nothing_and_its_journal_is_kep
     assert take_over(place, errand, late["attempt"]) == []
 
 
+def test_workers_stop_asking_at_the_deadline_and_keep_the_replies(
+    recipe: Path, tmp_path: Path
+) -> None:
+    """Each by its own clock. The next run asks for the rest."""
+
+    async def slow(body: dict[str, Any], before: int) -> Any:
+        await asyncio.sleep(0.6 if "top_p" in body else 0)
+        return rule(body, before)
+
+    lines = "shard_rows: 5\nrunner: {dask: 'tcp://a:8786'}"
+    with served(FakeTeacher("fake", "fake", script=slow)) as teacher:
+        one = f"{{url: {teacher.url}, concurrency: 1}}"
+        given = RECIPE.replace("shard_rows: 2", lines.replace("{", "{{").replace("}", "}}"))
+        recipe.write_text(given.format(teacher=one))
+        until = datetime.now(UTC) + timedelta(seconds=4)
+        with pytest.raises(BudgetSpentError, match=r"the deadline .* has passed"):
+            run(recipe, tmp_path / "run", until=until.isoformat())
+        asked = [json.dumps(body) for body in teacher.log.asked if "top_p" in body]
+        assert asked
+        gather(SharedFolder(tmp_path / "run"), "")
+        run(recipe, tmp_path / "run")
+        both = [json.dumps(body) for body in teacher.log.asked if "top_p" in body]
+    assert len(asked) < len(both) == len(set(both)) == 4
+    assert not (tmp_path / "run/budget.json").exists()
+
+
 def test_another_version_or_other_files_are_refused(
     recipe: Path, tmp_path: Path, teacher_url: str
 ) -> None:
@@ -172,7 +200,10 @@ def test_another_version_or_other_files_are_refused(
     ("lines", "words"),
     [
         ("teacher: embedded", "one that the run starts serves this machine only: serve the model"),
-        ("teacher: http://a:1/v1\nbudget: {tokens: 9}", "a `budget` is counted in one process"),
+        (
+            "teacher: http://a:1/v1\nbudget: {tokens: 9}",
+            "`budget.tokens` is counted in one process",
+        ),
     ],
 )
 def test_what_other_machines_cannot_use_is_refused(recipe: Path, lines: str, words: str) -> None:

@@ -174,7 +174,7 @@ def test_only_the_process_of_the_run_counts_the_budget(
     teacher: FakeTeacher, tmp_path: Path
 ) -> None:
     made = replace(capped(teacher.url, tokens=9), stages=(Write(),))
-    with pytest.raises(TeacherFault, match="remove `budget` from the recipe"):
+    with pytest.raises(TeacherFault, match=r"remove `budget\.tokens` from the recipe"):
         check_teacher(made, TeacherConfig(url=teacher.url))
     save_plan(replace(made, stages=LINE[1:2]), tmp_path, {})
     assert b'"budget": {\n    "tokens": 9\n  }' in (tmp_path / "plan.json").read_bytes()

@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -274,8 +274,10 @@ def test_a_template_that_adds_more_is_learnt(tmp_path: Path) -> None:
 def test_until_is_the_next_such_time_in_its_zone(
     caps: dict[str, Any], now: str, deadline: str
 ) -> None:
-    found = BudgetConfig(**caps).deadline(datetime.fromisoformat(now).replace(tzinfo=UTC))
-    assert found == datetime.fromisoformat(deadline)
+    config, begun = BudgetConfig(**caps), datetime.fromisoformat(now).replace(tzinfo=UTC)
+    assert config.deadline(begun) == datetime.fromisoformat(deadline)
+    later = begun + timedelta(hours=12)  # when a worker starts
+    assert config.dated(begun).deadline(later) == datetime.fromisoformat(deadline)
 
 
 @pytest.mark.parametrize(
