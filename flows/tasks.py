@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar, Token
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from prefect import task
@@ -25,7 +24,7 @@ from flows.plan_file import LOADER, check_teacher, load_plan, save_plan
 from synth.engine.needs import needs
 from synth.engine.runner import Action, Job, Runner
 from synth.errors import BudgetSpentError, GuardError, TeacherFault
-from synth.teacher.budget import NAME, Budget, Tokens
+from synth.teacher.budget import Budget, Tokens
 from synth.teacher.config import open_teacher
 
 _opened: ContextVar[Runner | None] = ContextVar("opened", default=None)
@@ -80,8 +79,7 @@ async def reopened(run: Path, job: Job) -> AsyncIterator[Runner]:
     async with AsyncExitStack() as stack:
         budget = None
         if plan.budget is not None and plan.budget.until is not None:
-            scratch = stack.enter_context(TemporaryDirectory(prefix="synth-budget-"))
-            budget = Budget(plan.budget, Path(scratch, NAME))  # only for its deadline
+            budget = Budget(plan.budget, None)  # only for its deadline
         teacher = open_teacher(config, needs=needs(plan, name), budget=budget)
         served = await stack.enter_async_context(teacher)
         if budget is not None:

@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from synth.engine.cleaning import forget_cleaning, is_cleaned
 from synth.engine.lock import locked
@@ -76,10 +75,9 @@ async def open_runner(
         answered: Mapping[str, Identity] = {}
         budget = None
         if plan.budget is not None and plan.budget.caps and asked:
-            folder = ledger or run
-            if plan.dask is not None:  # only for its deadline: the workers' tokens are not counted
-                folder = Path(stack.enter_context(TemporaryDirectory(prefix="synth-budget-")))
-            budget = Budget(plan.budget, folder / BUDGET)
+            # on a cluster only for its deadline: the workers' tokens are not counted
+            path = (ledger or run) / BUDGET if plan.dask is None else None
+            budget = Budget(plan.budget, path)
 
         async def open_(name: str) -> None:
             config = asked[name]

@@ -121,9 +121,12 @@ class Claim:
 
 
 class Budget:
-    """The budget of one run. `running` opens it; requests take a `Claim` on it."""
+    """The budget of one run. `running` opens it; requests take a `Claim` on it.
 
-    def __init__(self, config: BudgetConfig, path: Path) -> None:
+    Without a path, nothing is counted beyond this process: enough for a deadline alone.
+    """
+
+    def __init__(self, config: BudgetConfig, path: Path | None) -> None:
         self.config = config
         self._path = path
         self._used = Used()
@@ -322,10 +325,13 @@ class Budget:
         return max(1, int(ahead))
 
     def _write(self, used: Used) -> None:
-        write_bytes(self._path, used.model_dump_json().encode() + b"\n")
+        if self._path is not None:
+            write_bytes(self._path, used.model_dump_json().encode() + b"\n")
 
     def _found(self, count: Callable[[], Tokens], say: Callable[[str], None]) -> Used:
         """What earlier runs of the folder used."""
+        if self._path is None:
+            return Used()
         try:
             return Used.model_validate_json(self._path.read_bytes()).settled()
         except FileNotFoundError:

@@ -45,15 +45,6 @@ stages:
 PROMPTS = "".join(json.dumps({"prompt": f"What is {n} times {n}?"}) + "\n" for n in range(40))
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The working folder of commands that run in this process."""
-    monkeypatch.chdir(tmp_path)
-    before = signal.getsignal(signal.SIGTERM)
-    yield tmp_path
-    signal.signal(signal.SIGTERM, before)
-
-
 @contextmanager
 def teacher_in_a_thread(delay_s: float = 0.0) -> Iterator[ScriptedTeacher]:
     """The scripted teacher, served to other processes during the test."""

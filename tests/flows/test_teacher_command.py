@@ -162,15 +162,6 @@ def test_start_needs_a_recipe_that_launches(capsys: pytest.CaptureFixture[str]) 
     assert "distill-answers does not launch a teacher; set `teacher: {model: …}` without" in errors
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The working folder of commands that run in this process."""
-    monkeypatch.chdir(tmp_path)
-    before = signal.getsignal(signal.SIGTERM)
-    yield tmp_path
-    signal.signal(signal.SIGTERM, before)
-
-
 def test_a_recipe_with_a_launched_teacher_runs_and_leaves_none(
     here: Path, mark: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
