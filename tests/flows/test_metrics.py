@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -65,6 +66,18 @@ def scrape(port: int) -> Samples:
     }
 
 
+def busy_scrape(port: int) -> Samples:
+    """The first scrape that shows a queue, or the last one after 20 s."""
+    end = time.monotonic() + 20
+    while True:
+        seen = scrape(port)
+        if any(key[0] == "synth_requests_queued" and n for key, n in seen.items()):
+            return seen
+        if time.monotonic() > end:
+            return seen
+        time.sleep(0.02)
+
+
 def plan_of(folder: Path, url: str) -> Plan:
     lines = (f'{{"prompt": "Why is {n} odd?"}}\n' for n in range(PROMPTS))
     (folder / "prompts.jsonl").write_text("".join(lines))
@@ -96,7 +109,9 @@ def test_a_scrape_during_the_run_shows_its_work_and_the_last_one_its_sums(
         nonlocal asked
         asked += 1
         if asked == PROMPTS:  # half of the answers
-            during.append(await asyncio.to_thread(scrape, port))
+            during.append(await asyncio.to_thread(busy_scrape, port))
+        while asked > PROMPTS and not during:  # so that nothing ends before the scrape
+            await asyncio.sleep(0.01)
         return says(body, before)
 
     with served(FakeTeacher("fake", "fake", script=looks)) as teacher:

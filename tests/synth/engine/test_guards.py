@@ -251,7 +251,12 @@ def test_a_stop_comes_within_the_shard_and_the_same_command_stops_again_without_
     assert '50 of the last 50 new texts begin with "sorry, i cannot say what"' in first
     assert 50 <= len(asked) < 90  # of 100 rows in the shard
     assert not (tmp_path / "01-distill/manifest.json").exists()
-    _, [again], more = go(tmp_path, refuses, line, {"openings": "stop"})
+
+    async def late(body: dict[str, Any], _before: int) -> str:
+        await asyncio.sleep(5)  # far longer than reading the journal takes
+        return f"Sorry, I cannot say {asked_prompt(body)}"
+
+    _, [again], more = go(tmp_path, late, line, {"openings": "stop"})
     assert "50 of the last 50" in again
     assert len(more) <= 1  # it was in flight while the journal was read
 
