@@ -27,12 +27,12 @@ test-trl: install  ## releases with TRL's trainers and templates, polars, DuckDB
 test-s3: install  ## inputs and runs on S3, with moto's server in a separate environment
 	$(PYTHON) -m venv $(S3_VENV)
 	$(S3_VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/seeds/moto.txt
-	MOTO_SERVER=$(S3_VENV)/bin/moto_server $(BIN)/pytest -n0 -m s3 tests/seeds/test_read_s3.py tests/synth/store
+	MOTO_SERVER=$(abspath $(S3_VENV))/bin/moto_server $(BIN)/pytest -n0 -m s3 tests/seeds/test_read_s3.py tests/synth/store
 
 test-cluster: install  ## a Dask cluster of three hosts, with S3; workers are cut off and killed
 	$(PYTHON) -m venv $(S3_VENV)
 	$(S3_VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/seeds/moto.txt
-	MOTO_SERVER=$(S3_VENV)/bin/moto_server $(BIN)/pytest -n0 -m cluster -rP tests/cluster
+	MOTO_SERVER=$(abspath $(S3_VENV))/bin/moto_server $(BIN)/pytest -n0 -m cluster -rP tests/cluster
 
 lint: install
 	$(BIN)/ruff format --check .
