@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 import sys
-import unicodedata
 from functools import cache
 from itertools import chain
+from unicodedata import category
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,17 +49,18 @@ def classes() -> NDArray[np.uint16]:
     """The bits of every code point."""
 
     table = np.zeros(sys.maxunicode + 1, np.uint16)
-    everything = "".join(map(chr, range(sys.maxunicode + 1)))
+    codes = np.arange(sys.maxunicode + 1, dtype="<u4").tobytes()
+    everything = codes.decode("utf-32-le", "surrogatepass")
     for found in re.finditer(r"\w+", everything):
         table[found.start() : found.end()] |= WORD
     for found in re.finditer(r"\s+", everything):
         table[found.start() : found.end()] |= SPACE
     for found in re.finditer(f"[{UNSPACED_RANGES}]+", everything):
         table[found.start() : found.end()] |= UNSPACED
-    for code in np.flatnonzero(table & WORD).tolist():
-        character = everything[code]
-        upper = unicodedata.category(character) == "Lu"
-        table[code] |= ALPHA * character.isalpha() | UPPER * upper
+    in_words = np.flatnonzero(table & WORD)
+    characters = [everything[code] for code in in_words.tolist()]
+    table[in_words[[*map(str.isalpha, characters)]]] |= ALPHA
+    table[in_words[[category(one) == "Lu" for one in characters]]] |= UPPER
     table[marks()] |= MARK | WORD
     table[[ord(character) for character in SYMBOLS]] |= SYMBOL
     table[list(chain.from_iterable(CONTROLS))] |= SYMBOL
@@ -73,19 +74,15 @@ def classes() -> NDArray[np.uint16]:
 def lower_cases() -> NDArray[np.uint32]:
     """The lower case of every code point; if it has several characters, the first."""
     table = np.arange(sys.maxunicode + 1, dtype=np.uint32)
-    for code in np.flatnonzero(classes() & ALPHA).tolist():
-        table[code] = ord(chr(code).lower()[0])
+    letters = np.flatnonzero(classes() & ALPHA)
+    table[letters] = [ord(chr(code).lower()[0]) for code in letters.tolist()]
     return table
 
 
 @cache
 def marks() -> list[int]:
     """The code points that belong to the character before them, such as accents."""
-    return [
-        code
-        for code in chain.from_iterable(MARK_RANGES)
-        if unicodedata.category(chr(code))[0] == "M"
-    ]
+    return [code for code in chain.from_iterable(MARK_RANGES) if category(chr(code))[0] == "M"]
 
 
 def terminals() -> list[int]:
