@@ -115,15 +115,23 @@ BARE = re.compile(r"[\w.-]+:\d{1,5}(?:/v1)?/?")
 """An address without a scheme, such as `localhost:8000`."""
 
 
+EXAMPLE = "http://127.0.0.1:8000/v1"
+
+
+def is_address(value: str) -> bool:
+    """Whether it names a host, with `http` or `https` or with a port alone."""
+    if BARE.fullmatch(value):
+        return True
+    parts = urlsplit(value)
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
 def _address(value: str) -> str:
+    if not is_address(value):
+        raise ValueError(f"{parted(value)[0]!r} is not an address; expected one like {EXAMPLE}")
     if BARE.fullmatch(value):
         value = f"http://{value.rstrip('/').removesuffix('/v1')}/v1"
     parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(
-            f"{parted(value)[0]!r} is not an address; expected `embedded`, or an address like "
-            "http://127.0.0.1:8000/v1"
-        )
     if parts.username or parts.password:
         raise ValueError("an address must not hold a password: use `api_key_env`")
     return value

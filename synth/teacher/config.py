@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from synth.teacher.backend import Address, ByAddress, Say, TeacherBackend
+from synth.teacher.backend import EXAMPLE, Address, ByAddress, Say, TeacherBackend, is_address
 from synth.teacher.budget import Budget
 from synth.teacher.client import connected
 from synth.teacher.embedded import Embedded
@@ -70,6 +70,12 @@ class TeacherConfig(LaunchSettings):
     def _short(cls, value: Any) -> Any:
         own = cls._own_backends()
         if isinstance(value, str):
+            if value not in own and not is_address(value):
+                raise ValueError(
+                    f"{parted(value)[0]!r} is not an address; expected an address like {EXAMPLE}, "
+                    f"{', '.join(f'`{name}`' for name in own)}, or `{{model: NAME}}` to launch a "
+                    "model with vLLM"
+                )
             return {value: {}} if value in own else {"url": value}
         if isinstance(value, dict):
             return {

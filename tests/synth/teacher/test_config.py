@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from synth.teacher.backend import ByAddress, Endpoint, Say, TeacherBackend
+from synth.teacher.backend import EXAMPLE, ByAddress, Endpoint, Say, TeacherBackend
 from synth.teacher.config import TeacherConfig
 from synth.teacher.embedded import Embedded
 from synth.teacher.vllm.server import Launch
@@ -68,6 +68,14 @@ def test_a_wrong_address_is_named(wrong: dict[str, Any], told: str) -> None:
         TeacherConfig.model_validate(wrong)
 
 
+@pytest.mark.parametrize("wrong", ["qwen", "vllm", "Qwen/Qwen3-8B", "ftp://a/v1", "http:///v1"])
+def test_an_unknown_short_form_is_answered_with_all_forms(wrong: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        TeacherConfig.model_validate(wrong)
+    assert f"'{wrong}' is not an address; expected an address like {EXAMPLE}" in str(error.value)
+    assert "`embedded`, or `{model: NAME}` to launch a model with vLLM" in str(error.value)
+
+
 class Elsewhere(TeacherBackend):
     """A further backend."""
 
@@ -95,6 +103,8 @@ def test_a_further_backend_is_one_class_and_one_setting() -> None:
     assert (far.most_in_flight, far.addresses) == (8, ())
     assert Extended.model_validate("elsewhere").backend() == Elsewhere()
     assert Extended.model_validate("embedded").backend() == Embedded()
+    with pytest.raises(ValidationError, match=r"`embedded`, `elsewhere`, or `\{model: NAME\}`"):
+        Extended.model_validate("near")
     with pytest.raises(ValidationError, match=r"name only one of `url`, .* and `elsewhere`"):
         Extended.model_validate({"elsewhere": {}, "url": A})
     with pytest.raises(ValidationError, match="`elsewhere`, leave out `model` and `api_key"):
