@@ -281,12 +281,14 @@ class Runner:
         assert name in self.served, f"{job.label} needs a teacher, but none was opened"
         served = self.served[name]
         folder, reused_keys = self.receipts.folder(job.stage), dict[str, bool]()
-        watch, retries = self._stage_watch(job.stage), 0
+        watch, retries, tally = self._stage_watch(job.stage), 0, Tally()
 
+        # Not of the teacher itself, which holds this function and the journal: the collector runs
+        # so rarely that a cycle would keep every shard's journal in memory, 200 bytes per reply.
         def on_reply(reply: Reply, reused: bool) -> None:
             nonlocal retries
             self.progress.reply(job.stage, reply, reused)
-            retries, before = teacher.tally.retries, retries
+            retries, before = tally.retries, retries
             watch.replied(reply, after_errors=retries > before)
             if stage.learns:
                 reused_keys[reply.key] = reused
@@ -294,10 +296,9 @@ class Runner:
         journal = await Journal.open(folder.journal(job.shard))
         try:
             others = self._stage_journals(job.stage).get
-            teacher = JournaledTeacher(served, journal, on_reply, job.shard, others)
+            teacher = JournaledTeacher(served, journal, on_reply, job.shard, others, tally)
             place = replace(place, teacher=teacher, judged=watch.judged)
             outcome = await stage.apply(table, place)
-            tally = teacher.tally
             if stage.learns and (tally.moved or folder.receipt(job.shard).is_file()):
                 for key in tally.again:  # has its own reason
                     reused_keys.pop(key.hex(), None)

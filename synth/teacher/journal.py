@@ -356,7 +356,7 @@ class JournaledTeacher:
     """A served teacher with a journal: every answer is on disk before it is used.
 
     `on_reply` is called with each reply, and whether it came from a journal. Requests of an
-    earlier `shard` go first. `others` looks a key up in further journals.
+    earlier `shard` go first. `others` looks a key up in further journals. `tally` counts.
     """
 
     def __init__(
@@ -366,9 +366,10 @@ class JournaledTeacher:
         on_reply: Callable[[Reply, bool], None] | None = None,
         shard: int = 0,
         others: Callable[[bytes], Awaitable[list[Stored]]] | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self.identity: Identity = served.identity
-        self.tally = Tally()
+        self.tally = tally or Tally()
         self._served = served
         self._journal = journal
         self._on_reply = on_reply

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,13 +26,15 @@ from synth.engine.stage import Outcome, Place, ShardStage, Stage
 from synth.errors import InputError, NoRowsError, RunLockedError, TeacherFault
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
+from synth.generate.judge import Judge
 from synth.kind import Kind
 from synth.record import RECORD, REJECT, new_record, records_table
 from synth.release.write import Write
 from synth.store.manifest import Manifest
 from synth.teacher.config import TeacherConfig
+from synth.teacher.journal import Journal, JournaledTeacher
 from synth.teacher.protocol import Sampling
-from tests.fake_teacher import FakeTeacher, asked_prompt, demand, scripted, serving
+from tests.fake_teacher import FakeTeacher, asked_prompt, demand, rule, scripted, serving
 from tests.lines import Given, plan, rows, shard_bytes
 from tests.synth.teacher.fleets import alive, in_a_hurry, launch
 
@@ -78,6 +81,29 @@ def test_a_finished_run_asks_nothing_and_touches_no_shard(tmp_path: Path) -> Non
     _, asked = go(tmp_path)
     assert asked == 0
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
+
+
+@pytest.mark.parametrize("faults", [{}, {"down": 1.0}], ids=["answered", "retried"])
+def test_a_finished_shard_leaves_memory_without_the_garbage_collector(
+    tmp_path: Path, faults: dict[str, float]
+) -> None:
+    async def work() -> None:
+        async with serving(teacher := FakeTeacher("one", script=rule, faults=faults)):
+            line = (Given(prompts=PROMPTS), Evolve(), Distill(samples=2), Judge(), Write())
+            await run(plan(*line, url=teacher.url), tmp_path)
+
+    def alive() -> list[object]:
+        return [one for one in gc.get_objects() if isinstance(one, Journal | JournaledTeacher)]
+
+    gc.collect()
+    before = alive()  # of other tests
+    gc.disable()
+    try:
+        asyncio.run(work())
+        left = [one for one in alive() if one not in before]
+    finally:
+        gc.enable()
+    assert not left, f"in cycles, which a run hardly ever collects: {left}"
 
 
 def test_a_receipt_counts_retries_and_unusable_replies(tmp_path: Path) -> None:
