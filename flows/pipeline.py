@@ -97,7 +97,8 @@ async def pipeline(
         recipe: Name of a shipped recipe, or path of a .yaml file.
         teacher: Address of a served model, or `embedded`; replaces the recipe's.
         limit: Maximum number of rows to read.
-        overrides: Changes to the recipe's values, by path: {"stages.evolve.rounds": 2}.
+        overrides: Changes to the recipe's values, by path: {"stages.evolve.rounds": 2}. A text is
+            read as after `--set`.
         out: Folder of the run, or its address, `s3://…`; `outputs/<name of the recipe>` by default.
     """
     return await _run(partial(_plan, recipe, teacher, limit, overrides or {}), out)

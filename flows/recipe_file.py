@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -43,6 +45,17 @@ def load_recipe(
     value of one setting (stage, key), or all settings of a stage (stage, None). Raises
     `RecipeError` with one line per mistake.
     """
+    return check(*read_recipe(recipe, overrides, replaced or {}, teacher, limit))
+
+
+def read_recipe(
+    recipe: str | Path | Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    replaced: Mapping[tuple[str, str | None], Any] = MappingProxyType({}),
+    teacher: str | None = None,
+    limit: int | None = None,
+) -> tuple[Document, Path]:
+    """Returns the recipe with the changes applied, for `check`, and its path."""
     if isinstance(recipe, Mapping):
         path = Path("recipe")
         document = Document(orjson.loads(orjson.dumps(dict(recipe), default=str)), "the recipe")
@@ -59,14 +72,14 @@ def load_recipe(
         document.options["teacher",] = "--teacher"
         if isinstance(named, dict):  # it is asked in place of all teachers
             document.value["teachers"] = dict.fromkeys(named, teacher)
-    for (stage, key), value in (replaced or {}).items():
+    for (stage, key), value in replaced.items():
         keys = ["stages", stage] if key is None else ["stages", stage, key]
         _set(document, keys, value, f"the new value of {'.'.join(keys)}")
     for change in overrides:
         _override(document, change)
     if limit is not None:
         _set(document, ["stages", "read", "limit"], limit, "--limit")
-    return check(document, path)
+    return document, path
 
 
 def as_settings(overrides: Mapping[str, Any]) -> list[str]:
@@ -78,6 +91,35 @@ def as_settings(overrides: Mapping[str, Any]) -> list[str]:
         f"{path}={value if isinstance(value, str) else orjson.dumps(value).decode()}"
         for path, value in overrides.items()
     ]
+
+
+def as_values(changes: Sequence[str]) -> dict[str, Any]:
+    """Turns changes after `--set` into a mapping from paths to values, for `as_settings`."""
+    found: dict[str, Any] = {}
+    for path, _, text in (change.partition("=") for change in changes):
+        value = _value(text)
+        quoted = isinstance(value, str) and _value(value) != value  # '2' is a text, 2 a number
+        found[path] = text if quoted else value
+    return found
+
+
+def _value(text: str) -> Any:
+    """The value that the text means after `--set`; the text itself if it is not YAML."""
+    try:
+        return strict_yaml.parse(text.encode(), text).value
+    except RecipeError:
+        return text
+
+
+def accepts(document: Document, path: Path, at: str, value: Any) -> bool:
+    """Whether the recipe is valid with this value at this path of `overrides`."""
+    trial = Document(deepcopy(document.value), document.name)
+    try:
+        _set(trial, at.split("."), value, at)
+        check(trial, path)
+    except RecipeError:
+        return False
+    return True
 
 
 def find(name: str) -> Path:
@@ -144,13 +186,16 @@ def _set(document: Document, keys: Sequence[str], value: Any, option: str) -> No
     for depth, key in enumerate(keys):
         where, last = ".".join(keys[:depth]) or "the recipe", depth == len(keys) - 1
         stage = keys[depth - 1] if keys[0] == "stages" else ""
+        entries = _names(node.get(LISTS.get(stage, ""))) if isinstance(node, dict) else []
         if isinstance(node, list) and stage in LISTS and key in STAGES[stage].model_fields:
             node = parent[stage] = {LISTS[stage]: node}  # the long form of `verify: [maths]`
+        elif key in entries or (entries and key.isdecimal()):
+            path, node = (*path, LISTS[stage]), node[LISTS[stage]]  # an entry of the long form
         if isinstance(node, list):
             index = _index(node, key, where, option)
             path = (*path, index)
-            if node[index] == key:  # `- distill`, short for `- distill: {}`
-                node[index] = {key: {}}
+            if isinstance(node[index], str) and (node[index] == key or not last):
+                node[index] = {node[index]: {}}  # `- distill` is short for `- distill: {}`
             if not isinstance(node[index], dict) or key not in node[index]:  # a number
                 if last:
                     node[index] = value
@@ -172,7 +217,7 @@ def _set(document: Document, keys: Sequence[str], value: Any, option: str) -> No
 
 def _index(items: Sequence[Any], key: str, where: str, option: str) -> int:
     """Returns the position of the list item with this name or number."""
-    names = [next(iter(item)) if isinstance(item, dict) else str(item) for item in items]
+    names = _names(items)
     if key in names:
         return names.index(key)
     if key.isdecimal() and int(key) < len(items):
@@ -187,3 +232,8 @@ def _index(items: Sequence[Any], key: str, where: str, option: str) -> int:
         f"{option}: {where} has no {key!r}; it has {', '.join(names)}"
         f"{did_you_mean(key, names)}{adding}"
     )
+
+
+def _names(items: Sequence[Any] | None) -> list[str]:
+    """The names of the stages, filters or checks in a list."""
+    return [next(iter(item), "") if isinstance(item, dict) else str(item) for item in items or ()]

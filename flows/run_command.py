@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
 from pathlib import Path
 
 from flows import loop
@@ -15,7 +14,7 @@ from flows.at_place import at_place
 from flows.increments import begin, redo_increment, up_to_date
 from flows.prefect_server import environment
 from flows.progress import ConsoleProgress
-from flows.recipe_file import load_recipe
+from flows.recipe_file import as_values, load_recipe
 from flows.report.command import update_report
 from flows.show import show_run
 from flows.temporary_server import prefect_api
@@ -102,14 +101,14 @@ def _run_flow(
 
         watching.set(progress)
         copied.set(copy)
-        unmasked.set((arguments.teacher, as_mapping(arguments.set)))
+        unmasked.set((arguments.teacher, as_values(arguments.set)))
         teacher, overrides = masked(arguments)
         loop.run(
             pipeline(
                 recipe=arguments.recipe,
                 teacher=teacher,
                 limit=arguments.limit,
-                overrides=as_mapping(overrides),
+                overrides=as_values(overrides),
                 out=copy.place.url if copy else str(folder),
             )
         )
@@ -123,11 +122,6 @@ def metrics_asked(arguments: Namespace) -> dict[str, str]:
 
     address(arguments.metrics)
     return {ADDRESS: arguments.metrics}
-
-
-def as_mapping(changes: Sequence[str]) -> dict[str, str]:
-    """The changes of `--set`, by path. The values are as on the command line."""
-    return {path: value for path, _, value in (change.partition("=") for change in changes)}
 
 
 def masked(arguments: Namespace) -> tuple[str | None, list[str]]:

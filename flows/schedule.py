@@ -35,6 +35,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.runner import Runner
 from prefect.schedules import Cron, Schedule
 from prefect.types.entrypoint import EntrypointType
+from prefect.utilities.schema_tools import validate
 
 from flows import loop
 from flows.pipeline import pipeline
@@ -67,6 +68,8 @@ class Served:
     parameters: dict[str, Any]
     cron: str
     timezone: str
+    overrides: dict[str, Any]
+    """The JSON schema of each path of the parameter `overrides`."""
 
     @property
     def schedule(self) -> Schedule:
@@ -86,7 +89,7 @@ class Served:
 
     def deployment(self, work_pool: str | None = None) -> RunnerDeployment:
         """The deployment. One run at a time: a run that is due while another works is cancelled."""
-        return RunnerDeployment.from_flow(
+        deployment = RunnerDeployment.from_flow(
             pipeline,
             name=self.name,
             schedules=[self.schedule],
@@ -99,6 +102,21 @@ class Served:
             work_pool_name=work_pool,
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
+        parameters = deployment._parameter_openapi_schema.properties  # Prefect has no argument
+        given = self.parameters["overrides"]
+        parameters["overrides"] = {
+            "title": "overrides",
+            "description": parameters["overrides"]["description"],
+            "position": parameters["overrides"]["position"],
+            "type": "object",
+            "properties": {
+                path: one
+                for path, one in self.overrides.items()
+                if path not in given
+                or not validate({path: given[path]}, {"properties": {path: one}})
+            },
+        }
+        return deployment
 
 
 def serve(served: Served, say: Say) -> None:

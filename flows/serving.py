@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from flows.form import Form, overrides_form
 from flows.prefect_server import environment
-from flows.recipe_file import load_recipe
-from flows.run_command import as_mapping, masked, metrics_asked
+from flows.recipe_file import as_values, check, read_recipe
+from flows.run_command import masked, metrics_asked
 from flows.temporary_server import configured, prefect_api
 from synth.errors import ExitCode, InputError
 
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 
 def serve(arguments: Namespace) -> int:
     """Runs the recipe on a schedule until Ctrl-C, or deploys it to `--work-pool`."""
-    plan = load_recipe(
-        arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
+    document, path = read_recipe(
+        arguments.recipe, arguments.set, teacher=arguments.teacher, limit=arguments.limit
     )
+    plan = check(document, path)
     if masked(arguments) != (arguments.teacher, arguments.set):
         raise InputError(
             "cannot schedule an address with an API key, since Prefect would store the key in its "
@@ -41,21 +43,22 @@ def serve(arguments: Namespace) -> int:
             f"unknown time zone {arguments.timezone!r}; expected a name such as Europe/Berlin or "
             "UTC"
         ) from error
+    form = overrides_form(document, path)
     if arguments.work_pool:
-        _deploy(arguments, plan.name)
+        _deploy(arguments, plan.name, form)
     else:
-        _serve(arguments, plan.name)
+        _serve(arguments, plan.name, form)
     return ExitCode.OK
 
 
-def _serve(arguments: Namespace, name: str) -> None:
+def _serve(arguments: Namespace, name: str, form: Form) -> None:
     with (
         environment(metrics_asked(arguments)),
         prefect_api(_say, schedules=True) as url,
     ):
         from flows.schedule import serve as serve_schedule  # noqa: PLC0415  imports Prefect
 
-        served = _served(arguments, name)
+        served = _served(arguments, name, form)
         _say(
             f"serving {name} ({arguments.cron}, {arguments.timezone}) with the Prefect server at "
             f"{url}; Ctrl-C stops it"
@@ -63,7 +66,7 @@ def _serve(arguments: Namespace, name: str) -> None:
         serve_schedule(served, _say)
 
 
-def _deploy(arguments: Namespace, name: str) -> None:
+def _deploy(arguments: Namespace, name: str, form: Form) -> None:
     if not configured():
         raise InputError(
             "--work-pool needs a Prefect server that stays up: set PREFECT_API_URL to its address, "
@@ -72,7 +75,7 @@ def _deploy(arguments: Namespace, name: str) -> None:
     with prefect_api(_say) as url:
         from flows.schedule import deploy  # noqa: PLC0415  imports Prefect
 
-        deploy(_served(arguments, name), arguments.work_pool)
+        deploy(_served(arguments, name, form), arguments.work_pool)
         _say(
             f"deployed pipeline/{name} ({arguments.cron}, {arguments.timezone}) to the Prefect "
             f"server at {url}; `prefect worker start --pool {arguments.work_pool}` runs it, on "
@@ -80,7 +83,7 @@ def _deploy(arguments: Namespace, name: str) -> None:
         )
 
 
-def _served(arguments: Namespace, name: str) -> Served:
+def _served(arguments: Namespace, name: str, form: Form) -> Served:
     from flows.schedule import Served  # noqa: PLC0415  imports Prefect
 
     recipe, out = Path(arguments.recipe), arguments.out or Path("outputs") / name
@@ -88,10 +91,10 @@ def _served(arguments: Namespace, name: str) -> Served:
         "recipe": str(recipe.resolve()) if recipe.is_file() else arguments.recipe,
         "teacher": arguments.teacher,
         "limit": arguments.limit,
-        "overrides": as_mapping(arguments.set),
+        "overrides": as_values(arguments.set),
         "out": out if isinstance(out, str) else str(out.resolve()),
     }
-    return Served(name, parameters, arguments.cron, arguments.timezone)
+    return Served(name, parameters, arguments.cron, arguments.timezone, form)
 
 
 def _say(line: str) -> None:

@@ -42,14 +42,17 @@ class Api:
             "PYTHONPATH": str(ROOT),
         }
 
-    def filter(self, what: str, **body: Any) -> list[dict[str, Any]]:
+    def post(self, what: str, **body: Any) -> Any:
         request = urllib.request.Request(
-            f"{self.url}/{what}/filter",
+            f"{self.url}/{what}",
             json.dumps(body).encode(),
             {"Content-Type": "application/json"},
         )
         with urllib.request.urlopen(request, timeout=20) as response:
-            found: list[dict[str, Any]] = json.load(response)
+            return json.load(response)
+
+    def filter(self, what: str, **body: Any) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.post(f"{what}/filter", **body)
         return found
 
     def wait_for(self, condition: Any, seconds: float) -> Any:

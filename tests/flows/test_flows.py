@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.error
 from collections.abc import Iterator
 from contextvars import Context
 from functools import partial
@@ -61,7 +62,7 @@ def test_a_run_is_named_and_tagged_with_a_task_per_shard_and_artifacts(
     assert run["name"] == "seen"
     assert set(run["tags"]) == {"synth", "seen"}
     assert run["state"]["type"] == "COMPLETED"
-    assert run["parameters"]["overrides"] == {"shard_rows": "10", "name": "seen"}
+    assert run["parameters"]["overrides"] == {"shard_rows": 10, "name": "seen"}
     assert run["parameters"]["teacher"] == f"{teacher_url}?***"
     assert KEY not in json.dumps(run)
     tasks = api.wait_for(
@@ -324,6 +325,42 @@ def test_schedules_fire_served_and_deployed(api: Api, tmp_path: Path, teacher_ur
     assert not due, said
     [one] = api.filter("deployments", deployments={"name": {"any_": ["served"]}})
     assert one["paused"]
+
+
+def test_a_deployment_checks_the_overrides_of_a_run(api: Api, here: Path) -> None:
+    subprocess.run(
+        [*PREFECT, "--no-prompt", "work-pool", "create", "checking", "--type", "process"],
+        env=api.env, check=True, capture_output=True,
+    )  # fmt: skip
+    settings = ["--set=name=checked", "--set=stages.distill.samples=8", "--set=budget.until=06:00"]
+    command = ["serve", "quickstart", "--cron=0 3 * * *", "--work-pool=checking", *settings]
+    for _ in ("created", "updated"):
+        assert main(command) == ExitCode.OK
+    [one] = api.filter("deployments", deployments={"name": {"any_": ["checked"]}})
+    assert one["parameters"]["overrides"] == {
+        "name": "checked", "stages.distill.samples": 8, "budget.until": "06:00",
+    }  # fmt: skip
+    properties = one["parameter_openapi_schema"]["properties"]["overrides"]["properties"]
+    assert properties["stages.distill.samples"]["maximum"] == 64
+
+    def run(**overrides: Any) -> dict[str, Any]:
+        made: dict[str, Any] = api.post(
+            f"deployments/{one['id']}/create_flow_run", parameters={"overrides": overrides}
+        )
+        return made
+
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        run(**{"stages.distill.samples": "many"})
+    assert refused.value.code == 409
+    said = json.load(refused.value)["detail"]
+    assert "overrides['stages.distill.samples']" in said.replace('"', "'")
+    assert "'many' is not valid under any of the given schemas" in said
+    for accepted in (
+        {"stages.distill.samples": 4, "stages.quality.length.min_words": 2, "seed": 3},
+        {"budget.tokens": 1000, "stages.verify.instructions.read_prompt": False},
+        {"stages.quality": ["length"], "guards.rejected": "stop"},  # paths that it does not list
+    ):
+        assert run(**accepted)["parameters"]["overrides"] == accepted
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,7 @@ import pytest
 
 from flows.artifacts import artifact_key, outcome
 from flows.counted import CountedProgress
-from flows.recipe_file import as_settings, load_recipe
-from flows.run_command import as_mapping
+from flows.recipe_file import as_settings, as_values, load_recipe
 from flows.start_line import recipe_name
 from synth.engine.plan import Plan
 from synth.engine.progress import Progress
@@ -100,5 +99,8 @@ def test_overrides_are_values_or_texts_as_after_set() -> None:
 
 
 def test_the_command_line_and_the_form_mean_the_same() -> None:
-    changes = ["seed=7", "budget={until: '06:00'}", "name=a=b"]
-    assert as_settings(as_mapping(changes)) == changes
+    changes = ["seed=7", "budget={until: '06:00'}", "name=a"]
+    given = as_values(changes)
+    assert given == {"seed": 7, "budget": {"until": "06:00"}, "name": "a"}
+    same = as_settings(given)
+    assert load_recipe("quickstart", overrides=same) == load_recipe("quickstart", overrides=changes)
