@@ -288,6 +288,28 @@ def test_after_the_worker_is_killed_the_next_firing_resumes(api: Api, tmp_path: 
     assert len(again | saved) == 80
 
 
+@pytest.mark.parametrize(
+    ("killed", "message"),
+    [("run", "Process exited with status code: -9"), ("run and worker", "no heartbeat for")],
+)
+def test_a_run_that_is_killed_is_told(
+    api: Api, webhook: Webhook, tmp_path: Path, killed: str, message: str
+) -> None:
+    """The worker sees that its run was killed. If it was killed too, the automation finds out."""
+    (tmp_path / "prompts.jsonl").write_text('{"prompt": "Why?"}\n')
+    with teaching(latency_s=WAIT_S) as heard:
+        name = deployed(api, tmp_path, ASKS.format(url=heard.teacher.url))
+        with worker(api, tmp_path, SYNTH_TEST_MARK=tmp_path.name) as process:
+            prefect(api, tmp_path, "deployment", "run", name)
+            api.wait_for(lambda: heard.asked, WAIT_S)
+            for one in processes(f"SYNTH_TEST_MARK={tmp_path.name}"):
+                if one != process.pid or killed != "run":
+                    os.kill(one, signal.SIGKILL)
+            in_state(api, name, "CRASHED")
+            [told] = api.wait_for(lambda: webhook.about(name.partition("/")[2]), 60)
+    assert f"is Crashed\n{message}" in told
+
+
 def test_a_cancelled_run_ends_the_teacher_that_it_launched(api: Api, tmp_path: Path) -> None:
     model = f"org/fake-{uuid.uuid4().hex}"
     (tmp_path / "prompts.jsonl").write_text('{"prompt": "Why?"}\n')
