@@ -26,7 +26,8 @@ from synth.generate.judge import HIGHEST, LOWEST, Judge
 from synth.kind import Kind
 from synth.record import new_record, records_table
 from synth.teacher.config import TeacherConfig, open_teacher
-from synth.teacher.journal import Journal, JournaledTeacher
+from synth.teacher.journal import Journal
+from synth.teacher.journaled import JournaledTeacher
 
 
 def calibrate(arguments: Namespace) -> int:

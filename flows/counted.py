@@ -18,7 +18,7 @@ from synth.engine.progress import Progress
 from synth.engine.run import Each
 from synth.engine.runner import Action, Job
 from synth.store.manifest import Manifest, ShardReceipt, load_shard_receipt, stage_label
-from synth.teacher.journal import ServedTeacher
+from synth.teacher.journaled import ServedTeacher
 from synth.teacher.pressure import TeacherLoad
 from synth.teacher.protocol import Reply
 

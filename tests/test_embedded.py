@@ -31,7 +31,8 @@ from synth.record import Turn
 from synth.store.manifest import Manifest
 from synth.teacher.config import TeacherConfig, open_teacher
 from synth.teacher.embedded import Embedded, model_file
-from synth.teacher.journal import Journal, JournaledTeacher, Tally
+from synth.teacher.journal import Journal
+from synth.teacher.journaled import JournaledTeacher, Tally
 from synth.teacher.protocol import Request, Sampling
 from tests.lines import rows, shard_bytes
 

@@ -9,7 +9,7 @@ from synth.engine.stage import Stage
 from synth.errors import TeacherFault
 from synth.model import Model
 from synth.store.manifest import stage_label
-from synth.teacher.journal import ServedTeacher
+from synth.teacher.journaled import ServedTeacher
 from synth.teacher.protocol import Need, Sampling
 
 MADE_UP_FOR = frozenset({Need.SEVERAL})

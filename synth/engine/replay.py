@@ -15,7 +15,8 @@ import pyarrow as pa
 from synth.engine.stage import Outcome, Place, ShardStage
 from synth.errors import SynthError
 from synth.teacher.budget import Claim
-from synth.teacher.journal import Journal, JournaledTeacher, ServedTeacher
+from synth.teacher.journal import Journal
+from synth.teacher.journaled import JournaledTeacher, ServedTeacher
 from synth.teacher.parse import CompletionAnswer
 from synth.teacher.protocol import CHAT, Identity, Reply, Request
 

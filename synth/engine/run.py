@@ -35,8 +35,8 @@ from synth.store.manifest import NAME, Manifest, ShardReceipt, load_manifest
 from synth.teacher.budget import NAME as BUDGET
 from synth.teacher.budget import Budget
 from synth.teacher.config import open_teacher
-from synth.teacher.journal import ServedTeacher
 from synth.teacher.journal_check import used_tokens
+from synth.teacher.journaled import ServedTeacher
 from synth.teacher.protocol import Identity
 from synth.together import together
 

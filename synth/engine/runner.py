@@ -53,7 +53,8 @@ from synth.store.manifest import (
     verify_file,
 )
 from synth.store.shards import read_shard, read_tables, write_shard, write_tables
-from synth.teacher.journal import Journal, JournaledTeacher, ServedTeacher, Tally
+from synth.teacher.journal import Journal
+from synth.teacher.journaled import JournaledTeacher, ServedTeacher, Tally
 from synth.teacher.others import StageJournals
 from synth.teacher.protocol import Identity, Reply
 

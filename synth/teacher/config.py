@@ -16,7 +16,7 @@ from synth.teacher.budget import Budget
 from synth.teacher.client import connected
 from synth.teacher.embedded import Embedded
 from synth.teacher.identify import find_abilities
-from synth.teacher.journal import ServedTeacher
+from synth.teacher.journaled import ServedTeacher
 from synth.teacher.protocol import FOLDED, Need
 from synth.teacher.vllm.config import LaunchSettings
 from synth.teacher.vllm.server import Launch

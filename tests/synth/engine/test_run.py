@@ -32,7 +32,8 @@ from synth.record import RECORD, REJECT, new_record, records_table
 from synth.release.write import Write
 from synth.store.manifest import Manifest
 from synth.teacher.config import TeacherConfig
-from synth.teacher.journal import Journal, JournaledTeacher
+from synth.teacher.journal import Journal
+from synth.teacher.journaled import JournaledTeacher
 from synth.teacher.protocol import Sampling
 from tests.fake_teacher import FakeTeacher, asked_prompt, demand, rule, scripted, serving
 from tests.lines import Given, plan, rows, shard_bytes

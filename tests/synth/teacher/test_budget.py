@@ -20,8 +20,9 @@ from synth.teacher import journal
 from synth.teacher.budget import TEMPLATE_TOKENS, Budget, Tokens, Used
 from synth.teacher.caps import BudgetConfig, Price
 from synth.teacher.config import TeacherConfig, open_teacher
-from synth.teacher.journal import Journal, JournaledTeacher
+from synth.teacher.journal import Journal
 from synth.teacher.journal_check import used_tokens
+from synth.teacher.journaled import JournaledTeacher
 from synth.teacher.protocol import Reply, Request, Sampling
 from tests.fake_teacher import FakeTeacher, asked_prompt, serving
 

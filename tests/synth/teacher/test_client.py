@@ -16,7 +16,8 @@ from synth.errors import TeacherFault
 from synth.record import Turn
 from synth.teacher import client, journal
 from synth.teacher.config import TeacherConfig, open_teacher
-from synth.teacher.journal import Journal, JournaledTeacher, Tally
+from synth.teacher.journal import Journal
+from synth.teacher.journaled import JournaledTeacher, Tally
 from synth.teacher.parse import MOST_TOKENS
 from synth.teacher.protocol import Reply, Request, Sampling
 from tests.fake_teacher import Script, ScriptedTeacher, completion, scripted

@@ -20,7 +20,8 @@ from synth.record import Turn
 from synth.teacher import guard
 from synth.teacher.client import connected
 from synth.teacher.config import TeacherConfig, open_teacher
-from synth.teacher.journal import Journal, JournaledTeacher
+from synth.teacher.journal import Journal
+from synth.teacher.journaled import JournaledTeacher
 from synth.teacher.parse import parse_replies
 from synth.teacher.protocol import Request, Sampling
 from tests.fake_teacher import completion

@@ -15,7 +15,8 @@ import pytest
 from synth.errors import StoreFault
 from synth.record import Turn
 from synth.teacher.config import TeacherConfig, open_teacher
-from synth.teacher.journal import Journal, JournaledTeacher, Tally
+from synth.teacher.journal import Journal
+from synth.teacher.journaled import JournaledTeacher, Tally
 from synth.teacher.parse import HttpAnswer
 from synth.teacher.protocol import Reply, Request, Sampling
 from tests.fake_teacher import scripted

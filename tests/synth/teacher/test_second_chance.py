@@ -16,7 +16,8 @@ import pytest
 from synth.record import Turn
 from synth.teacher import journal
 from synth.teacher.config import TeacherConfig, open_teacher
-from synth.teacher.journal import Journal, JournaledTeacher, Tally
+from synth.teacher.journal import Journal
+from synth.teacher.journaled import JournaledTeacher, Tally
 from synth.teacher.protocol import Reply, Request, Sampling
 from synth.teacher.schema import check_schema, conformed
 from tests.fake_teacher import Script, ScriptedTeacher, completion, scripted, several
