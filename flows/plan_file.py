@@ -2,12 +2,14 @@
 
 {"name": "mine", "seed": 0, "shard_rows": 1000, "teacher": {"url": "http://gpu1:8000/v1"},
  "answering": {"": {"model": "Qwen/Qwen3-8B", "revision": "vllm 0.12.0"}}, "teachers": {},
- "stages": [{"read": {"prompts": ["/data/p.jsonl"], …}}, {"distill": {…}}, …], "recipe": {…}}
+ "stages": [{"read": {"prompts": ["/data/p.jsonl"], …}}, {"distill": {…}}, …], "recipe": {…},
+ "sha256": "5d41…"}
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +55,18 @@ def save_plan(plan: Plan, run: Path, identities: Mapping[str, Identity]) -> None
         "stages": [line_of(stage) for stage in plan.stages],
         "recipe": recipe,
     }
+    saved["sha256"] = _digest(saved)
     write_bytes(run / NAME, orjson.dumps(saved, option=orjson.OPT_INDENT_2) + b"\n")
 
 
 def load_plan(run: Path) -> tuple[Plan, dict[str, Identity]]:
-    """Loads the plan and the teachers' identities. Raises `InputError` if there is no plan."""
+    """Loads the plan and the teachers' identities. Raises `InputError` if there is no plan, or a
+    damaged one."""
     path = run / NAME
     try:
         saved = orjson.loads(path.read_bytes())
+        if saved.pop("sha256") != _digest(saved):
+            raise InputError(f"{path} is damaged (wrong sha256): run the recipe again")
         recipe, answering = saved.pop("recipe"), saved.pop("answering")
         plan = Recipe.model_validate(saved).plan(recipe)
         asked = plan.asked()
@@ -93,6 +99,10 @@ def check_teacher(plan: Plan, config: TeacherConfig) -> None:
             "the run: set an environment variable with the key on each worker, and put the "
             "variable's name into the recipe (`teacher: {url: …, api_key_env: NAME}`)"
         )
+
+
+def _digest(saved: dict[str, Any]) -> str:
+    return sha256(orjson.dumps(saved)).hexdigest()
 
 
 def _masked(teacher: Any) -> Any:

@@ -219,8 +219,8 @@ def test_a_random_flipped_bit_is_named_or_not_used(
         assert replies(path) == replies(pipeline.folder / path.relative_to(tmp_path)), path
     elif used or path.name == "manifest.json":
         assert any(str(path.relative_to(run)) in line for line in named), path
-    else:  # settings for the table of a resumed run, the lock, signatures
-        assert path.name in ("basis.json", ".lock") or "work" in path.parts, path
+    else:  # for the table of a resumed run, written anew by each run, the lock, signatures
+        assert path.name in ("basis.json", "plan.json", ".lock") or "work" in path.parts, path
         assert not named
     pipeline.run(run)
     assert hashes(run) == whole, path

@@ -359,7 +359,8 @@ def test_a_failed_a_stopped_and_an_empty_run_are_told_and_a_good_one_is_not(
         "poor": "is Stopped\n01-distill: 50 of the last 50 attempts were rejected",
         "empty": "is Failed\n",
     }.items():
-        [told] = api.wait_for(lambda name=name: webhook.about(f"{name}-{mark}"), 60)
+        # Prefect's server handles an event again if it was interrupted
+        [told] = set(api.wait_for(lambda name=name: webhook.about(f"{name}-{mark}"), 60))
         assert words in told
     assert not webhook.about(f"good-{mark}")
 

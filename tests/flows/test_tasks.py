@@ -112,6 +112,15 @@ def test_a_saved_plan_without_a_teacher_has_none(recipe: Path, tmp_path: Path) -
     assert load_plan(tmp_path) == (plan, {})
 
 
+def test_a_damaged_plan_is_refused(recipe: Path, tmp_path: Path) -> None:
+    recipe.write_text(RECIPE.format(teacher="teacher: http://127.0.0.1:9/v1"))
+    save_plan(load_recipe(str(recipe)), tmp_path, {})
+    saved = tmp_path / "plan.json"
+    saved.write_text(saved.read_text().replace('"samples": 2', '"samples": 3'))
+    with pytest.raises(InputError, match=r"plan\.json is damaged .* run the recipe again"):
+        load_plan(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("teacher", "message"),
     [
