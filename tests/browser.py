@@ -86,6 +86,16 @@ class Page:
         features = [{"name": "prefers-color-scheme", "value": name}]
         await self.send("Emulation.setEmulatedMedia", features=features)
 
+    async def resize(self, width: int, height: int = 1000) -> None:
+        """Gives the window another size."""
+        await self.send(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+
     async def picture(self) -> bytes:
         """Returns the whole page as PNG."""
         found = await self.send("Page.captureScreenshot", captureBeyondViewport=True)

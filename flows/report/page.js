@@ -5,7 +5,9 @@ const measures = summary.measures;
 const main = document.querySelector("main");
 const nav = document.querySelector("nav");
 const KEPT = "var(--good)", REJECTED = "var(--bad)";
-const WIDTH = Math.min(940, main.clientWidth);
+const widest = () => Math.min(940, main.clientWidth);
+let width = widest(); // of charts
+const RESIZED_MS = 150; // from the last resize event until the charts are drawn again
 const MOST_REASONS = 30;
 const BY_DESIGN = new Set(["superseded", "not_the_best_sample", "not_paired", "paired_as_rejected", "over_target", "no_quota"]); // no fault of the rows
 
@@ -46,17 +48,35 @@ function folded(title, ...children) {
   return el("details", {}, el("summary", {}, title), children);
 }
 
+const redraws = [];
+
+// `plot`: returns the options of the chart, which may depend on `width`
 function figure(label, plot, caption) {
-  const drawn = Plot.plot({ width: WIDTH, marginTop: 10, marginBottom: 44, ariaLabel: label, style: { background: "none" }, ...plot, x: { labelOffset: 38, ...plot.x } });
-  return el("figure", {}, drawn, caption ? el("figcaption", {}, caption) : null);
+  const draw = () => {
+    const options = plot();
+    return Plot.plot({ width, marginTop: 10, marginBottom: 44, ariaLabel: label, style: { background: "none" }, ...options, x: { labelOffset: 38, ...options.x } });
+  };
+  const node = el("figure", {}, draw(), caption ? el("figcaption", {}, caption) : null);
+  redraws.push(() => node.firstChild.replaceWith(draw()));
+  return node;
 }
+
+let resized = null;
+addEventListener("resize", () => {
+  clearTimeout(resized);
+  resized = setTimeout(() => {
+    if (widest() === width) return;
+    width = widest();
+    redraws.forEach((redraw) => redraw());
+  }, RESIZED_MS);
+});
 
 function legend(kept = "kept", rejected = "rejected") {
   return el("p", { class: "dim" },
     el("span", { class: "legend kept" }), kept, el("span", { class: "legend rejected" }), rejected);
 }
 
-const room = (labels) => Math.min(320, 0.7 * WIDTH, 30 + 7 * Math.max(...labels.map((label) => label.length)));
+const room = (labels) => Math.min(320, 0.7 * width, 30 + 7 * Math.max(...labels.map((label) => label.length)));
 const tall = (labels) => 54 + 24 * labels.length;
 
 // --- sections
@@ -90,14 +110,14 @@ function funnel() {
   ]);
   return [
     legend(),
-    figure("Rows kept and rejected by each stage", {
+    figure("Rows kept and rejected by each stage", () => ({
       marginLeft: room(stages),
       height: tall(stages),
       x: { label: "rows", grid: true },
       y: { domain: stages, label: null },
       color: { domain: ["kept", "rejected"], range: [KEPT, REJECTED] },
       marks: [Plot.barX(bars, { x: "rows", y: "stage", fill: "fate", tip: true, order: ["kept", "rejected"] }), Plot.ruleX([0])],
-    }),
+    })),
     table([
       ["stage", (one) => one.stage],
       ["rows", (one) => one.kind],
@@ -120,7 +140,7 @@ function reasons() {
   const shown = all.filter((one) => most.has(one));
   const labels = shown.map((one) => one.label);
   return [
-    figure("Rejected rows by stage and reason", {
+    figure("Rejected rows by stage and reason", () => ({
       marginLeft: room(labels),
       marginRight: 44,
       height: tall(labels),
@@ -130,7 +150,7 @@ function reasons() {
         Plot.barX(shown, { x: "rows", y: "label", fill: (one) => (BY_DESIGN.has(one.reason) ? "var(--dim)" : REJECTED), tip: true, title: (one) => `${one.label}\n${number(one.rows)} rows, ${share(one.rows, one.of)} of the stage` }),
         Plot.text(shown, { x: "rows", y: "label", text: (one) => number(one.rows), textAnchor: "start", dx: 4, fill: "currentColor" }),
       ],
-    }, [
+    }), [
       shown.length < all.length ? `The ${shown.length} most frequent of ${all.length} reasons. ` : "",
       shown.some((one) => BY_DESIGN.has(one.reason)) ? "Grey: rows that a stage leaves out by choice, such as further samples." : "",
     ].join("")),
@@ -189,14 +209,14 @@ function cost() {
     el("input", { type: "number", min: "0", step: "any", inputmode: "decimal", oninput: (event) => { prices[way] = Number(event.target.value) || 0; draw(); } }));
   draw();
   return [
-    bars.length ? figure("Tokens per accepted row, by operation", {
+    bars.length ? figure("Tokens per accepted row, by operation", () => ({
       marginLeft: room(labels),
       height: tall(labels),
       x: { label: "tokens per accepted row", grid: true },
       y: { domain: labels, label: null },
       color: { domain: ["in", "out"], range: ["var(--dim)", "var(--accent)"], legend: true },
       marks: [Plot.barX(bars, { x: "tokens", y: "label", fill: "way", tip: true }), Plot.ruleX([0])],
-    }) : null,
+    })) : null,
     el("form", { onsubmit: (event) => event.preventDefault() }, price("in", "price of a million tokens in"), price("out", "price of a million tokens out")),
     place,
     el("p", { class: "dim" }, "An accepted row counts for each operation in its trail. The tokens are those of the operation's own replies, accepted or not, those from the journal included. The replies of judges are not counted."),
@@ -219,8 +239,8 @@ function evolution() {
   if (Math.max(...list.map((one) => one.round)) === 1) return [figures];
   const fy = new Set(list.map((one) => one.stage)).size > 1 ? "stage" : undefined;
   const judged = list.filter((one) => one.judged);
-  const chart = (label, data, y, title, options = {}) => figure(label, {
-    width: Math.min(460, WIDTH), height: 270, marginTop: 30, marginRight: 20,
+  const chart = (label, data, y, title, options = {}) => figure(label, () => ({
+    width: Math.min(460, width), height: 270, marginTop: 30, marginRight: 20,
     x: { label: "round", domain: [...new Set(list.map((one) => one.round))].sort((a, b) => a - b), type: "point" },
     y: { label: title, grid: true, zero: true, ...options },
     color: { legend: true, scheme: "tableau10" },
@@ -230,7 +250,7 @@ function evolution() {
       Plot.lineY(data, { x: "round", y, stroke: "operation", fy }),
       Plot.dot(data, { x: "round", y, fill: "operation", r: 4, tip: true, fy }),
     ],
-  });
+  }));
   return [
     el("div", { class: "grid", style: "grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr))" },
       chart("Share of children that survived, by round", list, (one) => one.survived / one.tried, "share that survived (%)", { percent: true }),
@@ -249,14 +269,14 @@ function verdicts() {
   const bars = list.flatMap((one) => names.map((name) => ({ label: one.label, verdict: name, rows: one.counts[name] || 0 })));
   const labels = list.map((one) => one.label);
   return [
-    figure("Verdicts of each check", {
+    figure("Verdicts of each check", () => ({
       marginLeft: room(labels),
       height: tall(labels),
       x: { label: "rows", grid: true },
       y: { domain: labels, label: null },
       color: { domain: names, range: [KEPT, REJECTED, "#b04a8f", "#8a7fd0", "var(--line)"], legend: true, tickFormat: verdictLabel },
       marks: [Plot.barX(bars, { x: "rows", y: "label", fill: "verdict", order: names, tip: true }), Plot.ruleX([0])],
-    }),
+    })),
     table([
       ["where", (one) => one.where],
       ["check", (one) => one.check],
@@ -321,7 +341,7 @@ function lengths() {
   const labels = list.map((one) => one.texts);
   const flat = list.map((one) => ({ texts: one.texts, ...one.quantiles }));
   return [
-    figure("Lengths in words", {
+    figure("Lengths in words", () => ({
       marginLeft: room(labels),
       height: tall(labels),
       x: { label: "words", grid: true, type: "log", tickFormat: "~s" },
@@ -331,7 +351,7 @@ function lengths() {
         Plot.ruleY(flat, { x1: "p25", x2: "p75", y: "texts", stroke: "var(--accent)", strokeWidth: 9 }),
         Plot.dot(flat, { x: "p50", y: "texts", fill: "var(--ink)", stroke: "var(--paper)", r: 5, tip: true }),
       ],
-    }, `Point: median. Bar: the middle half. Line: from 5\u00a0% to 95\u00a0%.${sampledTexts()}`),
+    }), `Point: median. Bar: the middle half. Line: from 5\u00a0% to 95\u00a0%.${sampledTexts()}`),
     folded("Histograms and table",
       el("div", { class: "grid" }, list.map((one) => el("figure", {}, el("b", {}, one.texts), histogram(`Histogram of the words of ${one.texts}`, one.bins)))),
       table([

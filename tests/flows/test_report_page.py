@@ -114,16 +114,31 @@ def test_the_page_works_in_a_browser(page: Path, tmp_path: Path) -> None:
 
 
 def test_a_narrow_page_has_narrow_charts_and_nothing_outside(page: Path, tmp_path: Path) -> None:
-    async def narrow() -> None:
-        async with opened(page, tmp_path, width=500) as tab:
-            svgs = "[...document.querySelectorAll('figure svg[aria-label]')]"
-            scaled = "svg => svg.clientWidth && svg.clientWidth < Number(svg.getAttribute('width'))"
-            assert await tab.run("innerWidth") < 600
-            assert await tab.run(f"{svgs}.filter(svg => svg.clientWidth).length") > 5
-            assert await tab.run(f"{svgs}.filter({scaled}).length") == 0
-            assert await tab.run("document.documentElement.scrollWidth <= innerWidth")
+    """Also after the window became narrow or wide, once it has kept its size for a moment."""
+    svgs = "[...document.querySelectorAll('figure svg[aria-label]')]"
+    scaled = "svg => svg.clientWidth && svg.clientWidth < Number(svg.getAttribute('width'))"
+    widest = f"Math.max(...{svgs}.map(svg => Number(svg.getAttribute('width'))))"
 
-    asyncio.run(narrow())
+    async def check(tab: Page) -> None:
+        assert await tab.run(f"{svgs}.filter(svg => svg.clientWidth).length") > 5
+        assert await tab.run(f"{svgs}.filter({scaled}).length") == 0
+        assert await tab.run("document.documentElement.scrollWidth <= innerWidth")
+        assert tab.errors == []
+
+    async def work() -> None:
+        async with opened(page, tmp_path, width=500) as tab:
+            assert await tab.run("innerWidth") < 600
+            await check(tab)
+            count, captions = await tab.run(f"[{svgs}.length, document.body.innerText]")
+            for width, drawn in ((1200, 940), (500, 500)):
+                await tab.resize(width)
+                async with asyncio.timeout(60):
+                    while not (drawn - 60 <= await tab.run(widest) <= drawn):
+                        await asyncio.sleep(0.05)
+                await check(tab)
+            assert await tab.run(f"[{svgs}.length, document.body.innerText]") == [count, captions]
+
+    asyncio.run(work())
 
 
 def test_a_text_that_became_markup_could_not_run(page: Path, tmp_path: Path) -> None:
