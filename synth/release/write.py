@@ -11,8 +11,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache, reduce
 from operator import add
 from pathlib import Path
@@ -32,13 +31,14 @@ from synth.errors import NoRowsError
 from synth.kind import Kind
 from synth.record import REJECT, rejects
 from synth.release.card import card, citation
-from synth.release.contents import RowFacts, contents, licenses, seed_texts
+from synth.release.choose import ChosenRows, Wanted, of_split
+from synth.release.contents import RowFacts, contents, seed_texts
 from synth.release.croissant import NAME as DESCRIPTION
 from synth.release.croissant import croissant
-from synth.release.formats import THOUGHTS, TOOL_FIELDS, Format, Reasoning, Shape, unfit
+from synth.release.formats import Format, Reasoning, Shape, unfit
 from synth.release.mark import packed, writers
 from synth.release.quotas import Quotas
-from synth.release.splits import ID_CHARS, TEST, TRAIN, in_test
+from synth.release.splits import ID_CHARS
 from synth.store.durable import sha256_file, write_bytes
 from synth.store.increments import earlier_runs, load_mark
 from synth.store.manifest import (
@@ -86,9 +86,6 @@ FORMATS_OF = {
     Kind.DOCUMENTS: ("text",),
     Kind.ANSWERS: ("messages", "prompt_completion", "preference", "unpaired"),
 }
-NO_DERIVATIVES = r"\bnd\b|no[- ]?deriv|all rights reserved"
-"""Licenses under which no changed copy may be published, such as `cc-by-nc-nd-4.0`."""
-
 SCORING = ("quality", "verify")
 
 
@@ -96,31 +93,6 @@ def all_formats(names: Sequence[str], kind: Kind) -> list[Format]:
     """The formats of a release, by the setting `format` of `write`. The first one decides which
     rows are released."""
     return [Format(one) for one in names or [DEFAULT_FORMAT[kind]]]
-
-
-@dataclass(slots=True)
-class _Choice:
-    """Which rows are released, and how."""
-
-    shape: Shape
-    """The columns, with room for all released rows."""
-    more: dict[Format, Shape]
-    """The columns of further formats."""
-    left: list[pa.Array] = field(default_factory=list)
-    """Per shard, the reason why each row is not released; null if it is."""
-    tests: list[NDArray[np.bool_]] = field(default_factory=list)
-    """Per shard, whether each row belongs to the split `test`."""
-    taken: Counter[str | None] = field(default_factory=Counter)
-    """Released rows of each group."""
-    rows: Counter[str] = field(default_factory=Counter)
-    """Released rows of each split."""
-    misfits: dict[Format, Counter[str]] = field(default_factory=dict)
-    """By further format: why released rows are not in it."""
-
-    @property
-    def formats(self) -> list[Format]:
-        """All formats."""
-        return [self.shape.format, *self.more]
 
 
 class _File(NamedTuple):
@@ -170,13 +142,6 @@ class Write(Sink):
             raise ValueError("give `target_rows` or `quotas`: quotas add up to the rows released")
         return self
 
-    @property
-    def _wanted(self) -> dict[str, int]:
-        """The rows wanted of each group; "" is all rows."""
-        if self.quotas is not None:
-            return self.quotas.rows
-        return {} if self.target_rows is None else {"": self.target_rows}
-
     def makes(self, kind: Kind) -> Kind:  # noqa: ARG002  the input does not matter
         """A release."""
         return Kind.RELEASE
@@ -193,15 +158,7 @@ class Write(Sink):
 
         Raises `InputError` if no row has a value for the `by` of the quotas.
         """
-        found: Counter[str | None] = Counter()
-        if self._wanted:
-            format_ = self._format(kind)
-            for table in self._deciding(shards, [format_]):
-                fitting = unfit(table, format_).is_null()
-                found.update(self._groups(table.filter(fitting)))
-        if self.quotas is not None and set(found) == {None}:
-            self.quotas.check(map(read_shard, shards))
-        return [Goal(name, wanted, found[name]) for name, wanted in self._wanted.items()]
+        return self._wanted(kind).goals(shards)
 
     def shape(self, table: pa.Table, kind: Kind) -> Shape:
         """The columns in which these rows would be released."""
@@ -210,79 +167,22 @@ class Write(Sink):
     def _format(self, kind: Kind) -> Format:
         return all_formats(self.format, kind)[0]
 
-    def _groups(self, table: pa.Table) -> list[str | None]:
-        """The group of each row; None for one that belongs to no quota."""
-        if self.quotas is None:
-            return [""] * len(table)
-        return [self.quotas.group(value) for value in self.quotas.values(table)]
-
-    def _choose(self, delivery: Delivery, format_: Format) -> _Choice:
-        """Decides about each row. Reads all shards once."""
-        more = {
-            one: _first_shape(delivery.run, one, Shape(one, self.reasoning))
-            for one in map(Format, self.format[1:])
-        }
-        choice = _Choice(_first_shape(delivery.run, DATA, Shape(format_, self.reasoning)), more)
-        choice.misfits = {one: Counter() for one in more}
-        for table in self._deciding(delivery.shards, choice.formats):
-            reasons = pc.coalesce(unfit(table, format_), _forbidden(table))
-            if self._wanted:
-                pairs = zip(reasons.to_pylist(), self._groups(table), strict=True)
-                decided = []
-                for misfit, group in pairs:
-                    reason = misfit or self._reason(group, choice.taken)
-                    choice.taken[group] += reason is None
-                    decided.append(reason)
-                reasons = pa.array(decided, pa.string())
-            choice.left.append(reasons)
-            chosen = table.filter(reasons.is_null()) if reasons.null_count < len(table) else table
-            choice.shape = choice.shape.with_room_for(chosen)
-            for one, own in choice.more.items():
-                misfits = unfit(chosen, one)
-                choice.more[one] = own.with_room_for(chosen.filter(misfits.is_null()))
-                choice.misfits[one].update(misfits.drop_null().to_pylist())
-            share, tests = self.test_share, np.zeros(len(table), bool)
-            if share:
-                tests = in_test(table, delivery.seed, share).to_numpy(zero_copy_only=False)
-            choice.tests.append(tests)
-            for split in (TRAIN, TEST) if share else (TRAIN,):
-                choice.rows[split] += int(_of_split(split, reasons, tests).sum())
-        return choice
-
-    def _deciding(self, shards: Iterable[Path], formats: Collection[Format]) -> Iterator[pa.Table]:
-        """The shards, with the columns that decide about a row: reading all takes twice as long."""
-        columns = ["text", "meta", "reasoning", "tool_calls", "tools"]
-        if Format.PROMPT in formats:
-            columns += ["context", "reference"]
-        else:
-            columns += [f"context.list.element.{name}" for name in (*TOOL_FIELDS, THOUGHTS)]
-        if Format.PREFERENCE in formats:
-            columns.append("rejected")
-        if self.quotas is not None:
-            columns += ["id", "trail"]
-        elif self.test_share:
-            columns += ["id", "trail.list.element.parent"]
-        if self.quotas is not None or Format.UNPAIRED in formats:
-            columns.append("scores")
-        for path in shards:
-            yield read_shard(path, columns, unless_filled="text")
-
-    def _reason(self, group: str | None, taken: Counter[str | None]) -> str | None:
-        if group is None:
-            return "no_quota"
-        return "over_target" if taken[group] >= self._wanted[group] else None
+    def _wanted(self, kind: Kind) -> Wanted:
+        formats = all_formats(self.format, kind)
+        return Wanted(formats, self.test_share, self.target_rows, self.quotas)
 
     def _reached(self, delivery: Delivery, taken: Counter[str | None], more: int) -> str:
         """Compares the released rows with the target in a sentence. Empty without a target."""
-        if not self._wanted:
+        wanted = self._wanted(delivery.kind).rows
+        if not wanted:
             return ""
         read = delivery.history[0]
         seeds, limit = f"{read.rows_in:,} seeds", read.settings.get("limit")
         kept = f"; {more:,} more accepted rows are kept for a higher target" if more else ""
         short = ", ".join(
-            str(Goal(name, wanted, taken[name]))
-            for name, wanted in self._wanted.items()
-            if taken[name] < wanted
+            str(Goal(name, rows, taken[name]))
+            for name, rows in wanted.items()
+            if taken[name] < rows
         )
         if not short:
             return f"released {taken.total():,} rows, as asked for, from {seeds}{kept}"
@@ -310,7 +210,9 @@ class Write(Sink):
         Raises `NoRowsError` if no row fits the format. The earlier release then stays unchanged.
         """
         format_ = self._format(delivery.kind)
-        choice = self._choose(delivery, format_)
+        wanted = self._wanted(delivery.kind)
+        shapes = [_first_shape(delivery.run, wanted, one, self.reasoning) for one in wanted.formats]
+        choice = wanted.choose(delivery.shards, shapes, delivery.seed)
         left, shape = choice.left, choice.shape
         reasons = Counter(sorted(one for shard in left for one in shard.drop_null().to_pylist()))
         if not choice.rows.total():
@@ -351,13 +253,13 @@ class Write(Sink):
         return receipts
 
     def _files(
-        self, delivery: Delivery, choice: _Choice
+        self, delivery: Delivery, choice: ChosenRows
     ) -> Iterator[tuple[str, list[tuple[Path, NDArray[np.int32]]]]]:
         """The name and the rows of each data file, split by split."""
         for split, count in choice.rows.items():
             files = -(-count // self.shard_rows)
             rows = (
-                (path, np.flatnonzero(_of_split(split, left, tests)).astype(np.int32))
+                (path, np.flatnonzero(of_split(split, left, tests)).astype(np.int32))
                 for path, left, tests in zip(
                     delivery.shards, choice.left, choice.tests, strict=True
                 )
@@ -371,7 +273,7 @@ class Write(Sink):
         aside: Path,
         receipts: list[ShardReceipt],
         beside: list[ShardFile],
-        choice: _Choice,
+        choice: ChosenRows,
         facts: RowFacts,
     ) -> None:
         """Writes the card and the manifest, then puts the folder in place."""
@@ -460,13 +362,6 @@ def _write(
     return write_shard(release, path, tables, schema, released=True)
 
 
-def _forbidden(table: pa.Table) -> pa.Array:
-    """The reason for each row whose seed's license forbids changed copies."""
-    forbid = pc.match_substring_regex(licenses(table["meta"]), NO_DERIVATIVES)
-    reason = "license_forbids_changes"
-    return pc.if_else(forbid, reason, pa.scalar(None, pa.string()))
-
-
 def _released(shards: list[Path], left: list[pa.Array]) -> Iterator[pa.Table]:
     """The ids and parents of the rows of each shard that have no reason in `left`."""
     for path, reasons in zip(shards, left, strict=True):
@@ -483,9 +378,10 @@ def _rejected(shards: list[Path], left: list[pa.Array]) -> Iterator[pa.Table]:
         yield rejects(table, reason=reasons.drop_null().to_pylist(), by=Write.name)
 
 
-def _first_shape(run: Path, folder: str, shape: Shape) -> Shape:
-    """The shape with room for the columns in which earlier increments, if any, released to the
-    folder."""
+def _first_shape(run: Path, wanted: Wanted, format_: Format, reasoning: Reasoning) -> Shape:
+    """The shape of a format, with room for the columns in which earlier increments, if any,
+    released it."""
+    shape, folder = Shape(format_, reasoning), DATA if format_ is wanted.formats[0] else format_
     for earlier in earlier_runs(run):
         for path in sorted((earlier / RELEASE / folder).glob("*.parquet"))[:1]:
             shape = shape.with_room_of(pq.read_schema(path))
@@ -509,8 +405,8 @@ def lineage(released: Iterable[pa.Table]) -> NDArray[np.bytes_]:
 
 def _write_file(file: _File) -> tuple[list[ShardFile], RowFacts]:
     """Writes a data file, its provenance and its further formats, in any process."""
-    tables = [*row_groups(_rows(path, rows) for path, rows in file.rows)]
     shape = file.shape
+    tables = [*row_groups(_rows(path, rows) for path, rows in file.rows)]
     data = [shape.data(table) for table in tables]
     beside = [shape.provenance(table) for table in tables]
     made = [
@@ -537,12 +433,6 @@ def _rows(path: Path, rows: NDArray[np.int32]) -> pa.Table:
     if rows[-1] - first + 1 == len(rows):  # no row between them is left out: nothing is copied
         return table.slice(first, len(rows))
     return table.take(pa.array(rows))
-
-
-def _of_split(split: str, left: pa.Array, tests: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether each row of a shard is released in the split."""
-    released: NDArray[np.bool_] = left.is_null().to_numpy(zero_copy_only=False)
-    return released & (tests if split == TEST else ~tests)
 
 
 def _files_of(

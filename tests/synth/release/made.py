@@ -13,9 +13,11 @@ from synth.kind import Kind
 from synth.record import REJECT, new_record, records_table
 from synth.release.write import Write
 from synth.store.manifest import Manifest
+from synth.store.shards import read_shard
 from tests.lines import plan
 
 CHAT = [{"role": "system", "content": "Be brief."}]
+CHECKED = {"name": "maths", "verdict": "fail", "value": 0.0, "note": ""}
 
 
 class Made(Source):
@@ -53,3 +55,16 @@ def release(
             return await run_stages(runner)
 
     return asyncio.run(work())
+
+
+def answers(count: int, first: int = 0) -> list[dict[str, Any]]:
+    return [answer(first + n) for n in range(count)]
+
+
+def files(run: Path) -> dict[str, int]:
+    """The names of the release's data files, and their rows."""
+    return {p.name: len(read_shard(p)) for p in sorted((run / "release/data").iterdir())}
+
+
+def names(*sizes: int) -> dict[str, int]:
+    return {f"train-{n:05d}-of-{len(sizes):05d}.parquet": size for n, size in enumerate(sizes)}

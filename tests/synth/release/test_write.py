@@ -14,26 +14,13 @@ from synth.engine.run import open_runner, run_stages
 from synth.engine.stage import Outcome
 from synth.errors import NoRowsError
 from synth.kind import Kind
-from synth.record import RECORD, REJECT, new_record, record_id, records_table
+from synth.record import RECORD, new_record, records_table
 from synth.release.formats import BESIDE, Format, Reasoning, Shape
 from synth.release.write import DEFAULT_FORMAT, FORMATS_OF, Write
 from synth.store.manifest import load_manifest, verify_file
 from synth.store.shards import read_shard
 from tests.lines import plan, rows, shard_bytes
-from tests.synth.release.made import CHAT, Made, answer, release
-
-
-def answers(count: int, first: int = 0) -> list[dict[str, Any]]:
-    return [answer(first + n) for n in range(count)]
-
-
-def files(run: Path) -> dict[str, int]:
-    """The names of the release's data files, and their rows."""
-    return {p.name: len(read_shard(p)) for p in sorted((run / "release/data").iterdir())}
-
-
-def names(*sizes: int) -> dict[str, int]:
-    return {f"train-{n:05d}-of-{len(sizes):05d}.parquet": size for n, size in enumerate(sizes)}
+from tests.synth.release.made import CHAT, CHECKED, Made, answer, answers, files, names, release
 
 
 @pytest.mark.parametrize(
@@ -74,14 +61,10 @@ def test_the_same_rows_are_the_same_release_however_they_were_sharded(tmp_path: 
     assert data[0] == data[1]
 
 
-NOT_ALLOWED = "license_forbids_changes"
-
-
 def said(text: str, **more: str | None) -> list[dict[str, str | None]]:
     return [{"role": "assistant", "content": text, **more}]
 
 
-CHECKED = {"name": "maths", "verdict": "fail", "value": 0.0, "note": ""}
 THOUGHT = answer(0, rejected="B0", reasoning="Hm.", scores=[CHECKED])
 ASKED = [*CHAT, {"role": "user", "content": "Q0"}]
 NOT = {"reasoning_content": None}
@@ -219,92 +202,9 @@ def test_datasets_reads_the_features_that_arrow_has(format_: Format, reasoning: 
         assert Features.from_arrow_schema(schema) == plain or shape.as_objects
 
 
-def test_no_family_is_in_both_splits(tmp_path: Path) -> None:
-    seeds = answers(200)
-    children = [
-        {**answer(1000 + n), "trail": [*one["trail"], {**one["trail"][0], "parent": one["id"]}]}
-        for n, one in enumerate(seeds)
-    ]
-    release(tmp_path / "a", [seeds, children], shard_rows=30, test_share=0.25)
-    found = {
-        split: rows(tmp_path / "a", f"release/provenance/{split}-*.parquet")
-        for split in ("train", "test")
-    }
-    families = {
-        split: {row["trail"][-1]["parent"] if len(row["trail"]) > 1 else row["id"] for row in part}
-        for split, part in found.items()
-    }
-    assert not families["train"] & families["test"]
-    assert 30 <= len(families["test"]) <= 90
-    assert all(len(found[split]) == 2 * len(families[split]) for split in found)
-    release(tmp_path / "b", [answers(300), children], shard_rows=30, test_share=0.25)
-    again = rows(tmp_path / "b", "release/provenance/test-*.parquet")
-    assert {row["id"] for row in found["test"]} <= {row["id"] for row in again}
-
-
-def test_equal_seeds_are_in_one_split(tmp_path: Path) -> None:
-    copies = [new_record(prompt=f"Q{n}", text="A", before=k) for n in range(20) for k in range(3)]
-    children = [
-        {
-            **answer(n),
-            "id": record_id(one["id"], "child"),
-            "trail": [*one["trail"], {**one["trail"][0], "parent": one["id"]}],
-        }
-        for n, one in enumerate(copies)
-    ]
-    assert len({row["id"] for row in copies + children}) == 120
-    release(tmp_path, [copies, children], test_share=0.3)
-    split_of = {
-        row["id"]: split
-        for split in ("train", "test")
-        for row in rows(tmp_path, f"release/data/{split}-*.parquet")
-    }
-    assert set(split_of.values()) == {"train", "test"}
-    families = [{split_of[row["id"]] for row in copies[n : n + 3]} for n in range(0, 60, 3)]
-    families += [{split_of[row["id"]] for row in children[n : n + 3]} for n in range(0, 60, 3)]
-    assert [len(one) for one in families] == [1] * 40
-
-
-def test_a_release_without_a_test_family_has_one_split(tmp_path: Path) -> None:
-    release(tmp_path, [answers(3)], test_share=0.001)
-    assert files(tmp_path) == names(3)
-
-
 def test_each_kind_of_records_has_a_format_of_its_own() -> None:
     assert all(DEFAULT_FORMAT[kind] == formats[0] for kind, formats in FORMATS_OF.items())
     assert {Format(name) for names in FORMATS_OF.values() for name in names} == set(Format)
-
-
-@pytest.mark.parametrize(
-    ("kind", "format_", "misfit", "reason"),
-    [
-        (Kind.ANSWERS, "unpaired", answer(9), "no_verdict"),
-        *(
-            (Kind.ANSWERS, "messages", answer(9, meta=f'{{"license":"{one}"}}'), NOT_ALLOWED)
-            for one in ("cc-by-nc-nd-4.0", "CC BY-ND", "All rights reserved")
-        ),
-        (Kind.ANSWERS, "unpaired", answer(9, text="", scores=[CHECKED]), "empty_text"),
-        (Kind.ANSWERS, "messages", answer(9, text=""), "empty_text"),
-        (Kind.ANSWERS, "prompt_completion", answer(9, text=""), "empty_text"),
-        (Kind.ANSWERS, "preference", answer(9), "no_rejected_answer"),
-        (Kind.DOCUMENTS, "text", new_record(source="f#9"), "empty_text"),
-        (Kind.PROMPTS, "prompt", new_record(prompt="", source="f#9"), "empty_prompt"),
-        (Kind.PROMPTS, "prompt", new_record(source="f#9"), "empty_prompt"),
-    ],
-)
-def test_a_row_without_what_the_format_needs_is_rejected_with_a_reason(
-    tmp_path: Path, kind: Kind, format_: str, misfit: dict[str, Any], reason: str
-) -> None:
-    good = [answer(n, rejected="B", scores=[CHECKED]) for n in range(5)]
-    parts = [[misfit], good[:3], [{**misfit, "id": "other"}, *good[3:]]]
-    made = release(tmp_path, parts, kind=kind, format=format_, shard_rows=2)[1]
-    assert (made.rows_in, made.rows_kept, made.rows_rejected) == (7, 5, 2)
-    assert made.reasons == {reason: 2}
-    assert files(tmp_path) == names(2, 2, 1)
-    left = rows(tmp_path, "01-write/rejected/*.parquet")
-    assert [row["id"] for row in left] == [misfit["id"], "other"]
-    assert {(row["reason"], row["by"]) for row in left} == {(reason, "write")}
-    assert read_shard(tmp_path / "01-write/rejected/00002.parquet").schema.equals(REJECT)
 
 
 def test_where_no_row_fits_there_is_no_release_and_the_old_one_stays(tmp_path: Path) -> None:
