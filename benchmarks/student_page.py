@@ -168,10 +168,14 @@ def real(measured: dict[str, Any] | None) -> str:
     """The figures of SmolLM2-135M, or that there are none yet."""
     if measured is None:
         return "We have not measured this yet. Its parts have run only at a tiny size."
-    [found] = measured["teachers"].values()
+    [found], settings = measured["teachers"].values(), measured["settings"]
     return (
+        f"{sentence('Compared with unfiltered answers', found)}\n\n"
+        f"{markdown(HEAD, lines(found))}\n\n"
+        f"{settings['tasks']:,} tasks, and {settings['seeds']} seeds per arm. Each student answers "
+        f"{settings['asked']} held-out tasks. "
         f"Measured on {measured['date']}, with {measured['cpu_minutes'] / 60:.1f} CPU hours of "
-        f"training: {measured['machine']}.\n\n{markdown(HEAD, lines(found))}"
+        f"training: {measured['machine']}. The figures are in `benchmarks/student_smollm2.json`."
     )
 
 

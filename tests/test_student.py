@@ -143,10 +143,17 @@ def test_a_model_that_no_arm_trained_is_a_row_without_tokens():
     rows = student_page.lines(found)
     assert rows[0] == ["untrained", "", "", "", "0.100", "", "", "", "0.200", "0.50"]
     assert rows[2][:7] == ["verified", "50% of 9", "70", "4", "0.350", "± 0.635", "+0.000"]
-    measured = {"date": "2026-01-01", "cpu_minutes": 90, "machine": "two cores"}
+    settings = {"tasks": 2_000, "seeds": 2, "asked": 150}
+    measured = {
+        "date": "2026-01-01",
+        "cpu_minutes": 90,
+        "machine": "two cores",
+        "settings": settings,
+    }
     shown = student_page.real({**measured, "teachers": {"smollm2": found}})
     assert "Measured on 2026-01-01, with 1.5 CPU hours of training: two cores." in shown
     assert "| verified | 50% of 9 | 70 |" in shown
+    assert "2,000 tasks, and 2 seeds per arm. Each student answers 150 held-out tasks." in shown
 
 
 def test_the_saved_figures_are_of_the_full_size():
