@@ -176,11 +176,12 @@ def test_a_clock_that_jumps_changes_nothing(
 
 @LONG
 @pytest.mark.skipif(shutil.which("faketime") is None, reason="needs `apt-get install faketime`")
-@pytest.mark.parametrize("rate", ["-3y x5000", "+10y x0.001"])
+@pytest.mark.parametrize("rate", ["-3y x5000", "+10y x0.2"])
 def test_another_year_and_another_speed_of_the_clock_change_nothing(
     pipeline: Pipeline, whole: dict[str, str], tmp_path: Path, rate: str
 ) -> None:
-    """The clock of the whole process, as C libraries see it; the monotonic one stays."""
+    """The clock of the whole process, as C libraries see it; the monotonic one stays. A slow clock
+    makes each wait longer as well, so five times slower has to do."""
     run = tmp_path / "run"
     pipeline.killed(run, where="commit 03-distill/journal/.*")
     code = "import sys; from flows import api; api.run(sys.argv[1], out=sys.argv[2])"
