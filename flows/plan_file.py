@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ import orjson
 from pydantic import ValidationError
 
 from flows.recipe import Recipe, line_of
+from synth.engine.basis import digest
 from synth.engine.plan import Plan
 from synth.errors import InputError, TeacherFault
 from synth.store.durable import write_bytes
@@ -55,7 +55,7 @@ def save_plan(plan: Plan, run: Path, identities: Mapping[str, Identity]) -> None
         "stages": [line_of(stage) for stage in plan.stages],
         "recipe": recipe,
     }
-    saved["sha256"] = _digest(saved)
+    saved["sha256"] = digest(saved)
     write_bytes(run / NAME, orjson.dumps(saved, option=orjson.OPT_INDENT_2) + b"\n")
 
 
@@ -65,7 +65,7 @@ def load_plan(run: Path) -> tuple[Plan, dict[str, Identity]]:
     path = run / NAME
     try:
         saved = orjson.loads(path.read_bytes())
-        if saved.pop("sha256") != _digest(saved):
+        if saved.pop("sha256") != digest(saved):
             raise InputError(f"{path} is damaged (wrong sha256): run the recipe again")
         recipe, answering = saved.pop("recipe"), saved.pop("answering")
         plan = Recipe.model_validate(saved).plan(recipe)
@@ -99,10 +99,6 @@ def check_teacher(plan: Plan, config: TeacherConfig) -> None:
             "the run: set an environment variable with the key on each worker, and put the "
             "variable's name into the recipe (`teacher: {url: …, api_key_env: NAME}`)"
         )
-
-
-def _digest(saved: dict[str, Any]) -> str:
-    return sha256(orjson.dumps(saved)).hexdigest()
 
 
 def _masked(teacher: Any) -> Any:

@@ -162,10 +162,8 @@ class Write(Sink):
 
     def shape(self, table: pa.Table, kind: Kind) -> Shape:
         """The columns in which these rows would be released."""
-        return Shape(self._format(kind), self.reasoning).with_room_for(table)
-
-    def _format(self, kind: Kind) -> Format:
-        return all_formats(self.format, kind)[0]
+        first, *_ = all_formats(self.format, kind)
+        return Shape(first, self.reasoning).with_room_for(table)
 
     def _wanted(self, kind: Kind) -> Wanted:
         formats = all_formats(self.format, kind)
@@ -209,14 +207,13 @@ class Write(Sink):
 
         Raises `NoRowsError` if no row fits the format. The earlier release then stays unchanged.
         """
-        format_ = self._format(delivery.kind)
         wanted = self._wanted(delivery.kind)
         shapes = [_first_shape(delivery.run, wanted, one, self.reasoning) for one in wanted.formats]
         choice = wanted.choose(delivery.shards, shapes, delivery.seed)
         left, shape = choice.left, choice.shape
         reasons = Counter(sorted(one for shard in left for one in shard.drop_null().to_pylist()))
         if not choice.rows.total():
-            raise NoRowsError(self._none_left(delivery.shards, format_, reasons))
+            raise NoRowsError(self._none_left(delivery.shards, wanted.formats[0], reasons))
         notes = [self._reached(delivery, choice.taken, reasons["over_target"])]
         rows = choice.rows.total()
         notes += [_fitting(delivery, one, rows, choice.misfits[one]) for one in choice.more]

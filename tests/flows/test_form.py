@@ -11,6 +11,8 @@ import orjson
 import pytest
 from prefect.utilities.schema_tools import validate
 
+from filters.quality.stage import Quality
+from filters.trim import Trim
 from flows.form import Form, overrides_form
 from flows.recipe_file import SHIPPED, as_settings, as_values, load_recipe, read_recipe
 from flows.schedule import Served
@@ -185,8 +187,10 @@ def test_stages_and_filters_of_one_name_and_own_stages_go_by_number(tmp_path: Pa
     assert "stages.verify.maths.tolerance" not in found
     given = {"stages.quality.2.length.max_words": 7, "stages.4.trim.openers": False}
     plan = load_recipe(recipe, overrides=as_settings(given))
-    assert [one.part.max_words for one in plan.stages[1].filters][1:] == [9, 7]  # type: ignore[attr-defined]  of Quality
-    assert [plan.stages[at].openers for at in (2, 4)] == [True, False]  # type: ignore[attr-defined]  of Trim
+    _, quality, *_ = plan.stages
+    assert isinstance(quality, Quality)
+    assert [one.part.max_words for one in quality.filters][1:] == [9, 7]
+    assert [one.openers for one in plan.stages if isinstance(one, Trim)] == [True, False]
 
 
 def test_the_order_of_overrides_does_not_matter() -> None:
@@ -194,7 +198,7 @@ def test_the_order_of_overrides_does_not_matter() -> None:
     given = {"stages.quality.spare": {}, "stages.quality.length.max_words": 7}
     for overrides in (given, dict(reversed(given.items()))):
         plan = load_recipe("quickstart", overrides=as_settings(overrides))
-        [filters] = [one.filters for one in plan.stages if one.name == "quality"]  # type: ignore[attr-defined]  of Quality
+        [filters] = [one.filters for one in plan.stages if isinstance(one, Quality)]
         assert filters[0].part.max_words == 7
 
 
