@@ -30,7 +30,7 @@ from synth.record import REJECT, new_record, record_id
 from synth.turns import UnusableError
 
 RAW_BYTES = 64 << 10
-PART_BYTES = 64 << 20  # on disk; a separate process starts in 1 s and reads this in about 3 s
+PART_BYTES = 16 << 20  # on disk; one core parses this in about a second
 PAGES = ("text", "html", "warc")
 """Formats whose files hold pages; the file's name says something about them."""
 TABLE_ROWS, TABLE_BYTES = 1_000, 16 << 20  # held as Python objects

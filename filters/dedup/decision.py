@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +17,7 @@ from filters.dedup.minhash import MinHash
 from filters.dedup.rouge import Rouge
 from filters.dedup.semantic import Semantic
 from synth.engine.stage import Outcome
-from synth.record import add_scores, rejects
+from synth.record import SCORE, add_scores, rejects
 
 Method = Exact | MinHash | Fuzzy | Rouge | Semantic
 
@@ -64,12 +63,7 @@ class Decision:
         leaves = self.dropped.any(axis=0)
         by = self.dropped.argmax(axis=0)  # a row is dropped once, since later methods do not see it
         seen = np.where(leaves, by + 1, len(methods))
-        scores = [
-            self.score(methods[line], line, row)
-            for row, lines in enumerate(seen.tolist())
-            for line in range(lines)
-        ]
-        scored = add_scores(table, scores, seen.astype(np.int64))
+        scored = add_scores(table, self.scores(methods, seen), seen)
         gone = np.flatnonzero(leaves)
         return Outcome(
             kept=scored.filter(pa.array(~leaves)),
@@ -81,13 +75,18 @@ class Decision:
             ),
         )
 
-    def score(self, method: Method, line: int, row: int) -> dict[str, Any]:
-        """One method's score: the similarity to the nearest earlier row that stays, and its id."""
-        similarity = float(self.similarity[line, row])
-        compared = not np.isnan(similarity)
-        return {
-            "name": method.name,
-            "verdict": "drop" if self.dropped[line, row] else "keep",
-            "value": similarity if compared else None,
-            "note": self.nearest[line, row].decode() if compared else "not compared",
-        }
+    def scores(self, methods: Sequence[Method], seen: NDArray[np.int64]) -> pa.StructArray:
+        """The scores of the first `seen` methods for each row, row by row: the similarity to the
+        nearest earlier row that stays, and its id."""
+        row = np.repeat(np.arange(len(seen)), seen)
+        line = np.arange(len(row)) - np.repeat(np.cumsum(seen) - seen, seen)
+        similarity = self.similarity[line, row]
+        compared = ~np.isnan(similarity)
+        notes = np.where(compared, self.nearest[line, row], b"not compared")
+        arrays = [
+            pa.array([method.name for method in methods], pa.string()).take(pa.array(line)),
+            pa.array(["keep", "drop"]).take(pa.array(self.dropped[line, row].astype(np.int8))),
+            pa.array(similarity, mask=~compared),
+            pa.array(notes, pa.binary()).cast(pa.string()),
+        ]
+        return pa.StructArray.from_arrays(arrays, fields=list(SCORE))

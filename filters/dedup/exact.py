@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.dedup.corpus import Corpus, Findings, store
+from filters.dedup.corpus import Corpus, Findings, equal_runs, store
 from synth.batch import Batch
 from synth.model import Model
 from synth.text.words import hash64, nfkc
@@ -38,12 +38,12 @@ class Exact(Model):
 
         findings = Findings.none(alive)
         for rows, hashes in corpus.hashes("exact").ranges(alive):
-            _, first, group = np.unique(hashes, return_index=True, return_inverse=True)
-            earliest = rows[first[group]]
-            again = earliest < rows
-            findings.dropped[rows[again]] = True
-            findings.similarity[rows[again]] = 1.0
-            findings.nearest[rows[again]] = earliest[again]
+            places, begins = equal_runs(hashes)
+            group = np.cumsum(begins) - 1
+            again = rows[places[~begins]]
+            findings.dropped[again] = True
+            findings.similarity[again] = 1.0
+            findings.nearest[again] = rows[places[begins]][group[~begins]]
         return findings
 
 

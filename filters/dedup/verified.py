@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.dedup.corpus import Findings, RaggedRows
+from filters.dedup.corpus import Findings, RaggedRows, equal_runs
 from synth.compiled import compiled
 from synth.text.hash_set import EMPTY, slot_of, slots_for
 
@@ -94,17 +94,6 @@ def grouped(
             rows = np.flatnonzero((portions >= first) & (portions <= portion))
             yield rows, portions[rows]
             first, size = portion + 1, 0
-
-
-def equal_runs(values: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """The places of the values that occur several times, equal ones next to each other and in
-    order; and whether each of these is the first of its value."""
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    same = ordered[1:] == ordered[:-1]
-    begins = np.concatenate((np.ones(min(len(values), 1), bool), ~same))
-    shared = np.concatenate((same, np.zeros(min(len(values), 1), bool))) | ~begins
-    return order[shared], begins[shared]
 
 
 def shared_buckets(bands: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

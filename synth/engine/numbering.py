@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from synth.engine.stage import Outcome
 from synth.record import RECORD, REJECT, repeated_id
 
+Chosen = Callable[[pa.Table], pa.Table]
 SHARD_BYTES = 256 << 20  # a shard must fit in memory, and an Arrow string column holds at most 2 GB
 
 
 def numbered_shards(
-    tables: Iterable[pa.Table],
-    rows: int,
-    chosen: Callable[[pa.Table], pa.Table] = lambda table: table,
+    tables: Iterable[pa.Table], rows: int, chosen: Chosen = lambda table: table
 ) -> Iterator[Outcome]:
     """The shards of an input: `rows` records each, kept and rejected together, in order.
 
@@ -31,12 +30,17 @@ def numbered_shards(
     The tables have the schema `REJECT`. Each `id` is a `content_id`, and kept records have an empty
     `reason`. A shard has fewer rows only if it reaches `SHARD_BYTES`.
     """
+    return map(outcome_of, cut(map(with_bytes, tables), rows, chosen))
+
+
+def cut(tables: Iterable[pa.Table], rows: int, chosen: Chosen) -> Iterator[pa.Table]:
+    """The same for tables that have an `id`, the `bytes` of each row, and any other columns."""
     repeats = _Repeats()
     pending: list[pa.Table] = []
     count = size = 0
     for table in tables:
         rest = chosen(_with_ids(table, repeats))
-        sizes = np.cumsum(_sizes(rest))
+        sizes = np.cumsum(rest["bytes"].to_numpy())
         start = 0
         while start < len(rest):
             taken = sizes[start - 1] if start else 0
@@ -47,25 +51,42 @@ def numbered_shards(
             size += int(sizes[end - 1] - taken)
             start = end
             if count >= rows or size >= SHARD_BYTES:
-                yield _outcome(pending)
+                yield pa.concat_tables(pending)
                 pending, count, size = [], 0, 0
     if pending:
-        yield _outcome(pending)
+        yield pa.concat_tables(pending)
 
 
-def _outcome(pending: list[pa.Table]) -> Outcome:
-    whole = pa.concat_tables(pending)
+def outcome_of(whole: pa.Table) -> Outcome:
+    """The rows of a shard, kept and rejected."""
     kept = pc.equal(whole["reason"], "")
-    return Outcome(whole.filter(kept).select(RECORD.names), whole.filter(pc.invert(kept)))
+    rejected = whole.filter(pc.invert(kept)).select(REJECT.names)
+    if len(rejected):
+        whole = whole.filter(kept)
+    return Outcome(whole.select(RECORD.names), rejected)
+
+
+def with_bytes(table: pa.Table) -> pa.Table:
+    """The table with the bytes of text in each row."""
+    return table.append_column("bytes", pa.array(_sizes(table)))
 
 
 def _with_ids(table: pa.Table, repeats: _Repeats) -> pa.Table:
+    before = repeats.count(_keys(table["id"]))
+    again = np.flatnonzero(before)
+    if not len(again):
+        return table
     ids: list[str] = table["id"].to_pylist()
-    before = repeats.count(np.array([int(one[:16], 16) for one in ids], np.uint64))
-    for row in np.flatnonzero(before):
+    for row in again:
         ids[row] = repeated_id(ids[row], int(before[row]))
-    at = REJECT.get_field_index("id")
-    return table.set_column(at, REJECT.field(at), pa.array(ids, pa.string()))
+    field = REJECT.field("id")
+    return table.set_column(table.schema.get_field_index("id"), field, pa.array(ids, pa.string()))
+
+
+def _keys(ids: pa.ChunkedArray) -> NDArray[np.uint64]:
+    """The first 16 hex digits of each id, as a number."""
+    digits = pc.utf8_slice_codeunits(ids, 0, 16).to_pylist()
+    return np.frombuffer(bytes.fromhex("".join(digits)), ">u8").astype(np.uint64)
 
 
 def _sizes(table: pa.Table) -> NDArray[np.int64]:
@@ -94,10 +115,13 @@ class _Repeats:
         """How often each key occurred before, in earlier calls or earlier in this one."""
         order = np.argsort(keys, kind="stable")
         new = keys[order]
-        before = np.empty(len(keys), np.int64)
-        before[order] = np.arange(len(keys)) - np.searchsorted(new, new)
+        earlier = np.arange(len(keys)) - np.searchsorted(new, new)
         for run in self._runs:
-            before += np.searchsorted(run, keys, "right") - np.searchsorted(run, keys)
+            at = np.searchsorted(run, new)  # in order, so the next place is near
+            equal = np.flatnonzero(run[np.minimum(at, len(run) - 1)] == new)
+            earlier[equal] += np.searchsorted(run, new[equal], "right") - at[equal]
+        before = np.empty(len(keys), np.int64)
+        before[order] = earlier
         self._runs.append(new)
         while len(self._runs) > 1 and 2 * len(self._runs[-1]) > len(self._runs[-2]):
             last = self._runs.pop()

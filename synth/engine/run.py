@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import os
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -44,6 +43,7 @@ Each = Callable[[Job], Awaitable[int]]
 HANDED_OUT = 500  # shards at once to other machines, which queue them; more would strain Prefect
 SHARDS_AHEAD = 4  # extra shards in flight, so that slots stay busy while a shard finishes
 FIRST_USE_S = 10.0  # the first shard may take so much longer: imports, code compiled once ever
+MANY_PARTS = 4  # of an input; starting worker processes takes as long as parsing two
 JOB_S = 5.0  # shards that take less share a job: a Prefect task costs up to 50 ms of CPU time
 
 
@@ -340,6 +340,10 @@ async def _run_stage(runner: Runner, index: int, before: Manifest | None, each: 
             parts = await asyncio.to_thread(runner.parts_left)
             await _side_by_side(runner, each, index, Action.PARSE, parts)
         shards = await each(Job(index, stage.name, action))
+        if action is Action.READ:
+            fill = await asyncio.to_thread(runner.shards_left, shards)
+            await _side_by_side(runner, each, index, Action.FILL, fill)
+            await asyncio.to_thread(stage.clear, receipts.folder(index).work())
         listed = first_wave(runner.plan, shards) if action is Action.READ else shards
         return receipts.seal(index, before, listed, shards)
 
@@ -378,13 +382,13 @@ async def _side_by_side(
 ) -> None:
     stage, name = runner.plan.stages[index], runner.plan.teacher_of(index)
     config = None if name is None else runner.plan.asked().get(name)
-    handed_out = runner.plan.dask is not None and action is not Action.PARSE
+    handed_out = runner.plan.dask is not None and index > 0
     if runner.workers is not None and stage.cpu_bound and not handed_out:
-        # a part of the input is large: to parse one alone first would only lose time
-        runner.workers.started |= action is Action.PARSE and len(shards) > 1
+        # an input of many parts is large: to parse one alone first would only lose time
+        runner.workers.started |= action is Action.PARSE and len(shards) >= MANY_PARTS
         await _on_all_cores(runner.workers, each, Job(index, stage.name, action), shards)
         return
-    in_flight = os.cpu_count() or 1
+    in_flight = runner.plan.workers or default_workers()
     if config is not None:
         in_flight = config.most_in_flight // runner.plan.shard_rows + SHARDS_AHEAD
     at_once = min(in_flight, runner.plan.shards_at_once)

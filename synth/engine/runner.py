@@ -7,16 +7,12 @@ the runner compares the rows that leave a stage with those that entered it.
 from __future__ import annotations
 
 import asyncio
-import shutil
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -26,6 +22,7 @@ import pyarrow.compute as pc
 from synth.engine.guards import StageWatch
 from synth.engine.new_seeds import NewSeeds, new_seeds
 from synth.engine.numbering import numbered_shards
+from synth.engine.parts import gather_shard, list_rows, write_part
 from synth.engine.plan import Plan
 from synth.engine.progress import Progress
 from synth.engine.receipts import Receipts
@@ -52,7 +49,7 @@ from synth.store.manifest import (
     stage_label,
     verify_file,
 )
-from synth.store.shards import read_shard, read_tables, write_shard, write_tables
+from synth.store.shards import read_shard, write_shard
 from synth.teacher.journal import Journal
 from synth.teacher.journaled import JournaledTeacher, ServedTeacher, Tally
 from synth.teacher.others import StageJournals
@@ -68,6 +65,9 @@ class Action(StrEnum):
     PARSE = "parse"
     """Parses a part of the input, before `READ`."""
     READ = "read"
+    """Writes the shards of the input; of an input in parts, lists the rows of each."""
+    FILL = "fill"
+    """Writes a shard of an input in parts, after `READ`."""
     APPLY = "apply"
     SIGN = "sign"
     DECIDE = "decide"
@@ -89,7 +89,7 @@ class Job(NamedTuple):
     @property
     def label(self) -> str:
         """The job's name for users: `03-distill/00002`, `04-dedup/00000 sign`."""
-        named = (Action.PARSE, Action.SIGN, Action.SPLIT)
+        named = (Action.PARSE, Action.FILL, Action.SIGN, Action.SPLIT)
         action = f" {self.action}" if self.action in named else ""
         whole = self.action in (Action.READ, Action.DECIDE, Action.DELIVER)
         more = f" and {len(self.more):,} more" if self.more else ""
@@ -123,7 +123,7 @@ class CannotShareError(Exception):
     """Other processes cannot do the run's jobs; the message says why."""
 
 
-OF_A_SHARD = frozenset({Action.PARSE, Action.APPLY, Action.SIGN, Action.SPLIT})
+OF_A_SHARD = frozenset(set(Action) - {Action.READ, Action.DECIDE, Action.DELIVER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +186,10 @@ class Runner:
                 self.progress.say(f"{job.label} uses one core of this machine: {why}")
         match stage:
             case Source() as source:
-                if job.action is Action.READ:
+                does = {Action.PARSE: self._parse, Action.FILL: self._fill}.get(job.action)
+                if does is None:
                     return await asyncio.to_thread(self._read, job, source)
-                await asyncio.to_thread(self._parse, job)
+                await asyncio.to_thread(does, job)
             case ShardStage() as stage:
                 await self._apply(job, stage)
             case CorpusStage() as stage:
@@ -198,10 +199,12 @@ class Runner:
         return 1
 
     def parts_left(self) -> list[int]:
-        """The input parts to parse before `READ`. Empty for one part, which `READ` parses."""
-        parts = range(len(self._input_parts()))
-        unparsed = [part for part in parts if not self.receipts.part(0, part).is_file()]
-        return unparsed if len(parts) > 1 else []
+        """The input parts to parse before `READ`. Empty for an input that `READ` parses itself."""
+        return [part for part, path in enumerate(self._parsed()) if not path.is_file()]
+
+    def shards_left(self, shards: int) -> list[int]:
+        """The shards to fill after `READ`. Empty for an input that `READ` parses itself."""
+        return list(range(shards if self._parsed() else 0))
 
     def _input_parts(self) -> Sequence[InputPart]:
         if self._parts is None:
@@ -211,28 +214,32 @@ class Runner:
             self._parts = source.input_parts() if isinstance(source, Source) else ()
         return self._parts
 
+    def _parsed(self) -> list[Path]:
+        """The files of the parsed parts; none if there are not several parts."""
+        parts = range(len(self._input_parts()))
+        return [self.receipts.part(0, part) for part in parts] if len(parts) > 1 else []
+
+    def _rows_of_shards(self) -> Path:
+        return self.receipts.folder(0).work() / "rows.arrow"
+
     def _parse(self, job: Job) -> None:
-        """Parses a part in a separate process, since threads would share one core."""
-        part, path = self._input_parts()[job.shard], self.receipts.part(0, job.shard)
-        with ProcessPoolExecutor(1, get_context("spawn"), signal.signal, _ENDS_QUIETLY) as process:
-            process.submit(write_tables, path, part.tables, REJECT).result()
+        part = self._input_parts()[job.shard]
+        write_part(self.receipts.part(0, job.shard), part.tables())
 
     def _read(self, job: Job, source: Source) -> int:
-        count = total = 0
         new = new_seeds(self.run, source.most_rows)
-        for shard, outcome in enumerate(self._shards(source, new)):
-            rows = len(outcome.kept) + len(outcome.rejected)
-            total += rows
-            fingerprint = self.receipts.shard_fingerprint(job.stage, shard, None)
-            self._write(job._replace(shard=shard), fingerprint, outcome, rows_in=rows)
-            self.progress.rows_done(job.stage, rows)
-            count += 1
+        if parsed := self._parsed():
+            chosen = new.of if new else lambda table: table
+            path = self._rows_of_shards()
+            counts = list_rows(parsed, self.plan.shard_rows, chosen, path)
+        else:
+            shards = enumerate(self._shards(source, new))
+            counts = [self._write_read(job._replace(shard=n), outcome) for n, outcome in shards]
         if new:
-            new.check(total)
-        elif not count:
+            new.check(sum(counts))
+        elif not counts:
             raise InputError(f"nothing to read in {', '.join(map(str, source.files()))}")
-        shutil.rmtree(self.receipts.folder(job.stage).work(), ignore_errors=True)
-        return count
+        return len(counts)
 
     def _shards(self, source: Source, new: NewSeeds | None) -> Iterator[Outcome]:
         parts = self._input_parts()
@@ -240,12 +247,19 @@ class Runner:
             whole = source.shards(self.plan.shard_rows)
             return whole if new is None else map(new.of_outcome, whole)
         tables = parts[0].tables()
-        if len(parts) > 1:
-            paths = (self.receipts.part(0, part) for part in range(len(parts)))
-            tables = (table for path in paths for table in _used_up(path))
         if new is None:
             return numbered_shards(tables, self.plan.shard_rows)
         return numbered_shards(new.until_full(tables), self.plan.shard_rows, new.of)
+
+    def _fill(self, job: Job) -> None:
+        self._write_read(job, gather_shard(self._parsed(), self._rows_of_shards(), job.shard))
+
+    def _write_read(self, job: Job, outcome: Outcome) -> int:
+        rows = len(outcome.kept) + len(outcome.rejected)
+        fingerprint = self.receipts.shard_fingerprint(job.stage, job.shard, None)
+        self._write(job, fingerprint, outcome, rows_in=rows)
+        self.progress.rows_done(job.stage, rows)
+        return rows
 
     async def _apply(self, job: Job, stage: ShardStage) -> None:
         started = time.monotonic()
@@ -368,11 +382,12 @@ class Runner:
     def _deliver(self, job: Job, sink: Sink) -> int:
         receipts, before = self.receipts, self.receipts.before(job.stage)
         source = receipts.folder(job.stage - 1).path
+        spread = self.workers.spread if self.workers and self.workers.started else map
         delivered = sink.deliver(
             Delivery(
                 run=self.run,
                 folder=receipts.folder(job.stage).path,
-                shards=[verify_file(source, shard.kept) for shard in before.shards],
+                shards=[*spread(_verified, [(source, shard.kept) for shard in before.shards])],
                 history=receipts.history(job.stage),
                 fingerprint=receipts.fingerprint(job.stage, before),
                 name=self.plan.name,
@@ -381,7 +396,7 @@ class Runner:
                 kind=self.plan.kind_before(job.stage),
                 corpus=self._corpus_stages(job.stage),
                 say=self.progress.say,
-                spread=self.workers.spread if self.workers and self.workers.started else map,
+                spread=spread,
                 agreed=lambda question: self.approved or self.progress.agreed(question),
             )
         )
@@ -468,14 +483,8 @@ class Runner:
         save(receipt, folder.receipt(job.shard))
 
 
-_ENDS_QUIETLY = (signal.SIGINT, signal.SIG_DFL)
-"""Makes Ctrl-C end a parsing process without a traceback: the run itself reports it."""
-
-
-def _used_up(path: Path) -> Iterator[pa.Table]:
-    """The tables of a part. Removes its file after the last one, so no row is on disk twice."""
-    yield from read_tables(path)
-    path.unlink()
+def _verified(file: tuple[Path, ShardFile]) -> Path:
+    return verify_file(*file)
 
 
 def asked_in_part(ids: pa.ChunkedArray, outcome: Outcome, reused_keys: Mapping[str, bool]) -> int:

@@ -26,6 +26,9 @@ from synth.store.manifest import Manifest, Novelty, ShardReceipt
 from synth.teacher.protocol import Need, Teacher
 from synth.verdict_counts import VerdictCounts
 
+Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
+"""As `map`, for a function of a module and plain values; other processes may do the work."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -273,8 +276,7 @@ class Delivery:
     say: Callable[[str], None]
     agreed: Callable[[str], bool] = lambda _question: False
     """Asks somebody to approve something. False if nobody can be asked."""
-    spread: Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]] = map
-    """As `map`, for a function of a module and plain values; other processes may do the work."""
+    spread: Spread = map
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Rows are taken in the order of the input. The others get a reason, such as `over
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from synth.engine.stage import Goal
+from synth.engine.stage import Goal, Spread
 from synth.release.contents import licenses
 from synth.release.formats import THOUGHTS, TOOL_FIELDS, Format, Shape, unfit
 from synth.release.quotas import Quotas
@@ -75,36 +75,57 @@ class Wanted:
         """
         found: Counter[str | None] = Counter()
         if self.rows:
-            for table in self._deciding(shards, self.formats[:1]):
+            for path in shards:
+                table = self._deciding(path, self.formats[:1])
                 fitting = unfit(table, self.formats[0]).is_null()
                 found.update(self._groups(table.filter(fitting)))
         if self.quotas is not None and set(found) == {None}:
             self.quotas.check(map(read_shard, shards))
         return [Goal(name, wanted, found[name]) for name, wanted in self.rows.items()]
 
-    def choose(self, shards: Sequence[Path], shapes: Sequence[Shape], seed: int) -> ChosenRows:
-        """Decides about each row. Reads all shards once.
+    def choose(
+        self, shards: Sequence[Path], shapes: Sequence[Shape], seed: int, spread: Spread = map
+    ) -> ChosenRows:
+        """Decides about each row. Reads all shards once, with `spread` in any process.
 
         `shapes` are the least columns of each format, in the order of `formats`.
         """
         choice = ChosenRows(shapes[0], {one.format: one for one in shapes[1:]})
         choice.misfits = {one: Counter() for one in choice.more}
-        for table in self._deciding(shards, self.formats):
-            reasons = self._reasons(table, choice.taken)
-            choice.left.append(reasons)
-            chosen = table.filter(reasons.is_null()) if reasons.null_count < len(table) else table
-            choice.shape = choice.shape.with_room_for(chosen)
-            for one, own in choice.more.items():
-                misfits = unfit(chosen, one)
-                choice.more[one] = own.with_room_for(chosen.filter(misfits.is_null()))
-                choice.misfits[one].update(misfits.drop_null().to_pylist())
-            share, tests = self.test_share, np.zeros(len(table), bool)
-            if share:
-                tests = in_test(table, seed, share).to_numpy(zero_copy_only=False)
-            choice.tests.append(tests)
-            for split in (TRAIN, TEST) if share else (TRAIN,):
-                choice.rows[split] += int(of_split(split, reasons, tests).sum())
+        tasks = [_Task(self, path, shapes, seed) for path in shards]
+        decided: Iterable[_Decided]
+        if self.rows:  # what is taken of a shard depends on the shards before it
+            decided = (self.decide(task, choice.taken) for task in tasks)
+        else:
+            decided = spread(_decide, tasks)
+        for one in decided:
+            choice.left.append(one.left)
+            choice.tests.append(one.tests)
+            choice.rows.update(one.rows)
+            own, *others = one.shapes
+            choice.shape = choice.shape.with_room_as(own)
+            for shape, misfits in zip(others, one.misfits, strict=True):
+                choice.more[shape.format] = choice.more[shape.format].with_room_as(shape)
+                choice.misfits[shape.format].update(misfits)
         return choice
+
+    def decide(self, task: _Task, taken: Counter[str | None]) -> _Decided:
+        """Decides about each row of a shard, after `taken` rows of each group."""
+        table = self._deciding(task.path, self.formats)
+        left = self._reasons(table, taken)
+        chosen = table.filter(left.is_null()) if left.null_count < len(table) else table
+        own, *others = task.shapes
+        shapes, misfits = [own.with_room_for(chosen)], []
+        for shape in others:
+            unfitting = unfit(chosen, shape.format)
+            shapes.append(shape.with_room_for(chosen.filter(unfitting.is_null())))
+            misfits.append(Counter(unfitting.drop_null().to_pylist()))
+        share, tests = self.test_share, np.zeros(len(table), bool)
+        if share:
+            tests = in_test(table, task.seed, share).to_numpy(zero_copy_only=False)
+        splits = (TRAIN, TEST) if share else (TRAIN,)
+        rows = {split: int(of_split(split, left, tests).sum()) for split in splits}
+        return _Decided(left, tests, rows, shapes, misfits)
 
     def _reasons(self, table: pa.Table, taken: Counter[str | None]) -> pa.Array:
         """Per row, why it is not released; null if it is. Counts the others in `taken`."""
@@ -129,8 +150,8 @@ class Wanted:
             return [""] * len(table)
         return [self.quotas.group(value) for value in self.quotas.values(table)]
 
-    def _deciding(self, shards: Iterable[Path], formats: Sequence[Format]) -> Iterator[pa.Table]:
-        """The shards, with the columns that decide about a row: reading all takes twice as long."""
+    def _deciding(self, shard: Path, formats: Sequence[Format]) -> pa.Table:
+        """The shard, with the columns that decide about a row: reading all takes twice as long."""
         columns = ["text", "meta", "reasoning", "tool_calls", "tools"]
         if Format.PROMPT in formats:
             columns += ["context", "reference"]
@@ -144,8 +165,32 @@ class Wanted:
             columns += ["id", "trail.list.element.parent"]
         if self.quotas is not None or Format.UNPAIRED in formats:
             columns.append("scores")
-        for path in shards:
-            yield read_shard(path, columns, unless_filled="text")
+        return read_shard(shard, columns, unless_filled="text")
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A shard to decide about, as plain values for any process."""
+
+    wanted: Wanted
+    path: Path
+    shapes: Sequence[Shape]
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What is decided about a shard. The fields are those of `ChosenRows`."""
+
+    left: pa.Array
+    tests: NDArray[np.bool_]
+    rows: dict[str, int]
+    shapes: list[Shape]
+    misfits: list[Counter[str]]
+
+
+def _decide(task: _Task) -> _Decided:
+    return task.wanted.decide(task, Counter())
 
 
 def of_split(split: str, left: pa.Array, tests: NDArray[np.bool_]) -> NDArray[np.bool_]:

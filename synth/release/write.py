@@ -209,7 +209,7 @@ class Write(Sink):
         """
         wanted = self._wanted(delivery.kind)
         shapes = [_first_shape(delivery.run, wanted, one, self.reasoning) for one in wanted.formats]
-        choice = wanted.choose(delivery.shards, shapes, delivery.seed)
+        choice = wanted.choose(delivery.shards, shapes, delivery.seed, delivery.spread)
         left, shape = choice.left, choice.shape
         reasons = Counter(sorted(one for shard in left for one in shard.drop_null().to_pylist()))
         if not choice.rows.total():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -79,25 +79,6 @@ def _is_filled(footer: pq.FileMetaData, column: str) -> bool:
         if known.null_count or not known.has_min_max or not known.min:
             return False
     return True
-
-
-def write_tables(path: Path, tables: Callable[[], Iterable[pa.Table]], schema: pa.Schema) -> None:
-    """Writes intermediate tables of this run as they arrive, in bounded memory and fast to read."""
-    options = pa.ipc.IpcWriteOptions(compression="zstd")
-    with (
-        replacing(path) as aside,
-        pa.OSFile(str(aside), "wb") as file,
-        pa.ipc.new_stream(file, schema, options=options) as writer,
-    ):
-        for table in tables():
-            writer.write_table(table)
-
-
-def read_tables(path: Path) -> Iterator[pa.Table]:
-    """The tables that `write_tables` wrote, one at a time."""
-    with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as reader:
-        for batch in reader:
-            yield pa.Table.from_batches([batch])
 
 
 def row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from synth.engine.runner import Action, Job
 from synth.engine.stage import Source
 from tests.lines import plan, shard_bytes
 
-FILES = 2
+FILES, SHARDS = 2, 4
 
 
 @pytest.fixture
@@ -36,14 +35,8 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seeds.assemble, "PART_BYTES", 1)
 
 
-@pytest.fixture
-def in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spares a process for each part, which takes a second to start."""
-    monkeypatch.setattr("synth.engine.runner.ProcessPoolExecutor", lambda *_: ThreadPoolExecutor(1))
-
-
 def run(source: Source, folder: Path, *, dies: bool = False) -> list[Action]:
-    """The jobs of a run, which may die before it has read all parts together."""
+    """The jobs of a run, which may die before it has listed the rows of all parts."""
     done: list[Action] = []
 
     async def work() -> None:
@@ -65,35 +58,37 @@ def run(source: Source, folder: Path, *, dies: bool = False) -> list[Action]:
 def test_parts_make_the_shards_of_the_whole(
     tmp_path: Path, source: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert run(source, tmp_path / "parts") == [Action.PARSE] * FILES + [Action.READ]
+    filled = [Action.READ, *[Action.FILL] * SHARDS]
+    assert run(source, tmp_path / "parts") == [Action.PARSE] * FILES + filled
     assert not (tmp_path / "parts/00-read/work").exists()
     monkeypatch.undo()
     assert run(source, tmp_path / "whole") == [Action.READ]
     shards = shard_bytes(tmp_path / "whole")
     assert shards == shard_bytes(tmp_path / "parts")
-    assert len(shards) == 2 * 4
+    assert len(shards) == 2 * SHARDS
 
 
-@pytest.mark.usefixtures("small_parts", "in_threads")
+@pytest.mark.usefixtures("small_parts")
 def test_a_killed_run_parses_no_part_again(tmp_path: Path, source: Read) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(source, tmp_path / "run", dies=True)
     [first, *_] = sorted((tmp_path / "run/00-read/work").iterdir())
     first.unlink()
-    assert run(source, tmp_path / "run") == [Action.PARSE, Action.READ]
+    assert run(source, tmp_path / "run") == [Action.PARSE, Action.READ] + [Action.FILL] * SHARDS
 
 
-@pytest.mark.usefixtures("small_parts", "in_threads")
+@pytest.mark.usefixtures("small_parts")
 def test_a_part_of_another_input_is_not_used(tmp_path: Path, source: Read) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(source, tmp_path / "run", dies=True)
     with (tmp_path / "in/0.jsonl").open("a") as file:
         file.write('{"prompt": "one more"}\n')
-    assert run(source, tmp_path / "run") == [Action.PARSE] * FILES + [Action.READ]
+    done = run(source, tmp_path / "run")
+    assert done == [Action.PARSE] * FILES + [Action.READ] + [Action.FILL] * SHARDS
     assert not (tmp_path / "run/00-read/work").exists()
 
 
-@pytest.mark.usefixtures("small_parts", "in_threads")
+@pytest.mark.usefixtures("small_parts")
 def test_a_limit_reads_no_further_than_it_says(tmp_path: Path, source: Read) -> None:
     limited = source.model_copy(update={"limit": 3})
     assert run(limited, tmp_path / "run") == [Action.READ]
