@@ -72,7 +72,7 @@ def elsewhere(function: str, python: Path | str = sys.executable, **task: Any) -
 class Watched:
     """This process and all that it started, while the block runs: their memory and CPU time."""
 
-    def __init__(self, every_s: float = 0.25) -> None:
+    def __init__(self, every_s: float = 1.0) -> None:
         self.peak_mb = 0.0
         """The most memory that they had at the same time; a shared page counts once."""
         self._every_s, self._ended = every_s, threading.Event()

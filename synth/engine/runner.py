@@ -35,6 +35,7 @@ from synth.engine.stage import (
     ShardStage,
     Sink,
     Source,
+    Stage,
     Upstream,
 )
 from synth.errors import InputError
@@ -109,8 +110,10 @@ class Elsewhere(Protocol):
         """Whether they should do jobs that take so many seconds on one core."""
         ...
 
-    async def perform(self, job: Job, fingerprint: str, done: Callable[[int], None]) -> int:
-        """Does the job of one shard with this fingerprint, and calls `done` with each number of
+    async def perform(
+        self, job: Job, fingerprints: Sequence[str], done: Callable[[int], None]
+    ) -> int:
+        """Does the job of shards with these fingerprints, and calls `done` with each number of
         finished rows. Raises the job's error, or `CannotShareError`."""
         ...
 
@@ -170,20 +173,20 @@ class Runner:
 
     async def perform(self, job: Job) -> int:
         """Does the job and writes its receipts. Returns the number of shards that it made."""
-        return sum(
-            [await self._one(job._replace(shard=n, more=())) for n in (job.shard, *job.more)]
-        )
-
-    async def _one(self, job: Job) -> int:
-        stage = self.plan.stages[job.stage]
+        shards, stage = (job.shard, *job.more), self.plan.stages[job.stage]
         if self.workers and self.workers.started and job.action in OF_A_SHARD and stage.cpu_bound:
             before = self.receipts.before(job.stage) if job.stage else None
-            fingerprint = self.receipts.shard_fingerprint(job.stage, job.shard, before)
+            fingerprints = [
+                self.receipts.shard_fingerprint(job.stage, shard, before) for shard in shards
+            ]
             done = partial(self.progress.rows_done, job.stage)
             try:
-                return await self.workers.perform(job, fingerprint, done)
+                return await self.workers.perform(job, fingerprints, done)
             except CannotShareError as why:
                 self.progress.say(f"{job.label} uses one core of this machine: {why}")
+        return sum([await self._one(job._replace(shard=n, more=()), stage) for n in shards])
+
+    async def _one(self, job: Job, stage: Stage) -> int:
         match stage:
             case Source() as source:
                 does = {Action.PARSE: self._parse, Action.FILL: self._fill}.get(job.action)

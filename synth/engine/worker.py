@@ -15,7 +15,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import partial
 from importlib import import_module
@@ -72,8 +72,8 @@ class _Reported(Progress):
 
 
 def main(handle: int, parent: int) -> None:
-    """Does what arrives on the connection: jobs, each with the fingerprint of its shard, and calls
-    of functions. `Workers` starts it."""
+    """Does what arrives on the connection: calls of functions, and jobs, each with the fingerprints
+    of its shards. `Workers` starts it."""
     gc.set_threshold(*COLLECT_RARELY)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run's process ends its workers
     if sys.platform == "linux":  # elsewhere it ends as soon as the connection is closed
@@ -123,12 +123,13 @@ class _Runners:
     def _new(self) -> Runner:
         return Runner(self._plan, self._run, {}, self._progress, self._identities)
 
-    def perform(self, job: Job, fingerprint: str) -> int:
-        """Does the job, if the shard has this fingerprint here too."""
+    def perform(self, job: Job, fingerprints: Sequence[str]) -> int:
+        """Does the job, if its shards have these fingerprints here too."""
         runner = self._of(job)
         before = runner.receipts.before(job.stage) if job.stage else None
-        if runner.receipts.shard_fingerprint(job.stage, job.shard, before) != fingerprint:
-            raise CannotShareError("the saved plan differs from the one that runs")
+        for shard, fingerprint in zip((job.shard, *job.more), fingerprints, strict=True):
+            if runner.receipts.shard_fingerprint(job.stage, shard, before) != fingerprint:
+                raise CannotShareError("the saved plan differs from the one that runs")
         return asyncio.run(runner.perform(job))
 
     def _of(self, job: Job) -> Runner:

@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import Pipe
@@ -109,8 +109,10 @@ class Workers:
         """Whether workers should do jobs that take so many seconds on one core."""
         return self.most > 1 and left_s > WORTH_S
 
-    async def perform(self, job: Job, fingerprint: str, done: Callable[[int], None]) -> int:
-        """Has a worker do the job of one shard; calls `done` with each number of finished rows.
+    async def perform(
+        self, job: Job, fingerprints: Sequence[str], done: Callable[[int], None]
+    ) -> int:
+        """Has a worker do the job of some shards; calls `done` with each number of finished rows.
 
         Raises the job's error, `CannotShareError` if a worker cannot do it, and
         `InfrastructureFault` if two workers die of it.
@@ -121,7 +123,7 @@ class Workers:
             loop.call_soon_threadsafe(done, count)
 
         here = contextvars.copy_context().run  # the log of a flow run needs it
-        message = (tuple(job), fingerprint)
+        message = (tuple(job), fingerprints)
         work = loop.run_in_executor(self._threads, here, self._perform, job.label, message, rows)
         try:
             return int(await work)
