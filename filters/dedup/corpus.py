@@ -34,7 +34,7 @@ def stored(folder: Path, name: str) -> NDArray[Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class ArrayFile:
     """Where an array is in its file. To read that takes three times as long as to map the file."""
 
     path: Path
@@ -44,7 +44,7 @@ class Stored:
     dtype: np.dtype[Any]
 
     @classmethod
-    def of(cls, folder: Path, name: str) -> Stored:
+    def of(cls, folder: Path, name: str) -> ArrayFile:
         found = stored(folder, name)
         assert isinstance(found, np.memmap)
         path = folder / f"{name}.npy"
@@ -100,8 +100,8 @@ class Corpus:
         """Rows of different length, accessible by row number."""
         return RaggedRows(self, name)
 
-    def _stored(self, name: str) -> list[Stored]:
-        return [Stored.of(folder, name) for folder in self.folders]
+    def _stored(self, name: str) -> list[ArrayFile]:
+        return [ArrayFile.of(folder, name) for folder in self.folders]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Hashes:
     """One hash per row, in files."""
 
     starts: NDArray[np.int64]
-    files: Sequence[Stored]
+    files: Sequence[ArrayFile]
     line: int | None = None
     """The line of the file, if it has several."""
 
@@ -138,7 +138,7 @@ class BandRows:
     """Several hashes per row, one in each band, in files."""
 
     starts: NDArray[np.int64]
-    files: Sequence[Stored]
+    files: Sequence[ArrayFile]
 
     def lines(self) -> list[Hashes]:
         """The bands."""
@@ -189,7 +189,7 @@ class RaggedRows:
 
     def __init__(self, corpus: Corpus, name: str) -> None:
         self.starts = corpus.starts.tolist()
-        self.files = [Stored.of(folder, f"{name}-flat") for folder in corpus.folders]
+        self.files = [ArrayFile.of(folder, f"{name}-flat") for folder in corpus.folders]
         self.flat = [file.mapped() for file in self.files]
         self.offsets = [np.load(folder / f"{name}-offsets.npy") for folder in corpus.folders]
 

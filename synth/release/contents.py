@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from synth.batch import last_user_turn
+from synth.engine.stage import Spread
 from synth.generate.trail import evolved
 from synth.release.formats import Format
 from synth.store.manifest import DATA, PROVENANCE, ShardFile
@@ -225,15 +226,14 @@ def licenses(metas: pa.ChunkedArray) -> pa.Array:
     return pa.array(found, pa.string())
 
 
-def seed_texts(shards: Iterable[Path]) -> list[str]:
+def seed_texts(shards: Iterable[Path], spread: Spread = map) -> list[str]:
     """A random sample of the seeds: the prompts, or else the documents.
 
-    Reads all ids first, and then only the shards of the smallest.
+    Reads all ids first, with `spread` in any process, and then only the shards of the smallest.
     """
     ids, shard_of = pa.array([], pa.string()), np.zeros(0, np.int64)
     paths = [*shards]
-    for number, path in enumerate(paths):
-        more = read_shard(path, ["id"])["id"].combine_chunks()
+    for number, more in enumerate(spread(_smallest_ids, paths)):
         both = pa.concat_arrays([ids, more])
         order = pc.bottom_k_unstable(both, SAMPLED)
         ids = both.take(order)
@@ -247,6 +247,11 @@ def seed_texts(shards: Iterable[Path]) -> list[str]:
     sample = _smallest(pa.concat_tables(found))
     prompts: list[str] = last_user_turn(sample).to_pylist()
     return [one or text for one, text in zip(prompts, sample["text"].to_pylist(), strict=True)]
+
+
+def _smallest_ids(shard: Path) -> pa.Array:
+    ids = read_shard(shard, ["id"])["id"].combine_chunks()
+    return ids.take(pc.bottom_k_unstable(ids, SAMPLED))
 
 
 def _smallest(table: pa.Table) -> pa.Table:

@@ -298,7 +298,7 @@ class Write(Sink):
         )
         history = [*delivery.history, manifest]
         found = contents(aside, choice.formats, [*data, *beside], facts)
-        seeds = seed_texts(kept_shards(delivery.run, delivery.history[0]))
+        seeds = seed_texts(kept_shards(delivery.run, delivery.history[0]), delivery.spread)
         text = card(
             delivery.name, delivery.recipe, history, choice.shape.format, found, seeds
         ).encode()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from filters.dedup import verified
-from filters.dedup.corpus import Findings
+from filters.dedup.corpus import Findings, equal_runs
 from filters.dedup.shingles import offsets_of
 from filters.dedup.verified import decide_by_sets, shared_buckets
 
@@ -118,3 +118,17 @@ def test_rows_that_share_nothing_and_no_rows_have_findings():
     )
     assert (none.dropped.any(), none.nearest.tolist()) == (False, [-1] * 3)
     assert len(decide_by_sets(Buckets([]), np.ones(0, bool), Sets([]), 0.5).dropped) == 0
+
+
+@pytest.mark.parametrize("highest", [1, 9, 2**64])
+@pytest.mark.parametrize("count", [0, 1, 2, 300])
+def test_equal_values_are_found_next_to_each_other_and_in_order(count: int, highest: int) -> None:
+    values = np.random.default_rng(5).integers(0, highest, count, np.uint64)
+    values = np.concatenate((values, values[::3] ^ np.uint64(1)))  # neighbours that differ
+    places = defaultdict(list)
+    for place, value in enumerate(values.tolist()):
+        places[value].append(place)
+    wanted = [run for _, run in sorted(places.items()) if len(run) > 1]
+    found, begins = equal_runs(values)
+    assert found.tolist() == [place for run in wanted for place in run]
+    assert begins.tolist() == [place == run[0] for run in wanted for place in run]

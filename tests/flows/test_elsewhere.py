@@ -117,7 +117,7 @@ def test_a_failed_job_leaves_its_replies_to_the_next_run(
     with served() as teacher:
         recipe.write_text(RECIPE.format(teacher=teacher.url))
         with monkeypatch.context() as patch:
-            patch.setattr(Distill, "apply", _then(Distill.apply, full))
+            patch.setattr(Distill, "apply", _then(Distill.apply, full, shards=3))
             with pytest.raises(StoreFault, match="the disk is full"):
                 run(recipe, tmp_path / "run")
         asked = len(teacher.log.asked)
@@ -127,10 +127,13 @@ def test_a_failed_job_leaves_its_replies_to_the_next_run(
     assert rows == []
 
 
-def _then(does: Any, fails: Any) -> Any:
+def _then(does: Any, fails: Any, shards: int) -> Any:
+    """Does it, waits until all shards are answered, and fails."""
+    answered = asyncio.Barrier(shards)
+
     async def both(*arguments: Any) -> None:
         await does(*arguments)
-        await asyncio.sleep(8)  # the others are answered, too
+        await asyncio.wait_for(answered.wait(), 60)
         fails()
 
     return both

@@ -42,6 +42,13 @@ def deadly(row, folder, times):
         os.kill(os.getpid(), signal.SIGKILL)
     return True
 
+def alone(row, folder):
+    busy = Path(folder, "busy")
+    busy.touch(exist_ok=False)
+    time.sleep(0.002)
+    busy.unlink()
+    return True
+
 def wrong(row, folder):
     return 1 // (row["meta"]["n"] - 35) >= -1
 
@@ -92,6 +99,11 @@ def test_two_workers_make_the_bytes_of_one_process(here: Path) -> None:
     assert not [line for one in audit(here / "two") for line in one.wrong]
 
 
+def test_one_process_does_one_shard_after_the_other(here: Path) -> None:
+    done = api.run(recipe(here, "alone", most=1), out=here / "run")
+    assert done.funnel[1]["kept"] == ROWS
+
+
 def test_a_small_input_starts_no_worker(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "WORTH_S", 1e9)  # however slow this machine is
     monkeypatch.setattr(workers._Worker, "start", None)
@@ -118,7 +130,7 @@ def test_a_shard_that_kills_two_workers_stops_the_run(here: Path) -> None:
 
 @pytest.mark.faults
 def test_an_error_of_the_users_code_is_the_same_in_a_worker(here: Path) -> None:
-    with pytest.raises(InputError, match=r"own_parts:wrong failed .*ZeroDivisionError.*line 20"):
+    with pytest.raises(InputError, match=r"own_parts:wrong failed .*ZeroDivisionError.*line 27"):
         api.run(recipe(here, "wrong", most=2), out=here / "run")
 
 
