@@ -28,8 +28,8 @@ TRANSFERS = 16
 NOT_OURS = (LOCK, SYNCED)
 NOT_SHARED = ("attempts/", "teacher/", "plan/teacher/")
 """Folders that are not copied: what workers hand in, and logs."""
-NOT_WHOLE = ("-wal", "-shm", "-journal")
-"""Files beside a journal that is open."""
+NOT_WHOLE = ("-wal", "-shm", "-journal", ".arrow")
+"""Files beside a journal that is open, and parsed parts of the input."""
 LAST = ("receipts", "manifest.json")
 """What is uploaded after all else, in this order."""
 

@@ -48,7 +48,8 @@ def files(copy: WorkingCopy) -> dict[str, str]:
 def test_another_machine_continues_where_one_stopped(copy: Copy) -> None:
     one, two = copy("one"), copy("two")
     one.folder.mkdir()
-    write(one, stage__kept="rows", stage__receipt="r", teacher__log="x")
+    own = {"teacher__log": "x", "stage__work__0.arrow": "part"}
+    write(one, stage__kept="rows", stage__receipt="r", **own)
     one.push()
     assert two.pull() == 2
     assert files(two) == {"stage/kept": "rows", "stage/receipt": "r"}
@@ -58,7 +59,11 @@ def test_another_machine_continues_where_one_stopped(copy: Copy) -> None:
     two.push()
     one = copy("one")  # in another process
     one.pull()
-    assert files(one) == {"stage/kept": "new rows", "teacher/log": "x"}
+    assert files(one) == {
+        "stage/kept": "new rows",
+        "stage/work/0.arrow": "part",
+        "teacher/log": "x",
+    }
 
 
 def test_a_lost_or_half_fetched_copy_is_fetched_again(copy: Copy) -> None:
