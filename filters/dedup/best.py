@@ -53,7 +53,7 @@ def reordered(corpus: Corpus, order: NDArray[np.int64], folder: Path) -> Iterato
         elif not name.endswith("-offsets"):
             _reorder(corpus, name, order, folder)
     try:
-        yield Corpus([folder])
+        yield Corpus([folder], corpus.spread)
     finally:
         shutil.rmtree(folder)
 

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from synth.engine.stage import Spread
+
 RANGE_ROWS = 4_000_000
 """Hashes that are compared at once, in about 150 MB."""
 
@@ -60,8 +62,10 @@ class ArrayFile:
 class Corpus:
     """All rows of all shards, numbered in corpus order."""
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(self, folders: Sequence[Path], spread: Spread = map) -> None:
         self.folders = folders
+        self.spread = spread
+        """Calls functions in any process."""
         # plain views, since a value of an np.memmap costs ten times as much
         self._ids = [np.asarray(stored(folder, "ids")) for folder in folders]
         self.starts = np.concatenate(([0], np.cumsum([len(ids) for ids in self._ids], dtype=int)))
@@ -198,20 +202,17 @@ class RaggedRows:
         parts = [np.diff(offsets) for offsets in self.offsets]
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
-    def gathered(self, rows: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """The values of these rows and where each row starts; the rows must be in corpus order."""
-        lengths = self.lengths()[rows]
-        starts = np.concatenate(([0], np.cumsum(lengths)))
-        made = np.empty(int(starts[-1]), np.uint64)
-        edges = np.searchsorted(rows, self.starts)
-        for shard, (first, last) in enumerate(pairwise(edges.tolist())):
-            if first == last:
-                continue
-            begins = self.offsets[shard][rows[first:last] - self.starts[shard]]
-            index = np.repeat(begins - starts[first:last], lengths[first:last])
-            index += np.arange(starts[first], starts[last])
-            made[starts[first] : starts[last]] = self.files[shard].mapped()[index]
-        return made, starts
+    def some(self, rows: NDArray[np.int64]) -> SomeRows:
+        """These rows, which must be in corpus order, for any process."""
+        edges = np.searchsorted(rows, self.starts).tolist()
+        parts = [
+            offsets[rows[first:last] - start]
+            for offsets, start, (first, last) in zip(
+                self.offsets, self.starts, pairwise(edges), strict=False
+            )
+        ]
+        begins = np.concatenate([np.zeros(0, np.int64), *parts])
+        return SomeRows(self.files, edges, begins, self.lengths()[rows])
 
     def row(self, row: int) -> NDArray[Any]:
         """The values of one row."""
@@ -219,6 +220,33 @@ class RaggedRows:
         at = row - self.starts[shard]
         offsets = self.offsets[shard]
         return self.flat[shard][offsets[at] : offsets[at + 1]]
+
+
+@dataclass(frozen=True, slots=True)
+class SomeRows:
+    """Some rows of different length in files, numbered from 0."""
+
+    files: Sequence[ArrayFile]
+    edges: Sequence[int]
+    """The first row in each file, and the end."""
+    begins: NDArray[np.int64]
+    """Where each row begins in its file."""
+    lengths: NDArray[np.int64]
+
+    def gathered(self, rows: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """The values of rows in ascending order, and where each row starts."""
+        lengths = self.lengths[rows]
+        starts = np.concatenate(([0], np.cumsum(lengths)))
+        made = np.empty(int(starts[-1]), np.uint64)
+        edges = np.searchsorted(rows, self.edges)
+        for file, (first, last) in zip(self.files, pairwise(edges.tolist()), strict=True):
+            if first == last:
+                continue
+            begins = self.begins[rows[first:last]]
+            index = np.repeat(begins - starts[first:last], lengths[first:last])
+            index += np.arange(starts[first], starts[last])
+            made[starts[first] : starts[last]] = file.mapped()[index]
+        return made, starts
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,4 +68,5 @@ class MinHash(Model):
 
         sets = corpus.ragged("minhash")
         compared = alive & (sets.lengths() > 0)
-        return decide_by_sets(corpus.bands("minhash-bands"), compared, sets, self.threshold)
+        bands = corpus.bands("minhash-bands")
+        return decide_by_sets(bands, compared, sets, self.threshold, corpus.spread)

@@ -29,7 +29,7 @@ from filters.dedup.novelty import measure
 from filters.dedup.rouge import Rouge
 from filters.dedup.semantic import Semantic
 from synth.batch import Batch
-from synth.engine.stage import CorpusStage, Outcome, Place, Release
+from synth.engine.stage import CorpusStage, Outcome, Place, Release, Spread
 from synth.errors import StoreFault
 from synth.kind import Kind
 from synth.model import Model
@@ -143,7 +143,7 @@ class Dedup(CorpusStage):
         inputs."""
         return [path.name for path in (*self._released(run), *earlier_runs(run))]
 
-    def decide(self, folders: list[Path], run: Path | None = None) -> None:
+    def decide(self, folders: list[Path], run: Path | None = None, spread: Spread = map) -> None:
         """Decides which rows leave, over all shards, and saves each shard's part in its folder."""
 
         segments = self._released(run) if run is not None else []
@@ -151,7 +151,7 @@ class Dedup(CorpusStage):
             released = shards_of([*segments, *self._earlier(run, folders[0].parents[1])])
         else:
             released = shards_of(segments)
-        corpus = Corpus([*released, *folders])
+        corpus = Corpus([*released, *folders], spread)
         earlier = int(corpus.starts[len(released)])
         if self.keep == "first" or not folders:
             findings = self._decide(corpus, earlier)

@@ -9,19 +9,21 @@ portions, and only the sets of one portion are in memory.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.dedup.corpus import Findings, RaggedRows, equal_runs
+from filters.dedup.corpus import Findings, RaggedRows, SomeRows, equal_runs
 from synth.compiled import compiled
+from synth.engine.stage import Spread
 from synth.text.hash_set import EMPTY, slot_of, slots_for
 
 MOST_IN_BUCKET = 1_000  # then a bucket is full, so that rows from one template take linear time
 MOST_CANDIDATES = 1_000  # per row, those that share most buckets first
 PORTION = 8_000_000  # values of sets in memory at once: 64 MB, or more for one large portion
-GROUP_ROWS = 500_000  # rows whose buckets are in memory at once: 250 MB, or one larger portion
+GROUP_ROWS = 500_000  # rows whose buckets a process has in memory: 250 MB, or one larger portion
 
 
 class Band(Protocol):
@@ -47,43 +49,69 @@ class Bands(Protocol):
 
 
 def decide_by_sets(
-    bands: Bands, compared: NDArray[np.bool_], sets: RaggedRows, threshold: float
+    bands: Bands,
+    compared: NDArray[np.bool_],
+    sets: RaggedRows,
+    threshold: float,
+    spread: Spread = map,
 ) -> Findings:
     """Decides which of the `compared` rows leave, from their bucket in each band and their sets.
 
     A row leaves if an earlier row that stays shares a bucket and has at least this similarity.
     """
     findings = Findings.none(compared)
-    for rows, portions in grouped(bands, compared, sets.lengths()):
-        at, buckets = shared_buckets(bands.of(rows))
-        edges = np.searchsorted(at, np.arange(len(rows) + 1))
-        bucket_count = int(buckets.max()) + 1
-        head, held = np.full(bucket_count, -1, np.int32), np.zeros(bucket_count, np.int32)
-        order = np.argsort(portions, kind="stable")
-        for portion in np.split(order, np.flatnonzero(np.diff(portions[order])) + 1):
-            its = rows[portion]
-            decide_portion(
-                sets.gathered(its),
-                (buckets, edges[portion], edges[portion + 1], head, held),
-                (threshold, MOST_IN_BUCKET, MOST_CANDIDATES),
-                its,
-                (findings.dropped, findings.similarity, findings.nearest),
-            )
+    groups = (
+        _Group(bands, sets.some(rows), threshold, rows, portions)
+        for rows, portions in grouped(bands, compared, sets.lengths(), spread)
+    )
+    for rows, found in spread(_decide_group, groups):
+        findings.dropped[rows] = found.dropped
+        findings.similarity[rows] = found.similarity
+        findings.nearest[rows] = np.where(found.nearest < 0, -1, rows[found.nearest])
     return findings
 
 
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Rows to compare with each other, as plain values for any process."""
+
+    bands: Bands
+    sets: SomeRows
+    threshold: float
+    rows: NDArray[np.int64]
+    portions: NDArray[np.int32]
+
+
+def _decide_group(group: _Group) -> tuple[NDArray[np.int64], Findings]:
+    """The rows of the group and the findings on them, in which rows are numbered from 0."""
+    findings = Findings.none(np.ones(len(group.rows), bool))
+    at, buckets = shared_buckets(group.bands.of(group.rows))
+    edges = np.searchsorted(at, np.arange(len(group.rows) + 1))
+    bucket_count = int(buckets.max()) + 1
+    head, held = np.full(bucket_count, -1, np.int32), np.zeros(bucket_count, np.int32)
+    order = np.argsort(group.portions, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(group.portions[order])) + 1):
+        decide_portion(
+            group.sets.gathered(rows),
+            (buckets, edges[rows], edges[rows + 1], head, held),
+            (group.threshold, MOST_IN_BUCKET, MOST_CANDIDATES),
+            rows,
+            (findings.dropped, findings.similarity, findings.nearest),
+        )
+    return group.rows, findings
+
+
 def grouped(
-    bands: Bands, compared: NDArray[np.bool_], lengths: NDArray[np.int64]
+    bands: Bands, compared: NDArray[np.bool_], lengths: NDArray[np.int64], spread: Spread
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
     """Groups of the rows that share a bucket, each with the portion of each row.
 
     A group consists of whole portions. Rows that share no bucket, which are most, are in none.
     """
     above = np.arange(len(compared), dtype=np.int64)
-    for band in bands.lines():
-        for rows, values in band.ranges(compared):
-            order, begins = equal_runs(values)
-            unite(rows[order], begins, above)
+    for shared in spread(_shared, ((band, compared) for band in bands.lines())):
+        for rows, begins in shared:
+            unite(rows, begins, above)
     portions = np.full(len(compared), -1, np.int32)
     divide(above, lengths, PORTION, portions)
     sizes = np.bincount(portions[portions >= 0])
@@ -94,6 +122,15 @@ def grouped(
             rows = np.flatnonzero((portions >= first) & (portions <= portion))
             yield rows, portions[rows]
             first, size = portion + 1, 0
+
+
+def _shared(
+    task: tuple[Band, NDArray[np.bool_]],
+) -> list[tuple[NDArray[np.int64], NDArray[np.bool_]]]:
+    """The rows that share a bucket of the band, and whether each is the first in its bucket."""
+    band, compared = task
+    runs = ((rows, *equal_runs(values)) for rows, values in band.ranges(compared))
+    return [(rows[order], begins) for rows, order, begins in runs]
 
 
 def shared_buckets(bands: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -35,6 +35,7 @@ from synth.engine.stage import (
     ShardStage,
     Sink,
     Source,
+    Spread,
     Stage,
     Upstream,
 )
@@ -363,7 +364,8 @@ class Runner:
         if job.action is Action.DECIDE:
             before = self.receipts.before(job.stage)
             with writing(folder.work()):
-                stage.decide([folder.work(shard.shard) for shard in before.shards], self.run)
+                folders = [folder.work(shard.shard) for shard in before.shards]
+                stage.decide(folders, self.run, self._spread)
             return
         table, fingerprint = self._input(job)
         work = folder.work(job.shard)
@@ -382,15 +384,20 @@ class Runner:
         self._write(job, fingerprint, outcome, rows_in=len(table), given=table)
         self.progress.rows_done(job.stage, len(table))
 
+    @property
+    def _spread(self) -> Spread:
+        return self.workers.spread if self.workers and self.workers.started else map
+
     def _deliver(self, job: Job, sink: Sink) -> int:
         receipts, before = self.receipts, self.receipts.before(job.stage)
         source = receipts.folder(job.stage - 1).path
-        spread = self.workers.spread if self.workers and self.workers.started else map
         delivered = sink.deliver(
             Delivery(
                 run=self.run,
                 folder=receipts.folder(job.stage).path,
-                shards=[*spread(_verified, [(source, shard.kept) for shard in before.shards])],
+                shards=[
+                    *self._spread(_verified, [(source, shard.kept) for shard in before.shards])
+                ],
                 history=receipts.history(job.stage),
                 fingerprint=receipts.fingerprint(job.stage, before),
                 name=self.plan.name,
@@ -399,7 +406,7 @@ class Runner:
                 kind=self.plan.kind_before(job.stage),
                 corpus=self._corpus_stages(job.stage),
                 say=self.progress.say,
-                spread=spread,
+                spread=self._spread,
                 agreed=lambda question: self.approved or self.progress.agreed(question),
             )
         )

@@ -209,10 +209,10 @@ class CorpusStage(Stage):
         """Writes the data that `decide` needs about this shard to `folder`."""
 
     @abstractmethod
-    def decide(self, folders: list[Path], run: Path | None = None) -> None:
+    def decide(self, folders: list[Path], run: Path | None = None, spread: Spread = map) -> None:
         """Decides about all shards and writes each shard's part of the decision to its folder.
 
-        `run` is the run's folder, if there is one.
+        `run` is the run's folder, if there is one. `spread` calls functions in any process.
         """
 
     @abstractmethod

@@ -15,8 +15,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -138,7 +139,13 @@ class Workers:
             result: R = self._perform(function.__name__, (function, task), lambda _rows: None)
             return result
 
-        return self._threads.map(one, tasks)
+        begun: deque[Future[R]] = deque()  # few at a time, since tasks may be large
+        for task in tasks:
+            begun.append(self._threads.submit(one, task))
+            if len(begun) > 2 * self.most:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
 
     def _perform(self, what: str, message: object, done: Callable[[int], None]) -> Any:
         try:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from synth.engine.stage import CorpusStage, Outcome, Place
+from synth.engine.stage import CorpusStage, Outcome, Place, Spread
 from synth.generate.chunk import count_tokens
 from synth.kind import Kind
 from synth.randomness import derive_seed
@@ -65,7 +65,12 @@ class Mix(CorpusStage):
         np.save(folder / DRAWS, np.array(draws, np.int64))
         np.save(folder / ORIGINAL, original)
 
-    def decide(self, folders: list[Path], run: Path | None = None) -> None:  # noqa: ARG002  other runs do not matter
+    def decide(
+        self,
+        folders: list[Path],
+        run: Path | None = None,  # noqa: ARG002  other runs do not matter
+        spread: Spread = map,  # noqa: ARG002  it takes no time
+    ) -> None:
         """Keeps all of the side that has too little, and of the other what its share allows."""
         counts = [len(np.load(folder / SIZES, mmap_mode="r")) for folder in folders]
         sizes, draws, original = (

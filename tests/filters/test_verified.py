@@ -16,13 +16,16 @@ from filters.dedup.verified import decide_by_sets, shared_buckets
 
 
 class Sets:
-    """Sets in memory, with the methods of `RaggedRows`."""
+    """Sets in memory, with the methods of `RaggedRows` and `SomeRows`."""
 
     def __init__(self, sets: list[set[int]]) -> None:
         self.sets = sets
 
     def lengths(self) -> Any:
         return np.array([len(one) for one in self.sets])
+
+    def some(self, rows: Any) -> Sets:
+        return Sets([self.sets[row] for row in rows.tolist()])
 
     def gathered(self, rows: Any) -> Any:
         picked = [sorted(self.sets[row]) for row in rows.tolist()]
