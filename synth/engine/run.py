@@ -337,11 +337,13 @@ async def _run_stage(runner: Runner, index: int, before: Manifest | None, each: 
     if before is None or not isinstance(stage, ShardStage | CorpusStage):
         action = Action.READ if before is None else Action.DELIVER
         if action is Action.READ:
-            parts = await asyncio.to_thread(runner.parts_left)
+            parts = await asyncio.to_thread(lambda: runner.reading.parts_left())
+            if parts:
+                runner.progress.say(f"parsing {len(parts):,} parts of the input")
             await _side_by_side(runner, each, index, Action.PARSE, parts)
         shards = await each(Job(index, stage.name, action))
         if action is Action.READ:
-            fill = await asyncio.to_thread(runner.shards_left, shards)
+            fill = await asyncio.to_thread(runner.reading.shards_left, shards)
             await _side_by_side(runner, each, index, Action.FILL, fill)
             await asyncio.to_thread(stage.clear, receipts.folder(index).work())
         listed = first_wave(runner.plan, shards) if action is Action.READ else shards

@@ -20,16 +20,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synth.engine.guards import StageWatch
-from synth.engine.new_seeds import NewSeeds, new_seeds
-from synth.engine.numbering import numbered_shards
-from synth.engine.parts import gather_shard, list_rows, write_part
 from synth.engine.plan import Plan
 from synth.engine.progress import Progress
+from synth.engine.reading import RunInput
 from synth.engine.receipts import Receipts
 from synth.engine.stage import (
     CorpusStage,
     Delivery,
-    InputPart,
     Outcome,
     Place,
     ShardStage,
@@ -39,10 +36,8 @@ from synth.engine.stage import (
     Stage,
     Upstream,
 )
-from synth.errors import InputError
 from synth.record import RECORD, REJECT, last_step
 from synth.store.durable import writing
-from synth.store.increments import load_mark
 from synth.store.manifest import (
     ShardFile,
     ShardReceipt,
@@ -162,7 +157,7 @@ class Runner:
     given: Given | None = None
     """None in a process that has the run's receipts."""
     receipts: Receipts = field(init=False)
-    _parts: Sequence[InputPart] | None = None
+    _reading: RunInput | None = None
     _journals: tuple[int, StageJournals] | None = None
     """The journals of the running stage, with its index."""
     _watch: tuple[int, StageWatch] | None = None
@@ -189,11 +184,8 @@ class Runner:
 
     async def _one(self, job: Job, stage: Stage) -> int:
         match stage:
-            case Source() as source:
-                does = {Action.PARSE: self._parse, Action.FILL: self._fill}.get(job.action)
-                if does is None:
-                    return await asyncio.to_thread(self._read, job, source)
-                await asyncio.to_thread(does, job)
+            case Source():
+                return await asyncio.to_thread(self._source, job)
             case ShardStage() as stage:
                 await self._apply(job, stage)
             case CorpusStage() as stage:
@@ -202,68 +194,29 @@ class Runner:
                 return await asyncio.to_thread(self._deliver, job, sink)
         return 1
 
-    def parts_left(self) -> list[int]:
-        """The input parts to parse before `READ`. Empty for an input that `READ` parses itself."""
-        return [part for part, path in enumerate(self._parsed()) if not path.is_file()]
+    @property
+    def reading(self) -> RunInput:
+        """The input, if the plan begins with a source."""
+        if self._reading is None:
+            self._reading = RunInput(self.plan, self.run, self.receipts)
+        return self._reading
 
-    def shards_left(self, shards: int) -> list[int]:
-        """The shards to fill after `READ`. Empty for an input that `READ` parses itself."""
-        return list(range(shards if self._parsed() else 0))
+    def _source(self, job: Job) -> int:
+        def write(shard: int, outcome: Outcome) -> int:
+            rows = len(outcome.kept) + len(outcome.rejected)
+            fingerprint = self.receipts.shard_fingerprint(job.stage, shard, None)
+            self._write(job._replace(shard=shard), fingerprint, outcome, rows_in=rows)
+            self.progress.rows_done(job.stage, rows)
+            return rows
 
-    def _input_parts(self) -> Sequence[InputPart]:
-        if self._parts is None:
-            source = self.plan.stages[0]
-            if isinstance(source, Source) and load_mark(self.run):
-                source = source.unlimited()  # the limit is for new rows
-            self._parts = source.input_parts() if isinstance(source, Source) else ()
-        return self._parts
-
-    def _parsed(self) -> list[Path]:
-        """The files of the parsed parts; none if there are not several parts."""
-        parts = range(len(self._input_parts()))
-        return [self.receipts.part(0, part) for part in parts] if len(parts) > 1 else []
-
-    def _rows_of_shards(self) -> Path:
-        return self.receipts.folder(0).work() / "rows.arrow"
-
-    def _parse(self, job: Job) -> None:
-        part = self._input_parts()[job.shard]
-        write_part(self.receipts.part(0, job.shard), part.tables())
-
-    def _read(self, job: Job, source: Source) -> int:
-        new = new_seeds(self.run, source.most_rows)
-        if parsed := self._parsed():
-            chosen = new.of if new else lambda table: table
-            path = self._rows_of_shards()
-            counts = list_rows(parsed, self.plan.shard_rows, chosen, path)
-        else:
-            shards = enumerate(self._shards(source, new))
-            counts = [self._write_read(job._replace(shard=n), outcome) for n, outcome in shards]
-        if new:
-            new.check(sum(counts))
-        elif not counts:
-            raise InputError(f"nothing to read in {', '.join(map(str, source.files()))}")
-        return len(counts)
-
-    def _shards(self, source: Source, new: NewSeeds | None) -> Iterator[Outcome]:
-        parts = self._input_parts()
-        if not parts:
-            whole = source.shards(self.plan.shard_rows)
-            return whole if new is None else map(new.of_outcome, whole)
-        tables = parts[0].tables()
-        if new is None:
-            return numbered_shards(tables, self.plan.shard_rows)
-        return numbered_shards(new.until_full(tables), self.plan.shard_rows, new.of)
-
-    def _fill(self, job: Job) -> None:
-        self._write_read(job, gather_shard(self._parsed(), self._rows_of_shards(), job.shard))
-
-    def _write_read(self, job: Job, outcome: Outcome) -> int:
-        rows = len(outcome.kept) + len(outcome.rejected)
-        fingerprint = self.receipts.shard_fingerprint(job.stage, job.shard, None)
-        self._write(job, fingerprint, outcome, rows_in=rows)
-        self.progress.rows_done(job.stage, rows)
-        return rows
+        match job.action:
+            case Action.PARSE:
+                self.reading.parse(job.shard)
+            case Action.FILL:
+                write(job.shard, self.reading.shard(job.shard))
+            case _:
+                return self.reading.read(write)
+        return 1
 
     async def _apply(self, job: Job, stage: ShardStage) -> None:
         started = time.monotonic()
