@@ -35,15 +35,15 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seeds.assemble, "PART_BYTES", 1)
 
 
-def run(source: Source, folder: Path, *, dies: bool = False) -> list[Action]:
-    """The jobs of a run, which may die before it has listed the rows of all parts."""
+def run(source: Source, folder: Path, *, dies: Action | None = None) -> list[Action]:
+    """The jobs of a run, which may die before its second job of this kind, or its only one."""
     done: list[Action] = []
 
     async def work() -> None:
         async with open_runner(plan(source, shard_rows=5), folder) as runner:
 
             async def each(job: Job) -> int:
-                if dies and job.action is Action.READ:
+                if job.action is dies and (job.action in done or dies is Action.READ):
                     raise KeyboardInterrupt
                 done.append(job.action)
                 return await runner.perform(job)
@@ -69,9 +69,20 @@ def test_parts_make_the_shards_of_the_whole(
 
 
 @pytest.mark.usefixtures("small_parts")
+def test_a_run_that_died_between_its_shards_makes_the_same_ones(
+    tmp_path: Path, source: Read
+) -> None:
+    run(source, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(source, tmp_path / "run", dies=Action.FILL)
+    assert run(source, tmp_path / "run") == [Action.READ] + [Action.FILL] * SHARDS
+    assert shard_bytes(tmp_path / "run") == shard_bytes(tmp_path / "whole")
+
+
+@pytest.mark.usefixtures("small_parts")
 def test_a_killed_run_parses_no_part_again(tmp_path: Path, source: Read) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run(source, tmp_path / "run", dies=True)
+        run(source, tmp_path / "run", dies=Action.READ)
     [first, *_] = sorted((tmp_path / "run/00-read/work").iterdir())
     first.unlink()
     assert run(source, tmp_path / "run") == [Action.PARSE, Action.READ] + [Action.FILL] * SHARDS
@@ -80,7 +91,7 @@ def test_a_killed_run_parses_no_part_again(tmp_path: Path, source: Read) -> None
 @pytest.mark.usefixtures("small_parts")
 def test_a_part_of_another_input_is_not_used(tmp_path: Path, source: Read) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run(source, tmp_path / "run", dies=True)
+        run(source, tmp_path / "run", dies=Action.READ)
     with (tmp_path / "in/0.jsonl").open("a") as file:
         file.write('{"prompt": "one more"}\n')
     done = run(source, tmp_path / "run")
