@@ -251,7 +251,7 @@ async def run_stages(runner: Runner, each: Each | None = None) -> list[Manifest]
 @contextlib.contextmanager
 def _with_workers(runner: Runner) -> Iterator[None]:
     """Lets the runner use worker processes in the block, if they can load its plan."""
-    most = runner.plan.workers or default_workers()
+    most = _processes(runner)
     if not runner.loader or most == 1:
         yield
         return
@@ -262,6 +262,11 @@ def _with_workers(runner: Runner) -> Iterator[None]:
     finally:
         runner.workers = None
         workers.end()
+
+
+def _processes(runner: Runner) -> int:
+    """The most processes, or shards that keep a core busy, at the same time."""
+    return runner.plan.workers or default_workers()
 
 
 async def _run_all(runner: Runner, each: Each) -> list[Manifest]:
@@ -334,20 +339,12 @@ async def _run_stage(runner: Runner, index: int, before: Manifest | None, each: 
     runner.progress.stage_starts(index, stage.name, before.rows_kept if before else None)
     receipts.basis(index, before).save(receipts.folder(index).path)
     receipts.reopen(index)
-    if before is None or not isinstance(stage, ShardStage | CorpusStage):
-        action = Action.READ if before is None else Action.DELIVER
-        if action is Action.READ:
-            parts = await asyncio.to_thread(lambda: runner.reading.parts_left())
-            if parts:
-                runner.progress.say(f"parsing {len(parts):,} parts of the input")
-            await _side_by_side(runner, each, index, Action.PARSE, parts)
-        shards = await each(Job(index, stage.name, action))
-        if action is Action.READ:
-            fill = await asyncio.to_thread(runner.reading.shards_left, shards)
-            await _side_by_side(runner, each, index, Action.FILL, fill)
-            await asyncio.to_thread(stage.clear, receipts.folder(index).work())
-        listed = first_wave(runner.plan, shards) if action is Action.READ else shards
-        return receipts.seal(index, before, listed, shards)
+    if before is None:
+        shards = await _read(runner, index, each)
+        return receipts.seal(index, before, first_wave(runner.plan, shards), shards)
+    if not isinstance(stage, ShardStage | CorpusStage):
+        shards = await each(Job(index, stage.name, Action.DELIVER))
+        return receipts.seal(index, before, shards, shards)
 
     shards = len(before.shards)
     waiting = [n for n in range(shards) if not receipts.shard_finished(index, n, before)]
@@ -365,6 +362,20 @@ async def _run_stage(runner: Runner, index: int, before: Manifest | None, each: 
     for shard, was in lost.items():
         runner.progress.say(_made_again(manifest.label, was, manifest.shards[shard]))
     return manifest
+
+
+async def _read(runner: Runner, index: int, each: Each) -> int:
+    """Makes the shards of the input. Returns their number."""
+    stage = runner.plan.stages[index]
+    parts = await asyncio.to_thread(lambda: runner.reading.parts_left())
+    if parts:
+        runner.progress.say(f"parsing {len(parts):,} parts of the input")
+    await _side_by_side(runner, each, index, Action.PARSE, parts)
+    shards = await each(Job(index, stage.name, Action.READ))
+    fill = await asyncio.to_thread(runner.reading.shards_left, shards)
+    await _side_by_side(runner, each, index, Action.FILL, fill)
+    await asyncio.to_thread(stage.clear, runner.receipts.folder(index).work())
+    return shards
 
 
 def _made_again(label: str, was: ShardReceipt, now: ShardReceipt) -> str:
@@ -390,7 +401,7 @@ async def _side_by_side(
         runner.workers.started |= action is Action.PARSE and len(shards) >= MANY_PARTS
         await _on_all_cores(runner.workers, each, Job(index, stage.name, action), shards)
         return
-    in_flight = runner.plan.workers or default_workers()
+    in_flight = _processes(runner)
     if config is not None:
         in_flight = config.most_in_flight // runner.plan.shard_rows + SHARDS_AHEAD
     at_once = min(in_flight, runner.plan.shards_at_once)

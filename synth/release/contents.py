@@ -250,8 +250,7 @@ def seed_texts(shards: Iterable[Path], spread: Spread = map) -> list[str]:
 
 
 def _smallest_ids(shard: Path) -> pa.Array:
-    ids = read_shard(shard, ["id"])["id"].combine_chunks()
-    return ids.take(pc.bottom_k_unstable(ids, SAMPLED))
+    return _smallest(read_shard(shard, ["id"]))["id"].combine_chunks()
 
 
 def _smallest(table: pa.Table) -> pa.Table:
