@@ -50,8 +50,10 @@ def test_a_recipe_runs_to_its_end_and_each_reply_is_in_a_row(
             for row in rows(tmp_path, f"{stage.index:02d}-*/[kr]e*/*.parquet")
             if row["trail"][-1]["stage"] == stage.stage and row["trail"][-1]["request"]
         ]
-        assert {step["request"] for step in made} == {reply.key for reply in replies}
-        assert len(made) == len(replies) or stage.stage == "questions"  # several in a reply
+        requests = [step["request"] for step in made]
+        if stage.stage == "questions":  # makes several rows of a reply
+            requests = [*set(requests)]
+        assert sorted(requests) == sorted(reply.key for reply in replies)
         for step in made:
             assert step["model"] == NAME
             assert step["revision"].endswith("0.32.0")
