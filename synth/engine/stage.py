@@ -142,7 +142,7 @@ class Stage(Model, ABC):
 
 
 class InputPart(Protocol):
-    """A part of an input. It is pickled, because a separate process may read it."""
+    """A part of an input, which any process may parse."""
 
     def tables(self) -> Iterator[pa.Table]:
         """Its records in order, in the form that `numbered_shards` expects."""
