@@ -134,6 +134,7 @@ def _then(does: Any, fails: Any, shards: int) -> Any:
     async def both(*arguments: Any) -> None:
         await does(*arguments)
         await asyncio.wait_for(answered.wait(), 60)
+        await asyncio.sleep(2)  # the journals are committed, too
         fails()
 
     return both
