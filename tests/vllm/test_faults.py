@@ -115,7 +115,21 @@ def test_a_killed_engine_comes_back_and_the_run_goes_on(served: Served, tmp_path
 
 def test_of_two_replicas_one_is_killed_and_the_other_goes_on(tmp_path: Path) -> None:
     logs = tmp_path / "run" / "teacher"
-    heard = Struck(lambda: os.kill(engines(logs)[0], signal.SIGKILL))
+    stopped: list[int] = []
+
+    def strike() -> None:
+        killed, other = engines(logs)
+        os.kill(killed, signal.SIGKILL)
+        os.kill(other, signal.SIGSTOP)  # or a fast one may end the run before the death is noticed
+        stopped.append(other)
+
+    class Moved(Struck):
+        def say(self, message: str) -> None:
+            super().say(message)
+            if "requests in flight move to another replica" in message:
+                os.kill(stopped[0], signal.SIGCONT)
+
+    heard = Moved(strike)
     # four at a time: with all prompts in flight at once, the one killed may be done with its share
     finished(tmp_path, launch(replicas=2, concurrency=4), heard)
     assert "requests in flight move to another replica" in heard.log
