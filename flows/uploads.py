@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import PurePosixPath
 
 from flows.cluster import Cluster
 from flows.tasks import Tasks
@@ -19,6 +20,12 @@ class Uploaded:
         self._copy = copy
         self._step: tuple[int, Action] | None = None
         self._turn = asyncio.Lock()
+        plan, receipts = self.runner.plan, self.runner.receipts
+        self._works = {
+            receipts.folder(index).work().relative_to(copy.folder).as_posix(): stage
+            for index, stage in enumerate(plan.stages)
+        }
+        copy.temporary = self._is_temporary
 
     @property
     def runner(self) -> Runner:
@@ -38,3 +45,12 @@ class Uploaded:
             names = made_by(job, folder, self._copy.folder)
             await asyncio.to_thread(self._copy.push, names)
         return made
+
+    def _is_temporary(self, name: str) -> bool:
+        """Whether a file in a stage's work folder is worth no upload: a machine that continues the
+        run makes it again. The workers of a cluster fetch those of a shard."""
+        path = PurePosixPath(name)
+        stage = self._works.get("/".join(path.parts[:2]))
+        if stage is None or stage.outlasts(path.name):
+            return False
+        return self.runner.plan.dask is None or not path.parent.name.isdecimal()

@@ -230,15 +230,9 @@ class Dedup(CorpusStage):
         with index.adding(release.run, release.fingerprint, self._signatures(), seen, build):
             yield
 
-    def clear(self, work: Path) -> None:
-        """Keeps the embeddings, which a server may have computed, and what an `index` needs."""
-        for folder in work.glob("[0-9]*/"):
-            for path in folder.iterdir():
-                if self.semantic is None or not path.name.startswith(self.semantic.name):
-                    path.unlink()
-        for folder in [*work.glob("[0-9]*/"), work]:
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+    def outlasts(self, file: str) -> bool:
+        """The embeddings, which a server may have computed, and what an `index` needs, stay."""
+        return file == SEEN or (self.semantic is not None and file.startswith(self.semantic.name))
 
     def split(self, table: pa.Table, place: Place, folder: Path) -> Outcome:  # noqa: ARG002  already decided
         """The shard's kept rows, and its rejected rows with the id of the similar row."""

@@ -6,10 +6,9 @@ stage reads all shards before it decides about any. A sink writes or publishes t
 
 from __future__ import annotations
 
-import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Protocol
@@ -136,9 +135,20 @@ class Stage(Model, ABC):
         """The results of other runs that affect its output. Part of the fingerprint."""
         return None
 
+    def outlasts(self, file: str) -> bool:  # noqa: ARG002  most work is temporary
+        """Whether the finished stage keeps this file of its work folder."""
+        return False
+
     def clear(self, work: Path) -> None:
-        """Removes what a finished stage no longer needs from its work folder."""
-        shutil.rmtree(work, ignore_errors=True)
+        """Removes what the finished stage does not keep from its work folder."""
+        for path in sorted(work.rglob("*"), reverse=True):  # a folder after what is in it
+            if path.is_dir():
+                with suppress(OSError):  # it still has files
+                    path.rmdir()
+            elif not self.outlasts(path.name):
+                path.unlink()
+        with suppress(OSError):
+            work.rmdir()
 
 
 class InputPart(Protocol):

@@ -28,8 +28,8 @@ TRANSFERS = 16
 NOT_OURS = (LOCK, SYNCED)
 NOT_SHARED = ("attempts/", "teacher/", "plan/teacher/")
 """Folders that are not copied: what workers hand in, and logs."""
-NOT_WHOLE = ("-wal", "-shm", "-journal", ".arrow")
-"""Files beside a journal that is open, and parsed parts of the input."""
+NOT_WHOLE = ("-wal", "-shm", "-journal")
+"""Files beside a journal that is open."""
 LAST = ("receipts", "manifest.json")
 """What is uploaded after all else, in this order."""
 
@@ -42,6 +42,8 @@ class WorkingCopy:
         self.folder = folder
         self.check: Callable[[], None] = lambda: None
         """Raises `RunLockedError` once the run's lock may be lost."""
+        self.temporary: Callable[[str], bool] = lambda _name: False
+        """Whether a file is of use on this machine only, so that it is not uploaded."""
         self._guard = Lock()
         self._synced: dict[str, list[object]] = {}
         """Per file: its version in the bucket, its size and its time here."""
@@ -96,7 +98,7 @@ class WorkingCopy:
     def _files(self) -> Iterator[str]:
         for path in sorted(self.folder.rglob("*")):
             name = path.relative_to(self.folder).as_posix()
-            if _is_shared(name) and path.is_file() and not is_aside(path):
+            if _is_shared(name) and not self.temporary(name) and path.is_file():
                 yield name
 
     def _status(self, name: str) -> list[int] | None:
