@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from filters.pii.stage import Redact
 from synth.batch import Batch
-from synth.engine.runner import account
+from synth.engine.account import account
 from synth.engine.stage import Place
 from synth.kind import Kind
 from synth.record import RECORD, new_record, records_table

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from filters.samples.prefer import Prefer
 from filters.samples.select import Select
-from synth.engine.runner import account
+from synth.engine.account import account
 from synth.engine.stage import Outcome, Place
 from synth.kind import Kind
 from synth.record import RECORD

@@ -12,7 +12,7 @@ from benchmarks.answer_trims import report
 from filters.grounding.source import styles
 from filters.trim import Trim, Trimmed
 from synth.batch import Batch
-from synth.engine.runner import account
+from synth.engine.account import account
 from synth.engine.stage import Place
 from synth.kind import Kind
 from synth.record import new_record, records_table

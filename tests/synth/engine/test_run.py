@@ -19,9 +19,10 @@ from filters.quality.stage import Quality
 from filters.trim import Trim
 from seeds.read import Read
 from synth.engine import run as engine
+from synth.engine.account import RowsLostError
 from synth.engine.plan import Plan
 from synth.engine.run import finished_run, open_runner, run_stages
-from synth.engine.runner import Job, RowsLostError
+from synth.engine.runner import Job
 from synth.engine.stage import Outcome, Place, ShardStage, Stage
 from synth.errors import InputError, NoRowsError, RunLockedError, TeacherFault
 from synth.generate.distill import Distill

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from synth.engine.runner import account
+from synth.engine.account import account
 from synth.engine.stage import Outcome, Place
 from synth.errors import InputError
 from synth.generate.distill import HINT, Distill

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from synth.engine.runner import account
+from synth.engine.account import account
 from synth.engine.stage import Outcome, Place
 from synth.errors import InputError
 from synth.generate.revise import CRITIQUE, Revise

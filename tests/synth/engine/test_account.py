@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from synth.engine.runner import RowsLostError, WrongOutcomeError, account
+from synth.engine.account import RowsLostError, WrongOutcomeError, account
 from synth.engine.stage import Outcome
 from synth.record import EMPTY_STEP, RECORD, REJECT, derive, new_record, records_table, rejects
 
