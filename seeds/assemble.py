@@ -16,6 +16,7 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -33,6 +34,7 @@ RAW_BYTES = 64 << 10
 PART_BYTES = 16 << 20  # on disk; one core parses this in about a second
 PAGES = ("text", "html", "warc")
 """Formats whose files hold pages; the file's name says something about them."""
+TEXTS = ("text", "reasoning", "rejected", "tools", "meta", "raw")
 TABLE_ROWS, TABLE_BYTES = 1_000, 16 << 20  # held as Python objects
 
 
@@ -48,13 +50,19 @@ class FilePart:
     max_text_chars: int | None
     limit: int | None = None
 
+    @property
+    def paths(self) -> list[Path]:
+        """The files on this machine."""
+        return [file.path for file in self.files if isinstance(file.path, Path)]
+
     def tables(self) -> Iterator[pa.Table]:
         """Yields the files' records in order. `reason` is empty for kept records."""
         held: list[dict[str, Any]] = []
         size = 0
         for record in islice(self._records(), self.limit):
             held.append(record)
-            size += len(record["raw"] or "") + len(record["text"]) + len(record["meta"])
+            size += sum(len(record[name] or "") for name in TEXTS)
+            size += sum(len(text or "") for text in (record["reference"] or {}).values())
             size += sum(len(turn["content"]) for turn in record["context"])
             if len(held) >= TABLE_ROWS or size >= TABLE_BYTES:
                 yield pa.Table.from_pylist(held, schema=REJECT)

@@ -92,7 +92,7 @@ class Read(Source):
     """
 
     name: ClassVar[str] = "read"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     not_in_fingerprint = ("prompts", "web", "answers")
     """Names and contents of the files matter, but not their location."""
 

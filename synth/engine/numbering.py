@@ -11,12 +11,18 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.types as pt
 from numpy.typing import NDArray
 
 from synth.engine.stage import Outcome
 from synth.record import RECORD, REJECT, repeated_id
 
 Chosen = Callable[[pa.Table], pa.Table]
+SIZED = (
+    *("context", "text", "reasoning", "tool_calls", "rejected", "tools", "reference", "meta"),
+    "raw",
+)
+"""The columns of an input that may have long text."""
 SHARD_BYTES = 256 << 20  # a shard must fit in memory, and an Arrow string column holds at most 2 GB
 
 
@@ -91,14 +97,25 @@ def _keys(ids: pa.ChunkedArray) -> NDArray[np.uint64]:
 
 def _sizes(table: pa.Table) -> NDArray[np.int64]:
     """The bytes of text in each row."""
-    turns = table["context"].combine_chunks()
-    lengths = pc.fill_null(pc.binary_length(turns.values.field("content")), 0)
-    ends = np.concatenate([[0], np.cumsum(lengths.to_numpy(), dtype=np.int64)])
-    offsets = turns.offsets.to_numpy()
-    sizes: NDArray[np.int64] = ends[offsets[1:]] - ends[offsets[:-1]]
-    for name in ("text", "meta", "raw"):
-        sizes = sizes + pc.fill_null(pc.binary_length(table[name]), 0).to_numpy()
+    columns = (table[name].combine_chunks() for name in SIZED)
+    sizes: NDArray[np.int64] = sum(map(_text_in, columns), np.zeros(len(table), np.int64))
     return sizes
+
+
+def _text_in(values: pa.Array) -> NDArray[np.int64]:
+    """The bytes of text in each of the values, which may be nested."""
+    kind = values.type
+    if values.null_count == len(values) or not (pt.is_string(kind) or pt.is_nested(kind)):
+        return np.zeros(len(values), np.int64)
+    if pt.is_string(kind):
+        lengths: NDArray[np.int64] = pc.fill_null(pc.binary_length(values), 0).to_numpy()
+        return lengths
+    if pt.is_struct(kind):
+        return sum(map(_text_in, values.flatten()), np.zeros(len(values), np.int64))
+    ends = np.concatenate([[0], np.cumsum(_text_in(values.values), dtype=np.int64)])
+    offsets = values.offsets.to_numpy()
+    inside: NDArray[np.int64] = ends[offsets[1:]] - ends[offsets[:-1]]
+    return inside
 
 
 class _Repeats:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
+
 from synth.engine.new_seeds import NewSeeds, new_seeds
 from synth.engine.numbering import numbered_shards
 from synth.engine.parts import gather_shard, list_rows, write_part
 from synth.engine.plan import Plan
 from synth.engine.receipts import Receipts
-from synth.engine.stage import Outcome, Source
+from synth.engine.stage import InputPart, Outcome, Source
 from synth.errors import InputError
 from synth.store.increments import load_mark
 
@@ -22,8 +24,12 @@ class RunInput:
         source = plan.stages[0]
         assert isinstance(source, Source)
         self._run, self._limit, self._rows = run, source.most_rows, plan.shard_rows
-        self._source = source.unlimited() if load_mark(run) else source  # the limit is for new rows
+        self._grows = load_mark(run) is not None
+        """Whether rows may arrive at any time, because the next increment reads them."""
+        self._source = source.unlimited() if self._grows else source  # the limit is for new rows
         self._parts = self._source.input_parts()
+        self._receipts = receipts
+        receipts.check_input(may_grow=self._grows)  # other processes must see the same parts
         paths = [receipts.part(0, part) for part in range(len(self._parts))]
         self._parsed = paths if len(paths) > 1 else []
         self._listed = receipts.folder(0).work() / "rows.arrow"
@@ -33,8 +39,12 @@ class RunInput:
         return [part for part, path in enumerate(self._parsed) if not path.is_file()]
 
     def parse(self, part: int) -> None:
-        """Parses a part."""
-        write_part(self._parsed[part], self._parts[part].tables())
+        """Parses a part. Raises `StoreFault` if its files have changed since they were hashed."""
+        write_part(self._parsed[part], self._unchanged(self._parts[part]))
+
+    def _unchanged(self, part: InputPart) -> Iterator[pa.Table]:
+        yield from part.tables()
+        self._receipts.check_input(part.paths, may_grow=self._grows)
 
     def read(self, write: Callable[[int, Outcome], int]) -> int:
         """Writes the shards with `write`, which returns the number of rows. If the input has parts,
@@ -45,6 +55,7 @@ class RunInput:
             counts = list_rows(self._parsed, self._rows, chosen, self._listed)
         else:
             counts = [write(shard, outcome) for shard, outcome in enumerate(self._shards(new))]
+            self._receipts.check_input(may_grow=self._grows)
         if new:
             new.check(sum(counts))
         elif not counts:

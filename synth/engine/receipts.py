@@ -58,6 +58,10 @@ class Receipts:
         self._verified: dict[int, Manifest] = {}
         """Those whose files were compared with their hashes."""
         self._corpus: dict[int, tuple[Manifest | None, str]] = {}
+        self._input: dict[Path, object] = {}
+        """The files of the input, with their versions when they were hashed."""
+        self._day = ""
+        """The day of a `read` that is done again."""
 
     def folder(self, index: int) -> StageFolder:
         """The folder of a stage."""
@@ -213,7 +217,10 @@ class Receipts:
         if outside := stage.outside(self.run):
             parts[OUTSIDE] = hashed(outside)
         parts |= {name: hashed(value) for name, value in stage.identity().items()}
-        for path in stage.files():
+        files = stage.files()
+        if isinstance(stage, Source):
+            self._input = {path: _version(path) for path in files}
+        for path in files:
             if path.is_file():
                 name, number = f"file {path.name}", 1
                 while name in parts:  # of two folders
@@ -225,6 +232,25 @@ class Receipts:
             left_out.add("teacher")  # its model counts, and not its name in the recipe
         settings = stage.model_dump(mode="json", exclude=left_out)
         return Basis(settings=settings, parts=parts)
+
+    def check_input(self, files: Sequence[Path] | None = None, *, may_grow: bool = False) -> None:
+        """Raises `StoreFault` if these files of the input, or its list of files, are not those of
+        the fingerprint any more. With `may_grow`, the content of files may be another."""
+        self._own(0)
+        then = self._input
+        if files is None:
+            files = self.plan.stages[0].files()
+        else:
+            then = {path: then[path] for path in files if path in then}
+        now = {path: _version(path) for path in files}
+        for path in sorted(now.keys() | then.keys()):
+            changed = "" if may_grow or now.get(path) == then.get(path) else "has changed"
+            changed = "is new" if path not in then else "is gone" if path not in now else changed
+            if changed:
+                raise StoreFault(
+                    f"the input changed while the run read it: {path} {changed}. Run the same "
+                    "command again once the input is complete"
+                )
 
     def _can_continue(self, read: Manifest) -> bool:
         """Whether the plan can use the drawn shards of the input, and draw the others."""
@@ -271,10 +297,9 @@ class Receipts:
 
     def _today(self) -> str:
         """The day in UTC. SOURCE_DATE_EPOCH sets another, for bytes that are the same on any day.
-        A stage that has a manifest keeps its day."""
-        with contextlib.suppress(StoreFault, InputError):
-            if (known := load_manifest(self.folder(0).manifest)) is not None and known.began_on:
-                return known.began_on
+        A stage that is done again keeps its day."""
+        if self._day:
+            return self._day
         epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
         now = datetime.fromtimestamp(int(epoch), UTC) if epoch.isdecimal() else datetime.now(UTC)
         return now.date().isoformat()
@@ -301,6 +326,10 @@ class Receipts:
     def reopen(self, index: int) -> None:
         """Removes the manifest of a stage that must run again."""
         self._manifests.pop(index, None)
+        if index == 0:
+            with contextlib.suppress(StoreFault, InputError):  # a damaged one has no day
+                known = load_manifest(self.folder(0).manifest)
+                self._day = known.began_on if known else ""
         self.folder(index).manifest.unlink(missing_ok=True)
 
     def _sweep(self, index: int, shards: int) -> None:
@@ -320,6 +349,15 @@ class Receipts:
         for path in sorted(self.run.glob(f"[0-9][0-9]-*/{NAME}")):
             if path not in ours:
                 path.unlink()
+
+
+def _version(path: Path) -> object:
+    """A file's size and time; None if it is not there."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 @cache

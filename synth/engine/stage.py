@@ -154,6 +154,11 @@ class Stage(Model, ABC):
 class InputPart(Protocol):
     """A part of an input, which any process may parse."""
 
+    @property
+    def paths(self) -> Sequence[Path]:
+        """Its files on this machine."""
+        ...
+
     def tables(self) -> Iterator[pa.Table]:
         """Its records in order, in the form that `numbered_shards` expects."""
         ...

@@ -49,10 +49,31 @@ def test_limit_counts_kept_and_set_aside(write, read, limit, rows):
     assert len(result.kept) + len(result.rejected) == rows
 
 
-def test_shard_ends_early_where_its_text_would_fill_memory(write, monkeypatch):
+TOOL = {"type": "function", "function": {"name": "f", "description": "x" * 400}}
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        {"prompt": "x" * 400},
+        {"answer": "x" * 400},
+        {"tests": "x" * 400},
+        {"tools": [TOOL]},
+        {"response": "x" * 400},
+        {"response": "ok", "reasoning": "x" * 400},
+        {"response": "ok", "rejected": "x" * 400},
+        {"anything": "x" * 400},
+    ],
+    ids=lambda long: list(long)[-1],
+)
+def test_shard_ends_early_where_its_text_would_fill_memory(write, monkeypatch, long):
     monkeypatch.setattr("synth.engine.numbering.SHARD_BYTES", 1000)
-    path = write("a.jsonl", (json.dumps({"prompt": "x" * 400}) + "\n") * 7)
-    assert [len(o.kept) for o in Read(prompts=path).shards(100)] == [3, 3, 1]
+    monkeypatch.setattr("seeds.assemble.TABLE_BYTES", 1000)
+    path = write("a.jsonl", (json.dumps({"prompt": "Why?", **long}) + "\n") * 7)
+    source = Read(answers=path) if "response" in long else Read(prompts=path)
+    assert [len(o.kept) for o in source.shards(100)] == [3, 3, 1]
+    [part] = source.input_parts()
+    assert [len(table) for table in part.tables()] == [3, 3, 1]
 
 
 def test_reading_twice_gives_the_same_tables(write):
