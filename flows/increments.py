@@ -97,8 +97,8 @@ async def begin(
             shutil.rmtree(run)
             return None
         if not has_begun(run):
-            fingerprint = await asyncio.to_thread(_fingerprint, ordinary, root)
-            write_bytes(run / INPUT, fingerprint.encode())
+            # of the input before it was read: what has arrived since is new
+            write_bytes(run / INPUT, read.fingerprint.encode())
             known_seeds(run)  # from now on the increment has these seeds
     rows = f"{read.rows_in:,} {'row' if read.rows_in == 1 else 'rows'}"
     if announce:
@@ -144,8 +144,8 @@ async def run_increments(
                 )
             progress.say(_in_words(root, release))
             live = [one.number for one in release.increments]
-            limited = _limit(plan) is not None and not begun.resumed
-            if limited or await asyncio.to_thread(_is_read, begun.plan, root, live):
+            # what arrived during the run is left to the next one, or a steady input would never end
+            if not begun.resumed or await asyncio.to_thread(_is_read, begun.plan, root, live):
                 break
         await _push(plan, root, progress, ask)
     return made

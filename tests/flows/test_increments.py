@@ -13,13 +13,15 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+import flows.increments
 from flows import api, run_command
 from flows.cli import main
 from flows.increments import run_increments
 from flows.recipe_file import load_recipe
 from synth.engine.plan import Plan
 from synth.engine.progress import Progress
-from synth.engine.run import open_runner, run_stages
+from synth.engine.run import open_runner, read_seeds, run_stages
+from synth.engine.runner import Runner
 from synth.errors import ExitCode, RefusedError
 from synth.store.manifest import Manifest, load_manifest
 from tests.fake_teacher import served
@@ -129,6 +131,22 @@ def test_a_grown_input_adds_rows_and_leaves_the_data_files(
     assert "increment 2: 2 rows of the input that no earlier increment has read" in captured.err
     assert "release 2 has 5 rows, 2 of them new: outputs/nightly/release" in captured.err
     assert "dataset: outputs/nightly/release" in captured.out
+
+
+def test_a_row_that_arrives_while_the_input_is_read_is_new_to_the_next_run(
+    nightly: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def then_one_arrives(runner: Runner) -> Manifest:
+        read = await read_seeds(runner)
+        give(*FIRST, MORE[0])
+        return read
+
+    monkeypatch.setattr(flows.increments, "read_seeds", then_one_arrives)
+    assert nightly() == ExitCode.OK
+    assert released() == list(FIRST)
+    assert nightly() == ExitCode.OK
+    assert released() == [*FIRST, MORE[0]]
+    assert increments() == ["0001", "0002"]
 
 
 def test_the_release_has_a_number_a_parent_and_its_increments(nightly: Callable[..., int]) -> None:
