@@ -299,6 +299,18 @@ class Recipe(Model):
         return self
 
     @model_validator(mode="after")
+    def _has_an_index_once(self) -> Recipe:
+        stages = [entry.stage for entry in self.stages]
+        indexes = [one.index for one in stages if isinstance(one, Dedup) and one.index is not None]
+        for index in indexes:
+            if indexes.count(index) > 1:
+                raise ValueError(
+                    f"two `dedup` stages have the index {index}, and an index has the rows of one: "
+                    "give each its own"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _can_be_incremental(self) -> Recipe:
         for entry in self.stages if self.incremental else ():
             stage = entry.stage

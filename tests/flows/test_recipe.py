@@ -164,6 +164,11 @@ def test_every_mistake_is_reported_at_once(recipe: Path) -> None:
             "quality: [length]\n  - select: {by: [verdict, -lenght]}",
             "known: gain, length, novelty, verdict; did you mean 'length'?",
         ),
+        (
+            "verify: [maths]",
+            "dedup: {exact: {}, index: seen}\n  - dedup: {rouge: {}, index: seen}",
+            "two `dedup` stages have the index seen",
+        ),
         ("verify: [maths]", "prefer: {by: judge}", "`prefer: {by: judge}` names no score of a"),
         (
             "verify: [maths]",
