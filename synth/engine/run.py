@@ -354,11 +354,13 @@ async def _run_stage(runner: Runner, index: int, before: Manifest | None, each: 
     if isinstance(stage, ShardStage):
         await _side_by_side(runner, each, index, Action.APPLY, waiting)
     elif waiting:
+        # of a run that was killed, perhaps with other settings
+        await asyncio.to_thread(stage.clear, receipts.folder(index).work())
         await _side_by_side(runner, each, index, Action.SIGN, list(range(shards)))
         await each(Job(index, stage.name, Action.DECIDE))
         await _side_by_side(runner, each, index, Action.SPLIT, waiting)
-    manifest = receipts.seal(index, before, shards)
     await asyncio.to_thread(stage.clear, receipts.folder(index).work())
+    manifest = receipts.seal(index, before, shards)  # last: a finished stage is not looked at again
     for shard, was in lost.items():
         runner.progress.say(_made_again(manifest.label, was, manifest.shards[shard]))
     return manifest

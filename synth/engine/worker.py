@@ -106,6 +106,9 @@ def _receive(connection: Connection, received: SimpleQueue[Any]) -> None:
             received.put(connection.recv())
         except (EOFError, OSError):
             os._exit(0)
+        except BaseException:  # no memory for it, say: the run must not wait for a reply
+            traceback.print_exc()
+            os._exit(1)
 
 
 class _Runners:

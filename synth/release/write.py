@@ -39,7 +39,7 @@ from synth.release.formats import Format, Reasoning, Shape, unfit
 from synth.release.mark import packed, writers
 from synth.release.quotas import Quotas
 from synth.release.splits import ID_CHARS
-from synth.store.durable import sha256_file, write_bytes
+from synth.store.durable import is_aside, sha256_file, write_bytes
 from synth.store.increments import earlier_runs, load_mark
 from synth.store.manifest import (
     CARD,
@@ -312,6 +312,8 @@ class Write(Sink):
             others.append(ShardFile(path=name, rows=0, bytes=len(content), sha256=digest))
         files = [*data, *beside, *others]
         save(manifest.model_copy(update={"files": files}), aside / NAME)
+        for path in filter(is_aside, aside.rglob(".*")):  # of a process that died
+            path.unlink()
         target, old = delivery.run / RELEASE, delivery.run / f".{RELEASE}.old"
         shutil.rmtree(old, ignore_errors=True)
         with _announced(delivery, choice.left):

@@ -129,6 +129,22 @@ def test_a_shard_that_kills_two_workers_stops_the_run(here: Path) -> None:
 
 
 @pytest.mark.faults
+def test_a_task_that_no_worker_can_load_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = ModuleType("made_here")
+    exec("def double(number):\n    return 2 * number", vars(module))
+    monkeypatch.setitem(sys.modules, "made_here", module)
+    several = workers.Workers(tmp_path, "flows.plan_file:load_plan", 2, print)
+    several.started = True
+    try:
+        with pytest.raises(InfrastructureFault, match="two processes died"):
+            list(several.spread(module.double, [1, 2, 3]))
+    finally:
+        several.end()
+
+
+@pytest.mark.faults
 def test_an_error_of_the_users_code_is_the_same_in_a_worker(here: Path) -> None:
     with pytest.raises(InputError, match=r"own_parts:wrong failed .*ZeroDivisionError.*line 27"):
         api.run(recipe(here, "wrong", most=2), out=here / "run")
