@@ -66,6 +66,8 @@ class Begun:
     number: int
     resumed: bool
     """Whether an earlier run began it."""
+    known: bool
+    """Whether its rows were read before, by an earlier run or by `synth plan`."""
 
 
 async def begin(
@@ -89,7 +91,7 @@ async def begin(
             return None
         found = _next(root, state, live)
     run = increment_run(root, found.number)
-    resumed = await asyncio.to_thread(_is_under_way, run)
+    resumed, known = await asyncio.to_thread(_is_under_way, run), has_begun(run)
     _check_kind(ordinary, run)
     with locked(run):
         read = await read_seeds(Runner(ordinary, run, {}, progress))
@@ -107,7 +109,7 @@ async def begin(
             if resumed
             else f"increment {found.number}: {rows} of the input that no earlier increment has read"
         )
-    return Begun(ordinary, run, found.number, resumed)
+    return Begun(ordinary, run, found.number, resumed, known)
 
 
 async def run_increments(
@@ -144,8 +146,10 @@ async def run_increments(
                 )
             progress.say(_in_words(root, release))
             live = [one.number for one in release.increments]
-            # what arrived during the run is left to the next one, or a steady input would never end
-            if not begun.resumed or await asyncio.to_thread(_is_read, begun.plan, root, live):
+            limited = _limit(plan) is not None and not begun.resumed
+            # what arrives during the run is left to the next one: an input may grow all the time
+            last = limited or not begun.known
+            if last or await asyncio.to_thread(_is_read, begun.plan, root, live):
                 break
         await _push(plan, root, progress, ask)
     return made
