@@ -54,6 +54,8 @@ Work = Callable[[Plan, Path], Awaitable[list[Manifest]]]
 """Runs a plan in a run folder, as an ordinary run."""
 Ask = Callable[[str], Awaitable[bool]]
 """Asks somebody to approve a push."""
+MOST_INCREMENTS = 2
+"""In one run: an unfinished one, and one of the rows that came since. A steady input has no end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,6 @@ class Begun:
     number: int
     resumed: bool
     """Whether an earlier run began it."""
-    known: bool
-    """Whether its rows were read before, by an earlier run or by `synth plan`."""
 
 
 async def begin(
@@ -91,7 +91,7 @@ async def begin(
             return None
         found = _next(root, state, live)
     run = increment_run(root, found.number)
-    resumed, known = await asyncio.to_thread(_is_under_way, run), has_begun(run)
+    resumed = await asyncio.to_thread(_is_under_way, run)
     _check_kind(ordinary, run)
     with locked(run):
         read = await read_seeds(Runner(ordinary, run, {}, progress))
@@ -109,7 +109,7 @@ async def begin(
             if resumed
             else f"increment {found.number}: {rows} of the input that no earlier increment has read"
         )
-    return Begun(ordinary, run, found.number, resumed, known)
+    return Begun(ordinary, run, found.number, resumed)
 
 
 async def run_increments(
@@ -147,8 +147,7 @@ async def run_increments(
             progress.say(_in_words(root, release))
             live = [one.number for one in release.increments]
             limited = _limit(plan) is not None and not begun.resumed
-            # what arrives during the run is left to the next one: an input may grow all the time
-            last = limited or not begun.known
+            last = limited or made == MOST_INCREMENTS
             if last or await asyncio.to_thread(_is_read, begun.plan, root, live):
                 break
         await _push(plan, root, progress, ask)

@@ -133,20 +133,25 @@ def test_a_grown_input_adds_rows_and_leaves_the_data_files(
     assert "dataset: outputs/nightly/release" in captured.out
 
 
-def test_a_row_that_arrives_while_the_input_is_read_is_new_to_the_next_run(
+def test_rows_that_arrive_while_the_input_is_read_are_new_and_the_run_still_ends(
     nightly: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    arrived, coming = list(FIRST), [f"What is {n} plus 1?" for n in range(9)]
+
     async def then_one_arrives(runner: Runner) -> Manifest:
         read = await read_seeds(runner)
-        give(*FIRST, MORE[0])
+        if coming:
+            arrived.append(coming.pop())
+            give(*arrived)
         return read
 
     monkeypatch.setattr(flows.increments, "read_seeds", then_one_arrives)
     assert nightly() == ExitCode.OK
-    assert released() == list(FIRST)
-    assert nightly() == ExitCode.OK
-    assert released() == [*FIRST, MORE[0]]
     assert increments() == ["0001", "0002"]
+    assert released() != arrived
+    coming.clear()
+    assert nightly() == ExitCode.OK
+    assert released() == arrived
 
 
 def test_the_release_has_a_number_a_parent_and_its_increments(nightly: Callable[..., int]) -> None:
