@@ -23,6 +23,7 @@ from uuid import UUID
 from prefect import flow, get_client, get_run_logger
 from prefect.artifacts import acreate_markdown_artifact
 from prefect.client.schemas import State
+from prefect.client.schemas.objects import FlowRunPolicy
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed
 from pydantic import Field
@@ -217,7 +218,7 @@ async def _run(load: Callable[[], Plan], out: str | None) -> Done:
     to do.
 
     A run that its budget or a guard stopped is Cancelled and not Failed, so that Prefect does not
-    retry it. Faults are raised: Prefect retries those, but not a returned state.
+    retry it. Faults are raised, and retried if the deployment has retries; mistakes are not.
     """
     progress = watching.get() or _RunLog()
     for log in ("prefect.flow_runs", "prefect.task_runs"):
@@ -235,6 +236,9 @@ async def _run(load: Callable[[], Plan], out: str | None) -> Done:
         if watching.get() is not None:
             raise
         raise type(fault)(f"{fault}\n{TO_GO_ON}") from None
+    except SynthError:
+        await _without_retries()
+        raise
 
 
 async def _run_at(plan: Plan, run: Path, copy: WorkingCopy | None, progress: Progress) -> Done:
@@ -299,6 +303,14 @@ async def _opened(
         if plan.dask is not None:
             each = await stack.enter_async_context(on_dask(plan.dask, tasks, ledger, copy))
         yield Uploaded(each, copy) if copy else each
+
+
+async def _without_retries() -> None:
+    """Makes a failure of the flow run final, because each attempt would end the same way."""
+    own = flow_run.get_id()
+    if own is not None:
+        async with get_client() as client:
+            await client.update_flow_run(UUID(own), empirical_policy=FlowRunPolicy(retries=0))
 
 
 async def _tag(*tags: str) -> None:

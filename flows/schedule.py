@@ -39,6 +39,7 @@ from prefect.utilities.schema_tools import validate
 
 from flows import loop
 from flows.pipeline import pipeline
+from flows.prefect_client import HEARTBEAT
 from synth.errors import InputError
 
 LOOK_EVERY_S = 2.0
@@ -100,6 +101,7 @@ class Served:
                 limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
             ),
             work_pool_name=work_pool,
+            job_variables={"env": HEARTBEAT} if work_pool else None,
             entrypoint_type=EntrypointType.MODULE_PATH,
         )
         parameters = deployment._parameter_openapi_schema.properties  # Prefect has no argument

@@ -43,12 +43,18 @@ def prefect_api(
         if not _may_be_configured():
             server = stack.enter_context(started(template(say), schedules=schedules))
         found = _configured_url()
-        from flows.prefect_client import check, client_of, quiet_by_default  # noqa: PLC0415  late
+        from flows.prefect_client import (  # noqa: PLC0415  late
+            check,
+            client_of,
+            heartbeats,
+            quiet_by_default,
+        )
 
         if found:
             stack.close()
             check(found)
             stack.enter_context(quiet_by_default())
+            stack.enter_context(heartbeats())
             yield found
             return
         server = server or stack.enter_context(started(template(say), schedules=schedules))

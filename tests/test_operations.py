@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 from prefect.client.schemas.schedules import CronSchedule
-from prefect.events.schemas.automations import AutomationCore
+from prefect.events.schemas.automations import AutomationCore, EventTrigger
+from prefect.settings.models.flows import FlowsSettings
 
 from flows.metrics import FIGURES
 from flows.pipeline import pipeline
@@ -64,6 +65,14 @@ def test_prefect_accepts_the_automations() -> None:
     given = yaml.safe_load((FOLDER / "automations.yaml").read_text())["automations"]
     found = [AutomationCore.model_validate(one) for one in given]
     assert all(one.enabled for one in found)
+    silent = next(
+        one.trigger for one in found if isinstance(one.trigger, EventTrigger) and one.trigger.after
+    )
+    # else a living run that sends Prefect's default of heartbeats, or that waits for its retry,
+    # would be marked as crashed
+    every_s = FlowsSettings.model_fields["heartbeat_frequency"].default
+    assert silent.within.total_seconds() > every_s + 60
+    assert "prefect.flow-run.AwaitingRetry" in silent.expect
     assert all(f"`docs/operations/{name}`" in PAGE for name in ("automations.yaml", "alerts.yaml"))
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,15 @@ class Api:
             json.dumps(body).encode(),
             {"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=20) as response:
-            return json.load(response)
+        for _ in range(9):  # SQLite is locked for moments on a busy machine; Prefect retries, too
+            try:
+                with urllib.request.urlopen(request, timeout=20) as response:
+                    return json.load(response)
+            except urllib.error.HTTPError as error:
+                if error.code != 503:
+                    raise
+                time.sleep(1)
+        raise TimeoutError(f"{what}: the server has no time for it")
 
     def filter(self, what: str, **body: Any) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.post(f"{what}/filter", **body)

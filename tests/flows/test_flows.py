@@ -18,11 +18,14 @@ from typing import Any
 
 import pytest
 import yaml
+from prefect.context import refresh_global_settings_context
+from prefect.settings import get_current_settings
 
 from flows.cli import main
 from flows.pipeline import distill, evolve, rewrite
 from flows.prefect_client import client_of
 from flows.prefect_server import await_answer, started, template
+from flows.temporary_server import prefect_api
 from synth.errors import ExitCode
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
@@ -192,6 +195,18 @@ def test_the_log_of_a_scheduled_run_has_its_error_without_a_traceback(
     assert "Traceback" not in log
 
 
+def test_a_mistake_in_a_scheduled_run_fails_it_at_once(api: Api, tmp_path: Path) -> None:
+    name = f"wrong-{tmp_path.name}"
+    (tmp_path / "mine.yaml").write_text(f"name: {name}\nstages:\n  - raed: {{}}\n  - write\n")
+    code = FLOW.replace("pipeline(", "pipeline.with_options(name='wrong', retries=2)(")
+    env = {**api.env, "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
+    subprocess.run([sys.executable, "-c", code], env=env, cwd=tmp_path, check=True)
+    [run] = api.filter("flow_runs", flows={"name": {"any_": ["wrong"]}})
+    assert run["state"]["type"] == "FAILED"
+    assert "mine.yaml, line 3: unknown stage 'raed'" in run["state"]["message"]
+    assert run["run_count"] == 1
+
+
 def test_a_run_that_keeps_no_rows_still_stores_its_funnel(api: Api, here: Path) -> None:
     (here / "prompts.jsonl").write_text('{"prompt": "Why?"}\n')
     (here / "mine.yaml").write_text(
@@ -340,6 +355,7 @@ def test_a_deployment_checks_the_overrides_of_a_run(api: Api, here: Path) -> Non
     assert one["parameters"]["overrides"] == {
         "name": "checked", "stages.distill.samples": 8, "budget.until": "06:00",
     }  # fmt: skip
+    assert one["job_variables"] == {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}}
     properties = one["parameter_openapi_schema"]["properties"]["overrides"]["properties"]
     assert properties["stages.distill.samples"]["maximum"] == 64
 
@@ -401,3 +417,17 @@ def test_a_push_waits_on_the_prefect_page_until_it_is_approved(api: Api, tmp_pat
     assert "nobody approved the push to org/maths" in refused
     assert "nobody approved" not in pushed
     assert pushed.endswith(f"yes.yaml ended with {ExitCode.OK}\n")
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, 30), ("60", 60)])
+def test_runs_on_a_server_of_the_users_send_heartbeats_often(
+    api: Api, monkeypatch: pytest.MonkeyPatch, given: str | None, used: int
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", api.url)
+    monkeypatch.delenv("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", raising=False)
+    if given:
+        monkeypatch.setenv("PREFECT_FLOWS_HEARTBEAT_FREQUENCY", given)
+    with prefect_api():
+        assert os.environ["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == str(used)  # for its children
+        refresh_global_settings_context()
+        assert get_current_settings().flows.heartbeat_frequency == used
