@@ -28,12 +28,11 @@ from prefect.client.schemas.objects import (
     FlowRun,
     StateType,
 )
-from prefect.client.schemas.schedules import CronSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.runner import Runner
-from prefect.schedules import Cron, Schedule
+from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 from prefect.utilities.schema_tools import validate
 
@@ -71,18 +70,6 @@ class Served:
     overrides: dict[str, Any]
     """The JSON schema of each path of the parameter `overrides`."""
 
-    @property
-    def schedule(self) -> Schedule:
-        """The schedule. Raises `InputError` if Prefect's server would reject it."""
-        try:
-            CronSchedule(cron=self.cron, timezone=self.timezone)
-            return Cron(self.cron, timezone=self.timezone)
-        except ValueError as error:
-            raise InputError(
-                f"--cron {self.cron!r} is not a valid schedule; expected five fields, such as "
-                '"0 3 * * *" for 3 a.m. every day'
-            ) from error
-
     def clock(self, moment: datetime) -> str:
         """A moment in the schedule's time zone: `Tue 2027-03-02 03:00 Europe/Berlin`."""
         return f"{moment.astimezone(ZoneInfo(self.timezone)):%a %Y-%m-%d %H:%M} {self.timezone}"
@@ -92,7 +79,7 @@ class Served:
         deployment = RunnerDeployment.from_flow(
             pipeline,
             name=self.name,
-            schedules=[self.schedule],
+            schedules=[Cron(self.cron, timezone=self.timezone)],
             parameters=self.parameters,
             description=f"Runs the recipe {self.name} on a schedule.",
             tags=["synth", self.name],
