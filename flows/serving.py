@@ -31,6 +31,8 @@ def serve(arguments: Namespace) -> int:
             "database; set the key in an environment variable and add `api_key_env: NAME` to the "
             "recipe's teacher"
         )
+    if arguments.work_pool is not None and not arguments.work_pool.strip():
+        raise InputError("the name after --work-pool is empty; expected a work pool of your server")
     if arguments.work_pool and arguments.metrics:
         raise InputError(
             "--metrics has no effect on the workers of a work pool: set SYNTH_METRICS in the "

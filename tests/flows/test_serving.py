@@ -71,3 +71,10 @@ def test_a_wrong_schedule_starts_no_server(
 ) -> None:
     assert main([*SERVE, option]) == ExitCode.INVALID
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_server")
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_work_pool_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*SERVE, "--work-pool", name]) == ExitCode.INVALID
+    assert "the name after --work-pool is empty" in capsys.readouterr().err
