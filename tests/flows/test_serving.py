@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import NoReturn
 
@@ -78,3 +79,11 @@ def test_a_wrong_schedule_starts_no_server(
 def test_an_empty_work_pool_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*SERVE, "--work-pool", name]) == ExitCode.INVALID
     assert "the name after --work-pool is empty" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_server")
+def test_an_address_whose_port_is_in_use_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert main([*SERVE, "--metrics", address]) == ExitCode.INVALID
+    assert f"synth: metrics cannot be served at {address} (" in capsys.readouterr().err
