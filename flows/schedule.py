@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -106,6 +106,46 @@ class Served:
         return deployment
 
 
+@dataclass(slots=True)
+class Follower:
+    """Says when the next run is due, and what each run did."""
+
+    served: Served
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """What happened before is the work of an earlier process."""
+    _told: dict[UUID, StateType] = field(default_factory=dict)
+    _due: datetime | None = None
+
+    def lines(self, runs: Sequence[FlowRun], due: datetime | None) -> list[str]:
+        """The news of the runs, newest first, and then when the next one is `due`, if no run is at
+        work."""
+        now = self.served.clock(datetime.now(UTC))
+        lines = [f"{now}: {news}" for run in reversed(runs) if (news := self._news(run))]
+        if due and due != self._due and not any(map(self._busy, runs)):
+            self._due = due
+            lines.append(f"next run: {self.served.clock(due)}")
+        return lines
+
+    def _busy(self, run: FlowRun) -> bool:
+        """Whether the run is at work. One that an earlier process left behind is not."""
+        return (
+            run.state is not None
+            and run.state.type in (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
+            and run.state.timestamp >= self.since
+        )
+
+    def _news(self, run: FlowRun) -> str:
+        """What is new about a run, in words; "" if nothing is."""
+        state, known = run.state, run.id in self._told
+        if state is None or state.type in WAITING or self._told.get(run.id) is state.type:
+            return ""
+        self._told[run.id] = state.type
+        if not known and state.timestamp < self.since:
+            return ""
+        message = "" if state.type is StateType.RUNNING else state.message
+        return f"{WORDS.get(state.type, state.name)}{f': {message}' if message else ''}"
+
+
 def serve(served: Served, say: Say) -> None:
     """Runs the pipeline on schedule until it is interrupted. Takes its schedule along then."""
     deployment = served.deployment()
@@ -143,7 +183,7 @@ async def _work(
     async with get_client() as client:
         await client.pause_deployment(identity)  # deletes runs that a killed process left behind
         await client.resume_deployment(identity)
-    follower = asyncio.create_task(_follow(served, identity, say))
+    follower = asyncio.create_task(_follow(Follower(served), identity, say))
     try:
         await runner.start()
     finally:
@@ -169,21 +209,15 @@ async def _applied(deployment: RunnerDeployment) -> UUID:
     return await deployment.aapply()
 
 
-async def _follow(served: Served, deployment: UUID, say: Say) -> None:
-    """Says when the next run is due, and what each run did."""
-    told: dict[UUID, StateType] = {}
-    due: datetime | None = None
-    since = datetime.now(UTC)
+async def _follow(follower: Follower, deployment: UUID, say: Say) -> None:
     async with get_client() as client:
         while True:
             with contextlib.suppress(httpx.HTTPError):  # the server is busy or restarts
-                for run in reversed(await _runs(client, deployment, NEWEST, not_any_=WAITING)):
-                    if line := _news(run, told, since):
-                        say(f"{served.clock(datetime.now(UTC))}: {line}")
-                for run in await _runs(client, deployment, NEXT, any_=[StateType.SCHEDULED]):
-                    if run.expected_start_time and run.expected_start_time != due:
-                        due = run.expected_start_time
-                        say(f"next run: {served.clock(due)}")
+                # First what is due: a run that starts meanwhile is then not taken for a later one.
+                due = await _runs(client, deployment, NEXT, any_=[StateType.SCHEDULED])
+                runs = await _runs(client, deployment, NEWEST, not_any_=[StateType.SCHEDULED])
+                for line in follower.lines(runs, due[0].expected_start_time if due else None):
+                    say(line)
             await asyncio.sleep(LOOK_EVERY_S)
 
 
@@ -203,15 +237,3 @@ def _which(deployment: UUID, **states: list[StateType]) -> dict[str, Any]:
             state=FlowRunFilterState(type=FlowRunFilterStateType(**states))
         ),
     }
-
-
-def _news(run: FlowRun, told: dict[UUID, StateType], since: datetime) -> str:
-    """What is new about a run, in words; "" if nothing is."""
-    state, known = run.state, run.id in told
-    if state is None or told.get(run.id) is state.type:
-        return ""
-    told[run.id] = state.type
-    if not known and state.timestamp < since:  # of an earlier process
-        return ""
-    message = "" if state.type is StateType.RUNNING else state.message
-    return f"{WORDS.get(state.type, state.name)}{f': {message}' if message else ''}"
