@@ -121,7 +121,7 @@ COMMANDS = {
 }
 """In the order of `synth --help`. Each command's module is imported only when it is called."""
 
-RESUMABLE = ("run", "plan", "filter", "verify", "calibrate", "push", "serve")
+RESUMABLE = ("run", "plan", "filter", "verify", "calibrate", "push")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -150,10 +150,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SynthError as error:
         _report(f"synth: {error}")
         return error.exit_code
-    except KeyboardInterrupt:
-        resumable = arguments.command in RESUMABLE
-        how = " Nothing is lost: run the same command again to resume." if resumable else ""
-        print(f"\nsynth: interrupted.{how}", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        what = str(interrupt)  # of a schedule
+        if arguments.command in RESUMABLE:
+            what = "Nothing is lost: run the same command again to resume."
+        print(f"\nsynth: interrupted. {what}".rstrip(), file=sys.stderr)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # the reader closed the pipe (`synth show … | head`)

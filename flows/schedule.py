@@ -47,6 +47,8 @@ RECENT = 20
 """How many runs are looked at; more do not change between two looks."""
 NEWEST, NEXT = FlowRunSort.EXPECTED_START_TIME_DESC, FlowRunSort.EXPECTED_START_TIME_ASC
 WAITING = [StateType.SCHEDULED, StateType.PENDING]
+STARTED = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+WORKING = [StateType.RUNNING, StateType.CANCELLING, StateType.PAUSED]
 WORDS = {
     StateType.RUNNING: "the run starts",
     StateType.COMPLETED: "the run is done",
@@ -113,6 +115,8 @@ class Follower:
     served: Served
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
     """What happened before is the work of an earlier process."""
+    working: bool = False
+    """Whether a run was at work at the last look."""
     _told: dict[UUID, StateType] = field(default_factory=dict)
     _due: datetime | None = None
 
@@ -121,18 +125,12 @@ class Follower:
         work."""
         now = self.served.clock(datetime.now(UTC))
         lines = [f"{now}: {news}" for run in reversed(runs) if (news := self._news(run))]
-        if due and due != self._due and not any(map(self._busy, runs)):
+        states = [run.state.type for run in runs if run.state and run.state.timestamp >= self.since]
+        self.working = any(state in WORKING for state in states)
+        if due and due != self._due and not any(state in STARTED for state in states):
             self._due = due
             lines.append(f"next run: {self.served.clock(due)}")
         return lines
-
-    def _busy(self, run: FlowRun) -> bool:
-        """Whether the run is at work. One that an earlier process left behind is not."""
-        return (
-            run.state is not None
-            and run.state.type in (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
-            and run.state.timestamp >= self.since
-        )
 
     def _news(self, run: FlowRun) -> str:
         """What is new about a run, in words; "" if nothing is."""
@@ -147,48 +145,62 @@ class Follower:
 
 
 def serve(served: Served, say: Say) -> None:
-    """Runs the pipeline on schedule until it is interrupted. Takes its schedule along then."""
-    deployment = served.deployment()
+    """Runs the pipeline on schedule until it is interrupted. Pauses its schedule then, and says
+    so in the KeyboardInterrupt that it raises."""
+    deployment, follower = served.deployment(), Follower(served)
     registered: list[UUID] = []
+    paused = False
     try:
-        loop.run(_work(served, deployment, registered, say))
-    finally:
-        # Otherwise the runs that are scheduled would be Late, and start together the next time.
-        for identity in registered:
-            _pause(identity, served.name, say)
+        try:
+            loop.run(_work(follower, deployment, registered, say))
+        finally:
+            # Otherwise the runs that are scheduled would be Late, and start together the next time.
+            for identity in registered:
+                paused = _pause(identity, served.name, say)
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(interrupted(paused, follower.working)) from interrupt
 
 
-def _pause(identity: UUID, name: str, say: Say) -> None:
-    """Pauses the deployment, which deletes the runs that are scheduled."""
+def interrupted(paused: bool, working: bool) -> str:
+    """What an interrupt did to the schedule, and to a run that was at work."""
+    schedule = "The schedule is paused." if paused else ""
+    run = "The run that was working is not lost: the next one resumes it." if working else ""
+    return " ".join(filter(None, [schedule, run]))
+
+
+def _pause(identity: UUID, name: str, say: Say) -> bool:
+    """Pauses the deployment, which deletes the runs that are scheduled. Whether that worked."""
     try:
         with get_client(sync_client=True) as client:
             for _ in range(PAUSES):
                 client.pause_deployment(identity)
                 time.sleep(PAUSE_S)  # a run that was about to start is scheduled again
                 if not client.read_flow_runs(**_which(identity, any_=WAITING)):
-                    return
+                    break
     except (httpx.HTTPError, ObjectNotFound) as error:
         say(
             f"cannot pause the schedule of pipeline/{name} ({error or type(error).__name__}): its "
             "runs will be late until it is served again; pause it on the Prefect page"
         )
+        return False
+    return True
 
 
 async def _work(
-    served: Served, deployment: RunnerDeployment, registered: list[UUID], say: Say
+    follower: Follower, deployment: RunnerDeployment, registered: list[UUID], say: Say
 ) -> None:
-    runner = Runner(name=served.name, limit=1, pause_on_shutdown=False)
+    runner = Runner(name=follower.served.name, limit=1, pause_on_shutdown=False)
     identity = await runner.aadd_deployment(deployment)
     registered.append(identity)
     async with get_client() as client:
         await client.pause_deployment(identity)  # deletes runs that a killed process left behind
         await client.resume_deployment(identity)
-    follower = asyncio.create_task(_follow(Follower(served), identity, say))
+    following = asyncio.create_task(_follow(follower, identity, say))
     try:
         await runner.start()
     finally:
-        follower.cancel()
-        await asyncio.gather(follower, return_exceptions=True)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
 
 
 def deploy(served: Served, work_pool: str) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from prefect.client.schemas.objects import FlowRun, State, StateType
 
-from flows.schedule import Follower, Served
+from flows.schedule import Follower, Served, interrupted
 
 START = datetime(2026, 12, 1, 22, 16, tzinfo=UTC)
 FIRST, SECOND = uuid4(), uuid4()
@@ -58,3 +58,19 @@ def test_runs_of_an_earlier_process_are_not_news() -> None:
     before = START - timedelta(hours=1)
     left = [run(FIRST, StateType.RUNNING, before), run(SECOND, StateType.FAILED, before)]
     assert heard(follower(), left, DUE[1]) == ["next run: Tue 2026-12-01 22:17 UTC"]
+
+
+def test_a_run_works_from_its_start_to_its_end() -> None:
+    one, seen = follower(), []
+    for state in (StateType.PENDING, StateType.RUNNING, StateType.PAUSED, StateType.COMPLETED):
+        one.lines([run(FIRST, state)], None)
+        seen.append(one.working)
+    assert seen == [False, True, True, False]
+
+
+def test_an_interrupt_speaks_of_a_run_only_if_one_was_working() -> None:
+    assert interrupted(paused=True, working=False) == "The schedule is paused."
+    assert interrupted(paused=True, working=True) == (
+        "The schedule is paused. The run that was working is not lost: the next one resumes it."
+    )
+    assert interrupted(paused=False, working=False) == ""
