@@ -125,7 +125,19 @@ RESUMABLE = ("run", "plan", "filter", "verify", "calibrate", "push")
 
 
 class _Parser(argparse.ArgumentParser):
-    """Suggests the closest command for a mistyped one."""
+    """Suggests the closest command for a mistyped one. A command refuses unknown arguments with its
+    own usage."""
+
+    def parse_known_args(  # type: ignore[override]  # overloads for namespaces of other types
+        self,
+        args: Sequence[str] | None = None,
+        namespace: argparse.Namespace | None = None,
+    ) -> tuple[argparse.Namespace, list[str]]:
+        # argparse would pass them up to the parser of `synth`, whose usage lists the commands only
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
     def error(self, message: str) -> NoReturn:
         found = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
