@@ -125,7 +125,12 @@ def outcome(plan: Plan, run: Path, manifests: Sequence[Manifest], counted: Count
         parts += counts.lines(where) if counts.checks else []
     into, out = counted.tokens_used
     if into or out:
-        parts.append(f"The teacher used {into:,} prompt tokens and {out:,} reply tokens")
+        shards = [shard for manifest in manifests for shard in manifest.shards]
+        reused = sum(shard.tokens_in + shard.tokens_out for shard in shards) > into + out
+        parts.append(
+            f"The teacher used {into:,} prompt tokens and {out:,} reply tokens"
+            + (" in this run" if reused else "")
+        )
     price = plan.budget and plan.budget.price
     if price:
         parts.append(f"This run cost {price.of(into, out, counted.seconds):,.2f}")

@@ -121,11 +121,23 @@ COMMANDS = {
 }
 """In the order of `synth --help`. Each command's module is imported only when it is called."""
 
-RESUMABLE = ("run", "plan", "filter", "verify", "calibrate", "push", "serve")
+RESUMABLE = ("run", "plan", "filter", "verify", "calibrate", "push")
 
 
 class _Parser(argparse.ArgumentParser):
-    """Suggests the closest command for a mistyped one."""
+    """Suggests the closest command for a mistyped one. A command refuses unknown arguments with its
+    own usage."""
+
+    def parse_known_args(  # type: ignore[override]  # overloads for namespaces of other types
+        self,
+        args: Sequence[str] | None = None,
+        namespace: argparse.Namespace | None = None,
+    ) -> tuple[argparse.Namespace, list[str]]:
+        # argparse would pass them up to the parser of `synth`, whose usage lists the commands only
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
 
     def error(self, message: str) -> NoReturn:
         found = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
@@ -150,10 +162,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SynthError as error:
         _report(f"synth: {error}")
         return error.exit_code
-    except KeyboardInterrupt:
-        resumable = arguments.command in RESUMABLE
-        how = " Nothing is lost: run the same command again to resume." if resumable else ""
-        print(f"\nsynth: interrupted.{how}", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        what = str(interrupt)  # of a schedule
+        if arguments.command in RESUMABLE:
+            what = "Nothing is lost: run the same command again to resume."
+        print(f"\nsynth: interrupted. {what}".rstrip(), file=sys.stderr)
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # the reader closed the pipe (`synth show … | head`)

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
-from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -137,11 +135,18 @@ def _stage_rows(run: CountedProgress) -> Values:
 def exporting(run: CountedProgress, recipe: str, folder: str) -> Iterator[None]:
     """Exports the run's metrics for the length of the block, if the environment asks for it.
 
-    Raises `InputError` for an address that cannot be used, or if the `otel` extra is missing.
+    Warns if they cannot be served, such as at a port in use: no run is lost for its metrics. Raises
+    `InputError` if the address is malformed, or if the `otel` extra is missing.
     """
     with ExitStack() as stack:
         if given := os.environ.get(ADDRESS):
-            stack.enter_context(_served(run, *address(given), recipe, folder))
+            host, port = address(given)
+            registry = CollectorRegistry()
+            registry.register(_Families(run, recipe, folder))
+            try:
+                stack.enter_context(_served(host, port, registry))
+            except OSError as error:
+                run.say(f"WARNING: this run has no metrics: {_problem(host, port, error)}")
         if any(os.environ.get(name) for name in OTLP):
             stack.callback(_push(run, recipe, folder))
         yield
@@ -158,27 +163,32 @@ def address(given: str) -> tuple[str, int]:
     return host, int(found[2])
 
 
-@contextmanager
-def _served(run: CountedProgress, host: str, port: int, recipe: str, folder: str) -> Iterator[None]:
-    registry = CollectorRegistry()
-    registry.register(_Families(run, recipe, folder))
+def check_address(given: str) -> None:
+    """Raises `InputError` if metrics cannot be served at this address now."""
+    host, port = address(given)
     try:
-        server, thread = start_http_server(port, host, registry)
+        with _served(host, port, CollectorRegistry()):
+            pass
     except OSError as error:
-        raise InputError(
-            f"metrics cannot be served at {host}:{port} ({error.strerror or error}); choose "
-            "another address with --metrics or $SYNTH_METRICS"
-        ) from error
+        raise InputError(_problem(host, port, error)) from error
+
+
+@contextmanager
+def _served(host: str, port: int, registry: CollectorRegistry) -> Iterator[None]:
+    server, thread = start_http_server(port, host, registry)
     try:
         yield
     finally:
-        _stop(server, thread)
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
-def _stop(server: WSGIServer, thread: threading.Thread) -> None:
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def _problem(host: str, port: int, error: OSError) -> str:
+    return (
+        f"metrics cannot be served at {host}:{port} ({error.strerror or error}); choose another "
+        "address with --metrics or $SYNTH_METRICS"
+    )
 
 
 class _Families(Collector):

@@ -35,7 +35,7 @@ def run(arguments: Namespace) -> int:
         arguments.recipe, overrides=arguments.set, teacher=arguments.teacher, limit=arguments.limit
     )
     out = arguments.out or Path("outputs") / plan.name
-    with at_place(out, plan, _to_stderr) as (folder, copy):
+    with environment(metrics_asked(arguments)), at_place(out, plan, _to_stderr) as (folder, copy):
         _run(arguments, plan, folder, copy)
     if copy is not None:
         print(f"bucket:  {out}; `synth show {out}` shows it on any machine")
@@ -96,7 +96,7 @@ def _run_flow(
     arguments: Namespace, folder: Path, copy: WorkingCopy | None, progress: ConsoleProgress
 ) -> None:
     """Runs the recipe as a Prefect flow."""
-    with environment(metrics_asked(arguments)), prefect_api(progress.say):
+    with prefect_api(progress.say):
         from flows.pipeline import copied, pipeline, unmasked, watching  # noqa: PLC0415  imports Prefect
 
         watching.set(progress)
@@ -115,12 +115,15 @@ def _run_flow(
 
 
 def metrics_asked(arguments: Namespace) -> dict[str, str]:
-    """The environment that asks a run for metrics at the address of `--metrics`, if it is given."""
+    """The environment that asks a run for metrics at the address of `--metrics`, if it is given.
+
+    Raises `InputError` if metrics cannot be served there.
+    """
     if arguments.metrics is None:
         return {}
-    from flows.metrics import ADDRESS, address  # noqa: PLC0415  only when asked, for a fast start
+    from flows.metrics import ADDRESS, check_address  # noqa: PLC0415  only when asked, for a fast start
 
-    address(arguments.metrics)
+    check_address(arguments.metrics)
     return {ADDRESS: arguments.metrics}
 
 

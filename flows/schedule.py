@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -28,12 +28,11 @@ from prefect.client.schemas.objects import (
     FlowRun,
     StateType,
 )
-from prefect.client.schemas.schedules import CronSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.deployments.runner import RunnerDeployment
 from prefect.exceptions import ObjectNotFound
 from prefect.runner import Runner
-from prefect.schedules import Cron, Schedule
+from prefect.schedules import Cron
 from prefect.types.entrypoint import EntrypointType
 from prefect.utilities.schema_tools import validate
 
@@ -49,6 +48,8 @@ RECENT = 20
 """How many runs are looked at; more do not change between two looks."""
 NEWEST, NEXT = FlowRunSort.EXPECTED_START_TIME_DESC, FlowRunSort.EXPECTED_START_TIME_ASC
 WAITING = [StateType.SCHEDULED, StateType.PENDING]
+STARTED = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]
+WORKING = [StateType.RUNNING, StateType.CANCELLING, StateType.PAUSED]
 WORDS = {
     StateType.RUNNING: "the run starts",
     StateType.COMPLETED: "the run is done",
@@ -72,18 +73,6 @@ class Served:
     overrides: dict[str, Any]
     """The JSON schema of each path of the parameter `overrides`."""
 
-    @property
-    def schedule(self) -> Schedule:
-        """The schedule. Raises `InputError` if Prefect's server would reject it."""
-        try:
-            CronSchedule(cron=self.cron, timezone=self.timezone)
-            return Cron(self.cron, timezone=self.timezone)
-        except ValueError as error:
-            raise InputError(
-                f"--cron {self.cron!r} is not a valid schedule; expected five fields, such as "
-                '"0 3 * * *" for 3 a.m. every day'
-            ) from error
-
     def clock(self, moment: datetime) -> str:
         """A moment in the schedule's time zone: `Tue 2027-03-02 03:00 Europe/Berlin`."""
         return f"{moment.astimezone(ZoneInfo(self.timezone)):%a %Y-%m-%d %H:%M} {self.timezone}"
@@ -93,7 +82,7 @@ class Served:
         deployment = RunnerDeployment.from_flow(
             pipeline,
             name=self.name,
-            schedules=[self.schedule],
+            schedules=[Cron(self.cron, timezone=self.timezone)],
             parameters=self.parameters,
             description=f"Runs the recipe {self.name} on a schedule.",
             tags=["synth", self.name],
@@ -121,49 +110,99 @@ class Served:
         return deployment
 
 
+@dataclass(slots=True)
+class Follower:
+    """Says when the next run is due, and what each run did."""
+
+    served: Served
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    """What happened before is the work of an earlier process."""
+    working: bool = False
+    """Whether a run was at work at the last look."""
+    _told: dict[UUID, StateType] = field(default_factory=dict)
+    _due: datetime | None = None
+
+    def lines(self, runs: Sequence[FlowRun], due: datetime | None) -> list[str]:
+        """The news of the runs, newest first, and then when the next one is `due`, if no run is at
+        work."""
+        now = self.served.clock(datetime.now(UTC))
+        lines = [f"{now}: {news}" for run in reversed(runs) if (news := self._news(run))]
+        states = [run.state.type for run in runs if run.state and run.state.timestamp >= self.since]
+        self.working = any(state in WORKING for state in states)
+        if due and due != self._due and not any(state in STARTED for state in states):
+            self._due = due
+            lines.append(f"next run: {self.served.clock(due)}")
+        return lines
+
+    def _news(self, run: FlowRun) -> str:
+        """What is new about a run, in words; "" if nothing is."""
+        state, known = run.state, run.id in self._told
+        if state is None or state.type in WAITING or self._told.get(run.id) is state.type:
+            return ""
+        self._told[run.id] = state.type
+        if not known and state.timestamp < self.since:
+            return ""
+        message = "" if state.type is StateType.RUNNING else state.message
+        return f"{WORDS.get(state.type, state.name)}{f': {message}' if message else ''}"
+
+
 def serve(served: Served, say: Say) -> None:
-    """Runs the pipeline on schedule until it is interrupted. Takes its schedule along then."""
-    deployment = served.deployment()
+    """Runs the pipeline on schedule until it is interrupted. Pauses its schedule then, and says
+    so in the KeyboardInterrupt that it raises."""
+    deployment, follower = served.deployment(), Follower(served)
     registered: list[UUID] = []
+    paused = False
     try:
-        loop.run(_work(served, deployment, registered, say))
-    finally:
-        # Otherwise the runs that are scheduled would be Late, and start together the next time.
-        for identity in registered:
-            _pause(identity, served.name, say)
+        try:
+            loop.run(_work(follower, deployment, registered, say))
+        finally:
+            # Otherwise the runs that are scheduled would be Late, and start together the next time.
+            for identity in registered:
+                paused = _pause(identity, served.name, say)
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(interrupted(paused, follower.working)) from interrupt
 
 
-def _pause(identity: UUID, name: str, say: Say) -> None:
-    """Pauses the deployment, which deletes the runs that are scheduled."""
+def interrupted(paused: bool, working: bool) -> str:
+    """What an interrupt did to the schedule, and to a run that was at work."""
+    schedule = "The schedule is paused." if paused else ""
+    run = "The run that was working is not lost: the next one resumes it." if working else ""
+    return " ".join(filter(None, [schedule, run]))
+
+
+def _pause(identity: UUID, name: str, say: Say) -> bool:
+    """Pauses the deployment, which deletes the runs that are scheduled. Whether that worked."""
     try:
         with get_client(sync_client=True) as client:
             for _ in range(PAUSES):
                 client.pause_deployment(identity)
                 time.sleep(PAUSE_S)  # a run that was about to start is scheduled again
                 if not client.read_flow_runs(**_which(identity, any_=WAITING)):
-                    return
+                    break
     except (httpx.HTTPError, ObjectNotFound) as error:
         say(
             f"cannot pause the schedule of pipeline/{name} ({error or type(error).__name__}): its "
             "runs will be late until it is served again; pause it on the Prefect page"
         )
+        return False
+    return True
 
 
 async def _work(
-    served: Served, deployment: RunnerDeployment, registered: list[UUID], say: Say
+    follower: Follower, deployment: RunnerDeployment, registered: list[UUID], say: Say
 ) -> None:
-    runner = Runner(name=served.name, limit=1, pause_on_shutdown=False)
+    runner = Runner(name=follower.served.name, limit=1, pause_on_shutdown=False)
     identity = await runner.aadd_deployment(deployment)
     registered.append(identity)
     async with get_client() as client:
         await client.pause_deployment(identity)  # deletes runs that a killed process left behind
         await client.resume_deployment(identity)
-    follower = asyncio.create_task(_follow(served, identity, say))
+    following = asyncio.create_task(_follow(follower, identity, say))
     try:
         await runner.start()
     finally:
-        follower.cancel()
-        await asyncio.gather(follower, return_exceptions=True)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
 
 
 def deploy(served: Served, work_pool: str) -> None:
@@ -184,21 +223,15 @@ async def _applied(deployment: RunnerDeployment) -> UUID:
     return await deployment.aapply()
 
 
-async def _follow(served: Served, deployment: UUID, say: Say) -> None:
-    """Says when the next run is due, and what each run did."""
-    told: dict[UUID, StateType] = {}
-    due: datetime | None = None
-    since = datetime.now(UTC)
+async def _follow(follower: Follower, deployment: UUID, say: Say) -> None:
     async with get_client() as client:
         while True:
             with contextlib.suppress(httpx.HTTPError):  # the server is busy or restarts
-                for run in reversed(await _runs(client, deployment, NEWEST, not_any_=WAITING)):
-                    if line := _news(run, told, since):
-                        say(f"{served.clock(datetime.now(UTC))}: {line}")
-                for run in await _runs(client, deployment, NEXT, any_=[StateType.SCHEDULED]):
-                    if run.expected_start_time and run.expected_start_time != due:
-                        due = run.expected_start_time
-                        say(f"next run: {served.clock(due)}")
+                # First what is due: a run that starts meanwhile is then not taken for a later one.
+                due = await _runs(client, deployment, NEXT, any_=[StateType.SCHEDULED])
+                runs = await _runs(client, deployment, NEWEST, not_any_=[StateType.SCHEDULED])
+                for line in follower.lines(runs, due[0].expected_start_time if due else None):
+                    say(line)
             await asyncio.sleep(LOOK_EVERY_S)
 
 
@@ -218,15 +251,3 @@ def _which(deployment: UUID, **states: list[StateType]) -> dict[str, Any]:
             state=FlowRunFilterState(type=FlowRunFilterStateType(**states))
         ),
     }
-
-
-def _news(run: FlowRun, told: dict[UUID, StateType], since: datetime) -> str:
-    """What is new about a run, in words; "" if nothing is."""
-    state, known = run.state, run.id in told
-    if state is None or told.get(run.id) is state.type:
-        return ""
-    told[run.id] = state.type
-    if not known and state.timestamp < since:  # of an earlier process
-        return ""
-    message = "" if state.type is StateType.RUNNING else state.message
-    return f"{WORDS.get(state.type, state.name)}{f': {message}' if message else ''}"

@@ -6,8 +6,8 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from flows.cron import check_schedule
 from flows.form import Form, overrides_form
 from flows.prefect_server import environment
 from flows.recipe_file import as_values, check, read_recipe
@@ -31,18 +31,14 @@ def serve(arguments: Namespace) -> int:
             "database; set the key in an environment variable and add `api_key_env: NAME` to the "
             "recipe's teacher"
         )
+    if arguments.work_pool is not None and not arguments.work_pool.strip():
+        raise InputError("the name after --work-pool is empty; expected a work pool of your server")
     if arguments.work_pool and arguments.metrics:
         raise InputError(
             "--metrics has no effect on the workers of a work pool: set SYNTH_METRICS in the "
             "environment of the worker, or in the work pool's `env`"
         )
-    try:
-        ZoneInfo(arguments.timezone)  # before a Prefect server is started
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise InputError(
-            f"unknown time zone {arguments.timezone!r}; expected a name such as Europe/Berlin or "
-            "UTC"
-        ) from error
+    check_schedule(arguments.cron, arguments.timezone)
     form = overrides_form(document, path)
     if arguments.work_pool:
         _deploy(arguments, plan.name, form)

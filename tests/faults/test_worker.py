@@ -420,3 +420,4 @@ def test_what_a_killed_serve_left_behind_does_not_pile_up(api: Api, tmp_path: Pa
         assert one["paused"]
     assert f"serving {name}" in (tmp_path / "log").read_text()
     assert "next run: " in (tmp_path / "log").read_text()
+    assert (tmp_path / "log").read_text().endswith("synth: interrupted. The schedule is paused.\n")

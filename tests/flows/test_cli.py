@@ -304,6 +304,26 @@ def test_recipes_and_schema_list_recipes_and_settings(
 
 
 @pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        (["serve", "quickstart", "--cron=@daily", "--time-zone=UTC"], "synth serve"),
+        (["show", "outputs/a", "outputs/b", "outputs/c"], "synth show"),
+        (["teacher", "status", "http://127.0.0.1:1/v1", "--all"], "synth teacher status"),
+        (["--quiet", "recipes"], "synth"),
+    ],
+)
+def test_an_unknown_argument_gets_the_usage_of_its_command(
+    command: list[str], usage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(command)
+    assert stopped.value.code == ExitCode.INVALID
+    said = capsys.readouterr().err
+    assert said.startswith(f"usage: {usage} [-h]")
+    assert f"\n{usage}: error: unrecognized arguments: " in said
+
+
+@pytest.mark.parametrize(
     ("command", "message"),
     [
         (["chek", "quickstart"], "unknown command 'chek'; did you mean 'check'?"),

@@ -21,13 +21,14 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from prometheus_client.parser import text_string_to_metric_families
 
+from flows.cli import main
 from flows.counted import CountedProgress
-from flows.metrics import ADDRESS, FIGURES, OTLP, address, exporting
+from flows.metrics import ADDRESS, FIGURES, OTLP, address, check_address, exporting
 from flows.recipe_file import load_recipe
 from synth.engine.plan import Plan
 from synth.engine.progress import Progress
 from synth.engine.run import open_runner, run_stages
-from synth.errors import InputError
+from synth.errors import ExitCode, InputError
 from synth.store.manifest import Manifest
 from tests.fake_teacher import FakeTeacher, rule, served
 
@@ -252,11 +253,46 @@ def test_a_wrong_address_is_refused(given: str) -> None:
         address(given)
 
 
-def test_a_taken_port_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        monkeypatch.setenv(ADDRESS, f"127.0.0.1:{taken.getsockname()[1]}")
-        with (
-            pytest.raises(InputError, match=r"cannot be served at .*in use.*--metrics"),
-            exporting(CountedProgress(Progress()), "mine", "run"),
-        ):
-            raise AssertionError("the port is taken")
+class Heard(Progress):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)
+
+
+@pytest.fixture
+def taken() -> Iterator[str]:
+    """An address whose port is in use."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_run_whose_port_is_in_use_warns_and_goes_on(
+    taken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ADDRESS, taken)
+    heard, went_on = Heard(), False
+    with exporting(CountedProgress(heard), "mine", "run"):
+        went_on = True
+    assert went_on
+    [line] = heard.lines
+    assert line.startswith(f"WARNING: this run has no metrics: metrics cannot be served at {taken}")
+    assert "in use" in line
+
+
+def test_a_run_ends_at_its_start_if_the_port_of_its_option_is_in_use(
+    taken: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["run", "quickstart", "--teacher", "http://127.0.0.1:1/v1", "--metrics", taken]
+    assert main(command) == ExitCode.INVALID
+    assert f"synth: metrics cannot be served at {taken} (" in capsys.readouterr().err
+    assert not list(here.iterdir())
+
+
+def test_a_free_address_stays_free_after_its_check() -> None:
+    port = free_port()
+    check_address(str(port))
+    check_address(str(port))

@@ -58,6 +58,18 @@ def test_the_message_of_a_run_has_rows_verdicts_tokens_and_cost(recipe: Path) ->
     )
 
 
+def test_the_tokens_of_a_resumed_run_are_those_of_this_run(recipe: Path) -> None:
+    plan, run = load_recipe(recipe), recipe.parent / "run"
+    counted = CountedProgress(Progress(), len(plan.stages))
+    read, quality, *others = asyncio.run(work(plan, run, counted))
+    [shard] = quality.shards
+    shard = shard.model_copy(update={"tokens_in": 90, "tokens_out": 30})
+    paid = quality.model_copy(update={"shards": type(quality.shards)([shard])})
+    counted.tokens["01-quality", "reply"] = 27
+    message = outcome(plan, run, [read, paid, *others], counted)
+    assert "The teacher used 0 prompt tokens and 27 reply tokens in this run. " in message
+
+
 def test_a_finished_run_says_that_nothing_was_left(recipe: Path) -> None:
     plan, run = load_recipe(recipe), recipe.parent / "run"
     asyncio.run(work(plan, run, CountedProgress(Progress(), 4)))
