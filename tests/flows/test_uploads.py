@@ -13,8 +13,8 @@ from flows.recipe_file import load_recipe
 from flows.uploads import Uploaded
 from synth.engine.run import open_runner, run_stages
 from synth.engine.runner import Job, Runner
-from synth.store.place import Bucket
 from synth.store.working_copy import WorkingCopy
+from tests.memory_bucket import MemoryBucket
 
 RECIPE = """\
 name: mine
@@ -25,19 +25,6 @@ stages:
   - dedup: {{exact: {{}}, index: {index}}}
   - write
 """
-
-
-class _Memory(Bucket):
-    def __init__(self, url: str) -> None:
-        super().__init__(url)
-        self.ever: set[str] = set()
-
-    def version(self, name: str) -> str:  # fsspec's memory tells it in two forms
-        return self.files().get(name, "")
-
-    def put(self, path: Path, name: str) -> None:
-        self.ever.add(name)
-        super().put(path, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +46,7 @@ def test_temporary_files_are_uploaded_only_if_workers_fetch_them(
     )
     lines = (json.dumps({"prompt": f"What is {n} + {n}?"}) for n in (1, 2, 3, 2, 4))
     (tmp_path / "prompts.jsonl").write_text("\n".join(lines))
-    bucket = _Memory(f"memory://{tmp_path.name}/run")
+    bucket = MemoryBucket(f"memory://{tmp_path.name}/run")
     copy = WorkingCopy(bucket, tmp_path / "run")
 
     async def run() -> None:

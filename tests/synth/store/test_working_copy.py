@@ -10,22 +10,17 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from synth.store.place import Bucket
 from synth.store.working_copy import WorkingCopy
+from tests.memory_bucket import MemoryBucket
 
 Copy = Callable[[str], WorkingCopy]
-
-
-class _Memory(Bucket):
-    def version(self, name: str) -> str:  # fsspec's memory tells it in two forms
-        return self.files().get(name, "")
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Iterator[Copy]:
     """Makes the working copy of a machine."""
     url = f"memory://{tmp_path.name}/run"
-    yield lambda machine: WorkingCopy(_Memory(url), tmp_path / machine)
+    yield lambda machine: WorkingCopy(MemoryBucket(url), tmp_path / machine)
     fsspec.filesystem("memory").rm(f"/{tmp_path.name}", recursive=True)
 
 
