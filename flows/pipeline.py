@@ -50,6 +50,7 @@ from synth.errors import (
     GuardError,
     InfrastructureFault,
     NoRowsError,
+    RunLockedError,
     SynthError,
 )
 from synth.generate.distill import Distill
@@ -236,6 +237,8 @@ async def _run(load: Callable[[], Plan], out: str | None) -> Done:
         if watching.get() is not None:
             raise
         raise type(fault)(f"{fault}\n{TO_GO_ON}") from None
+    except RunLockedError:
+        raise  # the folder may be free at the next attempt
     except SynthError:
         await _without_retries()
         raise
@@ -307,15 +310,17 @@ async def _opened(
 
 async def _without_retries() -> None:
     """Makes a failure of the flow run final, because each attempt would end the same way."""
-    own = flow_run.get_id()
-    if own is not None:
-        async with get_client() as client:
-            await client.update_flow_run(UUID(own), empirical_policy=FlowRunPolicy(retries=0))
+    await _update(empirical_policy=FlowRunPolicy(retries=0))
 
 
 async def _tag(*tags: str) -> None:
     """Tags the current flow run. Runs inside the flow, so that scheduled runs are tagged too."""
+    await _update(tags=sorted({*flow_run.get_tags(), *tags}))
+
+
+async def _update(**changes: Any) -> None:
+    """Changes the current flow run on the server, if there is one."""
     own = flow_run.get_id()
     if own is not None:
         async with get_client() as client:
-            await client.update_flow_run(UUID(own), tags=sorted({*flow_run.get_tags(), *tags}))
+            await client.update_flow_run(UUID(own), **changes)

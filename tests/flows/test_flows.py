@@ -26,6 +26,7 @@ from flows.pipeline import distill, evolve, rewrite
 from flows.prefect_client import client_of
 from flows.prefect_server import await_answer, started, template
 from flows.temporary_server import prefect_api
+from synth.engine.lock import locked
 from synth.errors import ExitCode
 from synth.generate.distill import Distill
 from synth.generate.evolve import Evolve
@@ -205,6 +206,20 @@ def test_a_mistake_in_a_scheduled_run_fails_it_at_once(api: Api, tmp_path: Path)
     assert run["state"]["type"] == "FAILED"
     assert "mine.yaml, line 3: unknown stage 'raed'" in run["state"]["message"]
     assert run["run_count"] == 1
+
+
+def test_a_scheduled_run_whose_folder_is_in_use_is_tried_again(api: Api, tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("Why?\n")
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\nstages:\n  - read: {prompts: prompts.txt}\n  - write\n"
+    )
+    code = FLOW.replace("pipeline(", "pipeline.with_options(name='locked', retries=1)(")
+    with locked(tmp_path / "outputs/mine"):
+        subprocess.run([sys.executable, "-c", code], env=api.env, cwd=tmp_path, check=True)
+    [run] = api.filter("flow_runs", flows={"name": {"any_": ["locked"]}})
+    assert run["state"]["type"] == "FAILED"
+    assert "is in use by process" in run["state"]["message"]
+    assert run["run_count"] == 2
 
 
 def test_a_run_that_keeps_no_rows_still_stores_its_funnel(api: Api, here: Path) -> None:
