@@ -19,7 +19,14 @@ from synth.record import RECORD, REJECT, repeated_id
 
 Chosen = Callable[[pa.Table], pa.Table]
 SIZED = (
-    *("context", "text", "reasoning", "tool_calls", "rejected", "tools", "reference", "meta"),
+    "context",
+    "text",
+    "reasoning",
+    "tool_calls",
+    "rejected",
+    "tools",
+    "reference",
+    "meta",
     "raw",
 )
 """The columns of an input that may have long text."""

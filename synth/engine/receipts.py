@@ -244,13 +244,18 @@ class Receipts:
             then = {path: then[path] for path in files if path in then}
         now = {path: _version(path) for path in files}
         for path in sorted(now.keys() | then.keys()):
-            changed = "" if may_grow or now.get(path) == then.get(path) else "has changed"
-            changed = "is new" if path not in then else "is gone" if path not in now else changed
-            if changed:
-                raise StoreFault(
-                    f"the input changed while the run read it: {path} {changed}. Run the same "
-                    "command again once the input is complete"
-                )
+            if path not in then:
+                change = "is new"
+            elif path not in now:
+                change = "is gone"
+            elif may_grow or now[path] == then[path]:
+                continue
+            else:
+                change = "has changed"
+            raise StoreFault(
+                f"the input changed while the run read it: {path} {change}. Run the same command "
+                "again once the input is complete"
+            )
 
     def _can_continue(self, read: Manifest) -> bool:
         """Whether the plan can use the drawn shards of the input, and draw the others."""
